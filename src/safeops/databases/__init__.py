@@ -1,0 +1,38 @@
+"""One database is one place: its abilities, its catalogue, its spelling, and the plans that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+from sqlalchemy.engine import Connection, Dialect
+
+from safeops.databases.base import Database
+from safeops.errors import UnsupportedOnDatabase
+
+_CLASSES = {
+    "postgresql": ("safeops.databases.postgresql", "PostgreSQL"),
+    "mysql": ("safeops.databases.mysql", "MySQL"),
+    "mariadb": ("safeops.databases.mysql", "MariaDB"),
+    "sqlite": ("safeops.databases.sqlite", "SQLite"),
+}
+
+
+def database_class(dialect: Dialect) -> type[Database]:
+    """Return the class of the database that a dialect speaks to, or raise UnsupportedOnDatabase."""
+    # MariaDB answers to a mysql URL too; SQLAlchemy tells them apart when it connects.
+    kind = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    if kind not in _CLASSES:
+        raise UnsupportedOnDatabase(
+            f"A safeops helper was asked for, this server is {dialect.name}, and it would need"
+            " PostgreSQL, MariaDB, MySQL or SQLite.",
+            remedy="Write this revision with alembic.op.",
+        )
+    module, name = _CLASSES[kind]
+    found: type[Database] = getattr(import_module(module), name)
+    return found
+
+
+def database_for(dialect: Dialect, connection: Callable[[], Connection] | None) -> Database:
+    """Return the database that a dialect speaks to."""
+    return database_class(dialect)(dialect, connection)

@@ -1,0 +1,389 @@
+"""What every database answers: its abilities, what stands in it, how a wanted thing is spelled, and its plans.
+
+One database is one package below this one. Operations ask abilities, never names.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+
+from safeops.databases import sqltext
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.steps import Step, rendered, rendering_dialect
+from safeops.errors import UnsupportedOnDatabase
+from safeops.naming import Name
+
+Plan = Iterator[Step]
+
+
+@dataclass
+class Watch:
+    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that."""
+
+    blocked_by: list[str] = field(default_factory=list)
+    cancelled: bool = False
+
+
+class Database(ABC):
+    """The database that a migration runs on, or for which ``--sql`` is rendered.
+
+    Args:
+        dialect: The dialect of the connection.
+        connection: Gives the connection of this moment (Alembic changes it inside autocommit blocks); None offline.
+    """
+
+    product: ClassVar[str]
+    max_identifier: ClassVar[int] = 63
+    """The longest name that the server keeps, in bytes (in letters where ``counts_letters``)."""
+    counts_letters: ClassVar[bool] = False
+    builds_indexes_online: ClassVar[bool] = True
+    """Reads and writes go on while an index is built."""
+    validates_constraints_later: ClassVar[bool] = False
+    """A constraint can be added for new rows first, and checked against old rows later."""
+    has_named_types: ClassVar[bool] = False
+    has_schemas: ClassVar[bool] = True
+    has_exclusion_constraints: ClassVar[bool] = False
+    has_deferrable_keys: ClassVar[bool] = False
+    """Unique and primary keys can be DEFERRABLE."""
+    has_deferrable_foreign_keys: ClassVar[bool] = False
+    has_partial_indexes: ClassVar[bool] = False
+    has_expression_indexes: ClassVar[bool] = True
+    has_comments: ClassVar[bool] = True
+    renders_constraints_offline: ClassVar[bool] = True
+    """Constraints and column changes can be rendered for ``--sql``."""
+    refuses_full_schemas: ClassVar[bool] = True
+    """DROP SCHEMA refuses a schema that has tables in it."""
+
+    def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
+        self.dialect = rendering_dialect(dialect)
+        self._connection = connection
+        self.prepare: Any = self.dialect.identifier_preparer
+        self.patience = 2.0
+        """Seconds that a look may wait for a lock."""
+
+    @property
+    def offline(self) -> bool:
+        return self._connection is None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError("safeops looked at a database in --sql mode: this is a defect of safeops")
+        return self._connection()
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The server's version; offline the newest that the dialect assumes."""
+        return tuple(part for part in (self.dialect.server_version_info or ()) if isinstance(part, int))  # type: ignore[attr-defined]
+
+    def describe(self) -> str:
+        number = ".".join(map(str, self.version[:2]))
+        return f"{self.product} {number}" if number else self.product
+
+    # Spelling ---------------------------------------------------------------------------------------------------
+
+    def quoted(self, *names: str) -> str:
+        """Quote names and join them with commas."""
+        return ", ".join(self.prepare.quote(name) for name in names)
+
+    def quoted_table(self, name: Name) -> str:
+        quoted = self.prepare.quote(name.name)
+        return f"{self.prepare.quote_schema(name.schema)}.{quoted}" if name.schema else str(quoted)
+
+    def rendered(self, construct: Any) -> str:
+        """Compile a construct to the SQL that the server reads."""
+        return rendered(construct, self.dialect)
+
+    def literal(self, value: str) -> str:
+        return self.rendered(sa.literal(value, sa.String()))
+
+    def column_spec(self, column: sa.Column[Any]) -> str:
+        """Render a column as it stands in CREATE TABLE or ADD COLUMN."""
+        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
+        return str(compiler.get_column_specification(column))
+
+    def default_text(self, column: sa.Column[Any]) -> str | None:
+        """Render the server default of a column; None where it has none."""
+        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
+        text = compiler.get_column_default_string(column)
+        return None if text is None else str(text)
+
+    def type_text(self, type_: sa.types.TypeEngine[Any]) -> str:
+        return str(self.dialect.type_compiler_instance.process(type_))
+
+    # Looking ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+        """Return the table as it stands, in one look; None where there is none.
+
+        Args:
+            name: Without a schema it is resolved as the server would: to the visible table, or where ``to_create``
+                is true in the schema in which a new table would land.
+            to_create: See ``name``.
+        """
+
+    @abstractmethod
+    def table_names(self, schema: str | None) -> list[str]:
+        """Return the names of the tables, for the nearest ones to a misspelt name."""
+
+    def index_elsewhere(self, index: str, table: Table) -> Name | None:
+        """Return the other table whose index has this name already, where such names are unique in a schema."""
+        return None
+
+    def enum(self, name: Name) -> tuple[str, ...] | None:
+        """Return the values of a named type in order; None where there is none."""
+        return None
+
+    def enum_names(self, schema: str | None) -> list[str]:
+        return []
+
+    def has_schema(self, schema: str) -> bool:
+        return False
+
+    def dependents(self, table: Table, column: str | None = None) -> list[str]:
+        """Describe the views, policies, foreign keys and so on that stand on a table or on one of its columns."""
+        return []
+
+    def dependents_of_schema(self, schema: str) -> list[str]:
+        return []
+
+    def dependents_of_enum(self, name: Name) -> list[str]:
+        return []
+
+    def has_rows(self, table: Table) -> bool:
+        return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
+
+    def scalar(self, sql: str, **parameters: Any) -> Any:
+        rows = self.read(sql, **parameters)
+        return rows[0][0] if rows else None
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Run a query. Colons that are no parameters must not stand in ``sql`` where there are parameters."""
+        if parameters:
+            return list(self.connection.execute(sa.text(sql), parameters).all())
+        result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        return list(result.all())
+
+    def run(self, sql: str) -> None:
+        """Send a statement as it is: no parameters, no percent signs to double."""
+        self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+
+    def carry_out(self, step: Step) -> None:
+        """Send a step; where it has several statements, in one transaction."""
+        if not step.then:
+            self.run(step.sql)
+            return
+        self.run("BEGIN")
+        try:
+            for sql in (step.sql, *step.then):
+                self.run(sql)
+            self.run("COMMIT")
+        except BaseException:
+            self.run("ROLLBACK")
+            raise
+
+    def same_named(self, stands: Table, wanted: Constraint) -> Constraint | None:
+        """Return the constraint that stands in the place of a wanted one; a table has one primary key at most."""
+        if wanted.kind == "primary key":
+            return next((one for one in stands.constraints.values() if one.kind == wanted.kind), None)
+        return stands.constraints.get(wanted.name)
+
+    def constraint_named(self, stands: Table, name: str, kind: str | None) -> Constraint | None:
+        """Return the constraint that a drop by this name, and by this ``type_`` of Alembic, means."""
+        return stands.constraints.get(name)
+
+    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+        """Describe the foreign keys of other tables that stand on a unique or primary key."""
+        return []
+
+    def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
+        """Tell whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
+        return False
+
+    # Wanting ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def wanted_column(self, column: sa.Column[Any]) -> Column:
+        """Return a column as the server would spell it, as far as can be told without asking."""
+
+    @abstractmethod
+    def wanted_index(self, index: sa.Index) -> Index:
+        """Return an index as the server would spell it."""
+
+    @abstractmethod
+    def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
+        """Return a constraint as the server would spell it."""
+
+    def index_of_key(self, key: sa.Constraint) -> sa.Index:
+        """Return the unique index that a unique or primary key is made of."""
+        options = {name: value for name, value in key.dialect_kwargs.items() if value}
+        return sa.Index(str(key.name), *key.columns, unique=True, **options)  # type: ignore[attr-defined]
+
+    def element_texts(self, index: sa.Index) -> list[str]:
+        """Render the columns and expressions of an index, without direction or operator class."""
+        return [self.rendered(_without_direction(one)) for one in index.expressions]
+
+    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+        """Have the server spell a wanted thing on an empty copy of the table, or return None where that cannot be."""
+        return None
+
+    # Planning ---------------------------------------------------------------------------------------------------
+    # ``stands`` is the table as it stands; None where nobody can look (--sql).
+
+    @abstractmethod
+    def create_table(self, table: sa.Table) -> Plan: ...
+
+    @abstractmethod
+    def drop_table(self, name: Name, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        """Plan a foreign key, check, unique, primary key or exclusion constraint."""
+
+    @abstractmethod
+    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan: ...
+
+    @abstractmethod
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan: ...
+
+    def create_enum(self, name: Name, values: Sequence[str]) -> Plan:
+        return iter(())
+
+    def add_enum_value(self, name: Name, value: str, before: str | None, after: str | None) -> Plan:
+        return iter(())
+
+    def drop_enum(self, name: Name) -> Plan:
+        return iter(())
+
+    def create_schema(self, schema: str) -> Plan:
+        return iter(())
+
+    def drop_schema(self, schema: str) -> Plan:
+        return iter(())
+
+    # Judging ----------------------------------------------------------------------------------------------------
+
+    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why adding the column would block or rewrite a table that has rows; None where it would not."""
+        return None
+
+    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why the change of type would rewrite or scan the table; None where it would not."""
+        return None
+
+    def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
+        """Raise UnsupportedOnDatabase for what this server does not have."""
+        if not validate and not self.validates_constraints_later:
+            raise self.unsupported("validate=False", "a server that can add a constraint unvalidated")
+
+    def check_column_support(self, column: sa.Column[Any]) -> None:
+        """Raise UnsupportedOnDatabase for a column that this server does not have."""
+
+    def check_index_support(self, index: sa.Index) -> None:
+        """Raise UnsupportedOnDatabase for an index that this server does not have."""
+
+    def default_is_constant(self, column: sa.Column[Any]) -> bool:
+        """Tell without asking the server whether every row gets the same value from the default."""
+        if column.identity is not None or column.computed is not None:
+            return False
+        words = sqltext.canonical(self.default_text(column) or "NULL").replace("now()", "")
+        return "(" not in words
+
+    def unsupported(self, asked: str, needed: str, remedy: str = "", code: str = "") -> UnsupportedOnDatabase:
+        return UnsupportedOnDatabase(
+            f"{asked} was asked for, this server is {self.describe()}, and it would need {needed}.",
+            remedy=remedy,
+            code=code,
+        )
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
+        return False
+
+    def is_violation(self, error: BaseException) -> bool:
+        """Tell whether rows broke a constraint."""
+        return False
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Tell whether the server refused to do it online."""
+        return False
+
+    # The session ------------------------------------------------------------------------------------------------
+
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
+        """Bound the waiting of one step on this session, and restore what was set before on every path."""
+        return _unbounded()
+
+    def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
+        """Render the statements before and after a step that bound its waiting."""
+        return [], []
+
+    def blockers(self, tables: Sequence[Name]) -> list[str]:
+        """Describe the sessions that hold locks on the tables: id, user, application, state, age, query."""
+        return []
+
+    def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
+        """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end."""
+        return _unwatched()
+
+    def begin_by_hand(self) -> None:
+        """Make sure that statements commit one by one on this connection, whatever the driver does."""
+
+    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        """Take the lock that lets one runner at a time migrate; False where another has it."""
+        return True
+
+    def release_runner_lock(self, connection: Connection, key: str) -> None: ...
+
+    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        return "another runner"
+
+
+def _without_direction(element: Any) -> Any:
+    while getattr(element, "modifier", None) is not None:
+        element = element.element
+    if isinstance(element, sa.Column):
+        return sa.column(element.name)
+    return element
+
+
+@contextmanager
+def _unbounded() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _unwatched() -> Iterator[Watch]:
+    yield Watch()

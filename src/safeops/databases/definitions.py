@@ -1,0 +1,147 @@
+"""What stands in a database, in one form for all of them, and how two definitions differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Union
+
+from safeops.databases import sqltext
+from safeops.naming import Name
+
+
+def _part(label: str, same: Callable[[Any, Any], bool] | None = None, default: Any = None) -> Any:
+    return field(default=default, metadata={"label": label, "same": same or (lambda one, other: one == other)})
+
+
+def _same_text(one: str | None, other: str | None) -> bool:
+    return sqltext.same(one, other)
+
+
+def _same_texts(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    return len(one) == len(other) and all(map(sqltext.same, one, other))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column; ``type`` is spelled as the server spells it."""
+
+    name: str
+    type: str = _part("type")
+    nullable: bool = _part("nullable", default=True)
+    default: str | None = _part("default", _same_text)
+    computed: str | None = _part("computed", _same_text)
+    identity: str | None = _part("identity")
+    collation: str | None = _part("collation")
+    comment: str | None = _part("comment")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index; each of ``columns`` is a column or an expression, with operator class, collation and direction."""
+
+    name: str
+    columns: tuple[str, ...] = _part("columns", _same_texts, ())
+    unique: bool = _part("unique", default=False)
+    where: str | None = _part("predicate", _same_text)
+    method: str = _part("method", default="btree")
+    include: tuple[str, ...] = _part("include", default=())
+    nulls_not_distinct: bool = _part("nulls not distinct", default=False)
+    options: tuple[str, ...] = _part("options", default=())
+    table: str = ""
+    valid: bool = True
+    of_constraint: bool = False
+    definition: str = ""
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A constraint of any kind; ``kind`` is "foreign key", "check", "unique", "primary key", "exclude" or "not null"."""
+
+    name: str
+    kind: str = _part("kind")
+    columns: tuple[str, ...] = _part("columns", default=())
+    expression: str | None = _part("condition", _same_text)
+    referent: Name | None = _part("referent table")
+    remote: tuple[str, ...] = _part("referent columns", default=())
+    onupdate: str | None = _part("onupdate")
+    ondelete: str | None = _part("ondelete")
+    match: str | None = _part("match")
+    deferrable: bool = _part("deferrable", default=False)
+    initially: str | None = _part("initially")
+    include: tuple[str, ...] = _part("include", default=())
+    nulls_not_distinct: bool = _part("nulls not distinct", default=False)
+    valid: bool = True
+    definition: str = ""
+
+
+Thing = Union[Column, Index, Constraint]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as it stands, with all that belongs to it."""
+
+    name: Name
+    columns: Mapping[str, Column]
+    indexes: Mapping[str, Index] = field(default_factory=dict)
+    constraints: Mapping[str, Constraint] = field(default_factory=dict)
+    comment: str | None = None
+    kind: str = "table"
+    id: int = 0
+    rows: int = 0
+    bytes: int = 0
+    partitions: tuple[Name, ...] = ()
+    sql: str = ""
+
+    @property
+    def is_partitioned(self) -> bool:
+        return self.kind == "partitioned table"
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        keys = (one.columns for one in self.constraints.values() if one.kind == "primary key")
+        return next(keys, ())
+
+    def having(self, column: str) -> Iterator[Index | Constraint]:
+        """Go through the indexes and constraints that name the column."""
+        things: list[Index | Constraint] = [*self.indexes.values(), *self.constraints.values()]
+        return (one for one in things if column in _names_in(one))
+
+
+def _names_in(thing: Index | Constraint) -> set[str]:
+    texts = [*thing.columns, *thing.include]
+    texts += [thing.where or ""] if isinstance(thing, Index) else [thing.expression or ""]
+    names = {sqltext.unquoted(text) for one in texts for kind, text in sqltext.tokens(one) if kind in ("word", "quoted")}
+    return names | set(thing.columns)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One part in which what stands differs from what is wanted."""
+
+    part: str
+    stands: Any
+    wanted: Any
+
+    def __str__(self) -> str:
+        return f"{self.part} is {_shown(self.stands)}, not {_shown(self.wanted)}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(value)})"
+    return "none" if value is None else str(value)
+
+
+def differences(stands: Thing, wanted: Thing, ignoring: frozenset[str] = frozenset()) -> list[Difference]:
+    """Name each part in which two things differ; parts that are no part of the definition do not count."""
+    found = []
+    for part in fields(stands):
+        label = part.metadata.get("label")
+        if label is None or part.name in ignoring:
+            continue
+        one, other = getattr(stands, part.name), getattr(wanted, part.name)
+        if not part.metadata["same"](one, other):
+            found.append(Difference(label, one, other))
+    return found

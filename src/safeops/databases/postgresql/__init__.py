@@ -1,0 +1,237 @@
+"""PostgreSQL 14 to 18: what stands in it and how its things are spelled. Its plans are in ``plans``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.ddl.base import AddColumn
+from sqlalchemy.schema import CreateIndex
+
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql.plans import Plans, with_included
+from safeops.databases.postgresql.spelling import split_collation, type_name
+from safeops.naming import Name
+
+PROBE = "safeops_probe"
+
+
+class PostgreSQL(Plans):
+    """PostgreSQL, looked at through its catalogue."""
+
+    product = "PostgreSQL"
+    validates_constraints_later = True
+    has_named_types = True
+    has_exclusion_constraints = True
+    has_deferrable_keys = True
+    has_deferrable_foreign_keys = True
+    has_partial_indexes = True
+
+    # Looking ----------------------------------------------------------------------------------------------------
+
+    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+        where, parameters = catalogue.RESOLVED, {"quoted": self.quoted_table(name)}
+        if name.schema:
+            where, parameters = catalogue.IN_SCHEMA, {"name": name.name, "schema": name.schema}
+        elif to_create:
+            where, parameters = catalogue.VISIBLE, {"name": name.name}
+        raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.patience * 1000)}ms", **parameters)
+        return catalogue.table_of(raw) if raw else None
+
+    def table_names(self, schema: str | None) -> list[str]:
+        sql = """SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p', 'f') AND CASE WHEN :schema = '' THEN pg_table_is_visible(c.oid)
+            ELSE n.nspname = :schema END AND n.nspname NOT IN ('pg_catalog', 'information_schema')"""
+        return [row[0] for row in self.read(sql, schema=schema or "")]
+
+    def index_elsewhere(self, index: str, table: Table) -> Name | None:
+        sql = """SELECT n.nspname, coalesce(t.relname, r.relname) FROM pg_class r
+            JOIN pg_namespace n ON n.oid = r.relnamespace LEFT JOIN pg_index i ON i.indexrelid = r.oid
+            LEFT JOIN pg_class t ON t.oid = i.indrelid
+            WHERE r.relname = :index AND n.nspname = :schema AND coalesce(i.indrelid, 0) <> :id"""
+        rows = self.read(sql, index=index, schema=table.name.schema, id=table.id)
+        return Name(rows[0][1], rows[0][0]) if rows else None
+
+    def enum(self, name: Name) -> tuple[str, ...] | None:
+        sql = """SELECT e.enumlabel FROM pg_type t LEFT JOIN pg_enum e ON e.enumtypid = t.oid
+            WHERE t.typtype = 'e' AND t.oid = to_regtype(:quoted) ORDER BY e.enumsortorder"""
+        rows = self.read(sql, quoted=self.quoted_table(name))
+        return tuple(row[0] for row in rows if row[0] is not None) if rows else None
+
+    def enum_names(self, schema: str | None) -> list[str]:
+        sql = """SELECT t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+            WHERE t.typtype = 'e' AND CASE WHEN :schema = '' THEN pg_type_is_visible(t.oid) ELSE n.nspname = :schema END"""
+        return [row[0] for row in self.read(sql, schema=schema or "")]
+
+    def has_schema(self, schema: str) -> bool:
+        return bool(self.scalar("SELECT 1 FROM pg_namespace WHERE nspname = :schema", schema=schema))
+
+    def dependents(self, table: Table, column: str | None = None) -> list[str]:
+        number = 0
+        if column is not None:
+            number = self.scalar(
+                "SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column", id=table.id, column=column
+            )
+        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id, number=number)]
+
+    def dependents_of_schema(self, schema: str) -> list[str]:
+        sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+            WHERE n.nspname = :schema AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, schema=schema)]
+
+    def dependents_of_enum(self, name: Name) -> list[str]:
+        sql = """SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
+            WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
+
+    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+        if constraint.kind not in ("unique", "primary key"):
+            return []
+        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
+            FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
+            WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
+        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
+
+    # Wanting ----------------------------------------------------------------------------------------------------
+
+    def wanted_column(self, column: sa.Column[Any]) -> Column:
+        spelled, collation = split_collation(self.type_text(column.type))
+        computed = column.computed.sqltext if column.computed is not None else None
+        identity = column.identity
+        return Column(
+            name=str(column.name),
+            type=type_name(spelled),
+            nullable=bool(column.nullable) and identity is None,
+            default=None if computed is not None or identity is not None else self.default_text(column),
+            computed=None if computed is None else self.rendered(computed),
+            identity=None if identity is None else ("always" if identity.always else "by default"),
+            collation=collation,
+            comment=column.comment,
+        )
+
+    def wanted_index(self, index: sa.Index) -> Index:
+        table = index.table
+        if table is None:
+            raise RuntimeError("an index without a table")
+        return catalogue.index_of(self.rendered(CreateIndex(with_included(index))), name=str(index.name), table=table.name)
+
+    def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
+        options = constraint.dialect_kwargs
+        named = str(constraint.name)
+        late = constraint.initially.upper() if constraint.initially else None
+        shared: dict[str, Any] = {
+            "name": named,
+            "deferrable": bool(constraint.deferrable) or late == "DEFERRED",
+            "initially": late if late == "DEFERRED" else None,
+        }
+        if isinstance(constraint, sa.ForeignKeyConstraint):
+            referent = constraint.elements[0].column.table
+            return Constraint(
+                kind="foreign key",
+                columns=tuple(constraint.column_keys),
+                referent=Name(referent.name, referent.schema),
+                remote=tuple(element.column.name for element in constraint.elements),
+                onupdate=_action(constraint.onupdate),
+                ondelete=_action(constraint.ondelete),
+                match="FULL" if (constraint.match or "").upper() == "FULL" else None,
+                **shared,
+            )
+        if isinstance(constraint, sa.CheckConstraint):
+            return Constraint(kind="check", expression=self.rendered(constraint.sqltext), **shared)
+        if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
+            return Constraint(
+                kind="unique" if isinstance(constraint, sa.UniqueConstraint) else "primary key",
+                columns=tuple(column.name for column in constraint.columns),
+                include=tuple(options.get("postgresql_include") or ()),
+                nulls_not_distinct=bool(options.get("postgresql_nulls_not_distinct")),
+                **shared,
+            )
+        spec = self.constraint_spec(constraint)
+        columns = tuple(column.name for column in getattr(constraint, "columns", ()))
+        return Constraint(kind="exclude", columns=columns, expression=spec[spec.index("EXCLUDE") + 8 :], **shared)
+
+    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+        """Have the server spell it: make it on an empty temporary copy, look, and roll back."""
+        probe = Name(PROBE)
+        try:
+            with self.scratch():
+                self._copy(table, probe)
+                if isinstance(wanted, sa.Column):
+                    self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(str(wanted.name))}")
+                    self.run(self.rendered(AddColumn(PROBE, wanted)))
+                elif isinstance(wanted, sa.Index):
+                    self.run(self.index_sql(probe, wanted))
+                else:
+                    self.run(f"ALTER TABLE {PROBE} ADD {self.constraint_spec(wanted)}")
+                copy = self.table(probe)
+        except sa.exc.DBAPIError:
+            return None
+        return _of(copy, wanted) if copy else None
+
+    def rewrites(self, table: Table, *statements: str) -> bool:
+        """Have the server tell whether statements on the table would rewrite it or rebuild one of its indexes."""
+        files = f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY oid) FROM pg_class
+            WHERE oid = to_regclass('{PROBE}') OR oid IN (
+            SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))"""
+        with self.scratch():
+            self._copy(table, Name(PROBE), "INCLUDING INDEXES")
+            before = self.scalar(files)
+            for statement in statements:
+                self.run(statement)
+            return bool(self.scalar(files) != before)
+
+    def _copy(self, table: Table, probe: Name, *options: str) -> None:
+        like = " ".join((self.quoted_table(table.name), *options))
+        self.run(f"CREATE TEMPORARY TABLE {self.quoted_table(probe)} (LIKE {like}) ON COMMIT DROP")
+
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Run the block in a transaction of its own and roll it back."""
+        self.run("BEGIN")
+        try:
+            yield
+        finally:
+            self.run("ROLLBACK")
+
+    # Judging ----------------------------------------------------------------------------------------------------
+
+    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        if column.identity is None and column.computed is None and column.server_default is None:
+            return None
+        rewrites = self.rewrites(stands, self.rendered(AddColumn(PROBE, column)))
+        why = "its values differ from row to row, so PostgreSQL rewrites the whole table under an ACCESS EXCLUSIVE lock"
+        return why if rewrites else None
+
+    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        name = str(column.name)
+        # A foreign key is not checked again while its operator stays, and it stays where nothing is rewritten.
+        scanned = [one for one in stands.having(name) if isinstance(one, Constraint) and one.kind == "check"]
+        if scanned:
+            return f"check {scanned[0].name} on the column is checked again on every row under an ACCESS EXCLUSIVE lock"
+        try:
+            rewrites = self.rewrites(stands, self.type_sql(Name(PROBE), column))
+        except sa.exc.DBAPIError as error:
+            return f"PostgreSQL refuses it: {_first_line(error)}"
+        why = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
+        return why if rewrites else None
+
+
+def _action(action: str | None) -> str | None:
+    return None if action is None or action.upper() == "NO ACTION" else action.upper()
+
+
+def _of(table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+    things: Sequence[Any]
+    if isinstance(wanted, sa.Column):
+        return table.columns.get(str(wanted.name))
+    things = list((table.indexes if isinstance(wanted, sa.Index) else table.constraints).values())
+    return next((one for one in things if one.name == str(wanted.name)), None)
+
+
+def _first_line(error: sa.exc.DBAPIError) -> str:
+    return str(error.orig).splitlines()[0]

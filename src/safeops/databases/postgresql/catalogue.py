@@ -1,0 +1,243 @@
+"""What stands in a PostgreSQL database, a table in one query.
+
+To write out a check or an expression the server locks the table for a moment, so the query bounds its own waiting. It
+runs outside a transaction, where a local setting ends with the statement.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from safeops.databases import sqltext
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.naming import Name
+
+TABLE = """
+SELECT json_build_object(
+  'id', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'rows', c.reltuples::bigint,
+  'bytes', c.relpages::bigint * current_setting('block_size')::bigint,
+  'comment', obj_description(c.oid, 'pg_class'),
+  'columns', (
+    SELECT json_agg(json_build_object(
+      'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'not_null', a.attnotnull,
+      'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated, 'identity', a.attidentity,
+      'collation', CASE WHEN a.attcollation <> t.typcollation
+        THEN (SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation) END,
+      'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum)
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+    LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+  'constraints', (
+    SELECT json_agg(json_build_object(
+      'name', k.conname, 'type', k.contype, 'valid', k.convalidated, 'definition', pg_get_constraintdef(k.oid),
+      'expression', pg_get_expr(k.conbin, k.conrelid),
+      'columns', (SELECT json_agg(a.attname ORDER BY x.place) FROM unnest(k.conkey) WITH ORDINALITY x (number, place)
+        JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.number),
+      'remote', (SELECT json_agg(a.attname ORDER BY x.place) FROM unnest(k.confkey) WITH ORDINALITY x (number, place)
+        JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = x.number),
+      'referent_name', f.relname,
+      'referent_schema', (SELECT s.nspname FROM pg_namespace s WHERE s.oid = f.relnamespace),
+      'onupdate', k.confupdtype, 'ondelete', k.confdeltype, 'match', k.confmatchtype,
+      'deferrable', k.condeferrable, 'deferred', k.condeferred))
+    FROM pg_constraint k LEFT JOIN pg_class f ON f.oid = k.confrelid
+    WHERE k.conrelid = c.oid),
+  'indexes', (
+    SELECT json_agg(json_build_object(
+      'name', r.relname, 'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid),
+      'of_constraint', EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = r.oid AND k.contype IN ('p','u','x')
+        AND k.conrelid = c.oid)))
+    FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = c.oid),
+  'partitions', (
+    SELECT json_agg(json_build_array(s.nspname, p.relname) ORDER BY s.nspname, p.relname)
+    FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace
+    WHERE h.inhparent = c.oid AND c.relkind = 'p'),
+  'current_schema', current_schema()
+)::text
+FROM (SELECT set_config('lock_timeout', :bound, true)) AS bounded, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND """
+
+VISIBLE = "c.relname = :name AND n.nspname = current_schema()"
+RESOLVED = "c.oid = to_regclass(:quoted)"
+IN_SCHEMA = "c.relname = :name AND n.nspname = :schema"
+
+KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
+CONSTRAINTS = {"f": "foreign key", "c": "check", "u": "unique", "p": "primary key", "x": "exclude", "n": "not null"}
+ACTIONS = {"a": None, "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+DEPENDENTS = """
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
+  || CASE WHEN r.ev_class IS NOT NULL THEN ': ' || pg_get_viewdef(r.ev_class) ELSE '' END
+FROM pg_depend d
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+LEFT JOIN pg_attrdef g ON d.classid = 'pg_attrdef'::regclass AND g.oid = d.objid
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 OR d.refobjsubid = :number)
+  AND d.deptype IN ('n', 'a') AND (
+    (d.classid = 'pg_rewrite'::regclass AND r.ev_class <> :id)
+    OR (d.classid = 'pg_constraint'::regclass AND k.conrelid <> :id)
+    OR (:number > 0 AND d.classid = 'pg_policy'::regclass)
+    OR (:number > 0 AND d.classid = 'pg_trigger'::regclass)
+    OR (:number > 0 AND d.classid = 'pg_attrdef'::regclass AND g.adnum <> :number)
+    OR (d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND d.objid <> :id AND EXISTS (
+      SELECT 1 FROM pg_class p WHERE p.oid = d.objid AND p.relispartition AND p.relkind IN ('r', 'p')))
+    OR d.classid = 'pg_proc'::regclass)
+"""
+
+
+def table_of(raw: str) -> Table:
+    """Read the one row of the ``TABLE`` query."""
+    found: dict[str, Any] = json.loads(raw)
+    default_schema = found["current_schema"]
+    name = Name(found["name"], found["schema"])
+    constraints = [_constraint(one, default_schema) for one in found["constraints"] or ()]
+    # From PostgreSQL 18 on a NOT NULL may stand unvalidated: the column then still has NULLs.
+    unproven = {one.columns[0] for one in constraints if one.kind == "not null" and not one.valid}
+    return Table(
+        name=name,
+        id=found["id"],
+        kind=KINDS[found["kind"]],
+        rows=max(found["rows"], 0),
+        bytes=found["bytes"],
+        comment=found["comment"],
+        columns={one["name"]: _column(one, unproven) for one in found["columns"] or ()},
+        constraints={one.name: one for one in constraints},
+        indexes={one["name"]: _index(one, found["name"]) for one in found["indexes"] or ()},
+        partitions=tuple(Name(table, schema) for schema, table in found["partitions"] or ()),
+    )
+
+
+def _column(raw: Mapping[str, Any], unproven: set[str]) -> Column:
+    computed = raw["generated"] in ("s", "v")
+    return Column(
+        name=raw["name"],
+        type=raw["type"],
+        nullable=not raw["not_null"] or raw["name"] in unproven,
+        default=None if computed else raw["default"],
+        computed=raw["default"] if computed else None,
+        identity={"a": "always", "d": "by default"}.get(raw["identity"]),
+        collation=raw["collation"],
+        comment=raw["comment"],
+    )
+
+
+def _constraint(raw: Mapping[str, Any], default_schema: str | None) -> Constraint:
+    kind = CONSTRAINTS.get(raw["type"], raw["type"])
+    foreign = kind == "foreign key"
+    included = re.search(r"\) INCLUDE \((.*?)\)", raw["definition"]) if kind in ("unique", "primary key") else None
+    return Constraint(
+        name=raw["name"],
+        kind=kind,
+        columns=() if kind == "check" else tuple(raw["columns"] or ()),
+        expression=raw["expression"] if kind == "check" else _excluded(kind, raw["definition"]),
+        referent=Name(raw["referent_name"], raw["referent_schema"]) if foreign else None,
+        remote=tuple(raw["remote"] or ()),
+        onupdate=ACTIONS[raw["onupdate"]] if foreign else None,
+        ondelete=ACTIONS[raw["ondelete"]] if foreign else None,
+        match="FULL" if foreign and raw["match"] == "f" else None,
+        deferrable=raw["deferrable"],
+        initially="DEFERRED" if raw["deferred"] else None,
+        include=tuple(_split(included.group(1))) if included else (),
+        nulls_not_distinct="NULLS NOT DISTINCT" in raw["definition"],
+        valid=raw["valid"],
+        definition=raw["definition"],
+    )
+
+
+def _excluded(kind: str, definition: str) -> str | None:
+    return definition.removeprefix("EXCLUDE ") if kind == "exclude" else None
+
+
+def _index(raw: Mapping[str, Any], table: str) -> Index:
+    return index_of(
+        raw["definition"], name=raw["name"], table=table, valid=raw["valid"], of_constraint=raw["of_constraint"]
+    )
+
+
+def index_of(definition: str, *, name: str, table: str, valid: bool = True, of_constraint: bool = False) -> Index:
+    """Take a CREATE INDEX apart, as the server or SQLAlchemy wrote it."""
+    clauses = _clauses(definition)
+    return Index(
+        name=name,
+        columns=tuple(map(element, _split(clauses["columns"]))),
+        unique=definition.split(maxsplit=2)[1].upper() == "UNIQUE",
+        where=clauses.get("where"),
+        method=clauses.get("using", "btree").strip().lower(),
+        include=tuple(sqltext.unquoted(one) for one in _split(clauses.get("include", ""))),
+        nulls_not_distinct="nulls" in clauses,
+        options=tuple(sorted(_option(one) for one in _split(clauses.get("with", "")))),
+        table=table,
+        valid=valid,
+        of_constraint=of_constraint,
+        definition=definition,
+    )
+
+
+def _clauses(definition: str) -> dict[str, str]:
+    """Split CREATE INDEX into its clauses; the first parentheses at the top level hold the columns."""
+    found: dict[str, str] = {}
+    heading, depth, start, place = "", 0, 0, 0
+    for kind, text in sqltext.tokens(definition):
+        place = definition.index(text, place)
+        if depth == 0 and kind == "word" and text.lower() in ("using", "include", "with", "where", "nulls"):
+            heading = text.lower()
+            found.setdefault(heading, "")
+            start = place + len(text)
+            if heading == "where":
+                found["where"] = definition[start:].strip()
+                return found
+        if text == "(":
+            if depth == 0:
+                if heading == "using" and "columns" not in found:
+                    found["using"] = definition[start:place]
+                start = place + 1
+            depth += 1
+        elif text == ")":
+            depth -= 1
+            if depth == 0:
+                found[heading if heading in ("include", "with") else "columns"] = definition[start:place]
+        place += len(text)
+    return found
+
+
+def _split(listed: str) -> list[str]:
+    """Split a list at its top-level commas."""
+    parts, depth, start, place = [], 0, 0, 0
+    for _, text in sqltext.tokens(listed):
+        place = listed.index(text, place)
+        depth += (text in ("(", "[")) - (text in (")", "]"))
+        if text == "," and depth == 0:
+            parts.append(listed[start:place].strip())
+            start = place + 1
+        place += len(text)
+    last = listed[start:].strip()
+    return [*parts, last] if last else parts
+
+
+def _option(text: str) -> str:
+    key, _, value = text.partition("=")
+    return f"{key.strip().lower()}={value.strip().strip(chr(39))}"
+
+
+_DIRECTIONS = ((" asc nulls last", ""), (" desc nulls first", " desc"), (" asc nulls first", " nulls first"))
+
+
+def element(text: str) -> str:
+    """Spell one element of an index: a bare name unquoted, then what follows it, defaults of direction left out."""
+    for long, short in (*_DIRECTIONS, (" asc", "")):
+        if text.lower().endswith(long):
+            text = text[: -len(long)] + short
+            break
+    else:
+        if text.lower().endswith(" nulls last") and not text.lower().endswith(" desc nulls last"):
+            text = text[: -len(" nulls last")]
+    parts = sqltext.tokens(text)
+    if len(parts) == 1:
+        return sqltext.unquoted(parts[0][1])
+    tail = re.search(r"((?:\s+(?:collate\s+\S+|\w+_ops|desc|nulls\s+(?:first|last)))+)$", text, re.I)
+    if not tail:
+        return text
+    head = text[: tail.start()].strip()
+    return f"{element(head)} {' '.join(tail.group(1).lower().replace(chr(34), '').split())}"

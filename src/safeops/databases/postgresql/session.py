@@ -1,0 +1,135 @@
+"""The PostgreSQL session: its timeouts, who blocks it, and the runner lock."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from safeops.databases.base import Database, Watch
+from safeops.databases.beside import watching
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+_SESSION = """
+  a.pid, a.usename, a.application_name, coalesce(a.state, a.backend_type),
+  extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), a.query
+"""
+BLOCKERS_OF = f"SELECT {_SESSION} FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(:pid))"
+HOLDERS = f"""
+SELECT DISTINCT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)
+"""
+RUNNER = f"""
+SELECT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND ((l.classid::bigint << 32) | l.objid::bigint) = :key AND l.objsubid = 1
+"""
+
+# SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_FAILURES = {"55P03", "40P01"}
+VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
+WATCH_EVERY = 0.2
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of a driver's error, whatever the driver calls it."""
+    original = getattr(error, "orig", None) or error
+    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+
+
+class Session(Database):
+    """What PostgreSQL adds to a database for waiting, watching and locking."""
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        return sqlstate(error) in LOCK_FAILURES
+
+    def is_violation(self, error: BaseException) -> bool:
+        return sqlstate(error) in VIOLATIONS
+
+    def _bounds(self, lock: float, statement: float | None, step: Step) -> dict[str, str]:
+        """Return the settings of a step, in milliseconds; 0 means without bound."""
+        unbounded = step.scans or step.waits_inside
+        bounds = {"lock_timeout": "0" if step.waits_inside else str(max(int(lock * 1000), 1))}
+        if unbounded:
+            bounds["statement_timeout"] = "0"
+        elif statement is not None:
+            bounds["statement_timeout"] = str(max(int(statement * 1000), 1))
+        if unbounded and self.version >= (17,):
+            bounds["transaction_timeout"] = "0"
+        return bounds
+
+    @contextmanager
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
+        bounds = self._bounds(lock, statement, step)
+        names = list(bounds)
+        before = self.read("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))[0]
+        self._set(bounds)
+        try:
+            yield
+        finally:
+            if not self.connection.invalidated and not self.connection.closed:
+                self._set(dict(zip(names, before, strict=True)))
+
+    def _set(self, values: dict[str, str]) -> None:
+        self.read("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items()))
+
+    def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
+        bounds = self._bounds(lock, statement, step)
+        if step.alone:
+            return [f"SET {name} = {value}" for name, value in bounds.items()], [f"RESET {name}" for name in bounds]
+        return ["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in bounds.items())], ["COMMIT"]
+
+    def blockers(self, tables: Sequence[Name]) -> list[str]:
+        found = [row for name in tables for row in self.read(HOLDERS, quoted=self.quoted_table(name))]
+        return list(dict.fromkeys(map(described, found)))
+
+    @contextmanager
+    def watched(self, step: Step, budget: float) -> Iterator[Watch]:
+        """See ``Database.watched``; a step that waits only at its start is never cancelled, just looked at."""
+        seen = Watch()
+        pid = self.scalar("SELECT pg_backend_pid()")
+
+        def watch(own: Connection, over: threading.Event) -> None:
+            waited = 0.0
+            while not over.wait(WATCH_EVERY):
+                rows = own.execute(sa.text(BLOCKERS_OF), {"pid": pid}).all()
+                waited = waited + WATCH_EVERY if rows else 0.0
+                if rows:
+                    seen.blocked_by = list(map(described, rows))
+                if step.waits_inside and waited >= budget:
+                    seen.cancelled = True
+                    own.execute(sa.text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
+                    return
+
+        with watching(self.connection, watch):
+            yield seen
+
+    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
+        return bool(connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(key)}))
+
+    def release_runner_lock(self, connection: Connection, key: str) -> None:
+        connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _number(key)})
+
+    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        row = connection.execute(sa.text(RUNNER), {"key": _number(key)}).first()
+        return described(row) if row else super().runner_lock_holder(connection, key)
+
+
+def _number(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def described(row: Any) -> str:
+    """Describe a session: its pid, user, application, state, the age of its transaction, and its query."""
+    pid, user, application, state, age, query = row
+    shown = " ".join((query or "").split())
+    shown = shown if len(shown) <= 120 else shown[:117] + "..."
+    who = f"pid {pid}, user {user}, application {application!r}, {state}"
+    return f"{who}, in its transaction for {float(age or 0):.1f} s, query: {shown}"

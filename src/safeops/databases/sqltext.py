@@ -1,0 +1,277 @@
+"""SQL expressions as text: tokens, and one canonical spelling of what two servers write differently.
+
+A server keeps ``age > 0`` as ``(age > 0)``, ``status IN ('a')`` as ``(status)::text = ANY ...`` or with backticks. Two
+spellings with the same canonical form mean the same. Forms that differ prove nothing; the server itself is asked then.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_TOKEN = re.compile(
+    r"""
+    (?P<space>\s+|--[^\n]*|/\*.*?\*/)
+  | (?P<string>(?:\b[eEnNxXbB]|_[a-z0-9]+\s?)?'(?:[^'\\]|''|\\.)*')
+  | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]\d'][^\]]*\])
+  | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
+  | (?P<word>[^\W\d][\w$]*)
+  | (?P<op>::|<>|!=|<=|>=|\|\||~~\*|!~~\*|!~~|~~|!~\*|!~|~\*|->>|->|\#>>|\#>|@>|<@|&&|\?\||\?&|[-+*/%^<>=~!@\#&|?:.,;()\[\]])
+  | (?P<other>.)
+    """,
+    re.X | re.S,
+)
+
+
+@lru_cache(maxsize=512)
+def tokens(sql: str) -> tuple[tuple[str, str], ...]:
+    """Split SQL into (kind, text) pairs; white space and comments are left out."""
+    return tuple(
+        (match.lastgroup or "other", match.group()) for match in _TOKEN.finditer(sql) if match.lastgroup != "space"
+    )
+
+
+def unquoted(token: str) -> str:
+    """Return the name that a quoted identifier stands for."""
+    if token[:1] in '"`' and len(token) > 1:
+        return token[1:-1].replace(token[0] * 2, token[0])
+    return token[1:-1] if token[:1] == "[" else token
+
+
+def same(one: str | None, other: str | None) -> bool:
+    """Tell whether two expressions mean the same for sure."""
+    if one is None or other is None:
+        return one is other
+    return one == other or canonical(one) == canonical(other)
+
+
+@lru_cache(maxsize=512)
+def canonical(sql: str) -> str:
+    """Return one spelling of an expression: fully parenthesised, without casts and redundant quotes."""
+    reader = _Reader(sql)
+    try:
+        tree = reader.expression(0)
+        if reader.peek() is not None:
+            raise _Unreadable
+    except _Unreadable:
+        return " ".join(text.lower() if kind == "word" else text for kind, text in tokens(sql))
+    return tree
+
+
+class _Unreadable(Exception):
+    """The expression has a form that this reader does not know."""
+
+
+_BINARY = {"or": 1, "and": 2}
+_COMPARISONS = {"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*", "is"}
+_ARITHMETIC = {"+": 7, "-": 7, "*": 8, "/": 8, "%": 8, "^": 9}
+_SPELLINGS = {"!=": "<>", "like": "~~", "ilike": "~~*", "regexp": "~", "rlike": "~", "==": "="}
+_NOW = {"now", "current_timestamp", "transaction_timestamp", "localtimestamp"}
+# What PostgreSQL casts operands to by itself, and writes down when it shows the expression.
+_CAST_BY_ITSELF = {"text", "character varying", "bpchar", "numeric", "double precision", "bigint", "regclass"}
+_TYPE_TAIL = {"varying", "precision", "with", "without", "time", "zone", "unsigned"}
+
+
+class _Reader:
+    """Reads an expression by operator precedence and writes it fully parenthesised."""
+
+    def __init__(self, sql: str) -> None:
+        self.tokens = tokens(sql)
+        self.at = 0
+
+    def peek(self, ahead: int = 0) -> str | None:
+        place = self.at + ahead
+        if place >= len(self.tokens):
+            return None
+        kind, text = self.tokens[place]
+        if kind in ("word", "op"):
+            return _SPELLINGS.get(text.lower(), text.lower())
+        return text
+
+    def take(self) -> tuple[str, str]:
+        if self.at >= len(self.tokens):
+            raise _Unreadable
+        self.at += 1
+        return self.tokens[self.at - 1]
+
+    def accept(self, *words: str) -> bool:
+        if all(self.peek(ahead) == word for ahead, word in enumerate(words)):
+            self.at += len(words)
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        if not self.accept(word):
+            raise _Unreadable
+
+    def expression(self, floor: int) -> str:
+        left = self.negation(floor) if self.accept("not") else self.operand()
+        while (word := self.peek()) is not None:
+            strength = _strength(word)
+            if strength <= floor:
+                return left
+            left = self.combined(left, word, strength)
+        return left
+
+    def negation(self, floor: int) -> str:
+        return _negated(self.expression(3))
+
+    def combined(self, left: str, word: str, strength: int) -> str:
+        if strength == 4:
+            return self.comparison(left)
+        self.take()
+        right = self.expression(strength)
+        if word in ("and", "or"):
+            # Servers write a AND b AND c flat or nested.
+            left, right = _flat(left, word), _flat(right, word)
+        return f"({left} {word} {right})"
+
+    def comparison(self, left: str) -> str:
+        if self.accept("is"):
+            negative = self.accept("not")
+            return f"({left} is{' not' if negative else ''} {self.expression(4)})"
+        negative = self.accept("not")
+        if self.accept("in"):
+            self.expect("(")
+            compared = _membership(left, self.items(")"), negative)
+        elif self.accept("between"):
+            low = self.expression(4)
+            self.expect("and")
+            high = self.expression(4)
+            compared = f"(({left} >= {low}) and ({left} <= {high}))"
+            compared = _negated(compared) if negative else compared
+        else:
+            word = self.take()[1].lower()
+            compared = self.compared(left, _SPELLINGS.get(word, word), negative)
+        return compared
+
+    def compared(self, left: str, word: str, negative: bool) -> str:
+        quantifier = self.peek()
+        if quantifier in ("any", "all") and self.peek(1) == "(":
+            self.at += 2
+            values = self.array()
+            self.expect(")")
+            if (word, quantifier) in (("=", "any"), ("<>", "all")):
+                return _membership(left, values, word == "<>")
+            return f"({left} {word} {quantifier} {values})"
+        right = self.expression(4)
+        return f"({left} {'!' if negative else ''}{word} {right})"
+
+    def array(self) -> list[str]:
+        wrapped = self.accept("(")
+        self.expect("array")
+        self.expect("[")
+        values = self.items("]")
+        if wrapped:
+            self.expect(")")
+        self.casts()
+        return values
+
+    def items(self, end: str) -> list[str]:
+        values: list[str] = []
+        while not self.accept(end):
+            values.append(self.expression(0))
+            self.accept(",")
+        return values
+
+    def operand(self) -> str:
+        start = self.at
+        if self.peek() in ("+", "-"):
+            sign = self.take()[1]
+            return f"{sign}{self.operand()}"
+        if self.accept("("):
+            inner = self.items(")")
+            value = inner[0] if len(inner) == 1 else f"({', '.join(inner)})"
+        elif self.accept("cast", "("):
+            value = self.expression(0)
+            self.expect("as")
+            type_name = self.type_name()
+            self.expect(")")
+            value = value if value[0] in "'+-0123456789" else f"{value}::{type_name}"
+        else:
+            value = self.atom()
+        return self.casts(value, start)
+
+    def atom(self) -> str:
+        kind, text = self.take()
+        if kind == "string":
+            return _string(text)
+        if kind == "number":
+            return text
+        if kind not in ("word", "quoted") or text.lower() in ("case", "array", "select", "interval", "collate"):
+            raise _Unreadable
+        name = text.lower() if kind == "word" else unquoted(text)
+        while self.accept("."):
+            name += "." + unquoted(self.take()[1])
+        if self.accept("("):
+            values = ", ".join(self.items(")"))
+            return "now()" if name in _NOW and values in ("", "0", "6") else f"{name}({values})"
+        return "now()" if kind == "word" and name in _NOW else name
+
+    def casts(self, value: str = "'", start: int = 0) -> str:
+        while self.accept("::"):
+            type_name = self.type_name()
+            literal = value[0] in "'+-0123456789"
+            if not literal and (type_name not in _CAST_BY_ITSELF or self.is_whole(start)):
+                value = f"{value}::{type_name}"
+        return value
+
+    def is_whole(self, start: int) -> bool:
+        """Tell whether an operand is all that there is but for parentheses: a server adds no casts there itself."""
+        before = all(text == "(" for _, text in self.tokens[:start])
+        return before and all(text == ")" for _, text in self.tokens[self.at :])
+
+    def type_name(self) -> str:
+        start = self.at
+        self.take()
+        while self.peek() == "." or (self.peek() or "") in _TYPE_TAIL or self.peek() in ("(", "["):
+            opened = self.take()[1]
+            if opened in ("(", "["):
+                self.items(")" if opened == "(" else "]")
+            elif opened == ".":
+                self.take()
+        return " ".join(text.lower() for _, text in self.tokens[start : self.at])
+
+
+def _strength(word: str) -> int:
+    if word in _BINARY:
+        return _BINARY[word]
+    if word in _COMPARISONS or word in ("in", "between", "not"):
+        return 4
+    if word in _ARITHMETIC:
+        return _ARITHMETIC[word]
+    return 6 if re.fullmatch(r"[-+*/<>=~!@#%^&|?]+", word) else 0
+
+
+def _membership(left: str, values: list[str], negative: bool) -> str:
+    if len(values) == 1:
+        return f"({left} {'<>' if negative else '='} {values[0]})"
+    return f"({left} {'not in' if negative else 'in'} [{', '.join(values)}])"
+
+
+def _negated(inner: str) -> str:
+    return f"(not {inner})"
+
+
+def _flat(side: str, word: str) -> str:
+    """Drop the outer parentheses of an operand that is joined by the same word at its top."""
+    if not (side.startswith("(") and side.endswith(")")):
+        return side
+    depth, quoted, joined = 0, False, False
+    for place, letter in enumerate(side):
+        if letter == "'":
+            quoted = not quoted
+        elif not quoted:
+            depth += (letter == "(") - (letter == ")")
+            if depth == 0 and place < len(side) - 1:
+                return side
+            joined = joined or (depth == 1 and side.startswith(f" {word} ", place))
+    return side[1:-1] if joined else side
+
+
+def _string(text: str) -> str:
+    """Drop a character set prefix, and the quotes around a number or a truth value."""
+    bare = text[text.index("'") :]
+    if re.fullmatch(r"'-?\d+(\.\d+)?'", bare):
+        return bare[1:-1]
+    return bare[1:-1].lower() if bare.lower() in ("'true'", "'false'") else bare

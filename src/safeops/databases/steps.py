@@ -1,0 +1,58 @@
+"""One statement of a plan: what it does, what it locks and for how long. The databases plan, ``locking`` carries out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.engine import Dialect
+
+from safeops.naming import Name
+
+
+@dataclass(frozen=True)
+class Step:
+    """One statement.
+
+    Args:
+        sql: The statement, ready for the driver: no parameters, no doubled percent signs.
+        does: What is true afterwards, for the log: "added column users.email".
+        locks: The tables whose lock it waits for; they name the blockers when it gives up.
+        then: Further statements of the same transaction.
+        scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
+            cuts it short.
+        waits_inside: It waits for other transactions in the middle of its work, so no lock timeout cuts it short;
+            a watcher bounds that waiting instead.
+        alone: The server refuses it inside a transaction block.
+        offline: The guarded spelling for ``--sql``; None where ``sql`` is guarded itself.
+        cleanup: What to run when it fails, before trying again or giving up.
+        refusal: What to say when the server refuses the online way (UnsafeOperation); the statement to run instead
+            inside ``assured(...)`` is ``anyway``.
+    """
+
+    sql: str
+    does: str = ""
+    locks: tuple[Name, ...] = ()
+    then: tuple[str, ...] = ()
+    scans: bool = False
+    waits_inside: bool = False
+    alone: bool = False
+    offline: str | None = None
+    cleanup: tuple[Step, ...] = ()
+    anyway: str | None = None
+
+
+def rendering_dialect(dialect: Dialect) -> Dialect:
+    """Return a dialect that compiles to the SQL that the server reads, without the driver's doubled percent signs."""
+    twin: Any = type(dialect)(paramstyle="named")
+    for attribute in ("server_version_info", "is_mariadb", "default_schema_name", "_backslash_escapes"):
+        if hasattr(dialect, attribute):
+            setattr(twin, attribute, getattr(dialect, attribute))
+    twin.identifier_preparer = twin.preparer(twin)
+    return twin  # type: ignore[no-any-return]
+
+
+def rendered(construct: Any, dialect: Dialect) -> str:
+    """Compile a construct to the SQL that the server reads, with its values in it."""
+    compiled = construct.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return str(compiled).strip().replace("\t", "    ")

@@ -1,0 +1,165 @@
+"""Every error that safeops raises.
+
+    SafeOpsError                    S000
+      InvalidArgument               S001  an argument is wrong; also a ValueError
+      OutsideMigration              S002  a helper was called where no migration runs
+      TransactionNotOurs            S003  env.py holds the transaction that a helper must step out of
+      OnlineOnly                    S004  the deed needs to look at rows; `--sql` cannot
+      UnsupportedOnDatabase         S005  this server has no such thing
+      UnknownTable                  S101
+      UnknownColumn                 S102
+      UnknownConstraint             S103
+      UnknownType                   S104
+      DefinitionMismatch            S201  the name is taken by another definition
+      UnsafeOperation               S301  it would block the application or lose data
+      DependentObjects              S302  something else stands on what would be dropped
+      LockNotAcquired               S401  others held the lock for the whole retry budget
+      OrphanedRows                  S501  rows that break a foreign key
+      DuplicateRows                 S502  rows that break a unique constraint
+      ViolatingRows                 S503  rows that break a check or a not null
+
+A message says what is wrong, why the database behaves so, what to do instead as code, whether anything was changed,
+and whether running again is safe. The code at its end names the page in docs/errors.
+"""
+
+from __future__ import annotations
+
+NOTHING_CHANGED = "Nothing was changed; running again is safe."
+
+
+class SafeOpsError(Exception):
+    """The parent of all errors of safeops.
+
+    Args:
+        problem: What is wrong, with the author's own names.
+        why: Why the database or Alembic behaves so.
+        remedy: What to do instead, as a sentence that introduces ``code``.
+        code: The lines to write, made of the author's own arguments.
+        state: What was changed, and whether running again is safe.
+    """
+
+    number = "S000"
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        why: str = "",
+        remedy: str = "",
+        code: str = "",
+        state: str = NOTHING_CHANGED,
+    ) -> None:
+        self.problem, self.why, self.remedy, self.code, self.state = problem, why, remedy, code, state
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        sentences = "\n".join(part for part in (self.problem, self.why, self.state, self.remedy) if part)
+        code = "".join(f"\n    {line}" for line in self.code.splitlines())
+        return f"{sentences}{code}  [{self.number}]"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An executor hands errors from process to process, and keyword-only arguments do not survive the default.
+        return _rebuild, (type(self), self.__dict__)
+
+
+def _rebuild(cls: type[SafeOpsError], state: dict[str, str]) -> SafeOpsError:
+    error = cls.__new__(cls)
+    error.__dict__.update(state)
+    error.args = (str(error),)
+    return error
+
+
+class InvalidArgument(SafeOpsError, ValueError):
+    """An argument of a helper is wrong; the message shows the call as it should be."""
+
+    number = "S001"
+
+
+class OutsideMigration(SafeOpsError):
+    """A helper was called where no Alembic migration is running."""
+
+    number = "S002"
+
+
+class TransactionNotOurs(SafeOpsError):
+    """The transaction around the migration belongs to env.py, so that a helper cannot step out of it."""
+
+    number = "S003"
+
+
+class OnlineOnly(SafeOpsError):
+    """The deed has to look at the live database, which ``--sql`` cannot do."""
+
+    number = "S004"
+
+
+class UnsupportedOnDatabase(SafeOpsError):
+    """This server has no such thing; the message says what was asked, what it is, and what would be needed."""
+
+    number = "S005"
+
+
+class UnknownTable(SafeOpsError):
+    """The table does not exist; the message names the nearest ones."""
+
+    number = "S101"
+
+
+class UnknownColumn(SafeOpsError):
+    """The column does not exist; the message names the nearest ones."""
+
+    number = "S102"
+
+
+class UnknownConstraint(SafeOpsError):
+    """The constraint does not exist; the message names those of the table."""
+
+    number = "S103"
+
+
+class UnknownType(SafeOpsError):
+    """The named type does not exist; the message names the nearest ones."""
+
+    number = "S104"
+
+
+class DefinitionMismatch(SafeOpsError):
+    """The name is taken by a thing of another definition; the message names each difference."""
+
+    number = "S201"
+
+
+class UnsafeOperation(SafeOpsError):
+    """The deed would block the application or lose data; the message shows the safe call."""
+
+    number = "S301"
+
+
+class DependentObjects(SafeOpsError):
+    """Something else depends on what would be dropped; the message lists it with its definition."""
+
+    number = "S302"
+
+
+class LockNotAcquired(SafeOpsError):
+    """Other sessions held the lock for the whole retry budget; the message names them."""
+
+    number = "S401"
+
+
+class OrphanedRows(SafeOpsError):
+    """Rows refer to rows that do not exist; the message has their count, some keys and a query for all."""
+
+    number = "S501"
+
+
+class DuplicateRows(SafeOpsError):
+    """Rows share a key that is to be unique; the message has their count, some keys and a query for all."""
+
+    number = "S502"
+
+
+class ViolatingRows(SafeOpsError):
+    """Rows break a check or a not null; the message has their count, some keys and a query for all."""
+
+    number = "S503"

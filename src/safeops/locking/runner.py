@@ -1,0 +1,86 @@
+"""One runner at a time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.engine import Connection
+
+from safeops.databases import database_for
+from safeops.databases.base import Database
+from safeops.errors import InvalidArgument, LockNotAcquired
+
+log = logging.getLogger("safeops")
+
+KEY = "safeops:migration_lock"
+POLL = 0.2
+REMIND = 10.0
+
+
+@contextmanager
+def migration_lock(connection: Connection, *, timeout: float | None = None) -> Iterator[None]:
+    """Let one runner at a time migrate a database; the others wait, and then find nothing to do.
+
+    Steps: opens a connection of its own from the engine of ``connection``, polls for a session lock there (PostgreSQL:
+    an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``; SQLite: a lock on a file beside the database),
+    says who holds it, runs the block, and lets go. Nothing is executed on ``connection`` itself.
+
+    Args:
+        connection: The connection that env.py gives to ``context.configure()``; also that of an async env.py, inside
+            ``run_sync``.
+        timeout: Seconds to wait; None waits for as long as it takes.
+
+    Raises:
+        LockNotAcquired: Another runner held it for ``timeout`` seconds; the message says who.
+        InvalidArgument: ``timeout`` is not a number of seconds.
+
+    Locks: none on tables. It ends with the session that holds it, also when that is killed. A pooler in transaction
+    mode breaks session locks: give Alembic a direct connection.
+
+    Running it again: each run takes it anew; within one process it is not re-entrant.
+
+    Offline: env.py does not call it for ``--sql``.
+
+    Example:
+        with engine.connect() as connection, migration_lock(connection):
+            context.configure(connection=connection, transaction_per_migration=True)
+            with context.begin_transaction():
+                context.run_migrations()
+    """
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout < 0):
+        raise InvalidArgument(
+            f"migration_lock() got timeout={timeout!r}.",
+            remedy="Give seconds, or None to wait for as long as it takes:",
+            code="with migration_lock(connection, timeout=600):",
+        )
+    with connection.engine.connect() as fresh:
+        own = fresh.execution_options(isolation_level="AUTOCOMMIT")
+        database = database_for(own.dialect, lambda: own)
+        _wait(database, own, timeout)
+        try:
+            yield
+        finally:
+            if not own.invalidated and not own.closed:
+                database.release_runner_lock(own, KEY)
+
+
+def _wait(database: Database, own: Connection, timeout: float | None) -> None:
+    started = time.monotonic()
+    said = 0.0
+    while not database.try_runner_lock(own, KEY):
+        waited = time.monotonic() - started
+        if timeout is not None and waited >= timeout:
+            raise LockNotAcquired(
+                f"Another runner has been migrating this database for the {timeout:g} s that this one waited."
+                f"\nThe lock is held by:\n  - {database.runner_lock_holder(own, KEY)}",
+                why="Two runners at once would do the same revisions twice.",
+                remedy="Wait for it to end and run again, or wait longer:",
+                code="with migration_lock(connection, timeout=3600):",
+            )
+        if said == 0.0 or waited - said >= REMIND:
+            said = max(waited, 0.001)
+            log.info("waiting for another runner: %s", database.runner_lock_holder(own, KEY))
+        time.sleep(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01)))

@@ -1,0 +1,157 @@
+"""The running migration: the only module that knows ``alembic.op`` and ``alembic.context``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import alembic.context
+import alembic.op
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection
+
+from safeops.databases import database_for
+from safeops.databases.base import Database
+from safeops.errors import OnlineOnly, OutsideMigration, TransactionNotOurs
+from safeops.policy import Settings, in_force
+
+log = logging.getLogger("safeops")
+
+_SETTINGS = "safeops.settings"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """The migration that runs now: its database, and what it is allowed to do."""
+
+    context: MigrationContext
+    database: Database
+    settings: Settings
+
+    @property
+    def offline(self) -> bool:
+        return bool(self.context.as_sql)
+
+    @property
+    def naming_convention(self) -> Mapping[str, Any]:
+        """The naming convention of the target metadata, as ``alembic.op`` uses it."""
+        metadata = self.context.opts.get("target_metadata")
+        return getattr(metadata, "naming_convention", None) or {}
+
+    def render(self, sql: str) -> None:
+        """Write a statement, or a comment, to the output of ``--sql``."""
+        self.context.impl.static_output(sql if sql.startswith("--") else f"{sql};\n")
+
+    def online_only(self, deed: str, why: str) -> OnlineOnly:
+        return OnlineOnly(
+            f"{deed} cannot be rendered for --sql.",
+            why=why,
+            remedy="Run this revision against the database, or guard it:",
+            code="if not op.get_context().as_sql:\n    ...",
+        )
+
+
+@contextmanager
+def running(helper: str) -> Iterator[Migration]:
+    """Give the running migration, outside its transaction, or raise what is wrong with it.
+
+    Each statement of a helper commits by itself: a lock is held no longer than its statement, a retry starts afresh, and
+    a stop at any point keeps the finished work. What came before in Alembic's transaction is committed.
+    """
+    context = _context(helper)
+    database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
+    migration = Migration(context, database, current_settings(context))
+    database.patience = migration.settings.lock_timeout
+    with nullcontext() if context.as_sql else _outside_transaction(context, helper):
+        if not context.as_sql:
+            database.begin_by_hand()
+        yield migration
+
+
+def _context(helper: str) -> MigrationContext:
+    try:
+        return alembic.op.get_context()
+    except NameError:
+        raise OutsideMigration(
+            f"{helper}() was called, but no Alembic migration is running.",
+            why="It works on the connection that Alembic gives to a revision.",
+            remedy="Call it inside upgrade() or downgrade() of a revision, and run:",
+            code="alembic upgrade head",
+        ) from None
+
+
+def _bind(context: MigrationContext) -> Connection:
+    # Asked for each time: inside an autocommit block it is another object.
+    if context.connection is None:
+        raise RuntimeError("an online migration without a connection")
+    return context.connection
+
+
+@contextmanager
+def _outside_transaction(context: MigrationContext, helper: str) -> Iterator[None]:
+    connection = _bind(context)
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        yield
+        return
+    if connection.in_transaction() and context._transaction is None:
+        if connection.get_isolation_level() != "AUTOCOMMIT":
+            raise _not_ours(helper)
+        yield
+        return
+    if context.impl.transactional_ddl:
+        log.debug("%s: stepping out of the transaction, which commits what came before", helper)
+    with context.autocommit_block():
+        yield
+
+
+def _not_ours(helper: str) -> TransactionNotOurs:
+    return TransactionNotOurs(
+        f"{helper}() has to commit as it goes, but the transaction around this migration was begun by env.py.",
+        why="env.py called engine.begin() or connection.begin(), or ran a statement on the connection before"
+        " context.configure(), which begins a transaction too. Alembic then leaves that transaction alone: it never"
+        " commits it, and a statement run before context.configure() even loses the whole migration.",
+        remedy="In env.py, replace engine.begin() by engine.connect(), and commit after any statement of your own:",
+        code="with engine.connect() as connection:\n"
+        "    # connection.execute(...); connection.commit()   # only if env.py needs a statement of its own\n"
+        "    context.configure(connection=connection, target_metadata=target_metadata,\n"
+        "                      transaction_per_migration=True)\n"
+        "    with context.begin_transaction():\n"
+        "        context.run_migrations()",
+    )
+
+
+def current_settings(context: MigrationContext) -> Settings:
+    """Return the settings of the run, as the blocks around the caller change them."""
+    attributes = context.config.attributes if context.config else {}
+    return in_force(attributes.get(_SETTINGS, Settings()))
+
+
+def configure(**settings: Any) -> None:
+    """Set what the helpers of this run are allowed to do. Call it in env.py.
+
+    The settings belong to the run, that is to the ``Config`` of this Alembic command: they end with it.
+
+    Args:
+        **settings: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
+            ``target_seconds`` in seconds, ``schema_for_state``.
+
+    Raises:
+        InvalidArgument: A setting is unknown or not a number of seconds.
+        OutsideMigration: No Alembic command is running.
+
+    Example:
+        configure(lock_timeout=1.0, retry_budget=300.0)
+    """
+    try:
+        attributes = alembic.context.config.attributes
+    except (NameError, AttributeError):
+        raise OutsideMigration(
+            "configure() was called outside env.py.",
+            why="Settings belong to one run of Alembic, so that they do not leak into the next.",
+            remedy="Call it in env.py before context.configure(), or around helpers write:",
+            code="with settings(lock_timeout=1.0):",
+        ) from None
+    attributes[_SETTINGS] = attributes.get(_SETTINGS, Settings()).with_(**settings)

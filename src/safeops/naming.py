@@ -1,0 +1,65 @@
+"""Names: the nearest ones to a misspelt one, generated ones that fit, and calls written out for messages."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Name:
+    """The name of a table or a type, in its schema; None is the connection's default schema."""
+
+    name: str
+    schema: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}" if self.schema else self.name
+
+
+def nearest(name: str, known: Iterable[str], what: str) -> str:
+    """Return a sentence that names the known names nearest to ``name``."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:8]
+    if not near:
+        return f"There are no {what} at all."
+    return f"Did you mean {' or '.join(near)}?" if near != known[:8] else f"There are the {what} {', '.join(near)}."
+
+
+def fitting(*parts: str, max_bytes: int) -> str:
+    """Join the parts with underscores; where that is too long, cut it and add a digest that keeps it unique."""
+    whole = "_".join(parts)
+    if len(whole.encode()) <= max_bytes:
+        return whole
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return f"{whole.encode()[: max_bytes - 9].decode(errors='ignore')}_{digest}"
+
+
+def call(function: str, *arguments: Any, **keywords: Any) -> str:
+    """Write a call out as code. Keywords that are None are left out; a ``Code`` argument stands as it is."""
+    written = [_written(argument) for argument in arguments]
+    written += [f"{key}={_written(value)}" for key, value in keywords.items() if value is not None]
+    return f"{function}({', '.join(written)})"
+
+
+class Code(str):
+    """Text that stands in a written call as it is, without quotes."""
+
+    __slots__ = ()
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_written(item) for item in value)}]"
+    return f'"{value}"' if isinstance(value, str) and '"' not in value else repr(value)
+
+
+def written_column(column: Any) -> Code:
+    """Write a ``sqlalchemy.Column`` out as code, as far as a message needs it."""
+    rest = "" if column.nullable else ", nullable=False"
+    return Code(f"sa.Column({_written(str(column.name))}, sa.{column.type!r}{rest})")

@@ -1,0 +1,1 @@
+"""One operation is one function; one family is one file."""

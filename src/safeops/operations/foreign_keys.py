@@ -1,0 +1,210 @@
+"""Foreign keys: added for new rows in a moment, checked against the old rows while all go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops.databases.definitions import Table
+from safeops.errors import InvalidArgument
+from safeops.locking import carry_out
+from safeops.migration import Migration, running
+from safeops.naming import Name, call, fitting
+from safeops.operations import indexes, rows
+from safeops.operations.story import (
+    check_choice,
+    check_columns,
+    check_has_columns,
+    check_names,
+    keep_or_raise,
+    look_at,
+    settle,
+)
+
+ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
+
+
+def create_foreign_key_if_missing(
+    constraint_name: str,
+    source_table: str,
+    referent_table: str,
+    local_cols: Sequence[str],
+    remote_cols: Sequence[str],
+    *,
+    onupdate: str | None = None,
+    ondelete: str | None = None,
+    deferrable: bool | None = None,
+    initially: str | None = None,
+    match: str | None = None,
+    source_schema: str | None = None,
+    referent_schema: str | None = None,
+    validate: bool = True,
+    index: bool = False,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The table has the foreign key, valid for every row.
+
+    Steps: looks at both tables and for rows that refer to nothing; builds the index first where it is asked for; adds the
+    key for new rows in a brief statement; checks the old rows in a scan that lets readers and writers go on.
+
+    Args:
+        constraint_name: The foreign key.
+        source_table: The table that refers.
+        referent_table: The table that is referred to.
+        local_cols: The columns that refer.
+        remote_cols: The columns that are referred to; a primary key, or unique.
+        onupdate: "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT" or "NO ACTION".
+        ondelete: As ``onupdate``.
+        deferrable: Whether the check may wait for the end of a transaction.
+        initially: "DEFERRED" or "IMMEDIATE".
+        match: "FULL" or "SIMPLE".
+        source_schema: The schema of the table that refers.
+        referent_schema: The schema of the table that is referred to.
+        validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
+        index: Whether to build ``ix_<table>_<columns>`` on the columns that refer: without one, each delete in the other
+            table scans this one. It is the author's to drop.
+        if_different: "raise" or "keep": what to do where a constraint of that name has another definition.
+        **kw: As in ``op.create_foreign_key``.
+
+    Returns:
+        True if anything was added or validated, False if all was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: A table has no such column.
+        DefinitionMismatch: The name is taken by a constraint of another definition.
+        OrphanedRows: Rows refer to nothing.
+        InvalidArgument: What is referred to is not unique.
+        UnsupportedOnDatabase: ``validate=False`` or ``deferrable`` on a server that has no such thing.
+        LockNotAcquired: A table was in use for the whole retry budget.
+
+    Locks: PostgreSQL SHARE ROW EXCLUSIVE on both tables, briefly, then SHARE UPDATE EXCLUSIVE and ROW SHARE for the scan;
+    MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
+
+    Running it again: an unvalidated key is validated.
+
+    Offline: guarded by a look into the catalogue where the server has blocks for that.
+
+    Example:
+        create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)
+    """
+    right = call("create_foreign_key_if_missing", constraint_name, source_table, referent_table, ["user_id"], ["id"])
+    with running("create_foreign_key_if_missing") as migration:
+        check_names(
+            migration,
+            right,
+            constraint_name=constraint_name,
+            source_table=source_table,
+            referent_table=referent_table,
+            source_schema=source_schema,
+            referent_schema=referent_schema,
+        )
+        check_columns(migration, "local_cols", local_cols, right)
+        check_columns(migration, "remote_cols", remote_cols, right)
+        if len(local_cols) != len(remote_cols):
+            raise InvalidArgument(
+                f"{len(local_cols)} columns refer to {len(remote_cols)}: {list(local_cols)} to {list(remote_cols)}.",
+                remedy="Name as many on both sides:",
+                code=right,
+            )
+        for argument, value in (("onupdate", onupdate), ("ondelete", ondelete)):
+            check_choice(argument, value and value.upper(), ACTIONS)  # type: ignore[arg-type]
+        validate = not kw.pop("postgresql_not_valid", False) and validate
+        operation = ops.CreateForeignKeyOp(
+            constraint_name,
+            source_table,
+            referent_table,
+            list(local_cols),
+            list(remote_cols),
+            onupdate=onupdate,
+            ondelete=ondelete,
+            deferrable=deferrable,
+            initially=initially,
+            match=match,
+            source_schema=source_schema,
+            referent_schema=referent_schema,
+            **kw,
+        )
+        key = operation.to_constraint(migration.context)
+        name = Name(source_table, source_schema)
+        assert isinstance(key, sa.ForeignKeyConstraint)
+        return create(key, name, validate=validate, index=index, if_different=if_different)
+
+
+def create(
+    key: sa.ForeignKeyConstraint, name: Name, *, validate: bool = True, index: bool = False, if_different: str
+) -> bool:
+    """Create a foreign key that was made from arguments or from a column."""
+    with running("create_foreign_key_if_missing") as migration:
+        check_choice("if_different", if_different, ("raise", "keep"))
+        migration.database.check_support(key, validate)
+        source = look_at(migration, name)
+        check_has_columns(source, key.column_keys)
+        target = key.elements[0].column.table
+        other = Name(target.name, target.schema)
+        referent = source if other == name else look_at(migration, other)
+        check_has_columns(referent, [element.column.name for element in key.elements])
+        built = index and _index(key, name, if_different)
+        if source is None or referent is None:
+            return carry_out(migration, migration.database.add_constraint(name, key, None, validate))
+        settled = _settled(migration, source, referent, key, validate, if_different)
+        if settled is not None:
+            return settled or built
+        _refuse_unready(migration, source, referent, key, validate)
+        plan = migration.database.add_constraint(name, key, source, validate)
+        offenders = rows.orphans(migration, source, key, referent.name)
+        return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
+
+
+def _index(key: sa.ForeignKeyConstraint, name: Name, if_different: str) -> bool:
+    columns = list(key.column_keys)
+    index_name = fitting("ix", name.name, *columns, max_bytes=63)
+    return indexes.create_index_if_missing(index_name, name.name, columns, schema=name.schema, if_different=if_different)
+
+
+def _settled(
+    migration: Migration,
+    source: Table,
+    referent: Table,
+    key: sa.ForeignKeyConstraint,
+    validate: bool,
+    if_different: str,
+) -> bool | None:
+    """Return False where the key is there as asked, None where there is something to do, or raise."""
+    there = source.constraints.get(str(key.name))
+    if there is None:
+        return None
+    # Without a schema the name is resolved by the server, as the look at the other table has done.
+    wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+    found = settle(migration, source, there, wanted, key)
+    if not found and validate and not there.valid:
+        return None
+    drop = call("drop_constraint_if_exists", there.name, source.name.name, type_="foreignkey", schema=source.name.schema)
+    what = f"foreign key {key.name} on {source.name}"
+    return keep_or_raise(what, found, if_different, "Give the new one another name, or drop the old one first:", drop)
+
+
+def _refuse_unready(
+    migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint, validate: bool
+) -> None:
+    remote = [element.column.name for element in key.elements]
+    if not _is_unique(referent, remote):
+        raise InvalidArgument(
+            f"Foreign key {key.name} refers to {referent.name}({', '.join(remote)}), which is not unique.",
+            why="A foreign key needs a primary key or a unique constraint on the other side.",
+            remedy="Make it unique first:",
+            code=call("create_unique_constraint_if_missing", f"uq_{referent.name.name}_{remote[0]}", referent.name.name, remote),
+        )
+    if validate:
+        rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))
+
+
+def _is_unique(referent: Table, columns: Sequence[str]) -> bool:
+    keys = [one.columns for one in referent.constraints.values() if one.kind in ("unique", "primary key")]
+    keys += [one.columns for one in referent.indexes.values() if one.unique and one.valid and one.where is None]
+    return any(set(key) == set(columns) for key in keys)

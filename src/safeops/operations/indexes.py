@@ -1,0 +1,178 @@
+"""Indexes: built and dropped while readers and writers go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops.databases.definitions import Index, Table
+from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
+from safeops.locking import carry_out, patiently
+from safeops.migration import Migration, running
+from safeops.naming import Name, call
+from safeops.operations import rows
+from safeops.operations.story import (
+    check_choice,
+    check_has_columns,
+    check_names,
+    keep_or_raise,
+    look,
+    look_at,
+    settle,
+    skipped,
+)
+
+
+def create_index_if_missing(
+    index_name: str,
+    table_name: str,
+    columns: Sequence[Any],
+    *,
+    unique: bool = False,
+    schema: str | None = None,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The index exists, is valid, and has this definition.
+
+    Steps: looks at the table; drops an invalid index that an interrupted build left under this name; builds online. On a
+    partitioned table: creates it on the parent only, builds it on each partition, and attaches them.
+
+    Args:
+        index_name: The index.
+        table_name: The table.
+        columns: Columns, or expressions such as ``sa.text("lower(email)")``, in order.
+        unique: Whether no two rows may have the same values.
+        schema: The schema of the table.
+        if_different: "raise" or "keep": what to do where an index of that name has another definition.
+        **kw: As in ``op.create_index``: ``postgresql_where``, ``postgresql_using``, ``postgresql_include``,
+            ``postgresql_ops``, ``mysql_length``, ``sqlite_where`` and so on.
+
+    Returns:
+        True if it was built, False if it was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: The table has no such column.
+        DefinitionMismatch: The name is taken by an index of another definition or on another table.
+        DuplicateRows: Rows share a value that is to be unique.
+        LockNotAcquired: The build waited for others' transactions for the whole retry budget; it was cancelled and
+            cleaned up.
+
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (CREATE INDEX CONCURRENTLY); MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE;
+    SQLite the file, for as long as the build takes.
+
+    Running it again: an interrupted build is dropped and begun anew; partitions that are done are kept.
+
+    Offline: guarded by ``IF NOT EXISTS``, after dropping an invalid leftover.
+
+    Example:
+        create_index_if_missing("ix_users_email", "users", ["email"], unique=True)
+    """
+    right = call("create_index_if_missing", index_name, table_name, ["email"], schema=schema)
+    with running("create_index_if_missing") as migration:
+        check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
+        if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:
+            raise InvalidArgument(f"columns is {columns!r}, not a list of columns.", remedy="Write:", code=right)
+        kw.pop("postgresql_concurrently", None)
+        kw.pop("if_not_exists", None)
+        operation = ops.CreateIndexOp(index_name, table_name, columns, schema=schema, unique=unique, **kw)
+        return create(operation.to_index(migration.context), Name(table_name, schema), if_different=if_different)
+
+
+def create(index: sa.Index, name: Name, *, if_different: str) -> bool:
+    """Create an index that was made from arguments; see ``create_index_if_missing``."""
+    with running("create_index_if_missing") as migration:
+        check_choice("if_different", if_different, ("raise", "keep"))
+        migration.database.check_index_support(index)
+        stands = look_at(migration, name)
+        check_has_columns(stands, _columns_of(index))
+        what = f"index {index.name} on {name}"
+        there = stands.indexes.get(str(index.name)) if stands else None
+        wanted = migration.database.wanted_index(index)
+        if stands is not None and there is not None:
+            found = settle(migration, stands, there, wanted, index) if there.valid or stands.is_partitioned else []
+            if found or there.valid:
+                return keep_or_raise(what, found, if_different, *_other_name(index, name))
+        elif stands is not None:
+            _refuse_taken(migration, str(index.name), stands)
+        twice = rows.duplicates(migration, stands, str(index.name), _texts(migration, index), wanted.where) if stands and index.unique else None
+        explain = rows.explained_by(migration, stands, twice)
+        return carry_out(migration, migration.database.create_index(name, index, stands), explain)
+
+
+def _columns_of(index: sa.Index) -> list[str]:
+    """Return the plain columns of an index; what its expressions name, the server tells."""
+    return [one.name for one in index.expressions if type(one) is sa.Column]
+
+
+def _texts(migration: Migration, index: sa.Index) -> list[str]:
+    """Return the elements of an index as SQL, without direction or operator class."""
+    return migration.database.element_texts(index)
+
+
+def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:
+    drop = call("drop_index_if_exists", str(index.name), name.name, schema=name.schema)
+    return "Give the new index another name, or drop the old one first:", drop
+
+
+def _refuse_taken(migration: Migration, index: str, stands: Table) -> None:
+    owner = patiently(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, stands))
+    if owner is not None:
+        raise DefinitionMismatch(
+            f"Index {index} exists, but its table is {owner}, not {stands.name}.",
+            why="An index name stands once in a schema.",
+            remedy="Give the new index another name.",
+        )
+
+
+def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None = None) -> bool:
+    """The table has no index of this name.
+
+    Steps: looks at the table; drops the index online.
+
+    Args:
+        index_name: The index.
+        table_name: The table; where there is none, there is nothing to drop.
+        schema: The schema of the table.
+
+    Returns:
+        True if it was dropped, False if it was not there.
+
+    Raises:
+        DependentObjects: The index belongs to a constraint.
+        LockNotAcquired: It waited for others' transactions for the whole retry budget.
+
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (DROP INDEX CONCURRENTLY; of a partitioned table ACCESS EXCLUSIVE, briefly);
+    MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, briefly.
+
+    Running it again: an interrupted drop is completed.
+
+    Offline: guarded by ``IF EXISTS``.
+
+    Example:
+        drop_index_if_exists("ix_users_email", "users")
+    """
+    right = call("drop_index_if_exists", index_name, table_name, schema=schema)
+    with running("drop_index_if_exists") as migration:
+        check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
+        name = Name(table_name, schema)
+        stands = look(migration, name)
+        there = stands.indexes.get(index_name) if stands else None
+        if there is None and not migration.offline:
+            return skipped(f"index {index_name} on {name}", "it is not there")
+        if there is not None:
+            _refuse_constraint(there, name)
+        return carry_out(migration, migration.database.drop_index(name, index_name, stands))
+
+
+def _refuse_constraint(there: Index, name: Name) -> None:
+    if there.of_constraint:
+        raise DependentObjects(
+            f"Index {there.name} on {name} belongs to the constraint of that name.",
+            remedy="Drop the constraint, and the index goes with it:",
+            code=call("drop_constraint_if_exists", there.name, name.name, schema=name.schema),
+        )

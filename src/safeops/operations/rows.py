@@ -1,0 +1,135 @@
+"""Rows that stand in the way of a constraint: found before anything is touched, counted, and shown by their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.definitions import Table
+from safeops.databases.steps import Step
+from safeops.errors import DuplicateRows, OrphanedRows, SafeOpsError, ViolatingRows
+from safeops.locking import patiently
+from safeops.migration import Migration
+from safeops.naming import Name
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Offenders:
+    """Rows that break a rule, as a query.
+
+    Args:
+        error: The error that tells of them.
+        problem: What is wrong with them, after their number: "rows of users have no email".
+        source: FROM and WHERE of the query that finds them.
+        keys: The quoted columns that name a row.
+        columns: The columns of the query that finds them all.
+        remedy: What to do about them.
+    """
+
+    error: type[SafeOpsError]
+    problem: str
+    source: str
+    keys: Sequence[str]
+    columns: str = "*"
+    remedy: str = "Mend or delete these rows, and run again. This finds them all:"
+    grouped: str = ""
+
+    @property
+    def query(self) -> str:
+        return f"SELECT {self.columns} {self.source}{self.grouped}"
+
+
+def nulls(migration: Migration, table: Table, column: str) -> Offenders:
+    database = migration.database
+    source = f"FROM {database.quoted_table(table.name)} WHERE {database.quoted(column)} IS NULL"
+    keys = _keys(migration, table, [])
+    return Offenders(ViolatingRows, f"have NULL in {table.name}.{column}", source, keys)
+
+
+def against_check(migration: Migration, table: Table, name: str, condition: str) -> Offenders:
+    source = f"FROM {migration.database.quoted_table(table.name)} WHERE NOT ({condition})"
+    return Offenders(ViolatingRows, f"break the check {name} of {table.name}", source, _keys(migration, table, []))
+
+
+def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name) -> Offenders:
+    """Return the rows whose key is in no row of the referent table; rows with a NULL in the key refer to nothing."""
+    database = migration.database
+    local = [f"child.{database.quoted(column)}" for column in key.column_keys]
+    remote = [f"parent.{database.quoted(element.column.name)}" for element in key.elements]
+    matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
+    given = " AND ".join(f"{one} IS NOT NULL" for one in local)
+    source = (
+        f"FROM {database.quoted_table(table.name)} AS child WHERE {given}"
+        f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(referent)} AS parent WHERE {matched})"
+    )
+    problem = f"of {table.name} refer by ({', '.join(key.column_keys)}) to rows that {referent} does not have"
+    keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
+    return Offenders(OrphanedRows, problem, source, keys, columns="child.*")
+
+
+def duplicates(migration: Migration, table: Table, name: str, elements: Sequence[str], where: str | None) -> Offenders:
+    """Return the values that several rows share; ``elements`` are quoted columns or expressions."""
+    conditions = [f"({one}) IS NOT NULL" for one in elements] + ([f"({where})"] if where else [])
+    listed = ", ".join(elements)
+    source = f"FROM {migration.database.quoted_table(table.name)} WHERE {' AND '.join(conditions)}"
+    return Offenders(
+        DuplicateRows,
+        f"of {table.name} stand more than once, so that {name} cannot be unique",
+        source,
+        elements,
+        columns=f"{listed}, count(*)",
+        grouped=f" GROUP BY {listed} HAVING count(*) > 1",
+    )
+
+
+def _keys(migration: Migration, table: Table, otherwise: Sequence[str]) -> list[str]:
+    names = [*table.primary_key] or list(otherwise) or list(table.columns)[:3]
+    return [migration.database.quoted(name) for name in names]
+
+
+def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
+    """Raise the error of the offenders if there are any. Reads under a lock that lets all others through."""
+    if _read(migration, table, f"{offenders.query} LIMIT 1"):
+        raise told(migration, table, offenders)
+
+
+def explained_by(migration: Migration, table: Table | None, offenders: Offenders | None) -> Callable[[DBAPIError], Any]:
+    """Return what turns a violation that the server reports into the error that tells of the rows."""
+
+    def explain(error: DBAPIError) -> SafeOpsError | None:
+        if table is None or offenders is None or not migration.database.is_violation(error):
+            return None
+        return told(migration, table, offenders)
+
+    return explain
+
+
+def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsError:
+    """Return the error, with the number of the rows, some keys, and the query that finds them all."""
+    counted = _read(migration, table, f"SELECT count(*) FROM ({offenders.query}) AS offenders")
+    keys = ", ".join(offenders.keys)
+    some = _read(migration, table, f"SELECT {keys} {offenders.source}{offenders.grouped} LIMIT {SHOWN}")
+    shown = ", ".join(str(row[0]) if len(row) == 1 else str(tuple(row)) for row in some)
+    number = counted[0][0] if counted else len(some)
+    noun = "values" if offenders.grouped else "rows"
+    noun = noun[:-1] if number == 1 else noun
+    return offenders.error(
+        f"{number} {noun} {offenders.problem}. {_named(keys)}: {shown}{', ...' if number > SHOWN else ''}",
+        remedy=offenders.remedy,
+        code=offenders.query,
+    )
+
+
+def _named(keys: str) -> str:
+    return f"The first, by {keys.replace('child.', '')}"
+
+
+def _read(migration: Migration, table: Table, sql: str) -> Sequence[Sequence[Any]]:
+    step = Step(sql, f"read {table.name}", (table.name,), scans=True)
+    return patiently(migration, step.does, lambda: migration.database.read(sql), step)

@@ -1,0 +1,169 @@
+"""What every helper's story is made of: check the arguments, look, settle what stands, report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases.definitions import Difference, Table, Thing, differences
+from safeops.errors import (
+    DefinitionMismatch,
+    DependentObjects,
+    InvalidArgument,
+    SafeOpsError,
+    UnknownColumn,
+    UnknownTable,
+    UnsafeOperation,
+)
+from safeops.locking import patiently
+from safeops.migration import Migration
+from safeops.naming import Name, nearest
+from safeops.policy import assurance
+
+log = logging.getLogger("safeops")
+
+
+def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
+    """Raise InvalidArgument where a name is none, or longer than the server keeps.
+
+    Args:
+        migration: The running migration.
+        what: What the name stands for, as a message calls it.
+        name: The argument.
+        right: The call as it should be.
+    """
+    database = migration.database
+    if not isinstance(name, str) or not name or "\x00" in name:
+        raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=right)
+    size = len(name) if database.counts_letters else len(name.encode())
+    if size > database.max_identifier:
+        unit = "letters" if database.counts_letters else "bytes"
+        raise InvalidArgument(
+            f"The {what} {name} has {size} {unit}; {database.product} keeps {database.max_identifier}.",
+            why="A longer name is cut or refused, so that nobody would find the thing by its name again.",
+            remedy="Choose a shorter name:",
+            code=right,
+        )
+
+
+def check_names(migration: Migration, right: str, **names: Any) -> None:
+    """Check several names, given by what they stand for; a schema may be None."""
+    for what, name in names.items():
+        if name is None and what.endswith("schema"):
+            continue
+        check_name(migration, what.replace("_", " "), name, right)
+
+
+def check_columns(migration: Migration, what: str, columns: Any, right: str) -> None:
+    """Raise InvalidArgument unless ``columns`` is a list of different names."""
+    if isinstance(columns, str) or not isinstance(columns, Sequence) or not columns:
+        raise InvalidArgument(f"{what} is {columns!r}, not a list of columns.", remedy="Write:", code=right)
+    for column in columns:
+        check_name(migration, f"column in {what}", column, right)
+    if len(set(columns)) < len(columns):
+        raise InvalidArgument(f"{what} names a column twice: {columns!r}.", remedy="Write:", code=right)
+
+
+def check_choice(argument: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        listed = " or ".join(repr(choice) for choice in choices)
+        raise InvalidArgument(
+            f"{argument} is {value!r}, not {listed}.", remedy="Write:", code=f"{argument}={choices[0]!r}"
+        )
+
+
+def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table | None:
+    """Return the table as it stands, or None; offline nobody can look, and it is None too."""
+    if migration.offline:
+        return None
+    return patiently(migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create))
+
+
+def look_at(migration: Migration, name: Name) -> Table | None:
+    """Return the table as it stands, None offline, or raise UnknownTable."""
+    found = look(migration, name)
+    if found is None and not migration.offline:
+        raise UnknownTable(
+            f"There is no table {name}.",
+            remedy=nearest(name.name, migration.database.table_names(name.schema), "tables"),
+        )
+    if found is not None and found.kind.endswith("view"):
+        raise UnknownTable(f"{name} is a {found.kind}, not a table.")
+    return found
+
+
+def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
+    """Raise UnknownColumn unless the table has the columns."""
+    for column in columns if table is not None else ():
+        if column not in table.columns:  # type: ignore[union-attr]
+            raise UnknownColumn(
+                f"Table {table.name} has no column {column}.",  # type: ignore[union-attr]
+                remedy=nearest(column, table.columns, "columns"),  # type: ignore[union-attr]
+            )
+
+
+def skipped(what: str, why: str) -> bool:
+    """Say that there is nothing to do."""
+    log.info("skipped %s: %s", what, why)
+    return False
+
+
+def settle(
+    migration: Migration,
+    table: Table,
+    stands: Thing,
+    wanted: Thing,
+    construct: sa.Column[Any] | sa.Index | sa.Constraint,
+    *,
+    ignoring: frozenset[str] = frozenset(),
+) -> list[Difference]:
+    """Return in which parts what stands differs from what is wanted; where the spelling differs, ask the server."""
+    found = differences(stands, wanted, ignoring)
+    if not found:
+        return []
+    asked = patiently(migration, f"compared {stands.name}", lambda: migration.database.ask(table, construct))
+    return found if asked is None else differences(stands, asked, ignoring)
+
+
+def keep_or_raise(what: str, found: Sequence[Difference], if_different: str, remedy: str = "", code: str = "") -> bool:
+    """Settle a taken name: nothing differs, or it is to be kept, or DefinitionMismatch."""
+    if not found:
+        return skipped(what, "it is there as asked")
+    listed = "; ".join(map(str, found))
+    if if_different == "keep":
+        return skipped(what, f"it is there, with another definition that is kept: {listed}")
+    raise DefinitionMismatch(
+        f"{what[:1].upper()}{what[1:]} exists, but {listed}.",
+        why="It was left untouched: skipping it would have hidden the difference.",
+        remedy=remedy or 'Change one of the two definitions, or keep what stands with if_different="keep".',
+        code=code,
+    )
+
+
+def refuse_unless_assured(problem: str, why: str, remedy: str = "", code: str = "") -> None:
+    """Raise UnsafeOperation, or inside ``assured(...)`` log it and go on."""
+    reason = assurance()
+    if reason is None:
+        raise UnsafeOperation(problem, why=why, remedy=remedy, code=code)
+    log.warning("%s Done all the same, because %s", problem, reason)
+
+
+def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", code: str = "") -> None:
+    """Raise DependentObjects where there are any."""
+    if dependents:
+        listed = "".join(f"\n  - {one}" for one in dependents)
+        raise DependentObjects(
+            f"Cannot drop {what}, because others depend on it:{listed}",
+            why="Dropping them along with it would lose them.",
+            remedy=remedy or "Drop or change them first, in this revision or an earlier one.",
+            code=code,
+        )
+
+
+def online(migration: Migration, error: SafeOpsError) -> None:
+    """Raise the error offline."""
+    if migration.offline:
+        raise error

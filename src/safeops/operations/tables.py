@@ -1,0 +1,171 @@
+"""Tables: create and drop them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops.databases.definitions import Difference, Table
+from safeops.errors import InvalidArgument
+from safeops.locking import carry_out, patiently
+from safeops.migration import Migration, running
+from safeops.naming import Name, call
+from safeops.operations import indexes, types
+from safeops.operations.columns import column_differences, named
+from safeops.operations.story import (
+    check_choice,
+    check_names,
+    keep_or_raise,
+    look,
+    refuse_dependents,
+    settle,
+    skipped,
+)
+
+
+def create_table_if_missing(
+    table_name: str,
+    *columns: Any,
+    schema: str | None = None,
+    comment: str | None = None,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The table exists with these columns, constraints and indexes.
+
+    Steps: looks for the table; creates named types that are missing, as ``op.create_table`` does; creates the table with
+    its indexes and comments, on servers with transactional DDL in one transaction.
+
+    Args:
+        table_name: The table.
+        *columns: Columns, constraints and indexes, as in ``op.create_table``.
+        schema: The schema of the table.
+        comment: The comment of the table.
+        if_different: "raise" or "keep": what to do where a table of that name differs. Columns that it has beyond those
+            asked for are no difference: later helpers of the revision may have added them.
+        **kw: As in ``op.create_table``.
+
+    Returns:
+        True if anything was created, False if all was there as asked.
+
+    Raises:
+        DefinitionMismatch: A column, constraint or comment differs or is missing.
+        UnknownType: A named type with ``create_type=False`` does not exist.
+        LockNotAcquired: A table that it refers to was in use for the whole retry budget.
+
+    Locks: the new table; PostgreSQL SHARE ROW EXCLUSIVE on tables that it refers to, briefly.
+
+    Running it again: indexes that an interrupted run left out are created.
+
+    Offline: ``CREATE TABLE IF NOT EXISTS`` and ``CREATE INDEX IF NOT EXISTS``.
+
+    Example:
+        create_table_if_missing("teams", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("name", sa.Text))
+    """
+    right = call("create_table_if_missing", table_name, "sa.Column('id', sa.BigInteger, primary_key=True)", schema=schema)
+    with running("create_table_if_missing") as migration:
+        check_names(migration, right, table_name=table_name, schema=schema)
+        check_choice("if_different", if_different, ("raise", "keep"))
+        wrong = [one for one in columns if not isinstance(one, sa.sql.base.SchemaEventTarget)]  # type: ignore[attr-defined]
+        if not columns or wrong:
+            raise InvalidArgument(
+                f"The columns are {wrong!r}, not columns or constraints.",
+                remedy="Write:",
+                code=right.replace('"sa.', "sa.").replace(')")', "))"),
+            )
+        kw.pop("if_not_exists", None)
+        table = ops.CreateTableOp(table_name, columns, schema=schema, comment=comment, **kw).to_table(migration.context)
+        check_names(migration, right, **{f"column {column.name}": column.name for column in table.columns})
+        name = Name(table_name, schema)
+        stands = look(migration, name, to_create=True)
+        if stands is not None:
+            keep_or_raise(f"table {name}", _differences(migration, stands, table), if_different)
+            built = [indexes.create(index, name, if_different=if_different) for index in _sorted(table)]
+            return any(built)
+        for column in table.columns:
+            migration.database.check_column_support(column)
+        typed = types.create_types_of(migration, table)
+        return carry_out(migration, migration.database.create_table(table)) or typed
+
+
+def _sorted(table: sa.Table) -> list[sa.Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))
+
+
+def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[Difference]:
+    if stands.kind.endswith("view"):
+        return [Difference("kind", stands.kind, "table")]
+    found = []
+    for column in table.columns:
+        there = stands.columns.get(column.name)
+        if there is None:
+            found.append(Difference(f"column {column.name}", "missing", migration.database.type_text(column.type)))
+            continue
+        # The server itself gives the key's column a sequence or a counter.
+        counted = column is table.autoincrement_column and column.server_default is None and column.identity is None
+        differs = column_differences(migration, stands, there, column, autoincrement=counted)
+        found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]
+    for constraint in table.constraints:
+        found += _constraint_differences(migration, stands, constraint)
+    if table.comment is not None and migration.database.has_comments and table.comment != stands.comment:
+        found.append(Difference("comment", stands.comment, table.comment))
+    return found
+
+
+def _constraint_differences(migration: Migration, stands: Table, constraint: sa.Constraint) -> list[Difference]:
+    """Compare a named constraint by its name, an unnamed one by what it says."""
+    database = migration.database
+    if isinstance(constraint, sa.PrimaryKeyConstraint) and not constraint.columns:
+        return []
+    has_name = isinstance(constraint.name, str)
+    wanted = database.wanted_constraint(constraint if has_name else named(constraint, stands.name)) if not isinstance(constraint, sa.PrimaryKeyConstraint) else database.wanted_constraint(constraint)
+    if wanted.kind == "check" and not has_name:
+        return []
+    ignoring = frozenset({"referent"}) if wanted.referent and wanted.referent.schema is None else frozenset()
+    there = database.same_named(stands, wanted)
+    candidates = [there] if there else [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
+    compared = [settle(migration, stands, one, wanted, constraint, ignoring=ignoring) for one in candidates]
+    if not compared:
+        return [Difference(f"{wanted.kind} {wanted.name}", "missing", f"({', '.join(wanted.columns)})")]
+    best = min(compared, key=len)
+    return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
+
+
+def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
+    """The table does not exist, nor its indexes and constraints.
+
+    Steps: looks for the table and for what depends on it; drops it in one brief statement.
+
+    Args:
+        table_name: The table.
+        schema: The schema of the table.
+
+    Returns:
+        True if it was dropped, False if it was not there.
+
+    Raises:
+        DependentObjects: A view, or a foreign key of another table, stands on it.
+        LockNotAcquired: The table, or one that it refers to, was in use for the whole retry budget.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE on the table and on those that it refers to, briefly.
+
+    Running it again: nothing is left to do.
+
+    Offline: ``DROP TABLE IF EXISTS``.
+
+    Example:
+        drop_table_if_exists("teams")
+    """
+    right = call("drop_table_if_exists", table_name, schema=schema)
+    with running("drop_table_if_exists") as migration:
+        check_names(migration, right, table_name=table_name, schema=schema)
+        name = Name(table_name, schema)
+        stands = look(migration, name, to_create=True)
+        if stands is None and not migration.offline:
+            return skipped(f"table {name}", "it is not there")
+        if stands is not None:
+            dependents = patiently(migration, f"looked at {name}", lambda: migration.database.dependents(stands))
+            refuse_dependents(f"table {name}", dependents)
+        return carry_out(migration, migration.database.drop_table(name, stands))

@@ -1,0 +1,209 @@
+"""Named types: enums. On a database without them there is nothing to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases.definitions import Difference
+from safeops.errors import InvalidArgument, UnknownType
+from safeops.locking import carry_out, patiently
+from safeops.migration import Migration, running
+from safeops.naming import Name, call, nearest
+from safeops.operations.story import check_choice, check_name, check_names, keep_or_raise, refuse_dependents, skipped
+
+
+def create_enum_if_missing(
+    enum_name: str, values: Sequence[str], *, schema: str | None = None, if_different: str = "raise"
+) -> bool:
+    """The named type exists with these values in this order.
+
+    Steps: looks for the type; creates it.
+
+    Args:
+        enum_name: The type.
+        values: Its values, in order.
+        schema: The schema of the type.
+        if_different: "raise" or "keep": what to do where a type of that name has other values. Values that it has beyond
+            those asked for, in the same order, are no difference: later revisions may have added them.
+
+    Returns:
+        True if it was created, False if it was there as asked, or the server has no named types.
+
+    Raises:
+        DefinitionMismatch: It has other values, or another order.
+
+    Locks: none on tables.
+
+    Running it again: nothing is left to do.
+
+    Offline: guarded by a look into the catalogue.
+
+    Example:
+        create_enum_if_missing("mood", ["sad", "ok", "happy"])
+    """
+    right = call("create_enum_if_missing", enum_name, ["sad", "ok"], schema=schema)
+    with running("create_enum_if_missing") as migration:
+        check_names(migration, right, enum_name=enum_name, schema=schema)
+        check_choice("if_different", if_different, ("raise", "keep"))
+        _check_values(migration, values, right)
+        name = Name(enum_name, schema)
+        if not migration.database.has_named_types:
+            return _no_named_types(migration, name)
+        there = _look(migration, name)
+        if there is not None:
+            same = [value for value in there if value in values] == list(values)
+            found = [] if same else [Difference("values", there, tuple(values))]
+            return keep_or_raise(f"type {name}", found, if_different)
+        return carry_out(migration, migration.database.create_enum(name, values))
+
+
+def _check_values(migration: Migration, values: Any, right: str) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values or len(set(values)) < len(values):
+        raise InvalidArgument(f"The values are {values!r}, not a list of different strings.", remedy="Write:", code=right)
+    for value in values:
+        check_name(migration, "value", value, right)
+
+
+def _look(migration: Migration, name: Name) -> tuple[str, ...] | None:
+    if migration.offline:
+        return None
+    return patiently(migration, f"looked at type {name}", lambda: migration.database.enum(name))
+
+
+def _no_named_types(migration: Migration, name: Name) -> bool:
+    return skipped(f"type {name}", f"{migration.database.product} has no named types")
+
+
+def add_enum_value_if_missing(
+    enum_name: str, value: str, *, before: str | None = None, after: str | None = None, schema: str | None = None
+) -> bool:
+    """The named type has the value.
+
+    Steps: looks at the type; adds the value outside a transaction, so that it can be used at once.
+
+    Args:
+        enum_name: The type.
+        value: The value.
+        before: The value before which it stands; at most one of ``before`` and ``after``, at the end without both.
+        after: The value after which it stands.
+        schema: The schema of the type.
+
+    Returns:
+        True if it was added, False if it was there, or the server has no named types.
+
+    Raises:
+        UnknownType: There is no such type.
+        InvalidArgument: The type has no value ``before`` or ``after``.
+
+    Locks: none on tables. PostgreSQL cannot take a value back: ``downgrade()`` leaves it, which harms nothing.
+
+    Running it again: nothing is left to do.
+
+    Offline: ``ADD VALUE IF NOT EXISTS``.
+
+    Example:
+        add_enum_value_if_missing("mood", "great", after="happy")
+    """
+    right = call("add_enum_value_if_missing", enum_name, value, schema=schema)
+    with running("add_enum_value_if_missing") as migration:
+        check_names(migration, right, enum_name=enum_name, value=value, schema=schema)
+        if before is not None and after is not None:
+            raise InvalidArgument("Both before and after were given.", remedy="Give at most one:", code=right)
+        name = Name(enum_name, schema)
+        if not migration.database.has_named_types:
+            return _no_named_types(migration, name)
+        there = _look(migration, name)
+        if there is None and not migration.offline:
+            raise unknown_type(migration, name)
+        if there is not None and value in there:
+            return skipped(f"value {value!r} of type {name}", "it is there")
+        neighbour = before or after
+        if there is not None and neighbour is not None and neighbour not in there:
+            raise InvalidArgument(
+                f"Type {name} has no value {neighbour!r}.", remedy=nearest(neighbour, there, "values"), code=right
+            )
+        return carry_out(migration, migration.database.add_enum_value(name, value, before, after))
+
+
+def unknown_type(migration: Migration, name: Name) -> UnknownType:
+    return UnknownType(
+        f"There is no type {name}.",
+        remedy=f"{nearest(name.name, migration.database.enum_names(name.schema), 'types')} Or create it first:",
+        code=call("create_enum_if_missing", name.name, ["..."], schema=name.schema),
+    )
+
+
+def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
+    """The named type does not exist.
+
+    Steps: looks for the type and what uses it; drops it.
+
+    Args:
+        enum_name: The type.
+        schema: The schema of the type.
+
+    Returns:
+        True if it was dropped, False if it was not there, or the server has no named types.
+
+    Raises:
+        DependentObjects: A column or a function uses it.
+
+    Locks: none on tables.
+
+    Running it again: nothing is left to do.
+
+    Offline: ``DROP TYPE IF EXISTS``.
+
+    Example:
+        drop_enum_if_exists("mood")
+    """
+    right = call("drop_enum_if_exists", enum_name, schema=schema)
+    with running("drop_enum_if_exists") as migration:
+        check_names(migration, right, enum_name=enum_name, schema=schema)
+        name = Name(enum_name, schema)
+        if not migration.database.has_named_types:
+            return _no_named_types(migration, name)
+        if not migration.offline:
+            if _look(migration, name) is None:
+                return skipped(f"type {name}", "it is not there")
+            refuse_dependents(f"type {name}", migration.database.dependents_of_enum(name))
+        return carry_out(migration, migration.database.drop_enum(name))
+
+
+def create_types_of(migration: Migration, table: sa.Table) -> bool:
+    """Create the named types of a new table's columns that are missing, as ``op.create_table`` does."""
+    if not migration.database.has_named_types:
+        return False
+    made = False
+    for enum in {id(one): one for one in map(_enum_of, table.columns) if one is not None}.values():
+        name = Name(str(enum.name), enum.schema)
+        if not getattr(enum, "create_type", True):
+            check_type(migration, enum)
+            continue
+        there = _look(migration, name)
+        if there is None:
+            made = carry_out(migration, migration.database.create_enum(name, list(enum.enums))) or made
+    return made
+
+
+def check_type(migration: Migration, enum: sa.Enum) -> None:
+    """Raise UnknownType where a column's named type does not exist."""
+    name = Name(str(enum.name), enum.schema)
+    if not migration.offline and _look(migration, name) is None:
+        raise unknown_type(migration, name)
+
+
+def _enum_of(column: sa.Column[Any]) -> sa.Enum | None:
+    type_: Any = column.type
+    type_ = getattr(type_, "item_type", type_)
+    return type_ if isinstance(type_, sa.Enum) and type_.name and type_.native_enum else None
+
+
+def check_type_of(migration: Migration, column: sa.Column[Any]) -> None:
+    """Raise UnknownType where the named type of a column to be added does not exist."""
+    enum = _enum_of(column)
+    if enum is not None and migration.database.has_named_types:
+        check_type(migration, enum)

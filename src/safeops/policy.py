@@ -1,0 +1,149 @@
+"""What a run of migrations is allowed to do, as one frozen value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from safeops.errors import InvalidArgument
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a run of migrations.
+
+    Args:
+        lock_timeout: Seconds that one attempt at a strong lock may wait, and so hold up the application.
+        retry_budget: Seconds of wall-clock time to go on trying before ``LockNotAcquired``.
+        statement_timeout: Seconds that a short statement may run; None leaves the session's own. Long scans and online
+            builds run without one.
+        target_seconds: Seconds that a batch of a backfill should take.
+        schema_for_state: The schema of the tables that safeops itself keeps; None is the default schema.
+    """
+
+    lock_timeout: float = 2.0
+    retry_budget: float = 120.0
+    statement_timeout: float | None = None
+    target_seconds: float = 0.1
+    schema_for_state: str | None = None
+
+    def with_(self, **changes: Any) -> Settings:
+        """Return these settings with some changed, or raise InvalidArgument."""
+        known = {field.name for field in fields(self)}
+        for name, value in changes.items():
+            if name not in known:
+                raise InvalidArgument(
+                    f"There is no setting {name!r}.",
+                    remedy=f"The settings are {', '.join(sorted(known))}:",
+                    code="configure(lock_timeout=2.0, retry_budget=120.0)",
+                )
+            if name != "schema_for_state":
+                _check_seconds(name, value)
+            elif value is not None and not isinstance(value, str):
+                raise InvalidArgument(
+                    f"schema_for_state is {value!r}, not the name of a schema or None.",
+                    remedy="Write:",
+                    code='configure(schema_for_state="public")',
+                )
+        return replace(self, **changes)
+
+
+_MAY_BE_NONE = {"statement_timeout"}
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if value is None and name in _MAY_BE_NONE:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise InvalidArgument(
+            f"{name} is {value!r}, not a number of seconds above 0.",
+            why="Without a bound, one waiting statement makes every later statement on its table wait behind it.",
+            remedy="Write seconds as a number:",
+            code=f"configure({name}=2.0)",
+        )
+
+
+_blocks: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("safeops_settings", default=())
+_assured: ContextVar[str | None] = ContextVar("safeops_assured", default=None)
+
+
+def in_force(base: Settings) -> Settings:
+    """Return ``base`` as the ``settings(...)`` and ``lock_timeout(...)`` blocks around the caller change it."""
+    for changes in _blocks.get():
+        base = replace(base, **changes)
+    return base
+
+
+@contextmanager
+def settings(**changes: Any) -> Iterator[None]:
+    """Change settings for the helpers inside the block.
+
+    Args:
+        **changes: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
+            ``target_seconds`` in seconds, ``schema_for_state``.
+
+    Raises:
+        InvalidArgument: A setting is unknown or not a number of seconds.
+
+    Example:
+        with settings(lock_timeout=0.5, retry_budget=600):
+            enforce_not_null("users", "email")
+    """
+    Settings().with_(**changes)
+    token = _blocks.set((*_blocks.get(), changes))
+    try:
+        yield
+    finally:
+        _blocks.reset(token)
+
+
+def lock_timeout(seconds: float) -> Any:
+    """Bound how long each attempt at a lock may wait, for the helpers inside the block.
+
+    Args:
+        seconds: Seconds, above 0. MariaDB and MySQL count whole seconds: it is rounded up there.
+
+    Raises:
+        InvalidArgument: ``seconds`` is not a number above 0.
+
+    Example:
+        with lock_timeout(0.5):
+            add_column_if_missing("users", sa.Column("nickname", sa.Text))
+    """
+    return settings(lock_timeout=seconds)
+
+
+@contextmanager
+def assured(reason: str) -> Iterator[None]:
+    """Skip the safety refusals of the helpers inside the block. What they promise otherwise still holds.
+
+    Args:
+        reason: Why it is fine here; required, and written to the log with each refusal that it skips.
+
+    Raises:
+        InvalidArgument: The reason is empty.
+
+    Example:
+        with assured("the table has 40 rows and is written once a day"):
+            alter_column_type("plans", "price", sa.Numeric(12, 2))
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        raise InvalidArgument(
+            "assured() needs a reason.",
+            why="It switches the safety refusals off, and a reviewer has to see why that is fine here.",
+            remedy="Write:",
+            code='with assured("the table has 40 rows"):',
+        )
+    token = _assured.set(reason)
+    try:
+        yield
+    finally:
+        _assured.reset(token)
+
+
+def assurance() -> str | None:
+    """Return the reason of the ``assured(...)`` block around the caller, or None."""
+    return _assured.get()

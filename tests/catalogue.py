@@ -1,0 +1,230 @@
+"""What stands in a database, as text that can be compared: its whole schema, and the rows of its tables."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import Any
+
+import sqlalchemy as sa
+
+from tests.servers import Database, PostgreSQL
+
+VERSION_TABLE = "alembic_version"
+
+
+def snapshot(database: Database, *, exact: bool = False) -> str:
+    """The whole schema, Alembic's version table excepted.
+
+    PostgreSQL: pg_dump of the server's own version, and which indexes and constraints are valid.
+    MariaDB: SHOW CREATE of everything. SQLite: what the PRAGMAs say of each table and what only its text
+    tells (checks, collations), so that a table that was rebuilt is equal if it means the same.
+
+    Args:
+        exact: on SQLite, the text in sqlite_master as it stands.
+    """
+    if database.kind == "postgresql":
+        return _postgresql(database)
+    if database.kind == "mariadb":
+        return _mariadb(database)
+    return _sqlite_text(database) if exact else _sqlite(database)
+
+
+def rows(database: Database, table: str, schema: str | None = None) -> list[tuple[Any, ...]]:
+    """Every row of a table, sorted."""
+    names = [table] if schema is None else [schema, table]
+    return sorted(database.query(f"SELECT * FROM {database.quoted(*names)}"), key=repr)
+
+
+def all_rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of every table, but for Alembic's and those that safeops keeps for itself."""
+    with database.observer().connect() as connection:
+        inspector = sa.inspect(connection)
+        schemas: list[str | None] = [None]
+        if database.kind == "postgresql":
+            ours = ("information_schema", inspector.default_schema_name)
+            schemas += [name for name in inspector.get_schema_names() if name not in ours]
+        tables = [(schema, name) for schema in schemas for name in inspector.get_table_names(schema)]
+    return {
+        name if schema is None else f"{schema}.{name}": rows(database, name, schema)
+        for schema, name in tables
+        if name != VERSION_TABLE and not (schema or name).startswith("safeops")
+    }
+
+
+def difference(before: Any, after: Any) -> str:
+    """A unified diff of two snapshots, or of two sets of rows; empty where they are equal."""
+    left, right = (_lines(value) for value in (before, after))
+    return "\n".join(difflib.unified_diff(left, right, "before", "after", lineterm="", n=2))
+
+
+def assert_same(before: Any, after: Any, when: str) -> None:
+    if before != after:
+        raise AssertionError(f"{when}:\n{difference(before, after)}")
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [f"{name}: {row}" for name, found in value.items() for row in found]
+    return str(value).splitlines()
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------
+
+# pg_dump says nothing of an invalid index: it leaves it out.
+_INVALID = """
+    SELECT 'index ' || i.indexrelid::regclass || ' on ' || i.indrelid::regclass ||
+           CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END ||
+           CASE WHEN i.indisready THEN '' ELSE ' NOT READY' END
+      FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+       AND i.indrelid::regclass::text <> 'alembic_version'
+    UNION ALL
+    SELECT 'constraint ' || k.conname || ' on ' || k.conrelid::regclass ||
+           CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
+      FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
+     WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND k.conrelid <> 0
+       AND k.conrelid::regclass::text <> 'alembic_version'
+     ORDER BY 1
+"""
+_NOISE = re.compile(
+    r"--|\\(?:un)?restrict |SET (?:\w+_timeout|client_encoding|client_min_messages|row_security|xmloption"
+    r"|standard_conforming_strings|check_function_bodies|default_table\w+|default_with_oids) |"
+    r"SELECT pg_catalog\.set_config\("
+)
+
+
+def _postgresql(database: Database) -> str:
+    server = database.server
+    assert isinstance(server, PostgreSQL)
+    dumped = [line for line in server.dump(database.name).splitlines() if line and not _NOISE.match(line)]
+    return "\n".join([*dumped, *(str(line) for (line,) in database.query(_INVALID))])
+
+
+# --- MariaDB ---------------------------------------------------------------------------------------------
+
+
+def _mariadb(database: Database) -> str:
+    found: list[str] = []
+    for table, kind in sorted(database.query("SHOW FULL TABLES")):
+        if table != VERSION_TABLE:
+            verb = {"VIEW": "VIEW", "SEQUENCE": "SEQUENCE"}.get(kind, "TABLE")
+            found.append(_shown(database, verb, table, 1))
+    triggers = (
+        "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY 1"
+    )
+    found += [_shown(database, "TRIGGER", name, 2) for (name,) in database.query(triggers)]
+    routines = "SELECT routine_type, routine_name FROM information_schema.routines"
+    routines += " WHERE routine_schema = DATABASE() ORDER BY 1, 2"
+    found += [_shown(database, kind, name, 2) for kind, name in database.query(routines)]
+    return "\n".join(found)
+
+
+def _shown(database: Database, kind: str, name: str, column: int) -> str:
+    text = str(database.query(f"SHOW CREATE {kind} {database.quoted(name)}")[0][column])
+    # The counter belongs to the rows, not to the schema.
+    return re.sub(r" AUTO_INCREMENT=\d+", "", text)
+
+
+# --- SQLite ----------------------------------------------------------------------------------------------
+
+_MASTER = """
+    SELECT type, name, tbl_name, sql FROM sqlite_master
+     WHERE tbl_name <> 'alembic_version' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC, name
+"""
+
+
+def _sqlite_text(database: Database) -> str:
+    return "\n".join(f"{sql};" for *_, sql in database.query(_MASTER))
+
+
+def _sqlite(database: Database) -> str:
+    found: list[str] = []
+    for kind, name, table, sql in database.query(_MASTER):
+        if kind == "table":
+            found += [f"TABLE {name}{_table_flags(sql)}", *_sqlite_table(database, name, sql)]
+        elif kind == "index":
+            found.append(_normal(sql))
+        else:
+            found.append(f"{kind} on {table}: {_normal(sql)}")
+    return "\n".join(found)
+
+
+def _sqlite_table(database: Database, table: str, sql: str) -> list[str]:
+    name = "'" + table.replace("'", "''") + "'"
+    found = []
+    columns = database.query(
+        f'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo({name})'
+    )
+    keys = [column for column in columns if column[4]]
+    for column, type_, notnull, default, pk, hidden in columns:
+        # INTEGER PRIMARY KEY is the row id, which is never NULL whether it says so or not.
+        rowid = pk and len(keys) == 1 and type_.upper() == "INTEGER"
+        null = " NOT NULL" if notnull or rowid else ""
+        found.append(f"  {column} {type_.upper()}{null} DEFAULT {default} pk={pk} hidden={hidden}")
+    # By what they say, not by their number, which is the order of their declaration.
+    links = database.query(
+        f'SELECT id, "table", seq, "from", "to", on_update, on_delete FROM pragma_foreign_key_list({name})'
+    )
+    by_id: dict[int, list[str]] = {}
+    for number, target, _seq, source, referred, on_update, on_delete in sorted(links, key=repr):
+        by_id.setdefault(number, []).append(f"{source} -> {target}.{referred} {on_update} {on_delete}")
+    found += sorted(f"  FOREIGN KEY {', '.join(parts)}" for parts in by_id.values())
+    uniques = database.query(f"SELECT name FROM pragma_index_list({name}) WHERE origin = 'u'")
+    found += sorted("  UNIQUE " + _index_columns(database, unique) for (unique,) in uniques)
+    return [*found, *_from_text(sql)]
+
+
+def _index_columns(database: Database, index: str) -> str:
+    quoted = "'" + index.replace("'", "''") + "'"
+    return str(database.query(f'SELECT name, "desc", coll FROM pragma_index_xinfo({quoted}) WHERE key'))
+
+
+def _table_flags(sql: str) -> str:
+    tail = sql[sql.rindex(")") :]
+    return "".join(
+        f" {flag}"
+        for flag, text in (("AUTOINCREMENT", sql), ("WITHOUT ROWID", tail), ("STRICT", tail))
+        if re.search(rf"\b{flag}\b", text, re.IGNORECASE)
+    )
+
+
+def _from_text(sql: str) -> list[str]:
+    """What no PRAGMA tells: names of constraints, checks, generated columns, collations."""
+    text = _normal(sql)
+    found = [
+        f"  CHECK {_balanced(text, match.end() - 1)}"
+        for match in re.finditer(r"\bCHECK ?\(", text, re.IGNORECASE)
+    ]
+    found += [
+        f"  AS {_balanced(text, match.end() - 1)}" for match in re.finditer(r"\bAS ?\(", text, re.IGNORECASE)
+    ]
+    found += [
+        f"  CONSTRAINT {match[1]}"
+        for match in re.finditer(r'\bCONSTRAINT ("[^"]+"|\w+)', text, re.IGNORECASE)
+    ]
+    found += [
+        f"  COLLATE {match[1].upper()}" for match in re.finditer(r'\bCOLLATE "?(\w+)"?', text, re.IGNORECASE)
+    ]
+    found += ["  DEFERRABLE"] * len(re.findall(r"\bDEFERRABLE\b", text, re.IGNORECASE))
+    return sorted(found)
+
+
+def _balanced(text: str, start: int) -> str:
+    depth = 0
+    for position, character in enumerate(text[start:], start):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        if depth == 0:
+            return text[start : position + 1]
+    return text[start:]
+
+
+def _normal(sql: str) -> str:
+    """The same statement in one line, without quotes around plain names; strings stay as they are."""
+    parts = re.split(r"('(?:[^']|'')*')", sql)
+    return "".join(part if part.startswith("'") else _normal_words(part) for part in parts).strip()
+
+
+def _normal_words(text: str) -> str:
+    text = re.sub(r'[`"\[](\w+)[`"\]]', r"\1", text)
+    return re.sub(r"\s*([(),])\s*", r"\1", re.sub(r"\s+", " ", text))

@@ -1,0 +1,42 @@
+"""The servers that the tests run on."""
+
+import pytest
+from tests.servers import Server
+
+
+def test_each_database_is_new_and_empty(new_database):
+    first, second = new_database(), new_database()
+    first.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    second.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    first.execute("INSERT INTO t VALUES (1)")
+    assert first.query("SELECT count(*) FROM t") == [(1,)]
+    assert second.query("SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.every_postgresql
+@pytest.mark.only("postgresql")
+def test_every_postgresql_starts(database, server_name):
+    assert f"pg{database.version[0]}" == server_name
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.parametrize("driver", ["psycopg2", "psycopg"])
+def test_other_drivers(database, driver):
+    with database.with_driver(driver).engine().connect() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+
+
+@pytest.mark.only("sqlite")
+def test_foreign_keys_on_request(database):
+    with database.with_foreign_keys().engine().connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+@pytest.mark.only("pg18", "mariadb")
+def test_a_killed_server_recovers(server: Server, new_database):
+    database = new_database()
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    server.kill9()
+    server.start()
+    database = type(database)(database.url.set(port=server.port), server)
+    assert database.query("SELECT count(*) FROM t") == [(0,)]

@@ -1,0 +1,284 @@
+"""Proves idempotence, reversal and restart of any pair of migration bodies.
+
+up_up_down_down_up(...)     the second time changes nothing; down and up again end where they began
+crash_everywhere(...)       stopped after any statement and run again, it ends as if undisturbed
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from tests.catalogue import all_rows, assert_same, snapshot
+from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, statements_of
+from tests.servers import Database
+
+Body = Callable[[], Any]
+Prepare = Sequence[str] | Callable[[Database], object]
+
+
+def prepared(database: Database, prepare: Prepare) -> Database:
+    """The database after `prepare`: SQL statements, or a function that is given the database."""
+    if callable(prepare):
+        prepare(database)
+    elif prepare:
+        database.execute(*prepare)
+    return database
+
+
+def state(database: Database, *, exact: bool = False) -> dict[str, Any]:
+    """Schema and rows, as one comparable value."""
+    schema = snapshot(database, exact=exact).splitlines()
+    return {"schema": [*schema], **{f"rows of {name}": found for name, found in all_rows(database).items()}}
+
+
+# --- up, up, down, down, up ------------------------------------------------------------------------------
+
+
+def up_up_down_down_up(
+    database: Database,
+    upgrade: Body,
+    downgrade: Body,
+    prepare: Prepare = (),
+    *,
+    lossless: bool = True,
+    exact: bool = False,
+) -> list[Any]:
+    """Asserts idempotence and reversal, and returns what the five calls returned.
+
+    Bodies that return bool must return True, False, True, False, True.
+
+    Args:
+        lossless: whether the downgrade leaves every row as it was (False: only the schema is compared).
+        exact: compare SQLite's schema by its text.
+    """
+
+    def look() -> dict[str, Any]:
+        return state(database, exact=exact) if lossless else {"schema": snapshot(database, exact=exact)}
+
+    def run(body: Body, *, down: bool, expected: dict[str, Any] | None, when: str) -> dict[str, Any]:
+        results.append(migrate(database, body, down=down))
+        if expected is not None:
+            assert_same(expected, look(), when)
+        return look()
+
+    def run_again(body: Body, *, down: bool, expected: dict[str, Any], when: str) -> None:
+        with statements_of(database) as sent:
+            run(body, down=down, expected=expected, when=when)
+        if sent.ddl:
+            raise AssertionError(f"{when} sent DDL: {sent.ddl}")
+
+    results: list[Any] = []
+    prepared(database, prepare)
+    before = look()
+    after = run(upgrade, down=False, expected=None, when="the upgrade")
+    if after == before:
+        raise AssertionError("the upgrade changed nothing")
+    run_again(upgrade, down=False, expected=after, when="the second upgrade")
+    run(downgrade, down=True, expected=before, when="the downgrade")
+    run_again(downgrade, down=True, expected=before, when="the second downgrade")
+    run(upgrade, down=False, expected=after, when="the upgrade after the downgrade")
+    if all(isinstance(result, bool) for result in results):
+        assert results == [True, False, True, False, True], results
+    return results
+
+
+# --- crashes ---------------------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """The process is gone: nothing may catch it, and nothing more reaches the server."""
+
+
+def crash_everywhere(
+    new_database: Callable[[], Database],
+    body: Body,
+    prepare: Prepare = (),
+    *,
+    down: bool = False,
+    driver: str | None = None,
+    kills: int = 2,
+    every_read: bool = False,
+    after_crash: Callable[[Database], object] | None = None,
+    compare: Callable[[Database], Any] = state,
+) -> int:
+    """Stops the body after each of its statements, runs it again, and compares with an undisturbed run.
+
+    Two ways to stop: an exception that nothing catches, with every session of the migration ended; and
+    SIGKILL to a forked child, at a few of the points.
+
+    Args:
+        down: run the body as a downgrade; let `prepare` do the upgrade.
+        kills: how many of the points are tried with SIGKILL as well.
+        every_read: stop after reads too, which leave the database as the statement before them did.
+        after_crash: is called with the database as the crash left it.
+        compare: what must be equal in the end.
+
+    Returns:
+        The number of points.
+    """
+
+    def fresh() -> Database:
+        database = prepared(new_database(), prepare)
+        return database if driver is None else database.with_driver(driver)
+
+    def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
+        database, stop = fresh(), _Stop(database_=None, at=point, every_read=every_read)
+        stop.database_ = database
+        run(stop, body, down)
+        database.end_sessions()
+        if after_crash is not None:
+            after_crash(database)
+        when = f"stopped at point {point} of {points} ({run.__name__.strip('_')}) and run again"
+        try:
+            migrate(database, body, down=down)
+        except Exception as error:
+            raise AssertionError(f"{when}: {error!r}\nbefore the stop: {stop.sent}") from error
+        assert_same(expected, compare(database), f"{when}\nbefore the stop: {stop.sent}")
+        database.drop()
+
+    undisturbed = fresh()
+    count = _Stop(undisturbed, at=None, every_read=every_read)
+    with count.armed():
+        migrate(undisturbed, body, down=down)
+    points, expected = count.points, compare(undisturbed)
+    undisturbed.drop()
+    if not points:
+        raise AssertionError("the body sent no statement that changes anything")
+    for point in range(1, points + 1):
+        stop_at(point, _by_exception)
+    for point in _spread(points, kills):
+        stop_at(point, _by_sigkill)
+    return points
+
+
+@dataclasses.dataclass
+class _Stop:
+    """Counts the points where a migration can stop, and stops it at one of them.
+
+    A point is after a statement that changes something, and after a commit of such statements.
+    """
+
+    database_: Database | None
+    at: int | None
+    every_read: bool = False
+    kill: bool = False
+    points: int = 0
+    dead: bool = False
+    sent: list[str] = dataclasses.field(default_factory=list)
+    _written: bool = False
+    _committed: bool = False
+    _cursor: Any = None
+    _connections: list[Any] = dataclasses.field(default_factory=list)
+
+    @property
+    def database(self) -> Database:
+        assert self.database_ is not None
+        return self.database_
+
+    @contextmanager
+    def armed(self) -> Iterator[None]:
+        on_engine: dict[str, Callable[..., Any]] = {
+            "before_cursor_execute": self._before,
+            "after_cursor_execute": self._after,
+            "commit": self._commit,
+            "do_connect": self._connect,
+        }
+        with listening(on_engine), listening({"connect": self._connected}, sa.pool.Pool):
+            yield
+
+    def _before(self, connection: sa.Connection, *_: object) -> None:
+        if is_watched(connection, self.database):
+            self._refuse_if_dead()
+            if self._committed:
+                self._committed = False
+                self._point("COMMIT")
+
+    def _after(self, connection: sa.Connection, cursor: Any, statement: str, *_: object) -> None:
+        if is_watched(connection, self.database) and (self.every_read or not is_read(statement)):
+            self._written = not is_autocommit(connection)
+            self._cursor = cursor
+            self._point(statement)
+
+    def _commit(self, connection: sa.Connection) -> None:
+        if is_watched(connection, self.database):
+            self._refuse_if_dead()
+            # The event comes before the commit itself: the point is before whatever is sent next.
+            self._committed, self._written = self._written, False
+
+    def _connect(self, *_: object) -> None:
+        self._refuse_if_dead()
+
+    def _connected(self, dbapi_connection: Any, _record: object) -> None:
+        self._connections.append(dbapi_connection)
+
+    def _refuse_if_dead(self) -> None:
+        if self.dead:
+            raise Crash
+
+    def _point(self, statement: str) -> None:
+        self.points += 1
+        self.sent.append(" ".join(statement.split()))
+        if self.points == self.at:
+            self._die()
+
+    def _die(self) -> None:
+        if self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.dead = True
+        if self.database.kind == "sqlite":
+            # A connection that is closed lives on until its last cursor is closed, as after RETURNING.
+            for open_ in (self._cursor, *self._connections):
+                open_.close()
+        # The server forgets what was not committed, and every session-level lock.
+        self.database.end_sessions()
+        raise Crash
+
+
+def _by_exception(stop: _Stop, body: Body, down: bool) -> None:
+    with stop.armed():
+        try:
+            migrate(stop.database, body, down=down)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            # Cleaning up over a dead connection raises errors of all sorts, as in life.
+            if not stop.dead:
+                raise
+
+
+def _by_sigkill(stop: _Stop, body: Body, down: bool) -> None:
+    stop.kill = True
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A fork, so that the body may be a closure.
+    child = os.fork()
+    if child == 0:
+        _run_and_exit(stop, body, down)
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise AssertionError("the migration failed in the child process; its traceback is on stderr")
+
+
+def _run_and_exit(stop: _Stop, body: Body, down: bool) -> None:
+    try:
+        with stop.armed():
+            migrate(stop.database, body, down=down)
+    except BaseException:  # noqa: BLE001 - reported by the parent
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def _spread(points: int, count: int) -> list[int]:
+    """At most `count` of the points, evenly spread, the last one included."""
+    chosen = min(points, count)
+    return [points * (number + 1) // chosen for number in range(chosen)]
