@@ -17,7 +17,7 @@ import io
 import logging
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -450,18 +450,3 @@ class Project:
 
 def _indented(body: str) -> str:
     return textwrap.indent(textwrap.dedent(body).strip() or "pass", "    ")
-
-
-def all_of(*functions: Callable[[], Any]) -> Callable[[], list[Any]]:
-    """Several bodies as one."""
-    return lambda: [function() for function in functions]
-
-
-def each(values: Iterable[T], function: Callable[[T], object]) -> Callable[[], None]:
-    """One body that does the same for each value."""
-
-    def body() -> None:
-        for value in values:
-            function(value)
-
-    return body

@@ -505,9 +505,14 @@ def _reachable(home: Path, program: str, copy: Path) -> Path:
     test = subprocess.run([*_unprivileged(), "test", "-x", str(home / program)], check=False)
     if test.returncode == 0:
         return home
-    shutil.copytree(home, copy, symlinks=True)
+    target = copy / home.parent.name / home.name
+    shutil.copytree(home, target, symlinks=True)
+    # The programs of a wheel look for their libraries beside the package.
+    libraries = home.parent.with_name(f"{home.parent.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, copy / libraries.name)
     _run(["chmod", "-R", "a+rX", copy])
-    return copy
+    return target
 
 
 def _new_folder(kind: str) -> Path:
@@ -601,16 +606,16 @@ def kind_of(server_name: str) -> str:
 def servers() -> Iterator[Callable[[str], Server]]:
     """Gives the running server of a name; starts it the first time."""
     running: dict[str, Server] = {}
-    missing: dict[str, str] = {}
+    failed: dict[str, Exception] = {}
 
     def running_server(name: str) -> Server:
-        if name not in running and name not in missing:
+        if name not in running and name not in failed:
             try:
                 running[name] = start(name)
-            except MissingServer as error:
-                missing[name] = str(error)
-        if name in missing:
-            _fail_or_skip(missing[name])
+            except Exception as error:  # noqa: BLE001 - it will not start for the next test either
+                failed[name] = error
+        if name in failed:
+            _fail_or_skip(failed[name])
         return running[name]
 
     yield running_server
@@ -618,10 +623,12 @@ def servers() -> Iterator[Callable[[str], Server]]:
         server.stop()
 
 
-def _fail_or_skip(reason: str) -> None:
+def _fail_or_skip(error: Exception) -> None:
+    if not isinstance(error, MissingServer):
+        raise error
     if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(f"CI must have every server: {reason}", pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(f"CI must have every server: {error}", pytrace=False)
+    pytest.skip(str(error))
 
 
 @pytest.fixture

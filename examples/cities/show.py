@@ -23,6 +23,12 @@ def bold(text: str) -> str:
     return f"\033[1m{text}\033[0m" if _STYLED else text
 
 
+def heading(text: str) -> None:
+    """Prints a heading, after an empty line."""
+    say()
+    say(bold(text))
+
+
 def dim(text: str) -> str:
     """The text, in the background on a terminal."""
     return f"\033[2m{text}\033[0m" if _STYLED else text
@@ -35,7 +41,7 @@ def say(text: str = "") -> None:
 
 def duration(seconds: float) -> str:
     """Milliseconds below a second, else seconds."""
-    return f"{seconds * 1000:.1f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.9995 else f"{seconds:.2f} s"
 
 
 def clipped(text: str, width: int) -> str:

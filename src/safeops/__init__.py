@@ -30,26 +30,23 @@ if TYPE_CHECKING:
     )
     from safeops.locking import migration_lock
     from safeops.migration import configure
-    from safeops.operations.columns import (
-        add_column_if_missing,
-        alter_column_type,
-        drop_column_if_exists,
-        set_server_default,
-    )
-    from safeops.operations.constraints import (
-        create_check_constraint_if_missing,
-        create_exclude_constraint_if_missing,
-        create_primary_key_if_missing,
-        create_unique_constraint_if_missing,
-        drop_constraint_if_exists,
-        validate_constraint,
-    )
+    from safeops.operations.checks import create_check_constraint_if_missing
+    from safeops.operations.column_types import alter_column_type
+    from safeops.operations.columns import add_column_if_missing, drop_column_if_exists
+    from safeops.operations.constraints import drop_constraint_if_exists, validate_constraint
+    from safeops.operations.defaults import set_server_default
+    from safeops.operations.exclusions import create_exclude_constraint_if_missing
     from safeops.operations.foreign_keys import create_foreign_key_if_missing
     from safeops.operations.indexes import create_index_if_missing, drop_index_if_exists
+    from safeops.operations.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
     from safeops.operations.nullability import enforce_not_null, relax_not_null
     from safeops.operations.schemas import create_schema_if_missing, drop_schema_if_exists
     from safeops.operations.tables import create_table_if_missing, drop_table_if_exists
-    from safeops.operations.types import add_enum_value_if_missing, create_enum_if_missing, drop_enum_if_exists
+    from safeops.operations.types import (
+        add_enum_value_if_missing,
+        create_enum_if_missing,
+        drop_enum_if_exists,
+    )
     from safeops.policy import Settings, assured, lock_timeout, settings
 
 __version__ = "0.1.0"
@@ -63,13 +60,15 @@ _HOMES = {
     ),
     "safeops.locking": "migration_lock",
     "safeops.migration": "configure",
-    "safeops.operations.columns": "add_column_if_missing alter_column_type drop_column_if_exists set_server_default",
-    "safeops.operations.constraints": (
-        "create_check_constraint_if_missing create_exclude_constraint_if_missing create_primary_key_if_missing"
-        " create_unique_constraint_if_missing drop_constraint_if_exists validate_constraint"
-    ),
+    "safeops.operations.checks": "create_check_constraint_if_missing",
+    "safeops.operations.column_types": "alter_column_type",
+    "safeops.operations.columns": "add_column_if_missing drop_column_if_exists",
+    "safeops.operations.constraints": "drop_constraint_if_exists validate_constraint",
+    "safeops.operations.defaults": "set_server_default",
+    "safeops.operations.exclusions": "create_exclude_constraint_if_missing",
     "safeops.operations.foreign_keys": "create_foreign_key_if_missing",
     "safeops.operations.indexes": "create_index_if_missing drop_index_if_exists",
+    "safeops.operations.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
     "safeops.operations.nullability": "enforce_not_null relax_not_null",
     "safeops.operations.schemas": "create_schema_if_missing drop_schema_if_exists",
     "safeops.operations.tables": "create_table_if_missing drop_table_if_exists",

@@ -16,6 +16,7 @@ def traffic(database):
     return Traffic(database, "t")
 
 
+@pytest.mark.smoke
 def test_nobody_waits_on_a_quiet_table(traffic):
     with traffic.running():
         traffic.settle(50)

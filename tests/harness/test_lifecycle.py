@@ -31,6 +31,7 @@ def two_indexes():
     op.create_index("iy", "t", ["id", "name"])
 
 
+@pytest.mark.smoke
 def test_what_looks_first_passes(database):
     assert up_up_down_down_up(database, guarded, guarded_drop, TABLE)[0] is True
 
@@ -49,6 +50,7 @@ def test_rows_that_do_not_come_back_are_seen(database):
         up_up_down_down_up(database, guarded, lossy_drop, TABLE)
 
 
+@pytest.mark.smoke
 def test_restartable_after_every_statement(new_database):
     def body():
         guarded()

@@ -11,6 +11,7 @@ def create():
     return op.get_context().as_sql or "done"
 
 
+@pytest.mark.smoke
 def test_a_function_runs_as_a_migration(database):
     assert migrate(database, create) == "done"
     assert database.query("SELECT version_num FROM alembic_version") == [("r1",)]
@@ -34,6 +35,7 @@ def test_other_drivers(database, driver):
     assert len(sent.ddl) == 1
 
 
+@pytest.mark.smoke
 def test_offline_sql_runs_in_the_client(database):
     script = render(database, create)
     assert "alembic_version" not in script

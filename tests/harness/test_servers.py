@@ -1,7 +1,10 @@
 """The servers that the tests run on."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
-from tests.servers import Server
+from tests.servers import Server, has_ability
 
 
 def test_each_database_is_new_and_empty(new_database):
@@ -40,3 +43,19 @@ def test_a_killed_server_recovers(server: Server, new_database):
     server.start()
     database = type(database)(database.url.set(port=server.port), server)
     assert database.query("SELECT count(*) FROM t") == [(0,)]
+
+
+@pytest.mark.only("sqlite")
+def test_abilities_are_those_of_the_library(server, monkeypatch):
+    asked = []
+
+    def abilities_of(*question):
+        asked.append(question)
+        return SimpleNamespace(flies=False, swims=True)
+
+    monkeypatch.setitem(sys.modules, "safeops.databases", SimpleNamespace(abilities_of=abilities_of))
+    assert has_ability(server, "swims")
+    assert not has_ability(server, "flies")
+    assert asked[0] == ("sqlite", server.version)
+    with pytest.raises(AttributeError):
+        has_ability(server, "walks")

@@ -203,7 +203,7 @@ class _Stop:
 
     def _after(self, connection: sa.Connection, cursor: Any, statement: str, *_: object) -> None:
         if is_watched(connection, self.database) and (self.every_read or not is_read(statement)):
-            self._written = not is_autocommit(connection)
+            self._written |= not is_autocommit(connection)
             self._cursor = cursor
             self._point(statement)
 
@@ -211,7 +211,7 @@ class _Stop:
         if is_watched(connection, self.database):
             self._refuse_if_dead()
             # The event comes before the commit itself: the point is before whatever is sent next.
-            self._committed, self._written = self._written, False
+            self._committed, self._written = self._committed or self._written, False
 
     def _connect(self, *_: object) -> None:
         self._refuse_if_dead()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
+from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Connection, Dialect
 
 from safeops.databases.base import Database
@@ -31,6 +33,14 @@ def database_class(dialect: Dialect) -> type[Database]:
     module, name = _CLASSES[kind]
     found: type[Database] = getattr(import_module(module), name)
     return found
+
+
+def abilities_of(kind: str, version: tuple[int, ...] = ()) -> Database:
+    """Return the database of a kind ("postgresql", "mysql", "mariadb", "sqlite") without a server, for its abilities."""
+    dialect: Any = registry.load("mysql" if kind == "mariadb" else kind)()
+    dialect.server_version_info = version or None
+    dialect.is_mariadb = kind == "mariadb"
+    return database_for(dialect, None)
 
 
 def database_for(dialect: Dialect, connection: Callable[[], Connection] | None) -> Database:

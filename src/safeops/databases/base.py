@@ -81,7 +81,7 @@ class Database(ABC):
     @property
     def version(self) -> tuple[int, ...]:
         """The server's version; offline the newest that the dialect assumes."""
-        return tuple(part for part in (self.dialect.server_version_info or ()) if isinstance(part, int))  # type: ignore[attr-defined]
+        return tuple(part for part in (self.dialect.server_version_info or ()) if isinstance(part, int))
 
     def describe(self) -> str:
         number = ".".join(map(str, self.version[:2]))

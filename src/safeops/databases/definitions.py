@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from safeops.databases import sqltext
 from safeops.naming import Name
@@ -19,7 +19,7 @@ def _same_text(one: str | None, other: str | None) -> bool:
 
 
 def _same_texts(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return len(one) == len(other) and all(map(sqltext.same, one, other))
+    return [*map(sqltext.element, one)] == [*map(sqltext.element, other)]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Index:
-    """An index; each of ``columns`` is a column or an expression, with operator class, collation and direction."""
+    """An index; each of ``columns`` is SQL: a column or an expression, with operator class, collation and direction."""
 
     name: str
     columns: tuple[str, ...] = _part("columns", _same_texts, ())
@@ -52,6 +52,11 @@ class Index:
     valid: bool = True
     of_constraint: bool = False
     definition: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns as names; what is more than a column stays SQL."""
+        return tuple(sqltext.unquoted(one) if len(sqltext.tokens(one)) == 1 else one for one in self.columns)
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,12 @@ class Constraint:
     valid: bool = True
     definition: str = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.columns
 
-Thing = Union[Column, Index, Constraint]
+
+Thing: TypeAlias = Column | Index | Constraint
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,10 @@ class Table:
 def _names_in(thing: Index | Constraint) -> set[str]:
     texts = [*thing.columns, *thing.include]
     texts += [thing.where or ""] if isinstance(thing, Index) else [thing.expression or ""]
-    names = {sqltext.unquoted(text) for one in texts for kind, text in sqltext.tokens(one) if kind in ("word", "quoted")}
-    return names | set(thing.columns)
+    names = {
+        sqltext.unquoted(text) for one in texts for kind, text in sqltext.tokens(one) if kind in ("word", "quoted")
+    }
+    return names | set(thing.names)
 
 
 @dataclass(frozen=True)

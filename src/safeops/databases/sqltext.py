@@ -19,7 +19,7 @@ _TOKEN = re.compile(
   | (?P<op>::|<>|!=|<=|>=|\|\||~~\*|!~~\*|!~~|~~|!~\*|!~|~\*|->>|->|\#>>|\#>|@>|<@|&&|\?\||\?&|[-+*/%^<>=~!@\#&|?:.,;()\[\]])
   | (?P<other>.)
     """,
-    re.X | re.S,
+    re.VERBOSE | re.DOTALL,
 )
 
 
@@ -56,6 +56,31 @@ def canonical(sql: str) -> str:
     except _Unreadable:
         return " ".join(text.lower() if kind == "word" else text for kind, text in tokens(sql))
     return tree
+
+
+_TAIL = re.compile(r"((?:\s+(?:collate\s+\S+|\w+_ops|asc|desc|nulls\s+(?:first|last)))+)$", re.IGNORECASE)
+_DEFAULT_DIRECTIONS = {
+    " asc": "",
+    " asc nulls last": "",
+    " nulls last": "",
+    " asc nulls first": " nulls first",
+}
+_DEFAULT_DIRECTIONS |= {" desc nulls first": " desc"}
+
+
+@lru_cache(maxsize=512)
+def element(text: str) -> str:
+    """Return one spelling of an element of an index: its expression, then what follows it, without defaults."""
+    text = text.strip()
+    tail = _TAIL.search(text)
+    if tail is None:
+        return canonical(text)
+    rest = " " + " ".join(tail.group(1).lower().replace('"', "").split())
+    for long, short in sorted(_DEFAULT_DIRECTIONS.items(), key=lambda pair: -len(pair[0])):
+        if rest.endswith(long) and not (long == " nulls last" and rest.endswith(" desc nulls last")):
+            rest = rest.removesuffix(long) + short
+            break
+    return canonical(text[: tail.start()]) + rest
 
 
 class _Unreadable(Exception):
@@ -198,7 +223,13 @@ class _Reader:
             return _string(text)
         if kind == "number":
             return text
-        if kind not in ("word", "quoted") or text.lower() in ("case", "array", "select", "interval", "collate"):
+        if kind not in ("word", "quoted") or text.lower() in (
+            "case",
+            "array",
+            "select",
+            "interval",
+            "collate",
+        ):
             raise _Unreadable
         name = text.lower() if kind == "word" else unquoted(text)
         while self.accept("."):

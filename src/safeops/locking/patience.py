@@ -86,7 +86,7 @@ def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> No
     if step.anyway is None or reason is None:
         raise UnsafeOperation(
             f"{migration.database.describe()} cannot do this online: {step.sql}",
-            why=f"It says: {str(error.orig)}. Done another way it would block reads or writes for as long as it takes.",
+            why=f"It says: {error.orig!s}. Done another way it would block reads or writes for as long as it takes.",
             remedy="Where that is fine, say why:",
             code='with assured("the table is small and nobody writes to it"):\n    ...',
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,6 @@ from safeops.naming import Code, Name, call, fitting, written_column
 from safeops.operations import constraints, foreign_keys, indexes
 from safeops.operations.story import (
     check_choice,
-    check_has_columns,
     check_names,
     keep_or_raise,
     look,
@@ -45,8 +45,9 @@ def add_column_if_missing(
         column: The column as in ``op.add_column``. What is unnamed in it gets the name that the naming convention of
             ``target_metadata`` gives, else ``<table>_<column>_fkey``, ``_key`` or ``_check``.
         schema: The schema of the table.
-        if_different: "raise" or "keep": what to do where a column of that name has another definition. A column that is
-            NOT NULL already serves one that may be NULL: a later ``enforce_not_null`` made it so.
+        if_different: "raise" or "keep": what to do where a column of that name has another definition. What a later call
+            of the same revision changes (``enforce_not_null``, ``set_server_default``, ...) is no difference: an
+            interrupted run may have come so far.
 
     Returns:
         True if anything was added, False if all was there as asked.
@@ -82,13 +83,16 @@ def add_column_if_missing(
         alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
         stands = look_at(migration, name)
         changed = _add_bare(migration, name, alone.columns[column.name], stands, if_different)
-        return _add_companions(alone, name, if_different) or changed
+        # What was just looked at still stands, unless the column is new.
+        return _add_companions(alone, name, None if changed else stands, if_different) or changed
 
 
-def _add_bare(migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None, if_different: str) -> bool:
+def _add_bare(
+    migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None, if_different: str
+) -> bool:
     there = stands.columns.get(str(column.name)) if stands else None
     if stands is not None and there is not None:
-        found = column_differences(migration, stands, there, column)
+        found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.check_column_support(column)
     _refuse_blocking(migration, name, column, stands)
@@ -96,29 +100,44 @@ def _add_bare(migration: Migration, name: Name, column: sa.Column[Any], stands: 
 
 
 def column_differences(
-    migration: Migration, stands: Table, there: Column, column: sa.Column[Any], *, autoincrement: bool = False
+    migration: Migration,
+    stands: Table,
+    there: Column,
+    column: sa.Column[Any],
+    *,
+    only: frozenset[str] | None = None,
+    autoincrement: bool = False,
+    ahead: bool = False,
 ) -> list[Difference]:
-    """Return in which parts a column differs from what is wanted."""
+    """Return in which parts, or in which of ``only`` these, a column differs from what is wanted."""
     wanted = migration.database.wanted_column(column)
     ignoring = {"comment"} if wanted.comment is None else set()
     ignoring |= {"default", "identity"} if autoincrement else set()
-    found = settle(migration, stands, there, wanted, column, ignoring=frozenset(ignoring))
-    # NOT NULL is what a later enforce_not_null() of the same revision makes of it, and a run after a stop finds it so.
-    stricter = wanted.nullable and not there.nullable
-    return [] if stricter and all(one.part == "nullable" for one in found) else found
+    if only is not None:
+        ignoring = {part.name for part in fields(Column)} - only
+    return settle(migration, stands, there, wanted, column, ignoring=frozenset(ignoring), ahead=ahead)
 
 
 def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None) -> None:
-    required = not column.nullable and column.server_default is None and column.computed is None and column.identity is None
+    required = (
+        not column.nullable and column.server_default is None and column.computed is None and column.identity is None
+    )
     if stands is None:
         if required or not migration.database.default_is_constant(column):
             raise migration.online_only(
-                f"Column {name}.{column.name}", "Whether it can be added without blocking depends on the rows of the table."
+                f"Column {name}.{column.name}",
+                "Whether it can be added without blocking depends on the rows of the table.",
             )
         return
     if not patiently(migration, f"looked into {name}", lambda: migration.database.has_rows(stands)):
         return
-    code = call("add_required_column", name.name, written_column(column), populate=Code("sa.text('...')"), schema=name.schema)
+    code = call(
+        "add_required_column",
+        name.name,
+        written_column(column),
+        populate=Code("sa.text('...')"),
+        schema=name.schema,
+    )
     if required:
         refuse_unless_assured(
             f"Column {name}.{column.name} is NOT NULL and has no server default, but {name} has rows.",
@@ -129,18 +148,21 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
     why = patiently(migration, f"looked into {name}", lambda: migration.database.column_refusal(column, stands))
     if why:
         refuse_unless_assured(
-            f"Adding column {name}.{column.name} would block: {why}.", "", "Add it empty and fill it in batches:", code
+            f"Adding column {name}.{column.name} would block: {why}.",
+            "",
+            "Add it empty and fill it in batches:",
+            code,
         )
 
 
-def _add_companions(alone: sa.Table, name: Name, if_different: str) -> bool:
+def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
     indexed = sorted(alone.indexes, key=lambda one: str(one.name))
-    changed = [indexes.create(index, name, if_different=if_different) for index in indexed]
+    changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
     for constraint in alone.constraints:
         if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
-            changed.append(constraints.create(named(constraint, name), name, if_different=if_different))
+            changed.append(constraints.create(named(constraint, name), name, seen, if_different=if_different))
         elif isinstance(constraint, sa.ForeignKeyConstraint):
-            changed.append(foreign_keys.create(named(constraint, name), name, if_different=if_different))
+            changed.append(foreign_keys.create(named(constraint, name), name, seen, if_different=if_different))
     return any(changed)
 
 
@@ -207,11 +229,15 @@ def _shared(stands: Table, column: str) -> list[str]:
     """Describe the indexes and constraints that have other columns too."""
     found = []
     for one in stands.having(column):
-        others = set(one.columns) - {column}
-        whole = column in one.columns and not others
+        whole = set(one.names) == {column}
         if isinstance(one, Index) and not one.of_constraint and not (whole and not one.include):
             found.append(f"index {one.name}: {one.definition}")
-        elif isinstance(one, Constraint) and one.kind != "not null" and not whole and not _of_one_column(stands, one, column):
+        elif (
+            isinstance(one, Constraint)
+            and one.kind != "not null"
+            and not whole
+            and not _of_one_column(stands, one, column)
+        ):
             found.append(f"{one.kind} {one.name}: {one.definition}")
     return found
 
@@ -219,150 +245,3 @@ def _shared(stands: Table, column: str) -> list[str]:
 def _of_one_column(stands: Table, one: Constraint, column: str) -> bool:
     """Tell whether a check or an exclusion names this column and no other."""
     return not one.columns and not any(one in list(stands.having(other)) for other in stands.columns if other != column)
-
-
-def set_server_default(
-    table_name: str, column_name: str, default: Any, *, schema: str | None = None
-) -> bool:
-    """The column has this server default, or none.
-
-    Steps: looks at the column; sets or drops the default in one brief statement. Rows that stand keep their values.
-
-    Args:
-        table_name: The table.
-        column_name: The column.
-        default: As ``server_default`` in ``op.alter_column``: a string is a value, ``sa.text("now()")`` an expression;
-            None removes it.
-        schema: The schema of the table.
-
-    Returns:
-        True if it was changed, False if it was as asked.
-
-    Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
-        LockNotAcquired: The table was in use for the whole retry budget.
-
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT; SQLite rebuilds the table.
-
-    Running it again: nothing is left to do.
-
-    Offline: ``ALTER COLUMN ... SET DEFAULT``, which is the same a second time.
-
-    Example:
-        set_server_default("users", "active", sa.text("true"))
-    """
-    right = call("set_server_default", table_name, column_name, default, schema=schema)
-    with running("set_server_default") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        if default is not None and not isinstance(default, (str, sa.FetchedValue, sa.sql.ClauseElement)):
-            raise InvalidArgument(
-                f"The default is {default!r}, not a string, an expression or None.",
-                why="A server default is SQL: the server has to be able to read it.",
-                remedy="Write a value as a string, or SQL:",
-                code=call("set_server_default", table_name, column_name, str(default), schema=schema),
-            )
-        name = Name(table_name, schema)
-        stands = look_at(migration, name)
-        check_has_columns(stands, [column_name])
-        column = _column_like(name, column_name, stands, server_default=default)
-        text = migration.database.default_text(column)
-        if stands is not None:
-            there = stands.columns[column_name]
-            found = column_differences(migration, stands, there, column) if text != there.default else []
-            if not any(one.part == "default" for one in found):
-                return skipped(f"the default of {name}.{column_name}", "it is as asked")
-        return carry_out(migration, migration.database.set_default(name, column_name, text, stands))
-
-
-def _column_like(name: Name, column: str, stands: Table | None, **changes: Any) -> sa.Column[Any]:
-    """Return a column of the type that stands, so that only the changes differ."""
-    there = stands.columns[column] if stands else None
-    type_: Any = _Spelled(there.type) if there else sa.types.NullType()
-    made: sa.Column[Any] = sa.Column(column, type_, nullable=there.nullable if there else True, **changes)
-    sa.Table(name.name, sa.MetaData(), made, schema=name.schema)
-    return made
-
-
-class _Spelled(sa.types.UserDefinedType[Any]):
-    """A type that is spelled as the server spells it."""
-
-    cache_ok = True
-
-    def __init__(self, spelling: str) -> None:
-        self.spelling = spelling
-
-    def get_col_spec(self, **kw: Any) -> str:
-        return self.spelling
-
-
-def alter_column_type(
-    table_name: str, column_name: str, type_: Any, *, schema: str | None = None
-) -> bool:
-    """The column has this type; refused where the server would rewrite or scan the table for it.
-
-    Steps: looks at the column; asks the server on an empty copy of the table whether the change rewrites anything;
-    changes the type in one brief statement.
-
-    Args:
-        table_name: The table.
-        column_name: The column.
-        type_: The new type, as in ``op.alter_column``.
-        schema: The schema of the table.
-
-    Returns:
-        True if it was changed, False if the column has the type.
-
-    Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
-        UnsafeOperation: It would rewrite or scan the table; the message shows the ``TypeChange`` that does not.
-        LockNotAcquired: The table was in use for the whole retry budget.
-
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE, LOCK=NONE; SQLite
-    rebuilds the table.
-
-    Running it again: nothing is left to do.
-
-    Offline: ``OnlineOnly``: only the live table can tell whether it would be rewritten.
-
-    Example:
-        alter_column_type("users", "name", sa.String(200))      # from String(100)
-    """
-    right = call("alter_column_type", table_name, column_name, "sa.String(200)", schema=schema)
-    with running("alter_column_type") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        type_ = sa.types.to_instance(type_) if _is_type(type_) else type_
-        if not isinstance(type_, sa.types.TypeEngine):
-            raise InvalidArgument(f"The type is {type_!r}, not a SQLAlchemy type.", remedy="Write:", code=right)
-        name = Name(table_name, schema)
-        if migration.offline:
-            raise migration.online_only(
-                f"The type of {name}.{column_name}", "Only the live table can tell whether the change would rewrite it."
-            )
-        stands = look_at(migration, name)
-        check_has_columns(stands, [column_name])
-        assert stands is not None
-        column: sa.Column[Any] = sa.Column(column_name, type_)
-        sa.Table(name.name, sa.MetaData(), column, schema=name.schema)
-        found = column_differences(migration, stands, stands.columns[column_name], column)
-        if not any(one.part in ("type", "collation") for one in found):
-            return skipped(f"the type of {name}.{column_name}", "it is as asked")
-        why = patiently(migration, f"looked at {name}", lambda: migration.database.type_refusal(column, stands))
-        if why:
-            refuse_unless_assured(
-                f"{name}.{column_name} is {stands.columns[column_name].type}; making it"
-                f" {migration.database.type_text(type_)} would block: {why}.",
-                "",
-                "Change it over several deploys, which blocks nobody:",
-                f"{call('TypeChange', table_name, column_name, _type_code(type_), schema=schema)}.expand()",
-            )
-        return carry_out(migration, migration.database.alter_type(name, column, stands))
-
-
-def _is_type(value: Any) -> bool:
-    return isinstance(value, type) and issubclass(value, sa.types.TypeEngine)
-
-
-def _type_code(type_: Any) -> Any:
-    return Code(f"sa.{type_!r}")

@@ -137,19 +137,25 @@ def create_foreign_key_if_missing(
 
 
 def create(
-    key: sa.ForeignKeyConstraint, name: Name, *, validate: bool = True, index: bool = False, if_different: str
+    key: sa.ForeignKeyConstraint,
+    name: Name,
+    seen: Table | None = None,
+    *,
+    validate: bool = True,
+    index: bool = False,
+    if_different: str,
 ) -> bool:
     """Create a foreign key that was made from arguments or from a column."""
     with running("create_foreign_key_if_missing") as migration:
         check_choice("if_different", if_different, ("raise", "keep"))
         migration.database.check_support(key, validate)
-        source = look_at(migration, name)
+        source = seen or look_at(migration, name)
         check_has_columns(source, key.column_keys)
         target = key.elements[0].column.table
         other = Name(target.name, target.schema)
         referent = source if other == name else look_at(migration, other)
         check_has_columns(referent, [element.column.name for element in key.elements])
-        built = index and _index(key, name, if_different)
+        built = index and _index(migration, key, name, source, if_different)
         if source is None or referent is None:
             return carry_out(migration, migration.database.add_constraint(name, key, None, validate))
         settled = _settled(migration, source, referent, key, validate, if_different)
@@ -161,10 +167,13 @@ def create(
         return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
 
 
-def _index(key: sa.ForeignKeyConstraint, name: Name, if_different: str) -> bool:
+def _index(
+    migration: Migration, key: sa.ForeignKeyConstraint, name: Name, seen: Table | None, if_different: str
+) -> bool:
     columns = list(key.column_keys)
     index_name = fitting("ix", name.name, *columns, max_bytes=63)
-    return indexes.create_index_if_missing(index_name, name.name, columns, schema=name.schema, if_different=if_different)
+    operation = ops.CreateIndexOp(index_name, name.name, columns, schema=name.schema)
+    return indexes.create(operation.to_index(migration.context), name, seen, if_different=if_different)
 
 
 def _settled(
@@ -184,8 +193,14 @@ def _settled(
     found = settle(migration, source, there, wanted, key)
     if not found and validate and not there.valid:
         return None
-    drop = call("drop_constraint_if_exists", there.name, source.name.name, type_="foreignkey", schema=source.name.schema)
-    what = f"foreign key {key.name} on {source.name}"
+    drop = call(
+        "drop_constraint_if_exists",
+        there.name,
+        source.name.name,
+        type_="foreignkey",
+        schema=source.name.schema,
+    )
+    what = f"foreign key {key.name} on {source.name.name}"
     return keep_or_raise(what, found, if_different, "Give the new one another name, or drop the old one first:", drop)
 
 
@@ -198,7 +213,12 @@ def _refuse_unready(
             f"Foreign key {key.name} refers to {referent.name}({', '.join(remote)}), which is not unique.",
             why="A foreign key needs a primary key or a unique constraint on the other side.",
             remedy="Make it unique first:",
-            code=call("create_unique_constraint_if_missing", f"uq_{referent.name.name}_{remote[0]}", referent.name.name, remote),
+            code=call(
+                "create_unique_constraint_if_missing",
+                f"uq_{referent.name.name}_{remote[0]}",
+                referent.name.name,
+                remote,
+            ),
         )
     if validate:
         rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))
@@ -206,5 +226,5 @@ def _refuse_unready(
 
 def _is_unique(referent: Table, columns: Sequence[str]) -> bool:
     keys = [one.columns for one in referent.constraints.values() if one.kind in ("unique", "primary key")]
-    keys += [one.columns for one in referent.indexes.values() if one.unique and one.valid and one.where is None]
+    keys += [one.names for one in referent.indexes.values() if one.unique and one.valid and one.where is None]
     return any(set(key) == set(columns) for key in keys)

@@ -83,12 +83,12 @@ def create_index_if_missing(
         return create(operation.to_index(migration.context), Name(table_name, schema), if_different=if_different)
 
 
-def create(index: sa.Index, name: Name, *, if_different: str) -> bool:
-    """Create an index that was made from arguments; see ``create_index_if_missing``."""
+def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_different: str) -> bool:
+    """Create an index that was made from arguments; ``seen`` is the table where it was just looked at."""
     with running("create_index_if_missing") as migration:
         check_choice("if_different", if_different, ("raise", "keep"))
         migration.database.check_index_support(index)
-        stands = look_at(migration, name)
+        stands = seen or look_at(migration, name)
         check_has_columns(stands, _columns_of(index))
         what = f"index {index.name} on {name}"
         there = stands.indexes.get(str(index.name)) if stands else None
@@ -99,7 +99,11 @@ def create(index: sa.Index, name: Name, *, if_different: str) -> bool:
                 return keep_or_raise(what, found, if_different, *_other_name(index, name))
         elif stands is not None:
             _refuse_taken(migration, str(index.name), stands)
-        twice = rows.duplicates(migration, stands, str(index.name), _texts(migration, index), wanted.where) if stands and index.unique else None
+        twice = (
+            rows.duplicates(migration, stands, str(index.name), _texts(migration, index), wanted.where)
+            if stands and index.unique
+            else None
+        )
         explain = rows.explained_by(migration, stands, twice)
         return carry_out(migration, migration.database.create_index(name, index, stands), explain)
 

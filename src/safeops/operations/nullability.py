@@ -7,7 +7,7 @@ from safeops.locking import carry_out
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations import rows
-from safeops.operations.story import check_has_columns, check_names, look_at, skipped
+from safeops.operations.story import check_has_columns, check_names, is_gone, known, look, look_at, skipped
 
 
 def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
@@ -87,9 +87,16 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
     with running("relax_not_null") as migration:
         check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
         name = Name(table_name, schema)
-        stands = look_at(migration, name)
+        stands = look(migration, name)
+        if is_gone(migration, stands, name, column_name):
+            return skipped(f"NOT NULL of {name}.{column_name}", "a later step of this revision has dropped it")
+        stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
-        if stands is not None and stands.columns[column_name].nullable and not migration.database.has_unfinished_not_null(stands, column_name):
+        if (
+            stands is not None
+            and stands.columns[column_name].nullable
+            and not migration.database.has_unfinished_not_null(stands, column_name)
+        ):
             return skipped(f"NOT NULL of {name}.{column_name}", "it is not there")
         if stands is not None and column_name in stands.primary_key:
             refuse_key(name, column_name)

@@ -73,11 +73,14 @@ def drop_schema_if_exists(schema_name: str) -> bool:
             refuse_dependents(f"schema {schema_name}", migration.database.dependents_of_schema(schema_name))
         elif not migration.database.refuses_full_schemas:
             raise migration.online_only(
-                f"Dropping schema {schema_name}", f"{migration.database.product} drops all tables in it along with it."
+                f"Dropping schema {schema_name}",
+                f"{migration.database.product} drops all tables in it along with it.",
             )
         return carry_out(migration, migration.database.drop_schema(schema_name))
 
 
 def _check_support(migration: Migration, schema: str) -> None:
     if not migration.database.has_schemas:
-        raise migration.database.unsupported(f"Schema {schema}", "a server with schemas, or a file attached by that name")
+        raise migration.database.unsupported(
+            f"Schema {schema}", "a server with schemas, or a file attached by that name"
+        )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.definitions import Difference, Table, Thing, differences
+from safeops.databases.definitions import Column, Difference, Table, Thing, differences
 from safeops.errors import (
     DefinitionMismatch,
     DependentObjects,
@@ -21,6 +22,7 @@ from safeops.errors import (
 from safeops.locking import patiently
 from safeops.migration import Migration
 from safeops.naming import Name, nearest
+from safeops.operations.ahead import is_dropped, unexplained
 from safeops.policy import assurance
 
 log = logging.getLogger("safeops")
@@ -84,7 +86,17 @@ def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table 
 
 def look_at(migration: Migration, name: Name) -> Table | None:
     """Return the table as it stands, None offline, or raise UnknownTable."""
-    found = look(migration, name)
+    return known(migration, look(migration, name), name)
+
+
+def is_gone(migration: Migration, stands: Table | None, name: Name, column: str) -> bool:
+    """Tell whether what a step of ``downgrade()`` works on was dropped by a later step, before an interruption."""
+    missing = stands is None or column not in stands.columns
+    return not migration.offline and missing and is_dropped(name.name, column)
+
+
+def known(migration: Migration, found: Table | None, name: Name) -> Table | None:
+    """Return the table that was looked for, None offline, or raise UnknownTable."""
     if found is None and not migration.offline:
         raise UnknownTable(
             f"There is no table {name}.",
@@ -119,13 +131,24 @@ def settle(
     construct: sa.Column[Any] | sa.Index | sa.Constraint,
     *,
     ignoring: frozenset[str] = frozenset(),
+    ahead: bool = False,
 ) -> list[Difference]:
-    """Return in which parts what stands differs from what is wanted; where the spelling differs, ask the server."""
-    found = differences(stands, wanted, ignoring)
+    """Return in which parts what stands differs from what is wanted; where the spelling differs, ask the server.
+
+    With ``ahead``, what the running revision itself goes on to change is no difference.
+    """
+
+    def counted(found: list[Difference]) -> list[Difference]:
+        return unexplained(found, table.name.name, stands.name) if ahead else found
+
+    found = counted(differences(stands, wanted, ignoring))
     if not found:
         return []
     asked = patiently(migration, f"compared {stands.name}", lambda: migration.database.ask(table, construct))
-    return found if asked is None else differences(stands, asked, ignoring)
+    if isinstance(asked, Column):
+        # A comment is not spelled, it is what it is; some servers set it by a statement of its own.
+        asked = replace(asked, comment=wanted.comment)  # type: ignore[union-attr]
+    return found if asked is None else counted(differences(stands, asked, ignoring))
 
 
 def keep_or_raise(what: str, found: Sequence[Difference], if_different: str, remedy: str = "", code: str = "") -> bool:

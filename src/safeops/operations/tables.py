@@ -13,6 +13,7 @@ from safeops.locking import carry_out, patiently
 from safeops.migration import Migration, running
 from safeops.naming import Name, call
 from safeops.operations import indexes, types
+from safeops.operations.ahead import unexplained
 from safeops.operations.columns import column_differences, named
 from safeops.operations.story import (
     check_choice,
@@ -44,7 +45,7 @@ def create_table_if_missing(
         schema: The schema of the table.
         comment: The comment of the table.
         if_different: "raise" or "keep": what to do where a table of that name differs. Columns that it has beyond those
-            asked for are no difference: later helpers of the revision may have added them.
+            asked for are no difference, nor is what a later call of the same revision changes.
         **kw: As in ``op.create_table``.
 
     Returns:
@@ -64,11 +65,16 @@ def create_table_if_missing(
     Example:
         create_table_if_missing("teams", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("name", sa.Text))
     """
-    right = call("create_table_if_missing", table_name, "sa.Column('id', sa.BigInteger, primary_key=True)", schema=schema)
+    right = call(
+        "create_table_if_missing",
+        table_name,
+        "sa.Column('id', sa.BigInteger, primary_key=True)",
+        schema=schema,
+    )
     with running("create_table_if_missing") as migration:
         check_names(migration, right, table_name=table_name, schema=schema)
         check_choice("if_different", if_different, ("raise", "keep"))
-        wrong = [one for one in columns if not isinstance(one, sa.sql.base.SchemaEventTarget)]  # type: ignore[attr-defined]
+        wrong = [one for one in columns if not isinstance(one, sa.sql.base.SchemaEventTarget)]
         if not columns or wrong:
             raise InvalidArgument(
                 f"The columns are {wrong!r}, not columns or constraints.",
@@ -82,7 +88,7 @@ def create_table_if_missing(
         stands = look(migration, name, to_create=True)
         if stands is not None:
             keep_or_raise(f"table {name}", _differences(migration, stands, table), if_different)
-            built = [indexes.create(index, name, if_different=if_different) for index in _sorted(table)]
+            built = [indexes.create(index, name, stands, if_different=if_different) for index in _sorted(table)]
             return any(built)
         for column in table.columns:
             migration.database.check_column_support(column)
@@ -101,11 +107,12 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
     for column in table.columns:
         there = stands.columns.get(column.name)
         if there is None:
-            found.append(Difference(f"column {column.name}", "missing", migration.database.type_text(column.type)))
+            missing = Difference(f"column {column.name}", "missing", migration.database.type_text(column.type))
+            found += unexplained([missing], table.name, column.name)
             continue
         # The server itself gives the key's column a sequence or a counter.
         counted = column is table.autoincrement_column and column.server_default is None and column.identity is None
-        differs = column_differences(migration, stands, there, column, autoincrement=counted)
+        differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
         found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]
     for constraint in table.constraints:
         found += _constraint_differences(migration, stands, constraint)
@@ -120,15 +127,22 @@ def _constraint_differences(migration: Migration, stands: Table, constraint: sa.
     if isinstance(constraint, sa.PrimaryKeyConstraint) and not constraint.columns:
         return []
     has_name = isinstance(constraint.name, str)
-    wanted = database.wanted_constraint(constraint if has_name else named(constraint, stands.name)) if not isinstance(constraint, sa.PrimaryKeyConstraint) else database.wanted_constraint(constraint)
+    wanted = (
+        database.wanted_constraint(constraint if has_name else named(constraint, stands.name))
+        if not isinstance(constraint, sa.PrimaryKeyConstraint)
+        else database.wanted_constraint(constraint)
+    )
     if wanted.kind == "check" and not has_name:
         return []
     ignoring = frozenset({"referent"}) if wanted.referent and wanted.referent.schema is None else frozenset()
     there = database.same_named(stands, wanted)
-    candidates = [there] if there else [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
+    candidates = (
+        [there] if there else [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
+    )
     compared = [settle(migration, stands, one, wanted, constraint, ignoring=ignoring) for one in candidates]
     if not compared:
-        return [Difference(f"{wanted.kind} {wanted.name}", "missing", f"({', '.join(wanted.columns)})")]
+        missing = Difference(f"{wanted.kind} {wanted.name}", "missing", f"({', '.join(wanted.columns)})")
+        return unexplained([missing], stands.name.name, wanted.name)
     best = min(compared, key=len)
     return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
 

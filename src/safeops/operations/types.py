@@ -12,7 +12,14 @@ from safeops.errors import InvalidArgument, UnknownType
 from safeops.locking import carry_out, patiently
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
-from safeops.operations.story import check_choice, check_name, check_names, keep_or_raise, refuse_dependents, skipped
+from safeops.operations.story import (
+    check_choice,
+    check_name,
+    check_names,
+    keep_or_raise,
+    refuse_dependents,
+    skipped,
+)
 
 
 def create_enum_if_missing(
@@ -62,7 +69,9 @@ def create_enum_if_missing(
 
 def _check_values(migration: Migration, values: Any, right: str) -> None:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values or len(set(values)) < len(values):
-        raise InvalidArgument(f"The values are {values!r}, not a list of different strings.", remedy="Write:", code=right)
+        raise InvalidArgument(
+            f"The values are {values!r}, not a list of different strings.", remedy="Write:", code=right
+        )
     for value in values:
         check_name(migration, "value", value, right)
 
@@ -78,7 +87,12 @@ def _no_named_types(migration: Migration, name: Name) -> bool:
 
 
 def add_enum_value_if_missing(
-    enum_name: str, value: str, *, before: str | None = None, after: str | None = None, schema: str | None = None
+    enum_name: str,
+    value: str,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    schema: str | None = None,
 ) -> bool:
     """The named type has the value.
 
@@ -123,7 +137,9 @@ def add_enum_value_if_missing(
         neighbour = before or after
         if there is not None and neighbour is not None and neighbour not in there:
             raise InvalidArgument(
-                f"Type {name} has no value {neighbour!r}.", remedy=nearest(neighbour, there, "values"), code=right
+                f"Type {name} has no value {neighbour!r}.",
+                remedy=nearest(neighbour, there, "values"),
+                code=right,
             )
         return carry_out(migration, migration.database.add_enum_value(name, value, before, after))
 

@@ -12,7 +12,8 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
-from safeops.databases.postgresql.plans import Plans, with_included
+from safeops.databases.postgresql.indexing import with_included
+from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.spelling import split_collation, type_name
 from safeops.naming import Name
 
@@ -73,7 +74,9 @@ class PostgreSQL(Plans):
         number = 0
         if column is not None:
             number = self.scalar(
-                "SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column", id=table.id, column=column
+                "SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column",
+                id=table.id,
+                column=column,
             )
         return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id, number=number)]
 
@@ -118,7 +121,9 @@ class PostgreSQL(Plans):
         table = index.table
         if table is None:
             raise RuntimeError("an index without a table")
-        return catalogue.index_of(self.rendered(CreateIndex(with_included(index))), name=str(index.name), table=table.name)
+        return catalogue.index_of(
+            self.rendered(CreateIndex(with_included(index))), name=str(index.name), table=table.name
+        )
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
         options = constraint.dialect_kwargs
@@ -175,7 +180,7 @@ class PostgreSQL(Plans):
 
     def rewrites(self, table: Table, *statements: str) -> bool:
         """Have the server tell whether statements on the table would rewrite it or rebuild one of its indexes."""
-        files = f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY oid) FROM pg_class
+        files = f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY pg_relation_filenode(oid)) FROM pg_class
             WHERE oid = to_regclass('{PROBE}') OR oid IN (
             SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))"""
         with self.scratch():

@@ -64,7 +64,14 @@ RESOLVED = "c.oid = to_regclass(:quoted)"
 IN_SCHEMA = "c.relname = :name AND n.nspname = :schema"
 
 KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
-CONSTRAINTS = {"f": "foreign key", "c": "check", "u": "unique", "p": "primary key", "x": "exclude", "n": "not null"}
+CONSTRAINTS = {
+    "f": "foreign key",
+    "c": "check",
+    "u": "unique",
+    "p": "primary key",
+    "x": "exclude",
+    "n": "not null",
+}
 ACTIONS = {"a": None, "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 DEPENDENTS = """
@@ -152,7 +159,11 @@ def _excluded(kind: str, definition: str) -> str | None:
 
 def _index(raw: Mapping[str, Any], table: str) -> Index:
     return index_of(
-        raw["definition"], name=raw["name"], table=table, valid=raw["valid"], of_constraint=raw["of_constraint"]
+        raw["definition"],
+        name=raw["name"],
+        table=table,
+        valid=raw["valid"],
+        of_constraint=raw["of_constraint"],
     )
 
 
@@ -161,7 +172,7 @@ def index_of(definition: str, *, name: str, table: str, valid: bool = True, of_c
     clauses = _clauses(definition)
     return Index(
         name=name,
-        columns=tuple(map(element, _split(clauses["columns"]))),
+        columns=tuple(_split(clauses["columns"])),
         unique=definition.split(maxsplit=2)[1].upper() == "UNIQUE",
         where=clauses.get("where"),
         method=clauses.get("using", "btree").strip().lower(),
@@ -219,25 +230,3 @@ def _split(listed: str) -> list[str]:
 def _option(text: str) -> str:
     key, _, value = text.partition("=")
     return f"{key.strip().lower()}={value.strip().strip(chr(39))}"
-
-
-_DIRECTIONS = ((" asc nulls last", ""), (" desc nulls first", " desc"), (" asc nulls first", " nulls first"))
-
-
-def element(text: str) -> str:
-    """Spell one element of an index: a bare name unquoted, then what follows it, defaults of direction left out."""
-    for long, short in (*_DIRECTIONS, (" asc", "")):
-        if text.lower().endswith(long):
-            text = text[: -len(long)] + short
-            break
-    else:
-        if text.lower().endswith(" nulls last") and not text.lower().endswith(" desc nulls last"):
-            text = text[: -len(" nulls last")]
-    parts = sqltext.tokens(text)
-    if len(parts) == 1:
-        return sqltext.unquoted(parts[0][1])
-    tail = re.search(r"((?:\s+(?:collate\s+\S+|\w+_ops|desc|nulls\s+(?:first|last)))+)$", text, re.I)
-    if not tail:
-        return text
-    head = text[: tail.start()].strip()
-    return f"{element(head)} {' '.join(tail.group(1).lower().replace(chr(34), '').split())}"

@@ -29,7 +29,7 @@ _NAMES = {
 }
 _LENGTH_ONE = {"character", "bit"}
 _WITH_ZONE = re.compile(r"^(timestamp|time)(?: ?\((\d)\))?(?: (with|without) time zone)?$")
-_PARTS = re.compile(r"^([a-z_][a-z0-9_. \"]*?)\s*(?:\((.*)\))?((?:\[\d*\])*)$", re.S)
+_PARTS = re.compile(r"^([a-z_][a-z0-9_. \"]*?)\s*(?:\((.*)\))?((?:\[\d*\])*)$", re.DOTALL)
 
 
 def type_name(text: str) -> str:
@@ -62,5 +62,5 @@ def _spelled(name: str, arguments: str) -> str:
 
 def split_collation(type_text: str) -> tuple[str, str | None]:
     """Take ``COLLATE "x"`` off a type."""
-    match = re.match(r'^(.*?)\s+COLLATE\s+"?([^"]+)"?$', type_text, re.S)
+    match = re.match(r'^(.*?)\s+COLLATE\s+"?([^"]+)"?$', type_text, re.DOTALL)
     return (match[1], match[2]) if match else (type_text, None)

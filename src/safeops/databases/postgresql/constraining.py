@@ -1,0 +1,198 @@
+"""How PostgreSQL adds constraints: brief statements with strong locks, long scans with weak ones.
+
+https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Table
+from safeops.databases.postgresql.indexing import Indexing
+from safeops.databases.steps import Step
+from safeops.naming import Name, fitting
+
+
+class Constraining(Indexing):
+    """The plans for constraints and NOT NULL."""
+
+    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
+        """Prove it under a weak lock first, so that SET NOT NULL finds the proof and does not scan.
+
+        https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
+        """
+        table, quoted = self.quoted_table(name), self.quoted(column)
+        if stands is not None and not stands.columns[column].nullable:
+            left, kept = self._proof(name, column, stands)
+            if left in stands.constraints and not kept:
+                yield self._drop_constraint(name, left)
+            return
+        if stands is not None and self.version >= (18,):
+            yield from self._set_not_null_natively(name, column, stands)
+            return
+        proof, kept = self._proof(name, column, stands)
+        if not kept:
+            spec = f"CONSTRAINT {self.quoted(proof)} CHECK ({quoted} IS NOT NULL) NOT VALID"
+            not_yet = f"""NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = {self._regclass(name)}
+                AND attname = {self.literal(column)} AND attnotnull)"""
+            add = f"ALTER TABLE {table} ADD {spec}"
+            if stands is None or proof not in stands.constraints:
+                guarded = self._unless_constraint(name, proof, add, also=not_yet)
+                yield Step(add, f"added check {proof}", (name,), offline=guarded)
+            if stands is None or not _is_valid(stands, proof):
+                yield self._validate(name, proof)
+        yield Step(self._alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
+        if not kept:
+            yield self._drop_constraint(name, proof)
+
+    def _set_not_null_natively(self, name: Name, column: str, stands: Table) -> Plan:
+        constraint = next(
+            (one for one in stands.constraints.values() if one.kind == "not null" and one.columns == (column,)),
+            None,
+        )
+        # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
+        proof = constraint.name if constraint else fitting(name.name, column, "not_null", max_bytes=self.max_identifier)
+        if constraint is None:
+            add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)} NOT VALID"
+            yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
+        yield self._validate(name, proof)
+        left, kept = self._proof(name, column, stands)
+        if not kept and left in stands.constraints:
+            yield self._drop_constraint(name, left)
+
+    def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
+        """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
+        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.max_identifier)
+        for one in stands.constraints.values() if stands else ():
+            proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
+            if one.kind == "check" and one.valid and proves and one.name != ours:
+                return one.name, True
+        return ours, False
+
+    def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
+        ours = self._proof(stands.name, column, stands)[0] in stands.constraints
+        return ours or any(one.kind == "not null" and one.columns == (column,) for one in stands.constraints.values())
+
+    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
+        left, kept = self._proof(name, column, stands)
+        if stands is not None and left in stands.constraints and not kept:
+            yield self._drop_constraint(name, left)
+        yield Step(self._alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
+
+    def constraint_spec(self, constraint: sa.Constraint) -> str:
+        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
+        return " ".join(str(compiler.process(constraint)).split("\n"))
+
+    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
+            return self._add_key(name, constraint, stands)
+        if isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
+            return self._add_then_validate(name, constraint, stands, validate)
+        return self._add_at_once(name, constraint)
+
+    def _add_then_validate(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        """New rows are checked from the first, brief step on; the old ones are scanned under a lock that lets all pass."""
+        named = str(constraint.name)
+        locks: tuple[Name, ...] = (name,)
+        if isinstance(constraint, sa.ForeignKeyConstraint):
+            referent = constraint.elements[0].column.table
+            locks += (Name(referent.name, referent.schema),)
+            if stands is not None and stands.is_partitioned and self.version < (18,):
+                yield from self._add_through_partitions(name, constraint, stands, locks)
+                return
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)} NOT VALID"
+        if stands is None or named not in stands.constraints:
+            yield Step(
+                add,
+                f"added {named} for new rows of {name}",
+                locks,
+                offline=self._unless_constraint(name, named, add),
+            )
+        if validate and (stands is None or not _is_valid(stands, named)):
+            yield self._validate(name, named, locks)
+
+    def _add_through_partitions(
+        self, name: Name, key: sa.ForeignKeyConstraint, stands: Table, locks: tuple[Name, ...]
+    ) -> Plan:
+        """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
+        for partition in stands.partitions:
+            yield from self._add_then_validate(partition, key, self.table(partition), validate=True)
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
+        yield Step(add, f"added {key.name} to {name} from its partitions", (*locks, *stands.partitions))
+
+    def _add_key(self, name: Name, key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
+        """Build the index online, then make the constraint of it in a brief step."""
+        named, primary = str(key.name), isinstance(key, sa.PrimaryKeyConstraint)
+        if primary:
+            for column in key.columns:
+                if stands is None or stands.columns[column.name].nullable:
+                    yield from self.set_not_null(name, column.name, stands)
+        if stands is not None and stands.is_partitioned:
+            for partition in stands.partitions:
+                part_name = fitting(partition.name, named, max_bytes=self.max_identifier)
+                part = self.table(partition)
+                if part is not None and part_name not in part.constraints:
+                    yield from self._add_key(partition, _renamed_key(key, part_name), part)
+            add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
+            yield Step(add, f"added {named} to {name} from its partitions", (name, *stands.partitions))
+            return
+        yield from self.create_index(name, self.index_of_key(key), stands)
+        timing = " DEFERRABLE" if key.deferrable else ""
+        timing += f" INITIALLY {key.initially.upper()}" if key.initially else ""
+        kind = "PRIMARY KEY" if primary else "UNIQUE"
+        quoted = self.quoted(named)
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{timing}"
+        yield Step(
+            add,
+            f"added {kind.lower()} {named} to {name}",
+            (name,),
+            offline=self._unless_constraint(name, named, add),
+        )
+
+    def _add_at_once(self, name: Name, constraint: sa.Constraint) -> Plan:
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)}"
+        yield Step(add, f"added {constraint.name} to {name}", (name,))
+
+    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
+        yield self._validate(name, constraint)
+
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
+        there = stands.constraints.get(constraint) if stands else None
+        yield self._drop_constraint(name, constraint, (there.referent,) if there and there.referent else ())
+
+    def _drop_constraint(self, name: Name, constraint: str, also: tuple[Name, ...] = ()) -> Step:
+        sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {self.quoted(constraint)}"
+        return Step(sql, f"dropped constraint {constraint} of {name}", (name, *also))
+
+    def _validate(self, name: Name, constraint: str, locks: tuple[Name, ...] = ()) -> Step:
+        sql = f"ALTER TABLE {self.quoted_table(name)} VALIDATE CONSTRAINT {self.quoted(constraint)}"
+        guarded = f"""DO $safeops$ BEGIN
+  IF EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+             AND conname = {self.literal(constraint)} AND NOT convalidated) THEN
+    {sql};
+  END IF;
+END $safeops$"""
+        return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded)
+
+    def _unless_constraint(self, name: Name, constraint: str, sql: str, also: str = "true") -> str:
+        return f"""DO $safeops$ BEGIN
+  IF NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+                 AND conname = {self.literal(constraint)}) AND {also} THEN
+    {sql};
+  END IF;
+END $safeops$"""
+
+    def _alter_column(self, name: Name, column: str, action: str) -> str:
+        return f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)} {action}"
+
+
+def _renamed_key(key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, name: str) -> Any:
+    return type(key)(*key.columns, name=name, deferrable=key.deferrable, initially=key.initially, **key.dialect_kwargs)
+
+
+def _is_valid(stands: Table, constraint: str) -> bool:
+    there = stands.constraints.get(constraint)
+    return there is not None and there.valid

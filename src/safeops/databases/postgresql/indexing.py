@@ -1,0 +1,114 @@
+"""How PostgreSQL builds and drops indexes while all go on.
+
+https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Table
+from safeops.databases.postgresql.session import Session
+from safeops.databases.steps import Step
+from safeops.naming import Name, fitting
+
+
+class Indexing(Session):
+    """The plans for indexes."""
+
+    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+        named = str(index.name)
+        if stands is not None and stands.is_partitioned:
+            yield from self._create_partitioned_index(name, index, stands)
+            return
+        there = stands.indexes.get(named) if stands else None
+        full = self._index_name(name, named, stands)
+        drop = Step(
+            f"DROP INDEX CONCURRENTLY IF EXISTS {full}",
+            f"dropped invalid index {named}",
+            (name,),
+            alone=True,
+            waits_inside=True,
+        )
+        if there is not None and not there.valid:
+            yield drop
+        if stands is None:
+            yield self._drop_invalid_offline(name, named)
+        if there is None or not there.valid:
+            sql = self.index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
+            yield Step(
+                sql,
+                f"built index {named} on {name}",
+                (name,),
+                scans=True,
+                waits_inside=True,
+                alone=True,
+                cleanup=(drop,),
+            )
+
+    def _create_partitioned_index(self, name: Name, index: sa.Index, stands: Table) -> Plan:
+        """Build on each partition concurrently, and attach: the parent turns valid with the last one.
+
+        https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
+        """
+        named = str(index.name)
+        if named not in stands.indexes:
+            sql = self.index_sql(name, index, "IF NOT EXISTS", only=True)
+            yield Step(sql, f"created index {named} on {name} for its partitions", (name,))
+        for partition in stands.partitions:
+            part = self.table(partition)
+            if part is None or part.kind == "foreign table":
+                continue
+            part_name = fitting(partition.name, named, max_bytes=self.max_identifier)
+            yield from self.create_index(partition, _renamed(index, part_name), part)
+            whole, child = self._index_name(name, named, stands), self._index_name(partition, part_name, part)
+            attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
+            yield Step(attach, f"attached index {part_name}", (name, partition))
+
+    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
+        full = self._index_name(name, index, stands)
+        if stands is not None and stands.is_partitioned:
+            yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
+            return
+        sql = f"DROP INDEX CONCURRENTLY IF EXISTS {full}"
+        yield Step(sql, f"dropped index {index}", (name,), alone=True, waits_inside=True)
+
+    def index_sql(self, name: Name, index: sa.Index, how: str = "", only: bool = False) -> str:
+        """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
+        rendered = self.rendered(CreateIndex(with_included(index)))
+        head, _, rest = rendered.partition(" ON ")
+        own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
+        unique = "UNIQUE " if index.unique else ""
+        head = f"CREATE {unique}INDEX {how + ' ' if how else ''}{self.quoted(str(index.name))}"
+        return f"{head} ON {'ONLY ' if only else ''}{self.quoted_table(name)}{rest.removeprefix(own)}"
+
+    def _drop_invalid_offline(self, name: Name, index: str) -> Step:
+        sql = f"""DO $safeops$ BEGIN
+  IF EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+             WHERE i.indrelid = {self._regclass(name)} AND r.relname = {self.literal(index)} AND NOT i.indisvalid) THEN
+    DROP INDEX {self._index_name(name, index, None)};
+  END IF;
+END $safeops$"""
+        return Step(sql, f"dropped index {index} if an earlier build left it invalid", (name,))
+
+    def _index_name(self, name: Name, index: str, stands: Table | None) -> str:
+        return self.quoted_table(Name(index, stands.name.schema if stands else name.schema))
+
+    def _regclass(self, name: Name) -> str:
+        return f"to_regclass({self.literal(self.quoted_table(name))})"
+
+
+def with_included(index: sa.Index) -> sa.Index:
+    """Give the index's table, which was made from arguments, the columns of INCLUDE: SQLAlchemy looks for them there."""
+    table = index.table
+    for column in index.dialect_kwargs.get("postgresql_include") or ():
+        if table is not None and isinstance(column, str) and column not in table.columns:
+            table.append_column(sa.Column(column, sa.types.NullType()))
+    return index
+
+
+def _renamed(index: sa.Index, name: str) -> sa.Index:
+    options = dict(index.dialect_kwargs)
+    return sa.Index(name, *index.expressions, unique=index.unique, _table=index.table, **options)
