@@ -52,6 +52,7 @@ class Index:
     valid: bool = True
     of_constraint: bool = False
     definition: str = ""
+    comment: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

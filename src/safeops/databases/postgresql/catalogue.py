@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from safeops.databases import sqltext
@@ -46,7 +47,8 @@ SELECT json_build_object(
     WHERE k.conrelid = c.oid),
   'indexes', (
     SELECT json_agg(json_build_object(
-      'name', r.relname, 'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid),
+      'name', r.relname, 'comment', obj_description(r.oid, 'pg_class'),
+      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid),
       'of_constraint', EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = r.oid AND k.contype IN ('p','u','x')
         AND k.conrelid = c.oid)))
     FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = c.oid),
@@ -158,16 +160,11 @@ def _excluded(kind: str, definition: str) -> str | None:
 
 
 def _index(raw: Mapping[str, Any], table: str) -> Index:
-    return index_of(
-        raw["definition"],
-        name=raw["name"],
-        table=table,
-        valid=raw["valid"],
-        of_constraint=raw["of_constraint"],
-    )
+    read = index_of(raw["definition"], name=raw["name"], table=table)
+    return replace(read, valid=raw["valid"], of_constraint=raw["of_constraint"], comment=raw["comment"])
 
 
-def index_of(definition: str, *, name: str, table: str, valid: bool = True, of_constraint: bool = False) -> Index:
+def index_of(definition: str, *, name: str, table: str) -> Index:
     """Take a CREATE INDEX apart, as the server or SQLAlchemy wrote it."""
     clauses = _clauses(definition)
     return Index(
@@ -180,8 +177,6 @@ def index_of(definition: str, *, name: str, table: str, valid: bool = True, of_c
         nulls_not_distinct="nulls" in clauses,
         options=tuple(sorted(_option(one) for one in _split(clauses.get("with", "")))),
         table=table,
-        valid=valid,
-        of_constraint=of_constraint,
         definition=definition,
     )
 

@@ -5,6 +5,8 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +16,8 @@ from safeops.databases.definitions import Table
 from safeops.databases.postgresql.indexing import Indexing
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
+
+NOTE = "safeops took NULL before the key: "
 
 
 class Constraining(Indexing):
@@ -125,32 +129,45 @@ class Constraining(Indexing):
 
     def _add_key(self, name: Name, key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
         """Build the index online, then make the constraint of it in a brief step."""
-        named, primary = str(key.name), isinstance(key, sa.PrimaryKeyConstraint)
-        if primary:
-            for column in key.columns:
-                if stands is None or stands.columns[column.name].nullable:
-                    yield from self.set_not_null(name, column.name, stands)
+        named, kind = str(key.name), "PRIMARY KEY" if isinstance(key, sa.PrimaryKeyConstraint) else "UNIQUE"
         if stands is not None and stands.is_partitioned:
-            for partition in stands.partitions:
-                part_name = fitting(partition.name, named, max_bytes=self.max_identifier)
-                part = self.table(partition)
-                if part is not None and part_name not in part.constraints:
-                    yield from self._add_key(partition, _renamed_key(key, part_name), part)
-            add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-            yield Step(add, f"added {named} to {name} from its partitions", (name, *stands.partitions))
+            yield from self._add_partitioned_key(name, key, stands)
             return
         yield from self.create_index(name, self.index_of_key(key), stands)
+        if kind == "PRIMARY KEY":
+            yield from self._not_null_for_key(name, key, stands)
         timing = " DEFERRABLE" if key.deferrable else ""
         timing += f" INITIALLY {key.initially.upper()}" if key.initially else ""
-        kind = "PRIMARY KEY" if primary else "UNIQUE"
         quoted = self.quoted(named)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{timing}"
-        yield Step(
-            add,
-            f"added {kind.lower()} {named} to {name}",
-            (name,),
-            offline=self._unless_constraint(name, named, add),
-        )
+        guarded = self._unless_constraint(name, named, add)
+        yield Step(add, f"added {kind.lower()} {named} to {name}", (name,), offline=guarded)
+
+    def _add_partitioned_key(self, name: Name, key: Any, stands: Table) -> Plan:
+        """Make the key of each partition online; that of the whole adopts them."""
+        if isinstance(key, sa.PrimaryKeyConstraint):
+            for column in key.columns:
+                yield from self.set_not_null(name, column.name, stands)
+        for partition in stands.partitions:
+            part_name = fitting(partition.name, str(key.name), max_bytes=self.max_identifier)
+            part = self.table(partition)
+            if part is not None and part_name not in part.constraints:
+                yield from self._add_key(partition, _renamed_key(key, part_name), part)
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
+        yield Step(add, f"added {key.name} to {name} from its partitions", (name, *stands.partitions))
+
+    def _not_null_for_key(self, name: Name, key: Any, stands: Table | None) -> Plan:
+        """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
+        columns = [column.name for column in key.columns]
+        if stands is not None:
+            columns = [column for column in columns if stands.columns[column].nullable]
+            there = stands.indexes.get(str(key.name))
+            if columns and (there is None or there.comment is None):
+                note = self.literal(NOTE + json.dumps(columns))
+                index = self._index_name(name, str(key.name), stands)
+                yield Step(f"COMMENT ON INDEX {index} IS {note}", f"noted which columns of {name} took NULL", (name,))
+        for column in columns:
+            yield from self.set_not_null(name, column, stands)
 
     def _add_at_once(self, name: Name, constraint: sa.Constraint) -> Plan:
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)}"
@@ -161,7 +178,11 @@ class Constraining(Indexing):
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
         there = stands.constraints.get(constraint) if stands else None
-        yield self._drop_constraint(name, constraint, (there.referent,) if there and there.referent else ())
+        index = stands.indexes.get(constraint) if stands else None
+        step = self._drop_constraint(name, constraint, (there.referent,) if there and there.referent else ())
+        note = index.comment if index and index.of_constraint else None
+        took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
+        yield replace(step, then=tuple(self._alter_column(name, column, "DROP NOT NULL") for column in took_null))
 
     def _drop_constraint(self, name: Name, constraint: str, also: tuple[Name, ...] = ()) -> Step:
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {self.quoted(constraint)}"

@@ -68,16 +68,26 @@ class Session(Database):
     def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
         bounds = self._bounds(lock, statement, step)
         names = list(bounds)
-        before = self.read("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))[0]
-        self._set(bounds)
+        shown = ", ".join(f"current_setting('{name}')" for name in names)
+        *before, session = self.read(f"SELECT {shown}, pg_backend_pid()")[0]
+        if self._set(bounds) != session:
+            raise self.unsupported(
+                "A bounded wait for locks",
+                "a direct connection: statements of this one go to different sessions, as behind a pooler in"
+                " transaction mode, where SET and a concurrent index build do not meet",
+                "Give Alembic the server's own port:",
+                "sqlalchemy.url = postgresql+psycopg://host:5432/database",
+            )
         try:
             yield
         finally:
             if not self.connection.invalidated and not self.connection.closed:
                 self._set(dict(zip(names, before, strict=True)))
 
-    def _set(self, values: dict[str, str]) -> None:
-        self.read("SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items()))
+    def _set(self, values: dict[str, str]) -> int:
+        """Set and return the id of the session that has the settings now."""
+        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items())
+        return int(self.read(f"SELECT {settings}, pg_backend_pid()")[0][-1])
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
         bounds = self._bounds(lock, statement, step)

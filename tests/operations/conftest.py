@@ -1,0 +1,34 @@
+"""What the tests of the helpers share."""
+
+import pytest
+from tests.servers import Database, has_ability
+
+FILLER = """
+DO $$ BEGIN
+  CREATE SCHEMA filler;
+  CREATE TABLE filler.users (id integer PRIMARY KEY, name text);
+  FOR i IN 1..2000 LOOP
+    EXECUTE format('CREATE TABLE filler.t%s (id integer PRIMARY KEY, name text UNIQUE, age integer CHECK (age > 0))', i);
+  END LOOP;
+END $$
+"""
+
+
+@pytest.fixture(scope="session")
+def crowded(servers):
+    """A database with 2,000 tables beside the schema that a test works in."""
+    server = servers("pg18")
+    database = Database(server.new_database(), server)
+    database.execute(FILLER)
+    return database
+
+
+@pytest.fixture(autouse=True)
+def has_what_the_helper_needs(request):
+    """Skips where the database does not have what the helper of the class is for."""
+    needs = getattr(request.cls, "needs", ())
+    if needs and "server" in request.fixturenames:
+        server = request.getfixturevalue("server")
+        lacking = [ability for ability in needs if not has_ability(server, ability)]
+        if lacking:
+            pytest.skip(f"{server.kind} lacks {', '.join(lacking)}")
