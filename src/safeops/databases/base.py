@@ -58,6 +58,10 @@ class Database(ABC):
     has_comments: ClassVar[bool] = True
     renders_constraints_offline: ClassVar[bool] = True
     """Constraints and column changes can be rendered for ``--sql``."""
+    renders_column_changes_offline: ClassVar[bool] = True
+    """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
+    locks_runners_by_session: ClassVar[bool] = True
+    """The runner lock belongs to a session, so that it needs a connection of its own."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
 
@@ -353,6 +357,13 @@ class Database(ABC):
     def blockers(self, tables: Sequence[Name]) -> list[str]:
         """Describe the sessions that hold locks on the tables: id, user, application, state, age, query."""
         return []
+
+    def obstacles(self, step: Step) -> dict[Any, str]:
+        """Describe the transactions for which a step would wait in the middle of its work, each under a key of its own.
+
+        They are waited for before the step begins, when giving up leaves nothing behind.
+        """
+        return {}
 
     def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
         """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
@@ -57,7 +58,7 @@ class Index:
     @property
     def names(self) -> tuple[str, ...]:
         """The columns as names; what is more than a column stays SQL."""
-        return tuple(sqltext.unquoted(one) if len(sqltext.tokens(one)) == 1 else one for one in self.columns)
+        return tuple(_column_of(one) for one in self.columns)
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,15 @@ class Table:
         """Go through the indexes and constraints that name the column."""
         things: list[Index | Constraint] = [*self.indexes.values(), *self.constraints.values()]
         return (one for one in things if column in _names_in(one))
+
+
+# A column, with the length of its prefix and its direction.
+_ELEMENT = re.compile(r"""^("(?:[^"]|"")*"|`(?:[^`]|``)*`|[^\W\d]\w*)(?:\(\d+\))?(?:\s+(?:asc|desc))?$""", re.I)
+
+
+def _column_of(element: str) -> str:
+    match = _ELEMENT.match(element)
+    return sqltext.unquoted(match[1]) if match else element
 
 
 def _names_in(thing: Index | Constraint) -> set[str]:

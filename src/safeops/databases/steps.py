@@ -26,8 +26,12 @@ class Step:
         alone: The server refuses it inside a transaction block.
         offline: The guarded spelling for ``--sql``; None where ``sql`` is guarded itself.
         cleanup: What to run when it fails, before trying again or giving up.
+        leaves: What stands where a cleanup fails itself, for the message.
         refusal: What to say when the server refuses the online way (UnsafeOperation); the statement to run instead
             inside ``assured(...)`` is ``anyway``.
+        instead: Other online spellings to try in turn where the server refuses ``sql``, before it counts as refused.
+        under: Session variables and their values, in force for this statement alone.
+        refutes: It is a query for rows that break what was added before: finding one is a violation.
     """
 
     sql: str
@@ -39,7 +43,11 @@ class Step:
     alone: bool = False
     offline: str | None = None
     cleanup: tuple[Step, ...] = ()
+    leaves: str = ""
     anyway: str | None = None
+    instead: tuple[str, ...] = ()
+    under: tuple[tuple[str, str], ...] = ()
+    refutes: bool = False
 
 
 def rendering_dialect(dialect: Dialect) -> Dialect:

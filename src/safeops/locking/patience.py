@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -26,6 +27,23 @@ FIRST_PAUSE = 0.03
 LONGEST_PAUSE = 5.0
 
 
+@dataclass
+class Work:
+    """What a helper has come to: the steps that it finished, and what a failed one left behind."""
+
+    done: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Say what stands, for a message."""
+        if not self.done and not self.left:
+            return NOTHING_CHANGED
+        said = [f"Finished before and kept: {'; '.join(self.done)}."] if self.done else []
+        said += [f"Left behind, because the same sessions block its removal: {one}." for one in self.left]
+        return f"{' '.join(said)} Running again goes on from there."
+
+
 def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | None = None) -> bool:
     """Carry out a plan, or render it for ``--sql``; return whether it had any step.
 
@@ -38,16 +56,16 @@ def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | Non
         LockNotAcquired: The retry budget ran out; the message names the sessions that hold the lock.
         UnsafeOperation: The server refuses to do it online.
     """
-    done: list[str] = []
+    work = Work()
     for step in plan:
         if migration.offline:
             _render(migration, step)
         else:
             started = time.monotonic()
-            _persist(migration, step, done, explain)
+            _persist(migration, step, work, explain)
             log.info("%s (%.2f s)", step.does, time.monotonic() - started)
-        done.append(step.does)
-    return bool(done)
+        work.done.append(step.does)
+    return bool(work.done)
 
 
 def _render(migration: Migration, step: Step) -> None:
@@ -57,17 +75,33 @@ def _render(migration: Migration, step: Step) -> None:
         migration.render(sql)
 
 
-def _persist(migration: Migration, step: Step, done: Sequence[str], explain: Explain | None) -> None:
+def _persist(migration: Migration, step: Step, work: Work, explain: Explain | None) -> None:
+    _await_obstacles(migration, step, work)
     try:
-        patiently(migration, step.does, lambda: _attempt(migration, step), step, done)
+        patiently(migration, step.does, lambda: _attempt(migration, step, work), step, work)
     except DBAPIError as error:
         taught = explain(error) if explain else None
         if taught is None:
             raise
+        taught.state = work.state
         raise taught from error
 
 
-def _attempt(migration: Migration, step: Step) -> None:
+def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
+    """Wait until the transactions have ended that the step would wait for in the middle of its work."""
+    started, pause = time.monotonic(), FIRST_PAUSE
+    obstacles = migration.database.obstacles(step)
+    while obstacles:
+        spent = time.monotonic() - started
+        if spent >= migration.settings.retry_budget:
+            raise _gave_up(migration, step.does, work, list(obstacles.values()), 1, spent)
+        time.sleep(min(pause, max(migration.settings.retry_budget - spent, 0.0)))
+        pause = min(pause * 2, 1.0)
+        now = migration.database.obstacles(step)
+        obstacles = {key: now[key] for key in obstacles if key in now}
+
+
+def _attempt(migration: Migration, step: Step, work: Work) -> None:
     database = migration.database
     try:
         try:
@@ -77,7 +111,7 @@ def _attempt(migration: Migration, step: Step) -> None:
                 raise
             _carry_out_anyway(migration, step, error)
     except BaseException:
-        _clean_up(migration, step)
+        work.left[:] = [cleaning.leaves for cleaning in step.cleanup if not _cleaned_up(migration, cleaning)]
         raise
 
 
@@ -94,14 +128,16 @@ def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> No
     migration.database.run(step.anyway)
 
 
-def _clean_up(migration: Migration, step: Step) -> None:
-    for cleaning in step.cleanup:
-        try:
-            with migration.database.timeouts(migration.settings.lock_timeout, None, cleaning):
-                migration.database.carry_out(cleaning)
-        except Exception as error:
-            # What is left over is found and completed by the next run; the first error is the one to see.
-            log.warning("could not clean up (%s): %s", cleaning.does, error)
+def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
+    """Clean up after a failed step, no longer than an attempt at a lock takes; the next run finds what is left."""
+    bound = migration.settings.lock_timeout
+    try:
+        with migration.database.timeouts(bound, None, cleaning), migration.database.watched(cleaning, bound):
+            migration.database.carry_out(cleaning)
+    except Exception as error:
+        log.warning("could not clean up (%s): %s", cleaning.leaves, error)
+        return False
+    return True
 
 
 def patiently(
@@ -109,7 +145,8 @@ def patiently(
     deed: str,
     action: Callable[[], T],
     step: Step | None = None,
-    done: Sequence[str] = (),
+    work: Work | None = None,
+    tables: tuple[Name, ...] = (),
 ) -> T:
     """Run an action that waits for locks, again and again until it gets them or the retry budget is spent.
 
@@ -118,7 +155,8 @@ def patiently(
         deed: What is tried, for messages.
         action: What to do; a lock failure means that it did nothing.
         step: The step that it carries out; without one the action bounds its own waiting.
-        done: What the same helper has finished before, for the message.
+        work: What the same helper has come to, for the message.
+        tables: The tables that an action without a step looks at.
 
     Raises:
         LockNotAcquired: The budget is spent.
@@ -140,7 +178,8 @@ def patiently(
             if not (database.is_lock_failure(error) or watch.cancelled):
                 raise
             if watch.cancelled or spent >= settings.retry_budget:
-                raise _gave_up(migration, deed, step, done, watch, attempts, spent) from error
+                blockers = watch.blocked_by or database.blockers(step.locks if step else tables)
+                raise _gave_up(migration, deed, work or Work(), blockers, attempts, spent) from error
         wait = min(pause * random.uniform(0.5, 1.5), settings.retry_budget - spent)
         log.info("waiting for a lock: %s; attempt %d failed, next in %.2f s", deed, attempts, wait)
         time.sleep(max(wait, 0.0))
@@ -148,30 +187,15 @@ def patiently(
 
 
 def _gave_up(
-    migration: Migration,
-    deed: str,
-    step: Step | None,
-    done: Sequence[str],
-    watch: Watch,
-    attempts: int,
-    spent: float,
+    migration: Migration, deed: str, work: Work, blockers: list[str], attempts: int, spent: float
 ) -> LockNotAcquired:
-    tables: tuple[Name, ...] = step.locks if step else ()
-    blockers = watch.blocked_by or migration.database.blockers(tables)
     listed = "".join(f"\n  - {one}" for one in blockers) or " sessions that have ended since."
-    held = f"Held by:{listed}"
+    times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
     return LockNotAcquired(
-        f"Gave up after {spent:.1f} s and {attempts} attempt{'s' if attempts > 1 else ''}, each bounded by"
-        f" lock_timeout={migration.settings.lock_timeout:g} s: not {deed}.\n{held}",
+        f"Gave up after {spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}",
         why="A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
         " each attempt is short and lets them pass.",
         remedy="End those sessions, or give it more time:",
         code="with settings(retry_budget=600):\n    ...",
-        state=_state(done),
+        state=work.state,
     )
-
-
-def _state(done: Sequence[str]) -> str:
-    if not done:
-        return NOTHING_CHANGED
-    return f"Finished before and kept: {'; '.join(done)}. Running again goes on from there."

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.engine import Connection
 
-from safeops.databases import database_for
+from safeops.databases import database_class, database_for
 from safeops.databases.base import Database
 from safeops.errors import InvalidArgument, LockNotAcquired
 
@@ -56,15 +56,24 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             remedy="Give seconds, or None to wait for as long as it takes:",
             code="with migration_lock(connection, timeout=600):",
         )
-    with connection.engine.connect() as fresh:
-        own = fresh.execution_options(isolation_level="AUTOCOMMIT")
+    with _lock_connection(connection) as own:
         database = database_for(own.dialect, lambda: own)
         _wait(database, own, timeout)
         try:
             yield
         finally:
-            if not own.invalidated and not own.closed:
+            if not database.locks_runners_by_session or not (own.invalidated or own.closed):
                 database.release_runner_lock(own, KEY)
+
+
+@contextmanager
+def _lock_connection(connection: Connection) -> Iterator[Connection]:
+    """Give a connection of the lock's own, where it needs one."""
+    if not database_class(connection.dialect).locks_runners_by_session:
+        yield connection
+        return
+    with connection.engine.connect() as fresh:
+        yield fresh.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _wait(database: Database, own: Connection, timeout: float | None) -> None:

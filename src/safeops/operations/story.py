@@ -81,7 +81,9 @@ def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table 
     """Return the table as it stands, or None; offline nobody can look, and it is None too."""
     if migration.offline:
         return None
-    return patiently(migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create))
+    return patiently(
+        migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create), tables=(name,)
+    )
 
 
 def look_at(migration: Migration, name: Name) -> Table | None:

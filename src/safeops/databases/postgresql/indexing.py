@@ -31,6 +31,7 @@ class Indexing(Session):
             (name,),
             alone=True,
             waits_inside=True,
+            leaves=f"the invalid index {named}, which no query uses",
         )
         if there is not None and not there.valid:
             yield drop

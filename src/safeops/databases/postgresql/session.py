@@ -25,6 +25,11 @@ HOLDERS = f"""
 SELECT DISTINCT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)
 """
+WRITERS = f"""
+SELECT DISTINCT {_SESSION}, a.xact_start::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)
+AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock') AND a.xact_start IS NOT NULL
+"""
 RUNNER = f"""
 SELECT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -99,6 +104,12 @@ class Session(Database):
         found = [row for name in tables for row in self.read(HOLDERS, quoted=self.quoted_table(name))]
         return list(dict.fromkeys(map(described, found)))
 
+    def obstacles(self, step: Step) -> dict[Any, str]:
+        if not step.waits_inside:
+            return {}
+        held = [row for name in step.locks for row in self.read(WRITERS, quoted=self.quoted_table(name))]
+        return {(row[0], row[-1]): described(row[:-1]) for row in held}
+
     @contextmanager
     def watched(self, step: Step, budget: float) -> Iterator[Watch]:
         """See ``Database.watched``; a step that waits only at its start is never cancelled, just looked at."""
@@ -106,13 +117,14 @@ class Session(Database):
         pid = self.scalar("SELECT pg_backend_pid()")
 
         def watch(own: Connection, over: threading.Event) -> None:
-            waited = 0.0
+            waited, worked = 0.0, 0.0
             while not over.wait(WATCH_EVERY):
                 rows = own.execute(sa.text(BLOCKERS_OF), {"pid": pid}).all()
-                waited = waited + WATCH_EVERY if rows else 0.0
+                waited, worked = (waited + WATCH_EVERY, worked) if rows else (0.0, worked + WATCH_EVERY)
                 if rows:
                     seen.blocked_by = list(map(described, rows))
-                if step.waits_inside and waited >= budget:
+                # Never throw away more work than was waited for.
+                if step.waits_inside and waited >= max(budget, worked):
                     seen.cancelled = True
                     own.execute(sa.text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
                     return
