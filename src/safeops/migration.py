@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,7 @@ class Migration:
 
     def render(self, sql: str) -> None:
         """Write a statement, or a comment, to the output of ``--sql``."""
-        self.context.impl.static_output(sql if sql.startswith("--") else f"{sql};\n")
+        self.context.impl.static_output(sql if sql.startswith("--") else f"{sql};")
 
     def online_only(self, deed: str, why: str) -> OnlineOnly:
         return OnlineOnly(
@@ -65,22 +66,31 @@ def running(helper: str) -> Iterator[Migration]:
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
     migration = Migration(context, database, current_settings(context))
     database.patience = migration.settings.lock_timeout
-    with nullcontext() if context.as_sql else _outside_transaction(context, helper):
-        if not context.as_sql:
-            database.begin_by_hand()
-        yield migration
+    with _between_transactions(context) if context.as_sql else _outside_transaction(context, helper):
+        if context.as_sql:
+            yield migration
+            return
+        database.begin_by_hand()
+        try:
+            yield migration
+        finally:
+            database.end_by_hand()
 
 
 def _context(helper: str) -> MigrationContext:
     try:
-        return alembic.op.get_context()
+        context = alembic.op.get_context()
     except NameError:
+        context = None
+    # A migration that failed leaves Alembic's proxy behind, over a connection that is closed.
+    if context is None or (getattr(context.connection, "closed", False)):
         raise OutsideMigration(
             f"{helper}() was called, but no Alembic migration is running.",
             why="It works on the connection that Alembic gives to a revision.",
             remedy="Call it inside upgrade() or downgrade() of a revision, and run:",
             code="alembic upgrade head",
-        ) from None
+        )
+    return context
 
 
 def _bind(context: MigrationContext) -> Connection:
@@ -88,6 +98,23 @@ def _bind(context: MigrationContext) -> Connection:
     if context.connection is None:
         raise RuntimeError("an online migration without a connection")
     return context.connection
+
+
+_rendering: ContextVar[bool] = ContextVar("safeops_rendering", default=False)
+
+
+@contextmanager
+def _between_transactions(context: MigrationContext) -> Iterator[None]:
+    """End the transaction of the rendered script, and begin another after the outermost helper."""
+    if _rendering.get():
+        yield
+        return
+    token = _rendering.set(True)
+    try:
+        with context.autocommit_block():
+            yield
+    finally:
+        _rendering.reset(token)
 
 
 @contextmanager

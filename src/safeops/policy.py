@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -100,7 +100,7 @@ def settings(**changes: Any) -> Iterator[None]:
         _blocks.reset(token)
 
 
-def lock_timeout(seconds: float) -> Any:
+def lock_timeout(seconds: float) -> AbstractContextManager[None]:
     """Bound how long each attempt at a lock may wait, for the helpers inside the block.
 
     Args:

@@ -1,6 +1,9 @@
 """What the tests of the helpers share."""
 
 import pytest
+
+pytest.register_assert_rewrite("tests.operations.shape")
+
 from tests.servers import Database, has_ability
 
 FILLER = """

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import alembic.op
 import pytest
 from safeops import (
     DefinitionMismatch,
@@ -79,7 +80,7 @@ def refused(database: Database, expected: Expect) -> str:
     try:
         returned = migrate(database, expected.call)
     except expected.error as error:
-        lacking = [word for word in expected.words if word not in str(error)]
+        lacking = [word for word in expected.words if word.lower() not in str(error).lower()]
         return f"{lacking} not in: {error}" if lacking else ""
     return f"returned {returned!r} instead of {expected.error.__name__} with {expected.words}"
 
@@ -136,7 +137,7 @@ class Shape:
 
     def test_offline(self, new_database):
         online, offline = (prepared(new_database(), self.prepare) for _ in range(2))
-        if not all(has_ability(online.server, ability) for ability in self.offline_needs):
+        if not all(one != "never" and has_ability(online.server, one) for one in self.offline_needs):
             with pytest.raises(OnlineOnly) as error:
                 render(online, self.up)
             assert "--sql" in str(error.value)
@@ -168,7 +169,9 @@ class Shape:
             assert not problem, problem
             assert sent == []
 
-    def test_outside_a_migration(self):
+    def test_outside_a_migration(self, monkeypatch):
+        # A migration that failed leaves Alembic's proxy behind.
+        monkeypatch.delattr(alembic.op, "_proxy", raising=False)
         with pytest.raises(OutsideMigration, match="no Alembic migration is running"):
             self.up()
 
@@ -192,7 +195,7 @@ class Shape:
                 try:
                     return self.up()
                 finally:
-                    sent.extend(statements)
+                    sent.extend(statements.sql)
 
         assert migrate(crowded, body) is False
         assert 1 <= len(sent) <= 2, sent
@@ -260,14 +263,12 @@ class Named(Reversible):
     def test_another_schema(self, database, new_database):
         schema, look = second_schema(database, new_database, self.prepare)
         prepared(database, self.prepare)
-        before = look()
         assert migrate(database, self.up) is True
-        one = look()
+        here = look()
         assert [migrate(database, self.up_in(schema)) for _ in range(2)] == [True, False]
-        both = look()
-        assert_same(before[0], both[0], "") if before[0] == one[0] else assert_same(one[0], both[0], "first")
+        assert look() != here
         assert migrate(database, self.down_in(schema), down=True) is True
-        assert_same(one, look(), "the inverse in the other schema")
+        assert_same(here, look(), "the inverse in the other schema")
 
 
 class OnTable(Shape):
@@ -277,8 +278,13 @@ class OnTable(Shape):
     many: ClassVar[bool] = True
     columns: ClassVar[Sequence[str] | None] = None
     """What the application knows of the table."""
+    tolerated: ClassVar[str] = "none"
+    """What the application may be told while it happens."""
     blocked_by: ClassVar[str] = "ACCESS SHARE"
     """The lock of PostgreSQL, held by another, that stops it."""
+
+    def left_by_giving_up(self, database: Database) -> str:
+        return snapshot(database)
 
     def traffic(self, database: Database) -> Traffic:
         team = {"team_id": lambda chance: chance.choice([1, 2])}
@@ -293,7 +299,7 @@ class OnTable(Shape):
             assert migrate(database, impatient(self.up)) is True
             traffic.settle()
         assert traffic.longest_wait.seconds < lock_timeout_of(database) + SLACK, str(traffic.longest_wait)
-        traffic.assert_no_errors()
+        assert [error for error in traffic.errors if self.tolerated not in error] == []
         traffic.assert_no_rows_lost()
 
     @pytest.mark.only("pg18", "mariadb")
@@ -307,7 +313,7 @@ class OnTable(Shape):
                 migrate(database, impatient(self.up))
             assert str(holder.pid) in str(error.value)
             assert "sleepy" in str(error.value) or database.kind != "postgresql"
-        assert_same(before, snapshot(database), "after giving up")
+        assert_same(before, self.left_by_giving_up(database), "after giving up")
         assert traffic.longest_write.seconds < lock_timeout_of(database) + SLACK, str(traffic.longest_write)
         traffic.assert_no_errors()
         assert migrate(database, self.up) is True
@@ -315,19 +321,19 @@ class OnTable(Shape):
 
 def second_schema(
     database: Database, new_database: Callable[[], Database], statements: Sequence[str]
-) -> tuple[str, Callable[[], list[list[str]]]]:
+) -> tuple[str, Callable[[], str]]:
     """The same things in another schema, and a look at both."""
     if database.kind == "mariadb":
         other = prepared(new_database(), statements)
-        return other.name, lambda: [snapshot(one).splitlines() for one in (database, other)]
+        return other.name, lambda: snapshot(database) + snapshot(other)
     database.execute("CREATE SCHEMA second", "SET LOCAL search_path TO second", *statements)
-    return "second", lambda: [snapshot(database).splitlines()]
+    return "second", lambda: snapshot(database)
 
 
 def squawk(script: str) -> list[str]:
     """The names of the rules of squawk that a script breaks."""
     program = Path(sys.executable).parent / "squawk"
-    command = [str(program), "--reporter", "json", "--pg-version", "18", "--no-error-on-unmatched-pattern"]
-    done = subprocess.run([*command, "-"], input=script, capture_output=True, text=True, check=False)
+    command = [str(program), "--reporter", "json", "--pg-version", "18"]
+    done = subprocess.run(command, input=script, capture_output=True, text=True, check=False)
     assert done.stdout.strip().startswith("["), done.stderr
     return sorted({found["rule_name"] for found in json.loads(done.stdout)})

@@ -24,9 +24,7 @@ def database_url() -> str:
     given = context.get_x_argument(as_dictionary=True).get("url")
     url = given or os.environ.get("CITIES_URL") or config.get_main_option("sqlalchemy.url")
     if not url:
-        raise CommandError(
-            "No database given. Say which: alembic -x url=sqlite:///cities.sqlite upgrade head"
-        )
+        raise CommandError("No database given. Say which: alembic -x url=sqlite:///cities.sqlite upgrade head")
     return url
 
 

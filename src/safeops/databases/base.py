@@ -312,6 +312,10 @@ class Database(ABC):
         if not validate and not self.validates_constraints_later:
             raise self.unsupported("validate=False", "a server that can add a constraint unvalidated")
 
+    def name_flaw(self, name: str) -> str | None:
+        """Say why the server takes no such name; None where it does."""
+        return None
+
     def check_column_support(self, column: sa.Column[Any]) -> None:
         """Raise UnsupportedOnDatabase for a column that this server does not have."""
 
@@ -338,6 +342,10 @@ class Database(ABC):
 
     def is_violation(self, error: BaseException) -> bool:
         """Tell whether rows broke a constraint."""
+        return False
+
+    def is_dependency(self, error: BaseException) -> bool:
+        """Tell whether the server refused to drop something because others depend on it."""
         return False
 
     def is_refusal(self, error: BaseException) -> bool:
@@ -371,6 +379,9 @@ class Database(ABC):
 
     def begin_by_hand(self) -> None:
         """Make sure that statements commit one by one on this connection, whatever the driver does."""
+
+    def end_by_hand(self) -> None:
+        """Give the connection back as ``begin_by_hand`` found it."""
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
         """Take the lock that lets one runner at a time migrate; False where another has it."""

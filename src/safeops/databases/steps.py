@@ -31,7 +31,8 @@ class Step:
             inside ``assured(...)`` is ``anyway``.
         instead: Other online spellings to try in turn where the server refuses ``sql``, before it counts as refused.
         under: Session variables and their values, in force for this statement alone.
-        refutes: It is a query for rows that break what was added before: finding one is a violation.
+        refutes: It is a query for rows that break what the step ``leaves`` did: finding one is a violation, and ``then``
+            takes that back.
     """
 
     sql: str

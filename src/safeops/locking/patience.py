@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
@@ -83,6 +83,8 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
         taught = explain(error) if explain else None
         if taught is None:
             raise
+        if step.refutes:
+            work.done = [one for one in work.done if one != step.leaves]
         taught.state = work.state
         raise taught from error
 
@@ -102,17 +104,25 @@ def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
 
 
 def _attempt(migration: Migration, step: Step, work: Work) -> None:
-    database = migration.database
     try:
-        try:
-            database.carry_out(step)
-        except DBAPIError as error:
-            if not database.is_refusal(error):
-                raise
-            _carry_out_anyway(migration, step, error)
+        _carry_out_online(migration, step)
     except BaseException:
         work.left[:] = [cleaning.leaves for cleaning in step.cleanup if not _cleaned_up(migration, cleaning)]
         raise
+
+
+def _carry_out_online(migration: Migration, step: Step) -> None:
+    """Try the step and its other online spellings; where the server refuses them all, it is a matter of assurance."""
+    for spelling in (step, *(replace(step, sql=sql) for sql in step.instead)):
+        try:
+            migration.database.carry_out(spelling)
+        except DBAPIError as error:
+            if not migration.database.is_refusal(error):
+                raise
+            refusal = error
+        else:
+            return
+    _carry_out_anyway(migration, step, refusal)
 
 
 def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.errors import InvalidArgument
-from safeops.locking import carry_out, patiently
+from safeops.locking import carry_out
 from safeops.migration import running
 from safeops.naming import Code, Name, call
 from safeops.operations.columns import column_differences
-from safeops.operations.story import check_has_columns, check_names, look_at, refuse_unless_assured, skipped
+from safeops.operations.story import check_has_columns, check_names, look_at, look_into, refuse_unless_assured, skipped
 
 
 def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: str | None = None) -> bool:
@@ -65,7 +65,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         only = frozenset({"type", "collation"})
         if not column_differences(migration, stands, stands.columns[column_name], column, only=only):
             return skipped(f"the type of {name}.{column_name}", "it is as asked")
-        why = patiently(migration, f"looked at {name}", lambda: migration.database.type_refusal(column, stands))
+        why = look_into(migration, name, lambda: migration.database.type_refusal(column, stands))
         if why:
             refuse_unless_assured(
                 f"{name}.{column_name} is {stands.columns[column_name].type}; making it"

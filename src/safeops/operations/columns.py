@@ -11,16 +11,18 @@ from alembic.operations import ops
 
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
-from safeops.locking import carry_out, patiently
+from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
-from safeops.operations import constraints, foreign_keys, indexes
+from safeops.operations import constraints, foreign_keys, indexes, types
 from safeops.operations.story import (
     check_choice,
     check_names,
+    explained_dependents,
     keep_or_raise,
     look,
     look_at,
+    look_into,
     refuse_dependents,
     refuse_unless_assured,
     settle,
@@ -95,6 +97,7 @@ def _add_bare(
         found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.check_column_support(column)
+    types.check_type_of(migration, column)
     _refuse_blocking(migration, name, column, stands)
     return carry_out(migration, migration.database.add_column(name, column, stands))
 
@@ -129,7 +132,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
                 "Whether it can be added without blocking depends on the rows of the table.",
             )
         return
-    if not patiently(migration, f"looked into {name}", lambda: migration.database.has_rows(stands)):
+    if not look_into(migration, name, lambda: migration.database.has_rows(stands)):
         return
     code = call(
         "add_required_column",
@@ -145,7 +148,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
             "Add it nullable, fill it, then enforce it, which is one call:",
             code,
         )
-    why = patiently(migration, f"looked into {name}", lambda: migration.database.column_refusal(column, stands))
+    why = look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
     if why:
         refuse_unless_assured(
             f"Adding column {name}.{column.name} would block: {why}.",
@@ -159,6 +162,7 @@ def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_differen
     indexed = sorted(alone.indexes, key=lambda one: str(one.name))
     changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
     for constraint in alone.constraints:
+        seen = None if any(changed) else seen
         if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
             changed.append(constraints.create(named(constraint, name), name, seen, if_different=if_different))
         elif isinstance(constraint, sa.ForeignKeyConstraint):
@@ -215,14 +219,15 @@ def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | No
             return skipped(f"column {name}.{column_name}", "it is not there")
         if stands is not None:
             refuse_dependents(f"column {name}.{column_name}", _dependents(migration, stands, column_name))
-        return carry_out(migration, migration.database.drop_column(name, column_name, stands))
+        explain = explained_dependents(migration, f"column {name}.{column_name}")
+        return carry_out(migration, migration.database.drop_column(name, column_name, stands), explain)
 
 
 def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:
     def look_for() -> list[str]:
         return migration.database.dependents(stands, column)
 
-    return [*_shared(stands, column), *patiently(migration, f"looked at {stands.name}", look_for)]
+    return [*_shared(stands, column), *look_into(migration, stands.name, look_for)]
 
 
 def _shared(stands: Table, column: str) -> list[str]:

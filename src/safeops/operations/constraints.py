@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
 from safeops.errors import UnknownConstraint
-from safeops.locking import carry_out, patiently
+from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
 from safeops.operations import rows
@@ -16,9 +16,11 @@ from safeops.operations.story import (
     check_choice,
     check_has_columns,
     check_names,
+    explained_dependents,
     keep_or_raise,
     look,
     look_at,
+    look_into,
     refuse_dependents,
     refuse_unless_assured,
     settle,
@@ -224,14 +226,7 @@ def drop_constraint_if_exists(
         if there is None and not migration.offline:
             return skipped(f"constraint {constraint_name} on {name}", "it is not there")
         if stands is not None and there is not None:
-            what = f"{there.kind} {there.name} of {name}"
-            refuse_dependents(
-                what,
-                patiently(
-                    migration,
-                    f"looked at {name}",
-                    lambda: migration.database.dependents_of_key(stands, there),
-                ),
-            )
+            standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, there))
+            refuse_dependents(f"{there.kind} {there.name} of {name}", standing)
         plan = migration.database.drop_constraint(name, there.name if there else constraint_name, type_, stands)
-        return carry_out(migration, plan)
+        return carry_out(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))

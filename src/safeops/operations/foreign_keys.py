@@ -156,6 +156,7 @@ def create(
         referent = source if other == name else look_at(migration, other)
         check_has_columns(referent, [element.column.name for element in key.elements])
         built = index and _index(migration, key, name, source, if_different)
+        source = look_at(migration, name) if built else source
         if source is None or referent is None:
             return carry_out(migration, migration.database.add_constraint(name, key, None, validate))
         settled = _settled(migration, source, referent, key, validate, if_different)

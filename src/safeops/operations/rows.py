@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -110,6 +111,15 @@ def explained_by(migration: Migration, table: Table | None, offenders: Offenders
     return explain
 
 
+def excluded(name: Name, constraint: str, error: DBAPIError) -> SafeOpsError:
+    """Return the error of rows that exclude each other, of which only the server can tell."""
+    return ViolatingRows(
+        f"Rows of {name} exclude each other, so that {constraint} cannot be added.",
+        why=f"The server says: {' '.join(str(error.orig).split())}",
+        remedy="Mend or delete these rows, and run again.",
+    )
+
+
 def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsError:
     """Return the error, with the number of the rows, some keys, and the query that finds them all."""
     counted = _read(migration, table, f"SELECT count(*) FROM ({offenders.query}) AS offenders")
@@ -118,12 +128,22 @@ def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsErr
     shown = ", ".join(str(row[0]) if len(row) == 1 else str(tuple(row)) for row in some)
     number = counted[0][0] if counted else len(some)
     noun = "values" if offenders.grouped else "rows"
-    noun = noun[:-1] if number == 1 else noun
+    what = f"{noun} {offenders.problem}" if number != 1 else _singular(f"{noun} {offenders.problem}")
     return offenders.error(
-        f"{number} {noun} {offenders.problem}. {_named(keys)}: {shown}{', ...' if number > SHOWN else ''}",
+        f"{number} {what}. {_named(keys)}: {shown}{', ...' if number > SHOWN else ''}",
         remedy=offenders.remedy,
         code=offenders.query,
     )
+
+
+def _singular(problem: str) -> str:
+    """Say of one row what is said of many: the noun is the first word, its verb the first of these."""
+    noun, _, rest = problem.partition(" ")
+    verb = re.search(r"\b(have|break|refer|stand)\b", rest)
+    if verb is None:
+        return problem
+    singular = "has" if verb[0] == "have" else f"{verb[0]}s"
+    return f"{noun[:-1]} {rest[: verb.start()]}{singular}{rest[verb.end() :]}"
 
 
 def _named(keys: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import call
-from safeops.operations.story import check_names, refuse_dependents, skipped
+from safeops.operations.story import check_names, explained_dependents, refuse_dependents, skipped
 
 
 def create_schema_if_missing(schema_name: str) -> bool:
@@ -76,7 +76,8 @@ def drop_schema_if_exists(schema_name: str) -> bool:
                 f"Dropping schema {schema_name}",
                 f"{migration.database.product} drops all tables in it along with it.",
             )
-        return carry_out(migration, migration.database.drop_schema(schema_name))
+        explain = explained_dependents(migration, f"schema {schema_name}")
+        return carry_out(migration, migration.database.drop_schema(schema_name), explain)
 
 
 def _check_support(migration: Migration, schema: str) -> None:

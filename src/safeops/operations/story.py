@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Column, Difference, Table, Thing, differences
+from safeops.databases.steps import Step
 from safeops.errors import (
     DefinitionMismatch,
     DependentObjects,
@@ -24,6 +26,8 @@ from safeops.migration import Migration
 from safeops.naming import Name, nearest
 from safeops.operations.ahead import is_dropped, unexplained
 from safeops.policy import assurance
+
+T = TypeVar("T")
 
 log = logging.getLogger("safeops")
 
@@ -40,6 +44,11 @@ def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
     database = migration.database
     if not isinstance(name, str) or not name or "\x00" in name:
         raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=right)
+    flaw = None if what == "value" else database.name_flaw(name)
+    if flaw:
+        raise InvalidArgument(
+            f"{database.product} does not take the {what} {name!r}: {flaw}.", remedy="Choose another name:", code=right
+        )
     size = len(name) if database.counts_letters else len(name.encode())
     if size > database.max_identifier:
         unit = "letters" if database.counts_letters else "bytes"
@@ -84,6 +93,12 @@ def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table 
     return patiently(
         migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create), tables=(name,)
     )
+
+
+def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
+    """Ask the server something for which it locks the table for a moment, and bound that."""
+    step = Step("", f"looked into {name}", (name,))
+    return patiently(migration, step.does, action, step)
 
 
 def look_at(migration: Migration, name: Name) -> Table | None:
@@ -146,7 +161,7 @@ def settle(
     found = counted(differences(stands, wanted, ignoring))
     if not found:
         return []
-    asked = patiently(migration, f"compared {stands.name}", lambda: migration.database.ask(table, construct))
+    asked = look_into(migration, table.name, lambda: migration.database.ask(table, construct))
     if isinstance(asked, Column):
         # A comment is not spelled, it is what it is; some servers set it by a statement of its own.
         asked = replace(asked, comment=wanted.comment)  # type: ignore[union-attr]
@@ -188,7 +203,14 @@ def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", co
         )
 
 
-def online(migration: Migration, error: SafeOpsError) -> None:
-    """Raise the error offline."""
-    if migration.offline:
-        raise error
+def explained_dependents(migration: Migration, what: str) -> Callable[[DBAPIError], SafeOpsError | None]:
+    """Return what turns the server's own refusal to drop what others depend on into DependentObjects."""
+
+    def explain(error: DBAPIError) -> SafeOpsError | None:
+        if not migration.database.is_dependency(error):
+            return None
+        return DependentObjects(
+            f"Cannot drop {what}: {error.orig}", remedy="Drop or change them first, in this revision or an earlier one."
+        )
+
+    return explain

@@ -9,7 +9,7 @@ from alembic.operations import ops
 
 from safeops.databases.definitions import Difference, Table
 from safeops.errors import InvalidArgument
-from safeops.locking import carry_out, patiently
+from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import Name, call
 from safeops.operations import indexes, types
@@ -18,8 +18,10 @@ from safeops.operations.columns import column_differences, named
 from safeops.operations.story import (
     check_choice,
     check_names,
+    explained_dependents,
     keep_or_raise,
     look,
+    look_into,
     refuse_dependents,
     settle,
     skipped,
@@ -180,6 +182,7 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
         if stands is None and not migration.offline:
             return skipped(f"table {name}", "it is not there")
         if stands is not None:
-            dependents = patiently(migration, f"looked at {name}", lambda: migration.database.dependents(stands))
+            dependents = look_into(migration, name, lambda: migration.database.dependents(stands))
             refuse_dependents(f"table {name}", dependents)
-        return carry_out(migration, migration.database.drop_table(name, stands))
+        explain = explained_dependents(migration, f"table {name}")
+        return carry_out(migration, migration.database.drop_table(name, stands), explain)

@@ -16,6 +16,7 @@ from safeops.operations.story import (
     check_choice,
     check_name,
     check_names,
+    explained_dependents,
     keep_or_raise,
     refuse_dependents,
     skipped,
@@ -186,7 +187,8 @@ def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
             if _look(migration, name) is None:
                 return skipped(f"type {name}", "it is not there")
             refuse_dependents(f"type {name}", migration.database.dependents_of_enum(name))
-        return carry_out(migration, migration.database.drop_enum(name))
+        explain = explained_dependents(migration, f"type {name}")
+        return carry_out(migration, migration.database.drop_enum(name), explain)
 
 
 def create_types_of(migration: Migration, table: sa.Table) -> bool:

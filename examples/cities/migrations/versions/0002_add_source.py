@@ -14,9 +14,7 @@ down_revision: str | None = "0001"
 
 
 def upgrade() -> None:
-    add_column_if_missing(
-        "cities", sa.Column("source", sa.String(20), nullable=False, server_default="geonames")
-    )
+    add_column_if_missing("cities", sa.Column("source", sa.String(20), nullable=False, server_default="geonames"))
 
 
 def downgrade() -> None:

@@ -90,8 +90,7 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 
     OR (:number > 0 AND d.classid = 'pg_policy'::regclass)
     OR (:number > 0 AND d.classid = 'pg_trigger'::regclass)
     OR (:number > 0 AND d.classid = 'pg_attrdef'::regclass AND g.adnum <> :number)
-    OR (d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND d.objid <> :id AND EXISTS (
-      SELECT 1 FROM pg_class p WHERE p.oid = d.objid AND p.relispartition AND p.relkind IN ('r', 'p')))
+    OR (d.classid = 'pg_class'::regclass AND d.deptype = 'n' AND d.objid <> :id)
     OR d.classid = 'pg_proc'::regclass)
 """
 

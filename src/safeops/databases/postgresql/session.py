@@ -39,6 +39,7 @@ WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg
 # SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_FAILURES = {"55P03", "40P01"}
 VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
+DEPENDENT = "2BP01"
 WATCH_EVERY = 0.2
 
 
@@ -56,6 +57,9 @@ class Session(Database):
 
     def is_violation(self, error: BaseException) -> bool:
         return sqlstate(error) in VIOLATIONS
+
+    def is_dependency(self, error: BaseException) -> bool:
+        return sqlstate(error) == DEPENDENT
 
     def _bounds(self, lock: float, statement: float | None, step: Step) -> dict[str, str]:
         """Return the settings of a step, in milliseconds; 0 means without bound."""

@@ -1,0 +1,185 @@
+"""What stands in a table of MariaDB or MySQL, made of what SHOW CREATE TABLE says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+from safeops.databases import sqltext
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.showcreate import Definition, Item, Shown, name_of, text_of
+from safeops.naming import Name
+
+Value = TypeVar("Value")
+
+UNPROVED = " [safeops: rows unchecked: {name}]"
+"""Stands at the end of a table's comment from the moment a foreign key is added until its old rows are checked."""
+
+
+class Folded(dict[str, Value]):
+    """A mapping by name, for names whose case does not count."""
+
+    def __init__(self, pairs: Iterable[tuple[str, Value]]) -> None:
+        super().__init__(pairs)
+        self._names = {name.casefold(): name for name in self}
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.casefold() in self._names
+
+    def __getitem__(self, name: str) -> Value:
+        return super().__getitem__(self._names.get(name.casefold(), name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(self._names.get(name.casefold(), name), default)
+
+
+def table_of(sql: str, name: Name) -> Table:
+    """Read a table from its SHOW CREATE TABLE."""
+    if not sql.startswith(("CREATE TABLE", "CREATE TEMPORARY TABLE")):
+        return Table(name, {}, kind="view", sql=sql)
+    shown = showcreate.read(sql)
+    comment = text_of(shown.options["COMMENT"]) if "COMMENT" in shown.options else None
+    constraints = _constraints(shown, name, comment or "")
+    return Table(
+        name=name,
+        columns=Folded((column, column_of(column, found, shown)) for column, found in shown.columns.items()),
+        indexes=Folded((one.name, one) for one in _indexes(shown, name)),
+        constraints=Folded((_key(one, constraints), one) for one in constraints),
+        comment=proper_comment(comment),
+        sql=sql,
+    )
+
+
+def proper_comment(comment: str | None) -> str | None:
+    """Return the author's own part of a table's comment."""
+    return (comment or "").partition(UNPROVED.partition("{")[0])[0] or None
+
+
+def definition_of(table: Table, column: str) -> Definition:
+    """Return the definition of a column, to change a part of it and repeat the others."""
+    columns = showcreate.read(table.sql).columns
+    return Folded(columns.items())[column]
+
+
+def column_of(name: str, found: Definition, shown: Shown) -> Column:
+    json = found.get("CHECK") is not None and sqltext.canonical(found.get("CHECK") or "") == f"json_valid({name})"
+    generated = found.get("GENERATED")
+    return Column(
+        name=name,
+        type="json" if json else spelling.type_name(found.clauses["type"]),
+        nullable=found.nullable,
+        default=spelling.default(found.get("DEFAULT"), found.get("ON UPDATE")),
+        computed=_computed(generated) if generated else None,
+        identity="auto_increment" if "AUTO_INCREMENT" in found.clauses else None,
+        collation=None if json else _collation(found, shown),
+        comment=text_of(found.clauses["COMMENT"]) if "COMMENT" in found.clauses else None,
+    )
+
+
+def _computed(generated: str) -> str:
+    _, _, rest = generated.partition(" AS ")
+    expression, _, kind = rest.rpartition(" ")
+    return spelling.computed(expression, kind)
+
+
+def _collation(found: Definition, shown: Shown) -> str | None:
+    """Return the collation of a column; None where it is the one that the table gives."""
+    collation, charset = found.get("COLLATE"), found.get("CHARACTER SET")
+    given = shown.options.get("COLLATE")
+    if collation == given or (collation is None and charset in (None, shown.options.get("CHARSET"))):
+        return None
+    return collation or charset
+
+
+def _indexes(shown: Shown, name: Name) -> Iterator[Index]:
+    for item in shown.items:
+        if item.kind not in ("foreign key", "check"):
+            yield index_of(item, name.name)
+
+
+def index_of(item: Item, table: str) -> Index:
+    options = list(item.options)
+    comment = None
+    if "COMMENT" in options:
+        place = options.index("COMMENT")
+        comment = text_of(options[place + 1])
+        del options[place : place + 2]
+    return Index(
+        name=item.name,
+        columns=tuple(map(_unquoted, item.elements)),
+        unique=item.kind in ("unique", "primary key"),
+        method=item.kind if item.kind in ("fulltext", "spatial") else "btree",
+        options=_options(options),
+        table=table,
+        of_constraint=item.kind == "primary key",
+        definition=item.text,
+        comment=comment,
+    )
+
+
+def _unquoted(element: str) -> str:
+    """Leave out quotes that are not needed: the server always writes them, SQLAlchemy does not."""
+    return re.sub(r"^`([a-z_][a-z0-9_]*)`", r"\1", element)
+
+
+def _options(words: list[str]) -> tuple[str, ...]:
+    """Keep what changes an index: InnoDB has one kind of tree, whatever USING says."""
+    text = " ".join(words).replace("`", "").lower()
+    found = text.replace("using btree", "").replace("using hash", "").replace("=", " ").split()
+    return (" ".join(found),) if found else ()
+
+
+def _constraints(shown: Shown, name: Name, comment: str) -> list[Constraint]:
+    kinds = {"foreign key": 0, "check": 1, "unique": 2, "primary key": 3}
+    items = sorted((one for one in shown.items if one.kind in kinds), key=lambda one: kinds[one.kind])
+    made = (_constraint(item, name, comment) for item in items)
+    return [one for one in made if one is not None]
+
+
+def _key(one: Constraint, all_: list[Constraint]) -> str:
+    """Foreign keys and checks have their names apart from those of unique keys."""
+    first = next(other for other in all_ if other.name.casefold() == one.name.casefold())
+    return one.name if first is one else f"{one.kind} {one.name}"
+
+
+def _constraint(item: Item, name: Name, comment: str) -> Constraint | None:
+    if item.kind == "check":
+        enforced = [word.upper() for word in item.options] != ["NOT", "ENFORCED"]
+        definition = f"CHECK {item.text}"
+        return Constraint(item.name, "check", expression=item.text, valid=enforced, definition=definition)
+    columns = tuple(map(name_of, item.elements))
+    if item.kind == "foreign key":
+        return _foreign_key(item, columns, name, comment)
+    plain = all(
+        element == f"`{column.replace('`', '``')}`" for element, column in zip(item.elements, columns, strict=True)
+    )
+    # A key on a part of a value, or on an expression, is an index and no constraint.
+    return Constraint(item.name, item.kind, columns, definition=item.text) if plain else None
+
+
+def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, comment: str) -> Constraint:
+    target, remote, rest = item.options[1], item.options[2], " ".join(item.options[3:]).upper()
+    parts = [name_of(part) for part in _parts(target)]
+    return Constraint(
+        name=item.name,
+        kind="foreign key",
+        columns=columns,
+        referent=Name(parts[-1], parts[0] if len(parts) > 1 else name.schema),
+        remote=tuple(name_of(part) for entry in showcreate.entries(remote) for part in entry),
+        onupdate=_action(rest, "ON UPDATE "),
+        ondelete=_action(rest, "ON DELETE "),
+        valid=UNPROVED.format(name=item.name) not in comment,
+        definition=item.text,
+    )
+
+
+def _parts(target: str) -> list[str]:
+    return [text for kind, text in sqltext.tokens(target) if kind == "quoted"]
+
+
+def _action(rest: str, event: str) -> str | None:
+    _, found, after = rest.partition(event)
+    words = after.split()
+    return spelling.action(" ".join(words[: 2 if words[0] in ("SET", "NO") else 1])) if found else None

@@ -1,0 +1,212 @@
+"""The plans of MariaDB and MySQL for keys and checks, and for schemas."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Constraint, Table
+from safeops.databases.mysql.catalogue import UNPROVED, definition_of
+from safeops.databases.mysql.guards import GUARD, plain
+from safeops.databases.mysql.plans import ONLINE, STRICT, Plans
+from safeops.databases.mysql.spelling import action as spelled_action
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+NOTE = "safeops took NULL before the key: "
+UNCHECKED = (("foreign_key_checks", "0"),)
+LONGEST_COMMENT = 2048
+KINDS = {"foreignkey": "foreign key", "check": "check", "unique": "unique", "primary": "primary key"}
+
+
+class Constraining(Plans):
+    """The plans for constraints and schemas."""
+
+    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        if isinstance(constraint, sa.ForeignKeyConstraint):
+            return self._add_foreign_key(name, constraint, stands)
+        if isinstance(constraint, sa.PrimaryKeyConstraint):
+            return self._add_primary_key(name, constraint, stands)
+        if isinstance(constraint, sa.UniqueConstraint):
+            return self.create_index(name, self.index_of_key(constraint), stands)
+        return self._add_check(name, constraint, stands)
+
+    def _add_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
+        """MariaDB copies the table for a check; MySQL too. It is refused but on a table without rows."""
+        named = str(check.name)
+        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.rendered(check.sqltext)})"
+        step = self.alter(name, action, f"added check {named} to {name}", free=stands)
+        told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
+        yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))
+
+    # Keys -------------------------------------------------------------------------------------------------------
+
+    def _add_primary_key(self, name: Name, key: sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
+        columns = [column.name for column in key.columns]
+        took_null = [column for column in columns if stands and stands.columns[column].nullable]
+        # Noted on the key itself: dropping it gives NULL back.
+        note = f" COMMENT {self.literal(NOTE + json.dumps(took_null))}" if took_null else ""
+        action = f"ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
+        step = self.alter(name, action, f"added the primary key of {name}", under=STRICT)
+        sql = self.alter_sql(name, action) + ONLINE
+        yield self.guarded(step, self.when(f"NOT {self._has_primary_key(name)}", sql))
+
+    def _has_primary_key(self, name: Name) -> str:
+        where = f"{self.of_table(name)} AND INDEX_NAME = 'PRIMARY'"
+        return f"EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE {where})"
+
+    def _drop_primary_key(self, name: Name, stands: Table | None) -> Plan:
+        there = stands.indexes.get("PRIMARY") if stands else None
+        action = "DROP PRIMARY KEY"
+        if stands and there and there.comment and there.comment.startswith(NOTE):
+            for column in json.loads(there.comment.removeprefix(NOTE)):
+                action += f", MODIFY {self.quoted(column)} {definition_of(stands, column).with_(NULL='NULL')}"
+        step = self.alter(name, action, f"dropped the primary key of {name}", free=stands)
+        yield self.guarded(step, self.when(self._has_primary_key(name), self.alter_sql(name, action)))
+
+    # Foreign keys -----------------------------------------------------------------------------------------------
+
+    def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
+        """Add it unchecked, which needs no lock: other sessions check new rows from then on. Then look at the old rows.
+
+        Until they have been looked at, the comment of the table says so: a run that is stopped in between goes on there.
+        https://mariadb.com/kb/en/innodb-online-ddl-operations-with-the-inplace-alter-algorithm/#alter-table-add-foreign-key
+        """
+        named, referent = str(key.name), self.referent(name, key)
+        does, locks = f"added {named} for new rows of {name}", (name, referent)
+        if stands is None:
+            yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), under=UNCHECKED)
+            return
+        columns, comment = tuple(key.column_keys), stands.comment or ""
+        there, mark = stands.constraints.get(named), comment + UNPROVED.format(name=named)
+        marked = f", COMMENT = {self.literal(comment)}" if there or len(mark) <= LONGEST_COMMENT else ""
+        index = stands.indexes.get(named)
+        made = self.is_made_for_key(stands, index) if there and index else not self.covering(stands, columns)
+        unindex = f", DROP INDEX {self.quoted(named)}" if made else ""
+        if there is None:
+            noted = f", COMMENT = {self.literal(mark)}" if marked else ""
+            action = f"{self._index_action(key) if made else ''}{self._key_action(key, referent)}{noted}"
+            yield replace(self.alter(name, action, does, also=(referent,)), under=UNCHECKED)
+        orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
+        drop = self.alter_sql(name, f"DROP FOREIGN KEY {self.quoted(named)}{unindex}{marked}") + ONLINE
+        yield Step(orphans, f"checked {named} against all rows", locks, (drop,), scans=True, refutes=True, leaves=does)
+        if marked:
+            yield self.alter(name, marked[2:], f"{named} on {name} holds for all rows", instant=True)
+
+    def referent(self, name: Name, key: sa.ForeignKeyConstraint) -> Name:
+        """Return the table that a key refers to; the server would look for it beside the table, not where we are."""
+        target = key.elements[0].column.table
+        here = self.current_schema if name.schema and not target.schema and not self.offline else None
+        return Name(target.name, target.schema or here)
+
+    def _index_action(self, key: sa.ForeignKeyConstraint) -> str:
+        # The server makes one by itself too, but silently drops that one again when it finds another.
+        return f"ADD INDEX {self.quoted(str(key.name))} ({self.quoted(*key.column_keys)}), "
+
+    def _key_action(self, key: sa.ForeignKeyConstraint, referent: Name, guard: str = "") -> str:
+        spec = f"FOREIGN KEY {guard}({self.quoted(*key.column_keys)}) REFERENCES {self.quoted_table(referent)}"
+        spec += f" ({self.quoted(*(element.column.name for element in key.elements))})"
+        for event, action in (("DELETE", key.ondelete), ("UPDATE", key.onupdate)):
+            spec += f" ON {event} {spelled_action(action)}" if spelled_action(action) else ""
+        return f"ADD CONSTRAINT {self.quoted(str(key.name))} {spec}"
+
+    def _orphans(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
+        local = [f"child.{self.quoted(column)}" for column in key.column_keys]
+        remote = [f"parent.{self.quoted(element.column.name)}" for element in key.elements]
+        matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
+        given = " AND ".join(f"{one} IS NOT NULL" for one in local)
+        missing = f"NOT EXISTS (SELECT 1 FROM {self.quoted_table(referent)} AS parent WHERE {matched})"
+        return f"FROM {self.quoted_table(name)} AS child WHERE {given} AND {missing}"
+
+    def _foreign_key_offline(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
+        named = str(key.name)
+        columns = tuple(key.column_keys)
+        index = f"CREATE INDEX {GUARD}{self.quoted(named)} ON {self.quoted_table(name)} ({self.quoted(*columns)})"
+        first = " OR ".join(
+            f"(SEQ_IN_INDEX = {place} AND COLUMN_NAME = {self.literal(column)})"
+            for place, column in enumerate(columns, 1)
+        )
+        covered = (
+            f"EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE {self.of_table(name)} AND ({first})"
+            f" GROUP BY INDEX_NAME HAVING COUNT(*) = {len(columns)})"
+        )
+        add = self.alter_sql(name, self._key_action(key, referent, GUARD)) + ONLINE
+        orphans = f"EXISTS (SELECT 1 {self._orphans(name, key, referent)})"
+        drop = self.alter_sql(name, f"DROP FOREIGN KEY {GUARD}{self.quoted(named)}") + ONLINE
+        return ";\n".join(
+            [
+                self.when(f"NOT {covered}", f"{plain(index)} ALGORITHM=INPLACE LOCK=NONE"),
+                self.unless("constraint", name, named, add),
+                f"SET @safeops_orphans = {orphans}",
+                self.when("@safeops_orphans", drop),
+                self.failing("@safeops_orphans", f"{named}: rows refer to nothing"),
+            ]
+        )
+
+    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
+        there = stands.constraints.get(constraint) if stands else None
+        if stands is not None and there is not None and there.kind == "foreign key" and there.referent:
+            yield from self._add_foreign_key(name, _as_key(stands, there), stands)
+
+    # Dropping ---------------------------------------------------------------------------------------------------
+
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
+        there = self.constraint_named(stands, constraint, kind) if stands else None
+        kind = there.kind if there else KINDS.get(kind or "", kind)
+        if kind == "primary key":
+            return self._drop_primary_key(name, stands)
+        if kind == "unique":
+            return self.drop_index(name, constraint, stands)
+        if kind == "foreign key":
+            return iter([self._drop_foreign_key(name, constraint, stands)])
+        return iter([self._drop_named(name, constraint)])
+
+    def _drop_named(self, name: Name, constraint: str) -> Step:
+        action = f"DROP CONSTRAINT {GUARD}{self.quoted(constraint)}"
+        step = self.alter(name, action, f"dropped constraint {constraint} of {name}", instant=True)
+        return self.guarded(step, self.if_there("constraint", name, constraint, self.alter_sql(name, action)))
+
+    def _drop_foreign_key(self, name: Name, constraint: str, stands: Table | None, marked: bool = False) -> Step:
+        """Drop the key, with the index that was made for it, and the mark that its rows are unchecked."""
+        drop = f"DROP FOREIGN KEY {GUARD}{self.quoted(constraint)}"
+        also: tuple[Name, ...] = ()
+        action = drop
+        if stands is not None:
+            there, index = stands.constraints.get(constraint), stands.indexes.get(constraint)
+            also = (there.referent,) if there and there.referent else ()
+            made = index is not None and self.is_made_for_key(stands, index)
+            action += f", DROP INDEX {self.quoted(constraint)}" if made else ""
+            marked = marked or (there is not None and not there.valid)
+            action += f", COMMENT = {self.literal(stands.comment or '')}" if marked else ""
+        step = self.alter(name, action, f"dropped foreign key {constraint} of {name}", also=also)
+        unindex = f"DROP INDEX {GUARD}{self.quoted(constraint)}"
+        gone = self.if_there("constraint", name, constraint, self.alter_sql(name, drop) + ONLINE)
+        return self.guarded(
+            step, f"{gone};\n{self.if_there('index', name, constraint, self.alter_sql(name, unindex) + ONLINE)}"
+        )
+
+    # Schemas ----------------------------------------------------------------------------------------------------
+
+    def create_schema(self, schema: str) -> Plan:
+        yield Step(f"CREATE DATABASE IF NOT EXISTS {self.quoted(schema)}", f"created schema {schema}")
+
+    def drop_schema(self, schema: str) -> Plan:
+        yield Step(f"DROP DATABASE IF EXISTS {self.quoted(schema)}", f"dropped schema {schema}")
+
+
+def _as_key(stands: Table, there: Constraint) -> sa.ForeignKeyConstraint:
+    """Return a foreign key that stands as a construct."""
+    assert there.referent is not None
+    target = sa.Table(
+        there.referent.name, sa.MetaData(), *(sa.Column(one) for one in there.remote), schema=there.referent.schema
+    )
+    source = sa.Table(
+        stands.name.name, target.metadata, *(sa.Column(one) for one in there.columns), schema=stands.name.schema
+    )
+    key = sa.ForeignKeyConstraint(there.columns, [target.c[one] for one in there.remote], name=there.name)
+    source.append_constraint(key)
+    return key

@@ -1,0 +1,200 @@
+"""The session on MariaDB and MySQL: its timeouts, who blocks it, and the runner lock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.base import Database
+from safeops.databases.steps import Step
+from safeops.errors import DefinitionMismatch
+from safeops.naming import Name, fitting
+
+# https://mariadb.com/kb/en/mariadb-error-code-reference/
+LOCK_FAILURES = {1205, 1213, 3572}
+VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
+REFUSALS = {1221, 1845, 1846, 4092}
+UNKNOWN_TABLE = {1049, 1146}
+
+_SESSION = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
+  COALESCE(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()), p.TIME), p.INFO, x.trx_started IS NOT NULL"""
+_TRANSACTIONS = "LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID"
+# Each needs something of its own: a plugin of MariaDB, an instrument that is on (MySQL 8: always), or nothing.
+BY_PLUGIN = f"""SELECT DISTINCT {_SESSION} FROM information_schema.METADATA_LOCK_INFO m
+  JOIN information_schema.PROCESSLIST p ON p.ID = m.THREAD_ID {_TRANSACTIONS}
+  WHERE m.TABLE_SCHEMA = :schema AND m.TABLE_NAME = :name AND p.ID <> CONNECTION_ID()"""
+BY_INSTRUMENT = f"""SELECT DISTINCT {_SESSION} FROM performance_schema.metadata_locks m
+  JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
+  JOIN information_schema.PROCESSLIST p ON p.ID = t.PROCESSLIST_ID {_TRANSACTIONS}
+  WHERE m.OBJECT_SCHEMA = :schema AND m.OBJECT_NAME = :name AND m.LOCK_STATUS = 'GRANTED' AND p.ID <> CONNECTION_ID()"""
+CANDIDATES = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p
+  JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
+  WHERE p.ID <> CONNECTION_ID() ORDER BY x.trx_started"""
+RUNNER = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSACTIONS}
+  WHERE p.ID = IS_USED_LOCK(:key)"""
+PROGRAMS = """SELECT ATTR_VALUE FROM performance_schema.session_connect_attrs
+  WHERE PROCESSLIST_ID = :id AND ATTR_NAME = 'program_name'"""
+
+
+def number_of(error: BaseException) -> int | None:
+    """Return the server's number of an error, whatever the driver calls it."""
+    original = getattr(error, "orig", None) or error
+    for one in (original, getattr(original, "__cause__", None)):
+        number = getattr(one, "errno", None) or next(iter(getattr(one, "args", ())), None)
+        if isinstance(number, int):
+            return number
+    return None
+
+
+class RowsFound(Exception):
+    """Rows that break what was added: as an error of the server, with its number."""
+
+
+class Session(Database):
+    """What MariaDB and MySQL add to a database for waiting, watching and locking."""
+
+    statement_bound = "max_statement_time"
+    """The session variable that bounds a statement."""
+
+    @property
+    def current_schema(self) -> str | None:
+        schema: str | None = self.scalar("SELECT DATABASE()")
+        return schema
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        return number_of(error) in LOCK_FAILURES
+
+    def is_violation(self, error: BaseException) -> bool:
+        return number_of(error) in VIOLATIONS
+
+    def is_refusal(self, error: BaseException) -> bool:
+        return number_of(error) in REFUSALS
+
+    def carry_out(self, step: Step) -> None:
+        if step.refutes:
+            self._refute(step)
+            return
+        try:
+            super().carry_out(step)
+        except DBAPIError as error:
+            if number_of(error) == 1826 or (number_of(error) == 1005 and "errno: 121" in str(error)):
+                raise _name_taken(step) from error
+            raise
+
+    def _refute(self, step: Step) -> None:
+        if self.read(step.sql):
+            for sql in step.then:
+                self.run(sql)
+            raise sa.exc.IntegrityError(step.sql, None, RowsFound(1452, "rows break it"))
+
+    def _bounds(self, lock: float, statement: float | None, step: Step) -> dict[str, str]:
+        """Return the session variables of a step. The server counts lock timeouts in whole seconds."""
+        seconds = str(max(math.ceil(lock), 1))
+        bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
+        if self.statement_bound and (step.scans or statement is not None):
+            bounds[self.statement_bound] = "0" if step.scans else f"{statement:.6f}"
+        return {**bounds, **dict(step.under)}
+
+    @contextmanager
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
+        with self.setting(self._bounds(lock, statement, step)):
+            yield
+
+    @contextmanager
+    def setting(self, values: dict[str, str]) -> Iterator[None]:
+        """Set session variables for the block, and restore on every path what was set before."""
+        before = self.read("SELECT " + ", ".join(f"@@SESSION.{name}" for name in values))[0]
+        self._set(values)
+        try:
+            yield
+        finally:
+            if not self.connection.invalidated and not self.connection.closed:
+                self._set({name: self._value(value) for name, value in zip(values, before, strict=True)})
+
+    def _set(self, values: dict[str, str]) -> None:
+        self.run("SET SESSION " + ", ".join(f"{name} = {value}" for name, value in values.items()))
+
+    def _value(self, value: Any) -> str:
+        return self.literal(value) if isinstance(value, str) else str(value)
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Bound the waiting of a look: the server's own default is a day."""
+        with self.setting({"lock_wait_timeout": str(max(math.ceil(self.patience), 1))}):
+            yield
+
+    def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
+        bounds = self._bounds(lock, statement, step)
+        saved = ", ".join(f"@safeops_{name} = @@SESSION.{name}" for name in bounds)
+        given = ", ".join(f"{name} = {value}" for name, value in bounds.items())
+        restored = ", ".join(f"{name} = @safeops_{name}" for name in bounds)
+        return [f"SET {saved}", f"SET SESSION {given}"], [f"SET SESSION {restored}"]
+
+    # Who blocks -------------------------------------------------------------------------------------------------
+
+    def blockers(self, tables: Sequence[Name]) -> list[str]:
+        found = [one for name in tables for one in self._holders(name)]
+        if found:
+            return list(dict.fromkeys(found))
+        return [f"perhaps {one}: it has a transaction open" for one in self._described(CANDIDATES)]
+
+    def _holders(self, name: Name) -> list[str]:
+        for query in (BY_PLUGIN, BY_INSTRUMENT):
+            found = self._described(query, schema=name.schema or self.current_schema, name=name.name)
+            if found:
+                return found
+        return []
+
+    def _described(self, query: str, **parameters: Any) -> list[str]:
+        try:
+            return [described(row, self._program(row[0])) for row in self.read(query, **parameters)]
+        except DBAPIError:
+            # The plugin is not installed, or the account may not look.
+            return []
+
+    def _program(self, session: int) -> str:
+        try:
+            return self.scalar(PROGRAMS, id=session) or ""
+        except DBAPIError:
+            return ""
+
+    # The runner lock --------------------------------------------------------------------------------------------
+
+    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": _lock_name(connection, key)}))
+
+    def release_runner_lock(self, connection: Connection, key: str) -> None:
+        connection.execute(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": _lock_name(connection, key)})
+
+    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        row = connection.execute(sa.text(RUNNER), {"key": _lock_name(connection, key)}).first()
+        return described(row) if row else super().runner_lock_holder(connection, key)
+
+
+def _name_taken(step: Step) -> DefinitionMismatch:
+    return DefinitionMismatch(
+        f"Another table has a foreign key of that name. This was not done: {step.does}.",
+        why="The name of a foreign key stands once in a schema.",
+        remedy="Give the new one another name.",
+    )
+
+
+def _lock_name(connection: Connection, key: str) -> str:
+    # The names of these locks are the whole server's.
+    return fitting(key, str(connection.scalar(sa.text("SELECT DATABASE()"))), max_bytes=64)
+
+
+def described(row: Any, program: str = "") -> str:
+    """Describe a session: its id, user, host and program, state, the age of its transaction, and its query."""
+    session, user, host, state, age, query, in_transaction = row
+    shown = " ".join((query or "").split())
+    shown = shown if len(shown) <= 120 else shown[:117] + "..."
+    application = f", application {program!r}" if program else ""
+    since = "in its transaction" if in_transaction else "so"
+    return f"session {session}, user {user}, host {host}{application}, {state}, {since} for {age} s, query: {shown}"

@@ -1,0 +1,153 @@
+"""How MariaDB and MySQL spell types, defaults and the parts of an index."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+from safeops.databases import sqltext
+from safeops.databases.mysql.showcreate import text_of
+
+_NAMES = {
+    "integer": "int",
+    "int1": "tinyint",
+    "int2": "smallint",
+    "int3": "mediumint",
+    "middleint": "mediumint",
+    "int4": "int",
+    "int8": "bigint",
+    "bool": "tinyint(1)",
+    "boolean": "tinyint(1)",
+    "numeric": "decimal",
+    "dec": "decimal",
+    "fixed": "decimal",
+    "real": "double",
+    "double precision": "double",
+    "float8": "double",
+    "float4": "float",
+    "character": "char",
+    "nchar": "char",
+    "character varying": "varchar",
+    "char varying": "varchar",
+    "nvarchar": "varchar",
+    "national char": "char",
+    "national varchar": "varchar",
+    "long": "mediumtext",
+    "long varchar": "mediumtext",
+}
+_WHOLE = {"tinyint", "smallint", "mediumint", "int", "bigint"}
+_LENGTH_ONE = {"char", "binary", "bit"}
+_TYPE = re.compile(r"^([a-z][a-z0-9_ ]*?)\s*(?:\((.*?)\))?((?:\s+(?:unsigned|signed|zerofill))*)$", re.S | re.I)
+_NOW = re.compile(r"\b(?:now|current_timestamp|localtimestamp|localtime)\b(?:\s*\(\s*(\d?)\s*\))?", re.I)
+
+
+def type_name(text: str) -> str:
+    """Spell a type one way, however the server or SQLAlchemy spells it; display widths do not count."""
+    match = _TYPE.match(text.strip())
+    if not match:
+        return text
+    name, arguments, rest = " ".join(match[1].lower().split()), match[2] or "", match[3].lower()
+    if name in ("enum", "set"):
+        return f"{name}({', '.join(value for kind, value in sqltext.tokens(arguments) if kind == 'string')})"
+    unsigned = " unsigned" if "unsigned" in rest or "zerofill" in rest else ""
+    zerofill = " zerofill" if "zerofill" in rest else ""
+    return _spelled(name, arguments.replace(" ", "")) + unsigned + zerofill
+
+
+def _spelled(name: str, arguments: str) -> str:
+    name = _NAMES.get(name, name)
+    if name in _WHOLE:
+        return "tinyint(1)" if (name, arguments) == ("tinyint", "1") else name
+    if name == "float" and arguments and "," not in arguments:
+        return "float" if int(arguments) <= 24 else "double"
+    if name == "decimal":
+        arguments = arguments or "10"
+        arguments += "" if "," in arguments else ",0"
+    if name in _LENGTH_ONE:
+        arguments = arguments or "1"
+    if name == "year" or arguments == "0":
+        arguments = ""
+    return f"{name}({arguments})" if arguments else name
+
+
+def split_type(text: str) -> tuple[str, str | None, str | None]:
+    """Take the character set and the collation off a type."""
+    charset = re.search(r"\s+(?:CHARACTER SET|CHARSET)\s+(\w+)", text, re.I)
+    collation = re.search(r"\s+COLLATE\s+(\w+)", text, re.I)
+    bare = re.sub(r"\s+(?:CHARACTER SET|CHARSET|COLLATE)\s+\w+", "", text, flags=re.I)
+    return bare, charset[1] if charset else None, collation[1] if collation else None
+
+
+def default(text: str | None, on_update: str | None = None) -> str | None:
+    """Spell a default one way, with ON UPDATE at its end, as SQLAlchemy has it."""
+    if text is None or text.upper() == "NULL":
+        text = None
+    whole = text if on_update is None else f"{text or 'NULL'} ON UPDATE {on_update}"
+    if whole is None or whole.startswith("'"):
+        return whole
+    whole = re.sub(r"\btrue\b", "1", re.sub(r"\bfalse\b", "0", whole, flags=re.I), flags=re.I)
+    whole = re.sub(r"\s+ON\s+UPDATE\s+", " ON UPDATE ", whole, flags=re.I)
+    whole = _NOW.sub(lambda match: f"current_timestamp({match[1]})" if match[1] else "current_timestamp", whole)
+    return _without_parentheses(whole)
+
+
+def _without_parentheses(text: str) -> str:
+    """Drop parentheses around the whole: one server keeps them around an expression, the other does not."""
+    while text.startswith("(") and text.endswith(")") and _closes_last(text):
+        text = text[1:-1].strip()
+    return text
+
+
+def _closes_last(text: str) -> bool:
+    depth = 0
+    for place, (_, token) in enumerate(found := sqltext.tokens(text)):
+        depth += (token == "(") - (token == ")")
+        if depth == 0:
+            return place == len(found) - 1
+    return False
+
+
+def same_value(one: str | None, other: str | None) -> bool:
+    """Tell whether two defaults are the same number, or the same text written with other escapes."""
+    if one is None or other is None:
+        return False
+    if one.startswith("'") and other.startswith("'"):
+        return text_of(one) == text_of(other)
+    try:
+        return Decimal(one.strip("'")) == Decimal(other.strip("'"))
+    except InvalidOperation:
+        return False
+
+
+def on_update(text: str | None) -> tuple[str | None, str | None]:
+    """Split a default into the default proper and what follows ON UPDATE."""
+    if text is None:
+        return None, None
+    proper, _, rest = text.partition(" ON UPDATE ") if " ON UPDATE " in text else (text, "", "")
+    return proper, rest or None
+
+
+def computed(expression: str, kind: str) -> str:
+    """Spell a generated column one way: its expression, and whether it is stored."""
+    stored = kind.upper() in ("STORED", "PERSISTENT")
+    return sqltext.canonical(expression) + (" stored" if stored else "")
+
+
+def widened(old: str, new: str) -> bool:
+    """Tell whether a type takes all values of another, and keeps each stored as it is."""
+    if old == new:
+        return True
+    for kind in ("varchar", "varbinary"):
+        sizes = [re.fullmatch(rf"{kind}\((\d+)\)", one) for one in (old, new)]
+        if sizes[0] and sizes[1]:
+            return int(sizes[1][1]) >= int(sizes[0][1])
+    for kind in ("enum", "set"):
+        if old.startswith(f"{kind}(") and new.startswith(f"{kind}("):
+            return new.startswith(old[:-1] + ",")
+    return False
+
+
+def action(text: str | None) -> str | None:
+    """Spell what a foreign key does: InnoDB checks at once, so RESTRICT and NO ACTION are the same."""
+    upper = text.upper() if text else None
+    return None if upper in (None, "NO ACTION", "RESTRICT") else upper

@@ -1,0 +1,163 @@
+"""SQLite 3.35 and later: what stands in it and how its things are spelled. Its plans are in ``plans``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.schema import CreateIndex
+
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.sqlite import catalogue, spelling, text
+from safeops.databases.sqlite.catalogue import Named
+from safeops.databases.sqlite.judging import Judging
+from safeops.databases.sqlite.text import folded, literal
+from safeops.naming import Name
+
+
+class SQLite(Judging):
+    """SQLite, looked at through its PRAGMAs and the text of its definitions."""
+
+    product = "SQLite"
+    max_identifier = 9999
+    counts_letters = True
+    builds_indexes_online = False
+    has_schemas = False
+    has_deferrable_foreign_keys = True
+    has_partial_indexes = True
+    has_comments = False
+    renders_constraints_offline = False
+
+    def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
+        super().__init__(dialect, connection)
+        # Reserved since 3.35, which SQLAlchemy's list does not know.
+        self.prepare.reserved_words = {*self.prepare.reserved_words, "returning", "nothing"}
+
+    # Looking ----------------------------------------------------------------------------------------------------
+
+    def table(self, name: Name, *, to_create: bool = False) -> Table | None:
+        found = self._entry(name, to_create)
+        if found is None:
+            return None
+        schema, kind, stored, sql = found
+        own = Name(stored, None if schema == "main" else schema)
+        infos = [row for row in self.infos(own) if row[6] != 1]
+        if kind == "view" or sql.upper().startswith("CREATE VIRTUAL"):
+            columns = Named((row[1], Column(row[1], spelling.type_name(row[2]))) for row in infos)
+            return Table(own, columns, kind="view" if kind == "view" else "virtual table", sql=sql)
+        parsed = text.parse(sql)
+        columns = catalogue.columns_of(parsed, infos)
+        return Table(
+            name=own,
+            columns=columns,
+            indexes=Named(self._indexes(schema, stored, columns.spelled)),
+            constraints=catalogue.constraints_of(parsed, own, self._referents(schema, parsed.clauses)),
+            sql=sql,
+        )
+
+    def _entry(self, name: Name, to_create: bool) -> tuple[str, str, str, str] | None:
+        """Return schema, kind, name and definition of a table or view, in SQLite's own order of looking."""
+        schemas = self._schemas()
+        if name.schema:
+            schemas = [one for one in schemas if folded(one) == folded(name.schema)]
+        elif to_create:
+            schemas = ["main"]
+        for schema in schemas:
+            sql = f"""SELECT type, name, sql FROM {self.master(schema)} WHERE type IN ('table', 'view')
+                AND name = {literal(name.name)} COLLATE NOCASE"""
+            for kind, stored, definition in self.read(sql):
+                return schema, kind, stored, definition or ""
+        return None
+
+    def _schemas(self) -> list[str]:
+        names = [row[1] for row in self.read("PRAGMA database_list")]
+        return ["temp", "main", *(name for name in names if name not in ("temp", "main"))]
+
+    def _referents(self, schema: str, clauses: Iterable[text.Clause]) -> dict[str, Sequence[Any]]:
+        """Return the tables that are referred to, as they are spelled, with their columns."""
+        wanted = {folded(one.referent) for one in clauses if one.referent is not None}
+        names = [name for name in self._names(schema, "table") if folded(name) in wanted] if wanted else []
+        return {name: self.infos(Name(name, schema)) for name in names}
+
+    def table_names(self, schema: str | None) -> list[str]:
+        return [name for name in self._names(schema or "main", "table") if not name.startswith("sqlite_")]
+
+    def index_elsewhere(self, index: str, table: Table) -> Name | None:
+        schema = table.name.schema or "main"
+        sql = f"""SELECT tbl_name FROM {self.master(schema)} WHERE name = {literal(index)} COLLATE NOCASE
+            AND NOT (type = 'index' AND tbl_name = {literal(table.name.name)})"""
+        rows = self.read(sql)
+        return Name(rows[0][0], table.name.schema) if rows else None
+
+    def has_schema(self, schema: str) -> bool:
+        return folded(schema) in map(folded, self._schemas())
+
+    def constraint_named(self, stands: Table, name: str, kind: str | None) -> Constraint | None:
+        there: Constraint | None = stands.constraints.get(name)
+        if there is None and kind == "primary":
+            return next(
+                (one for one in stands.constraints.values() if one.kind == "primary key" and _is_unnamed(one)), None
+            )
+        return there
+
+    # Wanting ----------------------------------------------------------------------------------------------------
+
+    def default_text(self, column: sa.Column[Any]) -> str | None:
+        found = super().default_text(column)
+        return None if found is None else spelling.default_clause(found)
+
+    def wanted_column(self, column: sa.Column[Any]) -> Column:
+        spelled, collation = spelling.split_collation(self.type_text(column.type))
+        computed = column.computed
+        expression = None if computed is None else self.rendered(computed.sqltext)
+        return Column(
+            name=str(column.name),
+            type=spelling.type_name(spelled),
+            nullable=bool(column.nullable),
+            default=None if computed is not None else spelling.default_value(self.default_text(column)),
+            computed=None
+            if expression is None
+            else spelling.computed(expression, bool(computed and computed.persisted)),
+            collation=collation,
+        )
+
+    def wanted_index(self, index: sa.Index, spelled: Callable[[str], str] = str) -> Index:
+        table = index.table
+        if table is None:
+            raise RuntimeError("an index without a table")
+        return catalogue.index_of(self.rendered(CreateIndex(index)), str(index.name), table.name, spelled)
+
+    def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
+        spec = self.constraint_spec(constraint)
+        clause = text.constraint(spec)
+        is_key = isinstance(constraint, sa.ForeignKeyConstraint)
+        schema = constraint.elements[0].column.table.schema if is_key else None  # type: ignore[attr-defined]
+        table = Name("", None if schema == "main" else schema)
+        referents = {} if self.offline else self._referents(schema or "main", [clause])
+        return catalogue.constraint_of(clause, spec, table, str(constraint.name), referents)
+
+    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+        """Spell names as the table spells them: their case does not count."""
+        if isinstance(wanted, sa.Column):
+            return None
+        spelled = table.columns.spelled if isinstance(table.columns, Named) else str
+        if isinstance(wanted, sa.Index):
+            return self.wanted_index(wanted, spelled)
+        meant = self.wanted_constraint(wanted)
+        return replace(meant, columns=tuple(map(spelled, meant.columns)))
+
+    def _names(self, schema: str, kind: str) -> list[str]:
+        return [row[0] for row in self.read(f"SELECT name FROM {self.master(schema)} WHERE type = {literal(kind)}")]
+
+    def _indexes(self, schema: str, table: str, spelled: Callable[[str], str]) -> Iterator[tuple[str, Index]]:
+        sql = f"""SELECT name, sql FROM {self.master(schema)} WHERE type = 'index' AND sql IS NOT NULL
+            AND tbl_name = {literal(table)} COLLATE NOCASE ORDER BY name"""
+        for name, definition in self.read(sql):
+            yield name, catalogue.index_of(definition, name, table, spelled)
+
+
+def _is_unnamed(key: Constraint) -> bool:
+    return text.constraint(key.definition).name is None

@@ -1,0 +1,144 @@
+"""What SQLite refuses, and what stands on its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases.definitions import Constraint, Table
+from safeops.databases.sqlite import spelling
+from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.plans import Plans
+from safeops.databases.sqlite.text import Token, folded, literal, parse, tokens
+from safeops.naming import Name
+
+PROBE = "safeops_probe"
+
+
+class Judging(Plans):
+    """Refusals and dependents. SQLite tracks no dependencies, so that the text of views and triggers has to tell."""
+
+    def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
+        super().check_support(constraint, validate)
+        self._check_options(constraint)
+        if isinstance(constraint, sa.ForeignKeyConstraint):
+            self.constraint_spec(constraint)
+            if (constraint.match or "SIMPLE").upper() != "SIMPLE":
+                needed = "a server that heeds it; SQLite reads it and goes by SIMPLE"
+                raise self.unsupported(f"MATCH {constraint.match}", needed)
+        elif constraint.deferrable or constraint.initially:
+            raise self.unsupported(
+                f"A deferrable constraint {constraint.name}", "PostgreSQL; here only foreign keys can be"
+            )
+
+    def check_index_support(self, index: sa.Index) -> None:
+        self._check_options(index)
+
+    def _check_options(self, thing: sa.Constraint | sa.Index) -> None:
+        if thing.dialect_kwargs.get("postgresql_nulls_not_distinct"):
+            raise self.unsupported("NULLS NOT DISTINCT", "PostgreSQL 15")
+
+    def check_column_support(self, column: sa.Column[Any]) -> None:
+        if column.identity is not None and not column.primary_key:
+            raise self.unsupported(f"Identity column {column.name}", "a server with identity columns")
+
+    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        name = stands.columns[str(column.name)].name
+        old, new = stands.columns[name].type, self.type_text(column.type)
+        text = parse(stands.sql)
+        if name == row_id_of(text, self.infos(stands.name)) and spelling.type_name(new) != "integer":
+            return (
+                "the column is the row id as long as it is INTEGER PRIMARY KEY, and no longer numbers itself otherwise"
+            )
+        new = spelling.split_collation(new)[0]
+        if spelling.affinity(old) == spelling.affinity(new):
+            return None
+        return self._lost(stands, name, old, new)
+
+    def _lost(self, stands: Table, column: str, old: str, new: str) -> str | None:
+        """Say whether values would not come back from the new type as they are."""
+        probe = f"temp.{PROBE}"
+        strict = " STRICT" if "STRICT" in parse(stands.sql).options.upper() else ""
+        try:
+            self.run(f"CREATE TABLE {probe} (old {old}, new {new}, back {old}){strict}")
+            taken = (
+                f"SELECT DISTINCT {self.quoted(column)}, {self.quoted(column)} FROM {self.quoted_table(stands.name)}"
+            )
+            self.run(f"INSERT INTO {probe} (old, new) {taken}")
+            self.run(f"UPDATE {probe} SET back = new")
+            lost = f"SELECT old FROM {probe} WHERE typeof(old) <> typeof(back) OR quote(old) <> quote(back) LIMIT 1"
+            rows = self.read(lost)
+        except sa.exc.DBAPIError as error:
+            if self.is_lock_failure(error):
+                raise
+            return f"SQLite refuses it: {error.orig}"
+        finally:
+            self.run(f"DROP TABLE IF EXISTS {probe}")
+        return f"the value {rows[0][0]!r} would not come back from it as it is" if rows else None
+
+    # Dependents -------------------------------------------------------------------------------------------------
+
+    def dependents(self, table: Table, column: str | None = None) -> list[str]:
+        found = [f"foreign key of {name}: {sql}" for name, sql in self._keys_to(table, column)]
+        return [*found, *self._texts_on(table, column)]
+
+    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+        if constraint.kind not in ("unique", "primary key"):
+            return []
+        key = set(map(folded, constraint.columns))
+        others = [one.columns for one in stands.indexes.values() if one.unique and one.where is None]
+        keys = [one for one in stands.constraints.values() if one.kind in ("unique", "primary key")]
+        others += [one.columns for one in keys if one.name != constraint.name]
+        if any(set(map(folded, columns)) == key for columns in others):
+            return []
+        found = self._referring(stands)
+        return [
+            f"foreign key of {name}: {one.definition}" for name, one in found if set(map(folded, one.remote)) == key
+        ]
+
+    def referring_tables(self, table: Table) -> list[str]:
+        return sorted({name for name, _ in self._referring(table) if folded(name) != folded(table.name.name)})
+
+    def _keys_to(self, table: Table, column: str | None) -> Iterator[tuple[str, str]]:
+        for name, key in self._referring(table):
+            if folded(name) != folded(table.name.name) and (
+                column is None or folded(column) in map(folded, key.remote)
+            ):
+                yield name, key.definition
+
+    def _referring(self, table: Table) -> Iterator[tuple[str, Constraint]]:
+        """Go through the foreign keys that refer to a table, its own included."""
+        schema = table.name.schema or "main"
+        sql = f"""SELECT DISTINCT m.name FROM {self.master(schema)} m,
+            pragma_foreign_key_list(m.name, {literal(schema)}) k
+            WHERE m.type = 'table' AND k."table" = {literal(table.name.name)} COLLATE NOCASE"""
+        for (name,) in self.read(sql):
+            other = self.table(Name(name, schema))
+            for key in other.constraints.values() if other else ():
+                if key.referent is not None and folded(key.referent.name) == folded(table.name.name):
+                    yield name, key
+
+    def _texts_on(self, table: Table, column: str | None) -> Iterator[str]:
+        """Go through the views and triggers whose text names the table, and the column or all columns."""
+        schema, name = table.name.schema or "main", folded(table.name.name)
+        sql = f"""SELECT type, name, tbl_name, sql FROM {self.master(schema)}
+            WHERE type IN ('view', 'trigger') ORDER BY type, name"""
+        for kind, own, of, text in self.read(sql):
+            found = tokens(text)
+            names = {folded(one.name) for one in found if one.kind in ("word", "quoted")}
+            if name not in names or (column is None and kind == "trigger" and folded(of) == name):
+                continue
+            if column is None or folded(column) in names or (kind == "view" and _takes_all(found)):
+                yield f"{kind} {own}: {text}"
+
+
+def _takes_all(found: Iterable[Token]) -> bool:
+    """Tell whether a view selects ``*`` or ``t.*``; in a product or in ``count(*)`` it follows something else."""
+    before = ""
+    for token in found:
+        if token.text == "*" and before in ("SELECT", "DISTINCT", "ALL", ",", "."):
+            return True
+        before = token.word
+    return False

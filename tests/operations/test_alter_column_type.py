@@ -1,0 +1,68 @@
+"""alter_column_type"""
+
+import pytest
+import sqlalchemy as sa
+from safeops import UnknownColumn, UnknownTable, UnsafeOperation, alter_column_type, assured
+from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
+
+class TestAlterColumnType(Named, OnTable):
+    offline_needs = ("never",)
+    # To a client that prepared its query the server says so once; a driver prepares it anew.
+    tolerated = "cached plan must not change result type"
+    unknown = [
+        Expect(lambda: alter_column_type("userz", "name", sa.Text), ["no table userz", "users"], UnknownTable),
+        Expect(lambda: alter_column_type("users", "nam", sa.Text), ["no column nam", "name"], UnknownColumn),
+    ]
+    bad = [
+        Expect(lambda: alter_column_type("users", "name", "text"), ["'text'", "sa.String(200)"]),
+        Expect(lambda: alter_column_type("users", "name", str), ["type", "SQLAlchemy"]),
+        Expect(lambda: alter_column_type("users", "", sa.Text), ["column name"]),
+    ]
+
+    @staticmethod
+    def up(**kw):
+        return alter_column_type("users", "name", sa.String(60), **kw)
+
+    @staticmethod
+    def down(**kw):
+        with assured("nothing longer than 50 was written"):
+            return alter_column_type("users", "name", sa.String(50), **kw)
+
+
+@pytest.mark.parametrize("type_", [sa.VARCHAR(50), sa.String(50)])
+def test_the_same_type(database, type_):
+    database.execute(*WORLD)
+    assert migrate(database, lambda: alter_column_type("users", "name", type_)) is False
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.parametrize(
+    ("column", "type_", "words"),
+    [
+        ("age", sa.BigInteger, ["users.age is integer", "BIGINT", "rewrites", 'TypeChange("users", "age", sa.BigInteger()).expand()']),
+        ("name", sa.String(10), ["users.name", "rewrites"]),
+        ("age", sa.Text, ["rewrites"]),
+        ("name", sa.Integer, ["PostgreSQL refuses it"]),
+    ],
+)
+def test_a_rewrite_is_refused(database, column, type_, words):
+    database.execute(*WORLD)
+    assert_refused(database, [Expect(lambda: alter_column_type("users", column, type_), words, UnsafeOperation)])
+
+
+@pytest.mark.only("postgresql")
+def test_a_checked_column_is_scanned(database):
+    database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT ck_name CHECK (name <> '')")
+    assert_refused(database, [Expect(lambda: alter_column_type("users", "name", sa.Text), ["ck_name"], UnsafeOperation)])
+
+
+@pytest.mark.only("postgresql")
+@pytest.mark.parametrize("type_", [sa.Text, sa.String, sa.String(100)])
+def test_what_needs_no_rewrite_is_done(database, type_):
+    database.execute(*WORLD, "CREATE INDEX ix_name ON users (name)")
+    node = database.query("SELECT relfilenode FROM pg_class WHERE relname = 'users'")
+    change = lambda: alter_column_type("users", "name", type_)  # noqa: E731
+    assert [migrate(database, change), migrate(database, change)] == [True, False]
+    assert database.query("SELECT relfilenode FROM pg_class WHERE relname = 'users'") == node

@@ -1,0 +1,61 @@
+"""drop_column_if_exists"""
+
+import pytest
+import sqlalchemy as sa
+from safeops import DependentObjects, add_column_if_missing, drop_column_if_exists
+from tests.catalogue import snapshot
+from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
+
+class TestDropColumn(Named, OnTable):
+    prepare = (*WORLD, "CREATE INDEX ix_users_name ON users (name)")
+    lossless = False
+    columns = ("age", "email")
+    linted_for = ["ban-drop-column"]
+    nothing_there = [
+        lambda: drop_column_if_exists("users", "nam"),
+        lambda: drop_column_if_exists("nothing", "name"),
+    ]
+    bad = [
+        Expect(lambda: drop_column_if_exists("users", ""), ["column name"]),
+        Expect(lambda: drop_column_if_exists("users", ["name"]), ["column name"]),
+        Expect(lambda: drop_column_if_exists(None, "name"), ["table name"]),
+    ]
+
+    @staticmethod
+    def up(**kw):
+        return drop_column_if_exists("users", "name", **kw)
+
+    @staticmethod
+    def down(**kw):
+        return add_column_if_missing("users", sa.Column("name", sa.String(50), index=True), **kw)
+
+
+class TestWhatDependsOnIt:
+    def test_what_has_other_columns_too(self, database):
+        database.execute(*WORLD, "CREATE INDEX ix_users_both ON users (name, age)")
+        assert_refused(database, [Expect(lambda: drop_column_if_exists("users", "name"), ["users.name", "ix_users_both"], DependentObjects)])
+
+    @pytest.mark.only("postgresql")
+    @pytest.mark.parametrize(
+        ("statement", "word"),
+        [
+            ("CREATE VIEW names AS SELECT name FROM users", "names"),
+            ("ALTER TABLE users ADD up varchar(50) GENERATED ALWAYS AS (upper(name)) STORED", "up"),
+            ("ALTER TABLE users ADD CONSTRAINT ck_both CHECK (name <> email)", "ck_both"),
+            ("CREATE POLICY own ON users USING (name = current_user)", "own"),
+            ("CREATE INDEX ix_part ON users (age) WHERE name IS NULL", "ix_part"),
+            ("CREATE INDEX ix_expr ON users (lower(name), age)", "ix_expr"),
+        ],
+    )
+    def test_others(self, database, statement, word):
+        database.execute(*WORLD, statement)
+        assert_refused(database, [Expect(lambda: drop_column_if_exists("users", "name"), [word], DependentObjects)])
+
+    def test_what_is_its_own_goes_along(self, database):
+        database.execute(*WORLD)
+        before = snapshot(database)
+        database.execute("ALTER TABLE users ADD x integer CHECK (x > 0)", "CREATE INDEX ix_users_x ON users (x)")
+        assert migrate(database, lambda: drop_column_if_exists("users", "x")) is True
+        assert snapshot(database) == before

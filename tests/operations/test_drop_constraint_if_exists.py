@@ -1,0 +1,45 @@
+"""drop_constraint_if_exists"""
+
+import pytest
+from safeops import DependentObjects, create_check_constraint_if_missing, drop_constraint_if_exists
+from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
+CHECKED = (
+    *WORLD[:2],
+    WORLD[2].replace("name varchar(50)", "name varchar(50), CONSTRAINT ck_users_age CHECK (age >= 0)"),
+    WORLD[3],
+)
+
+
+class TestDropConstraint(Named, OnTable):
+    prepare = CHECKED
+    offline_needs = ("renders_constraints_offline",)
+    linted_for = ["ban-drop-constraint"]
+    nothing_there = [
+        lambda: drop_constraint_if_exists("ck_users", "users"),
+        lambda: drop_constraint_if_exists("ck_users_age", "nothing"),
+        lambda: drop_constraint_if_exists("ck_users_age", "teams", type_="check"),
+    ]
+    bad = [
+        Expect(lambda: drop_constraint_if_exists("", "users"), ["constraint name"]),
+        Expect(lambda: drop_constraint_if_exists("ck", "users", type_="index"), ["type_ is 'index'", "'foreignkey'"]),
+        Expect(lambda: drop_constraint_if_exists("ck", 1), ["table name"]),
+    ]
+
+    @staticmethod
+    def up(**kw):
+        return drop_constraint_if_exists("ck_users_age", "users", type_="check", **kw)
+
+    @staticmethod
+    def down(**kw):
+        return create_check_constraint_if_missing("ck_users_age", "users", "age >= 0", **kw)
+
+
+@pytest.mark.only("postgresql")
+def test_a_key_that_a_foreign_key_stands_on(database):
+    database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT fk FOREIGN KEY (team_id) REFERENCES teams")
+    drop = lambda: drop_constraint_if_exists("teams_pkey", "teams")  # noqa: E731
+    assert_refused(database, [Expect(drop, ["primary key teams_pkey", "fk on table users"], DependentObjects)])
+    assert migrate(database, lambda: drop_constraint_if_exists("fk", "users")) is True
+    assert migrate(database, drop) is True

@@ -1,0 +1,50 @@
+"""validate_constraint"""
+
+import pytest
+from safeops import UnknownConstraint, UnknownTable, validate_constraint
+from tests.operations.shape import WORLD, Expect, OnTable
+from tests.projects import migrate
+
+LATER = (
+    "ALTER TABLE users ADD CONSTRAINT ck_users_age CHECK (age >= 0) NOT VALID",
+    "ALTER TABLE users ADD CONSTRAINT fk_users_team FOREIGN KEY (team_id) REFERENCES teams (id) NOT VALID",
+)
+
+
+class TestValidateCheck(OnTable):
+    prepare = (*WORLD, *LATER)
+    needs = ("validates_constraints_later",)
+    blocked_by = "SHARE UPDATE EXCLUSIVE"
+    unknown = [
+        Expect(lambda: validate_constraint("ck_users_age", "user"), ["no table user", "users"], UnknownTable),
+        Expect(lambda: validate_constraint("ck_users", "users"), ["no constraint ck_users", "ck_users_age"], UnknownConstraint),
+    ]
+    bad = [
+        Expect(lambda: validate_constraint("", "users"), ["constraint name"]),
+        Expect(lambda: validate_constraint("ck", None), ["table name"]),
+    ]
+
+    @staticmethod
+    def up(**kw):
+        return validate_constraint("ck_users_age", "users", **kw)
+
+
+class TestValidateForeignKey(TestValidateCheck):
+    @staticmethod
+    def up(**kw):
+        return validate_constraint("fk_users_team", "users", **kw)
+
+
+def test_where_all_is_valid_from_the_first(database):
+    database.execute(
+        "CREATE TABLE t (a integer, CONSTRAINT ck_a CHECK (a > 0))",
+    )
+    assert migrate(database, lambda: validate_constraint("ck_a", "t")) is False
+
+
+@pytest.mark.only("postgresql")
+def test_in_another_schema(database):
+    database.execute(*WORLD, *LATER, "CREATE SCHEMA second", "SET LOCAL search_path TO second", *WORLD, *LATER)
+    validate = lambda: validate_constraint("ck_users_age", "users", schema="second")  # noqa: E731
+    assert [migrate(database, validate), migrate(database, validate)] == [True, False]
+    assert database.query("SELECT conrelid::regclass::text FROM pg_constraint WHERE convalidated AND conname = 'ck_users_age'") == [("second.users",)]
