@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 import sqlalchemy as sa
+
 from safeops.databases.sqlite import SQLite, edits, spelling
 from safeops.databases.sqlite.catalogue import Named, clauses_of, columns_of
 from safeops.databases.sqlite.text import parse
@@ -44,12 +45,14 @@ def test_it_reads_what_sqlite_reads(sql):
     infos = connection.execute("SELECT * FROM pragma_table_xinfo('t')").fetchall()
     assert [column.name for column in text.columns] == [info[1] for info in infos]
     for column, info in zip(text.columns, infos, strict=True):
-        written = sql[column.type_start : column.type_end]
-        assert "".join(written.split()).strip("'\"") == "".join(info[2].split()) or not info[2] or "'" in written
+        written, told = ("".join(one.upper().split()) for one in (sql[column.type_start : column.type_end], info[2]))
+        assert written.strip("'\"") == told
         assert (column.clause("generated") is not None) == (info[6] in (2, 3))
         default = column.clause("default")
         assert (default.expression if default else None) in (info[4], f"({info[4]})")
-    keys = connection.execute("SELECT \"table\", \"from\" FROM pragma_foreign_key_list('t') ORDER BY id DESC, seq").fetchall()
+    keys = connection.execute(
+        'SELECT "table", "from" FROM pragma_foreign_key_list(\'t\') ORDER BY id DESC, seq'
+    ).fetchall()
     found = [one for one in text.clauses if one.kind == "foreign key"]
     assert sorted((one.referent, column) for one in found for column in one.columns) == sorted(keys)
     uniques = connection.execute("SELECT count(*) FROM pragma_index_list('t') WHERE origin = 'u'").fetchone()
@@ -89,7 +92,13 @@ def test_the_first_column_goes():
 
 def test_the_case_of_names_does_not_count():
     named = Named([("Id", 1), ("ÄB", 2)])
-    assert (named["iD"], named.get("ID"), "id" in named, named.spelled("ID"), list(named)) == (1, 1, True, "Id", ["Id", "ÄB"])
+    assert (named["iD"], named.get("ID"), "id" in named, named.spelled("ID"), list(named)) == (
+        1,
+        1,
+        True,
+        "Id",
+        ["Id", "ÄB"],
+    )
     # As in SQLite itself, but for the letters of ASCII.
     assert "äb" not in named
     assert "Äb" in named

@@ -54,8 +54,15 @@ def canonical(sql: str) -> str:
         if reader.peek() is not None:
             raise _Unreadable
     except _Unreadable:
-        return " ".join(text.lower() if kind == "word" else text for kind, text in tokens(sql))
+        return _flattened(" ".join(text.lower() if kind == "word" else text for kind, text in tokens(sql)))
     return tree
+
+
+def _flattened(spaced: str) -> str:
+    """Take away parentheses that just double others."""
+    while (simpler := re.sub(r"\( \( ([^()]*) \) \)", r"( \1 )", spaced)) != spaced:
+        spaced = simpler
+    return spaced
 
 
 _TAIL = re.compile(r"((?:\s+(?:collate\s+\S+|\w+_ops|asc|desc|nulls\s+(?:first|last)))+)$", re.IGNORECASE)
@@ -217,7 +224,16 @@ class _Reader:
             value = self.atom()
         return self.casts(value, start)
 
+    def case(self) -> str:
+        written = "case"
+        while not self.accept("end"):
+            word = next((word for word in ("when", "then", "else") if self.accept(word)), "")
+            written += f" {word} {self.expression(0)}"
+        return written + " end"
+
     def atom(self) -> str:
+        if self.accept("case"):
+            return self.case()
         kind, text = self.take()
         if kind == "string":
             return _string(text)

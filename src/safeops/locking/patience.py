@@ -191,7 +191,7 @@ def patiently(
                 blockers = watch.blocked_by or database.blockers(step.locks if step else tables)
                 raise _gave_up(migration, deed, work or Work(), blockers, attempts, spent) from error
         wait = min(pause * random.uniform(0.5, 1.5), settings.retry_budget - spent)
-        log.info("waiting for a lock: %s; attempt %d failed, next in %.2f s", deed, attempts, wait)
+        log.info("not yet %s: locked by others in attempt %d, next in %.2f s", deed, attempts, wait)
         time.sleep(max(wait, 0.0))
         pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.operations import ops
 
 from safeops.databases.definitions import Table
 from safeops.errors import InvalidArgument
@@ -115,25 +114,28 @@ def create_foreign_key_if_missing(
         for argument, value in (("onupdate", onupdate), ("ondelete", ondelete)):
             check_choice(argument, value and value.upper(), ACTIONS)  # type: ignore[arg-type]
         validate = not kw.pop("postgresql_not_valid", False) and validate
-        operation = ops.CreateForeignKeyOp(
-            constraint_name,
-            source_table,
-            referent_table,
-            list(local_cols),
-            list(remote_cols),
-            onupdate=onupdate,
-            ondelete=ondelete,
-            deferrable=deferrable,
-            initially=initially,
-            match=match,
-            source_schema=source_schema,
-            referent_schema=referent_schema,
-            **kw,
-        )
-        key = operation.to_constraint(migration.context)
-        name = Name(source_table, source_schema)
-        assert isinstance(key, sa.ForeignKeyConstraint)
+        name, other = Name(source_table, source_schema), Name(referent_table, referent_schema)
+        timing = {"deferrable": deferrable, "initially": initially, "match": match}
+        actions = {"onupdate": onupdate, "ondelete": ondelete}
+        key = _key(constraint_name, name, other, local_cols, remote_cols, **timing, **actions, **kw)
         return create(key, name, validate=validate, index=index, if_different=if_different)
+
+
+def _key(
+    constraint: str, name: Name, other: Name, local: Sequence[str], remote: Sequence[str], **kw: Any
+) -> sa.ForeignKeyConstraint:
+    """Make the key of columns, not of "table.column" as Alembic does: names may have dots in them."""
+    metadata = sa.MetaData()
+    columns = dict.fromkeys([*local, *remote] if name == other else local)
+    source = sa.Table(name.name, metadata, *map(_bare, columns), schema=name.schema)
+    target = source if name == other else sa.Table(other.name, metadata, *map(_bare, remote), schema=other.schema)
+    key = sa.ForeignKeyConstraint(list(local), [target.c[column] for column in remote], constraint, **kw)
+    source.append_constraint(key)
+    return key
+
+
+def _bare(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.types.NullType())
 
 
 def create(
@@ -155,14 +157,16 @@ def create(
         other = Name(target.name, target.schema)
         referent = source if other == name else look_at(migration, other)
         check_has_columns(referent, [element.column.name for element in key.elements])
-        built = index and _index(migration, key, name, source, if_different)
-        source = look_at(migration, name) if built else source
         if source is None or referent is None:
+            _ = index and _index(migration, key, name, None, if_different)
             return carry_out(migration, migration.database.add_constraint(name, key, None, validate))
-        settled = _settled(migration, source, referent, key, validate, if_different)
-        if settled is not None:
-            return settled or built
-        _refuse_unready(migration, source, referent, key, validate)
+        settled = _is_settled(migration, source, referent, key, validate, if_different)
+        if not settled:
+            _refuse_unready(migration, source, referent, key, validate)
+        built = index and _index(migration, key, name, source, if_different)
+        if settled:
+            return built
+        source = look_at(migration, name) or source if built else source
         plan = migration.database.add_constraint(name, key, source, validate)
         offenders = rows.orphans(migration, source, key, referent.name)
         return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
@@ -177,23 +181,23 @@ def _index(
     return indexes.create(operation.to_index(migration.context), name, seen, if_different=if_different)
 
 
-def _settled(
+def _is_settled(
     migration: Migration,
     source: Table,
     referent: Table,
     key: sa.ForeignKeyConstraint,
     validate: bool,
     if_different: str,
-) -> bool | None:
-    """Return False where the key is there as asked, None where there is something to do, or raise."""
+) -> bool:
+    """Tell whether the key is there as asked, or kept; raise where it differs."""
     there = source.constraints.get(str(key.name))
     if there is None:
-        return None
+        return False
     # Without a schema the name is resolved by the server, as the look at the other table has done.
     wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
     found = settle(migration, source, there, wanted, key)
     if not found and validate and not there.valid:
-        return None
+        return False
     drop = call(
         "drop_constraint_if_exists",
         there.name,
@@ -202,7 +206,8 @@ def _settled(
         schema=source.name.schema,
     )
     what = f"foreign key {key.name} on {source.name.name}"
-    return keep_or_raise(what, found, if_different, "Give the new one another name, or drop the old one first:", drop)
+    keep_or_raise(what, found, if_different, "Give the new one another name, or drop the old one first:", drop)
+    return True
 
 
 def _refuse_unready(

@@ -100,12 +100,16 @@ def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
         raise told(migration, table, offenders)
 
 
-def explained_by(migration: Migration, table: Table | None, offenders: Offenders | None) -> Callable[[DBAPIError], Any]:
+def explained_by(
+    migration: Migration, table: Table | None, offenders: Offenders | None, excluding: str = ""
+) -> Callable[[DBAPIError], Any]:
     """Return what turns a violation that the server reports into the error that tells of the rows."""
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
-        if table is None or offenders is None or not migration.database.is_violation(error):
+        if table is None or not migration.database.is_violation(error):
             return None
+        if offenders is None:
+            return excluded(table.name, excluding, error) if excluding else None
         return told(migration, table, offenders)
 
     return explain
@@ -139,7 +143,7 @@ def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsErr
 def _singular(problem: str) -> str:
     """Say of one row what is said of many: the noun is the first word, its verb the first of these."""
     noun, _, rest = problem.partition(" ")
-    verb = re.search(r"\b(have|break|refer|stand)\b", rest)
+    verb = re.search(r"^have|^break|refer(?= by )|stand(?= more )", rest)
     if verb is None:
         return problem
     singular = "has" if verb[0] == "have" else f"{verb[0]}s"

@@ -1,7 +1,7 @@
 """Every city is on the globe.
 
-A swapped latitude and longitude has cost us a day before. PostgreSQL checks old rows while the application goes on; MariaDB
-copies the whole table for it, and safeops refuses that unless somebody says that it is fine.
+A swapped latitude and longitude has cost us a day before. PostgreSQL checks the old rows while the application
+goes on; MariaDB copies the whole table for it, and safeops refuses that unless somebody says that it is fine.
 """
 
 from __future__ import annotations
