@@ -30,6 +30,8 @@ class TestCreatePrimaryKey(Defines, Named, OnTable):
     up = staticmethod(create)
     blocked_by = "ROW EXCLUSIVE"
     offline_needs = ("renders_constraints_offline",)
+    # The proof that makes SET NOT NULL safe stands in a DO block, into which squawk does not look.
+    linted_for = ["adding-not-nullable-field", "ban-drop-constraint"]
 
     @staticmethod
     def down(**kw):

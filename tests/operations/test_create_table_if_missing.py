@@ -38,7 +38,6 @@ def other(name, part):
 class TestCreateTable(Defines, Named, OnTable):
     up = staticmethod(create)
     blocked_by = "ROW EXCLUSIVE"
-    linted_for = ["adding-foreign-key-constraint"]
 
     @staticmethod
     def down(**kw):

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from safeops import DependentObjects, add_column_if_missing, drop_column_if_exists
+from safeops import DependentObjects, add_column_if_missing, create_index_if_missing, drop_column_if_exists
 from tests.catalogue import snapshot
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
@@ -29,7 +29,9 @@ class TestDropColumn(Named, OnTable):
 
     @staticmethod
     def down(**kw):
-        return add_column_if_missing("users", sa.Column("name", sa.String(50), index=True), **kw)
+        # Not index=True: SQLAlchemy makes up a name with the schema in it.
+        added = add_column_if_missing("users", sa.Column("name", sa.String(50)), **kw)
+        return create_index_if_missing("ix_users_name", "users", ["name"], **kw) | added
 
 
 class TestWhatDependsOnIt:

@@ -8,7 +8,7 @@ from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 class TestRelaxNotNull(Named, OnTable):
     prepare = (*WORLD[:2], WORLD[2].replace("name varchar(50)", "name varchar(50) NOT NULL"), WORLD[3])
     offline_needs = ("renders_constraints_offline",)
-    linted_for = ["ban-drop-not-null", "prefer-robust-stmts"]
+    linted_for = ["ban-drop-not-null"]
     unknown = [
         Expect(lambda: relax_not_null("userz", "name"), ["no table userz", "users"], UnknownTable),
         Expect(lambda: relax_not_null("users", "nam"), ["no column nam", "name"], UnknownColumn),

@@ -18,7 +18,6 @@ class TestSetServerDefault(Named, OnTable):
         Expect(lambda: set_server_default("users", "age", True), ["default is True"]),
     ]
     offline_needs = ("renders_constraints_offline",)
-    linted_for = ["prefer-robust-stmts"]
 
     @staticmethod
     def up(**kw):

@@ -238,6 +238,13 @@ def test_a_primary_key_gives_null_back(database):
         database.execute("INSERT INTO t VALUES (3, NULL, 3)")
 
 
+@pytest.mark.parametrize("type_", ["INTEGER", "int", "text"])
+def test_a_primary_key_of_one_column(database, type_):
+    statements = (f"CREATE TABLE t (a {type_}, b text)", "INSERT INTO t VALUES (30, 'x'), (20, NULL)")
+    pair = lambda: create_primary_key_if_missing("pk", "t", ["a"]), lambda: drop_constraint_if_exists("pk", "t")
+    up_up_down_down_up(database, *pair, statements, exact=True)
+
+
 def test_rows_in_the_way(database):
     prepared(database, [*LIVED_IN, "UPDATE users SET price = 3"])
     for error, deed in (

@@ -115,13 +115,25 @@ def test_a_holder_that_lets_go(database):
     prepared(database, USERS)
     code = f"""
 import sqlite3, time
-sqlite3.connect({database.name!r}).execute("BEGIN IMMEDIATE"); print("held", flush=True); time.sleep(0.6)
+own = sqlite3.connect({database.name!r})
+own.execute("BEGIN IMMEDIATE"); print("held", flush=True); time.sleep(0.6)
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with log_lines() as lines, settings(lock_timeout=0.1, retry_budget=30):
             assert migrate_held(database, up) is True
-    assert any("waiting for a lock" in line for line in lines)
+    assert any("attempt 1" in line for line in lines), lines
+
+
+def test_with_a_write_ahead_log_readers_go_on(database):
+    prepared(database, USERS)
+    database.query("PRAGMA journal_mode=WAL")
+    with held(database, *HOLDERS["a reader"]) as reader:
+        assert migrate(database, up) is True
+        assert reader.execute("SELECT count(*) FROM users").fetchone() == (2,)
+    named = pytest.raises(LockNotAcquired, match=f"pid {os.getpid()}|SQLite does not tell")
+    with held(database, "BEGIN IMMEDIATE"), settings(lock_timeout=0.1, retry_budget=0.3), named:
+        migrate_held(database, down)
 
 
 def test_killed_in_the_middle_of_a_rebuild(database):

@@ -16,18 +16,24 @@ TABLES = [
     "CREATE TABLE t (a INTEGER PRIMARY KEY ASC ON CONFLICT REPLACE AUTOINCREMENT NOT NULL)",
     "CREATE TABLE t (a INTEGER PRIMARY KEY DESC)",
     "CREATE TABLE t (a INT PRIMARY KEY, b NULL, c double precision NOT NULL ON CONFLICT IGNORE)",
-    "CREATE TABLE t (a int DEFAULT -1, b DEFAULT +2.5e3, c DEFAULT (1 + (2)), d DEFAULT x'00ff', e DEFAULT TRUE, f DEFAULT 'it''s')",
-    "CREATE TABLE t (a text default current_timestamp collate nocase, b text COLLATE \"binary\" UNIQUE ON CONFLICT FAIL)",
-    "CREATE TABLE t (a int CHECK (a > 0) CONSTRAINT x CHECK (a IN (1, 2)) CONSTRAINT \"y z\" NOT NULL CONSTRAINT lone)",
+    "CREATE TABLE t (a int DEFAULT -1, b DEFAULT +2.5e3, c DEFAULT (1 + (2)), d DEFAULT x'00ff', "
+    "e DEFAULT TRUE, f DEFAULT 'it''s')",
+    'CREATE TABLE t (a text default current_timestamp collate nocase, b text COLLATE "binary" UNIQUE ON CONFLICT FAIL)',
+    'CREATE TABLE t (a int CHECK (a > 0) CONSTRAINT x CHECK (a IN (1, 2)) CONSTRAINT "y z" NOT NULL CONSTRAINT lone)',
     "CREATE TABLE t (a REFERENCES p, b REFERENCES p(id) ON DELETE SET NULL ON UPDATE NO ACTION MATCH SIMPLE NOT NULL)",
-    "CREATE TABLE t (a REFERENCES p DEFERRABLE INITIALLY DEFERRED, b REFERENCES p NOT DEFERRABLE NOT NULL, c REFERENCES p NOT NULL DEFERRABLE)",
+    "CREATE TABLE t (a REFERENCES p DEFERRABLE INITIALLY DEFERRED, "
+    "b REFERENCES p NOT DEFERRABLE NOT NULL, c REFERENCES p NOT NULL DEFERRABLE)",
     "CREATE TABLE t (a int, b int AS (a + 1), c int GENERATED ALWAYS AS (a * (2)) STORED NOT NULL, d AS (1) VIRTUAL)",
-    "CREATE TABLE t (a int, b int, PRIMARY KEY (a, b DESC) ON CONFLICT ABORT, UNIQUE (b COLLATE nocase ASC)) WITHOUT ROWID, STRICT",
-    "CREATE TABLE t (a int, b int, CONSTRAINT c CHECK (a > ')' || \"b\") UNIQUE (a) CONSTRAINT f FOREIGN KEY (a, b) REFERENCES p (x, y) ON DELETE CASCADE)",
+    "CREATE TABLE t (a int, b int, PRIMARY KEY (a, b DESC) ON CONFLICT ABORT, "
+    "UNIQUE (b COLLATE nocase ASC)) WITHOUT ROWID, STRICT",
+    "CREATE TABLE t (a int, b int, "
+    "CONSTRAINT c CHECK (a > ')' || \"b\") UNIQUE (a) "
+    "CONSTRAINT f FOREIGN KEY (a, b) REFERENCES p (x, y) ON DELETE CASCADE)",
     "CREATE TABLE t (id integer, PRIMARY KEY (id AUTOINCREMENT)) -- done (or not",
-    "CREATE TABLE t -- (no\n (/* a, */ a int /* ) */ -- b int,\n, 🐘 varchar ( 10 , 2 ) NOT NULL, generated int, key text, \"check\" int\n\n)",
+    "CREATE TABLE t -- (no\n (/* a, */ a int /* ) */ -- b int,\n, 🐘 varchar ( 10 , 2 ) NOT NULL, "
+    'generated int, key text, "check" int\n\n)',
     "CREATE TABLE t (a 'quoted type' , b long list of words (3), c \"int\")",
-]  # fmt: skip
+]
 
 
 def standing(*statements):

@@ -327,7 +327,8 @@ class Database(ABC):
         if column.identity is not None or column.computed is not None:
             return False
         words = sqltext.canonical(self.default_text(column) or "NULL").replace("now()", "")
-        return "(" not in words
+        # A parenthesis inside a string is no call.
+        return not any(kind == "op" and text == "(" for kind, text in sqltext.tokens(words))
 
     def unsupported(self, asked: str, needed: str, remedy: str = "", code: str = "") -> UnsupportedOnDatabase:
         return UnsupportedOnDatabase(

@@ -65,4 +65,4 @@ def rendering_dialect(dialect: Dialect) -> Dialect:
 def rendered(construct: Any, dialect: Dialect) -> str:
     """Compile a construct to the SQL that the server reads, with its values in it."""
     compiled = construct.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-    return str(compiled).strip().replace("\t", "    ")
+    return str(compiled).strip()

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
+from alembic.operations import ops
 
 from safeops.databases.definitions import Table
 from safeops.errors import InvalidArgument

@@ -65,13 +65,24 @@ class MySQL(Constraining):
         }
         if not masked:
             return sql
-        asked = ", ".join(f"DEFAULT({self.quoted(column)})" for column in masked)
-        table = self.quoted_table(name)
-        true = self.bounded_read(f"SELECT {asked} FROM {table} RIGHT JOIN (SELECT 1) AS one ON 1 = 0")[0]
-        for (column, text), value in zip(masked.items(), true, strict=True):
+        for (column, text), value in zip(masked.items(), self._defaults(name, [*masked]), strict=True):
             head, start, rest = sql.partition(f"\n  {backticked(column)} ")
             sql = head + start + rest.replace(f"DEFAULT {text}", f"DEFAULT {self.literal(str(value))}", 1)
         return sql
+
+    def _defaults(self, name: Name, columns: Sequence[str]) -> Sequence[Any]:
+        """Read the defaults of columns off a row; of an empty table, off one of a temporary copy."""
+        asked = ", ".join(f"DEFAULT({self.quoted(column)})" for column in columns)
+        if rows := self.bounded_read(f"SELECT {asked} FROM {self.quoted_table(name)} LIMIT 1"):
+            return rows[0]
+        probe = self.quoted_table(Name(PROBE, name.schema))
+        with self.bounded():
+            try:
+                self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {self.quoted_table(name)}")
+                self.run(f"INSERT IGNORE INTO {probe} () VALUES ()")
+                return self.read(f"SELECT {asked} FROM {probe}")[0]
+            finally:
+                self.run(f"DROP TEMPORARY TABLE IF EXISTS {probe}")
 
     def bounded_read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         with self.bounded():
@@ -193,7 +204,7 @@ class MySQL(Constraining):
                 ondelete=spelling.action(constraint.ondelete),
             )
         if isinstance(constraint, sa.CheckConstraint):
-            return Constraint(named, kind="check", expression=self.rendered(constraint.sqltext))
+            return Constraint(named, kind="check", expression=spelling.expression(self.rendered(constraint.sqltext)))
         columns = tuple(column.name for column in constraint.columns)  # type: ignore[attr-defined]
         primary = isinstance(constraint, sa.PrimaryKeyConstraint)
         return Constraint("PRIMARY" if primary else named, "primary key" if primary else "unique", columns)

@@ -121,7 +121,7 @@ def index_of(item: Item, table: str) -> Index:
 
 def _unquoted(element: str) -> str:
     """Leave out quotes that are not needed: the server always writes them, SQLAlchemy does not."""
-    return re.sub(r"^`([a-z_][a-z0-9_]*)`", r"\1", element)
+    return re.sub(r"^`([a-z_][a-z0-9_]*)`(?!`)", r"\1", element)
 
 
 def _options(words: list[str]) -> tuple[str, ...]:
@@ -148,7 +148,8 @@ def _constraint(item: Item, name: Name, comment: str) -> Constraint | None:
     if item.kind == "check":
         enforced = [word.upper() for word in item.options] != ["NOT", "ENFORCED"]
         definition = f"CHECK {item.text}"
-        return Constraint(item.name, "check", expression=item.text, valid=enforced, definition=definition)
+        expression = spelling.expression(item.text)
+        return Constraint(item.name, "check", expression=expression, valid=enforced, definition=definition)
     columns = tuple(map(name_of, item.elements))
     if item.kind == "foreign key":
         return _foreign_key(item, columns, name, comment)

@@ -35,10 +35,10 @@ class Plans(Guards):
 
     def create_table(self, table: sa.Table) -> Plan:
         name = Name(table.name, table.schema)
-        for constraint in [*table.constraints]:
-            if not isinstance(constraint, sa.PrimaryKeyConstraint):
-                self.check_support(constraint, True)
-            _move_to_table(table, constraint)
+        self.share_options(table)
+        _name_checks_at_table(table)
+        for constraint in table.constraints:
+            self.check_support(constraint, True)
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
         made = self.rendered(CreateTable(table, if_not_exists=True))
         yield Step(made, f"created table {name}", (name, *referents - {name}))
@@ -95,10 +95,13 @@ class Plans(Guards):
         head = f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)}"
         if default is None:
             takes_null = self.column_where(name, column, "IS_NULLABLE = 'YES'")
-            return self.when(takes_null, f"{head} SET DEFAULT NULL{INSTANT}", f"{head} DROP DEFAULT{INSTANT}")
+            refuses_it = self.column_where(name, column, "IS_NULLABLE = 'NO'")
+            nullable = self.when(takes_null, f"{head} SET DEFAULT NULL{INSTANT}")
+            return f"{nullable};\n{self.when(refuses_it, f'{head} DROP DEFAULT{INSTANT}')}"
         if re.search(r"\bON\s+UPDATE\b", default, re.I):
             raise self.online_only(f"ON UPDATE of {name}.{column}", "It stands in the definition of the column alone.")
-        return f"{head} SET DEFAULT {self.default_clause(default)}{INSTANT}"
+        stands = self.column_where(name, column, "TRUE")
+        return self.when(stands, f"{head} SET DEFAULT {self.default_clause(default)}{INSTANT}")
 
     def column_where(self, name: Name, column: str, condition: str) -> str:
         where = f"{self.of_table(name)} AND COLUMN_NAME = {self.literal(column)} AND {condition}"
@@ -155,6 +158,7 @@ class Plans(Guards):
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
+        self.share_options(index)
         rendered = self.rendered(CreateIndex(index))
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
         quoted = self.quoted(str(index.name))
@@ -190,6 +194,16 @@ class Plans(Guards):
         others = [one for one in keys if one not in mine and covers(index.names, one.columns)]
         needed = any(not self.covering(stands, one.columns, index.name) for one in others)
         return bool(mine) and not index.unique and not index.options and not needed
+
+    def share_options(self, thing: sa.Table | sa.Index) -> None:
+        """Let ``mysql_...`` options count under ``mariadb://``, and the other way round: SQLAlchemy would ignore them."""
+        mine = f"{self.dialect.name}_"
+        other = "mysql_" if mine == "mariadb_" else "mariadb_"
+        for option, value in dict(thing.dialect_kwargs).items():
+            if option.startswith(other):
+                mine_option = mine + option.removeprefix(other)
+                if thing.dialect_kwargs.get(mine_option) is None:
+                    thing.dialect_kwargs[mine_option] = value
 
     # Details ----------------------------------------------------------------------------------------------------
 
@@ -242,11 +256,11 @@ def _is_text(type_: str) -> bool:
     return bool(re.match(r"(national |n)?(var)?char|(tiny|medium|long)?text|enum|set", type_, re.I))
 
 
-def _move_to_table(table: sa.Table, constraint: sa.Constraint) -> None:
-    """Take a named check out of its column: the servers take a name at the table alone."""
+def _name_checks_at_table(table: sa.Table) -> None:
+    """Take named checks out of their columns: the servers take a name at the table alone."""
     for column in table.columns:
-        if constraint in column.constraints and isinstance(constraint.name, str):
-            column.constraints.discard(constraint)
-            table.constraints.discard(constraint)
-            assert isinstance(constraint, sa.CheckConstraint)
-            table.append_constraint(sa.CheckConstraint(constraint.sqltext, name=constraint.name))
+        for check in [*column.constraints]:
+            if isinstance(check, sa.CheckConstraint) and isinstance(check.name, str):
+                column.constraints.discard(check)
+                table.constraints.discard(check)
+                table.append_constraint(sa.CheckConstraint(check.sqltext, name=check.name))

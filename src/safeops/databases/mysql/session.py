@@ -20,6 +20,7 @@ from safeops.naming import Name, fitting
 LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
 REFUSALS = {1221, 1845, 1846, 4092}
+NAME_TAKEN = {1823, 1826}
 UNKNOWN_TABLE = {1049, 1146}
 
 _SESSION = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
@@ -36,6 +37,8 @@ BY_INSTRUMENT = f"""SELECT DISTINCT {_SESSION} FROM performance_schema.metadata_
 CANDIDATES = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p
   JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
   WHERE p.ID <> CONNECTION_ID() ORDER BY x.trx_started"""
+CONNECTED = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSACTIONS}
+  WHERE p.DB = DATABASE() AND p.ID <> CONNECTION_ID() ORDER BY p.TIME DESC LIMIT 5"""
 RUNNER = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSACTIONS}
   WHERE p.ID = IS_USED_LOCK(:key)"""
 PROGRAMS = """SELECT ATTR_VALUE FROM performance_schema.session_connect_attrs
@@ -83,7 +86,7 @@ class Session(Database):
         try:
             super().carry_out(step)
         except DBAPIError as error:
-            if number_of(error) == 1826 or (number_of(error) == 1005 and "errno: 121" in str(error)):
+            if number_of(error) in NAME_TAKEN or (number_of(error) == 1005 and "errno: 121" in str(error)):
                 raise _name_taken(step) from error
             raise
 
@@ -142,7 +145,8 @@ class Session(Database):
         found = [one for name in tables for one in self._holders(name)]
         if found:
             return list(dict.fromkeys(found))
-        return [f"perhaps {one}: it has a transaction open" for one in self._described(CANDIDATES)]
+        open_ = [f"perhaps {one}: it has a transaction open" for one in self._described(CANDIDATES)]
+        return open_ or [f"perhaps {one}: it uses this database" for one in self._described(CONNECTED)]
 
     def _holders(self, name: Name) -> list[str]:
         for query in (BY_PLUGIN, BY_INSTRUMENT):

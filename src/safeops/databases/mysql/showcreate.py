@@ -153,7 +153,8 @@ def definition(found: list[str]) -> Definition:
         elif word == "NULL":
             clauses["NULL"] = "NULL"
         elif word in ("CHARACTER", "ON"):
-            clauses[f"{word} {words.pop(0).upper()}"] = words.pop(0)
+            second, value = words.pop(0).upper(), words.pop(0)
+            clauses[f"{word} {second}"] = value
         elif word in ("GENERATED", "AS"):
             clauses["GENERATED"] = _generated(word, words)
         elif word in _WITH_VALUE:

@@ -127,6 +127,18 @@ def on_update(text: str | None) -> tuple[str | None, str | None]:
     return proper, rest or None
 
 
+def expression(text: str) -> str:
+    """Spell the strings of an expression one way: the server writes a quote in them as \\', most authors as ''."""
+    return re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", _respelled, text, flags=re.S)
+
+
+def _respelled(match: re.Match[str]) -> str:
+    quoted = match.group()
+    if quoted.startswith("`"):
+        return quoted
+    return "'" + text_of(quoted).replace("\\", "\\\\").replace("'", "''") + "'"
+
+
 def computed(expression: str, kind: str) -> str:
     """Spell a generated column one way: its expression, and whether it is stored."""
     stored = kind.upper() in ("STORED", "PERSISTENT")

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.indexing import Indexing
+from safeops.databases.postgresql.spelling import block, object_name
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
 
@@ -58,7 +59,7 @@ class Constraining(Indexing):
             None,
         )
         # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
-        proof = constraint.name if constraint else fitting(name.name, column, "not_null", max_bytes=self.max_identifier)
+        proof = constraint.name if constraint else object_name(name.name, column, "not_null")
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)} NOT VALID"
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
@@ -190,21 +191,15 @@ class Constraining(Indexing):
 
     def _validate(self, name: Name, constraint: str, locks: tuple[Name, ...] = ()) -> Step:
         sql = f"ALTER TABLE {self.quoted_table(name)} VALIDATE CONSTRAINT {self.quoted(constraint)}"
-        guarded = f"""DO $safeops$ BEGIN
-  IF EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
-             AND conname = {self.literal(constraint)} AND NOT convalidated) THEN
-    {sql};
-  END IF;
-END $safeops$"""
+        unproven = f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+             AND conname = {self.literal(constraint)} AND NOT convalidated)"""
+        guarded = block(unproven, sql)
         return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded)
 
     def _unless_constraint(self, name: Name, constraint: str, sql: str, also: str = "true") -> str:
-        return f"""DO $safeops$ BEGIN
-  IF NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
-                 AND conname = {self.literal(constraint)}) AND {also} THEN
-    {sql};
-  END IF;
-END $safeops$"""
+        missing = f"""NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+                 AND conname = {self.literal(constraint)}) AND {also}"""
+        return block(missing, sql)
 
     def _alter_column(self, name: Name, column: str, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)} {action}"

@@ -11,6 +11,7 @@ from sqlalchemy.schema import CreateIndex
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.session import Session
+from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
 
@@ -79,19 +80,15 @@ class Indexing(Session):
     def index_sql(self, name: Name, index: sa.Index, how: str = "", only: bool = False) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
         rendered = self.rendered(CreateIndex(with_included(index)))
-        head, _, rest = rendered.partition(" ON ")
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
-        unique = "UNIQUE " if index.unique else ""
-        head = f"CREATE {unique}INDEX {how + ' ' if how else ''}{self.quoted(str(index.name))}"
-        return f"{head} ON {'ONLY ' if only else ''}{self.quoted_table(name)}{rest.removeprefix(own)}"
+        create, named = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX", self.quoted(str(index.name))
+        rest = rendered.removeprefix(f"{create} {named} ON {own}")
+        return f"{create} {how + ' ' if how else ''}{named} ON {'ONLY ' if only else ''}{self.quoted_table(name)}{rest}"
 
     def _drop_invalid_offline(self, name: Name, index: str) -> Step:
-        sql = f"""DO $safeops$ BEGIN
-  IF EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
-             WHERE i.indrelid = {self._regclass(name)} AND r.relname = {self.literal(index)} AND NOT i.indisvalid) THEN
-    DROP INDEX {self._index_name(name, index, None)};
-  END IF;
-END $safeops$"""
+        invalid = f"""EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+             WHERE i.indrelid = {self._regclass(name)} AND r.relname = {self.literal(index)} AND NOT i.indisvalid)"""
+        sql = block(invalid, f"DROP INDEX {self._index_name(name, index, None)}")
         return Step(sql, f"dropped index {index} if an earlier build left it invalid", (name,))
 
     def _index_name(self, name: Name, index: str, stands: Table | None) -> str:

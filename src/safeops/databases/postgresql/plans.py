@@ -15,6 +15,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.constraining import Constraining
+from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -41,7 +42,9 @@ class Plans(Constraining):
     # Columns ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        sql = self.rendered(AddColumn(name.name, column, schema=name.schema, if_not_exists=True))
+        # Alembic takes a plain name apart at its dots.
+        schema = None if name.schema is None else sa.quoted_name(name.schema, None)
+        sql = self.rendered(AddColumn(name.name, column, schema=schema, if_not_exists=True))
         then = (self._column_comment(name, column),) if column.comment else ()
         yield Step(sql, f"added column {name}.{column.name}", (name,), then)
 
@@ -65,11 +68,7 @@ class Plans(Constraining):
 
     def create_enum(self, name: Name, values: Sequence[str]) -> Plan:
         sql = f"CREATE TYPE {self.quoted_table(name)} AS ENUM ({', '.join(map(self.literal, values))})"
-        guarded = f"""DO $safeops$ BEGIN
-  IF to_regtype({self.literal(self.quoted_table(name))}) IS NULL THEN
-    {sql};
-  END IF;
-END $safeops$"""
+        guarded = block(f"to_regtype({self.literal(self.quoted_table(name))}) IS NULL", sql)
         yield Step(sql, f"created type {name}", offline=guarded)
 
     def add_enum_value(self, name: Name, value: str, before: str | None, after: str | None) -> Plan:

@@ -64,3 +64,24 @@ def split_collation(type_text: str) -> tuple[str, str | None]:
     """Take ``COLLATE "x"`` off a type."""
     match = re.match(r'^(.*?)\s+COLLATE\s+"?([^"]+)"?$', type_text, re.DOTALL)
     return (match[1], match[2]) if match else (type_text, None)
+
+
+def block(condition: str, statement: str) -> str:
+    """Write a block that runs a statement where a condition holds; no name in it can end the block."""
+    body = f"BEGIN\n  IF {condition} THEN\n    {statement};\n  END IF;\nEND"
+    tag = "$safeops$"
+    while tag in body:
+        tag = f"{tag[:-1]}_$"
+    return f"DO {tag} {body} {tag}"
+
+
+def object_name(first: str, second: str, label: str, size: int = 63) -> str:
+    """Return the name that the server makes up: it shortens the longer of the two parts until all fits.
+
+    https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/commands/indexcmds.c (makeObjectName)
+    """
+    one, other, room = len(first.encode()), len(second.encode()), size - len(label.encode()) - 2
+    while one + other > room:
+        one, other = (one - 1, other) if one > other else (one, other - 1)
+    parts = (first.encode()[:one].decode(errors="ignore"), second.encode()[:other].decode(errors="ignore"), label)
+    return "_".join(parts)

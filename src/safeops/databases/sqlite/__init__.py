@@ -14,7 +14,7 @@ from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.sqlite import catalogue, spelling, text
 from safeops.databases.sqlite.catalogue import Named
 from safeops.databases.sqlite.judging import Judging
-from safeops.databases.sqlite.text import folded, literal
+from safeops.databases.sqlite.tokens import folded, literal
 from safeops.naming import Name
 
 

@@ -11,7 +11,8 @@ from safeops.databases.definitions import Constraint, Table
 from safeops.databases.sqlite import spelling
 from safeops.databases.sqlite.catalogue import row_id_of
 from safeops.databases.sqlite.plans import Plans
-from safeops.databases.sqlite.text import Token, folded, literal, parse, tokens
+from safeops.databases.sqlite.text import parse
+from safeops.databases.sqlite.tokens import Token, folded, literal, tokens
 from safeops.naming import Name
 
 PROBE = "safeops_probe"

@@ -16,7 +16,8 @@ from safeops.databases.sqlite import edits, spelling
 from safeops.databases.sqlite.catalogue import clauses_of
 from safeops.databases.sqlite.rebuild import Rebuild, rebuild
 from safeops.databases.sqlite.session import Session
-from safeops.databases.sqlite.text import Clause, TableText, folded, parse, tokens
+from safeops.databases.sqlite.text import Clause, TableText, parse
+from safeops.databases.sqlite.tokens import folded, tokens
 from safeops.databases.steps import Step
 from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
 from safeops.databases.sqlite.runner import RunnerLock
-from safeops.databases.sqlite.text import literal, quoted
+from safeops.databases.sqlite.tokens import literal, quoted
 from safeops.databases.steps import Step
 from safeops.naming import Name
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from safeops.databases import sqltext
-from safeops.databases.sqlite.text import Token, quoted, tokens
+from safeops.databases.sqlite.tokens import Token, quoted, tokens
 
 _NAMES = {
     "int": "integer",

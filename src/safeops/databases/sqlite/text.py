@@ -6,23 +6,13 @@ https://www.sqlite.org/lang_createtable.html
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-_TOKEN = re.compile(
-    r"""
-    (?P<space>[ \t\n\f\r]+|--[^\n]*|/\*.*?(?:\*/|\Z))
-  | (?P<string>[xX]?'(?:[^']|'')*')
-  | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\])
-  | (?P<number>0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
-  | (?P<word>(?:[A-Za-z_]|[^\x00-\x7f])(?:[A-Za-z0-9_$]|[^\x00-\x7f])*)
-  | (?P<op>.)
-    """,
-    re.X | re.S,
-)
+from safeops.databases.sqlite.tokens import Token, folded, items, tokens
+
 _OF_TABLE = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 _OF_COLUMN = (
     *(
@@ -40,30 +30,6 @@ _OF_COLUMN = (
     ),
     *("GENERATED",),
 )
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token, and where it stands."""
-
-    kind: str
-    text: str
-    start: int
-    end: int
-
-    @property
-    def word(self) -> str:
-        """The keyword that it may be; empty for a quoted name or a string."""
-        return self.text.upper() if self.kind in ("word", "op") else ""
-
-    @property
-    def name(self) -> str:
-        """The name that it stands for."""
-        if self.kind == "quoted" and self.text[0] == "[":
-            return self.text[1:-1]
-        if self.kind in ("quoted", "string"):
-            return self.text[1:-1].replace(self.text[0] * 2, self.text[0])
-        return self.text
 
 
 @dataclass(frozen=True)
@@ -124,26 +90,6 @@ class TableText:
         return next(one for one in self.columns if folded(one.name) == folded(name))
 
 
-def folded(name: str) -> str:
-    """Return a name as SQLite compares it: only the letters of ASCII have no case."""
-    return re.sub("[A-Z]+", lambda match: match.group().lower(), name)
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-@lru_cache(maxsize=256)
-def tokens(sql: str) -> tuple[Token, ...]:
-    """Split SQL into tokens; white space and comments are left out."""
-    found = ((match.lastgroup or "op", match) for match in _TOKEN.finditer(sql))
-    return tuple(Token(kind, match.group(), match.start(), match.end()) for kind, match in found if kind != "space")
-
-
 @lru_cache(maxsize=64)
 def parse(sql: str) -> TableText:
     """Read a CREATE TABLE statement, as SQLite keeps it: with nothing between TABLE and the name."""
@@ -151,8 +97,8 @@ def parse(sql: str) -> TableText:
     start = next(place for place, token in enumerate(whole) if token.text == "(")
     columns: list[ColumnText] = []
     constraints: list[Clause] = []
-    items, end = _items(whole, start)
-    for item in items:
+    found, end = items(whole, start)
+    for item in found:
         reader = _Reader(sql, item)
         if columns and item[0].word in _OF_TABLE:
             constraints += reader.constraints()
@@ -164,28 +110,6 @@ def parse(sql: str) -> TableText:
 def constraint(spec: str) -> Clause:
     """Read one constraint as it stands in CREATE TABLE."""
     return _Reader(spec, tokens(spec)).clause(None)
-
-
-def items_of(sql: str, start: int = 0) -> list[str]:
-    """Return the parts of the first list in parentheses at or after a token, and what follows it as the last one."""
-    whole = tokens(sql)
-    opened = next(place for place, token in enumerate(whole) if token.text == "(" and token.start >= start)
-    found, end = _items(whole, opened)
-    return [*(sql[item[0].start : item[-1].end] for item in found), sql[end:].strip()]
-
-
-def _items(whole: Sequence[Token], opened: int) -> tuple[list[Sequence[Token]], int]:
-    """Split a parenthesised list at its commas; return the parts, and where the text goes on behind it."""
-    found, depth, first = [], 0, opened + 1
-    for place in range(opened, len(whole)):
-        text = whole[place].text
-        depth += (text == "(") - (text == ")")
-        if (depth == 1 and text == ",") or depth == 0:
-            found.append(whole[first:place])
-            first = place + 1
-        if depth == 0:
-            return found, whole[place].end
-    raise ValueError(f"parentheses do not match: {[token.text for token in whole]}")
 
 
 class _Reader:
@@ -341,7 +265,7 @@ class _Reader:
 
     def group(self) -> str:
         """Read a group in parentheses, and return what stands in it."""
-        _, end = _items(self.tokens, self.at)
+        _, end = items(self.tokens, self.at)
         start = self.tokens[self.at].end
         while not self.over and self.tokens[self.at].end <= end:
             self.at += 1
@@ -349,6 +273,6 @@ class _Reader:
 
     def names(self) -> tuple[str, ...]:
         """Read a list of names; what follows a name, as its collation or direction, is left out."""
-        items, _ = _items(self.tokens, self.at)
+        found, _ = items(self.tokens, self.at)
         self.group()
-        return tuple(item[0].name for item in items)
+        return tuple(item[0].name for item in found)

@@ -1,0 +1,107 @@
+"""What is MariaDB's own about sessions: whole seconds, session variables, who holds a metadata lock, the runner lock."""
+
+import time
+from contextlib import contextmanager, suppress
+
+import pytest
+import sqlalchemy as sa
+from safeops import LockNotAcquired, add_column_if_missing, create_index_if_missing, drop_column_if_exists, migration_lock, settings
+from safeops.databases import database_for
+from safeops.databases.steps import Step
+from tests.catalogue import snapshot
+from tests.concurrency.harness import idle_holder
+from tests.projects import migrate
+
+pytestmark = pytest.mark.only("mariadb")
+
+VARIABLES = "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@max_statement_time, @@sql_mode, @@foreign_key_checks"
+USERS = ("CREATE TABLE users (id int PRIMARY KEY, name varchar(20))", "INSERT INTO users VALUES (1, 'Ann')")
+
+
+def add():
+    with settings(lock_timeout=0.1, retry_budget=0.1):
+        return add_column_if_missing("users", sa.Column("a", sa.Integer))
+
+
+@contextmanager
+def without(database, plugin):
+    database.execute(f"UNINSTALL SONAME '{plugin}'")
+    try:
+        yield
+    finally:
+        database.execute(f"INSTALL SONAME '{plugin}'")
+
+
+@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW EXCLUSIVE", "ACCESS EXCLUSIVE"])
+@pytest.mark.parametrize("knows", [True, False], ids=["plugin", "no plugin"])
+def test_who_holds_the_table(database, mode, knows):
+    database.execute(*USERS)
+    before = snapshot(database)
+    with idle_holder(database, "users", mode) as holder:
+        began = time.monotonic()
+        with without(database, "metadata_lock_info") if not knows else suppress(), pytest.raises(LockNotAcquired) as error:
+            migrate(database, add)
+        assert time.monotonic() - began < 4
+    words = [f"session {holder.pid}", "user safeops", "host 127.0.0.1", "Sleep", "query:", "Nothing was changed"]
+    assert [word for word in words if word not in str(error.value)] == [], str(error.value)
+    assert ("perhaps" in str(error.value)) is not knows
+    assert snapshot(database) == before
+    assert migrate(database, add) is True
+
+
+def test_the_session_is_as_before_whatever_happens(database):
+    database.execute(*USERS)
+    with database.engine().connect() as connection:
+        connection.exec_driver_sql("SET SESSION lock_wait_timeout = 33, max_statement_time = 44, sql_mode = 'ANSI_QUOTES'")
+        connection.commit()
+        before = connection.exec_driver_sql(VARIABLES).one()
+        connection.commit()
+        migrate(database, add, connection=connection)
+        migrate(database, lambda: create_index_if_missing("ix", "users", ["a"], unique=True), connection=connection)
+        assert connection.exec_driver_sql(VARIABLES).one() == before
+        connection.commit()
+        with idle_holder(database, "users"), pytest.raises(LockNotAcquired):
+            migrate(
+                database,
+                lambda: [settings(lock_timeout=0.1, retry_budget=0.1).__enter__(), drop_column_if_exists("users", "a")],
+                connection=connection,
+            )
+        assert connection.exec_driver_sql(VARIABLES).one() == before
+
+
+def test_the_bounds_of_a_statement(database):
+    with database.engine().connect() as connection:
+        own = connection.execution_options(isolation_level="AUTOCOMMIT")
+        mine = database_for(own.dialect, lambda: own)
+        for lock, statement, step, expected in (
+            (0.2, None, Step("x"), (1, 1, 0)),
+            (1.2, 3, Step("x"), (2, 2, 3)),
+            (3, 3, Step("x", scans=True), (3, 3, 0)),
+        ):
+            with mine.timeouts(lock, statement, step):
+                assert tuple(own.exec_driver_sql(VARIABLES).one())[:3] == expected
+        assert tuple(own.exec_driver_sql(VARIABLES).one())[:3] == (86400, 50, 0)
+
+
+def test_a_mysql_url_is_mariadb_all_the_same(database):
+    database.execute(*USERS)
+    other = database.with_driver("mysql+pymysql")
+    assert [migrate(other, add) for _ in range(2)] == [True, False]
+
+
+def test_one_runner_at_a_time_and_each_database_has_its_own(database, new_database):
+    other = new_database()
+    with database.engine().connect() as one, database.engine().connect() as two, other.engine().connect() as three:
+        with migration_lock(one), migration_lock(three):
+            with pytest.raises(LockNotAcquired, match="session .*user safeops"), migration_lock(two, timeout=0.3):
+                pass
+        with migration_lock(two, timeout=0.3):
+            pass
+
+
+def test_a_lock_ends_with_its_session(database):
+    with database.engine().connect() as one, database.engine().connect() as two:
+        with suppress(sa.exc.DBAPIError), migration_lock(one):
+            database.end_sessions()
+            with migration_lock(two, timeout=3):
+                pass
