@@ -6,40 +6,24 @@ One database is one package below this one. Operations ask abilities, never name
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect
 
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
-from safeops.databases.steps import Step, rendered, rendering_dialect
+from safeops.databases.sessions import DatabaseSession
+from safeops.databases.steps import Step, rendered
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
 
 Plan = Iterator[Step]
 
 
-@dataclass
-class Watch:
-    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that."""
+class Database(DatabaseSession, ABC):
+    """The database that a migration runs on, or for which ``--sql`` is rendered."""
 
-    blocked_by: list[str] = field(default_factory=list)
-    cancelled: bool = False
-
-
-class Database(ABC):
-    """The database that a migration runs on, or for which ``--sql`` is rendered.
-
-    Args:
-        dialect: The dialect of the connection.
-        connection: Gives the connection of this moment (Alembic changes it inside autocommit blocks); None offline.
-    """
-
-    product: ClassVar[str]
     max_identifier: ClassVar[int] = 63
     """The longest name that the server keeps, in bytes (in letters where ``counts_letters``)."""
     counts_letters: ClassVar[bool] = False
@@ -60,36 +44,8 @@ class Database(ABC):
     """Constraints and column changes can be rendered for ``--sql``."""
     renders_column_changes_offline: ClassVar[bool] = True
     """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
-    locks_runners_by_session: ClassVar[bool] = True
-    """The runner lock belongs to a session, so that it needs a connection of its own."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
-
-    def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
-        self.dialect = rendering_dialect(dialect)
-        self._connection = connection
-        self.prepare: Any = self.dialect.identifier_preparer
-        self.patience = 2.0
-        """Seconds that a look may wait for a lock."""
-
-    @property
-    def offline(self) -> bool:
-        return self._connection is None
-
-    @property
-    def connection(self) -> Connection:
-        if self._connection is None:
-            raise RuntimeError("safeops looked at a database in --sql mode: this is a defect of safeops")
-        return self._connection()
-
-    @property
-    def version(self) -> tuple[int, ...]:
-        """The server's version; offline the newest that the dialect assumes."""
-        return tuple(part for part in (self.dialect.server_version_info or ()) if isinstance(part, int))
-
-    def describe(self) -> str:
-        number = ".".join(map(str, self.version[:2]))
-        return f"{self.product} {number}" if number else self.product
 
     # Spelling ---------------------------------------------------------------------------------------------------
 
@@ -164,35 +120,6 @@ class Database(ABC):
 
     def has_rows(self, table: Table) -> bool:
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
-
-    def scalar(self, sql: str, **parameters: Any) -> Any:
-        rows = self.read(sql, **parameters)
-        return rows[0][0] if rows else None
-
-    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """Run a query. Colons that are no parameters must not stand in ``sql`` where there are parameters."""
-        if parameters:
-            return list(self.connection.execute(sa.text(sql), parameters).all())
-        result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-        return list(result.all())
-
-    def run(self, sql: str) -> None:
-        """Send a statement as it is: no parameters, no percent signs to double."""
-        self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
-
-    def carry_out(self, step: Step) -> None:
-        """Send a step; where it has several statements, in one transaction."""
-        if not step.then:
-            self.run(step.sql)
-            return
-        self.run("BEGIN")
-        try:
-            for sql in (step.sql, *step.then):
-                self.run(sql)
-            self.run("COMMIT")
-        except BaseException:
-            self.run("ROLLBACK")
-            raise
 
     def same_named(self, stands: Table, wanted: Constraint) -> Constraint | None:
         """Return the constraint that stands in the place of a wanted one; a table has one primary key at most."""
@@ -337,62 +264,6 @@ class Database(ABC):
             code=code,
         )
 
-    def is_lock_failure(self, error: BaseException) -> bool:
-        """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
-        return False
-
-    def is_violation(self, error: BaseException) -> bool:
-        """Tell whether rows broke a constraint."""
-        return False
-
-    def is_dependency(self, error: BaseException) -> bool:
-        """Tell whether the server refused to drop something because others depend on it."""
-        return False
-
-    def is_refusal(self, error: BaseException) -> bool:
-        """Tell whether the server refused to do it online."""
-        return False
-
-    # The session ------------------------------------------------------------------------------------------------
-
-    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
-        """Bound the waiting of one step on this session, and restore what was set before on every path."""
-        return _unbounded()
-
-    def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
-        """Render the statements before and after a step that bound its waiting."""
-        return [], []
-
-    def blockers(self, tables: Sequence[Name]) -> list[str]:
-        """Describe the sessions that hold locks on the tables: id, user, application, state, age, query."""
-        return []
-
-    def obstacles(self, step: Step) -> dict[Any, str]:
-        """Describe the transactions for which a step would wait in the middle of its work, each under a key of its own.
-
-        They are waited for before the step begins, when giving up leaves nothing behind.
-        """
-        return {}
-
-    def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
-        """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end."""
-        return _unwatched()
-
-    def begin_by_hand(self) -> None:
-        """Make sure that statements commit one by one on this connection, whatever the driver does."""
-
-    def end_by_hand(self) -> None:
-        """Give the connection back as ``begin_by_hand`` found it."""
-
-    def try_runner_lock(self, connection: Connection, key: str) -> bool:
-        """Take the lock that lets one runner at a time migrate; False where another has it."""
-        return True
-
-    def release_runner_lock(self, connection: Connection, key: str) -> None: ...
-
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        return "another runner"
-
 
 def _without_direction(element: Any) -> Any:
     while getattr(element, "modifier", None) is not None:
@@ -400,13 +271,3 @@ def _without_direction(element: Any) -> Any:
     if isinstance(element, sa.Column):
         return sa.column(element.name)
     return element
-
-
-@contextmanager
-def _unbounded() -> Iterator[None]:
-    yield
-
-
-@contextmanager
-def _unwatched() -> Iterator[Watch]:
-    yield Watch()

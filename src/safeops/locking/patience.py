@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.base import Watch
+from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
 from safeops.errors import NOTHING_CHANGED, LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.migration import Migration

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.definitions import Difference, Table
+from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
 from safeops.migration import Migration, running
@@ -129,24 +130,26 @@ def _constraint_differences(migration: Migration, stands: Table, constraint: sa.
     if isinstance(constraint, sa.PrimaryKeyConstraint) and not constraint.columns:
         return []
     has_name = isinstance(constraint.name, str)
-    wanted = (
-        database.wanted_constraint(constraint if has_name else named(constraint, stands.name))
-        if not isinstance(constraint, sa.PrimaryKeyConstraint)
-        else database.wanted_constraint(constraint)
-    )
+    keyed = isinstance(constraint, sa.PrimaryKeyConstraint)
+    wanted = database.wanted_constraint(constraint if has_name or keyed else named(constraint, stands.name))
     if wanted.kind == "check" and not has_name:
         return []
-    ignoring = frozenset({"referent"}) if wanted.referent and wanted.referent.schema is None else frozenset()
     there = database.same_named(stands, wanted)
-    candidates = (
-        [there] if there else [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
-    )
-    compared = [settle(migration, stands, one, wanted, constraint, ignoring=ignoring) for one in candidates]
+    others = [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
+    candidates = [there] if there else others
+    compared = [settle(migration, stands, one, _resolved(wanted, one), constraint) for one in candidates]
     if not compared:
         missing = Difference(f"{wanted.kind} {wanted.name}", "missing", f"({', '.join(wanted.columns)})")
         return unexplained([missing], stands.name.name, wanted.name)
     best = min(compared, key=len)
     return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
+
+
+def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:
+    """Give a referent without a schema that of the one that stands: the server found it by its search path."""
+    if wanted.referent is None or wanted.referent.schema or stands.referent is None:
+        return wanted
+    return replace(wanted, referent=Name(wanted.referent.name, stands.referent.schema))
 
 
 def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:

@@ -1,0 +1,157 @@
+"""A session on a database: what is sent, how its waiting is bounded, who blocks it, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.steps import Step, rendering_dialect
+from safeops.naming import Name
+
+
+@dataclass
+class Watch:
+    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that."""
+
+    blocked_by: list[str] = field(default_factory=list)
+    cancelled: bool = False
+
+
+class DatabaseSession:
+    """The session of a migration, or of ``--sql``, where there is none.
+
+    Args:
+        dialect: The dialect of the connection.
+        connection: Gives the connection of this moment (Alembic changes it inside autocommit blocks); None offline.
+    """
+
+    product: ClassVar[str]
+    locks_runners_by_session: ClassVar[bool] = True
+    """The lock that lets one runner at a time migrate belongs to a session of its own."""
+
+    def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
+        self.dialect = rendering_dialect(dialect)
+        self._connection = connection
+        self.prepare: Any = self.dialect.identifier_preparer
+        self.patience = 2.0
+        """Seconds that a look may wait for a lock."""
+
+    @property
+    def offline(self) -> bool:
+        return self._connection is None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError("safeops looked at a database in --sql mode: this is a defect of safeops")
+        return self._connection()
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The server's version; offline the newest that the dialect assumes."""
+        return tuple(part for part in (self.dialect.server_version_info or ()) if isinstance(part, int))
+
+    def describe(self) -> str:
+        number = ".".join(map(str, self.version[:2]))
+        return f"{self.product} {number}" if number else self.product
+
+    def scalar(self, sql: str, **parameters: Any) -> Any:
+        rows = self.read(sql, **parameters)
+        return rows[0][0] if rows else None
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Run a query. Colons that are no parameters must not stand in ``sql`` where there are parameters."""
+        if parameters:
+            return list(self.connection.execute(sa.text(sql), parameters).all())
+        result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        return list(result.all())
+
+    def run(self, sql: str) -> None:
+        """Send a statement as it is: no parameters, no percent signs to double."""
+        self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+
+    def carry_out(self, step: Step) -> None:
+        """Send a step; where it has several statements, in one transaction."""
+        if not step.then:
+            self.run(step.sql)
+            return
+        self.run("BEGIN")
+        try:
+            for sql in (step.sql, *step.then):
+                self.run(sql)
+            self.run("COMMIT")
+        except BaseException:
+            # On a lost connection there is nothing to roll back, and the first error is the one to see.
+            with suppress(DBAPIError):
+                self.run("ROLLBACK")
+            raise
+
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
+        """Bound the waiting of one step on this session, and restore what was set before on every path."""
+        return _unbounded()
+
+    def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
+        """Render the statements before and after a step that bound its waiting."""
+        return [], []
+
+    def blockers(self, tables: Sequence[Name]) -> list[str]:
+        """Describe the sessions that hold locks on the tables: id, user, application, state, age, query."""
+        return []
+
+    def obstacles(self, step: Step) -> dict[Any, str]:
+        """Describe the transactions for which a step would wait in the middle of its work, each under a key of its own.
+
+        They are waited for before the step begins, when giving up leaves nothing behind.
+        """
+        return {}
+
+    def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
+        """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end."""
+        return _unwatched()
+
+    def begin_by_hand(self) -> None:
+        """Make sure that statements commit one by one on this connection, whatever the driver does."""
+
+    def end_by_hand(self) -> None:
+        """Give the connection back as ``begin_by_hand`` found it."""
+
+    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        """Take the lock that lets one runner at a time migrate; False where another has it."""
+        return True
+
+    def release_runner_lock(self, connection: Connection, key: str) -> None: ...
+
+    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        return "another runner"
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
+        return False
+
+    def is_violation(self, error: BaseException) -> bool:
+        """Tell whether rows broke a constraint."""
+        return False
+
+    def is_dependency(self, error: BaseException) -> bool:
+        """Tell whether the server refused to drop something because others depend on it."""
+        return False
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Tell whether the server refused to do it online."""
+        return False
+
+
+@contextmanager
+def _unbounded() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _unwatched() -> Iterator[Watch]:
+    yield Watch()
