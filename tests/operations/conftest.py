@@ -1,10 +1,9 @@
 """What the tests of the helpers share."""
 
 import pytest
+from tests.servers import Database, has_ability
 
 pytest.register_assert_rewrite("tests.operations.shape")
-
-from tests.servers import Database, has_ability
 
 FILLER = """
 DO $$ BEGIN

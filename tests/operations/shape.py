@@ -18,6 +18,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import alembic.op
 import pytest
+from tests.catalogue import assert_same, snapshot
+from tests.concurrency.harness import Traffic, idle_holder
+from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
+from tests.projects import migrate, render, run_sql, statements_of
+from tests.servers import Database, has_ability
+
 from safeops import (
     DefinitionMismatch,
     InvalidArgument,
@@ -28,11 +34,6 @@ from safeops import (
     TransactionNotOurs,
     settings,
 )
-from tests.catalogue import assert_same, snapshot
-from tests.concurrency.harness import Traffic, idle_holder
-from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
-from tests.projects import migrate, render, run_sql, statements_of
-from tests.servers import Database, has_ability
 
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, title varchar(50) NOT NULL)",
@@ -152,6 +153,7 @@ class Shape:
     def test_squawk_agrees_with_the_offline_sql(self, database):
         if "never" in self.offline_needs:
             return
+
         def bounded() -> Any:
             with settings(statement_timeout=5.0):
                 return self.up()

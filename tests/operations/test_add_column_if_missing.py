@@ -2,6 +2,11 @@
 
 import pytest
 import sqlalchemy as sa
+from tests.catalogue import snapshot
+from tests.lifecycle.harness import crash_everywhere
+from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
 from safeops import (
     UnknownTable,
     UnknownType,
@@ -12,10 +17,6 @@ from safeops import (
     enforce_not_null,
     set_server_default,
 )
-from tests.catalogue import snapshot
-from tests.lifecycle.harness import crash_everywhere
-from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
 
 
 def add(type_=None, table="users", schema=None, if_different="raise", **kw):
@@ -25,33 +26,37 @@ def add(type_=None, table="users", schema=None, if_different="raise", **kw):
 
 class TestAddColumn(Defines, Named, OnTable):
     up = staticmethod(add)
+    offline_needs = ("renders_constraints_offline",)
 
     @staticmethod
     def down(**kw):
         return drop_column_if_exists("users", "nick", **kw)
 
-    different = [
+    different = (
         Expect(lambda **kw: add(sa.String(41), **kw), ["column users.nick", "type", "(40)", "(41)"]),
         Expect(lambda **kw: add(sa.Integer, server_default="1", **kw), ["type", "default"]),
         Expect(lambda **kw: add(nullable=True, **kw), ["nullable is False, not True"]),
         Expect(lambda **kw: add(server_default="one", **kw), ["default"]),
         Expect(lambda **kw: add(server_default=None, nullable=True, **kw), ["default", "not none", "nullable"]),
-    ]
-    same = [
+    )
+    same = (
         lambda: add(sa.VARCHAR(40)),
         lambda: add(server_default=sa.text("'none'")),
         lambda: add(sa.Unicode(40)),
-    ]
-    unknown = [
+    )
+    unknown = (
         Expect(lambda: add(table="user"), ["no table user", "users"], UnknownTable),
         Expect(lambda: add(table="user's"), ["no table user's"], UnknownTable),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: add_column_if_missing("users", "nick"), ["sa.Column", "'nick'"]),
-        Expect(lambda: add_column_if_missing("users", sa.Column("id", sa.Integer, primary_key=True)), ["create_primary_key_if_missing"]),
+        Expect(
+            lambda: add_column_if_missing("users", sa.Column("id", sa.Integer, primary_key=True)),
+            ["create_primary_key_if_missing"],
+        ),
         Expect(lambda: add_column_if_missing("", sa.Column("nick", sa.Text)), ["table name"]),
         Expect(lambda: add(if_different="skip"), ["if_different"]),
-    ]  # fmt: skip
+    )
 
 
 class TestWhatItRefuses:
@@ -71,7 +76,10 @@ class TestWhatItRefuses:
     def test_a_default_that_rewrites_the_table(self, database):
         database.execute(*WORLD)
         random = lambda: add_column_if_missing("users", sa.Column("r", sa.Float, server_default=sa.text("random()")))  # noqa: E731
-        stored = lambda: add_column_if_missing("users", sa.Column("r", sa.Integer, sa.Computed("id * 2", persisted=True)))  # noqa: E731
+
+        def stored():
+            return add_column_if_missing("users", sa.Column("r", sa.Integer, sa.Computed("id * 2", persisted=True)))
+
         words = ["users.r", "rewrites the whole table", "add_required_column("]
         assert_refused(database, [Expect(call, words, UnsafeOperation) for call in (random, stored)])
 
@@ -108,7 +116,9 @@ class TestWithAllThatIsItsOwn:
 
     @staticmethod
     def up():
-        first = add_column_if_missing("users", sa.Column("boss_id", sa.Integer, sa.ForeignKey("users.id", ondelete="SET NULL"), index=True))
+        first = add_column_if_missing(
+            "users", sa.Column("boss_id", sa.Integer, sa.ForeignKey("users.id", ondelete="SET NULL"), index=True)
+        )
         second = add_column_if_missing("users", sa.Column("code", sa.String(9), unique=True))
         return first | second
 
@@ -145,6 +155,21 @@ class TestWithAllThatIsItsOwn:
 
 def test_quoted_types_are_compared(database):
     database.execute(*WORLD)
-    for number, type_ in enumerate([sa.Boolean(), sa.DateTime(), sa.Date(), sa.Float(), sa.LargeBinary(), sa.BigInteger(), sa.Numeric(8, 3), sa.SmallInteger(), sa.Time(), sa.JSON(), sa.Uuid(), sa.Double()]):  # fmt: skip
+    for number, type_ in enumerate(
+        [
+            sa.Boolean(),
+            sa.DateTime(),
+            sa.Date(),
+            sa.Float(),
+            sa.LargeBinary(),
+            sa.BigInteger(),
+            sa.Numeric(8, 3),
+            sa.SmallInteger(),
+            sa.Time(),
+            sa.JSON(),
+            sa.Uuid(),
+            sa.Double(),
+        ]
+    ):
         add_it = lambda type_=type_, number=number: add_column_if_missing("users", sa.Column(f"c{number}", type_))  # noqa: E731
         assert [migrate(database, add_it), migrate(database, add_it)] == [True, False], repr(type_)

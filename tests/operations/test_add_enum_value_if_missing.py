@@ -3,9 +3,10 @@
 import pytest
 import sqlalchemy as sa
 from alembic import op
-from safeops import InvalidArgument, UnknownType, add_enum_value_if_missing
-from tests.operations.shape import Expect, Shape, assert_refused
+from tests.operations.shape import Expect, Shape
 from tests.projects import log_lines, migrate
+
+from safeops import InvalidArgument, UnknownType, add_enum_value_if_missing
 
 MOOD = ("CREATE TYPE mood AS ENUM ('sad', 'ok')", "CREATE TABLE t (id integer, mood mood)")
 VALUES = "SELECT enumlabel FROM pg_enum ORDER BY enumtypid, enumsortorder"
@@ -14,18 +15,24 @@ VALUES = "SELECT enumlabel FROM pg_enum ORDER BY enumtypid, enumsortorder"
 class TestAddEnumValue(Shape):
     prepare = MOOD
     needs = ("has_named_types",)
-    linted_for = ["require-enum-value-ordering"]
-    unknown = [
-        Expect(lambda: add_enum_value_if_missing("moods", "x"), ["no type moods", "mood", "create_enum_if_missing("], UnknownType),
-        Expect(lambda: add_enum_value_if_missing("mood", "x", after="okay"), ["no value 'okay'", "ok"], InvalidArgument),
+    linted_for = ("require-enum-value-ordering",)
+    unknown = (
+        Expect(
+            lambda: add_enum_value_if_missing("moods", "x"),
+            ["no type moods", "mood", "create_enum_if_missing("],
+            UnknownType,
+        ),
+        Expect(
+            lambda: add_enum_value_if_missing("mood", "x", after="okay"), ["no value 'okay'", "ok"], InvalidArgument
+        ),
         Expect(lambda: add_enum_value_if_missing("t", "x"), ["no type t"], UnknownType),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: add_enum_value_if_missing("mood", ""), ["value is ''"]),
         Expect(lambda: add_enum_value_if_missing("mood", None), ["value is None"]),
         Expect(lambda: add_enum_value_if_missing("mood", "x", before="ok", after="sad"), ["at most one"]),
         Expect(lambda: add_enum_value_if_missing("mood", "x" * 64), ["64 bytes"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):

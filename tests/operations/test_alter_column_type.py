@@ -2,24 +2,25 @@
 
 import pytest
 import sqlalchemy as sa
-from safeops import UnknownColumn, UnknownTable, UnsafeOperation, alter_column_type, assured
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
+
+from safeops import UnknownColumn, UnknownTable, UnsafeOperation, alter_column_type, assured
 
 
 class TestAlterColumnType(Named, OnTable):
     offline_needs = ("never",)
     # To a client that prepared its query the server says so once; a driver prepares it anew.
     tolerated = "cached plan must not change result type"
-    unknown = [
+    unknown = (
         Expect(lambda: alter_column_type("userz", "name", sa.Text), ["no table userz", "users"], UnknownTable),
         Expect(lambda: alter_column_type("users", "nam", sa.Text), ["no column nam", "name"], UnknownColumn),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: alter_column_type("users", "name", "text"), ["'text'", "sa.String(200)"]),
         Expect(lambda: alter_column_type("users", "name", str), ["type", "SQLAlchemy"]),
         Expect(lambda: alter_column_type("users", "", sa.Text), ["column name"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):
@@ -41,7 +42,11 @@ def test_the_same_type(database, type_):
 @pytest.mark.parametrize(
     ("column", "type_", "words"),
     [
-        ("age", sa.BigInteger, ["users.age is integer", "BIGINT", "rewrites", 'TypeChange("users", "age", sa.BigInteger()).expand()']),
+        (
+            "age",
+            sa.BigInteger,
+            ["users.age is integer", "BIGINT", "rewrites", 'TypeChange("users", "age", sa.BigInteger()).expand()'],
+        ),
         ("name", sa.String(10), ["users.name", "rewrites"]),
         ("age", sa.Text, ["rewrites"]),
         ("name", sa.Integer, ["PostgreSQL refuses it"]),
@@ -55,7 +60,9 @@ def test_a_rewrite_is_refused(database, column, type_, words):
 @pytest.mark.only("postgresql")
 def test_a_checked_column_is_scanned(database):
     database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT ck_name CHECK (name <> '')")
-    assert_refused(database, [Expect(lambda: alter_column_type("users", "name", sa.Text), ["ck_name"], UnsafeOperation)])
+    assert_refused(
+        database, [Expect(lambda: alter_column_type("users", "name", sa.Text), ["ck_name"], UnsafeOperation)]
+    )
 
 
 @pytest.mark.only("postgresql")

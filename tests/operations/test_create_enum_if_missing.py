@@ -1,9 +1,10 @@
 """create_enum_if_missing"""
 
 import pytest
-from safeops import create_enum_if_missing, drop_enum_if_exists
 from tests.operations.shape import Defines, Expect, Named
 from tests.projects import log_lines, migrate
+
+from safeops import create_enum_if_missing, drop_enum_if_exists
 
 
 def create(values=("sad", "it's % :x", "happy"), **kw):
@@ -19,14 +20,20 @@ class TestCreateEnum(Defines, Named):
     def down(**kw):
         return drop_enum_if_exists("mood", **kw)
 
-    different = [
-        Expect(lambda **kw: create(["sad", "gay"], **kw), ["type mood", "values is (sad, it's % :x, happy), not (sad, gay)"]),
+    different = (
+        Expect(
+            lambda **kw: create(["sad", "gay"], **kw),
+            ["type mood", "values is (sad, it's % :x, happy), not (sad, gay)"],
+        ),
         Expect(lambda **kw: create(["happy", "sad"], **kw), ["values is"]),
         Expect(lambda **kw: create(["sad", "it's % :x", "happy", "great"], **kw), ["values is"]),
-    ]
+    )
     # Later revisions add values: those beyond the ones asked for are no difference.
-    same = [lambda: create(("sad", "happy")), lambda: create(("sad", "it's % :x"))]
-    bad = [
+    same = (
+        lambda: create(("sad", "happy")),
+        lambda: create(("sad", "it's % :x")),
+    )
+    bad = (
         Expect(lambda: create_enum_if_missing("", ["a"]), ["enum name"]),
         Expect(lambda: create([]), ["values are []"]),
         Expect(lambda: create_enum_if_missing("mood", "sad"), ["values are 'sad'", '["sad", "ok"]']),
@@ -34,7 +41,7 @@ class TestCreateEnum(Defines, Named):
         Expect(lambda: create(["a", 1]), ["value is 1"]),
         Expect(lambda: create(["a" * 64]), ["64 bytes"]),
         Expect(lambda: create(if_different="x"), ["if_different"]),
-    ]
+    )
 
 
 @pytest.mark.only("mariadb", "sqlite")

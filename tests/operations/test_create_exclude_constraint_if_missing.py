@@ -2,6 +2,9 @@
 
 import pytest
 import sqlalchemy as sa
+from tests.operations.shape import Defines, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
 from safeops import (
     UnknownTable,
     UnsafeOperation,
@@ -11,8 +14,6 @@ from safeops import (
     create_exclude_constraint_if_missing,
     drop_constraint_if_exists,
 )
-from tests.operations.shape import Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
 
 BOOKINGS = (
     "CREATE TABLE bookings (id integer PRIMARY KEY, during int4range, area int4range, name text)",
@@ -36,20 +37,23 @@ class TestCreateExclude(Defines, Named, OnTable):
     def down(**kw):
         return drop_constraint_if_exists("ex_bookings", "bookings", **kw)
 
-    different = [
+    different = (
         Expect(lambda **kw: create(("area", "&&"), **kw), ["columns is (during), not (area)", "condition"]),
         Expect(lambda **kw: create(("during", "&&"), ("area", "&&"), **kw), ["columns"]),
         Expect(lambda **kw: create(("during", "="), **kw), ["condition is", "="]),
         Expect(lambda **kw: create(where=sa.text("id > 5"), **kw), ["condition is", "id > 5"]),
         Expect(lambda **kw: create(deferrable=True, **kw), ["deferrable is False, not True"]),
-    ]
-    same = [lambda: create((sa.column("during"), "&&")), lambda: create(using="GIST")]
-    unknown = [Expect(lambda: create(table="booking"), ["no table booking", "bookings"], UnknownTable)]
-    bad = [
+    )
+    same = (
+        lambda: create((sa.column("during"), "&&")),
+        lambda: create(using="GIST"),
+    )
+    unknown = (Expect(lambda: create(table="booking"), ["no table booking", "bookings"], UnknownTable),)
+    bad = (
         Expect(lambda: create_exclude_constraint_if_missing("ex", "bookings"), ["elements"]),
         Expect(lambda: create_exclude_constraint_if_missing("ex", "bookings", "during"), ["pairs", '("room", "=")']),
         Expect(lambda: create(if_different="?"), ["if_different"]),
-    ]
+    )
 
 
 @pytest.mark.only("postgresql")
@@ -63,7 +67,8 @@ class TestWhatItRefuses:
             *BOOKINGS,
             "ALTER TABLE bookings ADD filler text",
             "ALTER TABLE bookings ALTER filler SET STORAGE PLAIN",
-            "INSERT INTO bookings SELECT i, int4range(i, i + 1), NULL, 'n', repeat('x', 4000) FROM generate_series(10, 2400) i",
+            "INSERT INTO bookings SELECT i, int4range(i, i + 1), NULL, 'n', repeat('x', 4000)"
+            " FROM generate_series(10, 2400) i",
         )
         database.execute("ANALYZE bookings")
         words = ["ex_bookings would block", "9 MiB", "ACCESS EXCLUSIVE", "with assured("]

@@ -1,6 +1,11 @@
 """create_foreign_key_if_missing"""
 
 import pytest
+from tests.catalogue import snapshot
+from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+from tests.servers import has_ability
+
 from safeops import (
     InvalidArgument,
     OrphanedRows,
@@ -12,10 +17,6 @@ from safeops import (
     drop_index_if_exists,
     validate_constraint,
 )
-from tests.catalogue import snapshot
-from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
-from tests.servers import has_ability
 
 INDEXED = "CREATE INDEX ix_users_team ON users (team_id)"
 
@@ -39,28 +40,42 @@ class TestCreateForeignKey(Defines, Named, OnTable):
     def up_in(self, schema):
         return lambda: create(source_schema=schema, referent_schema=schema)
 
-    different = [
-        Expect(lambda **kw: create(ondelete=None, **kw), ["fk_users_team", "ondelete is CASCADE, not none", "drop_constraint_if_exists("]),
+    different = (
+        Expect(
+            lambda **kw: create(ondelete=None, **kw),
+            ["fk_users_team", "ondelete is CASCADE, not none", "drop_constraint_if_exists("],
+        ),
         Expect(lambda **kw: create(ondelete="SET NULL", **kw), ["ondelete is CASCADE, not SET NULL"]),
         Expect(lambda **kw: create(onupdate="CASCADE", **kw), ["onupdate is"]),
         Expect(lambda **kw: create(local=["age"], **kw), ["columns is (team_id), not (age)"]),
         Expect(lambda **kw: create(referent="users", **kw), ["referent table is", "teams", "users"]),
-        Expect(lambda **kw: create(deferrable=True, **kw), ["deferrable is False, not True"], needs="has_deferrable_foreign_keys"),
+        Expect(
+            lambda **kw: create(deferrable=True, **kw),
+            ["deferrable is False, not True"],
+            needs="has_deferrable_foreign_keys",
+        ),
         Expect(
             lambda **kw: create(deferrable=True, initially="DEFERRED", **kw),
             ["deferrable", "initially is none, not DEFERRED"],
             needs="has_deferrable_foreign_keys",
         ),
-    ]  # fmt: skip
-    same = [lambda: create(ondelete="cascade"), lambda: create(onupdate="NO ACTION")]
-    unknown = [
+    )
+    same = (
+        lambda: create(ondelete="cascade"),
+        lambda: create(onupdate="NO ACTION"),
+    )
+    unknown = (
         Expect(lambda: create(source="user"), ["no table user", "users"], UnknownTable),
         Expect(lambda: create(referent="team"), ["no table team", "teams"], UnknownTable),
         Expect(lambda: create(local=["team"]), ["users has no column team", "team_id"], UnknownColumn),
         Expect(lambda: create(remote=["idd"]), ["teams has no column idd", "id"], UnknownColumn),
-        Expect(lambda: create(remote=["title"]), ["teams(title), which is not unique", "create_unique_constraint_if_missing("], InvalidArgument),
-    ]  # fmt: skip
-    bad = [
+        Expect(
+            lambda: create(remote=["title"]),
+            ["teams(title), which is not unique", "create_unique_constraint_if_missing("],
+            InvalidArgument,
+        ),
+    )
+    bad = (
         Expect(lambda: create_foreign_key_if_missing("", "users", "teams", ["team_id"], ["id"]), ["constraint name"]),
         Expect(lambda: create(local="team_id"), ["local_cols is 'team_id'"]),
         Expect(lambda: create(local=["team_id", "age"]), ["2 columns refer to 1"]),
@@ -70,7 +85,7 @@ class TestCreateForeignKey(Defines, Named, OnTable):
         Expect(lambda: create(match="SOME"), ["match"]),
         Expect(lambda: create(if_different="x"), ["if_different"]),
         Expect(lambda: create(remote=[None]), ["remote_cols"]),
-    ]
+    )
 
 
 ORPHANS = [f"INSERT INTO users VALUES ({i}, {i}, 'x', 1, 'n')" for i in range(11, 18)]
@@ -135,7 +150,9 @@ def test_the_same_name_on_another_table(database):
     database.execute(*WORLD, "CREATE TABLE pupils (id integer PRIMARY KEY, team_id integer)")
     database.execute("ALTER TABLE pupils ADD CONSTRAINT fk_users_team FOREIGN KEY (team_id) REFERENCES teams NOT VALID")
     assert migrate(database, create) is True
-    assert database.query("SELECT conrelid::regclass::text, convalidated FROM pg_constraint WHERE contype = 'f' ORDER BY 1") == [
+    assert database.query(
+        "SELECT conrelid::regclass::text, convalidated FROM pg_constraint WHERE contype = 'f' ORDER BY 1"
+    ) == [
         ("pupils", False),
         ("users", True),
     ]

@@ -2,6 +2,9 @@
 
 import pytest
 import sqlalchemy as sa
+from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
 from safeops import (
     DefinitionMismatch,
     DuplicateRows,
@@ -10,8 +13,6 @@ from safeops import (
     create_index_if_missing,
     drop_index_if_exists,
 )
-from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
 
 
 def create(columns=("name", "age"), table="users", **kw):
@@ -26,31 +27,38 @@ class TestCreateIndex(Defines, Named, OnTable):
     def down(**kw):
         return drop_index_if_exists("ix_users_name", "users", **kw)
 
-    different = [
+    different = (
         Expect(lambda **kw: create(["name"], **kw), ["columns is (name, age), not (name)", "drop_index_if_exists("]),
         Expect(lambda **kw: create(["age", "name"], **kw), ["columns is (name, age), not (age, name)"]),
         Expect(lambda **kw: create(unique=True, **kw), ["unique is False, not True"]),
         Expect(lambda **kw: create(["name", sa.text("age DESC")], **kw), ["columns"]),
-        Expect(lambda **kw: create([sa.text("lower(name)"), "age"], **kw), ["columns", "lower("], needs="has_expression_indexes"),
+        Expect(
+            lambda **kw: create([sa.text("lower(name)"), "age"], **kw),
+            ["columns", "lower("],
+            needs="has_expression_indexes",
+        ),
         Expect(
             lambda **kw: create(postgresql_where=sa.text("age > 5"), sqlite_where=sa.text("age > 5"), **kw),
             ["predicate is none, not"],
             needs="has_partial_indexes",
         ),
         Expect(lambda **kw: create(unique=True, columns=["email"], **kw), ["unique is", "columns is"]),
-    ]  # fmt: skip
-    same = [lambda: create([sa.text("name ASC"), "age"]), lambda: create([sa.column("name"), sa.column("age").asc()])]
-    unknown = [
+    )
+    same = (
+        lambda: create([sa.text("name ASC"), "age"]),
+        lambda: create([sa.column("name"), sa.column("age").asc()]),
+    )
+    unknown = (
         Expect(lambda: create(table="user"), ["no table user", "users"], UnknownTable),
         Expect(lambda: create(["nam"]), ["no column nam", "name"], UnknownColumn),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: create_index_if_missing("", "users", ["name"]), ["index name"]),
         Expect(lambda: create_index_if_missing("ix", "users", "name"), ["columns is 'name'", '["email"]']),
         Expect(lambda: create_index_if_missing("ix", "users", []), ["columns is []"]),
         Expect(lambda: create_index_if_missing("ix", None, ["name"]), ["table name"]),
         Expect(lambda: create(if_different="drop"), ["if_different"]),
-    ]
+    )
 
 
 def test_rows_that_share_a_value(database):
@@ -128,13 +136,20 @@ def test_variants_of_postgresql(database, variant):
     database.execute(*WORLD)
     make = lambda: create_index_if_missing("ix", "users", columns, **options)  # noqa: E731
     assert [migrate(database, make), migrate(database, make)] == [True, False]
-    assert_refused(database, [Expect(lambda: create_index_if_missing("ix", "users", ["name"]), [words], DefinitionMismatch)])
+    assert_refused(
+        database, [Expect(lambda: create_index_if_missing("ix", "users", ["name"]), [words], DefinitionMismatch)]
+    )
 
 
 @pytest.mark.only("pg18")
 def test_nulls_not_distinct(database):
     database.execute(*WORLD)
-    make = lambda: create_index_if_missing("ix", "users", ["team_id", "name"], unique=True, postgresql_nulls_not_distinct=True)  # noqa: E731
+
+    def make():
+        return create_index_if_missing(
+            "ix", "users", ["team_id", "name"], unique=True, postgresql_nulls_not_distinct=True
+        )
+
     assert [migrate(database, make), migrate(database, make)] == [True, False]
     plain = lambda: create_index_if_missing("ix", "users", ["team_id", "name"], unique=True)  # noqa: E731
     assert_refused(database, [Expect(plain, ["nulls not distinct is True, not False"], DefinitionMismatch)])

@@ -1,6 +1,10 @@
 """create_primary_key_if_missing"""
 
 import pytest
+from tests.lifecycle.harness import crash_everywhere
+from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
 from safeops import (
     DefinitionMismatch,
     DuplicateRows,
@@ -10,9 +14,6 @@ from safeops import (
     create_primary_key_if_missing,
     drop_constraint_if_exists,
 )
-from tests.lifecycle.harness import crash_everywhere
-from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
 
 EVENTS = (
     "CREATE TABLE events (id integer NOT NULL, at integer NOT NULL, name varchar(20))",
@@ -31,28 +32,34 @@ class TestCreatePrimaryKey(Defines, Named, OnTable):
     blocked_by = "ROW EXCLUSIVE"
     offline_needs = ("renders_constraints_offline",)
     # The proof that makes SET NOT NULL safe stands in a DO block, into which squawk does not look.
-    linted_for = ["adding-not-nullable-field", "ban-drop-constraint"]
+    linted_for = (
+        "adding-not-nullable-field",
+        "ban-drop-constraint",
+    )
 
     @staticmethod
     def down(**kw):
         return drop_constraint_if_exists("pk_events", "events", type_="primary", **kw)
 
-    different = [
+    different = (
         Expect(lambda **kw: create(["id"], **kw), ["primary key", "columns is (id, at), not (id)"]),
         Expect(lambda **kw: create(["at", "id"], **kw), ["columns is (id, at), not (at, id)"]),
-    ]
-    same = [lambda: create(("id", "at")), lambda: create(if_different="keep")]
-    unknown = [
+    )
+    same = (
+        lambda: create(("id", "at")),
+        lambda: create(if_different="keep"),
+    )
+    unknown = (
         Expect(lambda: create(table="event"), ["no table event", "events"], UnknownTable),
         Expect(lambda: create(["idd"]), ["no column idd", "id"], UnknownColumn),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: create_primary_key_if_missing("", "events", ["id"]), ["constraint name"]),
         Expect(lambda: create("id"), ["columns is 'id'"]),
         Expect(lambda: create([]), ["columns is []"]),
         Expect(lambda: create(["id", "id"]), ["twice"]),
         Expect(lambda: create(if_different="no"), ["if_different"]),
-    ]
+    )
 
     def traffic(self, database):
         # Not unique before the key is made: rows of the application's own, by one column.

@@ -1,19 +1,20 @@
 """create_schema_if_missing"""
 
 import pytest
-from safeops import UnsupportedOnDatabase, create_schema_if_missing, drop_schema_if_exists
 from tests.operations.shape import Expect, Reversible, assert_refused
+
+from safeops import UnsupportedOnDatabase, create_schema_if_missing, drop_schema_if_exists
 
 
 @pytest.mark.only("postgresql")
 class TestCreateSchema(Reversible):
     prepare = ("CREATE TABLE t (id integer)",)
     needs = ("has_schemas",)
-    bad = [
+    bad = (
         Expect(lambda: create_schema_if_missing(""), ["schema name"]),
         Expect(lambda: create_schema_if_missing(None), ["schema name"]),
         Expect(lambda: create_schema_if_missing("x" * 64), ["64 bytes"]),
-    ]
+    )
 
     @staticmethod
     def up():

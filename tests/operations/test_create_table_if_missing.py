@@ -2,10 +2,11 @@
 
 import pytest
 import sqlalchemy as sa
-from safeops import UnknownType, create_table_if_missing, drop_table_if_exists
 from tests.catalogue import snapshot
 from tests.operations.shape import Defines, Expect, Named, OnTable
 from tests.projects import migrate
+
+from safeops import UnknownType, create_table_if_missing, drop_table_if_exists
 
 PARTS = {
     "id": lambda: sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
@@ -43,33 +44,67 @@ class TestCreateTable(Defines, Named, OnTable):
     def down(**kw):
         return drop_table_if_exists("posts", **kw)
 
-    different = [
-        Expect(other("title", lambda: sa.Column("title", sa.String(99), nullable=False, server_default="it's")), ["type of column title", "(100)", "(99)"]),
-        Expect(other("title", lambda: sa.Column("title", sa.String(100), server_default="it's")), ["nullable of column title"]),
-        Expect(other("title", lambda: sa.Column("title", sa.String(100), nullable=False, server_default="its")), ["default of column title"]),
-        Expect(other("title", lambda: sa.Column("title", sa.Text, server_default="x")), ["type of column title", "nullable of column title", "default of column title"]),
-        Expect(other("user_id", lambda: sa.Column("user_id", sa.Integer, comment="whose")), ["comment of column user_id"], needs="has_comments"),
+    different = (
+        Expect(
+            other("title", lambda: sa.Column("title", sa.String(99), nullable=False, server_default="it's")),
+            ["type of column title", "(100)", "(99)"],
+        ),
+        Expect(
+            other("title", lambda: sa.Column("title", sa.String(100), server_default="it's")),
+            ["nullable of column title"],
+        ),
+        Expect(
+            other("title", lambda: sa.Column("title", sa.String(100), nullable=False, server_default="its")),
+            ["default of column title"],
+        ),
+        Expect(
+            other("title", lambda: sa.Column("title", sa.Text, server_default="x")),
+            ["type of column title", "nullable of column title", "default of column title"],
+        ),
+        Expect(
+            other("user_id", lambda: sa.Column("user_id", sa.Integer, comment="whose")),
+            ["comment of column user_id"],
+            needs="has_comments",
+        ),
         Expect(other("body", lambda: sa.Column("body", sa.Text)), ["column body is missing"]),
-        Expect(other("fk_posts_user", lambda: sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_posts_user")), ["ondelete of foreign key fk_posts_user", "CASCADE"]),
-        Expect(other("ck_posts_price", lambda: sa.CheckConstraint("price > 0", name="ck_posts_price")), ["condition of check ck_posts_price"]),
-        Expect(other("uq_posts_title", lambda: sa.UniqueConstraint("title", name="uq_posts_title")), ["columns of unique uq_posts_title"]),
-        Expect(other("ix_posts_user", lambda: sa.Index("ix_posts_user", "user_id", unique=True)), ["unique is False, not True"]),
-        Expect(lambda **kw: create(comment="what bots write", **kw), ["comment is what users write, not what bots write"], needs="has_comments"),
-    ]  # fmt: skip
-    same = [
+        Expect(
+            other("fk_posts_user", lambda: sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_posts_user")),
+            ["ondelete of foreign key fk_posts_user", "CASCADE"],
+        ),
+        Expect(
+            other("ck_posts_price", lambda: sa.CheckConstraint("price > 0", name="ck_posts_price")),
+            ["condition of check ck_posts_price"],
+        ),
+        Expect(
+            other("uq_posts_title", lambda: sa.UniqueConstraint("title", name="uq_posts_title")),
+            ["columns of unique uq_posts_title"],
+        ),
+        Expect(
+            other("ix_posts_user", lambda: sa.Index("ix_posts_user", "user_id", unique=True)),
+            ["unique is False, not True"],
+        ),
+        Expect(
+            lambda **kw: create(comment="what bots write", **kw),
+            ["comment is what users write, not what bots write"],
+            needs="has_comments",
+        ),
+    )
+    same = (
         lambda: create(comment=None),
-        lambda: create({"title": lambda: sa.Column("title", sa.VARCHAR(100), nullable=False, server_default=sa.text("'it''s'"))}),
+        lambda: create(
+            {"title": lambda: sa.Column("title", sa.VARCHAR(100), nullable=False, server_default=sa.text("'it''s'"))}
+        ),
         lambda: create({"price": lambda: sa.Column("price", sa.DECIMAL(10, 2), server_default=sa.text("0"))}),
         lambda: create({"user_id": None, "fk_posts_user": None, "uq_posts_title": None, "ix_posts_user": None}),
         lambda: create({"ck_posts_price": lambda: sa.CheckConstraint("(price>=0)", name="ck_posts_price")}),
-    ]  # fmt: skip
-    bad = [
+    )
+    bad = (
         Expect(lambda: create_table_if_missing("", sa.Column("id", sa.Integer)), ["table name"]),
         Expect(lambda: create_table_if_missing(None, sa.Column("id", sa.Integer)), ["table name"]),
         Expect(lambda: create_table_if_missing("posts"), ["columns"]),
         Expect(lambda: create_table_if_missing("posts", "id"), ["columns", "'id'", "create_table_if_missing("]),
         Expect(lambda: create(if_different="ignore"), ["if_different", "'raise' or 'keep'"]),
-    ]
+    )
 
 
 @pytest.mark.only("postgresql")
@@ -77,7 +112,9 @@ class TestItsTypes:
     def test_named_types_are_made_along(self, database):
         def up():
             mood = sa.Enum("sad", "ok", name="mood")
-            return create_table_if_missing("posts", sa.Column("id", sa.Integer, primary_key=True), sa.Column("mood", mood))
+            return create_table_if_missing(
+                "posts", sa.Column("id", sa.Integer, primary_key=True), sa.Column("mood", mood)
+            )
 
         assert [migrate(database, up), migrate(database, up)] == [True, False]
         assert "CREATE TYPE public.mood AS ENUM" in snapshot(database)
@@ -93,7 +130,9 @@ class TestItsTypes:
 
 def test_an_index_that_is_missing_is_built(database):
     def table(*more):
-        return create_table_if_missing("t", sa.Column("id", sa.Integer, primary_key=True), sa.Column("a", sa.Integer), *more)
+        return create_table_if_missing(
+            "t", sa.Column("id", sa.Integer, primary_key=True), sa.Column("a", sa.Integer), *more
+        )
 
     migrate(database, table)
     assert migrate(database, lambda: table(sa.Index("ix_t_a", "a"))) is True

@@ -1,6 +1,10 @@
 """create_unique_constraint_if_missing"""
 
 import pytest
+from tests.catalogue import snapshot
+from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
+
 from safeops import (
     DefinitionMismatch,
     DuplicateRows,
@@ -9,9 +13,6 @@ from safeops import (
     create_unique_constraint_if_missing,
     drop_constraint_if_exists,
 )
-from tests.catalogue import snapshot
-from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
 
 
 def create(columns=("email", "age"), table="users", **kw):
@@ -27,33 +28,43 @@ class TestCreateUnique(Defines, Named, OnTable):
     def down(**kw):
         return drop_constraint_if_exists("uq_users_email", "users", type_="unique", **kw)
 
-    different = [
+    different = (
         Expect(lambda **kw: create(["email"], **kw), ["columns is (email, age), not (email)"]),
         Expect(lambda **kw: create(["age", "email"], **kw), ["columns is (email, age), not (age, email)"]),
-        Expect(lambda **kw: create(deferrable=True, **kw), ["deferrable is False, not True"], needs="has_deferrable_keys"),
+        Expect(
+            lambda **kw: create(deferrable=True, **kw), ["deferrable is False, not True"], needs="has_deferrable_keys"
+        ),
         Expect(
             lambda **kw: create(initially="DEFERRED", deferrable=True, **kw),
             ["initially is none, not DEFERRED"],
             needs="has_deferrable_keys",
         ),
-    ]
-    same = [lambda: create(("email", "age")), lambda: create(deferrable=False)]
-    unknown = [
+    )
+    same = (
+        lambda: create(("email", "age")),
+        lambda: create(deferrable=False),
+    )
+    unknown = (
         Expect(lambda: create(table="user"), ["no table user", "users"], UnknownTable),
         Expect(lambda: create(["emai"]), ["no column emai", "email"], UnknownColumn),
-    ]
-    bad = [
-        Expect(lambda: create_unique_constraint_if_missing("uq", "users", "email"), ["columns is 'email'", '["email"]']),
+    )
+    bad = (
+        Expect(
+            lambda: create_unique_constraint_if_missing("uq", "users", "email"), ["columns is 'email'", '["email"]']
+        ),
         Expect(lambda: create([]), ["columns is []"]),
         Expect(lambda: create(["email", "email"]), ["twice"]),
         Expect(lambda: create([5]), ["columns is 5"]),
         Expect(lambda: create(initially="SOON"), ["initially is 'SOON'", "'DEFERRED'"]),
         Expect(lambda: create(if_different=""), ["if_different"]),
-    ]  # fmt: skip
+    )
 
 
 def test_rows_that_share_the_values(database):
-    database.execute(*WORLD, "INSERT INTO users VALUES (7, 1, 'a@x', 20, 'n'), (8, NULL, NULL, NULL, NULL), (9, NULL, NULL, NULL, NULL)")
+    database.execute(
+        *WORLD,
+        "INSERT INTO users VALUES (7, 1, 'a@x', 20, 'n'), (8, NULL, NULL, NULL, NULL), (9, NULL, NULL, NULL, NULL)",
+    )
     words = ["1 value of", "more than once", "uq_users_email", "('a@x', 20)"]
     assert_refused(database, [Expect(create, words, DuplicateRows)])
     database.execute("DELETE FROM users WHERE id = 7")

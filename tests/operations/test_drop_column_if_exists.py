@@ -2,26 +2,28 @@
 
 import pytest
 import sqlalchemy as sa
-from safeops import DependentObjects, add_column_if_missing, create_index_if_missing, drop_column_if_exists
 from tests.catalogue import snapshot
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
+
+from safeops import DependentObjects, add_column_if_missing, create_index_if_missing, drop_column_if_exists
 
 
 class TestDropColumn(Named, OnTable):
     prepare = (*WORLD, "CREATE INDEX ix_users_name ON users (name)")
     lossless = False
+    offline_needs = ("renders_constraints_offline",)
     columns = ("age", "email")
-    linted_for = ["ban-drop-column"]
-    nothing_there = [
+    linted_for = ("ban-drop-column",)
+    nothing_there = (
         lambda: drop_column_if_exists("users", "nam"),
         lambda: drop_column_if_exists("nothing", "name"),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: drop_column_if_exists("users", ""), ["column name"]),
         Expect(lambda: drop_column_if_exists("users", ["name"]), ["column name"]),
         Expect(lambda: drop_column_if_exists(None, "name"), ["table name"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):
@@ -37,7 +39,10 @@ class TestDropColumn(Named, OnTable):
 class TestWhatDependsOnIt:
     def test_what_has_other_columns_too(self, database):
         database.execute(*WORLD, "CREATE INDEX ix_users_both ON users (name, age)")
-        assert_refused(database, [Expect(lambda: drop_column_if_exists("users", "name"), ["users.name", "ix_users_both"], DependentObjects)])
+        assert_refused(
+            database,
+            [Expect(lambda: drop_column_if_exists("users", "name"), ["users.name", "ix_users_both"], DependentObjects)],
+        )
 
     @pytest.mark.only("postgresql")
     @pytest.mark.parametrize(

@@ -1,20 +1,21 @@
 """drop_index_if_exists"""
 
-from safeops import DependentObjects, create_index_if_missing, drop_index_if_exists
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
+
+from safeops import DependentObjects, create_index_if_missing, drop_index_if_exists
 
 
 class TestDropIndex(Named, OnTable):
     prepare = (*WORLD, "CREATE INDEX ix_users_name ON users (name)")
-    nothing_there = [
+    nothing_there = (
         lambda: drop_index_if_exists("ix_users", "users"),
         lambda: drop_index_if_exists("ix_users_name", "nothing"),
         lambda: drop_index_if_exists("ix_users_name", "teams"),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: drop_index_if_exists("", "users"), ["index name"]),
         Expect(lambda: drop_index_if_exists("ix", ["users"]), ["table name"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):

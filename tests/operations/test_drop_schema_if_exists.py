@@ -1,20 +1,21 @@
 """drop_schema_if_exists"""
 
 import pytest
-from safeops import DependentObjects, create_schema_if_missing, drop_schema_if_exists
 from tests.operations.shape import Expect, Reversible, assert_refused
+
+from safeops import DependentObjects, create_schema_if_missing, drop_schema_if_exists
 
 
 @pytest.mark.only("postgresql")
 class TestDropSchema(Reversible):
     prepare = ("CREATE SCHEMA billing",)
     needs = ("has_schemas",)
-    linted_for = ["ban-drop-schema"]
-    nothing_there = [lambda: drop_schema_if_exists("billings")]
-    bad = [
+    linted_for = ("ban-drop-schema",)
+    nothing_there = (lambda: drop_schema_if_exists("billings"),)
+    bad = (
         Expect(lambda: drop_schema_if_exists(""), ["schema name"]),
         Expect(lambda: drop_schema_if_exists(1), ["schema name"]),
-    ]
+    )
 
     @staticmethod
     def up():
@@ -26,7 +27,9 @@ class TestDropSchema(Reversible):
 
 
 @pytest.mark.only("postgresql")
-@pytest.mark.parametrize("thing", ["TABLE billing.bills (id integer)", "TYPE billing.kind AS ENUM ('a')", "SEQUENCE billing.numbers"])
+@pytest.mark.parametrize(
+    "thing", ["TABLE billing.bills (id integer)", "TYPE billing.kind AS ENUM ('a')", "SEQUENCE billing.numbers"]
+)
 def test_one_that_is_not_empty(database, thing):
     database.execute("CREATE SCHEMA billing", f"CREATE {thing}")
     words = ["schema billing", thing.split()[1]]

@@ -2,9 +2,10 @@
 
 import pytest
 import sqlalchemy as sa
-from safeops import DependentObjects, create_table_if_missing, drop_table_if_exists
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
+
+from safeops import DependentObjects, create_table_if_missing, drop_table_if_exists
 
 POSTS = (
     "CREATE TABLE posts (id integer NOT NULL, title varchar(20), user_id integer, PRIMARY KEY (id),"
@@ -19,13 +20,16 @@ class TestDropTable(Named, OnTable):
     lossless = False
     # A foreign key is dropped along with it, for which the other table is locked too.
     blocked_by = "ACCESS SHARE"
-    linted_for = ["ban-drop-table"]
-    nothing_there = [lambda: drop_table_if_exists("nothing"), lambda: drop_table_if_exists("user")]
-    bad = [
+    linted_for = ("ban-drop-table",)
+    nothing_there = (
+        lambda: drop_table_if_exists("nothing"),
+        lambda: drop_table_if_exists("user"),
+    )
+    bad = (
         Expect(lambda: drop_table_if_exists(""), ["table name"]),
         Expect(lambda: drop_table_if_exists(7), ["table name is 7"]),
         Expect(lambda: drop_table_if_exists("posts", schema=""), ["schema"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):
@@ -38,7 +42,9 @@ class TestDropTable(Named, OnTable):
             sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
             sa.Column("title", sa.String(20)),
             sa.Column("user_id", sa.Integer),
-            sa.ForeignKeyConstraint(["user_id"], [f"{schema}.users.id" if schema else "users.id"], name="fk_posts_user"),
+            sa.ForeignKeyConstraint(
+                ["user_id"], [f"{schema}.users.id" if schema else "users.id"], name="fk_posts_user"
+            ),
             sa.Index("ix_posts_user", "user_id"),
             schema=schema,
         )
@@ -55,7 +61,10 @@ class TestDropTable(Named, OnTable):
 class TestWhatDependsOnIt:
     def test_a_foreign_key(self, database):
         database.execute(*WORLD, *POSTS)
-        assert_refused(database, [Expect(lambda: drop_table_if_exists("users"), ["users", "posts", "fk_posts_user"], DependentObjects)])
+        assert_refused(
+            database,
+            [Expect(lambda: drop_table_if_exists("users"), ["users", "posts", "fk_posts_user"], DependentObjects)],
+        )
 
     @pytest.mark.only("postgresql")
     def test_a_view_is_named_with_its_definition(self, database):

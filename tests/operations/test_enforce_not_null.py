@@ -1,27 +1,31 @@
 """enforce_not_null"""
 
 import pytest
-from safeops import UnknownColumn, UnknownTable, ViolatingRows, enforce_not_null, relax_not_null
 from tests.catalogue import snapshot
 from tests.lifecycle.harness import crash_everywhere
 from tests.operations.postgresql_locks import scans_under_strong_locks
 from tests.operations.shape import MANY, WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate, statements_of
 
+from safeops import UnknownColumn, UnknownTable, ViolatingRows, enforce_not_null, relax_not_null
+
 
 class TestEnforceNotNull(Named, OnTable):
-    offline_needs = ("renders_constraints_offline",)
+    offline_needs = ("renders_column_changes_offline",)
     # The proof that makes SET NOT NULL safe stands in a DO block, into which squawk does not look.
-    linted_for = ["adding-not-nullable-field", "ban-drop-constraint"]
-    unknown = [
+    linted_for = (
+        "adding-not-nullable-field",
+        "ban-drop-constraint",
+    )
+    unknown = (
         Expect(lambda: enforce_not_null("userz", "name"), ["no table userz", "users"], UnknownTable),
         Expect(lambda: enforce_not_null("users", "nam"), ["no column nam", "name"], UnknownColumn),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: enforce_not_null("users", ""), ["column name"]),
         Expect(lambda: enforce_not_null("users", None), ["column name", 'enforce_not_null("users", None)']),
         Expect(lambda: enforce_not_null(3, "name"), ["table name is 3"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):
@@ -92,8 +96,12 @@ class TestOnEveryPostgreSQL:
         if database.version >= (18,):
             database.execute("ALTER TABLE users ADD CONSTRAINT users_email_not_null NOT NULL email NOT VALID")
         else:
-            database.execute("ALTER TABLE users ADD CONSTRAINT safeops_not_null_users_email CHECK (email IS NOT NULL) NOT VALID")
-        assert_refused(database, [Expect(lambda: enforce_not_null("users", "email"), ["1 row", "users.email", "9"], ViolatingRows)])
+            database.execute(
+                "ALTER TABLE users ADD CONSTRAINT safeops_not_null_users_email CHECK (email IS NOT NULL) NOT VALID"
+            )
+        assert_refused(
+            database, [Expect(lambda: enforce_not_null("users", "email"), ["1 row", "users.email", "9"], ViolatingRows)]
+        )
         database.execute("UPDATE users SET email = 'x' WHERE id = 9")
         assert migrate(database, lambda: enforce_not_null("users", "email")) is True
         assert "safeops" not in snapshot(database)

@@ -4,6 +4,10 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.catalogue import snapshot
+from tests.operations.shape import Expect, assert_refused
+from tests.projects import migrate, render, run_sql, statements_of
+
 from safeops import (
     InvalidArgument,
     add_column_if_missing,
@@ -26,9 +30,6 @@ from safeops import (
     relax_not_null,
     set_server_default,
 )
-from tests.catalogue import snapshot
-from tests.operations.shape import Expect, assert_refused
-from tests.projects import migrate, render, run_sql, statements_of
 
 NAMES = {
     "double quote": 'a"b',
@@ -68,7 +69,10 @@ class Thing:
         options = {} if schema is None else {"schema": schema}
         done = [create_schema_if_missing(schema)] if schema else []
         if self.kind == "postgresql":
-            done += [create_enum_if_missing(third, [name, "b"], **options), add_enum_value_if_missing(third, other, after=name, **options)]
+            done += [
+                create_enum_if_missing(third, [name, "b"], **options),
+                add_enum_value_if_missing(third, other, after=name, **options),
+            ]
         done += [
             create_table_if_missing(name, sa.Column(name, sa.Integer), sa.Column("b", sa.Integer), **options),
             add_column_if_missing(name, sa.Column(other, sa.String(70), server_default=name), **options),
@@ -91,7 +95,10 @@ class Thing:
         options = {} if schema is None else {"schema": schema}
         done = []
         if self.kind == "postgresql":
-            done += [drop_constraint_if_exists(one, name, **options) for one in (other, name, f"{third[:9]}uq", f"{third[:9]}pk")]
+            done += [
+                drop_constraint_if_exists(one, name, **options)
+                for one in (other, name, f"{third[:9]}uq", f"{third[:9]}pk")
+            ]
         done += [
             relax_not_null(name, other, **options),
             set_server_default(name, other, None, **options),

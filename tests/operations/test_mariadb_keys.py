@@ -2,6 +2,11 @@
 
 import pytest
 import sqlalchemy as sa
+from tests.catalogue import snapshot
+from tests.concurrency.harness import idle_holder
+from tests.lifecycle.harness import crash_everywhere, up_up_down_down_up
+from tests.projects import listening, migrate, statements_of
+
 from safeops import (
     DefinitionMismatch,
     DependentObjects,
@@ -23,10 +28,6 @@ from safeops import (
     settings,
     validate_constraint,
 )
-from tests.catalogue import snapshot
-from tests.concurrency.harness import idle_holder
-from tests.lifecycle.harness import crash_everywhere, up_up_down_down_up
-from tests.projects import listening, migrate, statements_of
 
 pytestmark = pytest.mark.only("mariadb")
 
@@ -56,7 +57,9 @@ def orphan_after(database, words):
     return listening({"before_cursor_execute": before})
 
 
-@pytest.mark.parametrize("index", ["", "CREATE INDEX ix ON child (parent_id)", "CREATE INDEX fk_child ON child (parent_id, id)"])
+@pytest.mark.parametrize(
+    "index", ["", "CREATE INDEX ix ON child (parent_id)", "CREATE INDEX fk_child ON child (parent_id, id)"]
+)
 def test_the_index_of_a_key_comes_and_goes_with_it(database, index):
     prepare = [*FAMILY, *([index] if index else [])]
     results = up_up_down_down_up(database, up, down, prepare)
@@ -67,7 +70,9 @@ def test_actions_and_several_columns(database):
     prepare = ["CREATE TABLE p (a int, b int, PRIMARY KEY (a, b))", "CREATE TABLE c (id int PRIMARY KEY, x int, y int)"]
 
     def make(ondelete="SET NULL", **kw):
-        return create_foreign_key_if_missing("fk", "c", "p", ["x", "y"], ["a", "b"], ondelete=ondelete, onupdate="CASCADE", **kw)
+        return create_foreign_key_if_missing(
+            "fk", "c", "p", ["x", "y"], ["a", "b"], ondelete=ondelete, onupdate="CASCADE", **kw
+        )
 
     up_up_down_down_up(database, make, lambda: drop_constraint_if_exists("fk", "c"), prepare)
     with pytest.raises(DefinitionMismatch, match="ondelete is SET NULL, not CASCADE"):
@@ -99,7 +104,9 @@ def test_a_run_that_was_stopped_before_the_old_rows_were_checked_is_completed(da
 
     def after(_connection, _cursor, statement, *_):
         if "ADD CONSTRAINT" in statement:
-            database.execute("SET foreign_key_checks = 0", "INSERT INTO child VALUES (99, 99, NULL)", "SET foreign_key_checks = 1")
+            database.execute(
+                "SET foreign_key_checks = 0", "INSERT INTO child VALUES (99, 99, NULL)", "SET foreign_key_checks = 1"
+            )
             raise stop
 
     with listening({"after_cursor_execute": after}), pytest.raises(RuntimeError, match="stopped"):
@@ -171,7 +178,14 @@ def test_a_key_into_another_schema(database, new_database):
 
 
 @pytest.mark.parametrize(
-    "options", [{"deferrable": True}, {"initially": "DEFERRED"}, {"match": "FULL"}, {"ondelete": "SET DEFAULT"}, {"validate": False}]
+    "options",
+    [
+        {"deferrable": True},
+        {"initially": "DEFERRED"},
+        {"match": "FULL"},
+        {"ondelete": "SET DEFAULT"},
+        {"validate": False},
+    ],
 )
 def test_what_foreign_keys_have_not(database, options):
     database.execute(*FAMILY)
@@ -198,7 +212,9 @@ def test_a_unique_constraint_and_a_unique_index_are_one_thing(database):
 
 
 def test_prefixes_directions_and_kinds_of_indexes(database):
-    database.execute("CREATE TABLE t (id int PRIMARY KEY, body text, a int)", "INSERT INTO t VALUES (1, 'abc', 1), (2, 'abd', 2)")
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, body text, a int)", "INSERT INTO t VALUES (1, 'abc', 1), (2, 'abd', 2)"
+    )
 
     def make(length=10, **kw):
         return create_index_if_missing("ix", "t", ["body", "a"], mysql_length={"body": length}, **kw)
@@ -209,9 +225,12 @@ def test_prefixes_directions_and_kinds_of_indexes(database):
     for call in (make, down):
         assert [migrate(database, call) for _ in range(2)] == [True, False]
     for call, words in (
-        (lambda: make(9), r"columns is \(body\(10\), a\), not \(body\(9\), a\)"),
+        (lambda: make(9), r"columns is \(`body`\(10\), a\), not \(`body`\(9\), a\)"),
         (lambda: create_index_if_missing("down", "t", ["id", "a"]), r"columns is \(id, a DESC\), not \(id, a\)"),
-        (lambda: create_index_if_missing("ix", "t", ["body"], mysql_prefix="FULLTEXT"), "method is btree, not fulltext"),
+        (
+            lambda: create_index_if_missing("ix", "t", ["body"], mysql_prefix="FULLTEXT"),
+            "method is btree, not fulltext",
+        ),
     ):
         with pytest.raises(DefinitionMismatch, match=words):
             migrate(database, call)
@@ -228,7 +247,9 @@ def test_prefixes_directions_and_kinds_of_indexes(database):
 
 
 def test_a_primary_key_comes_online_and_goes_by_a_copy(database):
-    database.execute("CREATE TABLE t (a int DEFAULT 1 COMMENT 'x', b int NOT NULL)", "INSERT INTO t VALUES (1, 1), (2, 2)")
+    database.execute(
+        "CREATE TABLE t (a int DEFAULT 1 COMMENT 'x', b int NOT NULL)", "INSERT INTO t VALUES (1, 1), (2, 2)"
+    )
     before = snapshot(database)
     assert migrate(database, lambda: create_primary_key_if_missing("pk_t", "t", ["a", "b"])) is True
     assert migrate(database, lambda: create_primary_key_if_missing("other", "t", ["a", "b"])) is False
@@ -283,7 +304,9 @@ def test_named_checks_and_all_constraints_of_a_new_table(database):
             "made",
             sa.Column("id", sa.Integer, primary_key=True),
             sa.Column("age", sa.Integer, sa.CheckConstraint("age > 0", name="ck_age"), index=True, comment="it's"),
-            sa.Column("parent_id", sa.Integer, sa.ForeignKey("parent.id", name="fk_made", ondelete="CASCADE"), unique=True),
+            sa.Column(
+                "parent_id", sa.Integer, sa.ForeignKey("parent.id", name="fk_made", ondelete="CASCADE"), unique=True
+            ),
             sa.UniqueConstraint("age", "id", name="uq_made"),
             sa.CheckConstraint("age < 1000 OR parent_id IN (1, 2)", name="ck_both"),
             comment="it's",

@@ -2,6 +2,9 @@
 
 import pytest
 import sqlalchemy as sa
+from tests.catalogue import snapshot
+from tests.projects import migrate, render, run_sql
+
 from safeops import (
     OnlineOnly,
     add_column_if_missing,
@@ -23,13 +26,11 @@ from safeops import (
     set_server_default,
     settings,
 )
-from tests.catalogue import snapshot
-from tests.projects import migrate, render, run_sql
 
 pytestmark = pytest.mark.only("mariadb")
 
 PREPARE = ("CREATE TABLE parent (id int PRIMARY KEY, code int)", "INSERT INTO parent VALUES (1, 1)")
-NAME = "it's `a` \"b\" 100% :x"
+NAME = 'it\'s `a` "b" 100% :x'
 
 
 def up():
@@ -77,7 +78,9 @@ def test_up_twice_and_down_twice(new_database):
 
 
 def test_a_key_over_orphans_stops_the_script_and_leaves_nothing(database):
-    database.execute(*PREPARE, "CREATE TABLE child (id int PRIMARY KEY, p int)", "INSERT INTO child VALUES (1, 1), (2, 99)")
+    database.execute(
+        *PREPARE, "CREATE TABLE child (id int PRIMARY KEY, p int)", "INSERT INTO child VALUES (1, 1), (2, 99)"
+    )
     script = render(database, lambda: create_foreign_key_if_missing("fk", "child", "parent", ["p"], ["id"]))
     with pytest.raises(Exception, match="rows refer to nothing"):
         run_sql(database, script)

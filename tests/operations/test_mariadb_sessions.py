@@ -1,26 +1,41 @@
 """What is MariaDB's own about sessions: whole seconds, session variables, who holds a metadata lock, the runner lock."""
 
 import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 
 import pytest
 import sqlalchemy as sa
-from safeops import LockNotAcquired, add_column_if_missing, create_index_if_missing, drop_column_if_exists, migration_lock, settings
-from safeops.databases import database_for
-from safeops.databases.steps import Step
 from tests.catalogue import snapshot
 from tests.concurrency.harness import idle_holder
 from tests.projects import migrate
 
+from safeops import (
+    LockNotAcquired,
+    add_column_if_missing,
+    create_index_if_missing,
+    drop_column_if_exists,
+    migration_lock,
+    settings,
+)
+from safeops.databases import database_for
+from safeops.databases.steps import Step
+
 pytestmark = pytest.mark.only("mariadb")
 
-VARIABLES = "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@max_statement_time, @@sql_mode, @@foreign_key_checks"
+VARIABLES = (
+    "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@max_statement_time, @@sql_mode, @@foreign_key_checks"
+)
 USERS = ("CREATE TABLE users (id int PRIMARY KEY, name varchar(20))", "INSERT INTO users VALUES (1, 'Ann')")
 
 
 def add():
     with settings(lock_timeout=0.1, retry_budget=0.1):
         return add_column_if_missing("users", sa.Column("a", sa.Integer))
+
+
+def drop():
+    with settings(lock_timeout=0.1, retry_budget=0.1):
+        return drop_column_if_exists("users", "a")
 
 
 @contextmanager
@@ -39,7 +54,10 @@ def test_who_holds_the_table(database, mode, knows):
     before = snapshot(database)
     with idle_holder(database, "users", mode) as holder:
         began = time.monotonic()
-        with without(database, "metadata_lock_info") if not knows else suppress(), pytest.raises(LockNotAcquired) as error:
+        with (
+            without(database, "metadata_lock_info") if not knows else nullcontext(),
+            pytest.raises(LockNotAcquired) as error,
+        ):
             migrate(database, add)
         assert time.monotonic() - began < 4
     words = [f"session {holder.pid}", "user safeops", "host 127.0.0.1", "Sleep", "query:", "Nothing was changed"]
@@ -52,7 +70,9 @@ def test_who_holds_the_table(database, mode, knows):
 def test_the_session_is_as_before_whatever_happens(database):
     database.execute(*USERS)
     with database.engine().connect() as connection:
-        connection.exec_driver_sql("SET SESSION lock_wait_timeout = 33, max_statement_time = 44, sql_mode = 'ANSI_QUOTES'")
+        connection.exec_driver_sql(
+            "SET SESSION lock_wait_timeout = 33, max_statement_time = 44, sql_mode = 'ANSI_QUOTES'"
+        )
         connection.commit()
         before = connection.exec_driver_sql(VARIABLES).one()
         connection.commit()
@@ -61,11 +81,7 @@ def test_the_session_is_as_before_whatever_happens(database):
         assert connection.exec_driver_sql(VARIABLES).one() == before
         connection.commit()
         with idle_holder(database, "users"), pytest.raises(LockNotAcquired):
-            migrate(
-                database,
-                lambda: [settings(lock_timeout=0.1, retry_budget=0.1).__enter__(), drop_column_if_exists("users", "a")],
-                connection=connection,
-            )
+            migrate(database, drop, connection=connection)
         assert connection.exec_driver_sql(VARIABLES).one() == before
 
 
@@ -90,18 +106,18 @@ def test_a_mysql_url_is_mariadb_all_the_same(database):
 
 
 def test_one_runner_at_a_time_and_each_database_has_its_own(database, new_database):
-    other = new_database()
-    with database.engine().connect() as one, database.engine().connect() as two, other.engine().connect() as three:
-        with migration_lock(one), migration_lock(three):
-            with pytest.raises(LockNotAcquired, match="session .*user safeops"), migration_lock(two, timeout=0.3):
-                pass
+    engine, other = database.engine(), new_database().engine()
+    with engine.connect() as one, engine.connect() as two, other.connect() as three, migration_lock(three):
+        waiting = pytest.raises(LockNotAcquired, match=r"session .*user safeops")
+        with migration_lock(one), waiting, migration_lock(two, timeout=0.3):
+            pass
         with migration_lock(two, timeout=0.3):
             pass
 
 
 def test_a_lock_ends_with_its_session(database):
-    with database.engine().connect() as one, database.engine().connect() as two:
-        with suppress(sa.exc.DBAPIError), migration_lock(one):
-            database.end_sessions()
-            with migration_lock(two, timeout=3):
-                pass
+    engine = database.engine()
+    with engine.connect() as one, engine.connect() as two, suppress(sa.exc.DBAPIError), migration_lock(one):
+        database.end_sessions()
+        with migration_lock(two, timeout=3):
+            pass

@@ -3,6 +3,12 @@
 import pytest
 import sqlalchemy as sa
 from alembic import op
+from tests.catalogue import snapshot
+from tests.concurrency.harness import idle_holder
+from tests.lifecycle.harness import crash_everywhere, up_up_down_down_up
+from tests.operations.shape import MANY, WORLD, impatient
+from tests.projects import migrate, statements_of
+
 from safeops import (
     DefinitionMismatch,
     LockNotAcquired,
@@ -19,11 +25,6 @@ from safeops import (
     relax_not_null,
     settings,
 )
-from tests.catalogue import snapshot
-from tests.concurrency.harness import idle_holder
-from tests.lifecycle.harness import crash_everywhere, up_up_down_down_up
-from tests.operations.shape import MANY, WORLD, impatient
-from tests.projects import migrate, statements_of
 
 pytestmark = pytest.mark.only("postgresql")
 
@@ -109,7 +110,11 @@ def test_timeouts_are_restored_on_every_path(database, driver):
         with pytest.raises(DefinitionMismatch):
             create_index_if_missing("ix_users_name", "users", ["email"])
         seen.append(shown())
-        with idle_holder(database, "teams"), settings(lock_timeout=0.1, retry_budget=0.2), pytest.raises(LockNotAcquired):
+        with (
+            idle_holder(database, "teams"),
+            settings(lock_timeout=0.1, retry_budget=0.2),
+            pytest.raises(LockNotAcquired),
+        ):
             drop_column_if_exists("teams", "title")
         return [*seen, shown()]
 
@@ -132,7 +137,8 @@ def test_each_attempt_is_bounded_as_the_block_says(database):
 PARTITIONED = (
     "CREATE TABLE teams (id integer PRIMARY KEY)",
     "INSERT INTO teams VALUES (1), (2)",
-    "CREATE TABLE events (id integer NOT NULL, at integer NOT NULL, team_id integer, name varchar(20)) PARTITION BY RANGE (at)",
+    "CREATE TABLE events (id integer NOT NULL, at integer NOT NULL, team_id integer, name varchar(20))"
+    " PARTITION BY RANGE (at)",
     "CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10)",
     "CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM (10) TO (20)",
     "INSERT INTO events SELECT i, i, 1 + i % 2, 'n' || i FROM generate_series(0, 19) i",

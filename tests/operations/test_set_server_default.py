@@ -2,21 +2,24 @@
 
 import pytest
 import sqlalchemy as sa
-from safeops import UnknownColumn, UnknownTable, set_server_default
 from tests.operations.shape import WORLD, Expect, Named, OnTable
 from tests.projects import migrate
 
+from safeops import UnknownColumn, UnknownTable, set_server_default
+
 
 class TestSetServerDefault(Named, OnTable):
-    unknown = [
+    unknown = (
         Expect(lambda: set_server_default("userz", "name", "x"), ["no table userz", "users"], UnknownTable),
         Expect(lambda: set_server_default("users", "nam", "x"), ["no column nam", "name"], UnknownColumn),
-    ]
-    bad = [
+    )
+    bad = (
         Expect(lambda: set_server_default("users", "", "x"), ["column name"]),
-        Expect(lambda: set_server_default("users", "age", 7), ["default is 7", 'set_server_default("users", "age", "7")']),
+        Expect(
+            lambda: set_server_default("users", "age", 7), ["default is 7", 'set_server_default("users", "age", "7")']
+        ),
         Expect(lambda: set_server_default("users", "age", True), ["default is True"]),
-    ]
+    )
     offline_needs = ("renders_constraints_offline",)
 
     @staticmethod

@@ -127,9 +127,17 @@ def test_types_that_are_the_same(one, other):
 
 @pytest.mark.parametrize(
     ("text", "clause"),
-    [("1", "1"), ("-1", "-1"), ("'a b'", "'a b'"), ("CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP"), ("(1)", "(1)"),
-     ("lower('x')", "(lower('x'))"), ("(1) + (2)", "((1) + (2))"), ("1 + 1", "(1 + 1)")],
-)  # fmt: skip
+    [
+        ("1", "1"),
+        ("-1", "-1"),
+        ("'a b'", "'a b'"),
+        ("CURRENT_TIMESTAMP", "CURRENT_TIMESTAMP"),
+        ("(1)", "(1)"),
+        ("lower('x')", "(lower('x'))"),
+        ("(1) + (2)", "((1) + (2))"),
+        ("1 + 1", "(1 + 1)"),
+    ],
+)
 def test_defaults(text, clause):
     assert spelling.default_clause(text) == clause
 

@@ -1,9 +1,10 @@
 """validate_constraint"""
 
 import pytest
-from safeops import UnknownConstraint, UnknownTable, validate_constraint
 from tests.operations.shape import WORLD, Expect, OnTable
 from tests.projects import migrate
+
+from safeops import UnknownConstraint, UnknownTable, validate_constraint
 
 LATER = (
     "ALTER TABLE users ADD CONSTRAINT ck_users_age CHECK (age >= 0) NOT VALID",
@@ -15,14 +16,18 @@ class TestValidateCheck(OnTable):
     prepare = (*WORLD, *LATER)
     needs = ("validates_constraints_later",)
     blocked_by = "SHARE UPDATE EXCLUSIVE"
-    unknown = [
+    unknown = (
         Expect(lambda: validate_constraint("ck_users_age", "user"), ["no table user", "users"], UnknownTable),
-        Expect(lambda: validate_constraint("ck_users", "users"), ["no constraint ck_users", "ck_users_age"], UnknownConstraint),
-    ]
-    bad = [
+        Expect(
+            lambda: validate_constraint("ck_users", "users"),
+            ["no constraint ck_users", "ck_users_age"],
+            UnknownConstraint,
+        ),
+    )
+    bad = (
         Expect(lambda: validate_constraint("", "users"), ["constraint name"]),
         Expect(lambda: validate_constraint("ck", None), ["table name"]),
-    ]
+    )
 
     @staticmethod
     def up(**kw):
@@ -47,4 +52,6 @@ def test_in_another_schema(database):
     database.execute(*WORLD, *LATER, "CREATE SCHEMA second", "SET LOCAL search_path TO second", *WORLD, *LATER)
     validate = lambda: validate_constraint("ck_users_age", "users", schema="second")  # noqa: E731
     assert [migrate(database, validate), migrate(database, validate)] == [True, False]
-    assert database.query("SELECT conrelid::regclass::text FROM pg_constraint WHERE convalidated AND conname = 'ck_users_age'") == [("second.users",)]
+    assert database.query(
+        "SELECT conrelid::regclass::text FROM pg_constraint WHERE convalidated AND conname = 'ck_users_age'"
+    ) == [("second.users",)]

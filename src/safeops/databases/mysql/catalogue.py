@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -108,7 +107,7 @@ def index_of(item: Item, table: str) -> Index:
         del options[place : place + 2]
     return Index(
         name=item.name,
-        columns=tuple(map(_unquoted, item.elements)),
+        columns=tuple(map(spelling.unquoted, item.elements)),
         unique=item.kind in ("unique", "primary key"),
         method=item.kind if item.kind in ("fulltext", "spatial") else "btree",
         options=_options(options),
@@ -117,11 +116,6 @@ def index_of(item: Item, table: str) -> Index:
         definition=item.text,
         comment=comment,
     )
-
-
-def _unquoted(element: str) -> str:
-    """Leave out quotes that are not needed: the server always writes them, SQLAlchemy does not."""
-    return re.sub(r"^`([a-z_][a-z0-9_]*)`(?!`)", r"\1", element)
 
 
 def _options(words: list[str]) -> tuple[str, ...]:

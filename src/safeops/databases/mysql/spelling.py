@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal, InvalidOperation
 
+from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MARIADB, RESERVED_WORDS_MYSQL
+
 from safeops.databases import sqltext
 from safeops.databases.mysql.showcreate import text_of
 
@@ -35,6 +37,7 @@ _NAMES = {
     "long": "mediumtext",
     "long varchar": "mediumtext",
 }
+_RESERVED = RESERVED_WORDS_MARIADB | RESERVED_WORDS_MYSQL
 _WHOLE = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 _LENGTH_ONE = {"char", "binary", "bit"}
 _TYPE = re.compile(r"^([a-z][a-z0-9_ ]*?)\s*(?:\((.*?)\))?((?:\s+(?:unsigned|signed|zerofill))*)$", re.S | re.I)
@@ -127,6 +130,12 @@ def on_update(text: str | None) -> tuple[str | None, str | None]:
     return proper, rest or None
 
 
+def unquoted(text: str) -> str:
+    """Leave out quotes around a name at the start that needs none: the server always writes them, SQLAlchemy does not."""
+    match = re.match(r"`([a-z_][a-z0-9_]*)`(?!`)", text)
+    return match[1] + text[match.end() :] if match and match[1] not in _RESERVED else text
+
+
 def expression(text: str) -> str:
     """Spell the strings of an expression one way: the server writes a quote in them as \\', most authors as ''."""
     return re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", _respelled, text, flags=re.S)
@@ -135,7 +144,7 @@ def expression(text: str) -> str:
 def _respelled(match: re.Match[str]) -> str:
     quoted = match.group()
     if quoted.startswith("`"):
-        return quoted
+        return unquoted(quoted)
     return "'" + text_of(quoted).replace("\\", "\\\\").replace("'", "''") + "'"
 
 

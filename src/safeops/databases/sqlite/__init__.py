@@ -30,6 +30,7 @@ class SQLite(Judging):
     has_partial_indexes = True
     has_comments = False
     renders_constraints_offline = False
+    renders_column_changes_offline = False
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
