@@ -110,9 +110,7 @@ def _mariadb(database: Database) -> str:
         if table != VERSION_TABLE:
             verb = {"VIEW": "VIEW", "SEQUENCE": "SEQUENCE"}.get(kind, "TABLE")
             found.append(_shown(database, verb, table, 1))
-    triggers = (
-        "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY 1"
-    )
+    triggers = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY 1"
     found += [_shown(database, "TRIGGER", name, 2) for (name,) in database.query(triggers)]
     routines = "SELECT routine_type, routine_name FROM information_schema.routines"
     routines += " WHERE routine_schema = DATABASE() ORDER BY 1, 2"
@@ -153,9 +151,7 @@ def _sqlite(database: Database) -> str:
 def _sqlite_table(database: Database, table: str, sql: str) -> list[str]:
     name = "'" + table.replace("'", "''") + "'"
     found = []
-    columns = database.query(
-        f'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo({name})'
-    )
+    columns = database.query(f'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo({name})')
     keys = [column for column in columns if column[4]]
     for column, type_, notnull, default, pk, hidden in columns:
         # INTEGER PRIMARY KEY is the row id, which is never NULL whether it says so or not.
@@ -193,19 +189,11 @@ def _from_text(sql: str) -> list[str]:
     """What no PRAGMA tells: names of constraints, checks, generated columns, collations."""
     text = _normal(sql)
     found = [
-        f"  CHECK {_balanced(text, match.end() - 1)}"
-        for match in re.finditer(r"\bCHECK ?\(", text, re.IGNORECASE)
+        f"  CHECK {_balanced(text, match.end() - 1)}" for match in re.finditer(r"\bCHECK ?\(", text, re.IGNORECASE)
     ]
-    found += [
-        f"  AS {_balanced(text, match.end() - 1)}" for match in re.finditer(r"\bAS ?\(", text, re.IGNORECASE)
-    ]
-    found += [
-        f"  CONSTRAINT {match[1]}"
-        for match in re.finditer(r'\bCONSTRAINT ("[^"]+"|\w+)', text, re.IGNORECASE)
-    ]
-    found += [
-        f"  COLLATE {match[1].upper()}" for match in re.finditer(r'\bCOLLATE "?(\w+)"?', text, re.IGNORECASE)
-    ]
+    found += [f"  AS {_balanced(text, match.end() - 1)}" for match in re.finditer(r"\bAS ?\(", text, re.IGNORECASE)]
+    found += [f"  CONSTRAINT {match[1]}" for match in re.finditer(r'\bCONSTRAINT ("[^"]+"|\w+)', text, re.IGNORECASE)]
+    found += [f"  COLLATE {match[1].upper()}" for match in re.finditer(r'\bCOLLATE "?(\w+)"?', text, re.IGNORECASE)]
     found += ["  DEFERRABLE"] * len(re.findall(r"\bDEFERRABLE\b", text, re.IGNORECASE))
     return sorted(found)
 

@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 # Helpers assert on behalf of the tests: let pytest explain their failures as well.
-for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harness"):
+for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harness", "operations.shape"):
     pytest.register_assert_rewrite(f"tests.{helper}")
 
 pytest_plugins = ["tests.servers"]

@@ -149,12 +149,8 @@ def run_sql(database: Database, script: str) -> str:
 
 # --- statements ------------------------------------------------------------------------------------------
 
-_DDL = re.compile(
-    r"\s*(?:CREATE|ALTER|DROP|TRUNCATE|COMMENT|RENAME|REINDEX|CLUSTER|DO|GRANT|REVOKE)\b", re.IGNORECASE
-)
-_READ = re.compile(
-    r"\s*(?:SELECT|SHOW|EXPLAIN|SET|RESET|DESCRIBE|PRAGMA(?!.*writable_schema))\b", re.IGNORECASE
-)
+_DDL = re.compile(r"\s*(?:CREATE|ALTER|DROP|TRUNCATE|COMMENT|RENAME|REINDEX|CLUSTER|DO|GRANT|REVOKE)\b", re.IGNORECASE)
+_READ = re.compile(r"\s*(?:SELECT|SHOW|EXPLAIN|SET|RESET|DESCRIBE|PRAGMA(?!.*writable_schema))\b", re.IGNORECASE)
 TRANSACTION = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
@@ -207,9 +203,7 @@ def statements_of(database: Database) -> Iterator[Statements]:
 
         return ended
 
-    with listening(
-        {"before_cursor_execute": statement, "commit": end("COMMIT"), "rollback": end("ROLLBACK")}
-    ):
+    with listening({"before_cursor_execute": statement, "commit": end("COMMIT"), "rollback": end("ROLLBACK")}):
         yield sent
 
 

@@ -318,9 +318,7 @@ class PostgreSQL(_ServerProcess):
         return [self.bin / "postgres", "-D", self.data, "-p", str(self.port), *options]
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(
-            f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres", autocommit=True
-        )
+        connection = psycopg.connect(f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres", autocommit=True)
         number = connection.info.server_version
         self.version = (number // 10000, number % 10000)
         return connection
@@ -539,9 +537,7 @@ def _unprivileged(*options: str) -> list[str]:
 def _run(command: Sequence[str | Path], text: str | None = None, cwd: Path | None = None) -> str:
     done = subprocess.run(command, input=text or "", capture_output=True, text=True, check=False, cwd=cwd)
     if done.returncode:
-        raise AssertionError(
-            f"{Path(command[0]).name} failed ({done.returncode}):\n{done.stderr}{done.stdout}"
-        )
+        raise AssertionError(f"{Path(command[0]).name} failed ({done.returncode}):\n{done.stderr}{done.stdout}")
     return done.stdout
 
 

@@ -19,7 +19,8 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 HELPERS = [
     name
     for name in safeops.__all__
-    if inspect.isfunction(getattr(safeops, name)) and re.match(r"(add|alter|create|drop|enforce|relax|set|validate)_", name)
+    if inspect.isfunction(getattr(safeops, name))
+    and re.match(r"(add|alter|create|drop|enforce|relax|set|validate)_", name)
 ]
 SECTIONS = ("Steps:", "Args:", "Returns:", "Locks:", "Running it again:", "Offline:", "Example:")
 
@@ -42,8 +43,11 @@ def test_one_module_knows_the_running_migration() -> None:
         str(module.relative_to(SOURCE))
         for module in MODULES
         for node in ast.walk(code_of(module))
-        if isinstance(node, ast.Import) and any(one.name in ("alembic.op", "alembic.context") for one in node.names)
-        or isinstance(node, ast.ImportFrom) and node.module == "alembic" and any(one.name in ("op", "context") for one in node.names)
+        if isinstance(node, ast.Import)
+        and any(one.name in ("alembic.op", "alembic.context") for one in node.names)
+        or isinstance(node, ast.ImportFrom)
+        and node.module == "alembic"
+        and any(one.name in ("op", "context") for one in node.names)
     }
     assert knowing == {"migration.py"}
 

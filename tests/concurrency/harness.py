@@ -100,9 +100,7 @@ class Traffic:
             for thread in threads:
                 thread.join(60)
         if self._crashed or any(thread.is_alive() for thread in threads):
-            raise AssertionError(
-                "the traffic itself failed:\n" + "\n".join(self._crashed or ["still waiting"])
-            )
+            raise AssertionError("the traffic itself failed:\n" + "\n".join(self._crashed or ["still waiting"]))
 
     def settle(self, transactions: int = 5, seconds: float = 10.0) -> None:
         """Waits until so many more transactions are through."""
@@ -128,9 +126,7 @@ class Traffic:
         wrong = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
         if wrong:
             shown = "\n".join(f"{key}: {found.get(key)}, should be {expected.get(key)}" for key in wrong[:5])
-            raise AssertionError(
-                f"{len(wrong)} of {len(expected)} rows of {self.table.name} differ:\n{shown}"
-            )
+            raise AssertionError(f"{len(wrong)} of {len(expected)} rows of {self.table.name} differ:\n{shown}")
 
     def assert_no_errors(self) -> None:
         assert not self.errors, f"{len(self.errors)} errors, first: {self.errors[:3]}"
@@ -166,9 +162,7 @@ class Traffic:
             self._keys.append(values[self._key])
         elif choice < 0.8:
             key, values = self._random.choice(self._keys), self._new_values()
-            self._both(
-                connection, "update", lambda table: self._at(sa.update(table), table, key).values(values)
-            )
+            self._both(connection, "update", lambda table: self._at(sa.update(table), table, key).values(values))
         else:
             key = self._keys.pop(self._random.randrange(len(self._keys)))
             self._both(connection, "delete", lambda table: self._at(sa.delete(table), table, key))

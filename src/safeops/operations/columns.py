@@ -45,7 +45,8 @@ def add_column_if_missing(
     Args:
         table_name: The table.
         column: The column as in ``op.add_column``. What is unnamed in it gets the name that the naming convention of
-            ``target_metadata`` gives, else ``<table>_<column>_fkey``, ``_key`` or ``_check``.
+            ``target_metadata`` gives, else ``<table>_<column>_fkey``, ``_key`` or ``_check``; an index without a
+            convention is ``ix_<table>_<column>``, with the schema before the table where there is one.
         schema: The schema of the table.
         if_different: "raise" or "keep": what to do where a column of that name has another definition. What a later call
             of the same revision changes (``enforce_not_null``, ``set_server_default``, ...) is no difference: an

@@ -119,7 +119,8 @@ def _offenders(migration: Migration, stands: Table, constraint: sa.Constraint) -
         return _checked(migration, stands, constraint)
     if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
         columns = [migration.database.quoted(column.name) for column in constraint.columns]
-        return rows.duplicates(migration, stands, str(constraint.name), columns, None)
+        nulls_equal = migration.database.wanted_constraint(constraint).nulls_not_distinct
+        return rows.duplicates(migration, stands, str(constraint.name), columns, None, nulls_equal)
     return None
 
 

@@ -100,7 +100,9 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
         elif stands is not None:
             _refuse_taken(migration, str(index.name), stands)
         twice = (
-            rows.duplicates(migration, stands, str(index.name), _texts(migration, index), wanted.where)
+            rows.duplicates(
+                migration, stands, str(index.name), _texts(migration, index), wanted.where, wanted.nulls_not_distinct
+            )
             if stands and index.unique
             else None
         )

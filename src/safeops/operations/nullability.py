@@ -36,7 +36,8 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
 
     Running it again: goes on after the last finished step.
 
-    Offline: the steps of PostgreSQL 14 to 17, guarded; a row without a value makes the validation fail.
+    Offline: the steps of PostgreSQL 14 to 17, guarded; a row without a value makes the validation fail. ``OnlineOnly`` on
+    MariaDB, MySQL and SQLite, where the whole column has to be repeated.
 
     Example:
         enforce_not_null("users", "email")
@@ -78,7 +79,7 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
 
     Running it again: nothing is left to do.
 
-    Offline: ``DROP NOT NULL``, which is the same a second time.
+    Offline: ``DROP NOT NULL``, which is the same a second time; ``OnlineOnly`` on MariaDB, MySQL and SQLite.
 
     Example:
         relax_not_null("users", "email")

@@ -74,11 +74,15 @@ def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, re
     return Offenders(OrphanedRows, problem, source, keys, columns="child.*")
 
 
-def duplicates(migration: Migration, table: Table, name: str, elements: Sequence[str], where: str | None) -> Offenders:
+def duplicates(
+    migration: Migration, table: Table, name: str, elements: Sequence[str], where: str | None, nulls_equal: bool = False
+) -> Offenders:
     """Return the values that several rows share; ``elements`` are quoted columns or expressions."""
-    conditions = [f"({one}) IS NOT NULL" for one in elements] + ([f"({where})"] if where else [])
+    conditions = [] if nulls_equal else [f"({one}) IS NOT NULL" for one in elements]
+    conditions += [f"({where})"] if where else []
     listed = ", ".join(elements)
-    source = f"FROM {migration.database.quoted_table(table.name)} WHERE {' AND '.join(conditions)}"
+    filtered = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    source = f"FROM {migration.database.quoted_table(table.name)}{filtered}"
     return Offenders(
         DuplicateRows,
         f"of {table.name} stand more than once, so that {name} cannot be unique",
