@@ -608,7 +608,7 @@ def servers() -> Iterator[Callable[[str], Server]]:
         if name not in running and name not in failed:
             try:
                 running[name] = start(name)
-            except Exception as error:  # noqa: BLE001 - it will not start for the next test either
+            except Exception as error:
                 failed[name] = error
         if name in failed:
             _fail_or_skip(failed[name])

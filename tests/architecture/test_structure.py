@@ -43,11 +43,12 @@ def test_one_module_knows_the_running_migration() -> None:
         str(module.relative_to(SOURCE))
         for module in MODULES
         for node in ast.walk(code_of(module))
-        if isinstance(node, ast.Import)
-        and any(one.name in ("alembic.op", "alembic.context") for one in node.names)
-        or isinstance(node, ast.ImportFrom)
-        and node.module == "alembic"
-        and any(one.name in ("op", "context") for one in node.names)
+        if (isinstance(node, ast.Import) and any(one.name in ("alembic.op", "alembic.context") for one in node.names))
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "alembic"
+            and any(one.name in ("op", "context") for one in node.names)
+        )
     }
     assert knowing == {"migration.py"}
 

@@ -138,7 +138,7 @@ class Traffic:
                     while not self._stop.is_set():
                         self._transaction(connection, step)
                         self._stop.wait(self.pause)
-        except Exception:  # noqa: BLE001 - reported by the test's own thread
+        except Exception:
             self._crashed.append(traceback.format_exc())
 
     def _transaction(self, connection: sa.Connection, step: Callable[[sa.Connection], None]) -> None:
@@ -347,7 +347,7 @@ class OtherProcess:
     def _work(self, function: Callable[[], Any]) -> None:
         try:
             self._results.put((True, function()))
-        except BaseException:  # noqa: BLE001 - reported by the parent
+        except BaseException:
             self._results.put((False, traceback.format_exc()))
 
     def result(self, seconds: float = 60.0) -> Any:

@@ -271,7 +271,7 @@ def _run_and_exit(stop: _Stop, body: Body, down: bool) -> None:
     try:
         with stop.armed():
             migrate(stop.database, body, down=down)
-    except BaseException:  # noqa: BLE001 - reported by the parent
+    except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)

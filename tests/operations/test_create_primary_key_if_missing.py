@@ -11,6 +11,7 @@ from safeops import (
     UnknownColumn,
     UnknownTable,
     ViolatingRows,
+    assured,
     create_primary_key_if_missing,
     drop_constraint_if_exists,
 )
@@ -39,7 +40,8 @@ class TestCreatePrimaryKey(Defines, Named, OnTable):
 
     @staticmethod
     def down(**kw):
-        return drop_constraint_if_exists("pk_events", "events", type_="primary", **kw)
+        with assured("few rows, which MariaDB copies"):
+            return drop_constraint_if_exists("pk_events", "events", type_="primary", **kw)
 
     different = (
         Expect(lambda **kw: create(["id"], **kw), ["primary key", "columns is (id, at), not (id)"]),

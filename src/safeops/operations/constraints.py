@@ -220,7 +220,7 @@ def drop_constraint_if_exists(
     right = call("drop_constraint_if_exists", constraint_name, table_name, schema=schema)
     with running("drop_constraint_if_exists") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        check_choice("type_", type_, (*KINDS, None))  # type: ignore[arg-type]
+        check_choice("type_", type_, (None, *KINDS))
         name = Name(table_name, schema)
         stands = look(migration, name)
         there = migration.database.constraint_named(stands, constraint_name, type_) if stands else None

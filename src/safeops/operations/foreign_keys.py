@@ -112,8 +112,14 @@ def create_foreign_key_if_missing(
                 remedy="Name as many on both sides:",
                 code=right,
             )
-        for argument, value in (("onupdate", onupdate), ("ondelete", ondelete)):
-            check_choice(argument, value and value.upper(), ACTIONS)  # type: ignore[arg-type]
+        for argument, value, choices in (
+            ("onupdate", onupdate, ACTIONS),
+            ("ondelete", ondelete, ACTIONS),
+            ("initially", initially, (None, "DEFERRED", "IMMEDIATE")),
+            ("match", match, (None, "FULL", "SIMPLE", "PARTIAL")),
+        ):
+            check_choice(argument, value.upper() if isinstance(value, str) else value, choices)
+        check_choice("if_different", if_different, ("raise", "keep"))
         validate = not kw.pop("postgresql_not_valid", False) and validate
         name, other = Name(source_table, source_schema), Name(referent_table, referent_schema)
         timing = {"deferrable": deferrable, "initially": initially, "match": match}

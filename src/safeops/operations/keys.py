@@ -63,7 +63,8 @@ def create_unique_constraint_if_missing(
     with running("create_unique_constraint_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         check_columns(migration, "columns", columns, right)
-        check_choice("initially", initially and initially.upper(), (None, "DEFERRED", "IMMEDIATE"))  # type: ignore[arg-type]
+        timing = initially.upper() if isinstance(initially, str) else initially
+        check_choice("initially", timing, (None, "DEFERRED", "IMMEDIATE"))
         operation = ops.CreateUniqueConstraintOp(
             constraint_name,
             table_name,

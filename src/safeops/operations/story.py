@@ -78,11 +78,11 @@ def check_columns(migration: Migration, what: str, columns: Any, right: str) -> 
         raise InvalidArgument(f"{what} names a column twice: {columns!r}.", remedy="Write:", code=right)
 
 
-def check_choice(argument: str, value: Any, choices: tuple[str, ...]) -> None:
+def check_choice(argument: str, value: Any, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
         listed = " or ".join(repr(choice) for choice in choices)
         raise InvalidArgument(
-            f"{argument} is {value!r}, not {listed}.", remedy="Write:", code=f"{argument}={choices[0]!r}"
+            f"{argument} is {value!r}, not {listed}.", remedy="Write:", code=f"{argument}={choices[-1]!r}"
         )
 
 
