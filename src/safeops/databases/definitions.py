@@ -19,6 +19,10 @@ def _same_text(one: str | None, other: str | None) -> bool:
     return sqltext.same(one, other)
 
 
+def _same_if_given(one: bool | None, other: bool | None) -> bool:
+    return one is None or other is None or one == other
+
+
 def _same_texts(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     return [*map(sqltext.element, one)] == [*map(sqltext.element, other)]
 
@@ -32,6 +36,7 @@ class Column:
     nullable: bool = _part("nullable", default=True)
     default: str | None = _part("default", _same_text)
     computed: str | None = _part("computed", _same_text)
+    persisted: bool | None = _part("stored", _same_if_given)
     identity: str | None = _part("identity")
     collation: str | None = _part("collation")
     comment: str | None = _part("comment")
@@ -130,12 +135,12 @@ def _column_of(element: str) -> str:
 
 
 def _names_in(thing: Index | Constraint) -> set[str]:
-    texts = [*thing.columns, *thing.include]
+    texts = [*thing.columns]
     texts += [thing.where or ""] if isinstance(thing, Index) else [thing.expression or ""]
     names = {
         sqltext.unquoted(text) for one in texts for kind, text in sqltext.tokens(one) if kind in ("word", "quoted")
     }
-    return names | set(thing.names)
+    return names | set(thing.names) | set(thing.include)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import lru_cache
 _TOKEN = re.compile(
     r"""
     (?P<space>\s+|--[^\n]*|/\*.*?\*/)
-  | (?P<string>(?:\b[eEnNxXbB]|_[a-z0-9]+\s?)?'(?:[^'\\]|''|\\.)*')
+  | (?P<string>(?:\b[eE])'(?:[^'\\]|''|\\.)*'|(?:\b[nNxXbB]|_[a-z0-9]+\s?)?'(?:[^']|'')*')
   | (?P<quoted>"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]\d'][^\]]*\])
   | (?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)
   | (?P<word>[^\W\d][\w$]*)
@@ -55,7 +55,8 @@ def canonical(sql: str) -> str:
             raise _Unreadable
     except _Unreadable:
         return _flattened(" ".join(text.lower() if kind == "word" else text for kind, text in tokens(sql)))
-    return tree
+    # A default is one literal: a server takes the quotes off where the column is a number or a truth value.
+    return tree[1:-1] if tree in ("'true'", "'false'") else _number(tree)
 
 
 def _flattened(spaced: str) -> str:
@@ -98,9 +99,10 @@ _BINARY = {"or": 1, "and": 2}
 _COMPARISONS = {"=", "<>", "<", ">", "<=", ">=", "~~", "!~~", "~~*", "!~~*", "~", "!~", "~*", "!~*", "is"}
 _ARITHMETIC = {"+": 7, "-": 7, "*": 8, "/": 8, "%": 8, "^": 9}
 _SPELLINGS = {"!=": "<>", "like": "~~", "ilike": "~~*", "regexp": "~", "rlike": "~", "==": "="}
-_NOW = {"now", "current_timestamp", "transaction_timestamp", "localtimestamp"}
-# What PostgreSQL casts operands to by itself, and writes down when it shows the expression.
-_CAST_BY_ITSELF = {"text", "character varying", "bpchar", "numeric", "double precision", "bigint", "regclass"}
+_NOW = {"now", "current_timestamp", "transaction_timestamp"}
+_NUMBERS = {"smallint", "integer", "bigint", "numeric", "real", "double precision"}
+# Words that mean a value, unless they are quoted and so the name of a column.
+_VALUES = {"true", "false", "null", "user", "current_user", "session_user", "current_date", "current_time"} | _NOW
 _TYPE_TAIL = {"varying", "precision", "with", "without", "time", "zone", "unsigned"}
 
 
@@ -207,7 +209,6 @@ class _Reader:
         return values
 
     def operand(self) -> str:
-        start = self.at
         if self.peek() in ("+", "-"):
             sign = self.take()[1]
             return f"{sign}{self.operand()}"
@@ -219,10 +220,10 @@ class _Reader:
             self.expect("as")
             type_name = self.type_name()
             self.expect(")")
-            value = value if value[0] in "'+-0123456789" else f"{value}::{type_name}"
+            value = value if _is_literal(value) else f"{value}::{type_name}"
         else:
             value = self.atom()
-        return self.casts(value, start)
+        return self.casts(value)
 
     def case(self) -> str:
         written = "case"
@@ -239,34 +240,27 @@ class _Reader:
             return _string(text)
         if kind == "number":
             return text
-        if kind not in ("word", "quoted") or text.lower() in (
-            "case",
-            "array",
-            "select",
-            "interval",
-            "collate",
-        ):
+        if kind not in ("word", "quoted") or text.lower() in ("array", "select", "interval", "collate"):
             raise _Unreadable
         name = text.lower() if kind == "word" else unquoted(text)
+        if kind == "quoted" and name in _VALUES:
+            return f'"{name}"'
         while self.accept("."):
             name += "." + unquoted(self.take()[1])
         if self.accept("("):
             values = ", ".join(self.items(")"))
-            return "now()" if name in _NOW and values in ("", "0", "6") else f"{name}({values})"
+            return "now()" if name in _NOW and not values else f"{name}({values})"
         return "now()" if kind == "word" and name in _NOW else name
 
-    def casts(self, value: str = "'", start: int = 0) -> str:
+    def casts(self, value: str = "''") -> str:
+        """Read the casts of an operand: a server adds them to literals itself, those of a column are the author's."""
         while self.accept("::"):
             type_name = self.type_name()
-            literal = value[0] in "'+-0123456789"
-            if not literal and (type_name not in _CAST_BY_ITSELF or self.is_whole(start)):
+            if not _is_literal(value):
                 value = f"{value}::{type_name}"
+            elif type_name in _NUMBERS:
+                value = _number(value)
         return value
-
-    def is_whole(self, start: int) -> bool:
-        """Tell whether an operand is all that there is but for parentheses: a server adds no casts there itself."""
-        before = all(text == "(" for _, text in self.tokens[:start])
-        return before and all(text == ")" for _, text in self.tokens[self.at :])
 
     def type_name(self) -> str:
         start = self.at
@@ -317,8 +311,14 @@ def _flat(side: str, word: str) -> str:
 
 
 def _string(text: str) -> str:
-    """Drop a character set prefix, and the quotes around a number or a truth value."""
-    bare = text[text.index("'") :]
-    if re.fullmatch(r"'-?\d+(\.\d+)?'", bare):
-        return bare[1:-1]
-    return bare[1:-1].lower() if bare.lower() in ("'true'", "'false'") else bare
+    """Drop the name of a character set before a string."""
+    return text[text.index("'") :] if text.startswith("_") else text
+
+
+def _is_literal(value: str) -> bool:
+    return re.match(r"[+-]?\d|'", value) is not None
+
+
+def _number(value: str) -> str:
+    """Take the quotes off a number."""
+    return value[1:-1] if re.fullmatch(r"'-?\d+(\.\d+)?'", value) else value

@@ -26,6 +26,7 @@ class Step:
         alone: The server refuses it inside a transaction block.
         offline: The guarded spelling for ``--sql``; None where ``sql`` is guarded itself.
         cleanup: What to run when it fails, before trying again or giving up.
+        still: A condition on the server without which the step is not needed any more when its turn comes.
         leaves: What stands where a cleanup fails itself, for the message.
         refusal: What to say when the server refuses the online way (UnsafeOperation); the statement to run instead
             inside ``assured(...)`` is ``anyway``.
@@ -44,6 +45,7 @@ class Step:
     alone: bool = False
     offline: str | None = None
     cleanup: tuple[Step, ...] = ()
+    still: str | None = None
     leaves: str = ""
     anyway: str | None = None
     instead: tuple[str, ...] = ()

@@ -112,6 +112,7 @@ class PostgreSQL(Plans):
             nullable=bool(column.nullable) and identity is None,
             default=None if computed is not None or identity is not None else self.default_text(column),
             computed=None if computed is None else self.rendered(computed),
+            persisted=column.computed.persisted if column.computed is not None else None,
             identity=None if identity is None else ("always" if identity.always else "by default"),
             collation=collation,
             comment=column.comment,

@@ -55,8 +55,7 @@ SELECT json_build_object(
   'partitions', (
     SELECT json_agg(json_build_array(s.nspname, p.relname) ORDER BY s.nspname, p.relname)
     FROM pg_inherits h JOIN pg_class p ON p.oid = h.inhrelid JOIN pg_namespace s ON s.oid = p.relnamespace
-    WHERE h.inhparent = c.oid AND c.relkind = 'p'),
-  'current_schema', current_schema()
+    WHERE h.inhparent = c.oid AND c.relkind = 'p')
 )::text
 FROM (SELECT set_config('lock_timeout', :bound, true)) AS bounded, pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND """
@@ -89,6 +88,7 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 
     OR (d.classid = 'pg_constraint'::regclass AND k.conrelid <> :id)
     OR (:number > 0 AND d.classid = 'pg_policy'::regclass)
     OR (:number > 0 AND d.classid = 'pg_trigger'::regclass)
+    OR (:number > 0 AND d.classid = 'pg_statistic_ext'::regclass)
     OR (:number > 0 AND d.classid = 'pg_attrdef'::regclass AND g.adnum <> :number)
     OR (d.classid = 'pg_class'::regclass AND d.deptype = 'n' AND d.objid <> :id)
     OR d.classid = 'pg_proc'::regclass)
@@ -98,40 +98,52 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 
 def table_of(raw: str) -> Table:
     """Read the one row of the ``TABLE`` query."""
     found: dict[str, Any] = json.loads(raw)
-    default_schema = found["current_schema"]
-    name = Name(found["name"], found["schema"])
-    constraints = [_constraint(one, default_schema) for one in found["constraints"] or ()]
+    texts = {one["name"] for one in found["columns"] or () if one["type"].startswith("character varying")}
+    constraints = [_constraint(one, texts) for one in found["constraints"] or ()]
     # From PostgreSQL 18 on a NOT NULL may stand unvalidated: the column then still has NULLs.
     unproven = {one.columns[0] for one in constraints if one.kind == "not null" and not one.valid}
     return Table(
-        name=name,
+        name=Name(found["name"], found["schema"]),
         id=found["id"],
         kind=KINDS[found["kind"]],
         rows=max(found["rows"], 0),
         bytes=found["bytes"],
         comment=found["comment"],
-        columns={one["name"]: _column(one, unproven) for one in found["columns"] or ()},
+        columns={one["name"]: _column(one, unproven, texts) for one in found["columns"] or ()},
         constraints={one.name: one for one in constraints},
-        indexes={one["name"]: _index(one, found["name"]) for one in found["indexes"] or ()},
+        indexes={one["name"]: _index(one, found["name"], texts) for one in found["indexes"] or ()},
         partitions=tuple(Name(table, schema) for schema, table in found["partitions"] or ()),
     )
 
 
-def _column(raw: Mapping[str, Any], unproven: set[str]) -> Column:
+_TEXT_CAST = re.compile(r"""\((\w+|"(?:[^"]|"")+")\)::text\b""")
+
+
+def _uncast(expression: str | None, texts: set[str]) -> str | None:
+    """Take off the casts to text that the server adds to the columns of type varchar."""
+
+    def simpler(match: re.Match[str]) -> str:
+        return match[1] if sqltext.unquoted(match[1]) in texts else match[0]
+
+    return None if expression is None else _TEXT_CAST.sub(simpler, expression)
+
+
+def _column(raw: Mapping[str, Any], unproven: set[str], texts: set[str]) -> Column:
     computed = raw["generated"] in ("s", "v")
     return Column(
         name=raw["name"],
         type=raw["type"],
         nullable=not raw["not_null"] or raw["name"] in unproven,
         default=None if computed else raw["default"],
-        computed=raw["default"] if computed else None,
+        computed=_uncast(raw["default"], texts) if computed else None,
+        persisted={"s": True, "v": False}.get(raw["generated"]),
         identity={"a": "always", "d": "by default"}.get(raw["identity"]),
         collation=raw["collation"],
         comment=raw["comment"],
     )
 
 
-def _constraint(raw: Mapping[str, Any], default_schema: str | None) -> Constraint:
+def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
     kind = CONSTRAINTS.get(raw["type"], raw["type"])
     foreign = kind == "foreign key"
     included = re.search(r"\) INCLUDE \((.*?)\)", raw["definition"]) if kind in ("unique", "primary key") else None
@@ -139,11 +151,11 @@ def _constraint(raw: Mapping[str, Any], default_schema: str | None) -> Constrain
         name=raw["name"],
         kind=kind,
         columns=() if kind == "check" else tuple(raw["columns"] or ()),
-        expression=raw["expression"] if kind == "check" else _excluded(kind, raw["definition"]),
+        expression=_uncast(raw["expression"] if kind == "check" else _excluded(kind, raw["definition"]), texts),
         referent=Name(raw["referent_name"], raw["referent_schema"]) if foreign else None,
         remote=tuple(raw["remote"] or ()),
         onupdate=ACTIONS[raw["onupdate"]] if foreign else None,
-        ondelete=ACTIONS[raw["ondelete"]] if foreign else None,
+        ondelete=_ondelete(raw) if foreign else None,
         match="FULL" if foreign and raw["match"] == "f" else None,
         deferrable=raw["deferrable"],
         initially="DEFERRED" if raw["deferred"] else None,
@@ -154,13 +166,26 @@ def _constraint(raw: Mapping[str, Any], default_schema: str | None) -> Constrain
     )
 
 
+def _ondelete(raw: Mapping[str, Any]) -> str | None:
+    """Return the action, with the columns that it is for where it is not for all."""
+    some = re.search(r"ON DELETE SET (?:NULL|DEFAULT) (\(.*?\))", raw["definition"])
+    action = ACTIONS[raw["ondelete"]]
+    return f"{action} {some[1]}" if some and action else action
+
+
 def _excluded(kind: str, definition: str) -> str | None:
     return definition.removeprefix("EXCLUDE ") if kind == "exclude" else None
 
 
-def _index(raw: Mapping[str, Any], table: str) -> Index:
-    read = index_of(raw["definition"], name=raw["name"], table=table)
-    return replace(read, valid=raw["valid"], of_constraint=raw["of_constraint"], comment=raw["comment"])
+def _index(raw: Mapping[str, Any], table: str, texts: set[str]) -> Index:
+    read = index_of(_uncast(raw["definition"], texts) or "", name=raw["name"], table=table)
+    return replace(
+        read,
+        definition=raw["definition"],
+        valid=raw["valid"],
+        of_constraint=raw["of_constraint"],
+        comment=raw["comment"],
+    )
 
 
 def index_of(definition: str, *, name: str, table: str) -> Index:
@@ -186,7 +211,9 @@ def _clauses(definition: str) -> dict[str, str]:
     heading, depth, start, place = "", 0, 0, 0
     for kind, text in sqltext.tokens(definition):
         place = definition.index(text, place)
-        if depth == 0 and kind == "word" and text.lower() in ("using", "include", "with", "where", "nulls"):
+        # Before the columns such a word may be the name of the table.
+        known = ("include", "with", "where", "nulls") if "columns" in found else ("using",)
+        if depth == 0 and kind == "word" and text.lower() in known:
             heading = text.lower()
             found.setdefault(heading, "")
             start = place + len(text)

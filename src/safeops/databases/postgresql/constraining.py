@@ -59,13 +59,15 @@ class Constraining(Indexing):
             None,
         )
         # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
-        proof = constraint.name if constraint else object_name(name.name, column, "not_null")
+        usual = object_name(name.name, column, "not_null")
+        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.max_identifier)
+        proof = constraint.name if constraint else (ours if usual in stands.constraints else usual)
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)} NOT VALID"
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
         yield self._validate(name, proof)
         left, kept = self._proof(name, column, stands)
-        if not kept and left in stands.constraints:
+        if not kept and left in stands.constraints and left != proof:
             yield self._drop_constraint(name, left)
 
     def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
@@ -73,7 +75,8 @@ class Constraining(Indexing):
         ours = fitting("safeops_not_null", name.name, column, max_bytes=self.max_identifier)
         for one in stands.constraints.values() if stands else ():
             proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
-            if one.kind == "check" and one.valid and proves and one.name != ours:
+            inherited = "NO INHERIT" not in one.definition
+            if one.kind == "check" and one.valid and proves and inherited and one.name != ours:
                 return one.name, True
         return ours, False
 
@@ -89,7 +92,7 @@ class Constraining(Indexing):
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
-        return " ".join(str(compiler.process(constraint)).split("\n"))
+        return str(compiler.process(constraint))
 
     def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
@@ -106,6 +109,8 @@ class Constraining(Indexing):
             referent = constraint.elements[0].column.table
             locks += (Name(referent.name, referent.schema),)
             if stands is not None and stands.is_partitioned and self.version < (18,):
+                if not validate:
+                    raise self.unsupported("validate=False on a partitioned table", "PostgreSQL 18")
                 yield from self._add_through_partitions(name, constraint, stands, locks)
                 return
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)} NOT VALID"
@@ -159,16 +164,16 @@ class Constraining(Indexing):
 
     def _not_null_for_key(self, name: Name, key: Any, stands: Table | None) -> Plan:
         """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
-        columns = [column.name for column in key.columns]
         if stands is not None:
-            columns = [column for column in columns if stands.columns[column].nullable]
+            columns = [column.name for column in key.columns if stands.columns[column.name].nullable]
             there = stands.indexes.get(str(key.name))
             if columns and (there is None or there.comment is None):
                 note = self.literal(NOTE + json.dumps(columns))
                 index = self._index_name(name, str(key.name), stands)
                 yield Step(f"COMMENT ON INDEX {index} IS {note}", f"noted which columns of {name} took NULL", (name,))
-        for column in columns:
-            yield from self.set_not_null(name, column, stands)
+        for column in key.columns:
+            # Also where it is NOT NULL already: an interrupted run may have left its proof.
+            yield from self.set_not_null(name, column.name, stands)
 
     def _add_at_once(self, name: Name, constraint: sa.Constraint) -> Plan:
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)}"
@@ -183,6 +188,7 @@ class Constraining(Indexing):
         step = self._drop_constraint(name, constraint, (there.referent,) if there and there.referent else ())
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
+        took_null = [column for column in took_null if stands is not None and column in stands.columns]
         yield replace(step, then=tuple(self._alter_column(name, column, "DROP NOT NULL") for column in took_null))
 
     def _drop_constraint(self, name: Name, constraint: str, also: tuple[Name, ...] = ()) -> Step:

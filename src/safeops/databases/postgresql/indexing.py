@@ -24,31 +24,35 @@ class Indexing(Session):
         if stands is not None and stands.is_partitioned:
             yield from self._create_partitioned_index(name, index, stands)
             return
+        if stands is None:
+            yield self._drop_invalid_offline(name, named)
         there = stands.indexes.get(named) if stands else None
-        full = self._index_name(name, named, stands)
-        drop = Step(
-            f"DROP INDEX CONCURRENTLY IF EXISTS {full}",
-            f"dropped invalid index {named}",
+        drop = self._drop_invalid(name, named, stands)
+        if there is not None and not there.valid:
+            yield drop
+            # Another runner may have been building it, and may have finished meanwhile.
+            now = self.table(name)
+            there = now.indexes.get(named) if now else None
+        if there is None or not there.valid:
+            sql = self.index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
+            built = f"built index {named} on {name}"
+            yield Step(sql, built, (name,), scans=True, waits_inside=True, alone=True, cleanup=(drop,))
+
+    def _drop_invalid(self, name: Name, index: str, stands: Table | None) -> Step:
+        return Step(
+            f"DROP INDEX CONCURRENTLY IF EXISTS {self._index_name(name, index, stands)}",
+            f"dropped index {index} if an interrupted build left it invalid",
             (name,),
             alone=True,
             waits_inside=True,
-            leaves=f"the invalid index {named}, which no query uses",
+            leaves=f"the invalid index {index}, which no query uses",
+            still=self._is_invalid(name, index),
         )
-        if there is not None and not there.valid:
-            yield drop
-        if stands is None:
-            yield self._drop_invalid_offline(name, named)
-        if there is None or not there.valid:
-            sql = self.index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
-            yield Step(
-                sql,
-                f"built index {named} on {name}",
-                (name,),
-                scans=True,
-                waits_inside=True,
-                alone=True,
-                cleanup=(drop,),
-            )
+
+    def carry_out(self, step: Step) -> None:
+        """Carry a step out, but for one that turns out not to be needed any more now that its turn has come."""
+        if step.still is None or self.scalar(f"SELECT {step.still}"):
+            super().carry_out(step)
 
     def _create_partitioned_index(self, name: Name, index: sa.Index, stands: Table) -> Plan:
         """Build on each partition concurrently, and attach: the parent turns valid with the last one.
@@ -85,9 +89,12 @@ class Indexing(Session):
         rest = rendered.removeprefix(f"{create} {named} ON {own}")
         return f"{create} {how + ' ' if how else ''}{named} ON {'ONLY ' if only else ''}{self.quoted_table(name)}{rest}"
 
-    def _drop_invalid_offline(self, name: Name, index: str) -> Step:
-        invalid = f"""EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+    def _is_invalid(self, name: Name, index: str) -> str:
+        return f"""EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
              WHERE i.indrelid = {self._regclass(name)} AND r.relname = {self.literal(index)} AND NOT i.indisvalid)"""
+
+    def _drop_invalid_offline(self, name: Name, index: str) -> Step:
+        invalid = self._is_invalid(name, index)
         sql = block(invalid, f"DROP INDEX {self._index_name(name, index, None)}")
         return Step(sql, f"dropped index {index} if an earlier build left it invalid", (name,))
 
