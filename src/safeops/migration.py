@@ -130,17 +130,31 @@ def _outside_transaction(context: MigrationContext, helper: str) -> Iterator[Non
         return
     if context.impl.transactional_ddl:
         log.debug("%s: stepping out of the transaction, which commits what came before", helper)
-    with context.autocommit_block():
-        yield
+    failure: BaseException | None = None
+    try:
+        with context.autocommit_block():
+            try:
+                yield
+            except BaseException as error:
+                failure = error
+                raise
+    except BaseException:
+        if failure is None:
+            raise
+    # On a lost connection leaving the block fails as well, and the first error is the one to see.
+    if failure is not None:
+        raise failure
 
 
 def _not_ours(helper: str) -> TransactionNotOurs:
     return TransactionNotOurs(
         f"{helper}() has to commit as it goes, but the transaction around this migration was begun by env.py.",
         why="env.py called engine.begin() or connection.begin(), or ran a statement on the connection before"
-        " context.configure(), which begins a transaction too. Alembic then leaves that transaction alone: it never"
-        " commits it, and a statement run before context.configure() even loses the whole migration.",
-        remedy="In env.py, replace engine.begin() by engine.connect(), and commit after any statement of your own:",
+        " context.configure(), which begins a transaction too, or called context.run_migrations() without"
+        " context.begin_transaction() around it. Alembic then leaves that transaction alone: it never commits it, and a"
+        " statement run before context.configure() even loses the whole migration.",
+        remedy="In env.py, replace engine.begin() by engine.connect(), commit after any statement of your own, and run"
+        " the migrations inside context.begin_transaction():",
         code="with engine.connect() as connection:\n"
         "    # connection.execute(...); connection.commit()   # only if env.py needs a statement of its own\n"
         "    context.configure(connection=connection, target_metadata=target_metadata,\n"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
+
+import sqlalchemy as sa
 
 
 @dataclass(frozen=True)
@@ -62,4 +65,23 @@ def _written(value: Any) -> str:
 def written_column(column: Any) -> Code:
     """Write a ``sqlalchemy.Column`` out as code, as far as a message needs it."""
     rest = "" if column.nullable else ", nullable=False"
-    return Code(f"sa.Column({_written(str(column.name))}, sa.{column.type!r}{rest})")
+    return Code(f"sa.Column({_written(str(column.name))}, {written_type(column.type)}{rest})")
+
+
+_CALLED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Z]\w*(?=\()""")
+
+
+def written_type(type_: Any) -> Code:
+    """Write a ``sqlalchemy`` type out as code, with the module of each class: ``sa``, or that of a dialect."""
+    own = type(type_)
+    dialect = re.match(r"sqlalchemy\.dialects\.(\w+)", own.__module__)
+    package = dialect[1] if dialect else own.__module__
+
+    def full(match: re.Match[str]) -> str:
+        word = match[0]
+        if word[0] in "'\"" or (word != own.__name__ and not hasattr(sa, word)):
+            return word
+        plain = getattr(sa, word, None) is own if word == own.__name__ else True
+        return f"{'sa' if plain else package}.{word}"
+
+    return Code(_CALLED.sub(full, repr(type_)))

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import alembic.op
 import pytest
+import sqlalchemy
 from tests.catalogue import assert_same, snapshot
 from tests.concurrency.harness import Traffic, idle_holder
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
@@ -34,6 +35,8 @@ from safeops import (
     TransactionNotOurs,
     settings,
 )
+
+SQLALCHEMY = tuple(int(part) for part in sqlalchemy.__version__.split(".")[:3] if part.isdigit())
 
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, title varchar(50) NOT NULL)",
@@ -116,6 +119,7 @@ class Shape:
     def up(**kw: Any) -> bool:
         raise NotImplementedError
 
+    @pytest.mark.smoke
     def test_the_second_call_does_nothing(self, database):
         prepared(database, self.prepare)
         assert migrate(database, self.up) is True
@@ -136,6 +140,7 @@ class Shape:
         assert [migrate(database, call) for call in self.nothing_there] == [False] * len(self.nothing_there)
         assert_same(before, state(database), "calls for what is not there")
 
+    @pytest.mark.smoke
     def test_offline(self, new_database):
         online, offline = (prepared(new_database(), self.prepare) for _ in range(2))
         if not all(one != "never" and has_ability(online.server, one) for one in self.offline_needs):
@@ -223,6 +228,7 @@ class Reversible(Shape):
     def down(**kw: Any) -> bool:
         raise NotImplementedError
 
+    @pytest.mark.smoke
     def test_up_up_down_down_up(self, database):
         up_up_down_down_up(database, self.up, self.down, self.prepare, lossless=self.lossless)
 

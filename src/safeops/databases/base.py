@@ -34,6 +34,8 @@ class Database(DatabaseSession, ABC):
     has_named_types: ClassVar[bool] = False
     has_schemas: ClassVar[bool] = True
     has_exclusion_constraints: ClassVar[bool] = False
+    names_indexes_of_keys: ClassVar[bool] = False
+    """A unique or primary key gives its name to an index, and index names stand once in a schema."""
     has_deferrable_keys: ClassVar[bool] = False
     """Unique and primary keys can be DEFERRABLE."""
     has_deferrable_foreign_keys: ClassVar[bool] = False

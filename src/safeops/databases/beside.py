@@ -9,54 +9,95 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import create_engine
-from sqlalchemy.engine import Connection
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.engine import Connection, Engine
+
+from safeops.errors import InvalidArgument
 
 log = logging.getLogger("safeops")
 
 Body = Callable[[Connection, threading.Event], None]
 
+CONNECTING = 10.0
+"""Seconds to wait for the second connection; a pooler may let one wait for ever."""
+AGAIN = 1.0
+
 
 @contextmanager
-def watching(connection: Connection, body: Body) -> Iterator[None]:
+def beside(connection: Connection) -> Iterator[Connection]:
+    """Give a connection of one's own, in autocommit, made as the engine makes them but outside its pool.
+
+    The pool may have no second one to give. A copy of it keeps the arguments, the creator and the listeners.
+    """
+    with _outside(connection.engine, connection.connection.driver_connection) as own:
+        yield own
+
+
+@contextmanager
+def _outside(engine: Engine, taken: Any) -> Iterator[Connection]:
+    pool = engine.pool.recreate()
+    copy = Engine(pool, engine.dialect, engine.url, hide_parameters=engine.hide_parameters)
+    with copy.connect() as fresh:
+        if fresh.connection.driver_connection is taken:
+            # A creator that always returns the same one. Disposing of the pool would close it.
+            raise InvalidArgument("The engine has one connection only, and another one is needed beside it.")
+        try:
+            yield fresh.execution_options(isolation_level="AUTOCOMMIT")
+        finally:
+            fresh.close()
+            pool.dispose()
+
+
+@contextmanager
+def watching(connection: Connection, body: Body) -> Iterator[Callable[[], bool]]:
     """Run ``body`` in a thread, on a connection of its own, until the block ends.
 
-    ``body`` gets that connection and an event that is set when the block has ended. Where no second connection is to be
-    had the block runs without it: watching tells more, it is never needed for safety.
+    ``body`` gets that connection and an event that is set when the block has ended. The block gets a function that waits
+    until the connection stands and tells whether it does: where there is none the block must bound its waiting itself.
     """
-    over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(connection, body, over), name="safeops-watch", daemon=True)
+    watcher = _Watcher(connection, body)
+    thread = threading.Thread(target=watcher.run, name="safeops-watch", daemon=True)
     thread.start()
     try:
-        yield
+        yield watcher.is_attached
     finally:
-        over.set()
+        watcher.over.set()
         thread.join(timeout=5)
 
 
-def _watch(connection: Connection, body: Body, over: threading.Event) -> None:
-    try:
-        if connection.dialect.is_async:
-            asyncio.run(_watch_async(connection, body, over))
+class _Watcher:
+    """What runs in the thread."""
+
+    def __init__(self, connection: Connection, body: Body) -> None:
+        self.engine, self.body = connection.engine, body
+        self._taken = connection.connection.driver_connection
+        self.over, self._settled, self._attached = threading.Event(), threading.Event(), False
+
+    def is_attached(self) -> bool:
+        return self._settled.wait(CONNECTING) and self._attached
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            try:
+                self._look_on()
+                return
+            except Exception as error:
+                log.info("watching ended: %s", str(error).splitlines()[0] if str(error) else repr(error))
+            if not self._attached:
+                self._settled.set()
+                return
+            # Somebody relies on it: a lost connection is made again.
+            self.over.wait(AGAIN)
+
+    def _look_on(self) -> None:
+        if not self.engine.dialect.is_async:
+            self._look_on_by_driver()
             return
-        engine = connection.engine
-        if isinstance(engine.pool, StaticPool):
-            engine = create_engine(engine.url, poolclass=NullPool)
-        with engine.connect() as own:
-            body(own.execution_options(isolation_level="AUTOCOMMIT"), over)
-    except Exception as error:
-        log.debug("watching ended: %s", error)
+        from sqlalchemy.util import greenlet_spawn
 
+        asyncio.run(greenlet_spawn(self._look_on_by_driver))
 
-async def _watch_async(connection: Connection, body: Body, over: threading.Event) -> None:
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    engine = create_async_engine(connection.engine.url, poolclass=NullPool)
-
-    def run(own: Any) -> None:
-        body(own.execution_options(isolation_level="AUTOCOMMIT"), over)
-
-    async with engine.connect() as own:
-        await own.run_sync(run)
-    await engine.dispose()
+    def _look_on_by_driver(self) -> None:
+        with _outside(self.engine, self._taken) as own:
+            self._attached = True
+            self._settled.set()
+            self.body(own, self.over)

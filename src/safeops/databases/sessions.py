@@ -17,10 +17,14 @@ from safeops.naming import Name
 
 @dataclass
 class Watch:
-    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that."""
+    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that.
+
+    ``attached`` tells that somebody looks on, so that the step need not bound its own waiting.
+    """
 
     blocked_by: list[str] = field(default_factory=list)
     cancelled: bool = False
+    attached: bool = False
 
 
 class DatabaseSession:
@@ -111,8 +115,15 @@ class DatabaseSession:
         """
         return {}
 
+    def bystanders(self) -> list[str]:
+        """Describe the open transactions for which a step may have waited in the middle of its work."""
+        return []
+
     def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
-        """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end."""
+        """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end.
+
+        Where nobody could look on, the watch says so before the step begins.
+        """
         return _unwatched()
 
     def begin_by_hand(self) -> None:
@@ -125,13 +136,23 @@ class DatabaseSession:
         """Take the lock that lets one runner at a time migrate; False where another has it."""
         return True
 
-    def release_runner_lock(self, connection: Connection, key: str) -> None: ...
+    def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
+        """Let go; False where the session can tell that it did not hold the lock any more."""
+        return None
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         return "another runner"
 
     def is_lock_failure(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
+        return False
+
+    def is_cut_short(self, error: BaseException) -> bool:
+        """Tell whether a statement was ended for the time that it took, waiting for locks included."""
+        return False
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        """Tell whether what the step makes or drops came or went since the look before it."""
         return False
 
     def is_violation(self, error: BaseException) -> bool:

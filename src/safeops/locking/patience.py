@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.databases.base import Database
 from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
-from safeops.errors import NOTHING_CHANGED, LockNotAcquired, SafeOpsError, UnsafeOperation
+from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.migration import Migration
 from safeops.naming import Name
 from safeops.policy import assurance
@@ -25,6 +27,8 @@ Explain = Callable[[DBAPIError], "SafeOpsError | None"]
 
 FIRST_PAUSE = 0.03
 LONGEST_PAUSE = 5.0
+SHARE = 0.25
+"""Of the time that an attempt held up the application, how much it gets at least to catch up."""
 
 
 @dataclass
@@ -81,12 +85,24 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
         patiently(migration, step.does, lambda: _attempt(migration, step, work), step, work)
     except DBAPIError as error:
         taught = explain(error) if explain else None
+        if taught is None and migration.database.is_race(error, step):
+            taught = _overtaken(step, error)
         if taught is None:
             raise
         if step.refutes:
             work.done = [one for one in work.done if one != step.leaves]
         taught.state = work.state
         raise taught from error
+
+
+def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
+    said = str(error.orig).splitlines()[0]
+    return DefinitionMismatch(
+        f"This was not done: {step.does}. It came or went since safeops looked: {said}.",
+        why="Another runner has changed it meanwhile, or a thing of another kind has the name.",
+        remedy="Run again, which looks anew; and let env.py run one migration at a time:",
+        code="with engine.connect() as connection, migration_lock(connection):\n    ...",
+    )
 
 
 def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
@@ -96,7 +112,7 @@ def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
     while obstacles:
         spent = time.monotonic() - started
         if spent >= migration.settings.retry_budget:
-            raise _gave_up(migration, step.does, work, list(obstacles.values()), 1, spent)
+            raise _gave_up(migration, step.does, step, work, list(obstacles.values()), 1, spent)
         time.sleep(min(pause, max(migration.settings.retry_budget - spent, 0.0)))
         pause = min(pause * 2, 1.0)
         now = migration.database.obstacles(step)
@@ -142,12 +158,28 @@ def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
     """Clean up after a failed step, no longer than an attempt at a lock takes; the next run finds what is left."""
     bound = migration.settings.lock_timeout
     try:
-        with migration.database.timeouts(bound, None, cleaning), migration.database.watched(cleaning, bound):
+        with _bounded(migration, cleaning, bound):
             migration.database.carry_out(cleaning)
     except Exception as error:
         log.warning("could not clean up (%s): %s", cleaning.leaves, error)
         return False
     return True
+
+
+@contextmanager
+def _bounded(migration: Migration, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
+    """Bound the waiting of a step: its lock timeout does, or somebody beside it where it waits in the middle of its work."""
+    settings, database = migration.settings, migration.database
+    lock = settings.lock_timeout
+    with ExitStack() as stack:
+        watch = stack.enter_context(database.watched(step, budget)) if watched else Watch()
+        if step.waits_inside and not watch.attached:
+            log.info(
+                "no second connection to watch from, so each wait for a lock ends after %g s: %s", budget, step.does
+            )
+            step, lock = replace(step, waits_inside=False, scans=True), budget
+        stack.enter_context(database.timeouts(lock, settings.statement_timeout, step))
+        yield watch
 
 
 def patiently(
@@ -175,36 +207,63 @@ def patiently(
     started, pause, attempts, watch = time.monotonic(), FIRST_PAUSE, 0, Watch()
     while True:
         attempts += 1
+        began = time.monotonic()
         try:
             if step is None:
                 return action()
-            with database.timeouts(settings.lock_timeout, settings.statement_timeout, step):
-                if attempts == 1 and not step.waits_inside:
-                    return action()
-                with database.watched(step, settings.retry_budget) as watch:
-                    return action()
+            looks_on = attempts > 1 or step.waits_inside
+            with _bounded(migration, step, settings.retry_budget, looks_on) as watch:
+                return action()
         except DBAPIError as error:
             spent = time.monotonic() - started
-            if not (database.is_lock_failure(error) or watch.cancelled):
+            if not (watch.cancelled or _may_help_to_wait(database, error, step, tables, attempts)):
                 raise
             if watch.cancelled or spent >= settings.retry_budget:
-                blockers = watch.blocked_by or database.blockers(step.locks if step else tables)
-                raise _gave_up(migration, deed, work or Work(), blockers, attempts, spent) from error
-        wait = min(pause * random.uniform(0.5, 1.5), settings.retry_budget - spent)
+                blockers = watch.blocked_by or _blockers(database, step, tables)
+                raise _gave_up(migration, deed, step, work or Work(), blockers, attempts, spent) from error
+        held_up = time.monotonic() - began
+        wait = min(max(pause, SHARE * held_up) * random.uniform(0.75, 1.5), settings.retry_budget - spent)
         log.info("not yet %s: locked by others in attempt %d, next in %.2f s", deed, attempts, wait)
         time.sleep(max(wait, 0.0))
         pause = min(pause * 2, LONGEST_PAUSE)
 
 
+def _may_help_to_wait(
+    database: Database, error: DBAPIError, step: Step | None, tables: tuple[Name, ...], attempts: int
+) -> bool:
+    if database.is_lock_failure(error):
+        return True
+    # A look bounds its own waiting for locks, but a statement timeout of the session may be shorter than that.
+    return step is None and database.is_cut_short(error) and (attempts == 1 or bool(database.blockers(tables)))
+
+
+def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -> list[str]:
+    found = database.blockers(step.locks if step else tables)
+    return found or (database.bystanders() if step is not None and step.waits_inside else [])
+
+
 def _gave_up(
-    migration: Migration, deed: str, work: Work, blockers: list[str], attempts: int, spent: float
+    migration: Migration, deed: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
 ) -> LockNotAcquired:
     listed = "".join(f"\n  - {one}" for one in blockers) or " sessions that have ended since."
+    if step is not None and step.waits_inside:
+        return _gave_up_inside(deed, listed, spent, work)
     times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
     return LockNotAcquired(
         f"Gave up after {spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}",
         why="A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
         " each attempt is short and lets them pass.",
+        remedy="End those sessions, or give it more time:",
+        code="with settings(retry_budget=600):\n    ...",
+        state=work.state,
+    )
+
+
+def _gave_up_inside(deed: str, listed: str, spent: float, work: Work) -> LockNotAcquired:
+    return LockNotAcquired(
+        f"Gave up after it had waited {spent:.1f} s for older transactions. This was not done: {deed}."
+        f"\nIt waited for:{listed}",
+        why="Done online it lets reads and writes go on, and has to wait for every transaction that began before it.",
         remedy="End those sessions, or give it more time:",
         code="with settings(retry_budget=600):\n    ...",
         state=work.state,

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from safeops.databases import database_class, database_for
 from safeops.databases.base import Database
+from safeops.databases.beside import beside
 from safeops.errors import InvalidArgument, LockNotAcquired
 
 log = logging.getLogger("safeops")
@@ -24,8 +26,9 @@ REMIND = 10.0
 def migration_lock(connection: Connection, *, timeout: float | None = None) -> Iterator[None]:
     """Let one runner at a time migrate a database; the others wait, and then find nothing to do.
 
-    Steps: opens a connection of its own from the engine of ``connection``, polls for a session lock there (PostgreSQL:
-    an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``; SQLite: a lock on a file beside the database),
+    Steps: opens a connection of its own, as the engine of ``connection`` does but outside its pool, polls for a session
+    lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``; SQLite: a lock on a file
+    beside the database),
     says who holds it, runs the block, and lets go. Nothing is executed on ``connection`` itself.
 
     Args:
@@ -37,7 +40,8 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
         LockNotAcquired: Another runner held it for ``timeout`` seconds; the message says who.
         InvalidArgument: ``timeout`` is not a number of seconds.
 
-    Locks: none on tables. It ends with the session that holds it, also when that is killed. A pooler in transaction
+    Locks: none on tables. It ends with the session that holds it, also when that is killed; leaving the block then logs
+    an error. A pooler in transaction
     mode breaks session locks: give Alembic a direct connection.
 
     Running it again: each run takes it anew; within one process it is not re-entrant.
@@ -62,8 +66,22 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
         try:
             yield
         finally:
-            if not database.locks_runners_by_session or not (own.invalidated or own.closed):
-                database.release_runner_lock(own, KEY)
+            _let_go(database, own)
+
+
+def _let_go(database: Database, own: Connection) -> None:
+    """Release the lock. That its session has died must not hide how the block ended, so it is only said."""
+    try:
+        lost = database.locks_runners_by_session and (own.invalidated or own.closed)
+        lost = lost or database.release_runner_lock(own, KEY) is False
+    except SQLAlchemyError as error:
+        log.debug("releasing the migration lock: %s", error)
+        lost = True
+    if lost:
+        log.error(
+            "the migration lock was lost while this runner worked, because the session that held it ended:"
+            " another runner may have migrated at the same time. Look at what stands, and run again"
+        )
 
 
 @contextmanager
@@ -72,8 +90,8 @@ def _lock_connection(connection: Connection) -> Iterator[Connection]:
     if not database_class(connection.dialect).locks_runners_by_session:
         yield connection
         return
-    with connection.engine.connect() as fresh:
-        yield fresh.execution_options(isolation_level="AUTOCOMMIT")
+    with beside(connection) as own:
+        yield own
 
 
 def _wait(database: Database, own: Connection, timeout: float | None) -> None:

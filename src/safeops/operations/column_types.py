@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
-from safeops.errors import InvalidArgument
+from safeops.databases.definitions import Table
+from safeops.errors import DependentObjects, InvalidArgument
 from safeops.locking import carry_out
-from safeops.migration import running
-from safeops.naming import Code, Name, call
+from safeops.migration import Migration, running
+from safeops.naming import Code, Name, call, written_type
 from safeops.operations.columns import column_differences
-from safeops.operations.story import check_has_columns, check_names, look_at, look_into, refuse_unless_assured, skipped
+from safeops.operations.story import (
+    GONE,
+    check_has_columns,
+    check_names,
+    is_gone,
+    known,
+    look,
+    look_into,
+    refuse_unless_assured,
+    skipped,
+)
 
 
 def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: str | None = None) -> bool:
@@ -32,6 +45,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
     Raises:
         UnknownTable: There is no such table.
         UnknownColumn: There is no such column.
+        DependentObjects: A view, a generated column or the like uses it, and the server refuses.
         UnsafeOperation: It would rewrite or scan the table; the message shows the ``TypeChange`` that does not.
         LockNotAcquired: The table was in use for the whole retry budget.
 
@@ -46,7 +60,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
     Example:
         alter_column_type("users", "name", sa.String(200))      # from String(100)
     """
-    right = call("alter_column_type", table_name, column_name, "sa.String(200)", schema=schema)
+    right = call("alter_column_type", table_name, column_name, Code("sa.String(200)"), schema=schema)
     with running("alter_column_type") as migration:
         check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
         type_ = sa.types.to_instance(type_) if _is_type(type_) else type_
@@ -58,7 +72,10 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
                 f"The type of {name}.{column_name}",
                 "Only the live table can tell whether the change would rewrite it.",
             )
-        stands = look_at(migration, name)
+        stands = look(migration, name)
+        if is_gone(migration, stands, name, column_name):
+            return skipped(f"the type of {name}.{column_name}", GONE)
+        stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
         assert stands is not None
         column: sa.Column[Any] = sa.Column(column_name, type_)
@@ -73,14 +90,28 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
                 f" {migration.database.type_text(type_)} would block: {why}.",
                 "",
                 "Change it over several deploys, which blocks nobody:",
-                f"{call('TypeChange', table_name, column_name, _type_code(type_), schema=schema)}.expand()",
+                f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()",
             )
-        return carry_out(migration, migration.database.alter_type(name, column, stands))
+        explain = _explained(migration, stands, name, column_name)
+        return carry_out(migration, migration.database.alter_type(name, column, stands), explain)
 
 
 def _is_type(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, sa.types.TypeEngine)
 
 
-def _type_code(type_: Any) -> Any:
-    return Code(f"sa.{type_!r}")
+def _explained(migration: Migration, stands: Table, name: Name, column: str) -> Callable[[DBAPIError], Any]:
+    """Return what turns the server's refusal to change a type that others depend on into DependentObjects."""
+
+    def explain(error: DBAPIError) -> DependentObjects | None:
+        dependents = look_into(migration, name, lambda: migration.database.dependents(stands, column))
+        if not dependents:
+            return None
+        listed = "".join(f"\n  - {one}" for one in dependents)
+        return DependentObjects(
+            f"Cannot change the type of {name}.{column}, because others depend on it:{listed}",
+            why=f"The server says: {' '.join(str(error.orig).split())}",
+            remedy="Drop them first, and create them again afterwards.",
+        )
+
+    return explain

@@ -15,18 +15,22 @@ from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
 from safeops.operations import constraints, foreign_keys, indexes, types
+from safeops.operations.named import named, settle_names
 from safeops.operations.story import (
     check_choice,
     check_names,
     explained_dependents,
+    is_gone,
     keep_or_raise,
+    keeping,
+    known,
     look,
-    look_at,
     look_into,
     refuse_dependents,
     refuse_unless_assured,
     settle,
     skipped,
+    table_or_none,
 )
 
 
@@ -71,7 +75,7 @@ def add_column_if_missing(
     Example:
         add_column_if_missing("users", sa.Column("email", sa.String(320), index=True))
     """
-    right = call("add_column_if_missing", table_name, "sa.Column(...)", schema=schema)
+    right = call("add_column_if_missing", table_name, Code("sa.Column(...)"), schema=schema)
     with running("add_column_if_missing") as migration:
         check_names(migration, right, table_name=table_name, schema=schema)
         check_choice("if_different", if_different, ("raise", "keep"))
@@ -84,10 +88,29 @@ def add_column_if_missing(
         check_names(migration, right, column_name=column.name)
         name = Name(table_name, schema)
         alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
-        stands = look_at(migration, name)
+        _part_checks(migration, alone, alone.columns[column.name])
+        settle_names(migration, alone, right)
+        stands = look(migration, name)
+        if is_gone(migration, stands, name):
+            return skipped(f"column {name}.{column.name}", "a later step of this revision has dropped the table")
+        stands = known(migration, stands, name)
+        if stands is not None and column.name not in stands.columns:
+            _check_companions(migration, alone, name, stands, if_different)
         changed = _add_bare(migration, name, alone.columns[column.name], stands, if_different)
         # What was just looked at still stands, unless the column is new.
-        return _add_companions(alone, name, None if changed else stands, if_different) or changed
+        with keeping([f"added column {name}.{column.name}"] if changed and not migration.offline else []):
+            return _add_companions(alone, name, None if changed else stands, if_different) or changed
+
+
+def _part_checks(migration: Migration, alone: sa.Table, column: sa.Column[Any]) -> None:
+    """Take the checks out of a column's definition, in which they would scan the table under the lock of ADD COLUMN."""
+    if not migration.database.validates_constraints_later:
+        return
+    for check in [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]:
+        column.constraints.discard(check)
+        own = sa.schema.conv(fitting(alone.name, column.name, "check", max_bytes=63))
+        name = check.name if isinstance(check.name, str) else own
+        alone.append_constraint(sa.CheckConstraint(check.sqltext, name=name))
 
 
 def _add_bare(
@@ -159,6 +182,17 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
         )
 
 
+def _check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
+    """Raise what would stop the index or a constraint of the column, before the column itself is added."""
+    for index in alone.indexes:
+        indexes.check_ready(migration, index, name, stands, if_different)
+    for constraint in alone.constraints:
+        if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
+            constraints.check_ready(migration, named(constraint, name), name, stands, if_different)
+        elif isinstance(constraint, sa.ForeignKeyConstraint):
+            foreign_keys.check_ready(migration, named(constraint, name), name, stands, if_different)
+
+
 def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
     indexed = sorted(alone.indexes, key=lambda one: str(one.name))
     changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
@@ -169,18 +203,6 @@ def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_differen
         elif isinstance(constraint, sa.ForeignKeyConstraint):
             changed.append(foreign_keys.create(named(constraint, name), name, seen, if_different=if_different))
     return any(changed)
-
-
-_SUFFIXES = {sa.ForeignKeyConstraint: "fkey", sa.UniqueConstraint: "key", sa.CheckConstraint: "check"}
-
-
-def named(constraint: Any, name: Name) -> Any:
-    """Name a constraint that has no name as PostgreSQL would, on every database."""
-    if not isinstance(constraint.name, str):
-        suffix = _SUFFIXES[type(constraint)]
-        columns = [column.name for column in constraint.columns]
-        constraint.name = fitting(name.name, *columns, suffix, max_bytes=63)
-    return constraint
 
 
 def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
@@ -215,7 +237,7 @@ def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | No
     with running("drop_column_if_exists") as migration:
         check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
         name = Name(table_name, schema)
-        stands = look(migration, name)
+        stands = table_or_none(look(migration, name), name)
         if not migration.offline and (stands is None or column_name not in stands.columns):
             return skipped(f"column {name}.{column_name}", "it is not there")
         if stands is not None:

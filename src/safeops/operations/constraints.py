@@ -6,25 +6,29 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.definitions import Constraint, Table
+from safeops.databases.definitions import Constraint, Table, differences
 from safeops.errors import UnknownConstraint
 from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
-from safeops.operations import rows
+from safeops.operations import indexes, rows
+from safeops.operations.named import settle_name
 from safeops.operations.story import (
+    GONE,
     check_choice,
     check_has_columns,
     check_names,
     explained_dependents,
+    is_gone,
     keep_or_raise,
+    known,
     look,
-    look_at,
     look_into,
     refuse_dependents,
     refuse_unless_assured,
     settle,
     skipped,
+    table_or_none,
 )
 
 SMALL_TABLE = 8 * 1024 * 1024
@@ -45,10 +49,14 @@ def create(
     with running("create_constraint_if_missing") as migration:
         check_choice("if_different", if_different, ("raise", "keep"))
         migration.database.check_support(constraint, validate)
-        stands = seen or look_at(migration, name)
+        settle_name(migration, constraint)
+        stands = seen or look(migration, name)
+        if is_gone(migration, stands, name, *_columns_of(constraint)):
+            return skipped(f"constraint {constraint.name} on {name}", GONE)
+        stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(constraint))
         if stands is not None:
-            settled = _settled(migration, stands, constraint, validate, if_different)
+            settled = _settled(migration, name, stands, constraint, validate, if_different)
             if settled is not None:
                 return settled
             _refuse_unready(migration, stands, constraint, validate)
@@ -57,20 +65,42 @@ def create(
         return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
+def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:
+    """Raise what would stop a constraint of a column that is still to be added."""
+    migration.database.check_support(constraint, True)
+    wanted = migration.database.wanted_constraint(constraint)
+    there = migration.database.same_named(stands, wanted)
+    if there is None:
+        _refuse_taken(migration, wanted, stands)
+    else:
+        what = f"{wanted.kind} {wanted.name} on {name}"
+        keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
+
+
+def _refuse_taken(migration: Migration, wanted: Constraint, stands: Table) -> None:
+    if migration.database.names_indexes_of_keys and wanted.kind in ("unique", "primary key"):
+        indexes.refuse_taken(migration, wanted.name, stands)
+
+
+def _other_name(there: Constraint, name: Name) -> tuple[str, str]:
+    drop = call("drop_constraint_if_exists", there.name, name.name, schema=name.schema)
+    return "Give the new one another name, or drop the old one first:", drop
+
+
 def _columns_of(constraint: sa.Constraint) -> list[str]:
     if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
-        return [column.name for column in constraint.columns]
+        return [*(column.name for column in constraint.columns), *indexes.included_in(constraint)]
     return []
 
 
 def _settled(
-    migration: Migration, stands: Table, constraint: sa.Constraint, validate: bool, if_different: str
+    migration: Migration, name: Name, stands: Table, constraint: sa.Constraint, validate: bool, if_different: str
 ) -> bool | None:
     """Return False where the constraint is there as asked, None where there is something to do, or raise."""
     database = migration.database
     wanted = database.wanted_constraint(constraint)
     there = database.same_named(stands, wanted)
-    what = f"{wanted.kind} {constraint.name} on {stands.name.name}"
+    what = f"{wanted.kind} {wanted.name} on {name}"
     if there is None:
         index = stands.indexes.get(wanted.name) if wanted.kind in ("unique", "primary key") else None
         if index is not None and index.valid:
@@ -81,14 +111,13 @@ def _settled(
                 database.wanted_index(database.index_of_key(constraint)),
                 database.index_of_key(constraint),
             )
-            return keep_or_raise(f"index {index.name} on {stands.name}", found, if_different) if found else None
+            return keep_or_raise(f"index {index.name} on {name}", found, if_different) if found else None
+        if index is None:
+            _refuse_taken(migration, wanted, stands)
         return None
     found = settle(migration, stands, there, wanted, constraint)
     if found or there.valid or not validate:
-        drop = call("drop_constraint_if_exists", there.name, stands.name.name, schema=stands.name.schema)
-        return keep_or_raise(
-            what, found, if_different, "Give the new one another name, or drop the old one first:", drop
-        )
+        return keep_or_raise(what, found, if_different, *_other_name(there, name))
     return None
 
 
@@ -158,7 +187,10 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
     with running("validate_constraint") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         name = Name(table_name, schema)
-        stands = look_at(migration, name)
+        stands = look(migration, name)
+        if is_gone(migration, stands, name, constraint_name):
+            return skipped(f"constraint {constraint_name} on {name}", GONE)
+        stands = known(migration, stands, name)
         if stands is not None and constraint_name not in stands.constraints:
             raise UnknownConstraint(
                 f"Table {name} has no constraint {constraint_name}.",
@@ -222,7 +254,7 @@ def drop_constraint_if_exists(
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         check_choice("type_", type_, (None, *KINDS))
         name = Name(table_name, schema)
-        stands = look(migration, name)
+        stands = table_or_none(look(migration, name), name)
         there = migration.database.constraint_named(stands, constraint_name, type_) if stands else None
         if there is None and not migration.offline:
             return skipped(f"constraint {constraint_name} on {name}", "it is not there")

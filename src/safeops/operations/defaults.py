@@ -12,7 +12,7 @@ from safeops.locking import carry_out
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations.columns import column_differences
-from safeops.operations.story import check_has_columns, check_names, is_gone, known, look, skipped
+from safeops.operations.story import GONE, check_has_columns, check_names, is_gone, known, look, skipped
 
 
 def set_server_default(table_name: str, column_name: str, default: Any, *, schema: str | None = None) -> bool:
@@ -57,7 +57,7 @@ def set_server_default(table_name: str, column_name: str, default: Any, *, schem
         name = Name(table_name, schema)
         stands = look(migration, name)
         if is_gone(migration, stands, name, column_name):
-            return skipped(f"the default of {name}.{column_name}", "a later step of this revision has dropped it")
+            return skipped(f"the default of {name}.{column_name}", GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
         column = _column_like(name, column_name, stands, server_default=default)

@@ -9,20 +9,27 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.definitions import Table
+from safeops.databases.definitions import Constraint, Table, differences
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.operations import indexes, rows
+from safeops.operations.named import settle_name
 from safeops.operations.story import (
+    GONE,
     check_choice,
     check_columns,
     check_has_columns,
     check_names,
+    is_gone,
     keep_or_raise,
+    keeping,
+    known,
+    look,
     look_at,
     settle,
+    skipped,
 )
 
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
@@ -158,16 +165,20 @@ def create(
     with running("create_foreign_key_if_missing") as migration:
         check_choice("if_different", if_different, ("raise", "keep"))
         migration.database.check_support(key, validate)
-        source = seen or look_at(migration, name)
+        settle_name(migration, key)
+        source = seen or look(migration, name)
+        other, remote = _referent(key)
+        referent = source if other == name else look(migration, other)
+        if is_gone(migration, source, name, *key.column_keys) or is_gone(migration, referent, other, *remote):
+            return skipped(f"foreign key {key.name} on {name}", GONE)
+        source = known(migration, source, name)
         check_has_columns(source, key.column_keys)
-        target = key.elements[0].column.table
-        other = Name(target.name, target.schema)
-        referent = source if other == name else look_at(migration, other)
-        check_has_columns(referent, [element.column.name for element in key.elements])
+        referent = known(migration, referent, other)
+        check_has_columns(referent, remote)
         if source is None or referent is None:
             _ = index and _index(migration, key, name, None, if_different)
             return carry_out(migration, migration.database.add_constraint(name, key, None, validate))
-        settled = _is_settled(migration, source, referent, key, validate, if_different)
+        settled = _is_settled(migration, name, source, referent, key, validate, if_different)
         if not settled:
             _refuse_unready(migration, source, referent, key, validate)
         built = index and _index(migration, key, name, source, if_different)
@@ -176,7 +187,31 @@ def create(
         source = look_at(migration, name) or source if built else source
         plan = migration.database.add_constraint(name, key, source, validate)
         offenders = rows.orphans(migration, source, key, referent.name)
-        return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
+        with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
+            return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
+
+
+def _referent(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
+    target = key.elements[0].column.table
+    return Name(target.name, target.schema), [element.column.name for element in key.elements]
+
+
+def check_ready(
+    migration: Migration, key: sa.ForeignKeyConstraint, name: Name, stands: Table, if_different: str
+) -> None:
+    """Raise what would stop the foreign key of a column that is still to be added."""
+    migration.database.check_support(key, True)
+    other, remote = _referent(key)
+    referent = stands if other == name else look_at(migration, other)
+    if referent is None or (other == name and set(remote) & set(key.column_keys)):
+        return
+    check_has_columns(referent, remote)
+    there = stands.constraints.get(str(key.name))
+    if there is not None:
+        wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+        what = f"foreign key {key.name} on {name}"
+        keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
+    _refuse_not_unique(key, referent, other, remote)
 
 
 def _index(
@@ -188,8 +223,14 @@ def _index(
     return indexes.create(operation.to_index(migration.context), name, seen, if_different=if_different)
 
 
+def _other_name(there: Constraint, name: Name) -> tuple[str, str]:
+    drop = call("drop_constraint_if_exists", there.name, name.name, type_="foreignkey", schema=name.schema)
+    return "Give the new one another name, or drop the old one first:", drop
+
+
 def _is_settled(
     migration: Migration,
+    name: Name,
     source: Table,
     referent: Table,
     key: sa.ForeignKeyConstraint,
@@ -205,36 +246,28 @@ def _is_settled(
     found = settle(migration, source, there, wanted, key)
     if not found and validate and not there.valid:
         return False
-    drop = call(
-        "drop_constraint_if_exists",
-        there.name,
-        source.name.name,
-        type_="foreignkey",
-        schema=source.name.schema,
-    )
-    what = f"foreign key {key.name} on {source.name.name}"
-    keep_or_raise(what, found, if_different, "Give the new one another name, or drop the old one first:", drop)
+    keep_or_raise(f"foreign key {key.name} on {name}", found, if_different, *_other_name(there, name))
     return True
 
 
 def _refuse_unready(
     migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint, validate: bool
 ) -> None:
-    remote = [element.column.name for element in key.elements]
-    if not _is_unique(referent, remote):
-        raise InvalidArgument(
-            f"Foreign key {key.name} refers to {referent.name}({', '.join(remote)}), which is not unique.",
-            why="A foreign key needs a primary key or a unique constraint on the other side.",
-            remedy="Make it unique first:",
-            code=call(
-                "create_unique_constraint_if_missing",
-                f"uq_{referent.name.name}_{remote[0]}",
-                referent.name.name,
-                remote,
-            ),
-        )
+    other, remote = _referent(key)
+    _refuse_not_unique(key, referent, other, remote)
     if validate:
         rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))
+
+
+def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Name, remote: Sequence[str]) -> None:
+    if not _is_unique(referent, remote):
+        unique = f"uq_{other.name}_{remote[0]}"
+        raise InvalidArgument(
+            f"Foreign key {key.name} refers to {other}({', '.join(remote)}), which is not unique.",
+            why="A foreign key needs a primary key or a unique constraint on the other side.",
+            remedy="Make it unique first:",
+            code=call("create_unique_constraint_if_missing", unique, other.name, remote, schema=other.schema),
+        )
 
 
 def _is_unique(referent: Table, columns: Sequence[str]) -> bool:

@@ -8,21 +8,26 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.definitions import Index, Table
+from safeops.databases.definitions import Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.locking import carry_out, patiently
 from safeops.migration import Migration, running
 from safeops.naming import Name, call
 from safeops.operations import rows
+from safeops.operations.named import settle_name
 from safeops.operations.story import (
+    GONE,
     check_choice,
     check_has_columns,
     check_names,
+    explained_dependents,
+    is_gone,
     keep_or_raise,
+    known,
     look,
-    look_at,
     settle,
     skipped,
+    table_or_none,
 )
 
 
@@ -88,9 +93,12 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
     with running("create_index_if_missing") as migration:
         check_choice("if_different", if_different, ("raise", "keep"))
         migration.database.check_index_support(index)
-        stands = seen or look_at(migration, name)
+        what = f"index {settle_name(migration, index).name} on {name}"
+        stands = seen or look(migration, name)
+        if is_gone(migration, stands, name, *_columns_of(index)):
+            return skipped(what, GONE)
+        stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(index))
-        what = f"index {index.name} on {name}"
         there = stands.indexes.get(str(index.name)) if stands else None
         wanted = migration.database.wanted_index(index)
         if stands is not None and there is not None:
@@ -98,7 +106,7 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
             if found or there.valid:
                 return keep_or_raise(what, found, if_different, *_other_name(index, name))
         elif stands is not None:
-            _refuse_taken(migration, str(index.name), stands)
+            refuse_taken(migration, str(index.name), stands)
         twice = (
             rows.duplicates(
                 migration, stands, str(index.name), _texts(migration, index), wanted.where, wanted.nulls_not_distinct
@@ -110,9 +118,26 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
         return carry_out(migration, migration.database.create_index(name, index, stands), explain)
 
 
+def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:
+    """Raise what would stop the index of a column that is still to be added."""
+    migration.database.check_index_support(index)
+    there = stands.indexes.get(str(index.name))
+    if there is None:
+        refuse_taken(migration, str(index.name), stands)
+    elif there.valid:
+        found = differences(there, migration.database.wanted_index(index))
+        keep_or_raise(f"index {index.name} on {name}", found, if_different, *_other_name(index, name))
+
+
 def _columns_of(index: sa.Index) -> list[str]:
     """Return the plain columns of an index; what its expressions name, the server tells."""
-    return [one.name for one in index.expressions if type(one) is sa.Column]
+    return [*(one.name for one in index.expressions if type(one) is sa.Column), *included_in(index)]
+
+
+def included_in(thing: sa.Index | sa.Constraint) -> list[str]:
+    """Return the columns that an index or a key holds beside those that it is for."""
+    options = thing.dialect_kwargs.items()
+    return [str(getattr(one, "name", one)) for key, value in options if key.endswith("_include") for one in value or ()]
 
 
 def _texts(migration: Migration, index: sa.Index) -> list[str]:
@@ -125,14 +150,18 @@ def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:
     return "Give the new index another name, or drop the old one first:", drop
 
 
-def _refuse_taken(migration: Migration, index: str, stands: Table) -> None:
+def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
+    """Raise DefinitionMismatch where another table's index, or something else, has the name of a new index."""
     owner = patiently(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, stands))
-    if owner is not None:
-        raise DefinitionMismatch(
-            f"Index {index} exists, but its table is {owner}, not {stands.name}.",
-            why="An index name stands once in a schema.",
-            remedy="Give the new index another name.",
-        )
+    if owner is None:
+        return
+    raise DefinitionMismatch(
+        f"The name {index} is taken by something else, which is no index: a table, a view or a sequence."
+        if owner.name == index
+        else f"Index {index} exists, but its table is {owner}, not {stands.name}.",
+        why="A unique or primary key has an index of its name, and a name stands once in a schema.",
+        remedy="Give the new one another name.",
+    )
 
 
 def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None = None) -> bool:
@@ -149,7 +178,7 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
         True if it was dropped, False if it was not there.
 
     Raises:
-        DependentObjects: The index belongs to a constraint.
+        DependentObjects: The index belongs to a constraint, or a foreign key stands on it.
         LockNotAcquired: It waited for others' transactions for the whole retry budget.
 
     Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (DROP INDEX CONCURRENTLY; of a partitioned table ACCESS EXCLUSIVE, briefly);
@@ -166,13 +195,14 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
     with running("drop_index_if_exists") as migration:
         check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
         name = Name(table_name, schema)
-        stands = look(migration, name)
+        stands = table_or_none(look(migration, name), name)
         there = stands.indexes.get(index_name) if stands else None
         if there is None and not migration.offline:
             return skipped(f"index {index_name} on {name}", "it is not there")
         if there is not None:
             _refuse_constraint(there, name)
-        return carry_out(migration, migration.database.drop_index(name, index_name, stands))
+        explain = explained_dependents(migration, f"index {index_name} of {name}")
+        return carry_out(migration, migration.database.drop_index(name, index_name, stands), explain)
 
 
 def _refuse_constraint(there: Index, name: Name) -> None:

@@ -7,7 +7,7 @@ from safeops.locking import carry_out
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations import rows
-from safeops.operations.story import check_has_columns, check_names, is_gone, known, look, look_at, skipped
+from safeops.operations.story import GONE, check_has_columns, check_names, is_gone, known, look, skipped
 
 
 def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
@@ -46,7 +46,10 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
     with running("enforce_not_null") as migration:
         check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
         name = Name(table_name, schema)
-        stands = look_at(migration, name)
+        stands = look(migration, name)
+        if is_gone(migration, stands, name, column_name):
+            return skipped(f"NOT NULL of {name}.{column_name}", GONE)
+        stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
         offenders = rows.nulls(migration, stands, column_name) if stands else None
         if stands is not None and offenders is not None and stands.columns[column_name].nullable:
@@ -90,7 +93,7 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
         name = Name(table_name, schema)
         stands = look(migration, name)
         if is_gone(migration, stands, name, column_name):
-            return skipped(f"NOT NULL of {name}.{column_name}", "a later step of this revision has dropped it")
+            return skipped(f"NOT NULL of {name}.{column_name}", GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
         if (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Column, Difference, Table, Thing, differences
 from safeops.databases.steps import Step
 from safeops.errors import (
+    NOTHING_CHANGED,
     DefinitionMismatch,
     DependentObjects,
     InvalidArgument,
@@ -23,13 +25,15 @@ from safeops.errors import (
 )
 from safeops.locking import patiently
 from safeops.migration import Migration
-from safeops.naming import Name, nearest
+from safeops.naming import Name, call, nearest
 from safeops.operations.ahead import is_dropped, unexplained
 from safeops.policy import assurance
 
 T = TypeVar("T")
 
 log = logging.getLogger("safeops")
+
+FINISHED = "Finished before and kept: "
 
 
 def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
@@ -106,10 +110,36 @@ def look_at(migration: Migration, name: Name) -> Table | None:
     return known(migration, look(migration, name), name)
 
 
-def is_gone(migration: Migration, stands: Table | None, name: Name, column: str) -> bool:
-    """Tell whether what a step of ``downgrade()`` works on was dropped by a later step, before an interruption."""
-    missing = stands is None or column not in stands.columns
-    return not migration.offline and missing and is_dropped(name.name, column)
+def is_gone(migration: Migration, stands: Table | None, name: Name, *parts: str) -> bool:
+    """Tell whether what a step of ``downgrade()`` works on was dropped by a later step, before an interruption.
+
+    Args:
+        migration: The running migration.
+        stands: The table as it stands.
+        name: The table, as the author calls it.
+        *parts: The columns, or the constraint, that the step works on.
+    """
+    if migration.offline:
+        return False
+    if stands is None:
+        return is_dropped(name)
+    return any(one not in stands.columns and one not in stands.constraints and is_dropped(name, one) for one in parts)
+
+
+GONE = "a later step of this revision has dropped it"
+
+
+@contextmanager
+def keeping(done: Sequence[str]) -> Iterator[None]:
+    """Say in an error that comes from the block what was finished before it."""
+    try:
+        yield
+    except SafeOpsError as error:
+        if done and error.state == NOTHING_CHANGED:
+            error.state = f"{FINISHED}{'; '.join(done)}. Running again goes on from there."
+        elif done and error.state.startswith(FINISHED):
+            error.state = f"{FINISHED}{'; '.join(done)}; {error.state.removeprefix(FINISHED)}"
+        raise
 
 
 def known(migration: Migration, found: Table | None, name: Name) -> Table | None:
@@ -119,9 +149,26 @@ def known(migration: Migration, found: Table | None, name: Name) -> Table | None
             f"There is no table {name}.",
             remedy=nearest(name.name, migration.database.table_names(name.schema), "tables"),
         )
+    return table_or_none(found, name)
+
+
+def table_or_none(found: Table | None, name: Name) -> Table | None:
+    """Return what was found, or raise UnknownTable where it is a view."""
     if found is not None and found.kind.endswith("view"):
         raise UnknownTable(f"{name} is a {found.kind}, not a table.")
     return found
+
+
+def check_schema(migration: Migration, name: Name, right: str) -> None:
+    """Raise InvalidArgument where a thing is to be created in a schema that does not exist."""
+    database = migration.database
+    if migration.offline or not name.schema or not database.has_schemas or database.has_schema(name.schema):
+        return
+    raise InvalidArgument(
+        f"There is no schema {name.schema}, in which {name.name} is to be created.",
+        remedy="Create it first:",
+        code=f"{call('create_schema_if_missing', name.schema)}\n{right}",
+    )
 
 
 def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
@@ -156,7 +203,7 @@ def settle(
     """
 
     def counted(found: list[Difference]) -> list[Difference]:
-        return unexplained(found, table.name.name, stands.name) if ahead else found
+        return unexplained(found, table.name, stands.name) if ahead else found
 
     found = counted(differences(stands, wanted, ignoring))
     if not found:

@@ -9,23 +9,27 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.databases.definitions import Constraint, Difference, Table
-from safeops.errors import InvalidArgument
+from safeops.errors import DefinitionMismatch, InvalidArgument
 from safeops.locking import carry_out
 from safeops.migration import Migration, running
-from safeops.naming import Name, call
+from safeops.naming import Code, Name, call
 from safeops.operations import indexes, types
 from safeops.operations.ahead import unexplained
-from safeops.operations.columns import column_differences, named
+from safeops.operations.columns import column_differences
+from safeops.operations.named import named, settle_names
 from safeops.operations.story import (
     check_choice,
     check_names,
+    check_schema,
     explained_dependents,
     keep_or_raise,
+    keeping,
     look,
     look_into,
     refuse_dependents,
     settle,
     skipped,
+    table_or_none,
 )
 
 
@@ -71,7 +75,7 @@ def create_table_if_missing(
     right = call(
         "create_table_if_missing",
         table_name,
-        "sa.Column('id', sa.BigInteger, primary_key=True)",
+        Code('sa.Column("id", sa.BigInteger, primary_key=True)'),
         schema=schema,
     )
     with running("create_table_if_missing") as migration:
@@ -82,11 +86,12 @@ def create_table_if_missing(
             raise InvalidArgument(
                 f"The columns are {wrong!r}, not columns or constraints.",
                 remedy="Write:",
-                code=right.replace('"sa.', "sa.").replace(')")', "))"),
+                code=right,
             )
         kw.pop("if_not_exists", None)
         table = ops.CreateTableOp(table_name, columns, schema=schema, comment=comment, **kw).to_table(migration.context)
         check_names(migration, right, **{f"column {column.name}": column.name for column in table.columns})
+        settle_names(migration, table, right)
         name = Name(table_name, schema)
         stands = look(migration, name, to_create=True)
         if stands is not None:
@@ -95,8 +100,23 @@ def create_table_if_missing(
             return any(built)
         for column in table.columns:
             migration.database.check_column_support(column)
+        check_schema(migration, name, right)
         typed = types.create_types_of(migration, table)
-        return carry_out(migration, migration.database.create_table(table)) or typed
+        with keeping(typed):
+            made = carry_out(migration, migration.database.create_table(table))
+            _confirm(migration, name)
+        return made or bool(typed)
+
+
+def _confirm(migration: Migration, name: Name) -> None:
+    """Raise DefinitionMismatch where IF NOT EXISTS found something else of this name, and created nothing."""
+    if migration.offline or look(migration, name, to_create=True) is not None:
+        return
+    raise DefinitionMismatch(
+        f"Table {name} was not created: the name is taken by something that is no table, a sequence or an index.",
+        why="Tables, indexes, sequences and views share their names in a schema.",
+        remedy="Give the table another name, or drop or rename what has it.",
+    )
 
 
 def _sorted(table: sa.Table) -> list[sa.Index]:
@@ -111,10 +131,14 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
         there = stands.columns.get(column.name)
         if there is None:
             missing = Difference(f"column {column.name}", "missing", migration.database.type_text(column.type))
-            found += unexplained([missing], table.name, column.name)
+            found += unexplained([missing], stands.name, column.name)
             continue
         # The server itself gives the key's column a sequence or a counter.
-        counted = column is table.autoincrement_column and column.server_default is None and column.identity is None
+        counted = (
+            column is table.primary_key._autoincrement_column
+            and column.server_default is None
+            and column.identity is None
+        )
         differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
         found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]
     for constraint in table.constraints:
@@ -132,15 +156,16 @@ def _constraint_differences(migration: Migration, stands: Table, constraint: sa.
     has_name = isinstance(constraint.name, str)
     keyed = isinstance(constraint, sa.PrimaryKeyConstraint)
     wanted = database.wanted_constraint(constraint if has_name or keyed else named(constraint, stands.name))
-    if wanted.kind == "check" and not has_name:
-        return []
     there = database.same_named(stands, wanted)
     others = [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
     candidates = [there] if there else others
     compared = [settle(migration, stands, one, _resolved(wanted, one), constraint) for one in candidates]
-    if not compared:
-        missing = Difference(f"{wanted.kind} {wanted.name}", "missing", f"({', '.join(wanted.columns)})")
-        return unexplained([missing], stands.name.name, wanted.name)
+    unnamed_check = wanted.kind == "check" and not has_name
+    if not compared or (unnamed_check and all(compared)):
+        missing = Difference(
+            f"{wanted.kind} {wanted.name}", "missing", wanted.expression or f"({', '.join(wanted.columns)})"
+        )
+        return unexplained([missing], stands.name, wanted.name)
     best = min(compared, key=len)
     return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
 
@@ -181,7 +206,7 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
     with running("drop_table_if_exists") as migration:
         check_names(migration, right, table_name=table_name, schema=schema)
         name = Name(table_name, schema)
-        stands = look(migration, name, to_create=True)
+        stands = table_or_none(look(migration, name, to_create=True), name)
         if stands is None and not migration.offline:
             return skipped(f"table {name}", "it is not there")
         if stands is not None:

@@ -16,6 +16,7 @@ from safeops.operations.story import (
     check_choice,
     check_name,
     check_names,
+    check_schema,
     explained_dependents,
     keep_or_raise,
     refuse_dependents,
@@ -65,6 +66,7 @@ def create_enum_if_missing(
             same = [value for value in there if value in values] == list(values)
             found = [] if same else [Difference("values", there, tuple(values))]
             return keep_or_raise(f"type {name}", found, if_different)
+        check_schema(migration, name, right)
         return carry_out(migration, migration.database.create_enum(name, values))
 
 
@@ -134,7 +136,7 @@ def add_enum_value_if_missing(
         if there is None and not migration.offline:
             raise unknown_type(migration, name)
         if there is not None and value in there:
-            return skipped(f"value {value!r} of type {name}", "it is there")
+            return skipped(f"value {value!r} of type {name}", f"it is there{_elsewhere(there, value, before, after)}")
         neighbour = before or after
         if there is not None and neighbour is not None and neighbour not in there:
             raise InvalidArgument(
@@ -143,6 +145,15 @@ def add_enum_value_if_missing(
                 code=right,
             )
         return carry_out(migration, migration.database.add_enum_value(name, value, before, after))
+
+
+def _elsewhere(there: Sequence[str], value: str, before: str | None, after: str | None) -> str:
+    """Say where a value stands that does not stand where it was asked for; the server cannot move it."""
+    place = there.index(value)
+    neighbours = (there[place + 1] if place + 1 < len(there) else None, there[place - 1] if place else None)
+    if (before is None or neighbours[0] == before) and (after is None or neighbours[1] == after):
+        return ""
+    return f", but not {'before' if before else 'after'} {before or after!r}: the values are {', '.join(there)}"
 
 
 def unknown_type(migration: Migration, name: Name) -> UnknownType:
@@ -191,11 +202,11 @@ def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
         return carry_out(migration, migration.database.drop_enum(name), explain)
 
 
-def create_types_of(migration: Migration, table: sa.Table) -> bool:
-    """Create the named types of a new table's columns that are missing, as ``op.create_table`` does."""
+def create_types_of(migration: Migration, table: sa.Table) -> list[str]:
+    """Create the named types of a new table's columns that are missing, as ``op.create_table`` does; say which."""
+    made: list[str] = []
     if not migration.database.has_named_types:
-        return False
-    made = False
+        return made
     for enum in {id(one): one for one in map(_enum_of, table.columns) if one is not None}.values():
         name = Name(str(enum.name), enum.schema)
         if not getattr(enum, "create_type", True):
@@ -203,7 +214,8 @@ def create_types_of(migration: Migration, table: sa.Table) -> bool:
             continue
         there = _look(migration, name)
         if there is None:
-            made = carry_out(migration, migration.database.create_enum(name, list(enum.enums))) or made
+            carry_out(migration, migration.database.create_enum(name, list(enum.enums)))
+            made.append(f"created type {name}")
     return made
 
 

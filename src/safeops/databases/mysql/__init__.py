@@ -157,7 +157,9 @@ class MySQL(Constraining):
         computed = column.computed
         plain = computed is None and column.identity is None
         counted = (
-            column.table is not None and column is column.table.autoincrement_column and column.server_default is None
+            column.table is not None
+            and column is column.table.primary_key._autoincrement_column
+            and column.server_default is None
         )
         return Column(
             name=str(column.name),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.indexing import with_included
 from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.session import sqlstate
 from safeops.databases.postgresql.spelling import split_collation, type_name
+from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
 PROBE = "safeops_probe"
+FORBIDDEN = "42501"
 
 
 class PostgreSQL(Plans):
@@ -27,9 +31,17 @@ class PostgreSQL(Plans):
     validates_constraints_later = True
     has_named_types = True
     has_exclusion_constraints = True
+    names_indexes_of_keys = True
     has_deferrable_keys = True
     has_deferrable_foreign_keys = True
     has_partial_indexes = True
+
+    def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
+        super().__init__(dialect, connection)
+        if connection is None:
+            # Nobody can ask the server; since 9.1 it takes a backslash in a string for what it is.
+            spelled: Any = self.dialect
+            spelled._backslash_escapes = False
 
     # Looking ----------------------------------------------------------------------------------------------------
 
@@ -175,7 +187,10 @@ class PostgreSQL(Plans):
                 else:
                     self.run(f"ALTER TABLE {PROBE} ADD {self.constraint_spec(wanted)}")
                 copy = self.table(probe)
-        except sa.exc.DBAPIError:
+        except sa.exc.DBAPIError as error:
+            # Locked out it could not ask; that is no answer, and trying again may help.
+            if self.is_lock_failure(error) or self.is_cut_short(error):
+                raise
             return None
         return _of(copy, wanted) if copy else None
 
@@ -201,8 +216,26 @@ class PostgreSQL(Plans):
         self.run("BEGIN")
         try:
             yield
-        finally:
-            self.run("ROLLBACK")
+        except BaseException as error:
+            # On a lost connection there is nothing to roll back, and the first error is the one to see.
+            with suppress(sa.exc.DBAPIError):
+                self.run("ROLLBACK")
+            if sqlstate(error) == FORBIDDEN:
+                self._check_may_copy()
+            raise
+        self.run("ROLLBACK")
+
+    def _check_may_copy(self) -> None:
+        sql = "SELECT has_database_privilege(current_database(), 'TEMPORARY'), current_user, current_database()"
+        may, role, database = self.read(sql)[0]
+        if not may:
+            raise UnsafeOperation(
+                f"Role {role} may not create temporary tables in database {database}, which safeops needs here.",
+                why="It has PostgreSQL itself spell a definition, and tell whether a change would rewrite the table, on an"
+                " empty temporary copy.",
+                remedy="Let the owner of the database run:",
+                code=f"GRANT TEMPORARY ON DATABASE {self.quoted(database)} TO {self.quoted(role)}",
+            )
 
     # Judging ----------------------------------------------------------------------------------------------------
 
@@ -222,6 +255,8 @@ class PostgreSQL(Plans):
         try:
             rewrites = self.rewrites(stands, self.type_sql(Name(PROBE), column))
         except sa.exc.DBAPIError as error:
+            if self.is_lock_failure(error) or self.is_cut_short(error):
+                raise
             return f"PostgreSQL refuses it: {_first_line(error)}"
         why = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
         return why if rewrites else None

@@ -90,6 +90,7 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 
     OR (:number > 0 AND d.classid = 'pg_trigger'::regclass)
     OR (:number > 0 AND d.classid = 'pg_statistic_ext'::regclass)
     OR (:number > 0 AND d.classid = 'pg_attrdef'::regclass AND g.adnum <> :number)
+    OR (:number > 0 AND d.classid = 'pg_class'::regclass AND d.objid = :id AND d.objsubid NOT IN (0, :number))
     OR (d.classid = 'pg_class'::regclass AND d.deptype = 'n' AND d.objid <> :id)
     OR d.classid = 'pg_proc'::regclass)
 """
@@ -116,14 +117,17 @@ def table_of(raw: str) -> Table:
     )
 
 
-_TEXT_CAST = re.compile(r"""\((\w+|"(?:[^"]|"")+")\)::text\b""")
+# In an operation or as an argument; what is a cast and nothing else is the author's.
+_NAME = r"""\((\w+|"(?:[^"]|"")+")\)::text\b"""
+_TEXT_CAST = re.compile(rf"(?<=\w\(){_NAME}|(?<=\s){_NAME}|{_NAME}(?!\))")
 
 
 def _uncast(expression: str | None, texts: set[str]) -> str | None:
     """Take off the casts to text that the server adds to the columns of type varchar."""
 
     def simpler(match: re.Match[str]) -> str:
-        return match[1] if sqltext.unquoted(match[1]) in texts else match[0]
+        name = next(group for group in match.groups() if group)
+        return name if sqltext.unquoted(name) in texts else match[0]
 
     return None if expression is None else _TEXT_CAST.sub(simpler, expression)
 

@@ -21,15 +21,37 @@ _SESSION = """
   a.pid, a.usename, a.application_name, coalesce(a.state, a.backend_type),
   extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), a.query
 """
-BLOCKERS_OF = f"SELECT {_SESSION} FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(:pid))"
+# A prepared transaction has no session: its locks stand without a pid, and it blocks as pid 0.
+_PREPARED = """
+  NULL::integer, x.owner, x.gid, 'prepared', extract(epoch FROM clock_timestamp() - x.prepared),
+  'ROLLBACK PREPARED ' || quote_literal(x.gid)
+"""
+# The virtual transaction is "-1/xid" only after a restart: until then it is that of the session which prepared it.
+_PREPARED_LOCKS = """pg_prepared_xacts x
+  JOIN pg_locks t ON t.locktype = 'transactionid' AND t.granted AND t.pid IS NULL AND t.transactionid = x.transaction
+  JOIN pg_locks l ON l.pid IS NULL AND l.virtualtransaction = t.virtualtransaction"""
+_ON_TABLE = "l.granted AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)"
+_IN_THE_WAY = "(:readers OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))"
+BLOCKERS_OF = f"""
+SELECT {_SESSION} FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(:pid))
+UNION SELECT {_PREPARED} FROM {_PREPARED_LOCKS} JOIN pg_locks w ON w.pid = :pid AND NOT w.granted
+  AND w.locktype = l.locktype AND (w.relation = l.relation OR w.transactionid = l.transactionid)
+WHERE l.granted AND (SELECT 0 = ANY (pg_blocking_pids(:pid)))
+"""
 HOLDERS = f"""
-SELECT DISTINCT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)
+SELECT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE {_ON_TABLE} AND l.pid <> pg_backend_pid()
+UNION SELECT {_PREPARED} FROM {_PREPARED_LOCKS} WHERE {_ON_TABLE}
 """
 WRITERS = f"""
-SELECT DISTINCT {_SESSION}, a.xact_start::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.granted AND l.pid <> pg_backend_pid() AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)
-AND (:readers OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock')) AND a.xact_start IS NOT NULL
+SELECT {_SESSION}, a.xact_start::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE {_ON_TABLE} AND l.pid <> pg_backend_pid() AND {_IN_THE_WAY} AND a.xact_start IS NOT NULL
+UNION SELECT {_PREPARED}, x.gid FROM {_PREPARED_LOCKS} WHERE {_ON_TABLE} AND {_IN_THE_WAY}
+"""
+WITH_SNAPSHOTS = f"""
+SELECT {_SESSION} FROM pg_stat_activity a
+WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL
+ORDER BY a.xact_start LIMIT 10
 """
 RUNNER = f"""
 SELECT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -41,6 +63,10 @@ WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg
 LOCK_FAILURES = {"55P03", "40P01"}
 VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
 DEPENDENT = "2BP01"
+CANCELLED = "57014"
+# A duplicate and an undefined table, column and other object.
+CAME = {"42P07", "42701", "42710"}
+GONE = {"42P01", "42703", "42704"}
 WATCH_EVERY = 0.2
 
 
@@ -56,6 +82,14 @@ class Session(Database):
     def is_lock_failure(self, error: BaseException) -> bool:
         return sqlstate(error) in LOCK_FAILURES
 
+    def is_cut_short(self, error: BaseException) -> bool:
+        return sqlstate(error) == CANCELLED
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        # Other statements may name things of the author's own that never were.
+        needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
+        return sqlstate(error) in CAME or (needs_it and sqlstate(error) in GONE)
+
     def is_violation(self, error: BaseException) -> bool:
         return sqlstate(error) in VIOLATIONS
 
@@ -69,17 +103,18 @@ class Session(Database):
         if unbounded:
             bounds["statement_timeout"] = "0"
         elif statement is not None:
-            bounds["statement_timeout"] = str(max(int(statement * 1000), 1))
+            bounds["statement_timeout"] = str(max(int(_outlasting(statement, lock) * 1000), 1))
         if unbounded and self.version >= (17,):
             bounds["transaction_timeout"] = "0"
         return bounds
 
     @contextmanager
     def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
-        bounds = self._bounds(lock, statement, step)
-        names = list(bounds)
+        names = ["lock_timeout", "statement_timeout", *(["transaction_timeout"] if self.version >= (17,) else [])]
         shown = ", ".join(f"current_setting('{name}')" for name in names)
         *before, session = self.read(f"SELECT {shown}, pg_backend_pid()")[0]
+        own = dict(zip(names, map(str, before), strict=True))
+        bounds = {**_raised(own, lock), **self._bounds(lock, statement, step)}
         if self._set(bounds) != session:
             raise self.unsupported(
                 "A bounded wait for locks",
@@ -92,7 +127,7 @@ class Session(Database):
             yield
         finally:
             if not self.connection.invalidated and not self.connection.closed:
-                self._set(dict(zip(names, before, strict=True)))
+                self._set({name: own[name] for name in bounds})
 
     def _set(self, values: dict[str, str]) -> int:
         """Set and return the id of the session that has the settings now."""
@@ -118,6 +153,9 @@ class Session(Database):
         held = [row for table in tables for row in self.read(WRITERS, quoted=table, readers=readers)]
         return {(row[0], row[-1]): described(row[:-1]) for row in held}
 
+    def bystanders(self) -> list[str]:
+        return [f"perhaps {described(row)}" for row in self.read(WITH_SNAPSHOTS)]
+
     @contextmanager
     def watched(self, step: Step, budget: float) -> Iterator[Watch]:
         """See ``Database.watched``; a step that waits only at its start is never cancelled, just looked at."""
@@ -137,19 +175,42 @@ class Session(Database):
                     own.execute(sa.text("SELECT pg_cancel_backend(:pid)"), {"pid": pid})
                     return
 
-        with watching(self.connection, watch):
+        with watching(self.connection, watch) as is_attached:
+            seen.attached = step.waits_inside and is_attached()
             yield seen
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
         # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
-        return bool(connection.scalar(sa.text("SELECT pg_try_advisory_lock(:key)"), {"key": _number(key)}))
+        # The session idles for as long as the migration takes, and the lock ends with it.
+        sql = "SELECT pg_try_advisory_lock(:key), set_config('idle_session_timeout', '0', false)"
+        return bool(connection.scalar(sa.text(sql), {"key": _number(key)}))
 
-    def release_runner_lock(self, connection: Connection, key: str) -> None:
-        connection.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _number(key)})
+    def release_runner_lock(self, connection: Connection, key: str) -> bool:
+        return bool(connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _number(key)}))
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         row = connection.execute(sa.text(RUNNER), {"key": _number(key)}).first()
         return described(row) if row else super().runner_lock_holder(connection, key)
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def _seconds(setting: str) -> float:
+    """Return the seconds of a timeout as the server shows it: 0, 300ms, 2s, 1min."""
+    digits = setting.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return float(digits) * _UNITS.get(setting[len(digits) :], 0.001)
+
+
+def _outlasting(bound: float, lock: float) -> float:
+    """Return a bound on a statement that counts from when it has its lock: the server counts its waiting too."""
+    return bound if bound > lock else lock + bound
+
+
+def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
+    """Return what to raise of a session's own timeouts, which would end a step before its lock timeout does."""
+    bounds = {name: _seconds(setting) for name, setting in own.items() if name != "lock_timeout"}
+    return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}
 
 
 def _number(key: str) -> int:
@@ -161,5 +222,7 @@ def described(row: Any) -> str:
     pid, user, application, state, age, query = row
     shown = " ".join((query or "").split())
     shown = shown if len(shown) <= 120 else shown[:117] + "..."
+    if pid is None:
+        return f"prepared transaction {application!r}, owner {user}, {float(age or 0):.1f} s old: {shown} ends it"
     who = f"pid {pid}, user {user}, application {application!r}, {state}"
     return f"{who}, in its transaction for {float(age or 0):.1f} s, query: {shown}"
