@@ -171,10 +171,13 @@ class Session(Database):
     # The runner lock --------------------------------------------------------------------------------------------
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        # A year, the most that the server takes: the session is idle for as long as the migration runs.
+        connection.execute(sa.text("SET SESSION wait_timeout = 31536000"))
         return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": _lock_name(connection, key)}))
 
-    def release_runner_lock(self, connection: Connection, key: str) -> None:
-        connection.execute(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": _lock_name(connection, key)})
+    def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
+        released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": _lock_name(connection, key)})
+        return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         row = connection.execute(sa.text(RUNNER), {"key": _lock_name(connection, key)}).first()
