@@ -46,7 +46,7 @@ def test_rows_that_do_not_come_back_are_seen(database):
         op.execute("DELETE FROM t")
         return guarded_drop()
 
-    with pytest.raises(AssertionError, match="rows of t: \\(1, 'a'\\)"):
+    with pytest.raises(AssertionError, match=r"rows of t: \\(1, 'a'\\)"):
         up_up_down_down_up(database, guarded, lossy_drop, TABLE)
 
 
@@ -62,7 +62,7 @@ def test_restartable_after_every_statement(new_database):
 
 @pytest.mark.only("mariadb", "sqlite")
 def test_half_done_is_found_where_ddl_commits(new_database):
-    with pytest.raises(AssertionError, match="(?s)stopped at point 2 of .*iy"):
+    with pytest.raises(AssertionError, match=r"(?s)stopped at point 2 of .*iy"):
         crash_everywhere(new_database, two_indexes, TABLE, kills=0)
 
 
@@ -72,7 +72,7 @@ def test_half_done_is_found_in_autocommit(new_database):
         with op.get_context().autocommit_block():
             two_indexes()
 
-    with pytest.raises(AssertionError, match="(?s)stopped at point 2 of .*iy"):
+    with pytest.raises(AssertionError, match=r"(?s)stopped at point 2 of .*iy"):
         crash_everywhere(new_database, body, TABLE, kills=0)
     crash_everywhere(new_database, two_indexes, TABLE, kills=0)
 

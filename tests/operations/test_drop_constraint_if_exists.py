@@ -1,6 +1,8 @@
 """drop_constraint_if_exists"""
 
 import pytest
+import sqlalchemy as sa
+from tests.catalogue import assert_same, snapshot
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
 
@@ -45,3 +47,19 @@ def test_a_key_that_a_foreign_key_stands_on(database):
     assert_refused(database, [Expect(drop, ["primary key teams_pkey", "fk on table users"], DependentObjects)])
     assert migrate(database, lambda: drop_constraint_if_exists("fk", "users")) is True
     assert migrate(database, drop) is True
+
+
+def test_a_check_is_dropped_by_the_name_that_it_was_created_by(database):
+    convention = sa.MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"})
+    database.execute("CREATE TABLE users (id integer PRIMARY KEY, age integer)")
+    before = snapshot(database)
+    for type_ in ("check", None):
+        make = lambda: create_check_constraint_if_missing("adult", "users", "age > 17 -- years")  # noqa: E731
+        drop = lambda given=type_: drop_constraint_if_exists("adult", "users", type_=given)  # noqa: E731
+        assert [migrate(database, one, target_metadata=convention) for one in (make, make, drop, drop)] == [
+            True,
+            False,
+            True,
+            False,
+        ]
+        assert_same(before, snapshot(database), "dropped")

@@ -31,6 +31,16 @@ def tokens(sql: str) -> tuple[tuple[str, str], ...]:
     )
 
 
+def without_comments(sql: str) -> str:
+    """Return the SQL with a space in the place of each comment."""
+
+    def kept(match: re.Match[str]) -> str:
+        comment = match.lastgroup == "space" and not match.group().isspace()
+        return " " if comment else match.group()
+
+    return _TOKEN.sub(kept, sql).strip()
+
+
 def unquoted(token: str) -> str:
     """Return the name that a quoted identifier stands for."""
     if token[:1] in '"`' and len(token) > 1:

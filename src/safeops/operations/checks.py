@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.databases import sqltext
 from safeops.errors import InvalidArgument
 from safeops.migration import running
 from safeops.naming import Name, call
@@ -74,4 +75,7 @@ def create_check_constraint_if_missing(
 
 def as_sql(condition: Any) -> Any:
     """Return SQL given as a string such that none of its colons is taken for a parameter."""
-    return sa.text(re.sub(r"(?<![:\\]):(?!:)", r"\\:", condition)) if isinstance(condition, str) else condition
+    if not isinstance(condition, str):
+        return condition
+    # A comment would hide the parenthesis that follows.
+    return sa.text(re.sub(r"(?<![:\\]):(?!:)", r"\\:", sqltext.without_comments(condition)))

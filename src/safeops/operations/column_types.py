@@ -50,8 +50,8 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         LockNotAcquired: The table was in use for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly (a statement that a session prepared before and whose result has the column
-    fails once, with "cached plan must not change result type"); MariaDB and MySQL ALGORITHM=INSTANT or INPLACE, LOCK=NONE; SQLite
-    rebuilds the table.
+    fails once, with "cached plan must not change result type"); MariaDB and MySQL ALGORITHM=INSTANT or INPLACE, LOCK=NONE;
+    SQLite rebuilds the table.
 
     Running it again: nothing is left to do.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from alembic.operations import ops
 
 from safeops.databases.definitions import Constraint, Table, differences
 from safeops.errors import UnknownConstraint
@@ -191,6 +192,7 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
         if is_gone(migration, stands, name, constraint_name):
             return skipped(f"constraint {constraint_name} on {name}", GONE)
         stands = known(migration, stands, name)
+        constraint_name = _as_created(migration, stands, constraint_name, name, None)
         if stands is not None and constraint_name not in stands.constraints:
             raise UnknownConstraint(
                 f"Table {name} has no constraint {constraint_name}.",
@@ -217,6 +219,16 @@ def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> row
 
 def _bare(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.types.NullType())
+
+
+def _as_created(migration: Migration, stands: Table | None, constraint: str, name: Name, type_: str | None) -> str:
+    """Return the name that a check got when a naming convention made ``ck_<table>_<name>`` of the author's."""
+    known = stands is not None and constraint in stands.constraints
+    if known or type_ not in (None, "check") or "ck" not in migration.naming_convention:
+        return constraint
+    check = ops.CreateCheckConstraintOp(constraint, name.name, "true", schema=name.schema)
+    made = str(settle_name(migration, check.to_constraint(migration.context)).name)
+    return made if type_ == "check" or (stands is not None and made in stands.constraints) else constraint
 
 
 def drop_constraint_if_exists(
@@ -255,6 +267,7 @@ def drop_constraint_if_exists(
         check_choice("type_", type_, (None, *KINDS))
         name = Name(table_name, schema)
         stands = table_or_none(look(migration, name), name)
+        constraint_name = _as_created(migration, stands, constraint_name, name, type_)
         there = migration.database.constraint_named(stands, constraint_name, type_) if stands else None
         if there is None and not migration.offline:
             return skipped(f"constraint {constraint_name} on {name}", "it is not there")
