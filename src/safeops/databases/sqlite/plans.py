@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -205,9 +206,9 @@ class Plans(Session):
             code="if not op.get_context().as_sql:\n    ...",
         )
 
+    @abstractmethod
     def referring_tables(self, table: Table) -> list[str]:
         """Return the other tables of the same file whose foreign keys refer to this one."""
-        raise NotImplementedError
 
     def _leave_comments(self, *things: Any) -> None:
         for one in things:
