@@ -46,7 +46,7 @@ def test_rows_that_do_not_come_back_are_seen(database):
         op.execute("DELETE FROM t")
         return guarded_drop()
 
-    with pytest.raises(AssertionError, match=r"rows of t: \\(1, 'a'\\)"):
+    with pytest.raises(AssertionError, match=r"rows of t: \(1, 'a'\)"):
         up_up_down_down_up(database, guarded, lossy_drop, TABLE)
 
 

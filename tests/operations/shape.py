@@ -197,7 +197,7 @@ class Shape:
 
     @pytest.mark.only("pg18")
     def test_a_skip_costs_two_statements(self, server_name, crowded):
-        prepared(crowded, ("DROP SCHEMA public CASCADE", "CREATE SCHEMA public", *self.prepare))
+        prepared(crowded, ("DROP SCHEMA IF EXISTS public, billing CASCADE", "CREATE SCHEMA public", *self.prepare))
         migrate(crowded, self.up)
         sent: list[str] = []
 

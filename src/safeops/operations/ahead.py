@@ -19,7 +19,7 @@ from typing import Any
 
 from safeops.databases.definitions import Difference
 from safeops.naming import Name
-from safeops.operations.source import is_later, node_of, place_of, walk
+from safeops.operations.source import block_of, is_later, node_of, place_of, walk
 
 _TABLE_COLUMN = ((0, "table_name"), (1, "column_name"))
 _NAME_TABLE = ((1, "table_name"), (0, "constraint_name"))
@@ -116,19 +116,30 @@ class _Call:
 def _later_calls() -> Iterator[_Call]:
     """Go through the calls that the author's code has still to come to, from the call of the helper up to Alembic."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if module == "alembic":
-            return
+    frames: list[FrameType] = []
+    while frame is not None and (module := _module(frame)) != "alembic":
         if module not in ("safeops", "contextlib"):
-            yield from _calls_of(frame.f_code, {**frame.f_globals, **frame.f_locals}, place_of(frame), _DEPTH)
+            frames.append(frame)
         frame = frame.f_back
+    # A script that runs helpers in a context of its own may run many migrations in one function, a block each.
+    runs_revision = frame is not None
+    for one in frames if runs_revision else frames[:1]:
+        yield from _calls_of(one.f_code, {**one.f_globals, **one.f_locals}, place_of(one), _DEPTH, not runs_revision)
 
 
-def _calls_of(code: CodeType, names: Mapping[str, Any], now: tuple[int, int] | None, depth: int) -> Iterator[_Call]:
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _calls_of(
+    code: CodeType, names: Mapping[str, Any], now: tuple[int, int] | None, depth: int, in_block: bool = False
+) -> Iterator[_Call]:
     """Go through the calls of a function, where it runs those after its current one, and of the functions called."""
     body = node_of(code, names)
     nodes = list(walk(body)) if body is not None else []
+    if in_block and now is not None:
+        block = block_of(nodes, now[0])
+        nodes = [one for one in nodes if block_of(nodes, getattr(one, "lineno", now[0])) is block]
     batches = dict(batch for one in nodes if isinstance(one, ast.With) for batch in _batches(one))
     for node in nodes:
         if not isinstance(node, ast.Call) or (now is not None and not is_later(node, nodes, now)):

@@ -38,7 +38,7 @@ def _starts(node: Any) -> set[int]:
 def walk(node: ast.AST) -> Iterator[ast.AST]:
     """Go through what runs when the code runs: not through the functions and classes that it only defines."""
     for child in ast.iter_child_nodes(node):
-        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if not isinstance(child, (*_FUNCTIONS, ast.ClassDef)):
             yield child
             yield from walk(child)
 
@@ -49,6 +49,12 @@ def is_later(node: ast.Call, nodes: Sequence[ast.AST], now: tuple[int, int]) -> 
         return True
     loops = (one for one in nodes if isinstance(one, (ast.For, ast.AsyncFor, ast.While)))
     return any(one.lineno <= node.lineno and one.lineno <= now[0] <= (one.end_lineno or 0) for one in loops)
+
+
+def block_of(nodes: Sequence[ast.AST], line: int) -> ast.AST | None:
+    """Return the outermost ``with`` block around a line."""
+    blocks = (one for one in nodes if isinstance(one, (ast.With, ast.AsyncWith)))
+    return next((one for one in blocks if one.lineno <= line <= (one.end_lineno or 0)), None)
 
 
 def place_of(frame: FrameType) -> tuple[int, int]:
