@@ -120,6 +120,7 @@ class Shape:
         raise NotImplementedError
 
     @pytest.mark.smoke
+    @pytest.mark.every_postgresql
     def test_the_second_call_does_nothing(self, database):
         prepared(database, self.prepare)
         assert migrate(database, self.up) is True
@@ -141,6 +142,7 @@ class Shape:
         assert_same(before, state(database), "calls for what is not there")
 
     @pytest.mark.smoke
+    @pytest.mark.every_postgresql
     def test_offline(self, new_database):
         online, offline = (prepared(new_database(), self.prepare) for _ in range(2))
         if not all(one != "never" and has_ability(online.server, one) for one in self.offline_needs):
@@ -229,6 +231,7 @@ class Reversible(Shape):
         raise NotImplementedError
 
     @pytest.mark.smoke
+    @pytest.mark.every_postgresql
     def test_up_up_down_down_up(self, database):
         up_up_down_down_up(database, self.up, self.down, self.prepare, lossless=self.lossless)
 
