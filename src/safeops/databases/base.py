@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 
 from safeops.databases import sqltext
+from safeops.databases.batches import Batches
 from safeops.databases.definitions import Column, Constraint, Index, Table
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.load import Load
 from safeops.databases.steps import Step, rendered
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
@@ -21,7 +22,7 @@ from safeops.naming import Name
 Plan = Iterator[Step]
 
 
-class Database(DatabaseSession, ABC):
+class Database(Batches, Load, ABC):
     """The database that a migration runs on, or for which ``--sql`` is rendered."""
 
     max_identifier: ClassVar[int] = 63

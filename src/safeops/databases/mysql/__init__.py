@@ -13,9 +13,11 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
 from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.batches import Batches
 from safeops.databases.mysql.catalogue import index_of, table_of
 from safeops.databases.mysql.constraining import KINDS, Constraining
 from safeops.databases.mysql.guards import plain
+from safeops.databases.mysql.load import Load
 from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.showcreate import Item, backticked
 from safeops.naming import Name
@@ -23,7 +25,7 @@ from safeops.naming import Name
 PROBE = "safeops_probe"
 
 
-class MySQL(Constraining):
+class MySQL(Batches, Load, Constraining):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"

@@ -13,7 +13,9 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql.batches import Batches
 from safeops.databases.postgresql.indexing import with_included
+from safeops.databases.postgresql.load import Load
 from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.session import sqlstate
 from safeops.databases.postgresql.spelling import split_collation, type_name
@@ -24,7 +26,7 @@ PROBE = "safeops_probe"
 FORBIDDEN = "42501"
 
 
-class PostgreSQL(Plans):
+class PostgreSQL(Batches, Load, Plans):
     """PostgreSQL, looked at through its catalogue."""
 
     product = "PostgreSQL"

@@ -12,13 +12,15 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.sqlite import catalogue, spelling, text
+from safeops.databases.sqlite.batches import Batches
 from safeops.databases.sqlite.catalogue import Named
 from safeops.databases.sqlite.judging import Judging
+from safeops.databases.sqlite.load import Load
 from safeops.databases.sqlite.tokens import folded, literal
 from safeops.naming import Name
 
 
-class SQLite(Judging):
+class SQLite(Batches, Load, Judging):
     """SQLite, looked at through its PRAGMAs and the text of its definitions."""
 
     product = "SQLite"

@@ -1,0 +1,1 @@
+"""Filling columns in batches: bounded, resumable, adaptive, throttled, parallel."""
