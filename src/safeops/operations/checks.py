@@ -10,10 +10,10 @@ from alembic.operations import ops
 
 from safeops.databases import sqltext
 from safeops.errors import InvalidArgument
+from safeops.looking import check_names
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations.constraints import create
-from safeops.operations.story import check_names
 
 
 def create_check_constraint_if_missing(

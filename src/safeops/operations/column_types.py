@@ -11,20 +11,11 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Table
 from safeops.errors import DependentObjects, InvalidArgument
 from safeops.locking import carry_out
+from safeops.looking import check_has_columns, check_names, known, look, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, written_type
 from safeops.operations.columns import column_differences
-from safeops.operations.story import (
-    GONE,
-    check_has_columns,
-    check_names,
-    is_gone,
-    known,
-    look,
-    look_into,
-    refuse_unless_assured,
-    skipped,
-)
+from safeops.operations.story import GONE, is_gone, refuse_unless_assured
 
 
 def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: str | None = None) -> bool:

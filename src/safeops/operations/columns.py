@@ -12,25 +12,19 @@ from alembic.operations import ops
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
+from safeops.looking import check_choice, check_names, known, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
 from safeops.operations import constraints, foreign_keys, indexes, types
 from safeops.operations.named import named, settle_names
 from safeops.operations.story import (
-    check_choice,
-    check_names,
     explained_dependents,
     is_gone,
     keep_or_raise,
     keeping,
-    known,
-    look,
-    look_into,
     refuse_dependents,
     refuse_unless_assured,
     settle,
-    skipped,
-    table_or_none,
 )
 
 

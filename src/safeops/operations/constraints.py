@@ -10,26 +10,19 @@ from alembic.operations import ops
 from safeops.databases.definitions import Constraint, Table, differences
 from safeops.errors import UnknownConstraint
 from safeops.locking import carry_out
+from safeops.looking import check_choice, check_has_columns, check_names, known, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
 from safeops.operations import indexes, rows
 from safeops.operations.named import settle_name
 from safeops.operations.story import (
     GONE,
-    check_choice,
-    check_has_columns,
-    check_names,
     explained_dependents,
     is_gone,
     keep_or_raise,
-    known,
-    look,
-    look_into,
     refuse_dependents,
     refuse_unless_assured,
     settle,
-    skipped,
-    table_or_none,
 )
 
 SMALL_TABLE = 8 * 1024 * 1024

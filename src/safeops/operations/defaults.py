@@ -9,10 +9,11 @@ import sqlalchemy as sa
 from safeops.databases.definitions import Table
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
+from safeops.looking import check_has_columns, check_names, known, look, skipped
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations.columns import column_differences
-from safeops.operations.story import GONE, check_has_columns, check_names, is_gone, known, look, skipped
+from safeops.operations.story import GONE, is_gone
 
 
 def set_server_default(table_name: str, column_name: str, default: Any, *, schema: str | None = None) -> bool:

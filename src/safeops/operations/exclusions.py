@@ -7,10 +7,10 @@ from typing import Any
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 
 from safeops.errors import InvalidArgument
+from safeops.looking import check_names
 from safeops.migration import running
 from safeops.naming import Name
 from safeops.operations.constraints import create
-from safeops.operations.story import check_names
 
 
 def create_exclude_constraint_if_missing(

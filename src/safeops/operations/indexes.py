@@ -11,24 +11,12 @@ from alembic.operations import ops
 from safeops.databases.definitions import Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.locking import carry_out, patiently
+from safeops.looking import check_choice, check_has_columns, check_names, known, look, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Name, call
 from safeops.operations import rows
 from safeops.operations.named import settle_name
-from safeops.operations.story import (
-    GONE,
-    check_choice,
-    check_has_columns,
-    check_names,
-    explained_dependents,
-    is_gone,
-    keep_or_raise,
-    known,
-    look,
-    settle,
-    skipped,
-    table_or_none,
-)
+from safeops.operations.story import GONE, explained_dependents, is_gone, keep_or_raise, settle
 
 
 def create_index_if_missing(

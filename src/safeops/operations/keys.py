@@ -7,10 +7,10 @@ from typing import Any
 
 from alembic.operations import ops
 
+from safeops.looking import check_choice, check_columns, check_names
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations.constraints import create
-from safeops.operations.story import check_choice, check_columns, check_names
 
 
 def create_unique_constraint_if_missing(

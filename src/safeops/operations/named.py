@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import _truncated_label
 
+from safeops.looking import check_name
 from safeops.migration import Migration
 from safeops.naming import Name, fitting
-from safeops.operations.story import check_name
 
 Named = TypeVar("Named", bound=Any)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from safeops.errors import UnsafeOperation
 from safeops.locking import carry_out
+from safeops.looking import check_has_columns, check_names, known, look, skipped
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations import rows
-from safeops.operations.story import GONE, check_has_columns, check_names, is_gone, known, look, skipped
+from safeops.operations.story import GONE, is_gone
 
 
 def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = None) -> bool:

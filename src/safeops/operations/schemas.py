@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from safeops.locking import carry_out
+from safeops.looking import check_names, skipped
 from safeops.migration import Migration, running
 from safeops.naming import call
-from safeops.operations.story import check_names, explained_dependents, refuse_dependents, skipped
+from safeops.operations.story import explained_dependents, refuse_dependents
 
 
 def create_schema_if_missing(schema_name: str) -> bool:

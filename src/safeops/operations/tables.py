@@ -11,6 +11,7 @@ from alembic.operations import ops
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument
 from safeops.locking import carry_out
+from safeops.looking import check_choice, check_names, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
 from safeops.operations import indexes, types
@@ -18,18 +19,12 @@ from safeops.operations.ahead import unexplained
 from safeops.operations.columns import column_differences
 from safeops.operations.named import named, settle_names
 from safeops.operations.story import (
-    check_choice,
-    check_names,
     check_schema,
     explained_dependents,
     keep_or_raise,
     keeping,
-    look,
-    look_into,
     refuse_dependents,
     settle,
-    skipped,
-    table_or_none,
 )
 
 

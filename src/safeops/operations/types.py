@@ -10,18 +10,10 @@ import sqlalchemy as sa
 from safeops.databases.definitions import Difference
 from safeops.errors import InvalidArgument, UnknownType
 from safeops.locking import carry_out, patiently
+from safeops.looking import check_choice, check_name, check_names, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
-from safeops.operations.story import (
-    check_choice,
-    check_name,
-    check_names,
-    check_schema,
-    explained_dependents,
-    keep_or_raise,
-    refuse_dependents,
-    skipped,
-)
+from safeops.operations.story import check_schema, explained_dependents, keep_or_raise, refuse_dependents
 
 
 def create_enum_if_missing(
