@@ -9,7 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from safeops.backfilling.engine import BackfillState, backfill, backfill_status, forget_backfill
+    from safeops.backfilling.functions import reads
+    from safeops.backfilling.progress import BackfillProgress
+    from safeops.backfilling.running import BackfillReport
+    from safeops.backfilling.throttles import (
+        active_sessions,
+        pause_file,
+        replica_lag,
+        rows_per_second,
+        time_window,
+    )
     from safeops.errors import (
+        BackfillConflict,
+        BackfillFunctionFailed,
+        BackfillIncomplete,
+        BackfillStopped,
         DefinitionMismatch,
         DependentObjects,
         DuplicateRows,
@@ -53,8 +68,14 @@ __version__ = "0.1.0"
 
 # Loaded when first used: a migration pays for what it calls.
 _HOMES = {
+    "safeops.backfilling.engine": "BackfillState backfill backfill_status forget_backfill",
+    "safeops.backfilling.functions": "reads",
+    "safeops.backfilling.progress": "BackfillProgress",
+    "safeops.backfilling.running": "BackfillReport",
+    "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
     "safeops.errors": (
-        "DefinitionMismatch DependentObjects DuplicateRows InvalidArgument LockNotAcquired OnlineOnly OrphanedRows"
+        "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped"
+        " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument LockNotAcquired OnlineOnly OrphanedRows"
         " OutsideMigration SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable UnknownType"
         " UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
@@ -78,6 +99,13 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "BackfillConflict",
+    "BackfillFunctionFailed",
+    "BackfillIncomplete",
+    "BackfillProgress",
+    "BackfillReport",
+    "BackfillState",
+    "BackfillStopped",
     "DefinitionMismatch",
     "DependentObjects",
     "DuplicateRows",
@@ -96,10 +124,13 @@ __all__ = [
     "UnsafeOperation",
     "UnsupportedOnDatabase",
     "ViolatingRows",
+    "active_sessions",
     "add_column_if_missing",
     "add_enum_value_if_missing",
     "alter_column_type",
     "assured",
+    "backfill",
+    "backfill_status",
     "configure",
     "create_check_constraint_if_missing",
     "create_enum_if_missing",
@@ -117,11 +148,17 @@ __all__ = [
     "drop_schema_if_exists",
     "drop_table_if_exists",
     "enforce_not_null",
+    "forget_backfill",
     "lock_timeout",
     "migration_lock",
+    "pause_file",
+    "reads",
     "relax_not_null",
+    "replica_lag",
+    "rows_per_second",
     "set_server_default",
     "settings",
+    "time_window",
     "validate_constraint",
 ]
 

@@ -17,6 +17,10 @@
       OrphanedRows                  S501  rows that break a foreign key
       DuplicateRows                 S502  rows that break a unique constraint
       ViolatingRows                 S503  rows that break a check or a not null
+      BackfillIncomplete            S601  rows are left without a value
+      BackfillConflict              S602  the name stands for other work, or for work that goes on
+      BackfillStopped               S603  a signal, a throttle or a lost connection ended it; its progress is kept
+      BackfillFunctionFailed        S604  the function raised, or returned what cannot be written
 
 A message says what is wrong, why the database behaves so, what to do instead as code, whether anything was changed,
 and whether running again is safe. The code at its end names the page in docs/errors.
@@ -163,3 +167,27 @@ class ViolatingRows(SafeOpsError):
     """Rows break a check or a not null; the message has their count, some keys and a query for all."""
 
     number = "S503"
+
+
+class BackfillIncomplete(SafeOpsError):
+    """Rows are left without a value: it came out NULL, or the application goes on writing rows without it."""
+
+    number = "S601"
+
+
+class BackfillConflict(SafeOpsError):
+    """Progress is kept under the name of a backfill, but it is that of other work, or somebody is at work on it."""
+
+    number = "S602"
+
+
+class BackfillStopped(SafeOpsError):
+    """A signal, a throttle or a lost connection ended a backfill; its progress is kept, and running again goes on."""
+
+    number = "S603"
+
+
+class BackfillFunctionFailed(SafeOpsError):
+    """The function of a backfill raised, or returned what cannot be written; the message names the rows."""
+
+    number = "S604"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import alembic.context
@@ -25,12 +27,18 @@ _SETTINGS = "safeops.settings"
 
 
 @dataclass(frozen=True)
-class Migration:
+class Terms:
+    """A database, and what is allowed on it."""
+
+    database: Database
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Migration(Terms):
     """The migration that runs now: its database, and what it is allowed to do."""
 
     context: MigrationContext
-    database: Database
-    settings: Settings
 
     @property
     def offline(self) -> bool:
@@ -41,6 +49,15 @@ class Migration:
         """The naming convention of the target metadata, as ``alembic.op`` uses it."""
         metadata = self.context.opts.get("target_metadata")
         return getattr(metadata, "naming_convention", None) or {}
+
+    @property
+    def revision(self) -> str:
+        """The revision that runs; empty where a script runs helpers in a context of its own."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and frame.f_code is not MigrationContext.run_migrations.__code__:
+            frame = frame.f_back
+        step = frame.f_locals.get("step") if frame is not None else None
+        return str(getattr(getattr(step, "revision", None), "revision", ""))
 
     def render(self, sql: str) -> None:
         """Write a statement, or a comment, to the output of ``--sql``."""
@@ -64,7 +81,7 @@ def running(helper: str) -> Iterator[Migration]:
     """
     context = _context(helper)
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
-    migration = Migration(context, database, current_settings(context))
+    migration = Migration(database, current_settings(context), context)
     database.patience = migration.settings.lock_timeout
     with _between_transactions(context) if context.as_sql else _outside_transaction(context, helper):
         if context.as_sql:
@@ -177,7 +194,7 @@ def configure(**settings: Any) -> None:
 
     Args:
         **settings: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
-            ``target_seconds`` in seconds, ``schema_for_state``.
+            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``.
 
     Raises:
         InvalidArgument: A setting is unknown or not a number of seconds.

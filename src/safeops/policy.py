@@ -22,6 +22,8 @@ class Settings:
             builds run without one.
         target_seconds: Seconds that a batch of a backfill should take.
         schema_for_state: The schema of the tables that safeops itself keeps; None is the default schema.
+        flush_each_batch: Whether each batch of a backfill waits until it is on the disk. It need not: a crash of the
+            server then loses the newest batches together with the note that they were done. PostgreSQL only.
     """
 
     lock_timeout: float = 2.0
@@ -29,6 +31,7 @@ class Settings:
     statement_timeout: float | None = None
     target_seconds: float = 0.1
     schema_for_state: str | None = None
+    flush_each_batch: bool = False
 
     def with_(self, **changes: Any) -> Settings:
         """Return these settings with some changed, or raise InvalidArgument."""
@@ -40,7 +43,9 @@ class Settings:
                     remedy=f"The settings are {', '.join(sorted(known))}:",
                     code="configure(lock_timeout=2.0, retry_budget=120.0)",
                 )
-            if name != "schema_for_state":
+            if name == "flush_each_batch":
+                _check_flag(name, value)
+            elif name != "schema_for_state":
                 _check_seconds(name, value)
             elif value is not None and not isinstance(value, str):
                 raise InvalidArgument(
@@ -49,6 +54,13 @@ class Settings:
                     code='configure(schema_for_state="public")',
                 )
         return replace(self, **changes)
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidArgument(
+            f"{name} is {value!r}, not True or False.", remedy="Write:", code=f"configure({name}=True)"
+        )
 
 
 _MAY_BE_NONE = {"statement_timeout"}
@@ -83,7 +95,7 @@ def settings(**changes: Any) -> Iterator[None]:
 
     Args:
         **changes: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
-            ``target_seconds`` in seconds, ``schema_for_state``.
+            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``.
 
     Raises:
         InvalidArgument: A setting is unknown or not a number of seconds.

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
@@ -15,6 +15,7 @@ from safeops.errors import InvalidArgument
 
 log = logging.getLogger("safeops")
 
+T = TypeVar("T")
 Body = Callable[[Connection, threading.Event], None]
 
 CONNECTING = 10.0
@@ -47,14 +48,35 @@ def _outside(engine: Engine, taken: Any) -> Iterator[Connection]:
             pool.dispose()
 
 
+def on_a_connection(engine: Engine, body: Callable[[Connection], T], taken: Any = None) -> T:
+    """Run ``body`` on a connection of its own, whatever thread this is; also where the engine is an asynchronous one.
+
+    Args:
+        engine: Makes the connection, outside its pool.
+        body: Gets it, in autocommit.
+        taken: The driver's connection that it must not be.
+    """
+
+    def run() -> T:
+        with _outside(engine, taken) as own:
+            return body(own)
+
+    if not engine.dialect.is_async:
+        return run()
+    from sqlalchemy.util import greenlet_spawn
+
+    return asyncio.run(greenlet_spawn(run))
+
+
 @contextmanager
-def watching(connection: Connection, body: Body) -> Iterator[Callable[[], bool]]:
+def watching(connection: Connection, body: Body, after: float = 0.0) -> Iterator[Callable[[], bool]]:
     """Run ``body`` in a thread, on a connection of its own, until the block ends.
 
     ``body`` gets that connection and an event that is set when the block has ended. The block gets a function that waits
     until the connection stands and tells whether it does: where there is none the block must bound its waiting itself.
+    A block that ends within ``after`` seconds needs no such connection, and none is opened.
     """
-    watcher = _Watcher(connection, body)
+    watcher = _Watcher(connection, body, after)
     thread = threading.Thread(target=watcher.run, name="safeops-watch", daemon=True)
     thread.start()
     try:
@@ -67,8 +89,8 @@ def watching(connection: Connection, body: Body) -> Iterator[Callable[[], bool]]
 class _Watcher:
     """What runs in the thread."""
 
-    def __init__(self, connection: Connection, body: Body) -> None:
-        self.engine, self.body = connection.engine, body
+    def __init__(self, connection: Connection, body: Body, after: float) -> None:
+        self.engine, self.body, self.after = connection.engine, body, after
         self._taken = connection.connection.driver_connection
         self.over, self._settled, self._attached = threading.Event(), threading.Event(), False
 
@@ -76,6 +98,7 @@ class _Watcher:
         return self._settled.wait(CONNECTING) and self._attached
 
     def run(self) -> None:
+        self.over.wait(self.after)
         while not self.over.is_set():
             try:
                 self._look_on()
@@ -89,15 +112,9 @@ class _Watcher:
             self.over.wait(AGAIN)
 
     def _look_on(self) -> None:
-        if not self.engine.dialect.is_async:
-            self._look_on_by_driver()
-            return
-        from sqlalchemy.util import greenlet_spawn
+        on_a_connection(self.engine, self._look_on_by, self._taken)
 
-        asyncio.run(greenlet_spawn(self._look_on_by_driver))
-
-    def _look_on_by_driver(self) -> None:
-        with _outside(self.engine, self._taken) as own:
-            self._attached = True
-            self._settled.set()
-            self.body(own, self.over)
+    def _look_on_by(self, own: Connection) -> None:
+        self._attached = True
+        self._settled.set()
+        self.body(own, self.over)

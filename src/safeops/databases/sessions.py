@@ -36,6 +36,8 @@ class DatabaseSession:
     """
 
     product: ClassVar[str]
+    begins: ClassVar[str] = "BEGIN"
+    """The statement that begins a transaction which is to write."""
     locks_runners_by_session: ClassVar[bool] = True
     """The lock that lets one runner at a time migrate belongs to a session of its own."""
 
@@ -76,25 +78,32 @@ class DatabaseSession:
         result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
         return list(result.all())
 
-    def run(self, sql: str) -> None:
-        """Send a statement as it is: no parameters, no percent signs to double."""
-        self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+    def run(self, sql: str) -> int:
+        """Send a statement as it is, no parameters, no percent signs to double, and return how many rows it met."""
+        return self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).rowcount
 
-    def carry_out(self, step: Step) -> None:
-        """Send a step; where it has several statements, in one transaction."""
-        if not step.then:
-            self.run(step.sql)
-            return
-        self.run("BEGIN")
+    @contextmanager
+    def transaction(self, *beginning: str) -> Iterator[None]:
+        """Run the block in one transaction."""
         try:
-            for sql in (step.sql, *step.then):
+            for sql in beginning or (self.begins,):
                 self.run(sql)
+            yield
             self.run("COMMIT")
         except BaseException:
             # On a lost connection there is nothing to roll back, and the first error is the one to see.
             with suppress(DBAPIError):
                 self.run("ROLLBACK")
             raise
+
+    def carry_out(self, step: Step) -> None:
+        """Send a step; where it has several statements, in one transaction."""
+        if not step.then:
+            self.run(step.sql)
+            return
+        with self.transaction():
+            for sql in (step.sql, *step.then):
+                self.run(sql)
 
     def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
         """Bound the waiting of one step on this session, and restore what was set before on every path."""

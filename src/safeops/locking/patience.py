@@ -16,7 +16,7 @@ from safeops.databases.base import Database
 from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
 from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
-from safeops.migration import Migration
+from safeops.migration import Migration, Terms
 from safeops.naming import Name
 from safeops.policy import assurance
 
@@ -167,7 +167,7 @@ def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
 
 
 @contextmanager
-def _bounded(migration: Migration, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
+def _bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
     """Bound the waiting of a step: its lock timeout does, or somebody beside it where it waits in the middle of its work."""
     settings, database = migration.settings, migration.database
     lock = settings.lock_timeout
@@ -183,7 +183,7 @@ def _bounded(migration: Migration, step: Step, budget: float, watched: bool = Tr
 
 
 def patiently(
-    migration: Migration,
+    migration: Terms,
     deed: str,
     action: Callable[[], T],
     step: Step | None = None,
@@ -193,7 +193,7 @@ def patiently(
     """Run an action that waits for locks, again and again until it gets them or the retry budget is spent.
 
     Args:
-        migration: The running migration; its settings bound each attempt and the whole.
+        migration: The running migration, or a worker of it; its settings bound each attempt and the whole.
         deed: What is tried, for messages.
         action: What to do; a lock failure means that it did nothing.
         step: The step that it carries out; without one the action bounds its own waiting.
@@ -243,7 +243,7 @@ def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -
 
 
 def _gave_up(
-    migration: Migration, deed: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
+    migration: Terms, deed: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
 ) -> LockNotAcquired:
     listed = "".join(f"\n  - {one}" for one in blockers) or " sessions that have ended since."
     if step is not None and step.waits_inside:

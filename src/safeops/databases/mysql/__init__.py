@@ -343,6 +343,10 @@ class MariaDB(MySQL):
 
     product = "MariaDB"
     guards_natively = True
+    isolation = "tx_isolation"
+    recordsets_since = (10, 6)
+    # https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment
+    batch_modes = ("SIMULTANEOUS_ASSIGNMENT",)
     has_expression_indexes = False
     statement_bound = "max_statement_time"
 

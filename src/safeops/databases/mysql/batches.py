@@ -2,8 +2,143 @@
 
 from __future__ import annotations
 
-from safeops.databases.base import Database
+import datetime
+import enum
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from safeops.databases.batches import Target, Values
+from safeops.databases.definitions import Column
+from safeops.databases.mysql.session import Session, number_of
+from safeops.naming import Name
+
+BINARY = re.compile(r"(var)?binary|\w*blob", re.I)
+TEXT = re.compile(r"(var)?char|\w*text", re.I)
+NUMBER = re.compile(r"\w*int|decimal|numeric|year", re.I)
+# A statement that took too long for max_statement_time or max_execution_time; a record that changed since it was read.
+TRANSIENT = {1969, 3024, 1020}
+COLLATION = """SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS
+  WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
 
 
-class Batches(Database):
+class Batches(Session):
     """See ``safeops.databases.batches``."""
+
+    now = "UNIX_TIMESTAMP(SYSDATE(6))"
+    compares_rows = False
+    isolation: ClassVar[str] = "transaction_isolation"
+    """The session variable of the isolation level."""
+    recordsets_since: ClassVar[tuple[int, ...]] = (8, 0, 4)
+    """The version that has JSON_TABLE."""
+    batch_modes: ClassVar[tuple[str, ...]] = ()
+    """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was."""
+
+    def key_text(self, column: Column) -> str:
+        name = self.quoted(column.name)
+        if BINARY.match(column.type):
+            return f"HEX({name})"
+        return name if TEXT.match(column.type) else f"CAST({name} AS CHAR)"
+
+    def key_literal(self, column: Column, text: str) -> str:
+        if BINARY.match(column.type):
+            return f"X'{text}'"
+        return text if NUMBER.match(column.type) else self.literal(text)
+
+    def key_flaw(self, column: Column) -> str | None:
+        if re.match(r"enum|set", column.type, re.I):
+            return "an index has its values by position, and a comparison by letters"
+        if re.match(r"float|double|real", column.type, re.I):
+            return "as text its values lose digits"
+        return "it is no number" if re.match(r"bit", column.type, re.I) else None
+
+    def hint(self, index: str) -> str:
+        return f" FORCE INDEX ({self.quoted(index)})"
+
+    def checked_row_by_row(self, condition: str) -> str:
+        # The hint chooses the index already.
+        return condition
+
+    @contextmanager
+    def batching(self) -> Iterator[None]:
+        # The gaps between the rows of a batch stay free for the application to insert into.
+        values = {self.isolation: "'READ-COMMITTED'"}
+        if self.batch_modes:
+            values["sql_mode"] = f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.batch_modes))})"
+        with self.setting(values):
+            yield
+
+    @contextmanager
+    def batch(self, wait: float, flush: bool) -> Iterator[None]:
+        seconds = str(max(math.ceil(wait), 1))
+        bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
+        with self.setting(bounds), self.transaction("START TRANSACTION"):
+            yield
+
+    def check_writes_values(self) -> None:
+        if self.version < self.recordsets_since:
+            needed = ".".join(map(str, self.recordsets_since))
+            raise self.unsupported("A backfill by a Python function", f"JSON_TABLE, which {self.product} {needed} has")
+
+    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
+        names, width = into.names, len(into.key)
+        spelled = ", ".join(f"{name} LONGTEXT PATH '$.{name}'" for name in names)
+        records = [dict(zip(names, [*bound, *map(_encoded, values)], strict=True)) for bound, values in rows]
+        source = f"JSON_TABLE({self.literal(json.dumps(records))}, '$[*]' COLUMNS ({spelled})) safeops_values"
+        keys = [self._comparable(into.table, name, column) for name, column in zip(names, into.key, strict=False)]
+        news = [_decoded(name, column) for name, column in zip(names[width:], into.columns, strict=True)]
+        return source, keys, news
+
+    def update_from(self, own: str, source: str, assigned: str, matched: str) -> str:
+        return f"UPDATE {source} STRAIGHT_JOIN {own} ON {matched} SET {assigned}"
+
+    def _comparable(self, table: Name, name: str, column: Column) -> str:
+        """Return a value that compares with the key's column by its index."""
+        if BINARY.match(column.type):
+            return f"UNHEX({name})"
+        if TEXT.match(column.type):
+            found = self.read(COLLATION, schema=table.schema, table=table.name, column=column.name)[0]
+            return f"CONVERT({name} USING {found[0]}) COLLATE {found[1]}"
+        if re.match(r"decimal|numeric", column.type, re.I):
+            return f"CAST({name} AS {column.type.partition(' ')[0]})"
+        if NUMBER.match(column.type):
+            return f"CAST({name} AS {'UNSIGNED' if 'unsigned' in column.type else 'SIGNED'})"
+        return f"CAST({name} AS {column.type})"
+
+    def estimated_rows(self, table: Name) -> int | None:
+        plan = self.read(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
+        rows = plan[0]._mapping.get("rows") if plan else None  # type: ignore[attr-defined]
+        return None if rows is None else int(rows)
+
+    def is_transient(self, error: BaseException) -> bool:
+        return super().is_transient(error) or number_of(error) in TRANSIENT
+
+    def session_id(self) -> str:
+        return str(self.scalar("SELECT CONNECTION_ID()"))
+
+    def is_gone(self, session: str) -> bool:
+        return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session))
+
+
+def _decoded(name: str, column: Column) -> str:
+    return f"UNHEX({name})" if BINARY.match(column.type) else name
+
+
+def _encoded(value: Any) -> Any:
+    """Return a value as the text that the server reads into a column."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int)):
+        return str(int(value))
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value)
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ")
+    return repr(value) if isinstance(value, float) else str(value)

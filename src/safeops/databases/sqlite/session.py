@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ LOCKED = ("database is locked", "database table is locked", "database schema is 
 class Session(Database):
     """What SQLite adds to a database for waiting and locking."""
 
+    # Such a transaction is the only writer from the first.
+    begins = "BEGIN IMMEDIATE"
     locks_runners_by_session = False
     _bounded = False
     _was_never_autocommit = False
@@ -86,19 +88,6 @@ class Session(Database):
     def infos(self, table: Name) -> Sequence[Any]:
         schema = literal(table.schema or "main")
         return self.read(f"SELECT * FROM pragma_table_xinfo({literal(table.name)}, {schema})")
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Run the block in one transaction that is the only writer from the first."""
-        self.run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self.run("COMMIT")
-        except BaseException:
-            # Some failures, as a full disk, have rolled it back already.
-            with suppress(sa.exc.DBAPIError):
-                self.run("ROLLBACK")
-            raise
 
     def begin_by_hand(self) -> None:
         if not self.connection.in_transaction():

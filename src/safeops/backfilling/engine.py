@@ -1,0 +1,351 @@
+"""The backfill of columns in batches, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from safeops.backfilling.functions import Function
+from safeops.backfilling.offline import render, render_forgotten
+from safeops.backfilling.parallel import Connect
+from safeops.backfilling.progress import Teller
+from safeops.backfilling.running import BackfillReport, Run, Tell
+from safeops.backfilling.state import WHOLE, Part, State
+from safeops.backfilling.walking import Pace, Throttle
+from safeops.backfilling.work import Given, targets_of, work_for
+from safeops.errors import BackfillConflict, InvalidArgument
+from safeops.locking import patiently
+from safeops.looking import check_names, look_at, skipped
+from safeops.migration import Migration, running
+from safeops.naming import Code, Name, call, fitting
+
+log = logging.getLogger("safeops")
+
+LONGEST_NAME = 190
+
+
+def backfill(
+    table_name: str,
+    values: Given,
+    *,
+    where: Any = None,
+    key: str | Iterable[str] | None = None,
+    name: str | None = None,
+    batch_size: int | None = None,
+    target_seconds: float | None = None,
+    pause: float = 0.0,
+    throttles: Iterable[Throttle] = (),
+    executor: Executor | None = None,
+    connect: Connect | None = None,
+    progress: Tell | None = None,
+    schema: str | None = None,
+) -> BackfillReport:
+    """The rows of the table have their new values, each written exactly once, while the application goes on.
+
+    Steps: fixes the last key of now as the end; walks along the key, a range of rows a batch, each batch one UPDATE in one
+    transaction with the note of how far it came; under the default ``where`` counts the rows without a value, and walks
+    again over what came meanwhile, 3 times at most.
+
+    Args:
+        table_name: The table.
+        values: A mapping from columns to what they become: a SQLAlchemy expression, ``sa.text("...")`` or a plain value.
+            Or a function that gets a list of rows (mappings) and returns a list of mappings of new values, one a row; it
+            says what it needs by ``@reads(...)``, else each row has all columns.
+        where: Which rows need it. None: those where a target column is NULL; a value that stands is kept. ``True``: each
+            row once. A condition (an expression, or SQL as text): each row that meets it when its batch comes, once.
+        key: The columns of a unique key that is NOT NULL, to walk along; None is the primary key. Values of the key must
+            not change while a backfill with ``where=True`` runs.
+        name: What the progress is kept under; None makes it from the revision, the table and the columns.
+        batch_size: Rows of a batch; None adapts it to ``target_seconds``.
+        target_seconds: Seconds that a batch should take, and that a row of it is locked at most; None is the setting, 0.1.
+        pause: Seconds between two batches.
+        throttles: Callables that get a ``BackfillProgress`` before each batch and return None, or why to wait; in each
+            worker. ``replica_lag``, ``active_sessions``, ``time_window``, ``rows_per_second`` and ``pause_file`` are there.
+        executor: A ``concurrent.futures.Executor``: ranges of the keys are then done in parallel by its workers, on threads,
+            processes or other machines. None does them here.
+        connect: How a worker connects: a URL, or a callable that travels to it and returns an Engine. None is the engine
+            of the migration on threads, and its URL elsewhere.
+        progress: Called with a ``BackfillProgress`` after each batch, with workers now and then. None writes a log line
+            every 10 s, and draws a bar on a terminal where ``tqdm`` is installed.
+        schema: The schema of the table.
+
+    Returns:
+        What this call did; see ``BackfillReport``.
+
+    Raises:
+        UnsafeOperation: There is no key to walk along; the message names those that there are.
+        UnknownTable, UnknownColumn, InvalidArgument: Something is wrong with the arguments; nothing was touched.
+        BackfillIncomplete: Rows are left without a value: it came out NULL, or the application goes on writing them so.
+        BackfillConflict: The name stands for other work.
+        BackfillStopped: A signal, a throttle or a lost connection ended it; its progress is kept.
+        BackfillFunctionFailed: The function raised, or returned what cannot be written.
+        ViolatingRows: The new values break a constraint.
+        LockNotAcquired: Others held the rows of a batch for the whole retry budget.
+
+    Locks: the rows of a batch, for about ``target_seconds``. A batch waits for a row of others no longer than twice
+    that, and then becomes smaller. PostgreSQL: a batch does not wait for its flush to the disk, as its note would
+    be lost together with it (the setting ``flush_each_batch``). SQLite: the file, for a batch.
+
+    Running it again: goes on after the last batch that was committed; a finished one is done. A second runner waits for the
+    first, and takes over some seconds after that one has died.
+
+    Offline: an expression renders one UPDATE that does nothing the second time; a function is ``OnlineOnly``.
+
+    Example:
+        backfill("users", {"email_lower": sa.func.lower(sa.column("email"))}, throttles=[active_sessions(20)])
+    """
+    right = call("backfill", table_name, Code('{"email_lower": sa.func.lower(sa.column("email"))}'), schema=schema)
+    with running("backfill") as migration:
+        check_names(migration, right, table_name=table_name, schema=schema)
+        _check_values(migration, values, where, right)
+        pace = _pace(migration, target_seconds, batch_size, pause, throttles, right)
+        _check_callables(executor, progress, right)
+        table = Name(table_name, schema)
+        label = _label(migration, table, name, right)
+        if migration.offline:
+            render(migration, table, values, where, label(targets_of(values), None))
+            return BackfillReport(0, 0, 0.0, False, 0)
+        stands = look_at(migration, table)
+        if stands is None:
+            raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
+        work = work_for(migration, stands, table, values, where, key, label)
+        with closing(Teller()) as teller:
+            report = Run(migration, work, pace, progress or teller, executor, connect).carry_out()
+        log.info("backfill %s: %d rows in %d batches (%.1f s)", work.name, report.rows, report.batches, report.seconds)
+        return report
+
+
+def _label(migration: Migration, table: Name, name: str | None, right: str) -> Any:
+    """Return what names the work."""
+    if name is not None:
+        if not isinstance(name, str) or not name.strip() or len(name.encode()) > LONGEST_NAME:
+            raise InvalidArgument(
+                f"The name of the backfill is {name!r}, not a text of 1 to {LONGEST_NAME} bytes.",
+                remedy="Write:",
+                code=right,
+            )
+        return lambda *_: name
+
+    def made(columns: tuple[str, ...], function: Function | None) -> str:
+        filled = ",".join(columns) or (function.name if function else "")
+        return fitting("/".join(filter(None, (migration.revision, str(table), filled))), max_bytes=LONGEST_NAME)
+
+    return made
+
+
+def _check_values(migration: Migration, values: Any, where: Any, right: str) -> None:
+    if isinstance(values, Mapping):
+        if not values:
+            raise InvalidArgument("The values of the backfill are empty.", remedy="Write:", code=right)
+        for column, value in values.items():
+            check_names(migration, right, column_name=column)
+            if value is None and where is None:
+                raise InvalidArgument(
+                    f"The value of {column} is None, and a row counts as filled once it is not NULL.",
+                    remedy="To take values away, say from which rows:",
+                    code=f'backfill(..., {{"{column}": None}}, where=True)',
+                )
+    elif not callable(values):
+        raise InvalidArgument(f"The values of the backfill are {values!r}.", remedy="Write:", code=right)
+    elif where is None and not targets_of(values):
+        raise InvalidArgument(
+            "The function does not say which columns it writes, so that nobody knows which rows need it.",
+            remedy="Say so, or give where=:",
+            code='@reads("name", writes=("name_ascii",))\ndef transliterated(rows):\n    ...',
+        )
+    if where is False or (isinstance(where, (int, float)) and where is not True):
+        raise InvalidArgument(
+            f"where is {where!r}.", remedy="Give a condition, or True for each row:", code="where=True"
+        )
+
+
+def _pace(migration: Migration, target: Any, batch_size: Any, pause: Any, throttles: Any, right: str) -> Pace:
+    seconds = migration.settings.target_seconds if target is None else target
+
+    def wrong(argument: str, value: Any, what: str) -> InvalidArgument:
+        return InvalidArgument(f"{argument} is {value!r}, not {what}.", remedy="Write:", code=right)
+
+    if not _is_number(seconds) or not 0 < seconds < float("inf"):
+        raise wrong("target_seconds", target, "a number of seconds above 0")
+    if not _is_number(pause) or not 0 <= pause < float("inf"):
+        raise wrong("pause", pause, "a number of seconds")
+    if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
+        raise wrong("batch_size", batch_size, "a number of rows above 0")
+    if callable(throttles) or not all(callable(one) for one in throttles):
+        raise wrong("throttles", throttles, "a list of callables such as active_sessions(20)")
+    return Pace(float(seconds), batch_size, float(pause), tuple(throttles))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_callables(executor: Any, progress: Any, right: str) -> None:
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise InvalidArgument(
+            f"executor is {executor!r}, not a concurrent.futures.Executor.",
+            remedy="Write:",
+            code="with ThreadPoolExecutor(4) as executor:\n    backfill(..., executor=executor)",
+        )
+    if progress is not None and not callable(progress):
+        raise InvalidArgument(f"progress is {progress!r}, not a callable.", remedy="Write:", code=right)
+
+
+# What is known --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BackfillState:
+    """What is known of a backfill.
+
+    Args:
+        name: What its progress is kept under.
+        table: The table, in its schema.
+        columns: The columns that it fills.
+        status: "running", "stopped", "incomplete" (rows are left without a value) or "finished".
+        rows: The rows that were processed, in all runs.
+        batches: The batches that were committed, in all runs.
+        seconds: The seconds that its batches took.
+        ranges: The ranges that its keys are cut into.
+        ranges_finished: Those of them that are done.
+        key: The key of the last row that was committed, where there is one range.
+        started_at: When it began, in seconds since 1970 by the server's clock.
+        updated_at: When it last moved, likewise.
+        runner: The session that works on it; None where nobody does.
+    """
+
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    status: str
+    rows: int
+    batches: int
+    seconds: float
+    ranges: int
+    ranges_finished: int
+    key: tuple[str, ...]
+    started_at: float | None
+    updated_at: float | None
+    runner: str | None
+
+
+def backfill_status() -> list[BackfillState]:
+    """Return what is known of all backfills of this database, by name.
+
+    Returns:
+        A ``BackfillState`` each; empty where there was none.
+
+    Locks: none.
+
+    Running it again: reads it again.
+
+    Offline: empty, as nobody can look.
+
+    Example:
+        for state in backfill_status():
+            print(state.name, state.status, state.rows)
+    """
+    with running("backfill_status") as migration:
+        if migration.offline:
+            return []
+        state = _state_of(migration)
+        if not state.exists():
+            return []
+        whole = {one.name: one for one in state.parts() if one.part == WHOLE}
+        ranges = [one for one in state.parts() if one.part != WHOLE]
+        return [_told(one, [part for part in ranges if part.name == name]) for name, one in whole.items()]
+
+
+def _told(whole: Part, ranges: list[Part]) -> BackfillState:
+    work = json.loads(whole.work or "{}")
+    schema = work.get("schema")
+    moved = [one.updated_at for one in (whole, *ranges) if one.updated_at is not None]
+    return BackfillState(
+        name=whole.name,
+        table=f"{schema}.{work['table']}" if schema else work.get("table", ""),
+        columns=tuple(work.get("columns", ())),
+        status="running" if whole.status == "stopping" else whole.status,
+        rows=sum(one.processed for one in ranges),
+        batches=sum(one.batches for one in ranges),
+        seconds=sum(one.seconds for one in ranges),
+        ranges=len(ranges),
+        ranges_finished=sum(one.is_finished for one in ranges),
+        key=(ranges[0].after or ()) if len(ranges) == 1 else (),
+        started_at=whole.started_at,
+        updated_at=max(moved, default=None),
+        runner=whole.session,
+    )
+
+
+def _state_of(migration: Migration) -> State:
+    return State(migration.database, migration.settings.schema_for_state)
+
+
+def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
+    """Nothing is known of the backfill any more: under its name work begins anew. Call it in ``downgrade()``.
+
+    Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table where it is empty then.
+
+    Args:
+        name: What its progress is kept under; ``backfill_status()`` lists the names.
+        drop_table: Whether to drop the table of the progress where nothing else is in it.
+
+    Returns:
+        True if anything was known, False if not.
+
+    Raises:
+        BackfillConflict: Somebody is at work on it.
+        InvalidArgument: The name is none.
+
+    Locks: the rows of its progress; with ``drop_table`` that table, briefly.
+
+    Running it again: nothing is left to do.
+
+    Offline: renders the table where it is missing, and the DELETE.
+
+    Example:
+        forget_backfill("users_email_lower")
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidArgument(
+            f"The name of the backfill is {name!r}.", remedy="Write:", code='forget_backfill("users_email_lower")'
+        )
+    with running("forget_backfill") as migration:
+        if migration.offline:
+            render_forgotten(migration, name)
+            return True
+        state = _state_of(migration)
+        if not state.exists():
+            return skipped(f"forgetting backfill {name}", "nothing is known of any")
+        _refuse_at_work(state, name)
+        gone = patiently(migration, f"forgot backfill {name}", lambda: state.forget(name))
+        if drop_table:
+            patiently(migration, "dropped the empty table of the progress of backfills", state.drop_if_empty)
+        return gone or skipped(f"forgetting backfill {name}", "nothing is known of it")
+
+
+def _refuse_at_work(state: State, name: str) -> None:
+    whole = state.part(name)
+    if whole is not None and state.claimed_for(whole):
+        raise BackfillConflict(
+            f"Backfill {name} cannot be forgotten: a runner is at work on it ({whole.session}).",
+            remedy="End that run first; where it has died, its claim ends by itself within seconds.",
+        )
+
+
+def forget_backfills_of(migration: Migration, table: Name, column: str | None = None) -> None:
+    """Forget the backfills of a table, or of one of its columns, that goes away."""
+    state = _state_of(migration)
+    if migration.offline or not state.exists():
+        return
+    for one in state.parts():
+        work = json.loads(one.work or "{}")
+        same = (work.get("table"), work.get("schema")) == (table.name, table.schema)
+        if same and (column is None or column in work.get("columns", ())):
+            patiently(migration, f"forgot backfill {one.name}", lambda name=one.name: state.forget(name))  # type: ignore[misc]
+            log.info("forgot backfill %s, as what it filled goes away", one.name)

@@ -1,0 +1,159 @@
+"""Ranges in parallel, through any ``concurrent.futures.Executor``: on threads, on processes, or on other machines."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool
+
+from safeops.backfilling.heartbeat import beating
+from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.state import State
+from safeops.backfilling.stopping import stopping_on_signals
+from safeops.backfilling.walking import Pace, Walk
+from safeops.backfilling.work import Work
+from safeops.databases import database_for
+from safeops.databases.batches import Bound
+from safeops.databases.beside import on_a_connection
+from safeops.errors import SafeOpsError
+from safeops.migration import Terms
+from safeops.policy import Settings
+
+log = logging.getLogger("safeops")
+
+Connect = Callable[[], Engine] | str | sa.URL
+
+LOOK_EVERY = 0.5
+RANGES = 32
+"""Ranges that the keys are cut into, so that no worker is left with one large one at the end."""
+SMALLEST = 1000
+"""Rows that a range has at least."""
+
+
+@dataclass(frozen=True)
+class RangeTask:
+    """The walk over one range, as a value that travels to a worker."""
+
+    work: Work
+    pace: Pace
+    settings: Settings
+    number: int
+    connect: Connecting
+
+    def __call__(self) -> int:
+        """Walk over the range on a connection of its own; return the range's number."""
+        on_a_connection(self.connect.engine(), self._walk)
+        return self.number
+
+    def _walk(self, connection: Connection) -> None:
+        database = database_for(connection.dialect, lambda: connection)
+        database.patience = self.settings.lock_timeout
+        schema, token = self.settings.schema_for_state, uuid.uuid4().hex
+        meter = Meter(BackfillProgress(self.work.name, str(self.work.table), database=database), lambda _: None)
+        database.begin_by_hand()
+        try:
+            with stopping_on_signals() as stop, database.batching(), beating(database, schema, token):
+                walk = Walk(
+                    Terms(database, self.settings), self.work, self.pace, schema, token, stop, meter, helps=True
+                )
+                try:
+                    walk.over(self.number)
+                finally:
+                    State(database, schema).release_if_connected(token)
+        finally:
+            database.end_by_hand()
+
+
+_engines: dict[str, Engine] = {}
+"""The engines of the runs of this process, for workers that are its threads."""
+
+
+@dataclass(frozen=True)
+class Connecting:
+    """How a worker gets its connection: as the author says, on a thread by the engine of the migration, else by its URL."""
+
+    how: Connect | None
+    url: str
+    key: str
+
+    @classmethod
+    def of(cls, engine: Engine, how: Connect | None) -> Connecting:
+        key = f"{os.getpid()} {uuid.uuid4().hex}"
+        _engines[key] = engine
+        return cls(how, engine.url.render_as_string(hide_password=False), key)
+
+    def forget(self) -> None:
+        _engines.pop(self.key, None)
+
+    def engine(self) -> Engine:
+        if self.how is None and self.key.startswith(f"{os.getpid()} ") and self.key in _engines:
+            return _engines[self.key]
+        made = self.how() if callable(self.how) else sa.create_engine(self.how or self.url, poolclass=NullPool)
+        # An AsyncEngine wraps the one that is needed.
+        return getattr(made, "sync_engine", made)
+
+    def __repr__(self) -> str:
+        # The URL has the password.
+        return f"Connecting({sa.make_url(self.url)!r})"
+
+
+def cuts(terms: Terms, work: Work, first: Bound | None, after: Bound | None, upto: Bound, pieces: int) -> list[Bound]:
+    """Cut a range of keys into pieces of about the same number of rows; return the last key of each."""
+    database = terms.database
+    step = max((database.estimated_rows(work.table) or 0) // max(pieces, 1), SMALLEST)
+    found: list[Bound] = []
+    with database.unbounded():
+        while len(found) < pieces - 1:
+            ahead = database.within(work.key, found[-1] if found else after, upto, from_=first)
+            cut = database.nth(work.table, work.key, work.index, ahead, step)
+            if cut is None or cut == upto:
+                break
+            found.append(cut)
+    return [*found, upto]
+
+
+def walked_in_parallel(
+    executor: Executor, tasks: Sequence[RangeTask], tick: Callable[[], None], ask_to_stop: Callable[[], None]
+) -> list[int]:
+    """Have the tasks done; return the numbers of the ranges that no worker could finish.
+
+    Args:
+        executor: Does them.
+        tasks: A range each.
+        tick: Called now and then; what it raises ends the run after the batches in hand.
+        ask_to_stop: Asks the workers to stop.
+    """
+    futures: dict[Future[int], int] = {executor.submit(task): task.number for task in tasks}
+    try:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_EXCEPTION)
+            for one in done:
+                error = one.exception()
+                if isinstance(error, SafeOpsError):
+                    raise error
+            tick()
+    except BaseException:
+        ask_to_stop()
+        for one in futures:
+            one.cancel()
+        wait(futures)
+        raise
+    return list(itertools.chain.from_iterable(_left(one, number) for one, number in futures.items()))
+
+
+def _left(future: Future[Any], number: int) -> list[int]:
+    error = future.exception()
+    if error is None:
+        return []
+    log.warning("a worker could not finish range %d, which is done here instead: %r", number, error)
+    return [number]

@@ -1,0 +1,299 @@
+"""A run of a backfill: claim it, walk its ranges, sweep what came meanwhile, say what is left."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.backfilling.heartbeat import beating
+from safeops.backfilling.parallel import RANGES, Connect, Connecting, RangeTask, cuts, walked_in_parallel
+from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.state import WHOLE, Part, State
+from safeops.backfilling.stopping import Stop, stopping_on_signals
+from safeops.backfilling.walking import Pace, Walk, stopped
+from safeops.backfilling.work import Work
+from safeops.databases.batches import Bound
+from safeops.errors import BackfillConflict, BackfillIncomplete
+from safeops.locking import patiently
+from safeops.migration import Terms
+from safeops.naming import Code, call
+
+log = logging.getLogger("safeops")
+
+SWEEPS = 3
+"""How often rows that came meanwhile are swept up, before it is said that they go on coming."""
+SHOWN = 5
+
+Tell = Callable[[BackfillProgress], object]
+
+
+@dataclass(frozen=True)
+class BackfillReport:
+    """What a call of ``backfill`` did.
+
+    Args:
+        rows: The rows that it processed.
+        batches: The batches that it committed.
+        seconds: How long it took.
+        resumed: Whether an earlier or another run had done a part of the work, or all of it.
+        remaining: The rows that still meet the condition: 0 under the default ``where``.
+    """
+
+    rows: int
+    batches: int
+    seconds: float
+    resumed: bool
+    remaining: int
+
+
+@dataclass(frozen=True)
+class Left:
+    """The rows that still need the work; ``fillable`` of them would get a value."""
+
+    rows: int
+    fillable: int
+
+
+class Run:
+    """A run of a backfill by one runner.
+
+    Args:
+        terms: The connection of the migration, and what is allowed.
+        work: What is done.
+        pace: How fast.
+        tell: Gets the progress.
+        executor: Does ranges in parallel; None does them here, one after the other.
+        connect: How its workers connect.
+    """
+
+    def __init__(
+        self, terms: Terms, work: Work, pace: Pace, tell: Tell, executor: Executor | None, connect: Connect | None
+    ) -> None:
+        self.terms, self.work, self.pace = terms, work, pace
+        self.database, self.schema = terms.database, terms.settings.schema_for_state
+        self.executor, self.connect = executor, connect
+        self.state, self.token = State(self.database, self.schema), uuid.uuid4().hex
+        self.meter = Meter(BackfillProgress(work.name, str(work.table), database=self.database), tell)
+        self._walked_here = False
+
+    def carry_out(self) -> BackfillReport:
+        """Do what is left of the work, and say what was done."""
+        began = time.monotonic()
+        try:
+            with stopping_on_signals() as self.stop, self.database.batching():
+                self._make_known()
+                self.walk = self._walk_of(self.stop)
+                with beating(self.database, self.schema, self.token):
+                    before, remaining = self._done()
+                done = self._totals()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise stopped(self.work.name, f"lost its connection ({error.orig})", self.meter) from error
+        rows, batches = done.processed - before.processed, done.batches - before.batches
+        return BackfillReport(rows, batches, time.monotonic() - began, before.batches > 0, remaining)
+
+    def _walk_of(self, stop: Stop) -> Walk:
+        return Walk(self.terms, self.work, self.pace, self.schema, self.token, stop, self.meter, helps=False)
+
+    # Known and claimed ------------------------------------------------------------------------------------------
+
+    def _make_known(self) -> None:
+        """Make the work known under its name, or raise where other work is."""
+        name, work = self.work.name, self.work
+        patiently(self.terms, "made the table of the progress of backfills", self.state.create)
+        patiently(self.terms, f"noted backfill {name}", lambda: self.state.add(name, work.fingerprint, work.described))
+        stands = self.state.part(name)
+        # A script of --sql cannot tell what it would have been online.
+        if stands is not None and stands.fingerprint not in ("", work.fingerprint):
+            raise _conflict(work, stands)
+
+    def _done(self) -> tuple[Part, int]:
+        """Do the work; return its totals from before this run did anything, and how many rows are left."""
+        while True:
+            stands = self._totals()
+            if stands.is_finished:
+                left = self._left()
+                if not (self.work.keeps and left.rows):
+                    log.info("backfill %s: nothing to do, it was finished before", self.work.name)
+                    return stands, left.rows
+                log.info("backfill %s: finished before, but %d rows have no value", self.work.name, left.rows)
+                self.state.set_status(self.work.name, "running")
+            if self.walk.claimed(WHOLE) is not None:
+                with self._released():
+                    return self._totals(), self._walked_and_swept()
+
+    @contextmanager
+    def _released(self) -> Iterator[None]:
+        """Let go of what is claimed when the block ends, so that the next runner need not wait."""
+        try:
+            yield
+        finally:
+            self.state.release_if_connected(self.token)
+
+    def _totals(self) -> Part:
+        """Return the backfill with what its ranges have come to."""
+        whole, *ranges = self.walk.safely(lambda: self.state.parts(self.work.name))
+        sums = {
+            name: sum(getattr(one, name) for one in ranges)
+            for name in ("processed", "unfilled", "walked", "batches", "seconds")
+        }
+        return replace(whole, **sums)
+
+    # The ranges -------------------------------------------------------------------------------------------------
+
+    def _walked_and_swept(self) -> int:
+        """Walk over all ranges, then sweep up what came meanwhile; return how many rows are left."""
+        work, stands = self.work, self._totals()
+        self.meter.begin(self.database.estimated_rows(work.table), stands.processed, stands.walked, stands.batches)
+        if not self._ranges():
+            self._lay_ranges(0)
+        self._walk_ranges()
+        left = self._left()
+        for sweep in range(stands.sweep + 1, stands.sweep + 1 + SWEEPS):
+            if not (work.keeps and left.fillable):
+                break
+            log.info("backfill %s: sweeping up %d rows that came meanwhile", work.name, left.fillable)
+            self._lay_ranges(sweep)
+            self._walk_ranges()
+            left = self._left()
+        if work.keeps and left.rows:
+            self.state.set_status(work.name, "incomplete")
+            raise self._incomplete(left)
+        self.walk.safely(lambda: self.state.set_status(work.name, "finished"))
+        return left.rows
+
+    def _ranges(self) -> list[Part]:
+        return [one for one in self.walk.safely(lambda: self.state.parts(self.work.name)) if one.part != WHOLE]
+
+    def _lay_ranges(self, sweep: int) -> None:
+        """Write down what is to be walked: from the first key to the last that stand now."""
+        database, work = self.database, self.work
+        first = database.edge(work.table, work.key, work.index)
+        last = database.edge(work.table, work.key, work.index, last=True)
+        if first is None or last is None:
+            return
+        found = self._cut(first, None, last)
+        number = len(self._ranges()) + 1
+
+        def lay() -> None:
+            with database.transaction():
+                self.state.set_status(work.name, "running", sweep=sweep)
+                self.state.add_ranges(work.name, number, found, first, sweep)
+
+        self.walk.safely(lay)
+
+    def _cut(self, first: Bound | None, after: Bound | None, upto: Bound) -> list[Bound]:
+        if self.executor is None:
+            return [upto]
+        return cuts(self.terms, self.work, first, after, upto, RANGES)
+
+    def _walk_ranges(self) -> None:
+        open_ = [one for one in self._ranges() if not one.is_finished]
+        self._walked_here = self._walked_here or bool(open_)
+        numbers = [one.part for one in open_]
+        if self.executor is not None and open_:
+            numbers = self._walk_in_parallel(self.executor, open_)
+        for number in numbers:
+            self.walk.over(number)
+
+    def _walk_in_parallel(self, executor: Executor, open_: list[Part]) -> list[int]:
+        """Have the ranges walked by workers; return the numbers of those that none of them finished."""
+        self._check_reachable()
+        if len(open_) == 1 and open_[0].upto is not None:
+            # An earlier run without workers left one range: what is left of it is cut now.
+            found = self._cut(open_[0].first, open_[0].after, open_[0].upto)
+            self.walk.safely(lambda: self.state.narrow(open_[0], found, len(self._ranges()) + 1))
+            open_ = [one for one in self._ranges() if not one.is_finished]
+        connecting = Connecting.of(self.database.connection.engine, self.connect)
+        settings = self.terms.settings
+        tasks = [RangeTask(self.work, self.pace, settings, one.part, connecting) for one in open_]
+        try:
+            return walked_in_parallel(
+                executor, tasks, self._tick, lambda: self.state.set_status(self.work.name, "stopping")
+            )
+        finally:
+            connecting.forget()
+
+    def _tick(self) -> None:
+        totals = self._totals()
+        self.meter.reach(totals.processed, totals.walked, totals.batches)
+        self.walk.check_stop()
+
+    def _check_reachable(self) -> None:
+        if self.database.is_private:
+            code = call("backfill", self.work.table.name, Code("{...}"))
+            raise self.database.unsupported("executor=", "a database that others can open", "Leave it out:", code)
+
+    # What is left -----------------------------------------------------------------------------------------------
+
+    def _left(self) -> Left:
+        """Count the rows that still need the work, and those of them that it would fill."""
+        work, table = self.work, self.database.quoted_table(self.work.table)
+        if work.needs is None:
+            return Left(0, 0)
+        fillable = work.fillable or "1 = 0"
+        sql = f"SELECT count(*), count(CASE WHEN {fillable} THEN 1 END) FROM {table} WHERE {work.needs}"
+        with self.database.unbounded():
+            rows, fill = self.walk.safely(lambda: self.database.read(sql))[0]
+        if work.function is not None:
+            # Only calling it tells: what it gave nothing for in the last pass is not tried again in the same run.
+            fill = rows - self._given_nothing() if self._walked_here else rows
+        return Left(int(rows), max(int(fill), 0))
+
+    def _given_nothing(self) -> int:
+        ranges = self._ranges()
+        last = max((one.sweep for one in ranges), default=0)
+        return sum(one.unfilled for one in ranges if one.sweep == last)
+
+    def _incomplete(self, left: Left) -> BackfillIncomplete:
+        work = self.work
+        nulls = left.rows - left.fillable
+        said, why, remedy = [], [], []
+        if nulls:
+            said.append(f"For {nulls:,} of them the value came out NULL{self._keys(filled=False)}.")
+            remedy.append("Give those rows a value too, as with sa.func.coalesce(..., '').")
+        if left.fillable:
+            said.append(f"{left.fillable:,} of them the application has written without it{self._keys(filled=True)}.")
+            why.append(f"Rows without a value came meanwhile and went on coming through {SWEEPS} sweeps.")
+            remedy.append(
+                "Make the application fill it first, or have the database do it: a server default, or where it replaces"
+                " another column, ColumnRename(...).expand()."
+            )
+        column = Code("sa.text('...')")
+        return BackfillIncomplete(
+            f"Backfill {work.name} has left {left.rows:,} rows of {work.table} without a value. {' '.join(said)}",
+            why=" ".join(why),
+            remedy=f"{' '.join(remedy)} This finds them all:",
+            code=f"SELECT * FROM {self.database.quoted_table(work.table)} WHERE {work.needs}"
+            + ("\n" + call("set_server_default", work.table.name, work.columns[0], column) if left.fillable else ""),
+            state="All other rows are done and kept; running again sweeps up what is left.",
+        )
+
+    def _keys(self, *, filled: bool) -> str:
+        """Return the keys of a few rows, for a message."""
+        work, database = self.work, self.database
+        if work.fillable is None:
+            return ""
+        texts = ", ".join(database.key_text(one) for one in work.key)
+        source = f"FROM {database.quoted_table(work.table)} WHERE {work.needs}"
+        rows = database.read(f"SELECT {texts} {source} AND {'' if filled else 'NOT '}({work.fillable}) LIMIT {SHOWN}")
+        shown = ", ".join("/".join(map(str, row)) for row in rows)
+        return f" (keys {shown}{', ...' if len(rows) == SHOWN else ''})" if rows else ""
+
+
+def _conflict(work: Work, stands: Part) -> BackfillConflict:
+    return BackfillConflict(
+        f"Progress is kept under the name {work.name}, but it is that of other work: the table, the key, the columns, the"
+        f" condition or the values were others.",
+        why="Going on with other work from there would leave its rows half done the one way and half the other.",
+        remedy="Give the new work a name of its own, or where the old progress is not needed any more, let go of it first:",
+        code=call("forget_backfill", work.name),
+    )

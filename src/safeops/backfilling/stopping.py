@@ -1,0 +1,63 @@
+"""Stopping between two batches: on a signal, at the end of a wait."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+log = logging.getLogger("safeops")
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """Asks a run to stop after the batch in hand."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason = ""
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def ask(self, reason: str) -> None:
+        self.reason = reason
+        self._event.set()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but no longer than until the run is asked to stop."""
+        if seconds > 0:
+            self._event.wait(seconds)
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[Stop]:
+    """Turn SIGINT and SIGTERM into a stop after the batch in hand; a second one does what it did before.
+
+    Only the main thread can: elsewhere signals stay what they are.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        stop.ask(signal.Signals(number).name)
+        restore()
+
+    for one in SIGNALS:
+        before[one] = signal.signal(one, ask)
+    try:
+        yield stop
+    finally:
+        restore()

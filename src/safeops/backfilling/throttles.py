@@ -1,0 +1,398 @@
+"""What a backfill waits for before each batch: its replicas, the sessions of others, the time of day, a rate, a file.
+
+A throttle is called with a BackfillProgress and returns None to go on, or a reason to wait. It is pickled to the workers;
+what it has seen stays in the thread that saw it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from safeops.backfilling.progress import BackfillProgress
+from safeops.databases.base import Database
+from safeops.databases.load import Positions, Replica, Replicas, Seen, address
+from safeops.errors import BackfillStopped, InvalidArgument
+
+Throttle = Callable[[BackfillProgress], "str | None"]
+
+GIVE_UP_AFTER = 60.0
+POLL = 2.0
+"""Seconds between two calls above which nobody can say that little was written between them."""
+IDLE = 10.0
+"""Seconds between two calls that count at most as doubt: another throttle may have waited for hours in between."""
+SAVED = 2.0
+"""Seconds of a rate that may be caught up on after a pause."""
+
+monotonic = time.monotonic
+
+
+def wall_clock(zone: tzinfo) -> datetime:
+    return datetime.now(zone)
+
+
+# The five ------------------------------------------------------------------------------------------------------------
+
+
+def replica_lag(
+    max_seconds: float, urls: Iterable[str | sa.URL] = (), give_up_after: float = GIVE_UP_AFTER
+) -> Throttle:
+    """Hold a backfill while a replica is more than ``max_seconds`` behind, or while nobody can tell how far it is.
+
+    On PostgreSQL the lag is the age of what the primary had written and the replica has not replayed, measured by log
+    positions that the throttle notes itself, or ``replay_lag`` where that is more: the server's own figure is NULL when
+    idle, and stands still while replay is paused. Without ``urls`` these are the standbys that are connected to this very
+    server; neither logical subscribers nor standbys of standbys are. One that was connected before and is gone is one of
+    which nobody can tell.
+
+    MariaDB and MySQL: by ``urls`` only, and by the replica's own ``Seconds_Behind_Source``, in whole seconds. It stays
+    low until the replica notices a dead network, after ``slave_net_timeout`` (60 s) at most.
+
+    Args:
+        max_seconds: The seconds that a replica may be behind, above 0.
+        urls: The URL of each replica. Without it PostgreSQL is asked for its own, which needs the role ``pg_monitor``.
+        give_up_after: Seconds on end after which it stops the backfill, if nobody could tell all the while.
+
+    Raises:
+        InvalidArgument: A number is not above 0, or a URL is none.
+        UnsupportedOnDatabase: From the backfill: on SQLite, and without ``urls`` on MariaDB and MySQL.
+        BackfillStopped: From the backfill: nobody could tell for ``give_up_after`` seconds.
+
+    Example:
+        backfill("users", {"full_name": sa.text("name")}, throttles=[replica_lag(5.0)])
+
+    Source: https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-REPLICATION-VIEW,
+    https://dev.mysql.com/doc/refman/8.4/en/show-replica-status.html. That an unreachable replica is no replica without
+    lag: https://github.com/Shopify/lhm/issues/155.
+    """
+    call = "replica_lag(5.0, give_up_after=60.0)"
+    return _ReplicaLag(
+        _above_zero("max_seconds", max_seconds, call), _urls(urls), _above_zero("give_up_after", give_up_after, call)
+    )
+
+
+def active_sessions(max_count: int) -> Throttle:
+    """Hold a backfill while more than ``max_count`` other sessions are at work in its database.
+
+    At work is on PostgreSQL a client's session in state "active", on MariaDB and MySQL one that does not sleep. The other
+    workers of the same backfill count too. Where the server hides sessions from this user, and they could be too many,
+    it holds, and stops the backfill after 60 s on end.
+
+    Args:
+        max_count: The sessions that may be at work, 0 or more.
+
+    Raises:
+        InvalidArgument: ``max_count`` is not a whole number of 0 or more.
+        UnsupportedOnDatabase: From the backfill: on SQLite.
+        BackfillStopped: From the backfill: nobody could tell for 60 s.
+
+    Example:
+        backfill("users", {"full_name": sa.text("name")}, throttles=[active_sessions(20)])
+
+    Source: https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW,
+    https://mariadb.com/kb/en/information-schema-processlist-table/.
+    """
+    if isinstance(max_count, bool) or not isinstance(max_count, int) or max_count < 0:
+        raise _wrong(f"max_count is {max_count!r}, not a whole number of 0 or more.", "active_sessions(20)")
+    return _ActiveSessions(max_count)
+
+
+def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
+    """Hold a backfill while the clock on the wall is not between ``start`` and ``end``.
+
+    The window has ``start`` in it and ``end`` not, and goes across midnight where ``end`` is the earlier one. When clocks
+    are set back, an hour that comes twice is in it twice; when they are set forward, a window inside the missing hour does
+    not open on that day.
+
+    Args:
+        start: "HH:MM", from 00:00 to 23:59.
+        end: "HH:MM"; "00:00" is midnight.
+        tz: A time zone by name, as "Europe/Paris". None is UTC and not the zone of the machine, because the workers of a
+            backfill may run on several.
+
+    Raises:
+        InvalidArgument: A time or the zone is none, or both times are the same.
+
+    Example:
+        backfill("users", {"full_name": sa.text("name")}, throttles=[time_window("22:00", "05:00", tz="Europe/Paris")])
+
+    Source: the zones and their changes are those of the IANA database, https://www.iana.org/time-zones.
+    """
+    _check_time("start", start)
+    _check_time("end", end)
+    if start == end:
+        raise _wrong(f"The window from {start} to {end} is empty.", 'time_window("22:00", "05:00")')
+    _zone(tz)
+    return _TimeWindow(start, end, tz)
+
+
+def rows_per_second(n: float) -> Throttle:
+    """Hold a backfill while it has processed more than ``n`` rows a second since the first batch.
+
+    With an executor each worker counts its own rows: divide by the workers. A batch is not cut, so that it is followed by
+    a pause as long as it needs. A pause for another reason is not caught up on, but for 2 s of it.
+
+    Args:
+        n: Rows a second, above 0.
+
+    Raises:
+        InvalidArgument: ``n`` is not a number above 0.
+
+    Example:
+        backfill("users", {"full_name": sa.text("name")}, throttles=[rows_per_second(5_000)])
+    """
+    return _RowsPerSecond(_above_zero("n", n, "rows_per_second(5_000)"))
+
+
+def pause_file(path: str | os.PathLike[str]) -> Throttle:
+    """Hold a backfill while a file exists: create it to pause, remove it to go on.
+
+    Each worker looks on its own machine. A file that it may not look for counts as there.
+
+    Args:
+        path: The file. A relative path starts in the working directory of the call.
+
+    Raises:
+        InvalidArgument: ``path`` is empty or no path.
+
+    Example:
+        backfill("users", {"full_name": sa.text("name")}, throttles=[pause_file("/tmp/pause-backfill")])
+    """
+    text = path if isinstance(path, str) else path.__fspath__() if isinstance(path, os.PathLike) else ""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise _wrong(f"path is {path!r}, not the path of a file.", 'pause_file("/tmp/pause-backfill")')
+    return _PauseFile(os.path.abspath(text))
+
+
+# What a thread has seen ----------------------------------------------------------------------------------------------
+
+
+class _Doubt(Seen):
+    """For how long on end a throttle could not tell."""
+
+    seconds = 0.0
+    last: float | None = None
+
+    def clear(self) -> None:
+        self.seconds, self.last = 0.0, None
+
+    def hold(self, reason: str, give_up_after: float, remedy: str, code: str) -> str:
+        """Return the reason to wait, or raise BackfillStopped after ``give_up_after`` seconds of doubt."""
+        now = monotonic()
+        self.seconds += 0.0 if self.last is None else min(now - self.last, IDLE)
+        self.last = now
+        if self.seconds < give_up_after:
+            return reason
+        self.clear()
+        raise BackfillStopped(
+            f"A throttle could not tell for {give_up_after:g} s: {reason}.",
+            why="What cannot be measured is not taken for harmless: going on could overload what the throttle protects.",
+            remedy=remedy,
+            code=code,
+            state="The batches so far are committed; running again goes on after them.",
+        )
+
+
+class _Rate(Seen):
+    """The rows of one piece of work since ``since``."""
+
+    work: tuple[str, str] | None = None
+    since = 0.0
+    first = 0
+    last = 0
+
+    def seconds_ahead(self, progress: BackfillProgress, n: float) -> float:
+        """Return by how many seconds the work is ahead of ``n`` rows a second."""
+        now, work = monotonic(), (progress.name, progress.table)
+        if work != self.work or progress.rows < self.last:
+            self.work, self.since, self.first = work, now, progress.rows
+        self.last = progress.rows
+        needed = (progress.rows - self.first) / n
+        self.since = max(self.since, now - needed - SAVED)
+        return needed - (now - self.since)
+
+
+# The throttles behind the five ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _ReplicaLag:
+    max_seconds: float
+    urls: tuple[sa.URL, ...]
+    give_up_after: float
+    _positions: Positions = field(default_factory=Positions, init=False, repr=False, compare=False)
+    _replicas: Replicas = field(default_factory=Replicas, init=False, repr=False, compare=False)
+    _doubt: _Doubt = field(default_factory=_Doubt, init=False, repr=False, compare=False)
+
+    def __call__(self, progress: BackfillProgress) -> str | None:
+        replicas = self._look(_database(progress))
+        unknown = [f"replica {one.name}: {one.unknown}" for one in replicas if one.unknown]
+        if unknown or not replicas:
+            return self._hold("; ".join(unknown) or "no replica is connected to this server")
+        self._doubt.clear()
+        return "; ".join(filter(None, map(self._late, replicas))) or None
+
+    def _look(self, database: Database) -> list[Replica]:
+        # The position comes first: a replica that has replayed it by the time that it answers was not behind.
+        position = database.log_position()
+        if position is not None:
+            self._positions.note(monotonic(), position, 2 * self.max_seconds + POLL)
+        if self.urls:
+            return self._replicas.asked(self.urls, database.cluster())
+        return self._replicas.connected(database)
+
+    def _hold(self, unknown: str) -> str:
+        named = ", ".join(f'"...@{address(url)}/..."' for url in self.urls) or '"...@replica/..."'
+        return self._doubt.hold(
+            f"nobody can tell how far the replicas are behind ({unknown})",
+            self.give_up_after,
+            "Mend that and run again, which begins with the replicas that are connected then. To watch certain ones only:",
+            f"replica_lag({self.max_seconds:g}, urls=[{named}])",
+        )
+
+    def _late(self, replica: Replica) -> str | None:
+        least, most = self._behind(replica)
+        if least > self.max_seconds:
+            return f"replica {replica.name} is {least:.1f} s behind, more than {self.max_seconds:g} s"
+        if most <= max(self.max_seconds, POLL):
+            return None
+        if most == float("inf"):
+            return f"replica {replica.name} has not replayed yet what this throttle saw first, so it may be far behind"
+        return f"replica {replica.name} is {least:.1f} to {most:.1f} s behind, which may be more than {self.max_seconds:g} s"
+
+    def _behind(self, replica: Replica) -> tuple[float, float]:
+        """Return how many seconds a replica is behind: at least, and at most."""
+        own = replica.lag or 0.0
+        if replica.position is None:
+            return own, own
+        if replica.position >= self._positions.end:
+            # The server goes on showing its last figure for a while.
+            return 0.0, 0.0
+        least, most = self._positions.behind(replica.position)
+        return max(least, own), max(most, own)
+
+
+@dataclass(frozen=True)
+class _ActiveSessions:
+    max_count: int
+    _doubt: _Doubt = field(default_factory=_Doubt, init=False, repr=False, compare=False)
+
+    def __call__(self, progress: BackfillProgress) -> str | None:
+        database = _database(progress)
+        least, most = database.active_sessions()
+        if least <= self.max_count < most:
+            return self._hold(least, database.sees_sessions_with)
+        self._doubt.clear()
+        return f"{least} sessions are at work, more than {self.max_count}" if least > self.max_count else None
+
+    def _hold(self, seen: int, needed: str) -> str:
+        return self._doubt.hold(
+            f"nobody can tell whether more than {self.max_count} sessions are at work ({seen} are seen, and the server"
+            f" hides others from this user)",
+            GIVE_UP_AFTER,
+            f"Give the user of the migration what shows all sessions, {needed}, and run again. Or leave the throttle out:",
+            f"active_sessions({self.max_count})",
+        )
+
+
+@dataclass(frozen=True)
+class _TimeWindow:
+    start: str
+    end: str
+    tz: str | None
+
+    def __call__(self, progress: BackfillProgress) -> str | None:
+        now = f"{wall_clock(_zone(self.tz)):%H:%M}"
+        begun, over = now >= self.start, now >= self.end
+        inside = begun and not over if self.start < self.end else begun or not over
+        window = f"{self.start} to {self.end} {self.tz or 'UTC'}"
+        return None if inside else f"it is {now}, outside the window from {window}"
+
+
+@dataclass(frozen=True)
+class _RowsPerSecond:
+    n: float
+    _rate: _Rate = field(default_factory=_Rate, init=False, repr=False, compare=False)
+
+    def __call__(self, progress: BackfillProgress) -> str | None:
+        ahead = self._rate.seconds_ahead(progress, self.n)
+        return f"it is {ahead:.1f} s ahead of {self.n:g} rows a second" if ahead > 0 else None
+
+
+@dataclass(frozen=True)
+class _PauseFile:
+    path: str
+
+    def __call__(self, progress: BackfillProgress) -> str | None:
+        try:
+            os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            return f"nobody can tell whether the file {self.path} exists ({error.strerror})"
+        return f"the file {self.path} exists; remove it to go on"
+
+
+def _database(progress: BackfillProgress) -> Database:
+    if progress.database is None:
+        raise InvalidArgument(
+            "This throttle asks the server, and the progress that it was given has no connection.",
+            remedy="Hand it to a backfill, which gives its own:",
+            code='backfill("users", {"full_name": sa.text("name")}, throttles=[...])',
+        )
+    return progress.database
+
+
+# Arguments -----------------------------------------------------------------------------------------------------------
+
+WINDOW = 'time_window("01:00", "05:00", tz="Europe/Paris")'
+URLS = 'replica_lag(5.0, urls=["postgresql+psycopg://user:password@replica/database"])'
+
+
+def _wrong(problem: str, code: str, why: str = "") -> InvalidArgument:
+    return InvalidArgument(problem, why=why, remedy="Write:", code=code)
+
+
+def _above_zero(name: str, value: object, call: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise _wrong(f"{name} is {value!r}, not a number above 0.", call)
+    return value
+
+
+def _check_time(name: str, value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        raise _wrong(f"{name} is {value!r}, not a time of day from 00:00 to 23:59.", WINDOW)
+
+
+def _zone(tz: object) -> tzinfo:
+    if tz is None:
+        return timezone.utc
+    try:
+        return ZoneInfo(tz)  # type: ignore[arg-type]
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError):
+        why = "Zones go by their names in the IANA database; a machine without one gets it by: pip install tzdata"
+        raise _wrong(f"tz is {tz!r}, which is no time zone that this machine knows.", WINDOW, why) from None
+
+
+def _urls(urls: object) -> tuple[sa.URL, ...]:
+    if isinstance(urls, (str, sa.URL)) or not isinstance(urls, Iterable):
+        raise _wrong("urls is not a list of URLs.", URLS)
+    return tuple(_url(place, one) for place, one in enumerate(urls))
+
+
+def _url(place: int, url: object) -> sa.URL:
+    try:
+        made = sa.make_url(url)  # type: ignore[arg-type]
+        made.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError, TypeError, AttributeError):
+        # The error would show the text, which may have a password in it.
+        raise _wrong(f"urls[{place}] is not the URL of a database.", URLS) from None
+    return made

@@ -1,0 +1,309 @@
+"""The walk over a range of keys: batch by batch, each with its checkpoint in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from safeops.backfilling.expressions import RANGE
+from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
+from safeops.backfilling.state import Part, State
+from safeops.backfilling.stopping import Stop
+from safeops.backfilling.work import Work
+from safeops.databases.base import Database
+from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
+from safeops.locking import patiently
+from safeops.migration import Terms
+
+log = logging.getLogger("safeops")
+
+T = TypeVar("T")
+Throttle = Callable[[BackfillProgress], "str | None"]
+
+CLAIM_EVERY = 0.25
+"""Seconds between two looks at what another runner has claimed."""
+ASK_FIRST, ASK_LAST = 0.1, 1.0
+"""Seconds between two questions to the throttles, at first and at most."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a backfill may go.
+
+    Args:
+        target_seconds: Seconds that a batch should take.
+        batch_size: Rows of a batch; None adapts it.
+        pause: Seconds between two batches.
+        throttles: Asked before each batch.
+    """
+
+    target_seconds: float
+    batch_size: int | None = None
+    pause: float = 0.0
+    throttles: tuple[Throttle, ...] = ()
+
+
+class ClaimLost(Exception):
+    """Another runner took this one for dead and goes on in its place; nothing of the batch in hand was committed."""
+
+
+class Walk:
+    """Walks over ranges on one connection.
+
+    Args:
+        terms: The connection, and what is allowed on it.
+        work: What is done.
+        pace: How fast.
+        schema: The schema of the state.
+        token: Under which it claims what it works on.
+        stop: Asks it to stop.
+        meter: Counts what it does.
+        helps: It is a worker of another runner, which asks it to stop by the state.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        work: Work,
+        pace: Pace,
+        schema: str | None,
+        token: str,
+        stop: Stop,
+        meter: Meter,
+        helps: bool,
+    ) -> None:
+        self.terms, self.work, self.pace = terms, work, pace
+        self.database: Database = terms.database
+        self.state = State(terms.database, schema)
+        self.token, self.stop, self.meter, self.helps = token, stop, meter, helps
+        largest = LARGEST_IN_PYTHON if work.function else LARGEST
+        self.servo = Servo(pace.target_seconds, pace.batch_size, largest)
+        self._progressed = time.monotonic()
+        self._pause = FIRST_PAUSE
+
+    def over(self, number: int) -> None:
+        """Go through a range to its end, whoever has begun it; where another runner is at work on it, wait."""
+        part = self.claimed(number)
+        while part is not None and not part.is_finished:
+            self._throttled()
+            try:
+                part = self._batch(part)
+            except ClaimLost:
+                log.warning("backfill %s: another runner took this one for dead and goes on from there", part.name)
+                part = self.claimed(number)
+
+    def claimed(self, number: int) -> Part | None:
+        """Return a part once it is claimed; None where another runner has finished it."""
+        name, said = self.work.name, False
+        while not self.safely(lambda: self.state.claim(name, number, self.token)):
+            stands = self.safely(lambda: self.state.part(name, number))
+            if stands is None:
+                raise BackfillConflict(
+                    f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew."
+                )
+            if stands.is_finished:
+                return None
+            if not said:
+                log.info("backfill %s: another runner is at work on it (%s); waiting for it", name, stands.session)
+                said = True
+            self.check_stop()
+            self.stop.sleep(CLAIM_EVERY)
+        return self.safely(lambda: self.state.part(name, number))
+
+    def check_stop(self) -> None:
+        if self.helps and not self.stop:
+            whole = self.state.part(self.work.name)
+            if whole is None or whole.status == "stopping":
+                self.stop.ask("the runner that it helps")
+        if self.stop:
+            raise stopped(self.work.name, f"was stopped by {self.stop.reason}", self.meter)
+
+    def safely(self, action: Callable[[], T]) -> T:
+        return patiently(self.terms, f"kept the progress of backfill {self.work.name}", action)
+
+    # Between batches --------------------------------------------------------------------------------------------
+
+    def _throttled(self) -> None:
+        """Wait for as long as a throttle gives a reason; each new kind of reason is logged once."""
+        if self.meter.progress.batches:
+            self.stop.sleep(self.pace.pause)
+        said, pause = None, ASK_FIRST
+        while True:
+            self.check_stop()
+            reason = self._reason()
+            if reason is None:
+                break
+            kind = re.sub(r"\d+(\.\d+)?", "#", reason)
+            if kind != said:
+                log.info("backfill %s waits: %s", self.work.name, reason)
+            said = kind
+            self.meter.wait(reason)
+            self.stop.sleep(pause)
+            pause = min(pause * 1.5, ASK_LAST)
+        if said:
+            log.info("backfill %s goes on", self.work.name)
+            self.meter.wait(None)
+
+    def _reason(self) -> str | None:
+        progress = self.meter.now()
+        return next((reason for throttle in self.pace.throttles if (reason := throttle(progress))), None)
+
+    # A batch ----------------------------------------------------------------------------------------------------
+
+    def _batch(self, part: Part) -> Part:
+        """Do the next batch of a range and return the range as it stands then; on a clash, as it stood."""
+        try:
+            began = time.monotonic()
+            done = self._committed(part)
+        except DBAPIError as error:
+            if not self.database.is_transient(error):
+                raise self._explained(error, part) from error
+            self._ran_into(error, began)
+            return part
+        self._progressed, self._pause = time.monotonic(), FIRST_PAUSE
+        return done
+
+    def _committed(self, part: Part) -> Part:
+        database, work = self.database, self.work
+        size = self.servo.size
+        ahead = database.within(work.key, part.after, part.upto, from_=part.first)
+        reached = database.nth(work.table, work.key, work.index, ahead, size) or part.upto or ()
+        finished = reached == part.upto
+        in_range = database.within(work.key, part.after, reached, from_=part.first)
+        began = time.monotonic()
+        with database.batch(self._patience(size), flush=finished or self.terms.settings.flush_each_batch):
+            rows, unfilled = self._applied(in_range, part)
+            walked = max(rows, 0 if finished else size)
+            added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
+            if not self.state.checkpoint(part, self.token, reached, finished=finished, **added):
+                raise ClaimLost
+        self.servo.after(walked or size, time.monotonic() - began)
+        self.meter.add(rows, walked, reached, self.servo.size)
+        return part.after_batch(reached, finished)
+
+    def _patience(self, size: int) -> float:
+        """Return how long a batch waits for a row that others hold: the rows that it has changed are held meanwhile."""
+        most = self.terms.settings.lock_timeout
+        return most if size == 1 else min(most, max(2 * self.pace.target_seconds, FIRST_PAUSE))
+
+    def _applied(self, in_range: str, part: Part) -> tuple[int, int]:
+        """Write the new values; return how many rows were processed, and how many of them are left without a value."""
+        if self.work.update is not None:
+            return self.database.run(self.work.update.replace(RANGE, in_range)), 0
+        return self._transformed(in_range, part)
+
+    def _transformed(self, in_range: str, part: Part) -> tuple[int, int]:
+        work, function = self.work, self.work.function
+        if function is None or work.stands is None:
+            raise RuntimeError("a backfill without values: this is a defect of safeops")
+        read = function.reads or tuple(work.stands)
+        kept = function.writes if work.keeps and function.writes else ()
+        rows = self._rows(in_range, read, kept)
+        if not rows:
+            return 0, 0
+        keys = [row[: len(work.key)] for row in rows]
+        given = [dict(zip(read, row[len(work.key) :], strict=False)) for row in rows]
+        shown = [key[0] if len(key) == 1 else key for key in keys]
+        results = function.results(given, shown, kept_state(self.meter))
+        columns = tuple(results[0])
+        self._check_columns(columns, shown[0])
+        before = [dict(zip(kept, row[len(work.key) + len(read) :], strict=True)) for row in rows]
+        values = [(tuple(map(str, key)), [new[one] for one in columns]) for key, new in zip(keys, results, strict=True)]
+        self.database.write(work.target(columns), values)
+        pairs = zip(before, results, strict=True)
+        left = sum(any(old[one] is None and new[one] is None for one in old) for old, new in pairs)
+        return len(rows), left
+
+    def _check_columns(self, columns: Sequence[str], key: Any) -> None:
+        stands, function = self.work.stands or {}, self.work.function
+        unknown = [one for one in columns if one not in stands]
+        if unknown and function is not None:
+            raise function.refused(
+                f"returned the column {unknown[0]} for the row with the key {key}, which {self.work.table} does not have",
+                "",
+                kept_state(self.meter),
+            )
+
+    def _rows(self, in_range: str, read: Sequence[str], kept: Sequence[str]) -> list[Any]:
+        """Read and lock the rows of a batch: their keys as text, what the function reads, and what may be kept."""
+        work, quoted = self.work, self.database.quoted
+        types = work.types or {}
+        texts: list[Any] = [
+            sa.literal_column(self.database.key_text(one)).label(f"safeops_{i}") for i, one in enumerate(work.key)
+        ]
+        given = [sa.literal_column(quoted(one), types[one]).label(f"read_{i}") for i, one in enumerate([*read, *kept])]
+        needs = f" AND {self.database.checked_row_by_row(f'({work.needs})')}" if work.needs else ""
+        source = sa.table(work.table.name, schema=work.table.schema)
+        query = (
+            sa.select(*texts, *given)
+            .select_from(source)
+            .where(sa.literal_column(f"{in_range}{needs}"))
+            .order_by(*(sa.literal_column(quoted(one.name)) for one in work.key))
+            .with_for_update(key_share=True)
+        )
+        if self.database.hint(work.index):
+            query = query.with_hint(source, self.database.hint(work.index).strip())
+        # Each batch has its own text: kept compiled, they would only fill the memory.
+        return list(self.database.connection.execute(query, execution_options={"compiled_cache": None}).all())
+
+    # What may go wrong ------------------------------------------------------------------------------------------
+
+    def _ran_into(self, error: DBAPIError, began: float) -> None:
+        """Make the batches smaller and pause, or give up."""
+        spent = time.monotonic() - self._progressed
+        if spent >= self.terms.settings.retry_budget:
+            raise self._gave_up(spent) from error
+        self.servo.after_failure()
+        held_up = time.monotonic() - began
+        wait = max(self._pause, held_up / 4) * random.uniform(0.75, 1.5)
+        log.info("backfill %s ran into others; the next batch has %d rows", self.work.name, self.servo.size)
+        self.stop.sleep(wait)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _gave_up(self, spent: float) -> LockNotAcquired:
+        listed = "".join(f"\n  - {one}" for one in self.database.blockers((self.work.table,))) or " others."
+        return LockNotAcquired(
+            f"Backfill {self.work.name} has made no progress for {spent:.1f} s. Rows or the table are held by:{listed}",
+            why="A batch waits for a row that another transaction has changed only briefly, because it holds the rows that"
+            " it has changed itself meanwhile.",
+            remedy="End those transactions and run again, or give it more time:",
+            code="with settings(retry_budget=600):\n    ...",
+            state=kept_state(self.meter),
+        )
+
+    def _explained(self, error: DBAPIError, part: Part) -> Exception:
+        if not self.database.is_violation(error):
+            return error
+        return ViolatingRows(
+            f"Backfill {self.work.name} would write values that break a constraint of {self.work.table}: {error.orig}",
+            why=f"The batch after the key {', '.join(part.after or ()) or '(the first)'} was rolled back.",
+            remedy="Mend the values of those rows or the expression, and run again. Where the expression changes, let go of"
+            " the progress first:",
+            code=f'forget_backfill("{self.work.name}")',
+            state=kept_state(self.meter),
+        )
+
+
+def kept_state(meter: Meter) -> str:
+    """Say what stands, for a message."""
+    return f"{meter.progress.rows:,} rows are done and kept; running again goes on from there."
+
+
+def stopped(name: str, how: str, meter: Meter) -> BackfillStopped:
+    key = f" after the key {', '.join(meter.progress.key)}" if meter.progress.key else ""
+    return BackfillStopped(
+        f"Backfill {name} {how}{key}.",
+        remedy="Run again, which goes on from there:",
+        code="alembic upgrade head",
+        state=kept_state(meter),
+    )

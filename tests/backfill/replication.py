@@ -1,0 +1,194 @@
+"""A primary and its replica, in folders of their own, for tests of the lag between them.
+
+Pair        both servers, and a connection to the primary as a backfill has it
+standby     starts a PostgreSQL pair;  mariadb_pair  a MariaDB one: as context managers that stop them whatever happens
+progress    what a throttle is called with
+until       polls, as the engine does, up to a deadline
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+from tests.servers import MariaDB, PostgreSQL, Server, _program, _run, _unprivileged, start
+
+from safeops.backfilling.progress import BackfillProgress
+from safeops.databases import database_for
+
+POLL = 0.05
+
+
+def progress(connection: sa.Connection, **fields: Any) -> BackfillProgress:
+    database = database_for(connection.dialect, lambda: connection)
+    return BackfillProgress(name="fill", table="users", database=database, **fields)
+
+
+def until(call: Callable[[], Any], is_met: Callable[[Any], bool], what: str, seconds: float = 20.0) -> Any:
+    """Calls again and again until the answer is as wanted, and returns it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = call()
+        if is_met(answer):
+            return answer
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}; the last answer was {answer!r}"
+        time.sleep(POLL)
+
+
+@contextmanager
+def autocommit(url: sa.URL) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+
+
+@dataclasses.dataclass
+class Pair:
+    """Two servers, the second of which replays what the first one writes."""
+
+    primary: Any
+    replica: Any
+    url: sa.URL
+    connection: sa.Connection
+
+    def replica_url(self, **changes: Any) -> sa.URL:
+        # The port is another one after each start.
+        return self.url.set(port=self.replica.port, **changes)
+
+    def write(self) -> None:
+        self.connection.exec_driver_sql("INSERT INTO written VALUES (1)")
+
+    def asked(self, throttle: Callable[[BackfillProgress], str | None]) -> Callable[[], str | None]:
+        """A call of the throttle, as before a batch; the primary is written to before each."""
+
+        def ask() -> str | None:
+            self.write()
+            return throttle(progress(self.connection))
+
+        return ask
+
+    def goes_on(self, throttle: Callable[[BackfillProgress], str | None]) -> None:
+        until(self.asked(throttle), lambda reason: reason is None, "the throttle to go on")
+
+    def holds(self, throttle: Callable[[BackfillProgress], str | None], why: str) -> str:
+        return until(self.asked(throttle), lambda reason: reason is not None and why in reason, f"it to hold: {why}")
+
+
+def _pair(primary: Server, replica: Server, stack: ExitStack) -> Pair:
+    url = primary.new_database()
+    connection = stack.enter_context(autocommit(url))
+    connection.exec_driver_sql("CREATE TABLE written (id integer)")
+    return Pair(primary, replica, url, connection)
+
+
+# --- PostgreSQL ------------------------------------------------------------------------------------------------------
+
+
+class Standby(PostgreSQL):
+    """A streaming replica, made of a base backup."""
+
+    def __init__(self, primary: PostgreSQL) -> None:
+        self.primary = primary
+        super().__init__(primary.home)
+
+    def _initialise(self) -> None:
+        self.bin = self.primary.bin
+        source = ["-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "postgres"]
+        backup = [*_unprivileged(), self.bin / "pg_basebackup", *source, "-D", self.data]
+        _run([*backup, "-R", "-c", "fast", "--no-sync"], cwd=self.folder)
+
+    def pause(self) -> None:
+        self.admin.execute("SELECT pg_wal_replay_pause()")
+
+    def resume(self) -> None:
+        self.admin.execute("SELECT pg_wal_replay_resume()")
+
+
+@contextmanager
+def standby(name: str) -> Iterator[Pair]:
+    with ExitStack() as stack:
+        primary = start(name)
+        stack.callback(primary.stop)
+        assert isinstance(primary, PostgreSQL)
+        replica = Standby(primary)
+        stack.callback(replica.stop)
+        yield _pair(primary, replica, stack)
+
+
+# --- MariaDB ---------------------------------------------------------------------------------------------------------
+
+
+class Logging(MariaDB):
+    """A server that writes a log which others can replay."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(_program("mariadb-install-db"), _program("mariadbd"), _program("mariadb"))
+
+    def _command(self) -> Sequence[str | Path]:
+        usual = [part for part in super()._command() if part != "--skip-log-bin"]
+        return [*usual, "--log-bin=log", f"--server-id={self.number}", "--slave-net-timeout=2"]
+
+    def follow(self, primary: Logging) -> None:
+        ((file, position, *_),) = primary._administer("SHOW MASTER STATUS")
+        self._administer(
+            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port}, MASTER_CONNECT_RETRY=1,"
+            f" MASTER_USER='{self.user}', MASTER_PASSWORD='{self.password}',"
+            f" MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}"
+        )
+        self._administer("START SLAVE")
+
+    def pause(self) -> None:
+        """Keeps the applier waiting, while replication goes on."""
+        self._administer("FLUSH TABLES WITH READ LOCK")
+
+    def resume(self) -> None:
+        self._administer("UNLOCK TABLES")
+
+
+@contextmanager
+def mariadb_pair() -> Iterator[Pair]:
+    with ExitStack() as stack:
+        primary, replica = (_started(number, stack) for number in (1, 2))
+        replica.follow(primary)
+        yield _pair(primary, replica, stack)
+
+
+def _started(number: int, stack: ExitStack) -> Logging:
+    server = Logging(number)
+    stack.callback(server.stop)
+    return server
+
+
+@contextmanager
+def busy(url: sa.URL, sleep: str) -> Iterator[None]:
+    """Another session that is at work until the block ends."""
+    import threading
+
+    engine = sa.create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection, autocommit(url) as killer, closing(connection):
+        is_mariadb = connection.dialect.name in ("mysql", "mariadb")
+        session = connection.exec_driver_sql(
+            "SELECT CONNECTION_ID()" if is_mariadb else "SELECT pg_backend_pid()"
+        ).scalar()
+
+        def work() -> None:
+            try:
+                connection.exec_driver_sql(sleep)
+            except sa.exc.DBAPIError:
+                connection.invalidate()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            end = f"KILL {session}" if is_mariadb else f"SELECT pg_terminate_backend({session})"
+            killer.exec_driver_sql(end)
+            thread.join(20)

@@ -1,0 +1,313 @@
+"""The throttles that ask a server, on real ones: busy sessions, and primaries with a replica that lags and goes."""
+
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+
+import pytest
+from tests.backfill.replication import autocommit, busy, mariadb_pair, progress, standby, until
+from tests.servers import MissingServer, _fail_or_skip, _unprivileged
+
+from safeops.backfilling.throttles import active_sessions, replica_lag
+from safeops.databases import load
+from safeops.errors import BackfillStopped, UnsupportedOnDatabase
+
+MAX = 0.5
+"""Seconds that a replica may be behind here."""
+
+
+def pair_of(config, name, started):
+    chosen = config.getoption("--databases")
+    if chosen is not None and name not in chosen.split(","):
+        pytest.skip(f"{name} is not among --databases")
+    try:
+        return started()
+    except MissingServer as error:
+        return _fail_or_skip(error)
+
+
+@pytest.fixture(scope="module", params=["pg18", "pg14"])
+def postgresql(request):
+    with pair_of(request.config, request.param, lambda: standby(request.param)) as pair:
+        yield pair
+
+
+@pytest.fixture(scope="module")
+def mariadb(request):
+    with pair_of(request.config, "mariadb", mariadb_pair) as pair:
+        yield pair
+
+
+@pytest.fixture(params=["connected", "urls"])
+def lag(request, postgresql):
+    """Makes throttles of one kind and the other."""
+
+    def make(max_seconds=MAX, **options):
+        urls = [postgresql.replica_url()] if request.param == "urls" else []
+        return replica_lag(max_seconds, urls=urls, **options)
+
+    return make
+
+
+@contextmanager
+def paused(replica):
+    replica.pause()
+    try:
+        yield
+    finally:
+        replica.resume()
+
+
+@contextmanager
+def killed(replica):
+    replica.kill9()
+    try:
+        yield
+    finally:
+        replica.start()
+
+
+def stopped_by(pair, throttle):
+    """Asks until the throttle gives up, and returns its error."""
+    began = time.monotonic()
+    with pytest.raises(BackfillStopped) as raised:
+        until(pair.asked(throttle), lambda reason: reason is None, "the throttle to give up")
+    assert time.monotonic() - began >= 0.9
+    assert "nobody can tell how far the replicas are behind" in str(raised.value)
+    return str(raised.value)
+
+
+class TestReplicaLagOnPostgreSQL:
+    def test_goes_on_while_the_replica_keeps_up(self, postgresql, lag):
+        throttle = lag(5.0)
+        postgresql.goes_on(throttle)
+        postgresql.goes_on(throttle)
+
+    def test_holds_while_replay_is_paused(self, postgresql, lag):
+        throttle = lag()
+        postgresql.goes_on(throttle)
+        with paused(postgresql.replica):
+            reason = postgresql.holds(throttle, f"behind, more than {MAX:g} s")
+            assert reason.startswith("replica 127.0.0.1")
+        postgresql.goes_on(throttle)
+
+    def test_holds_also_while_nothing_more_is_written(self, postgresql, lag):
+        throttle = lag()
+        postgresql.goes_on(throttle)
+        with paused(postgresql.replica):
+            postgresql.write()
+            now = progress(postgresql.connection)
+            until(lambda: throttle(now), lambda reason: reason and "more than" in reason, "it to hold")
+        until(lambda: throttle(now), lambda reason: reason is None, "it to go on")
+
+    def test_a_replica_that_lagged_before_holds_from_the_first_look(self, postgresql, lag):
+        throttle = lag(600.0)
+        with paused(postgresql.replica):
+            postgresql.write()
+            until(lambda: _replays_less(postgresql), bool, "the replica to be behind")
+            reason = throttle(progress(postgresql.connection))
+            assert "has not replayed yet what this throttle saw first" in reason
+        postgresql.goes_on(throttle)
+
+    def test_works_in_a_transaction(self, postgresql, lag):
+        throttle = lag()
+        with postgresql.connection.engine.execution_options(isolation_level="READ COMMITTED").begin() as connection:
+            now = progress(connection)
+            until(lambda: throttle(now), lambda reason: reason is None, "it to go on")
+            with paused(postgresql.replica):
+                postgresql.write()
+                until(lambda: throttle(now), lambda reason: reason and "more than" in reason, "it to hold")
+            until(lambda: throttle(now), lambda reason: reason is None, "it to go on")
+
+    def test_a_replica_that_went_away_stops_it(self, postgresql, lag):
+        throttle = lag(give_up_after=1.0)
+        postgresql.goes_on(throttle)
+        with killed(postgresql.replica):
+            assert "nobody can tell" in postgresql.holds(throttle, "127.0.0.1")
+            stopped_by(postgresql, throttle)
+        postgresql.goes_on(lag())
+
+    def test_without_replica_it_stops(self, postgresql):
+        with killed(postgresql.replica):
+            # Who stores the log replays nothing, and says so.
+            source = ["-h", "127.0.0.1", "-p", str(postgresql.primary.port), "-U", "postgres"]
+            receiver = [postgresql.primary.bin / "pg_receivewal", *source, "-D", postgresql.replica.sockets]
+            process = subprocess.Popen(
+                [*_unprivileged("--pdeathsig=TERM"), *receiver],
+                cwd=postgresql.replica.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            try:
+                streaming = "SELECT application_name FROM pg_stat_replication WHERE write_lsn IS NOT NULL"
+                seen = [("pg_receivewal",)]
+                until(lambda: postgresql.primary.admin.execute(streaming).fetchall(), seen.__eq__, "the receiver")
+                error = stopped_by(postgresql, replica_lag(MAX, give_up_after=1.0))
+            finally:
+                process.terminate()
+                process.wait(20)
+        assert "no replica is connected to this server" in error
+
+    def test_a_user_who_may_not_look_is_told(self, postgresql):
+        postgresql.primary.admin.execute("CREATE ROLE low LOGIN")
+        try:
+            with autocommit(postgresql.url.set(username="low")) as connection:
+                reason = replica_lag(MAX)(progress(connection))
+                assert "which needs the role pg_monitor" in reason
+                # The replica itself tells everybody.
+                throttle = replica_lag(5.0, urls=[postgresql.replica_url(username="low")])
+                until(lambda: throttle(progress(connection)), lambda reason: reason is None, "it to go on")
+                postgresql.primary.admin.execute("GRANT pg_monitor TO low")
+                throttle = replica_lag(5.0)
+                until(lambda: throttle(progress(connection)), lambda reason: reason is None, "it to go on")
+        finally:
+            postgresql.primary.admin.execute("DROP ROLE low")
+
+    @pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
+    def test_asks_by_any_driver(self, postgresql, driver):
+        pytest.importorskip(driver)
+        url = postgresql.replica_url(drivername=f"postgresql+{driver}")
+        postgresql.goes_on(replica_lag(5.0, urls=[url.render_as_string(hide_password=False)]))
+
+    def test_a_primary_is_no_replica(self, postgresql):
+        throttle = replica_lag(MAX, urls=[postgresql.replica_url(), postgresql.url])
+        reason = throttle(progress(postgresql.connection))
+        assert f"replica 127.0.0.1:{postgresql.primary.port}: it is not in recovery" in reason
+        assert str(postgresql.replica.port) not in reason
+
+
+def _replays_less(pair):
+    end = pair.primary.admin.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
+    replayed = "SELECT pg_last_wal_replay_lsn() < %s::pg_lsn"
+    return pair.replica.admin.execute(replayed, end).fetchone()[0]
+
+
+@pytest.mark.only("pg18")
+class TestAReplicaThatDoesNotAnswer:
+    def test_nobody_listens(self, database):
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            url = database.url.set(password="s3cret", port=closed.getsockname()[1])
+            with autocommit(database.url) as connection:
+                throttle, now = replica_lag(MAX, urls=[url], give_up_after=0.3), progress(connection)
+                assert "refused" in throttle(now)
+                with pytest.raises(BackfillStopped) as raised:
+                    until(lambda: throttle(now), lambda reason: reason is None, "it to give up")
+        assert "s3cret" not in str(raised.value)
+
+    def test_it_hangs(self, database, monkeypatch):
+        monkeypatch.setattr(load, "ANSWERING", 0.2)
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            url = database.url.set(port=silent.getsockname()[1])
+            with autocommit(database.url) as connection:
+                throttle, now = replica_lag(MAX, urls=[url, url], give_up_after=1.0), progress(connection)
+                began = time.monotonic()
+                assert throttle(now).count("it does not answer") == 2
+                with pytest.raises(BackfillStopped):
+                    until(lambda: throttle(now), lambda reason: reason is None, "it to give up")
+                # The driver itself waits longer: 3 s.
+                assert time.monotonic() - began < 2.9
+
+
+class TestReplicaLagOnMariaDB:
+    def test_follows_the_lag_of_the_replica(self, mariadb):
+        throttle = replica_lag(MAX, urls=[mariadb.replica_url()], give_up_after=60)
+        mariadb.goes_on(throttle)
+        with paused(mariadb.replica):
+            mariadb.holds(throttle, f"behind, more than {MAX:g} s")
+        mariadb.goes_on(throttle)
+
+    @pytest.mark.parametrize("thread", ["SQL_THREAD", "IO_THREAD"])
+    def test_replication_that_does_not_run_stops_it(self, mariadb, thread):
+        throttle = replica_lag(5.0, urls=[mariadb.replica_url()], give_up_after=1.0)
+        mariadb.goes_on(throttle)
+        mariadb.replica._administer(f"STOP SLAVE {thread}")
+        try:
+            mariadb.holds(throttle, "its replication does not run")
+            error = stopped_by(mariadb, throttle)
+        finally:
+            mariadb.replica._administer("START SLAVE")
+        assert mariadb.url.password not in error.replace("user:password@", "")
+        mariadb.goes_on(replica_lag(5.0, urls=[mariadb.replica_url()]))
+
+    def test_a_primary_is_no_replica(self, mariadb):
+        reason = replica_lag(MAX, urls=[mariadb.url])(progress(mariadb.connection))
+        assert f"replica 127.0.0.1:{mariadb.primary.port}: it is not a replica" in reason
+
+    def test_a_user_who_may_not_look_is_told(self, mariadb):
+        mariadb.replica._administer("CREATE USER low@'%' IDENTIFIED BY 'Uv9low'")
+        url = mariadb.replica_url(username="low", password="Uv9low", database=None)
+        reason = replica_lag(MAX, urls=[url])(progress(mariadb.connection))
+        assert "SLAVE MONITOR" in reason
+        assert "Uv9low" not in reason
+
+    def test_a_server_of_another_kind_is_no_replica(self, mariadb, postgresql):
+        reason = replica_lag(MAX, urls=[postgresql.replica_url()])(progress(mariadb.connection))
+        assert "it replays the log of another server than this one" in reason
+
+    def test_without_urls_it_is_refused(self, mariadb):
+        with pytest.raises(UnsupportedOnDatabase, match="urls="):
+            replica_lag(MAX)(progress(mariadb.connection))
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize("throttle", [replica_lag(5.0), active_sessions(5)], ids=["replica_lag", "active_sessions"])
+def test_a_file_has_neither_replicas_nor_sessions(database, throttle):
+    with (
+        database.engine().connect() as connection,
+        pytest.raises(UnsupportedOnDatabase, match="Leave the throttle out"),
+    ):
+        throttle(progress(connection))
+
+
+SLEEP = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
+
+
+@pytest.mark.only("postgresql", "mariadb")
+class TestActiveSessions:
+    @pytest.mark.parametrize("isolation", ["AUTOCOMMIT", "REPEATABLE READ"])
+    def test_holds_while_others_are_at_work(self, database, isolation):
+        throttle = active_sessions(0)
+        with database.engine(isolation_level=isolation).connect() as own, database.engine().connect() as idle:
+            now = progress(own)
+            idle.exec_driver_sql("SELECT 1")
+            until(lambda: throttle(now), lambda reason: reason is None, "nobody to be at work")
+            with busy(database.url, SLEEP[database.kind]):
+                reason = until(lambda: throttle(now), bool, "it to hold")
+                assert reason == "1 sessions are at work, more than 0"
+                assert active_sessions(1)(now) is None
+            until(lambda: throttle(now), lambda reason: reason is None, "nobody to be at work")
+
+    def test_other_databases_do_not_count(self, database, new_database):
+        with autocommit(database.url) as own, busy(new_database().url, SLEEP[database.kind]):
+            now = progress(own)
+            until(lambda: active_sessions(0)(now), lambda reason: reason is None, "nobody to be at work")
+
+    def test_a_user_who_may_not_look_is_told(self, database):
+        user, grant = _low_user(database)
+        url = database.url.set(username=user, password="low")
+        try:
+            with busy(database.url, SLEEP[database.kind]):
+                with autocommit(url) as own:
+                    throttle, now = active_sessions(0), progress(own)
+                    reason = until(lambda: throttle(now), bool, "it to hold")
+                    assert "nobody can tell whether more than 0 sessions are at work (0 are seen" in reason
+                database.execute(grant)
+                with autocommit(url) as own:
+                    now = progress(own)
+                    until(lambda: throttle(now), "1 sessions are at work, more than 0".__eq__, "it to hold")
+        finally:
+            database.execute(f"DROP {'ROLE' if database.kind == 'postgresql' else 'USER'} {user}")
+
+
+def _low_user(database):
+    """Creates a user who may not see others, and returns it with what to grant for that."""
+    user = f"low_{database.name}"
+    if database.kind == "postgresql":
+        database.execute(f"CREATE ROLE {user} LOGIN")
+        return user, f"GRANT pg_read_all_stats TO {user}"
+    database.execute(f"CREATE USER {user}@'%' IDENTIFIED BY 'low'", f"GRANT ALL ON {database.name}.* TO {user}@'%'")
+    return user, f"GRANT PROCESS ON *.* TO {user}@'%'"
