@@ -15,7 +15,7 @@ from safeops.backfilling.offline import render, render_forgotten
 from safeops.backfilling.parallel import Connect
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run, Tell
-from safeops.backfilling.state import WHOLE, Part, State
+from safeops.backfilling.state import LONGEST_NAME, WHOLE, Part, State
 from safeops.backfilling.walking import Pace, Throttle
 from safeops.backfilling.work import Given, targets_of, work_for
 from safeops.errors import BackfillConflict, InvalidArgument
@@ -25,8 +25,6 @@ from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting
 
 log = logging.getLogger("safeops")
-
-LONGEST_NAME = 190
 
 
 def backfill(
@@ -336,16 +334,3 @@ def _refuse_at_work(state: State, name: str) -> None:
             f"Backfill {name} cannot be forgotten: a runner is at work on it ({whole.session}).",
             remedy="End that run first; where it has died, its claim ends by itself within seconds.",
         )
-
-
-def forget_backfills_of(migration: Migration, table: Name, column: str | None = None) -> None:
-    """Forget the backfills of a table, or of one of its columns, that goes away."""
-    state = _state_of(migration)
-    if migration.offline or not state.exists():
-        return
-    for one in state.parts():
-        work = json.loads(one.work or "{}")
-        same = (work.get("table"), work.get("schema")) == (table.name, table.schema)
-        if same and (column is None or column in work.get("columns", ())):
-            patiently(migration, f"forgot backfill {one.name}", lambda name=one.name: state.forget(name))  # type: ignore[misc]
-            log.info("forgot backfill %s, as what it filled goes away", one.name)

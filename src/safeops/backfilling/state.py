@@ -25,6 +25,8 @@ from safeops.naming import Name
 TABLE = "safeops_backfill"
 LEASE = 8.0
 """Seconds after which the claim of a runner that does not renew it ends."""
+LONGEST_NAME = 190
+"""Bytes of a name at most."""
 WHOLE = 0
 """The part that stands for the backfill itself; its ranges are numbered from 1."""
 
@@ -49,13 +51,12 @@ _COLUMNS: Mapping[str, sa.types.TypeEngine[Any]] = {
 }
 
 
-def table_for(schema: str | None) -> sa.Table:
+def table_for(database: Database, schema: str | None) -> sa.Table:
     """Return the table of the state."""
     return sa.Table(
         TABLE,
         sa.MetaData(),
-        # Compared letter by letter everywhere.
-        sa.Column("name", sa.String(190).with_variant(sa.String(190, collation="utf8mb4_bin"), "mysql", "mariadb")),
+        sa.Column("name", database.exact_text(LONGEST_NAME)),
         sa.Column("part", sa.Integer()),
         *(sa.Column(name, type_) for name, type_ in _COLUMNS.items()),
         sa.PrimaryKeyConstraint("name", "part"),
@@ -125,7 +126,7 @@ class State:
 
     def __init__(self, database: Database, schema: str | None) -> None:
         self.database, self.schema = database, schema
-        self.table = table_for(schema)
+        self.table = table_for(database, schema)
 
     # The table --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
+import sqlalchemy as sa
+
 from safeops.databases.definitions import Column
 from safeops.databases.sessions import DatabaseSession
 from safeops.naming import Name
@@ -54,6 +56,10 @@ class Batches(DatabaseSession):
     """A transaction can commit without waiting for its flush to the disk."""
     is_private: bool = False
     """No other connection can reach the database."""
+
+    def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
+        """Return the type of a text whose letters all count in comparisons."""
+        return sa.String(length)
 
     @abstractmethod
     def quoted(self, *names: str) -> str: ...

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
@@ -202,8 +203,8 @@ def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_differen
 def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
     """The table does not have the column, nor the indexes and constraints of that column alone.
 
-    Steps: looks at the table and at what depends on the column; drops the column and what is its own in one brief
-    statement where the server can, else what is its own first.
+    Steps: looks at the table and at what depends on the column; forgets the backfills of the column; drops the column and
+    what is its own in one brief statement where the server can, else what is its own first.
 
     Args:
         table_name: The table; where there is none, there is nothing to drop.
@@ -222,7 +223,7 @@ def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | No
 
     Running it again: nothing is left to do.
 
-    Offline: ``DROP COLUMN IF EXISTS``.
+    Offline: ``DROP COLUMN IF EXISTS``; call ``forget_backfill`` beside it where the column was filled by ``backfill``.
 
     Example:
         drop_column_if_exists("users", "email")
@@ -236,6 +237,8 @@ def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | No
             return skipped(f"column {name}.{column_name}", "it is not there")
         if stands is not None:
             refuse_dependents(f"column {name}.{column_name}", _dependents(migration, stands, column_name))
+            # Before it goes: after a stop in between nobody would know of the column any more.
+            forget_backfills_of(migration, stands.name, column_name)
         explain = explained_dependents(migration, f"column {name}.{column_name}")
         return carry_out(migration, migration.database.drop_column(name, column_name, stands), explain)
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument
 from safeops.locking import carry_out
@@ -175,7 +176,7 @@ def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:
 def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
     """The table does not exist, nor its indexes and constraints.
 
-    Steps: looks for the table and for what depends on it; drops it in one brief statement.
+    Steps: looks for the table and for what depends on it; forgets its backfills; drops it in one brief statement.
 
     Args:
         table_name: The table.
@@ -207,5 +208,6 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
         if stands is not None:
             dependents = look_into(migration, name, lambda: migration.database.dependents(stands))
             refuse_dependents(f"table {name}", dependents)
+            forget_backfills_of(migration, stands.name)
         explain = explained_dependents(migration, f"table {name}")
         return carry_out(migration, migration.database.drop_table(name, stands), explain)

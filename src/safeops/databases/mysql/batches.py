@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
+
 from safeops.databases.batches import Target, Values
 from safeops.databases.definitions import Column
 from safeops.databases.mysql.session import Session, number_of
@@ -36,6 +38,9 @@ class Batches(Session):
     """The version that has JSON_TABLE."""
     batch_modes: ClassVar[tuple[str, ...]] = ()
     """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was."""
+
+    def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
+        return sa.String(length, collation="utf8mb4_bin")
 
     def key_text(self, column: Column) -> str:
         name = self.quoted(column.name)

@@ -1,0 +1,30 @@
+"""Forgetting the backfills of what goes away, so that a column of that name is filled again when it comes back."""
+
+from __future__ import annotations
+
+import json
+import logging
+from functools import partial
+
+from safeops.backfilling.state import Part, State
+from safeops.locking import patiently
+from safeops.migration import Migration
+from safeops.naming import Name
+
+log = logging.getLogger("safeops")
+
+
+def forget_backfills_of(migration: Migration, table: Name, column: str | None = None) -> None:
+    """Forget the backfills of a table, or of one of its columns, that goes away."""
+    state = State(migration.database, migration.settings.schema_for_state)
+    if not state.exists():
+        return
+    for name in [one.name for one in state.parts() if _is_of(one, table, column)]:
+        patiently(migration, f"forgot backfill {name}", partial(state.forget, name))
+        log.info("forgot backfill %s, as what it filled goes away", name)
+
+
+def _is_of(part: Part, table: Name, column: str | None) -> bool:
+    work = json.loads(part.work or "{}")
+    same = (work.get("table"), work.get("schema")) == (table.name, table.schema)
+    return same and (column is None or column in work.get("columns", ()))
