@@ -9,10 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from safeops.backfilling.engine import BackfillState, backfill, backfill_status, forget_backfill
+    from safeops.backfilling.engine import backfill
     from safeops.backfilling.functions import reads
     from safeops.backfilling.progress import BackfillProgress
     from safeops.backfilling.running import BackfillReport
+    from safeops.backfilling.status import BackfillState, backfill_status, forget_backfill
     from safeops.backfilling.throttles import (
         active_sessions,
         pause_file,
@@ -68,10 +69,11 @@ __version__ = "0.1.0"
 
 # Loaded when first used: a migration pays for what it calls.
 _HOMES = {
-    "safeops.backfilling.engine": "BackfillState backfill backfill_status forget_backfill",
+    "safeops.backfilling.engine": "backfill",
     "safeops.backfilling.functions": "reads",
     "safeops.backfilling.progress": "BackfillProgress",
     "safeops.backfilling.running": "BackfillReport",
+    "safeops.backfilling.status": "BackfillState backfill_status forget_backfill",
     "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
     "safeops.errors": (
         "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped"

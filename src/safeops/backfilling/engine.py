@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
-from dataclasses import dataclass
 from typing import Any
 
 from safeops.backfilling.functions import Function
-from safeops.backfilling.offline import render, render_forgotten
+from safeops.backfilling.offline import render
 from safeops.backfilling.parallel import Connect
+from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run, Tell
-from safeops.backfilling.state import LONGEST_NAME, WHOLE, Part, State
 from safeops.backfilling.walking import Pace, Throttle
 from safeops.backfilling.work import Given, targets_of, work_for
-from safeops.errors import BackfillConflict, InvalidArgument
-from safeops.locking import patiently
-from safeops.looking import check_names, look_at, skipped
+from safeops.errors import InvalidArgument
+from safeops.looking import check_names, look_at
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting
 
@@ -192,145 +189,3 @@ def _check_callables(executor: Any, progress: Any, right: str) -> None:
         )
     if progress is not None and not callable(progress):
         raise InvalidArgument(f"progress is {progress!r}, not a callable.", remedy="Write:", code=right)
-
-
-# What is known --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class BackfillState:
-    """What is known of a backfill.
-
-    Args:
-        name: What its progress is kept under.
-        table: The table, in its schema.
-        columns: The columns that it fills.
-        status: "running", "stopped", "incomplete" (rows are left without a value) or "finished".
-        rows: The rows that were processed, in all runs.
-        batches: The batches that were committed, in all runs.
-        seconds: The seconds that its batches took.
-        ranges: The ranges that its keys are cut into.
-        ranges_finished: Those of them that are done.
-        key: The key of the last row that was committed, where there is one range.
-        started_at: When it began, in seconds since 1970 by the server's clock.
-        updated_at: When it last moved, likewise.
-        runner: The session that works on it; None where nobody does.
-    """
-
-    name: str
-    table: str
-    columns: tuple[str, ...]
-    status: str
-    rows: int
-    batches: int
-    seconds: float
-    ranges: int
-    ranges_finished: int
-    key: tuple[str, ...]
-    started_at: float | None
-    updated_at: float | None
-    runner: str | None
-
-
-def backfill_status() -> list[BackfillState]:
-    """Return what is known of all backfills of this database, by name.
-
-    Returns:
-        A ``BackfillState`` each; empty where there was none.
-
-    Locks: none.
-
-    Running it again: reads it again.
-
-    Offline: empty, as nobody can look.
-
-    Example:
-        for state in backfill_status():
-            print(state.name, state.status, state.rows)
-    """
-    with running("backfill_status") as migration:
-        if migration.offline:
-            return []
-        state = _state_of(migration)
-        if not state.exists():
-            return []
-        whole = {one.name: one for one in state.parts() if one.part == WHOLE}
-        ranges = [one for one in state.parts() if one.part != WHOLE]
-        return [_told(one, [part for part in ranges if part.name == name]) for name, one in whole.items()]
-
-
-def _told(whole: Part, ranges: list[Part]) -> BackfillState:
-    work = json.loads(whole.work or "{}")
-    schema = work.get("schema")
-    moved = [one.updated_at for one in (whole, *ranges) if one.updated_at is not None]
-    return BackfillState(
-        name=whole.name,
-        table=f"{schema}.{work['table']}" if schema else work.get("table", ""),
-        columns=tuple(work.get("columns", ())),
-        status="running" if whole.status == "stopping" else whole.status,
-        rows=sum(one.processed for one in ranges),
-        batches=sum(one.batches for one in ranges),
-        seconds=sum(one.seconds for one in ranges),
-        ranges=len(ranges),
-        ranges_finished=sum(one.is_finished for one in ranges),
-        key=(ranges[0].after or ()) if len(ranges) == 1 else (),
-        started_at=whole.started_at,
-        updated_at=max(moved, default=None),
-        runner=whole.session,
-    )
-
-
-def _state_of(migration: Migration) -> State:
-    return State(migration.database, migration.settings.schema_for_state)
-
-
-def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
-    """Nothing is known of the backfill any more: under its name work begins anew. Call it in ``downgrade()``.
-
-    Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table where it is empty then.
-
-    Args:
-        name: What its progress is kept under; ``backfill_status()`` lists the names.
-        drop_table: Whether to drop the table of the progress where nothing else is in it.
-
-    Returns:
-        True if anything was known, False if not.
-
-    Raises:
-        BackfillConflict: Somebody is at work on it.
-        InvalidArgument: The name is none.
-
-    Locks: the rows of its progress; with ``drop_table`` that table, briefly.
-
-    Running it again: nothing is left to do.
-
-    Offline: renders the table where it is missing, and the DELETE.
-
-    Example:
-        forget_backfill("users_email_lower")
-    """
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidArgument(
-            f"The name of the backfill is {name!r}.", remedy="Write:", code='forget_backfill("users_email_lower")'
-        )
-    with running("forget_backfill") as migration:
-        if migration.offline:
-            render_forgotten(migration, name)
-            return True
-        state = _state_of(migration)
-        if not state.exists():
-            return skipped(f"forgetting backfill {name}", "nothing is known of any")
-        _refuse_at_work(state, name)
-        gone = patiently(migration, f"forgot backfill {name}", lambda: state.forget(name))
-        if drop_table:
-            patiently(migration, "dropped the empty table of the progress of backfills", state.drop_if_empty)
-        return gone or skipped(f"forgetting backfill {name}", "nothing is known of it")
-
-
-def _refuse_at_work(state: State, name: str) -> None:
-    whole = state.part(name)
-    if whole is not None and state.claimed_for(whole):
-        raise BackfillConflict(
-            f"Backfill {name} cannot be forgotten: a runner is at work on it ({whole.session}).",
-            remedy="End that run first; where it has died, its claim ends by itself within seconds.",
-        )

@@ -6,7 +6,8 @@ import json
 import logging
 from functools import partial
 
-from safeops.backfilling.state import Part, State
+from safeops.backfilling.parts import Part
+from safeops.backfilling.state import State
 from safeops.locking import patiently
 from safeops.migration import Migration
 from safeops.naming import Name

@@ -8,7 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.backfilling.expressions import RANGE, Expressions
-from safeops.backfilling.state import TABLE, State
+from safeops.backfilling.parts import TABLE
+from safeops.backfilling.state import State
 from safeops.backfilling.work import needed
 from safeops.migration import Migration
 from safeops.naming import Name

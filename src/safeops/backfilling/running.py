@@ -14,8 +14,9 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.heartbeat import beating
 from safeops.backfilling.parallel import RANGES, Connect, Connecting, RangeTask, cuts, walked_in_parallel
+from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
-from safeops.backfilling.state import WHOLE, Part, State
+from safeops.backfilling.state import State
 from safeops.backfilling.stopping import Stop, stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk, stopped
 from safeops.backfilling.work import Work

@@ -6,18 +6,19 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.expressions import RANGE
+from safeops.backfilling.parts import Part
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
-from safeops.backfilling.state import Part, State
+from safeops.backfilling.state import State
 from safeops.backfilling.stopping import Stop
+from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
@@ -182,7 +183,7 @@ class Walk:
         in_range = database.within(work.key, part.after, reached, from_=part.first)
         began = time.monotonic()
         with database.batch(self._patience(size), flush=finished or self.terms.settings.flush_each_batch):
-            rows, unfilled = self._applied(in_range, part)
+            rows, unfilled = self._applied(in_range)
             walked = max(rows, 0 if finished else size)
             added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
             if not self.state.checkpoint(part, self.token, reached, finished=finished, **added):
@@ -196,65 +197,12 @@ class Walk:
         most = self.terms.settings.lock_timeout
         return most if size == 1 else min(most, max(2 * self.pace.target_seconds, FIRST_PAUSE))
 
-    def _applied(self, in_range: str, part: Part) -> tuple[int, int]:
+    def _applied(self, in_range: str) -> tuple[int, int]:
         """Write the new values; return how many rows were processed, and how many of them are left without a value."""
-        if self.work.update is not None:
-            return self.database.run(self.work.update.replace(RANGE, in_range)), 0
-        return self._transformed(in_range, part)
-
-    def _transformed(self, in_range: str, part: Part) -> tuple[int, int]:
-        work, function = self.work, self.work.function
-        if function is None or work.stands is None:
-            raise RuntimeError("a backfill without values: this is a defect of safeops")
-        read = function.reads or tuple(work.stands)
-        kept = function.writes if work.keeps and function.writes else ()
-        rows = self._rows(in_range, read, kept)
-        if not rows:
-            return 0, 0
-        keys = [row[: len(work.key)] for row in rows]
-        given = [dict(zip(read, row[len(work.key) :], strict=False)) for row in rows]
-        shown = [key[0] if len(key) == 1 else key for key in keys]
-        results = function.results(given, shown, kept_state(self.meter))
-        columns = tuple(results[0])
-        self._check_columns(columns, shown[0])
-        before = [dict(zip(kept, row[len(work.key) + len(read) :], strict=True)) for row in rows]
-        values = [(tuple(map(str, key)), [new[one] for one in columns]) for key, new in zip(keys, results, strict=True)]
-        self.database.write(work.target(columns), values)
-        pairs = zip(before, results, strict=True)
-        left = sum(any(old[one] is None and new[one] is None for one in old) for old, new in pairs)
-        return len(rows), left
-
-    def _check_columns(self, columns: Sequence[str], key: Any) -> None:
-        stands, function = self.work.stands or {}, self.work.function
-        unknown = [one for one in columns if one not in stands]
-        if unknown and function is not None:
-            raise function.refused(
-                f"returned the column {unknown[0]} for the row with the key {key}, which {self.work.table} does not have",
-                "",
-                kept_state(self.meter),
-            )
-
-    def _rows(self, in_range: str, read: Sequence[str], kept: Sequence[str]) -> list[Any]:
-        """Read and lock the rows of a batch: their keys as text, what the function reads, and what may be kept."""
-        work, quoted = self.work, self.database.quoted
-        types = work.types or {}
-        texts: list[Any] = [
-            sa.literal_column(self.database.key_text(one)).label(f"safeops_{i}") for i, one in enumerate(work.key)
-        ]
-        given = [sa.literal_column(quoted(one), types[one]).label(f"read_{i}") for i, one in enumerate([*read, *kept])]
-        needs = f" AND {self.database.checked_row_by_row(f'({work.needs})')}" if work.needs else ""
-        source = sa.table(work.table.name, schema=work.table.schema)
-        query = (
-            sa.select(*texts, *given)
-            .select_from(source)
-            .where(sa.literal_column(f"{in_range}{needs}"))
-            .order_by(*(sa.literal_column(quoted(one.name)) for one in work.key))
-            .with_for_update(key_share=True)
-        )
-        if self.database.hint(work.index):
-            query = query.with_hint(source, self.database.hint(work.index).strip())
-        # Each batch has its own text: kept compiled, they would only fill the memory.
-        return list(self.database.connection.execute(query, execution_options={"compiled_cache": None}).all())
+        work = self.work
+        if work.function is not None:
+            return transform(self.database, work, work.function, in_range, kept_state(self.meter))
+        return self.database.run((work.update or "").replace(RANGE, in_range)), 0
 
     # What may go wrong ------------------------------------------------------------------------------------------
 

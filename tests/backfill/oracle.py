@@ -1,0 +1,285 @@
+"""An application that changes a table and its twin alike, and backfills of the table that are killed while it does.
+
+    Table           both tables, what an application may do to them, and what must stand in the end
+    Application     writes both in one transaction, in a process of its own, until it is stopped
+    Runner          a backfill in a process group of its own: killed from outside, or by itself at some statement
+    Harassment      runs a backfill again and again, each time killed at a random moment
+
+The parent has no threads, since it forks all the time; and the twin is never told what the backfill does, so that what
+stands in the end follows from it by one statement.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from tests.servers import Database
+
+from safeops.errors import BackfillIncomplete, BackfillStopped
+
+FORK = multiprocessing.get_context("fork")
+PATIENCE = 60.0
+"""Seconds after which something hangs."""
+
+FILL = "coalesce(source, 0) * 7 + 3"
+"""What the backfill gives a row without a target: of every source, NULL too."""
+ONCE = "balance * 100 + 1"
+"""What each row becomes exactly once: done twice, or not at all, it is another number."""
+
+COLUMNS = "id, source, target, balance, n"
+SHAPE = "(id bigint NOT NULL PRIMARY KEY, source int, target bigint, balance bigint NOT NULL, n int NOT NULL)"
+
+Row = tuple[Any, ...]
+
+
+# --- the table and its twin --------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Both tables: ``t``, which the backfill changes too, and ``twin``, which has what the application wrote alone.
+
+    Args:
+        database: Where they are.
+        fills: The backfill fills targets, under the default ``where``. Else it processes each row once, and the
+            application moves no keys and only adds rows above those that stand.
+    """
+
+    database: Database
+    fills: bool
+
+    def create(self, rows: int, chance: random.Random) -> None:
+        """Both have the same rows, with gaps between their keys, some below zero."""
+        keys = sorted(chance.sample(range(-rows, 3 * rows), rows))
+        listed = ", ".join(f"({key}, {maybe(chance, 100)}, NULL, {chance.randrange(100)}, 0)" for key in keys)
+        for name in ("t", "twin"):
+            self.database.execute(f"CREATE TABLE {name} {SHAPE}", f"INSERT INTO {name} ({COLUMNS}) VALUES {listed}")
+
+    def assert_exact(self) -> None:
+        """What stands is the twin, with what the backfill has to have done to it."""
+        found, expected = self._rows("t", COLUMNS), self._rows("twin", self._expected())
+        wrong = [key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
+        shown = "\n".join(f"{key}: {found.get(key)}, not {expected.get(key)}" for key in sorted(wrong)[:8])
+        assert not wrong, f"{len(wrong)} of {len(expected)} rows are wrong ({COLUMNS}):\n{shown}\n{self.progress()}"
+
+    def progress(self) -> str:
+        rows = self.database.query(
+            "SELECT part, status, first_key, after_key, upto_key, sweep, processed, batches FROM safeops_backfill"
+        )
+        return "\n".join(map(str, sorted(rows)))
+
+    def _expected(self) -> str:
+        if self.fills:
+            # A target in the twin is the application's own and stands; the application keeps a filled one in step with
+            # its source, so that it is the same whether it was filled before the source changed or after.
+            return f"id, source, coalesce(target, {FILL}), balance, n"
+        return f"id, source, target, CASE WHEN id <= {self._bound()} THEN {ONCE} ELSE balance END, n"
+
+    def _bound(self) -> int:
+        """The last key that stood when the backfill began: rows above it came later."""
+        cuts = self.database.query("SELECT upto_key FROM safeops_backfill WHERE part > 0")
+        return max(int(json.loads(cut)[0]) for (cut,) in cuts)
+
+    def _rows(self, table: str, columns: str) -> dict[int, Row]:
+        return {row[0]: row for row in self.database.query(f"SELECT {columns} FROM {table}")}
+
+
+def maybe(chance: random.Random, most: int) -> str:
+    """A number, or now and then NULL."""
+    return "NULL" if chance.random() < 0.2 else str(chance.randrange(most))
+
+
+# --- the application ---------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Keys:
+    """The keys that an application knows to stand, and those that it has taken away."""
+
+    stand: set[int]
+    gone: set[int]
+
+    def copy(self) -> Keys:
+        return Keys(set(self.stand), set(self.gone))
+
+    def take_away(self, keys: list[int]) -> None:
+        self.stand.difference_update(keys)
+        self.gone.update(keys)
+
+    def add(self, keys: list[int]) -> None:
+        self.stand.update(keys)
+        self.gone.difference_update(keys)
+
+
+class Application:
+    """Changes both tables alike, each time in one transaction; some are rolled back.
+
+    Args:
+        table: Both tables.
+        seed: Makes it do the same things in the same order.
+        place: Which of several it is. Each changes rows of its own: with shared ones, the commit of another between
+            the two statements of a change would make them meet different rows.
+        of: How many there are.
+        generation: Above those before it in the same tables: new keys are above theirs, also above those that are gone.
+    """
+
+    LEAST = 25
+    """Transactions that it commits before it can be stopped: nothing is shown by one that came too late."""
+
+    def __init__(self, table: Table, seed: int, place: int = 0, of: int = 1, generation: int = 1) -> None:
+        self.table, self.place, self.of = table, place, of
+        self.chance = random.Random(f"{seed} {place} {generation}")
+        self.pause = 0.012 if table.database.kind == "sqlite" else 0.002
+        self._next = generation * 1_000_000 + place
+        self.done: Counter[str] = Counter()
+
+    def write_until(self, over: Any) -> Counter[str]:
+        """Write until asked to stop, or until the server is gone; say what was done."""
+        with suppress(_ServerGone), self.table.database.observer().connect() as connection:
+            while self.done["committed"] < self.LEAST or not over.is_set():
+                keys = self._look(connection)
+                with suppress(_Refused):
+                    while self.done["committed"] < self.LEAST or not over.is_set():
+                        keys = self._transaction(connection, keys)
+                        time.sleep(self.chance.uniform(0, 2 * self.pause))
+        return self.done
+
+    def _look(self, connection: sa.Connection) -> Keys:
+        with self._expecting_refusals(connection):
+            found = connection.exec_driver_sql("SELECT id FROM twin").scalars()
+            keys = {key for key in found if key % self.of == self.place}
+            connection.rollback()
+        return Keys(keys, set())
+
+    def _transaction(self, connection: sa.Connection, keys: Keys) -> Keys:
+        changed = keys.copy()
+        with self._expecting_refusals(connection):
+            for _ in range(self.chance.randint(1, 3)):
+                self._change(connection, changed)
+            if self.chance.random() < 0.2:
+                connection.rollback()
+                self.done["rolled back"] += 1
+                return keys
+            connection.commit()
+        self.done["committed"] += 1
+        return changed
+
+    @contextmanager
+    def _expecting_refusals(self, connection: sa.Connection) -> Iterator[None]:
+        """The backfill may win a deadlock or keep a file: an application looks again, and goes on."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            self.done["refused"] += 1
+            if error.connection_invalidated:
+                raise _ServerGone from error
+            connection.rollback()
+            raise _Refused from error
+
+    def _change(self, connection: sa.Connection, keys: Keys) -> None:
+        changes = [self._insert] * 3 + [self._touch] * 4 + [self._keep_in_step] * 4 + [self._delete] * 3
+        if self.table.fills:
+            changes += [self._empty] * 2 + [self._write_own] * 2 + [self._invalidate] * 2 + [self._fill_gap, self._move]
+        kind = self._delete_a_batch if self.chance.random() < 0.02 else self.chance.choice(changes)
+        for table in ("t", "twin"):
+            state = self.chance.getstate()
+            # The same choices for both tables; the keys are known from the second time on.
+            mine = keys.copy() if table == "t" else keys
+            connection.exec_driver_sql(kind(mine).format(table))
+            if table == "t":
+                self.chance.setstate(state)
+        self.done[kind.__name__.strip("_")] += 1
+
+    # What it does: each gives the SQL, with the table's name left open, and notes what becomes of the keys ----------
+
+    def _insert(self, keys: Keys) -> str:
+        # Several keys at once, and places of their own: the numbers go up, with gaps where a transaction was undone.
+        new = [self._next + self.of * step for step in range(self.chance.randint(1, 6))]
+        keys.add(new)
+        return self._inserted(new)
+
+    def _fill_gap(self, keys: Keys) -> str:
+        """Rows come back where rows were, also where the walk has passed."""
+        new = self.chance.sample(sorted(keys.gone), min(4, len(keys.gone)))
+        keys.add(new)
+        return self._inserted(new) if new else self._touch(keys)
+
+    def _inserted(self, keys: list[int]) -> str:
+        rows = [f"({key}, {maybe(self.chance, 100)}, {self._own()}, {self.chance.randrange(100)}, 0)" for key in keys]
+        return f"INSERT INTO {{}} ({COLUMNS}) VALUES {', '.join(rows)}"
+
+    def _delete(self, keys: Keys) -> str:
+        some = self._some(keys, 2)
+        keys.take_away(some)
+        return f"DELETE FROM {{}} WHERE {_among(some)}"
+
+    def _delete_a_batch(self, keys: Keys) -> str:
+        """All the rows of a batch and more go at once: an UPDATE that meets none is not the end."""
+        stand = sorted(keys.stand)
+        start = self.chance.randrange(max(len(stand) - 30, 1))
+        some = stand[start : start + 30]
+        keys.take_away(some)
+        return f"DELETE FROM {{}} WHERE {_among(some)}"
+
+    def _move(self, keys: Keys) -> str:
+        """A row gets another key, ahead of the walk or behind it."""
+        some = self._some(keys, 1)
+        new = self.chance.choice(sorted(keys.gone)) if keys.gone and self.chance.random() < 0.5 else self._next
+        keys.take_away(some)
+        keys.add([new] if some else [])
+        return f"UPDATE {{}} SET id = {new}, n = n + 1 WHERE {_among(some)}"
+
+    def _touch(self, keys: Keys) -> str:
+        return f"UPDATE {{}} SET n = n + 1 WHERE {_among(self._some(keys, 5))}"
+
+    def _keep_in_step(self, keys: Keys) -> str:
+        """A source changes, and the target with it where there is one."""
+        source = maybe(self.chance, 100)
+        kept = f"target = CASE WHEN target IS NULL THEN NULL ELSE {FILL.replace('source', source)} END"
+        return f"UPDATE {{}} SET source = {source}, {kept} WHERE {_among(self._some(keys, 5))}"
+
+    def _invalidate(self, keys: Keys) -> str:
+        """A source changes, and the target is to be made anew."""
+        some = self._some(keys, 3)
+        return f"UPDATE {{}} SET source = {maybe(self.chance, 100)}, target = NULL WHERE {_among(some)}"
+
+    def _empty(self, keys: Keys) -> str:
+        return f"UPDATE {{}} SET target = NULL WHERE {_among(self._some(keys, 3))}"
+
+    def _write_own(self, keys: Keys) -> str:
+        return f"UPDATE {{}} SET target = {-1 - self.chance.randrange(1000)} WHERE {_among(self._some(keys, 4))}"
+
+    def _own(self) -> str:
+        """A target of the application's own, which no source gives, or none."""
+        return str(-1 - self.chance.randrange(1000)) if self.chance.random() < 0.4 else "NULL"
+
+    def _some(self, keys: Keys, most: int) -> list[int]:
+        return self.chance.sample(sorted(keys.stand), min(self.chance.randint(1, most), len(keys.stand)))
+
+
+def _among(keys: list[int]) -> str:
+    return f"id IN ({', '.join(map(str, keys))})" if keys else "1 = 0"
+
+
+class _ServerGone(Exception):
+    pass
+
+
+class _Refused(Exception):
+    pass
