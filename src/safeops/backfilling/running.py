@@ -16,12 +16,13 @@ from safeops.backfilling.heartbeat import beating
 from safeops.backfilling.parallel import RANGES, Connect, Connecting, RangeTask, cuts, walked_in_parallel
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import State
 from safeops.backfilling.stopping import Stop, stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk, stopped
 from safeops.backfilling.work import Work
 from safeops.databases.batches import Bound
-from safeops.errors import BackfillConflict, BackfillIncomplete
+from safeops.errors import BackfillConflict
 from safeops.locking import patiently
 from safeops.migration import Terms
 from safeops.naming import Code, call
@@ -30,8 +31,6 @@ log = logging.getLogger("safeops")
 
 SWEEPS = 3
 """How often rows that came meanwhile are swept up, before it is said that they go on coming."""
-SHOWN = 5
-
 Tell = Callable[[BackfillProgress], object]
 
 
@@ -52,14 +51,6 @@ class BackfillReport:
     seconds: float
     resumed: bool
     remaining: int
-
-
-@dataclass(frozen=True)
-class Left:
-    """The rows that still need the work; ``fillable`` of them would get a value."""
-
-    rows: int
-    fillable: int
 
 
 class Run:
@@ -167,9 +158,16 @@ class Run:
             left = self._left()
         if work.keeps and left.rows:
             self.state.set_status(work.name, "incomplete")
-            raise self._incomplete(left)
+            raise incomplete(self.database, work, left, SWEEPS)
         self.walk.safely(lambda: self.state.set_status(work.name, "finished"))
         return left.rows
+
+    def _left(self) -> Left:
+        # Only calling a function tells: what it gave nothing for in the last pass is not tried again in the same run.
+        ranges = self._ranges() if self.work.function is not None and self._walked_here else []
+        last = max((one.sweep for one in ranges), default=0)
+        given_nothing = sum(one.unfilled for one in ranges if one.sweep == last)
+        return self.walk.safely(lambda: count_left(self.database, self.work, given_nothing))
 
     def _ranges(self) -> list[Part]:
         return [one for one in self.walk.safely(lambda: self.state.parts(self.work.name)) if one.part != WHOLE]
@@ -232,62 +230,6 @@ class Run:
         if self.database.is_private:
             code = call("backfill", self.work.table.name, Code("{...}"))
             raise self.database.unsupported("executor=", "a database that others can open", "Leave it out:", code)
-
-    # What is left -----------------------------------------------------------------------------------------------
-
-    def _left(self) -> Left:
-        """Count the rows that still need the work, and those of them that it would fill."""
-        work, table = self.work, self.database.quoted_table(self.work.table)
-        if work.needs is None:
-            return Left(0, 0)
-        fillable = work.fillable or "1 = 0"
-        sql = f"SELECT count(*), count(CASE WHEN {fillable} THEN 1 END) FROM {table} WHERE {work.needs}"
-        with self.database.unbounded():
-            rows, fill = self.walk.safely(lambda: self.database.read(sql))[0]
-        if work.function is not None:
-            # Only calling it tells: what it gave nothing for in the last pass is not tried again in the same run.
-            fill = rows - self._given_nothing() if self._walked_here else rows
-        return Left(int(rows), max(int(fill), 0))
-
-    def _given_nothing(self) -> int:
-        ranges = self._ranges()
-        last = max((one.sweep for one in ranges), default=0)
-        return sum(one.unfilled for one in ranges if one.sweep == last)
-
-    def _incomplete(self, left: Left) -> BackfillIncomplete:
-        work = self.work
-        nulls = left.rows - left.fillable
-        said, why, remedy = [], [], []
-        if nulls:
-            said.append(f"For {nulls:,} of them the value came out NULL{self._keys(filled=False)}.")
-            remedy.append("Give those rows a value too, as with sa.func.coalesce(..., '').")
-        if left.fillable:
-            said.append(f"{left.fillable:,} of them the application has written without it{self._keys(filled=True)}.")
-            why.append(f"Rows without a value came meanwhile and went on coming through {SWEEPS} sweeps.")
-            remedy.append(
-                "Make the application fill it first, or have the database do it: a server default, or where it replaces"
-                " another column, ColumnRename(...).expand()."
-            )
-        column = Code("sa.text('...')")
-        return BackfillIncomplete(
-            f"Backfill {work.name} has left {left.rows:,} rows of {work.table} without a value. {' '.join(said)}",
-            why=" ".join(why),
-            remedy=f"{' '.join(remedy)} This finds them all:",
-            code=f"SELECT * FROM {self.database.quoted_table(work.table)} WHERE {work.needs}"
-            + ("\n" + call("set_server_default", work.table.name, work.columns[0], column) if left.fillable else ""),
-            state="All other rows are done and kept; running again sweeps up what is left.",
-        )
-
-    def _keys(self, *, filled: bool) -> str:
-        """Return the keys of a few rows, for a message."""
-        work, database = self.work, self.database
-        if work.fillable is None:
-            return ""
-        texts = ", ".join(database.key_text(one) for one in work.key)
-        source = f"FROM {database.quoted_table(work.table)} WHERE {work.needs}"
-        rows = database.read(f"SELECT {texts} {source} AND {'' if filled else 'NOT '}({work.fillable}) LIMIT {SHOWN}")
-        shown = ", ".join("/".join(map(str, row)) for row in rows)
-        return f" (keys {shown}{', ...' if len(rows) == SHOWN else ''})" if rows else ""
 
 
 def _conflict(work: Work, stands: Part) -> BackfillConflict:

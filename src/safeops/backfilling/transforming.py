@@ -44,11 +44,8 @@ def transform(database: Database, work: Work, function: Function, in_range: str,
         work.target(columns), [(key, [new[one] for one in columns]) for key, new in zip(keys, results, strict=True)]
     )
     before = [dict(zip(kept, row[width + len(read) :], strict=True)) for row in rows]
-    left = [
-        old
-        for old, new in zip(before, results, strict=True)
-        if any(old[one] is None and new[one] is None for one in old)
-    ]
+    pairs = zip(before, results, strict=True)
+    left = [old for old, new in pairs if any(old[one] is None and new[one] is None for one in old)]
     return len(rows), len(left)
 
 
@@ -57,11 +54,8 @@ def _rows(database: Database, work: Work, in_range: str, columns: Sequence[str])
     types = work.types or {}
     keys = map(database.key_text, work.key)
     texts: list[Any] = [sa.literal_column(one).label(f"safeops_{i}") for i, one in enumerate(keys)]
-    names = map(database.quoted, columns)
-    given = [
-        sa.literal_column(name, types[one]).label(f"read_{i}")
-        for i, (name, one) in enumerate(zip(names, columns, strict=True))
-    ]
+    labels = [(database.quoted(one), types[one]) for one in columns]
+    given = [sa.literal_column(name, type_).label(f"read_{i}") for i, (name, type_) in enumerate(labels)]
     needs = f" AND {database.checked_row_by_row(f'({work.needs})')}" if work.needs else ""
     source = sa.table(work.table.name, schema=work.table.schema)
     query = (
