@@ -2,8 +2,8 @@
 
     Table           both tables, what an application may do to them, and what must stand in the end
     Application     writes both in one transaction, in a process of its own, until it is stopped
-    Runner          a backfill in a process group of its own: killed from outside, or by itself at some statement
-    Harassment      runs a backfill again and again, each time killed at a random moment
+    Backfill        the backfill of the table
+    Runners         children that run it, each killed at a random moment, from outside or by itself
 
 The parent has no threads, since it forks all the time; and the twin is never told what the backfill does, so that what
 stands in the end follows from it by one statement.
@@ -12,7 +12,9 @@ stands in the end follows from it by one statement.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -21,7 +23,8 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,9 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from tests.servers import Database
 
+from safeops.backfilling.engine import backfill
+from safeops.backfilling.functions import Rows, reads
+from safeops.backfilling.running import BackfillReport
 from safeops.errors import BackfillIncomplete, BackfillStopped
 
 FORK = multiprocessing.get_context("fork")
@@ -197,22 +203,22 @@ class Application:
         if self.table.fills:
             changes += [self._empty] * 2 + [self._write_own] * 2 + [self._invalidate] * 2 + [self._fill_gap, self._move]
         kind = self._delete_a_batch if self.chance.random() < 0.02 else self.chance.choice(changes)
+        sql = kind(keys)
         for table in ("t", "twin"):
-            state = self.chance.getstate()
-            # The same choices for both tables; the keys are known from the second time on.
-            mine = keys.copy() if table == "t" else keys
-            connection.exec_driver_sql(kind(mine).format(table))
-            if table == "t":
-                self.chance.setstate(state)
+            connection.exec_driver_sql(sql.format(table))
         self.done[kind.__name__.strip("_")] += 1
 
     # What it does: each gives the SQL, with the table's name left open, and notes what becomes of the keys ----------
 
     def _insert(self, keys: Keys) -> str:
-        # Several keys at once, and places of their own: the numbers go up, with gaps where a transaction was undone.
-        new = [self._next + self.of * step for step in range(self.chance.randint(1, 6))]
+        new = [self._new_key() for _ in range(self.chance.randint(1, 6))]
         keys.add(new)
         return self._inserted(new)
+
+    def _new_key(self) -> int:
+        """Above all others; those of a transaction that is undone are not used again."""
+        self._next += self.of
+        return self._next
 
     def _fill_gap(self, keys: Keys) -> str:
         """Rows come back where rows were, also where the walk has passed."""
@@ -240,7 +246,7 @@ class Application:
     def _move(self, keys: Keys) -> str:
         """A row gets another key, ahead of the walk or behind it."""
         some = self._some(keys, 1)
-        new = self.chance.choice(sorted(keys.gone)) if keys.gone and self.chance.random() < 0.5 else self._next
+        new = self.chance.choice(sorted(keys.gone)) if keys.gone and self.chance.random() < 0.5 else self._new_key()
         keys.take_away(some)
         keys.add([new] if some else [])
         return f"UPDATE {{}} SET id = {new}, n = n + 1 WHERE {_among(some)}"
@@ -283,3 +289,225 @@ class _ServerGone(Exception):
 
 class _Refused(Exception):
     pass
+
+
+@contextmanager
+def writing(table: Table, seed: int, generation: int = 1) -> Iterator[Writers]:
+    """Applications at work for the length of the block."""
+    # Keys of two could be committed in another order than they were given, so that one "came later" below the bound.
+    many = 2 if table.fills and table.database.kind != "sqlite" else 1
+    writers = Writers([Application(table, seed, place, many, generation) for place in range(many)])
+    try:
+        yield writers
+        writers.stop()
+    finally:
+        writers.end()
+
+
+class Writers:
+    """Applications, each in a process of its own."""
+
+    def __init__(self, applications: list[Application]) -> None:
+        self._over = FORK.Event()
+        self._children = [Child(lambda one=one: one.write_until(self._over)) for one in applications]  # type: ignore[misc]
+        self.done: Counter[str] = Counter()
+
+    def stop(self) -> None:
+        """Let them end their transactions, and note what they did."""
+        self._over.set()
+        for child in self._children:
+            self.done += child.value()
+        self._children = []
+
+    def end(self) -> None:
+        for child in self._children:
+            child.kill()
+
+
+# --- runners -----------------------------------------------------------------------------------------------------
+
+
+class Child:
+    """A function at work in a forked child, which leads a process group of its own and may have children in turn."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._answer, answer = FORK.Pipe(duplex=False)
+        self.process = FORK.Process(target=self._work, args=[function, answer])
+        self.process.start()
+        answer.close()
+
+    def _work(self, function: Callable[[], Any], answer: Connection) -> None:
+        os.setsid()
+        try:
+            answer.send((True, function()))
+        except BaseException:
+            answer.send((False, traceback.format_exc()))
+
+    @property
+    def is_killed(self) -> bool:
+        return self.process.exitcode == -signal.SIGKILL
+
+    def family(self) -> list[int]:
+        """The child and its own children, as far as they live."""
+        folder = Path(f"/proc/{self.process.pid}/task")
+        found = [self.process.pid] if self.process.is_alive() else []
+        with suppress(OSError):
+            found += [int(pid) for task in folder.iterdir() for pid in (task / "children").read_text().split()]
+        return [pid for pid in found if pid is not None]
+
+    def value(self) -> Any:
+        """What the function returned; fails with its traceback if it raised."""
+        self.process.join(PATIENCE)
+        assert not self.process.is_alive(), f"a child is still at work after {PATIENCE:.0f} s"
+        assert self._answer.poll(), f"a child died with exit code {self.process.exitcode}"
+        fine, value = self._answer.recv()
+        assert fine, value
+        return value
+
+    def send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid or 0, number)
+
+    def kill(self) -> None:
+        """Kill it alone; its own children live on."""
+        self.process.kill()
+        self.process.join(PATIENCE)
+
+    def kill_all(self) -> None:
+        """Kill it, and whatever is left of its group."""
+        self.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid or 0, signal.SIGKILL)
+
+
+@reads("source", writes=("target",))
+def filled(rows: Rows) -> list[dict[str, int]]:
+    return [{"target": (row["source"] or 0) * 7 + 3} for row in rows]
+
+
+@reads("balance", writes=("balance",))
+def processed(rows: Rows) -> list[dict[str, int]]:
+    return [{"balance": row["balance"] * 100 + 1} for row in rows]
+
+
+@dataclasses.dataclass(frozen=True)
+class Backfill:
+    """The backfill of a table, as a revision calls it.
+
+    Args:
+        table: Both tables; the backfill knows of ``t`` alone.
+        in_python: A function makes the values, not the database.
+        workers: Processes that walk over ranges; 0 has it done here.
+        batch_size: Rows of a batch: few, so that there are many moments.
+    """
+
+    table: Table
+    in_python: bool = False
+    workers: int = 0
+    batch_size: int = 8
+
+    def __call__(self) -> BackfillReport:
+        """Run it to its end, in a context of its own: a version that moves would be a quarrel between two runners."""
+        with self.table.database.engine().connect() as connection:
+            context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+            with Operations.context(context), context.begin_transaction(_per_migration=True):
+                return self._run()
+
+    def while_the_application_writes(self) -> str:
+        """Run it where the application goes on writing rows without a value, and servers die; return how it ended."""
+        try:
+            self()
+        except BackfillIncomplete:
+            return "incomplete"
+        except (BackfillStopped, sa.exc.OperationalError) as error:
+            return f"stopped: {error}"
+        return "finished"
+
+    def _run(self) -> BackfillReport:
+        if not self.workers:
+            return self._backfill(None)
+        with ProcessPoolExecutor(self.workers, mp_context=FORK) as executor:
+            return self._backfill(executor)
+
+    def _backfill(self, executor: Executor | None) -> BackfillReport:
+        if self.table.fills:
+            values: Any = filled if self.in_python else {"target": sa.text(FILL)}
+        else:
+            values = processed if self.in_python else {"balance": sa.text(ONCE)}
+        where = None if self.table.fills else True
+        return backfill("t", values, where=where, name="oracle", batch_size=self.batch_size, executor=executor)
+
+
+class Runners:
+    """Runs a backfill in children, and kills them.
+
+    Args:
+        backfill: What they run.
+        chance: Chooses the moments.
+    """
+
+    LONGEST = 0.25
+    """Seconds after which a runner is killed at most: some batches after it has begun."""
+
+    def __init__(self, backfill: Backfill, chance: random.Random) -> None:
+        self.backfill, self.chance = backfill, chance
+        self._children: list[Child] = []
+        self.kills = 0
+
+    def start(self, at_statement: Callable[[], None] | None = None) -> Child:
+        """Start a runner; ``at_statement`` is called in it before and after each statement that it sends."""
+
+        def run() -> str:
+            if at_statement is not None:
+                for moment in ("before", "after"):
+                    sa.event.listen(sa.Engine, f"{moment}_cursor_execute", lambda *_: at_statement())
+            return self.backfill.while_the_application_writes()
+
+        self._children.append(Child(run))
+        return self._children[-1]
+
+    def killed(self) -> bool:
+        """Start a runner and kill it at a random moment; False where it had ended before."""
+        if self.chance.random() < 0.4:
+            return self.died(self.start(self.signalling(signal.SIGKILL)))
+        child = self.start()
+        child.process.join(self.chance.uniform(0.01, self.LONGEST))
+        child.kill()
+        return self.died(child)
+
+    def signalling(self, number: signal.Signals) -> Callable[[], None]:
+        """Return what sends a process a signal by itself at a random statement: before it is sent, or after."""
+        # The first statements, which come once, matter as much as the many of the batches.
+        left = itertools.count(-int(math.exp(self.chance.uniform(0, 6))))
+
+        def strike() -> None:
+            if next(left) == 0:
+                os.kill(os.getpid(), number)
+
+        return strike
+
+    def died(self, child: Child) -> bool:
+        """Tell whether a runner was killed; where it was not, it must have ended well."""
+        child.process.join(PATIENCE)
+        self.kills += child.is_killed
+        TALLY["kills"] += child.is_killed
+        if not child.is_killed:
+            TALLY[child.value().partition(":")[0]] += 1
+        return child.is_killed
+
+    def end(self) -> None:
+        for child in self._children:
+            child.kill_all()
+
+
+TALLY: Counter[str] = Counter()
+"""What was done by all tests, for whoever lets them run for long."""
+
+
+@contextmanager
+def runners(backfill: Backfill, chance: random.Random) -> Iterator[Runners]:
+    made = Runners(backfill, chance)
+    try:
+        yield made
+    finally:
+        made.end()

@@ -102,6 +102,9 @@ class Standby(PostgreSQL):
         source = ["-h", "127.0.0.1", "-p", str(self.primary.port), "-U", "postgres"]
         backup = [*_unprivileged(), self.bin / "pg_basebackup", *source, "-D", self.data]
         _run([*backup, "-R", "-c", "fast", "--no-sync"], cwd=self.folder)
+        # The backup writes options that only its own libpq knows, and a server may have been unpacked beside an older one.
+        with (self.data / "postgresql.auto.conf").open("a") as settings:
+            settings.write(f"primary_conninfo = 'host=127.0.0.1 port={self.primary.port} user=postgres'\n")
 
     def pause(self) -> None:
         self.admin.execute("SELECT pg_wal_replay_pause()")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import os
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
@@ -33,7 +31,7 @@ log = logging.getLogger("safeops")
 Connect = Callable[[], Engine] | str | sa.URL
 
 LOOK_EVERY = 0.5
-RANGES = 32
+RANGES = 16
 """Ranges that the keys are cut into, so that no worker is left with one large one at the end."""
 SMALLEST = 1000
 """Rows that a range has at least."""
@@ -41,7 +39,11 @@ SMALLEST = 1000
 
 @dataclass(frozen=True)
 class RangeTask:
-    """The walk over one range, as a value that travels to a worker."""
+    """The walk over ranges that nobody is at work on, as a value that travels to a worker.
+
+    A worker goes on with the next free range on the same connection, at the pace that it has found; the tasks that come
+    after all ranges are taken have nothing to do.
+    """
 
     work: Work
     pace: Pace
@@ -49,10 +51,9 @@ class RangeTask:
     number: int
     connect: Connecting
 
-    def __call__(self) -> int:
-        """Walk over the range on a connection of its own; return the range's number."""
+    def __call__(self) -> None:
+        """Walk over free ranges on a connection of its own, until there is none."""
         on_a_connection(self.connect.engine(), self._walk)
-        return self.number
 
     def _walk(self, connection: Connection) -> None:
         database = database_for(connection.dialect, lambda: connection)
@@ -66,7 +67,7 @@ class RangeTask:
                     Terms(database, self.settings), self.work, self.pace, schema, token, stop, meter, helps=True
                 )
                 try:
-                    walk.over(self.number)
+                    walk.over_free_ones()
                 finally:
                     State(database, schema).release_if_connected(token)
         finally:
@@ -122,38 +123,42 @@ def cuts(terms: Terms, work: Work, first: Bound | None, after: Bound | None, upt
 
 
 def walked_in_parallel(
-    executor: Executor, tasks: Sequence[RangeTask], tick: Callable[[], None], ask_to_stop: Callable[[], None]
-) -> list[int]:
-    """Have the tasks done; return the numbers of the ranges that no worker could finish.
+    executor: Executor, tasks: Sequence[RangeTask], tick: Callable[[], None], ask_to_stop: Callable[[], object]
+) -> None:
+    """Have the tasks done; what a worker that dies leaves undone is left to the caller.
 
     Args:
         executor: Does them.
-        tasks: A range each.
+        tasks: As many as there are ranges.
         tick: Called now and then; what it raises ends the run after the batches in hand.
         ask_to_stop: Asks the workers to stop.
     """
-    futures: dict[Future[int], int] = {executor.submit(task): task.number for task in tasks}
+    futures: list[Future[None]] = []
     try:
+        futures += [executor.submit(task) for task in tasks]
         pending = set(futures)
         while pending:
-            done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_EXCEPTION)
+            done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
             for one in done:
-                error = one.exception()
-                if isinstance(error, SafeOpsError):
-                    raise error
+                _raise_or_say(one)
             tick()
+    except BrokenExecutor as error:
+        _say(error)
     except BaseException:
         ask_to_stop()
         for one in futures:
             one.cancel()
         wait(futures)
         raise
-    return list(itertools.chain.from_iterable(_left(one, number) for one, number in futures.items()))
 
 
-def _left(future: Future[Any], number: int) -> list[int]:
+def _raise_or_say(future: Future[None]) -> None:
     error = future.exception()
-    if error is None:
-        return []
-    log.warning("a worker could not finish range %d, which is done here instead: %r", number, error)
-    return [number]
+    if isinstance(error, SafeOpsError):
+        raise error
+    if error is not None:
+        _say(error)
+
+
+def _say(error: BaseException) -> None:
+    log.warning("a worker could not go on; what it leaves is done by the others, or here: %r", error)

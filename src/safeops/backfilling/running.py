@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
@@ -195,29 +196,30 @@ class Run:
         return cuts(self.terms, self.work, first, after, upto, RANGES)
 
     def _walk_ranges(self) -> None:
-        open_ = [one for one in self._ranges() if not one.is_finished]
+        open_ = self._open_ranges()
         self._walked_here = self._walked_here or bool(open_)
-        numbers = [one.part for one in open_]
         if self.executor is not None and open_:
-            numbers = self._walk_in_parallel(self.executor, open_)
-        for number in numbers:
-            self.walk.over(number)
+            self._walk_in_parallel(self.executor, open_)
+            open_ = self._open_ranges()
+        for one in open_:
+            self.walk.over(one.part)
 
-    def _walk_in_parallel(self, executor: Executor, open_: list[Part]) -> list[int]:
-        """Have the ranges walked by workers; return the numbers of those that none of them finished."""
+    def _open_ranges(self) -> list[Part]:
+        return [one for one in self._ranges() if not one.is_finished]
+
+    def _walk_in_parallel(self, executor: Executor, open_: list[Part]) -> None:
+        """Have the ranges walked by workers."""
         self._check_reachable()
         if len(open_) == 1 and open_[0].upto is not None:
             # An earlier run without workers left one range: what is left of it is cut now.
             found = self._cut(open_[0].first, open_[0].after, open_[0].upto)
             self.walk.safely(lambda: self.state.narrow(open_[0], found, len(self._ranges()) + 1))
-            open_ = [one for one in self._ranges() if not one.is_finished]
+            open_ = self._open_ranges()
         connecting = Connecting.of(self.database.connection.engine, self.connect)
         settings = self.terms.settings
         tasks = [RangeTask(self.work, self.pace, settings, one.part, connecting) for one in open_]
         try:
-            return walked_in_parallel(
-                executor, tasks, self._tick, lambda: self.state.set_status(self.work.name, "stopping")
-            )
+            walked_in_parallel(executor, tasks, self._tick, partial(self.state.set_status, self.work.name, "stopping"))
         finally:
             connecting.forget()
 

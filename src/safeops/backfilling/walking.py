@@ -8,12 +8,13 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.expressions import RANGE
-from safeops.backfilling.parts import Part
+from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
 from safeops.backfilling.state import State
@@ -95,13 +96,36 @@ class Walk:
     def over(self, number: int) -> None:
         """Go through a range to its end, whoever has begun it; where another runner is at work on it, wait."""
         part = self.claimed(number)
-        while part is not None and not part.is_finished:
+        while part is not None and not self._along(part):
+            part = self.claimed(number)
+
+    def over_free_ones(self) -> None:
+        """Go through ranges that nobody else is at work on, one after the other, until there is none."""
+        while (part := self._claimed_free_one()) is not None:
+            self._along(part)
+
+    def _claimed_free_one(self) -> Part | None:
+        name = self.work.name
+        for one in self.safely(lambda: self.state.parts(name)):
+            number = one.part
+            if (
+                number != WHOLE
+                and not one.is_finished
+                and self.safely(partial(self.state.claim, name, number, self.token))
+            ):
+                return self.safely(partial(self.state.part, name, number))
+        return None
+
+    def _along(self, part: Part) -> bool:
+        """Go through a claimed range to its end; False where another runner took it over."""
+        while not part.is_finished:
             self._throttled()
             try:
                 part = self._batch(part)
             except ClaimLost:
                 log.warning("backfill %s: another runner took this one for dead and goes on from there", part.name)
-                part = self.claimed(number)
+                return False
+        return True
 
     def claimed(self, number: int) -> Part | None:
         """Return a part once it is claimed; None where another runner has finished it."""
