@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import sqlalchemy as sa
@@ -29,6 +30,7 @@ def claims_about_rows(engine: sa.Engine, places: Places, application: Applicatio
             f"all {len(places.cities):,} cities, and {len(application.added):,} added, are as last written": (
                 stored_rows(connection, cities) == _as_written(places, application)
             ),
+            "every loaded city has its name without accents": _plain_names(connection, places),
             "loaded cities say geonames, new ones say app": _sources_told_apart(connection, places),
         }
 
@@ -55,6 +57,19 @@ def _sources_told_apart(connection: sa.Connection, places: Places) -> bool:
     loaded = sa.select(sa.func.count()).select_from(cities).where(source == "geonames")
     newest = sa.select(source).select_from(cities).order_by(cities.c.id.desc()).limit(1)
     return (connection.scalar(loaded) or 0) >= len(places.cities) and connection.scalar(newest) == "app"
+
+
+def _plain_names(connection: sa.Connection, places: Places) -> bool:
+    plain = sa.select(cities.c.id, cities.c.name, sa.column("plain_name", sa.String)).where(
+        cities.c.id.in_(places.cities)
+    )
+    return all(row.plain_name == without_accents(row.name) for row in connection.execute(plain))
+
+
+def without_accents(name: str) -> str:
+    """What revision 0010 is to make of a name."""
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if letter.isascii()).strip()
+    return plain or name
 
 
 def _table(inspector: sa.Inspector, table: str) -> dict[str, Any]:

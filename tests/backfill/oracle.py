@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,18 @@ class Table:
     database: Database
     fills: bool
 
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """Made once, without a pool: children inherit what it has learnt about the server, and no connection."""
+        return self.database.engine()
+
     def create(self, rows: int, chance: random.Random) -> None:
         """Both have the same rows, with gaps between their keys, some below zero."""
         keys = sorted(chance.sample(range(-rows, 3 * rows), rows))
         listed = ", ".join(f"({key}, {maybe(chance, 100)}, NULL, {chance.randrange(100)}, 0)" for key in keys)
         for name in ("t", "twin"):
             self.database.execute(f"CREATE TABLE {name} {SHAPE}", f"INSERT INTO {name} ({COLUMNS}) VALUES {listed}")
+        self.engine.connect().close()
 
     def assert_exact(self) -> None:
         """What stands is the twin, with what the backfill has to have done to it."""
@@ -157,7 +164,7 @@ class Application:
 
     def write_until(self, over: Any) -> Counter[str]:
         """Write until asked to stop, or until the server is gone; say what was done."""
-        with suppress(_ServerGone), self.table.database.observer().connect() as connection:
+        with suppress(_ServerGone, sa.exc.OperationalError), self.table.database.observer().connect() as connection:
             while self.done["committed"] < self.LEAST or not over.is_set():
                 keys = self._look(connection)
                 with suppress(_Refused):
@@ -368,6 +375,13 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(self.process.pid or 0, number)
 
+    def wait_until_stopped(self) -> None:
+        """Wait until SIGSTOP has met it, or it has ended."""
+        deadline = time.monotonic() + PATIENCE
+        while self.process.is_alive() and _state_of(self.process.pid) != "T":
+            assert time.monotonic() < deadline, "a child neither stops nor ends"
+            time.sleep(0.005)
+
     def kill(self) -> None:
         """Kill it alone; its own children live on."""
         self.process.kill()
@@ -378,6 +392,13 @@ class Child:
         self.kill()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid or 0, signal.SIGKILL)
+
+
+def _state_of(pid: int | None) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 @reads("source", writes=("target",))
@@ -399,28 +420,37 @@ class Backfill:
         in_python: A function makes the values, not the database.
         workers: Processes that walk over ranges; 0 has it done here.
         batch_size: Rows of a batch: few, so that there are many moments.
+        server_dies: A lost connection is what a run of it may end with.
     """
 
     table: Table
     in_python: bool = False
     workers: int = 0
     batch_size: int = 8
+    server_dies: bool = False
 
     def __call__(self) -> BackfillReport:
         """Run it to its end, in a context of its own: a version that moves would be a quarrel between two runners."""
-        with self.table.database.engine().connect() as connection:
+        with self.table.engine.connect() as connection:
             context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
             with Operations.context(context), context.begin_transaction(_per_migration=True):
                 return self._run()
 
+    def moved_to(self, port: int) -> Backfill:
+        """The same in the same database, whose server has another port now."""
+        database = dataclasses.replace(self.table.database, url=self.table.database.url.set(port=port))
+        return dataclasses.replace(self, table=Table(database, self.table.fills))
+
     def while_the_application_writes(self) -> str:
-        """Run it where the application goes on writing rows without a value, and servers die; return how it ended."""
+        """Run it where the application goes on writing rows without a value; return how it ended."""
         try:
             self()
         except BackfillIncomplete:
             return "incomplete"
-        except (BackfillStopped, sa.exc.OperationalError) as error:
-            return f"stopped: {error}"
+        except (BackfillStopped, sa.exc.OperationalError):
+            if self.server_dies:
+                return "lost its server"
+            raise
         return "finished"
 
     def _run(self) -> BackfillReport:
@@ -471,14 +501,25 @@ class Runners:
         if self.chance.random() < 0.4:
             return self.died(self.start(self.signalling(signal.SIGKILL)))
         child = self.start()
-        child.process.join(self.chance.uniform(0.01, self.LONGEST))
-        child.kill()
+        self.kill_after(child, self.LONGEST)
         return self.died(child)
 
-    def signalling(self, number: signal.Signals) -> Callable[[], None]:
-        """Return what sends a process a signal by itself at a random statement: before it is sent, or after."""
+    def kill_after(self, child: Child, most: float) -> None:
+        """Kill a runner alone after some time; workers of it live on."""
+        child.process.join(self.chance.uniform(0, most))
+        child.kill()
+
+    def kill_one_of(self, pids: list[int]) -> None:
+        """Kill a runner or one of its workers."""
+        if pids:
+            TALLY["killed of a family"] += 1
+            with suppress(ProcessLookupError):
+                os.kill(self.chance.choice(pids), signal.SIGKILL)
+
+    def signalling(self, number: signal.Signals, last: int = 400) -> Callable[[], None]:
+        """Return what sends a process a signal by itself, before a random statement is sent or after."""
         # The first statements, which come once, matter as much as the many of the batches.
-        left = itertools.count(-int(math.exp(self.chance.uniform(0, 6))))
+        left = itertools.count(-int(math.exp(self.chance.uniform(0, math.log(last)))))
 
         def strike() -> None:
             if next(left) == 0:
@@ -492,7 +533,7 @@ class Runners:
         self.kills += child.is_killed
         TALLY["kills"] += child.is_killed
         if not child.is_killed:
-            TALLY[child.value().partition(":")[0]] += 1
+            TALLY[child.value()] += 1
         return child.is_killed
 
     def end(self) -> None:

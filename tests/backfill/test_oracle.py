@@ -5,15 +5,20 @@ Each test does so with a few seeds; SAFEOPS_ORACLE_SEEDS=100 lets it run for lon
 
 import os
 import random
+import signal
 
 import pytest
-from tests.backfill.oracle import TALLY, Backfill, Child, Runners, Table, runners, writing
+from tests.backfill.oracle import TALLY, Backfill, Table, runners, writing
+
+from safeops.backfilling import heartbeat, parallel, state
 
 SEEDS = int(os.environ.get("SAFEOPS_ORACLE_SEEDS", "2"))
 FIRST = int(os.environ.get("SAFEOPS_ORACLE_FIRST_SEED", "1"))
 
 seeds = pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 in_python = pytest.mark.parametrize("in_python", [False, True], ids=["in the database", "in Python"])
+
+fills = pytest.mark.parametrize("fills", [True, False], ids=["filled", "once"])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,6 +50,14 @@ def finish(backfill):
     backfill.table.assert_exact()
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """A runner is taken for dead after a moment, and ranges are small; children inherit it."""
+    monkeypatch.setattr(state, "LEASE", 0.6)
+    monkeypatch.setattr(heartbeat, "EVERY", 0.15)
+    monkeypatch.setattr(parallel, "SMALLEST", 25)
+
+
 @seeds
 @in_python
 def test_rows_are_filled_and_what_the_application_wrote_stands(make, chance, seed, in_python):
@@ -59,9 +72,74 @@ def test_rows_are_filled_and_what_the_application_wrote_stands(make, chance, see
 @seeds
 @in_python
 def test_each_row_is_processed_exactly_once(make, chance, seed, in_python):
-    backfill = Backfill(make(1500, fills=False), in_python)
+    backfill = Backfill(make(400, fills=False), in_python)
     with writing(backfill.table, seed) as writers, runners(backfill, chance) as started:
         while started.killed():
             pass
     assert writers.done["committed"] and writers.done["rolled back"]
+    finish(backfill)
+
+
+@seeds
+@fills
+def test_two_runners_at_once_one_of_which_is_killed(make, chance, seed, fills):
+    backfill = Backfill(make(300, fills=fills))
+    with writing(backfill.table, seed), runners(backfill, chance) as started:
+        while started.kills < 4:
+            pair = [started.start(), started.start()]
+            chance.shuffle(pair)
+            started.kill_after(pair[0], 0.3)
+            if chance.random() < 0.5:
+                started.kill_after(pair[1], 0.3)
+            ended = [not started.died(one) for one in pair]
+            if all(ended) and not fills:
+                break
+    finish(backfill)
+
+
+@seeds
+def test_any_process_of_a_run_on_several_is_killed(make, chance, seed, hurried):
+    backfill = Backfill(make(400, fills=False), workers=2)
+    with writing(backfill.table, seed), runners(backfill, chance) as started:
+        while True:
+            run = started.start()
+            run.process.join(chance.uniform(0.05, 0.4))
+            started.kill_one_of(run.family())
+            if chance.random() < 0.5:
+                started.kill_after(run, 0.3)
+            if not started.died(run):
+                break
+        # Workers without a parent may still be at work; nobody waits for them here but the last run.
+        finish(backfill)
+
+
+@seeds
+@fills
+def test_a_runner_that_was_taken_for_dead_wakes_up(make, chance, seed, fills, hurried):
+    backfill = Backfill(make(40, fills=fills))
+    with runners(backfill, chance) as started:
+        first = started.start(started.signalling(signal.SIGSTOP, last=170))
+        first.wait_until_stopped()
+        second = started.start()
+        second.process.join(2 * state.LEASE)
+        first.send(signal.SIGCONT)
+        assert not started.died(first) and not started.died(second)
+    finish(backfill)
+
+
+@seeds
+@pytest.mark.only("postgresql", "mariadb")
+@fills
+def test_the_server_is_killed(server, make, chance, seed, fills):
+    backfill = Backfill(make(300, fills=fills), server_dies=True)
+    for generation in (1, 2):
+        with writing(backfill.table, seed, generation) as writers, runners(backfill, chance) as started:
+            run = started.start()
+            run.process.join(chance.uniform(0.05, 0.4))
+            server.kill9()
+            server.start()
+            assert not started.died(run)
+            TALLY["killed servers"] += 1
+        assert writers.done["committed"]
+        backfill = backfill.moved_to(server.port)
     finish(backfill)

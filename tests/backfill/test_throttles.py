@@ -28,7 +28,7 @@ def pair_of(config, name, started):
         return _fail_or_skip(error)
 
 
-@pytest.fixture(scope="module", params=["pg16","pg17"])
+@pytest.fixture(scope="module", params=["pg18", "pg14"])
 def postgresql(request):
     with ExitStack() as stack:
         yield pair_of(request.config, request.param, lambda: stack.enter_context(standby(request.param)))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import visitors
 
+from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.errors import InvalidArgument
 from safeops.naming import Name
@@ -65,6 +66,24 @@ class Expressions:
             for name, value in values.items()
         }
 
+    def check_order(self, values: Mapping[str, Any]) -> None:
+        """Raise UnsupportedOnDatabase where a value uses a column that an assignment before it has changed."""
+        if self.database.assigns_at_once:
+            return
+        for name, value in values.items():
+            used = (
+                {text.strip('`"') for _, text in sqltext.tokens(self.compiled(sa.select(value)))}
+                if _is_sql(value)
+                else set()
+            )
+            for other in used & (set(values) - {name}):
+                raise self.database.unsupported(
+                    f"A value of {name} made of {other}, which the same backfill changes,",
+                    "a server whose assignments all see the row as it was",
+                    "Fill one column after the other:",
+                    "backfill(..., name='one')\nbackfill(..., name='other')",
+                )
+
     def update(self, values: Mapping[str, Any], needs: str | None, index: str = "") -> str:
         """Return the UPDATE of a batch, with ``RANGE`` where the condition of its keys goes."""
         for name in values:
@@ -115,6 +134,10 @@ class Expressions:
             and table.name == self.name.name
             and getattr(table, "schema", None) in (None, self.name.schema)
         )
+
+
+def _is_sql(value: Any) -> bool:
+    return isinstance(value, sa.ClauseElement)
 
 
 def _is_not_null(value: Any) -> Any:

@@ -254,7 +254,7 @@ class _ReplicaLag:
         return self._doubt.hold(
             f"nobody can tell how far the replicas are behind ({unknown})",
             self.give_up_after,
-            "Mend that and run again, which begins with the replicas that are connected then. To watch certain ones only:",
+            "Mend that, or leave out the replicas that are gone for good, and run again:",
             f"replica_lag({self.max_seconds:g}, urls=[{named}])",
         )
 

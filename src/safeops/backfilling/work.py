@@ -120,6 +120,7 @@ def work_for(
 def with_update(work: Work, expressions: Expressions, values: Mapping[str, Any]) -> Work:
     """Return the work with the UPDATE that writes the values."""
     own = {name: expressions.own(value) for name, value in values.items()}
+    expressions.check_order(own)
     update = expressions.update(expressions.kept(own) if work.keeps else own, work.needs, work.index)
     return replace(
         work, update=update, fillable=expressions.condition(expressions.fillable(own)) if work.keeps else None

@@ -347,6 +347,7 @@ class MariaDB(MySQL):
     recordsets_since = (10, 6)
     # https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment
     batch_modes = ("SIMULTANEOUS_ASSIGNMENT",)
+    assigns_at_once = True
     has_expression_indexes = False
     statement_bound = "max_statement_time"
 

@@ -32,6 +32,8 @@ class Batches(Session):
 
     now = "UNIX_TIMESTAMP(SYSDATE(6))"
     compares_rows = False
+    # https://dev.mysql.com/doc/refman/8.0/en/update.html: they are evaluated from left to right.
+    assigns_at_once = False
     isolation: ClassVar[str] = "transaction_isolation"
     """The session variable of the isolation level."""
     recordsets_since: ClassVar[tuple[int, ...]] = (8, 0, 4)
