@@ -24,6 +24,8 @@ def _is_ours(operation: ops.MigrateOperation) -> bool:
     return drops and str(operation.table_name).startswith(PREFIX)  # type: ignore[attr-defined]
 
 
-# Alembic 1.18 and later have priorities; before, what is registered later runs later.
-_last: dict[str, Any] = {"priority": util.DispatchPriority.LAST} if hasattr(util, "DispatchPriority") else {}
-comparators.dispatch_for("schema", **_last)(hide)
+def hide_from_autogenerate() -> None:
+    """Register with Alembic."""
+    # From 1.18 on there are priorities; before, what is registered later runs later.
+    last: dict[str, Any] = {"priority": util.DispatchPriority.LAST} if hasattr(util, "DispatchPriority") else {}
+    comparators.dispatch_for("schema", **last)(hide)

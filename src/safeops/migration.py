@@ -19,11 +19,14 @@ from sqlalchemy.engine import Connection
 from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.errors import OnlineOnly, OutsideMigration, TransactionNotOurs
+from safeops.hiding import hide_from_autogenerate
 from safeops.policy import Settings, in_force
 
 log = logging.getLogger("safeops")
 
 _SETTINGS = "safeops.settings"
+
+hide_from_autogenerate()
 
 
 @dataclass(frozen=True)

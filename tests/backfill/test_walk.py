@@ -59,7 +59,7 @@ EVERYWHERE = {
 }
 POSTGRESQL = {
     "text C": ('k text COLLATE "C"', "k", [f"'{one}'" for one in [*TEXTS, "back\\slash"]]),
-    "text ICU": ('k text COLLATE "en-x-icu"', "k", [f"'{one}'" for one in [*TEXTS, "back\\slash"]]),
+    "text ICU": ('k text COLLATE english', "k", [f"'{one}'" for one in [*TEXTS, "back\\slash"]]),
     "text nondeterministic": ("k text COLLATE blind", "k", [f"'{one}'" for one in ("a", "B", "c", "Ä", "d", "E", "ß")]),
     "varchar": ("k varchar(5)", "k", ["'a'", "'ab'", "'abcde'", "''"]),
     "char": ("k char(5)", "k", ["'a'", "'ab'", "'abcde'", "''"]),
@@ -83,7 +83,7 @@ POSTGRESQL = {
     "inet": ("k inet", "k", ["'10.0.0.1/8'", "'10.0.0.1'", "'::1'"]),
     "array": ("k integer[]", "k", ["'{}'", "'{1,2}'", "'{1,10}'"]),
     "domain": ("k short", "k", ["'a'", "'B'", "'it''s'"]),
-    "uuid and text": ('a uuid, b text COLLATE "en-x-icu"', "a, b", [f"{a}, '{b}'" for a in UUIDS[:3] for b in "aBc"]),
+    "uuid and text": ('a uuid, b text COLLATE english', "a, b", [f"{a}, '{b}'" for a in UUIDS[:3] for b in "aBc"]),
 }
 MARIADB = {
     "utf8mb4_general_ci": (
@@ -122,11 +122,11 @@ SQLITE = {
     "any type": ("k NOT NULL", "k", ["1", "1.5", "'1'", "X'31'", "'a'", "-3"]),
     "rowid": ("k integer", "k", ["-3", "0", "7"]),
 }
-KINDS = {
-    "postgresql": 'CREATE COLLATION blind (provider = icu, locale = "und-u-ks-level2", deterministic = false);'
-    "CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad', 'it''s %');"
-    "CREATE DOMAIN short AS varchar(5)",
-}
+KINDS = ("CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad', 'it''s %')", "CREATE DOMAIN short AS varchar(5)")
+ICU = (
+    "CREATE COLLATION english (provider = icu, locale = 'en')",
+    "CREATE COLLATION blind (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+)
 
 
 def test_a_key_everywhere(new_database):
@@ -145,7 +145,11 @@ def walks(database, what, columns, key, rows):
 @pytest.mark.only("postgresql")
 @pytest.mark.parametrize("what", POSTGRESQL)
 def test_a_key_on_postgresql(database, what):
-    database.execute(*KINDS["postgresql"].replace('"und-u-ks-level2"', "'und-u-ks-level2'").split(";"))
+    if re.search("COLLATE (english|blind)", POSTGRESQL[what][0]):
+        if not database.query("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1"):
+            pytest.skip("this server is built without ICU")
+        database.execute(*ICU)
+    database.execute(*KINDS)
     walks(database, what, *POSTGRESQL[what])
 
 

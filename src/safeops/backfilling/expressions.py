@@ -71,18 +71,19 @@ class Expressions:
         if self.database.assigns_at_once:
             return
         for name, value in values.items():
-            used = (
-                {text.strip('`"') for _, text in sqltext.tokens(self.compiled(sa.select(value)))}
-                if _is_sql(value)
-                else set()
-            )
-            for other in used & (set(values) - {name}):
+            used = self._names_in(value) if isinstance(value, sa.ClauseElement) else set()
+            other = next(iter(used & set(values) - {name}), None)
+            if other is not None:
                 raise self.database.unsupported(
                     f"A value of {name} made of {other}, which the same backfill changes,",
                     "a server whose assignments all see the row as it was",
                     "Fill one column after the other:",
-                    "backfill(..., name='one')\nbackfill(..., name='other')",
+                    'backfill(..., name="first")\nbackfill(..., name="then")',
                 )
+
+    def _names_in(self, value: Any) -> set[str]:
+        tokens = sqltext.tokens(self.compiled(sa.select(value)))
+        return {sqltext.unquoted(text) for kind, text in tokens if kind in ("word", "quoted")}
 
     def update(self, values: Mapping[str, Any], needs: str | None, index: str = "") -> str:
         """Return the UPDATE of a batch, with ``RANGE`` where the condition of its keys goes."""
@@ -134,10 +135,6 @@ class Expressions:
             and table.name == self.name.name
             and getattr(table, "schema", None) in (None, self.name.schema)
         )
-
-
-def _is_sql(value: Any) -> bool:
-    return isinstance(value, sa.ClauseElement)
 
 
 def _is_not_null(value: Any) -> Any:

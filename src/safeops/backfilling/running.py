@@ -161,6 +161,8 @@ class Run:
             self.state.set_status(work.name, "incomplete")
             raise incomplete(self.database, work, left, SWEEPS)
         self.walk.safely(lambda: self.state.set_status(work.name, "finished"))
+        # A signal in the last batch ends the migration all the same.
+        self.walk.check_stop()
         return left.rows
 
     def _left(self) -> Left:

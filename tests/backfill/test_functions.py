@@ -1,0 +1,364 @@
+"""backfill by a Python function: what it gets, what it may give back, and what happens where it fails."""
+
+import datetime
+import decimal
+import json
+import threading
+import uuid
+
+import pytest
+import sqlalchemy as sa
+from tests.projects import migrate, statements_of
+
+from safeops import BackfillFunctionFailed, InvalidArgument, UnknownColumn, backfill, reads
+
+PEOPLE = (
+    "CREATE TABLE people (id integer PRIMARY KEY, name varchar(50), age integer, v varchar(200))",
+    *(f"INSERT INTO people VALUES ({i}, 'name {i}', {i % 9}, NULL)" for i in range(10, 0, -1)),
+)
+NASTY = ["it's", 'say "x"', "back\\slash", "100% %s %(a)s", ":a ::b", "a\nb\tc", "😀 ñ", "", "null", "{}", "\x01\u2028"]
+
+
+def fill(database, function, **options):
+    return migrate(database, lambda: backfill("people", function, **options))
+
+
+def values(database):
+    return database.query("SELECT id, v FROM people ORDER BY id")
+
+
+@pytest.mark.smoke
+def test_rows_come_by_key_with_the_columns_that_are_read(database):
+    database.execute(*PEOPLE)
+    got = []
+
+    @reads("name", "age", writes=("v",))
+    def noted(rows):
+        got.extend(rows)
+        return [{"v": row["name"].upper()} for row in rows]
+
+    report = fill(database, noted, batch_size=3)
+    assert got == [{"name": f"name {i}", "age": i % 9} for i in range(1, 11)]
+    assert values(database) == [(i, f"NAME {i}") for i in range(1, 11)]
+    assert (report.rows, report.batches, report.remaining) == (10, 4, 0)
+
+
+def test_without_reads_a_row_has_all_columns(database):
+    database.execute(*PEOPLE)
+    got = []
+
+    def noted(rows):
+        got.extend(rows)
+        return [{"v": "x", "age": 1} for _ in rows]
+
+    fill(database, noted, where=sa.column("id") < 3)
+    assert got == [{"id": i, "name": f"name {i}", "age": i, "v": None} for i in (1, 2)]
+    assert database.query("SELECT id, age FROM people WHERE v = 'x' ORDER BY id") == [(1, 1), (2, 1)]
+
+
+def test_without_writes_a_condition_must_be_given(database):
+    database.execute(*PEOPLE)
+
+    @reads("name")
+    def noted(rows):
+        return [{"v": "x"} for _ in rows]
+
+    with pytest.raises(InvalidArgument, match="does not say which columns it writes"):
+        fill(database, noted)
+
+
+def test_one_statement_writes_a_batch(database):
+    database.execute(*PEOPLE)
+
+    @reads("name", writes=("v",))
+    def noted(rows):
+        return [{"v": row["name"]} for row in rows]
+
+    with statements_of(database) as sent:
+        fill(database, noted, batch_size=5)
+    writes = [one for one in sent if one.startswith("UPDATE") and "safeops_values" in one]
+    assert len(writes) == 2
+
+
+def test_a_value_that_stands_is_kept_and_the_other_columns_are_filled(database):
+    database.execute(*PEOPLE, "UPDATE people SET v = 'mine' WHERE id = 3", "UPDATE people SET age = NULL WHERE id < 5")
+
+    @reads("name", writes=("v", "age"))
+    def both(rows):
+        return [{"age": 99, "v": "x"} for _ in rows]
+
+    fill(database, both)
+    assert database.query("SELECT id, v, age FROM people WHERE id IN (3, 4, 6) ORDER BY id") == [
+        (3, "mine", 99),
+        (4, "x", 99),
+        (6, "x", 6),
+    ]
+
+
+# --- values ----------------------------------------------------------------------------------------------
+
+MOMENT = datetime.datetime(2024, 2, 29, 13, 14, 15, 123456)
+UTC = datetime.timezone.utc
+DATA = {"a": [1, None, "it's \"x\" \\ % : 😀"], "b": {"c": 1.5}}
+SHARED = {
+    "varchar(200)": NASTY,
+    "integer": [0, -7, 2**31 - 1],
+    "bigint": [-(2**63), 2**63 - 1],
+    "decimal(30,10)": [decimal.Decimal("12345678901234567890.1234567891"), decimal.Decimal("-0.5")],
+    "date": [datetime.date(2024, 2, 29), datetime.date(999, 1, 2)],
+    "time": [datetime.time(23, 59, 58)],
+}
+TYPES = {
+    "postgresql": {
+        **SHARED,
+        "text": NASTY,
+        "char(3)": ["ab ", "abc"],
+        "boolean": [True, False],
+        "float8": [0.1, 1e300, 0.30000000000000004, float("inf"), float("-inf")],
+        "real": [0.5],
+        "timestamp": [MOMENT],
+        "timestamptz": [MOMENT.replace(tzinfo=UTC)],
+        "interval": [datetime.timedelta(days=3, seconds=5, microseconds=7), datetime.timedelta(days=-1)],
+        "bytea": [b"", b"\x00\xff'\\%:"],
+        "uuid": [uuid.UUID(int=5)],
+        "json": [DATA, [1, 2], "text", 5, True],
+        "jsonb": [DATA, [], {}, "null"],
+        "integer[]": [[1, 2], [], [None, 3]],
+        "text[]": [NASTY, ["a,b", "{}", None]],
+        "mood": ["sad", "it's"],
+        "mood[]": [["sad", "it's"]],
+        "inet": ["10.0.0.1"],
+    },
+    "mariadb": {
+        **SHARED,
+        "text": NASTY,
+        "boolean": [True, False],
+        "double": [0.1, 1e300, 0.30000000000000004],
+        "datetime(6)": [MOMENT],
+        "varbinary(20)": [b"", b"\x00\xff'\\%:"],
+        "blob": [b"\x00\xff"],
+        "binary(2)": [b"\x00\xff"],
+        "uuid": [uuid.UUID(int=5)],
+        "enum('sad','it''s')": ["sad", "it's"],
+        "varchar(20) CHARACTER SET latin1": ["ñ ß"],
+        "bit(8)": [b"\x05"],
+    },
+    "sqlite": {
+        **SHARED,
+        "text": NASTY,
+        "boolean": [True, False],
+        "real": [0.1, 1e300, 0.30000000000000004, float("inf"), float("-inf")],
+        "datetime": [MOMENT],
+        "blob": [b"", b"\x00\xff'\\%:"],
+        "json": [DATA, [1, 2], "text", 5, True],
+        "untyped": ["a", 5],
+    },
+}
+CASES = [pytest.param(kind, type_, marks=pytest.mark.only(kind)) for kind, types in TYPES.items() for type_ in types]
+
+
+@pytest.mark.parametrize(("kind", "type_"), CASES)
+def test_values_come_and_go_as_the_driver_has_them(database, kind, type_):
+    """What the function gives is what a read by SQLAlchemy has, and what the function itself gets later."""
+    if kind == "postgresql":
+        database.execute("CREATE TYPE mood AS ENUM ('sad', 'it''s')")
+    given = [*TYPES[kind][type_], None]
+    database.execute(f"CREATE TABLE people (id integer PRIMARY KEY, v {type_}, w {type_}, x integer)")
+    database.execute(*(f"INSERT INTO people (id) VALUES ({i})" for i in range(len(given))))
+    wanted = [one.rstrip() if type_ == "char(3)" and one else one for one in given]
+
+    @reads("id")
+    def first(rows):
+        return [{"v": given[row["id"]]} for row in rows]
+
+    @reads("id", "v")
+    def copied(rows):
+        return [{"w": row["v"]} for row in rows]
+
+    fill(database, first, where=True, name="first")
+    fill(database, copied, where=True, name="copied")
+    table = sa.Table("people", sa.MetaData(), autoload_with=database.observer())
+    with database.observer().connect() as connection:
+        rows = connection.execute(sa.select(table.c.v, table.c.w).order_by(table.c.id)).all()
+    assert [_plain(v) for v, _ in rows] == [_plain(one) for one in wanted]
+    assert [_plain(w) for _, w in rows] == [_plain(one) for one in wanted]
+
+
+def _plain(value):
+    if isinstance(value, str):
+        return value.rstrip(" ") if len(value) == 3 else value
+    if isinstance(value, datetime.timedelta):
+        # MariaDB's driver has no other type for a time.
+        return (datetime.datetime.min + value).time() if 0 <= value.days < 1 else value
+    return value if not isinstance(value, memoryview) else bytes(value)
+
+
+@pytest.mark.only("postgresql")
+def test_not_a_number(database):
+    database.execute("CREATE TABLE people (id integer PRIMARY KEY, v float8, w numeric)", "INSERT INTO people VALUES (1)")
+
+    @reads("id", writes=("v", "w"))
+    def nan(rows):
+        return [{"v": float("nan"), "w": decimal.Decimal("NaN")} for _ in rows]
+
+    fill(database, nan)
+    assert database.query("SELECT v::text, w::text FROM people") == [("NaN", "NaN")]
+
+
+@pytest.mark.only("mariadb")
+def test_json_on_mariadb_is_text(database):
+    database.execute("CREATE TABLE people (id integer PRIMARY KEY, v json)", "INSERT INTO people VALUES (1, NULL)")
+
+    @reads("id", writes=("v",))
+    def data(rows):
+        return [{"v": DATA} for _ in rows]
+
+    fill(database, data)
+    assert json.loads(database.query("SELECT v FROM people")[0][0]) == DATA
+
+
+# --- failures --------------------------------------------------------------------------------------------
+
+
+def raises(rows):
+    if any(row["id"] == 8 for row in rows):
+        raise ValueError("no such letter")
+    return [{"v": "x"} for _ in rows]
+
+
+def changed(change):
+    return lambda rows: change([{"v": "x"} for _ in rows]) if rows[0]["id"] > 6 else [{"v": "x"} for _ in rows]
+
+
+FAILURES = {
+    "raises": (raises, ["raised ValueError: no such letter", "from 7 to 9"]),
+    "too few": (changed(lambda made: made[:-1]), ["returned 2 values for 3 rows", "from 7 to 9"]),
+    "too many": (changed(lambda made: [*made, {"v": 1}]), ["returned 4 values for 3 rows"]),
+    "none": (changed(lambda made: None), ["NoneType", "for 3 rows"]),
+    "a generator": (changed(lambda made: (one for one in made)), ["generator"]),
+    "text": (changed(lambda made: "abc"), ["str", "for 3 rows"]),
+    "wrong columns": (changed(lambda made: [{"v": "x"}, {"w": "x"}, {"v": "x"}]), ["columns w", "key 8, not v"]),
+    "a column too many": (changed(lambda made: [*made[:2], {"v": "x", "age": 1}]), ["key 9, not v"]),
+    "no mapping": (changed(lambda made: [*made[:2], "x"]), ["'x'", "key 9"]),
+    "no columns": (changed(lambda made: [{}, *made[1:]]), ["key 7"]),
+}
+
+
+@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_failure_names_the_keys_keeps_what_is_done_and_goes_on_once_it_is_mended(database, what):
+    database.execute(*PEOPLE)
+    function, words = FAILURES[what]
+
+    def under_one_name(call):
+        @reads("id", writes=("v",))
+        def letters(rows):
+            return call(rows)
+
+        return letters
+
+    with pytest.raises(BackfillFunctionFailed) as raised:
+        fill(database, under_one_name(function), batch_size=3)
+    message = str(raised.value)
+    assert [word for word in [*words, "6 rows are done and kept"] if word not in message] == [], message
+    assert [v for _, v in values(database)] == ["x"] * 6 + [None] * 4
+    report = fill(database, under_one_name(lambda rows: [{"v": "y"} for _ in rows]), batch_size=3)
+    assert [v for _, v in values(database)] == ["x"] * 6 + ["y"] * 4
+    assert (report.rows, report.resumed) == (4, True)
+
+
+def test_an_unknown_column_is_told_with_the_key(database):
+    database.execute(*PEOPLE)
+
+    @reads("id")
+    def misspelt(rows):
+        return [{"w": 1} for _ in rows]
+
+    with pytest.raises(BackfillFunctionFailed, match=r"the column w for the row with the key 1.*does not have"):
+        fill(database, misspelt, where=True)
+
+
+def test_columns_that_the_table_does_not_have(database):
+    database.execute(*PEOPLE)
+    for needs in (reads("nam", writes=("v",)), reads("name", writes=("w",))):
+        with pytest.raises(UnknownColumn, match="no column"):
+            fill(database, needs(raises))
+
+
+@pytest.mark.parametrize("value", ["abc", object(), "x" * 300], ids=["text for a number", "an object", "too long"])
+def test_a_value_that_cannot_be_written(database, value):
+    database.execute(*PEOPLE, "UPDATE people SET age = NULL")
+    column = "v" if value == "x" * 300 else "age"
+    if database.kind == "sqlite" and isinstance(value, str):
+        return
+
+    @reads("id")
+    def wrong(rows):
+        return [{column: value} for _ in rows]
+
+    with pytest.raises(BackfillFunctionFailed) as raised:
+        fill(database, wrong, where=True, batch_size=3)
+    assert "from 1 to 3" in str(raised.value)
+    assert values(database)[0] == (1, None)
+
+
+def test_a_key_must_not_be_written(database):
+    database.execute(*PEOPLE)
+
+    @reads("id")
+    def moved(rows):
+        return [{"id": row["id"] + 1000} for row in rows]
+
+    with pytest.raises(BackfillFunctionFailed, match="key"):
+        fill(database, moved, where=True, batch_size=3)
+    assert len(values(database)) == 10
+    assert max(values(database))[0] == 10
+
+
+def test_reads_is_told_what_it_cannot_use():
+    for arguments in ((), (3,), ("",)):
+        with pytest.raises(InvalidArgument, match="names of columns"):
+            reads(*arguments)
+    with pytest.raises(InvalidArgument, match="5"):
+        reads("a", writes=("b", 5))
+
+
+# --- others at work --------------------------------------------------------------------------------------
+
+
+@pytest.mark.only("postgresql", "mariadb")
+def test_a_change_of_the_source_waits_and_is_not_lost(database):
+    """The rows are locked while the function runs: a writer that keeps both in step comes after it."""
+    database.execute(*PEOPLE)
+    threads = []
+
+    def rename():
+        database.execute("UPDATE people SET name = 'new', v = 'NEW' WHERE id = 2")
+
+    @reads("name", writes=("v",))
+    def upper(rows):
+        if not threads:
+            threads.append(threading.Thread(target=rename))
+            threads[0].start()
+            threads[0].join(0.3)
+            assert threads[0].is_alive()
+        return [{"v": row["name"].upper()} for row in rows]
+
+    fill(database, upper, batch_size=5)
+    threads[0].join(5)
+    assert database.query("SELECT name, v FROM people WHERE id = 2") == [("new", "NEW")]
+
+
+def test_a_function_that_gives_none_for_some(database):
+    database.execute(*PEOPLE)
+
+    @reads("id", writes=("v",))
+    def some(rows):
+        return [{"v": None if row["id"] in (4, 7) else "x"} for row in rows]
+
+    from safeops import BackfillIncomplete
+
+    with pytest.raises(BackfillIncomplete) as raised:
+        fill(database, some, batch_size=3)
+    assert "For 2 of them the value came out NULL (keys 4, 7)" in str(raised.value)
+    assert "the application" not in str(raised.value)
