@@ -146,7 +146,7 @@ def walks(database, what, columns, key, rows):
 @pytest.mark.parametrize("what", POSTGRESQL)
 def test_a_key_on_postgresql(database, what):
     if re.search("COLLATE (english|blind)", POSTGRESQL[what][0]):
-        if not database.query("SELECT 1 FROM pg_collation WHERE collprovider = 'i' LIMIT 1"):
+        if not database.query("SELECT 1 FROM pg_collation WHERE collname = 'en-x-icu'"):
             pytest.skip("this server is built without ICU")
         database.execute(*ICU)
     database.execute(*KINDS)

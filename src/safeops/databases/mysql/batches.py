@@ -124,10 +124,10 @@ class Batches(Session):
         return super().is_transient(error) or number_of(error) in TRANSIENT
 
     def session_id(self) -> str:
-        return str(self.scalar("SELECT CONNECTION_ID()"))
+        return f"connection {self.scalar('SELECT CONNECTION_ID()')}"
 
     def is_gone(self, session: str) -> bool:
-        return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session))
+        return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session.split()[1]))
 
 
 def _decoded(name: str, column: Column) -> str:

@@ -60,10 +60,10 @@ class Batches(Session):
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
 
     def session_id(self) -> str:
-        return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+        return f"pid {os.getpid()} on {socket.gethostname()} since {_started(os.getpid())}"
 
     def is_gone(self, session: str) -> bool:
-        host, pid, start = session.rsplit(" ", 2)
+        _, pid, _, host, _, start = session.split(" ")
         known = host == socket.gethostname() and _started(os.getpid())
         return bool(known) and _started(int(pid)) != start
 
