@@ -158,7 +158,7 @@ class Application:
     def __init__(self, table: Table, seed: int, place: int = 0, of: int = 1, generation: int = 1) -> None:
         self.table, self.place, self.of = table, place, of
         self.chance = random.Random(f"{seed} {place} {generation}")
-        self.pause = 0.012 if table.database.kind == "sqlite" else 0.002
+        self.pause = 0.012 if table.database.kind == "sqlite" else 0.004
         self._next = generation * 1_000_000 + place
         self.done: Counter[str] = Counter()
 
@@ -364,7 +364,7 @@ class Child:
 
     def value(self) -> Any:
         """What the function returned; fails with its traceback if it raised."""
-        self.process.join(PATIENCE)
+        self.wait()
         assert not self.process.is_alive(), f"a child is still at work after {PATIENCE:.0f} s"
         assert self._answer.poll(), f"a child died with exit code {self.process.exitcode}"
         fine, value = self._answer.recv()
@@ -374,6 +374,13 @@ class Child:
     def send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.process.pid or 0, number)
+
+    def wait(self, seconds: float = PATIENCE) -> None:
+        """Wait until it has ended, for so long at most."""
+        # join() waits for the end of a pipe, which its own children hold open.
+        deadline = time.monotonic() + seconds
+        while self.process.is_alive() and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 0.003))
 
     def wait_until_stopped(self) -> None:
         """Wait until SIGSTOP has met it, or it has ended."""
@@ -385,7 +392,7 @@ class Child:
     def kill(self) -> None:
         """Kill it alone; its own children live on."""
         self.process.kill()
-        self.process.join(PATIENCE)
+        self.wait()
 
     def kill_all(self) -> None:
         """Kill it, and whatever is left of its group."""
@@ -506,7 +513,7 @@ class Runners:
 
     def kill_after(self, child: Child, most: float) -> None:
         """Kill a runner alone after some time; workers of it live on."""
-        child.process.join(self.chance.uniform(0, most))
+        child.wait(self.chance.uniform(0, most))
         child.kill()
 
     def kill_one_of(self, pids: list[int]) -> None:
@@ -529,7 +536,7 @@ class Runners:
 
     def died(self, child: Child) -> bool:
         """Tell whether a runner was killed; where it was not, it must have ended well."""
-        child.process.join(PATIENCE)
+        child.wait()
         self.kills += child.is_killed
         TALLY["kills"] += child.is_killed
         if not child.is_killed:

@@ -55,15 +55,15 @@ def hurried(monkeypatch):
     """A runner is taken for dead after a moment, and ranges are small; children inherit it."""
     monkeypatch.setattr(state, "LEASE", 0.6)
     monkeypatch.setattr(heartbeat, "EVERY", 0.15)
-    monkeypatch.setattr(parallel, "SMALLEST", 25)
+    monkeypatch.setattr(parallel, "SMALLEST", 20)
 
 
 @seeds
 @in_python
 def test_rows_are_filled_and_what_the_application_wrote_stands(make, chance, seed, in_python):
-    backfill = Backfill(make(400, fills=True), in_python)
+    backfill = Backfill(make(300, fills=True), in_python)
     with writing(backfill.table, seed) as writers, runners(backfill, chance) as started:
-        while started.kills < 12:
+        while started.kills < 10:
             started.killed()
     assert writers.done["committed"] and writers.done["rolled back"]
     finish(backfill)
@@ -72,7 +72,7 @@ def test_rows_are_filled_and_what_the_application_wrote_stands(make, chance, see
 @seeds
 @in_python
 def test_each_row_is_processed_exactly_once(make, chance, seed, in_python):
-    backfill = Backfill(make(400, fills=False), in_python)
+    backfill = Backfill(make(240, fills=False), in_python)
     with writing(backfill.table, seed) as writers, runners(backfill, chance) as started:
         while started.killed():
             pass
@@ -83,9 +83,9 @@ def test_each_row_is_processed_exactly_once(make, chance, seed, in_python):
 @seeds
 @fills
 def test_two_runners_at_once_one_of_which_is_killed(make, chance, seed, fills):
-    backfill = Backfill(make(300, fills=fills))
+    backfill = Backfill(make(200, fills=fills))
     with writing(backfill.table, seed), runners(backfill, chance) as started:
-        while started.kills < 4:
+        while started.kills < 3:
             pair = [started.start(), started.start()]
             chance.shuffle(pair)
             started.kill_after(pair[0], 0.3)
@@ -99,18 +99,17 @@ def test_two_runners_at_once_one_of_which_is_killed(make, chance, seed, fills):
 
 @seeds
 def test_any_process_of_a_run_on_several_is_killed(make, chance, seed, hurried):
-    backfill = Backfill(make(400, fills=False), workers=2)
+    backfill = Backfill(make(120, fills=False), workers=2)
     with writing(backfill.table, seed), runners(backfill, chance) as started:
         while True:
             run = started.start()
-            run.process.join(chance.uniform(0.05, 0.4))
+            run.wait(chance.uniform(0.05, 0.4))
             started.kill_one_of(run.family())
             if chance.random() < 0.5:
                 started.kill_after(run, 0.3)
             if not started.died(run):
                 break
-        # Workers without a parent may still be at work; nobody waits for them here but the last run.
-        finish(backfill)
+    finish(backfill)
 
 
 @seeds
@@ -121,7 +120,7 @@ def test_a_runner_that_was_taken_for_dead_wakes_up(make, chance, seed, fills, hu
         first = started.start(started.signalling(signal.SIGSTOP, last=170))
         first.wait_until_stopped()
         second = started.start()
-        second.process.join(2 * state.LEASE)
+        second.wait(2 * state.LEASE)
         first.send(signal.SIGCONT)
         assert not started.died(first) and not started.died(second)
     finish(backfill)
@@ -131,11 +130,11 @@ def test_a_runner_that_was_taken_for_dead_wakes_up(make, chance, seed, fills, hu
 @pytest.mark.only("postgresql", "mariadb")
 @fills
 def test_the_server_is_killed(server, make, chance, seed, fills):
-    backfill = Backfill(make(300, fills=fills), server_dies=True)
+    backfill = Backfill(make(200, fills=fills), server_dies=True)
     for generation in (1, 2):
         with writing(backfill.table, seed, generation) as writers, runners(backfill, chance) as started:
             run = started.start()
-            run.process.join(chance.uniform(0.05, 0.4))
+            run.wait(chance.uniform(0.05, 0.4))
             server.kill9()
             server.start()
             assert not started.died(run)

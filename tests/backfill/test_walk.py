@@ -452,16 +452,17 @@ SHAPES = {
 }
 
 
-@reads("w", writes=("v",))
+@reads("w", writes=("u",))
 def shorter(rows):
-    return [{"v": "x"} for _ in rows]
+    return [{"u": "x"} for _ in rows]
 
 
 def large(database, shape):
     columns, key, values = SHAPES[shape]
     off = " WITH (autovacuum_enabled = off)" if database.kind == "postgresql" else ""
     database.execute(
-        f"CREATE TABLE t ({columns}, v varchar(9), w integer, n integer NOT NULL DEFAULT 0, PRIMARY KEY ({key})){off}",
+        f"CREATE TABLE t ({columns}, u varchar(9), v varchar(9), w integer, n integer DEFAULT 0,"
+        f" PRIMARY KEY ({key})){off}",
         "CREATE INDEX ix_v ON t (v)",
     )
     series = f"generate_series(1, {COUNT}) i" if database.kind == "postgresql" else f"(SELECT seq i FROM seq_1_to_{COUNT}) s"

@@ -8,11 +8,13 @@ until       polls up to a deadline
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +75,28 @@ def from_id(rows: Rows) -> Rows:
     return [{"balance": row["id"] * 100} for row in rows]
 
 
-@reads("id", "balance", writes=("balance",))
-def fails_at_2500(rows: Rows) -> Rows:
-    for row in rows:
-        if row["id"] == 2500:
-            raise ValueError("2500 is not to be")
-    return [{"balance": row["balance"] * 100} for row in rows]
+def logged(function: Callable[[Rows], Rows]) -> Callable[[Rows], Rows]:
+    """A decorator as others have it."""
+
+    @wraps(function)
+    def call(rows: Rows) -> Rows:
+        logging.getLogger("workers").info("%d rows", len(rows))
+        return function(rows)
+
+    return call
+
+
+@dataclasses.dataclass(frozen=True)
+class FailsWhile:
+    """A function that fails at a key for as long as a file exists."""
+
+    marker: str
+    key: int
+
+    def __call__(self, rows: Rows) -> Rows:
+        if Path(self.marker).exists() and any(row["id"] == self.key for row in rows):
+            raise ValueError(f"{self.key} is not to be")
+        return hundredfold(rows)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -39,9 +38,8 @@ def main(variant: str, url: str) -> None:
 
     server: Any = SimpleNamespace(kind="postgresql", drivername="postgresql+psycopg")
     database = Database(sa.make_url(url), cast("Any", server))
-    began = time.perf_counter()
-    VARIANTS[variant].run(database)
-    print(json.dumps(dataclasses.asdict(Run(time.perf_counter() - began, _peak_kb()))))
+    seconds = VARIANTS[variant].run(database)
+    print(json.dumps(dataclasses.asdict(Run(seconds, _peak_kb()))))
 
 
 if __name__ == "__main__":

@@ -10,18 +10,19 @@ from tests.benchmarks.results import IDLE, Results, ServerResults, Spread
 from tests.benchmarks.variants import SINGLE, VARIANTS
 
 WIDTH, LEFT, RIGHT = 760, 230, 640
-BAR, GAP, HEAD, FOOT = 12, 12, 86, 44
+BAR, GAP, HEAD, FOOT = 15, 12, 86, 44
 
 # Its own ground, so that it can be read on any page; the colours follow the reader's where the page tells.
 STYLE = """
 svg { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
 .ground { fill: #ffffff; stroke: #d0d7de; } text { fill: #1f2328; } .quiet { fill: #59636e; font-size: 12px; }
 .title { font-size: 16px; font-weight: 600; } .grid { stroke: #d8dee4; } .one { stroke: #59636e; stroke-dasharray: 3 3; }
+.figure { paint-order: stroke; stroke: #ffffff; stroke-width: 4px; stroke-linejoin: round; }
 .whisker { stroke: #1f2328; stroke-opacity: .65; stroke-width: 1.5; }
 .s0 { fill: #9a6700; } .s1 { fill: #0969da; } .s2 { fill: #1a7f37; } .s3 { fill: #8250df; } .s4 { fill: #cf222e; }
 @media (prefers-color-scheme: dark) {
 .ground { fill: #0d1117; stroke: #3d444d; } text { fill: #f0f6fc; } .quiet { fill: #9198a1; } .grid { stroke: #2a313c; }
-.one { stroke: #9198a1; } .whisker { stroke: #f0f6fc; }
+.one { stroke: #9198a1; } .whisker { stroke: #f0f6fc; } .figure { stroke: #0d1117; }
 .s0 { fill: #d29922; } .s1 { fill: #4493f8; } .s2 { fill: #3fb950; } .s3 { fill: #ab7df8; } .s4 { fill: #f85149; }
 }"""
 
@@ -37,7 +38,7 @@ def svg(results: Results) -> str:
     description = "Speed of ways to fill a column relative to one UPDATE, and longest waits of a writer beside them"
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}">',
             f"<title>{description}</title>",
             f"<style>{STYLE}</style>",
             f'<rect class="ground" x=".5" y=".5" width="{WIDTH - 1}" height="{top - 1}" rx="8"/>',
@@ -108,11 +109,11 @@ class _Panel:
                 yield from self._bar(top + GAP / 2 + number * BAR, number, spread)
 
     def _bar(self, y: float, number: int, spread: Spread) -> Iterator[str]:
-        end, middle = self._x(spread.median), y + BAR / 2 - 0.5
+        end, middle = self._x(spread.median), y + (BAR - 3) / 2
         low, high = self._x(spread.low), self._x(spread.high)
-        yield f'<rect class="s{number % 5}" x="{LEFT}" y="{y:.1f}" width="{end - LEFT:.1f}" height="{BAR - 2}" rx="1"/>'
+        yield f'<rect class="s{number % 5}" x="{LEFT}" y="{y:.1f}" width="{end - LEFT:.1f}" height="{BAR - 3}" rx="1"/>'
         yield f'<line class="whisker" x1="{low:.1f}" y1="{middle:.1f}" x2="{high:.1f}" y2="{middle:.1f}"/>'
-        yield _text(max(end, high) + 6, middle + 4, self.figure(spread.median), "quiet")
+        yield _text(max(end, high) + 6, middle + 4, self.figure(spread.median), "quiet figure")
 
     def _x(self, value: float) -> float:
         return LEFT + max(0.0, min(1.0, self.place(value))) * (RIGHT - LEFT)
@@ -172,7 +173,7 @@ def _wait_panel(results: Results) -> _Panel | None:
         rows,
     )
     values = [value for _, spreads in rows for spread in spreads if spread for value in (spread.low, spread.high)]
-    panel.low = 10.0 ** math.floor(math.log10(min(values)) - 0.05)
+    panel.low = 10.0 ** min(0, math.floor(math.log10(min(values)) - 0.05))
     panel.high = 10.0 ** math.ceil(math.log10(max(values)) + 0.05)
     panel.unit = " ms"
     return panel

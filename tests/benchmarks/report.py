@@ -42,10 +42,11 @@ def _longest(server: ServerResults, name: str) -> Spread:
 
 
 def _speed_rows(server: ServerResults, results: Results) -> Iterator[Sequence[str]]:
-    yield "variant", "seconds", "rows a second", "speed, one UPDATE = 1"
+    yield "variant", "seconds", "server's CPU seconds", "rows a second", "speed, one UPDATE = 1"
     for name, seconds in server.seconds.items():
         rate = results.rows / statistics.median(seconds)
-        yield VARIANTS[name].title, Spread.of(seconds).format(), f"{rate:,.0f}", server.speed(name).format()
+        cpu = Spread.of(server.cpu_seconds[name]).format()
+        yield VARIANTS[name].title, Spread.of(seconds).format(), cpu, f"{rate:,.0f}", server.speed(name).format()
 
 
 def _wait_rows(server: ServerResults) -> Iterator[Sequence[str]]:

@@ -40,6 +40,7 @@ class ServerResults:
 
     version: str
     seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    cpu_seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     waits: dict[str, list[Waited]] = dataclasses.field(default_factory=dict)
     alone: dict[str, dict[int, list[Run]]] = dataclasses.field(default_factory=dict)
 
@@ -91,7 +92,7 @@ def _server(raw: dict[str, Any]) -> ServerResults:
         name: {int(rows): [Run(**run) for run in runs] for rows, runs in sizes.items()}
         for name, sizes in raw["alone"].items()
     }
-    return ServerResults(raw["version"], raw["seconds"], waits, alone)
+    return ServerResults(raw["version"], raw["seconds"], raw["cpu_seconds"], waits, alone)
 
 
 def machine() -> dict[str, Any]:

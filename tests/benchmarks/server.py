@@ -74,6 +74,13 @@ class DiskPostgreSQL(PostgreSQL):
         finally:
             self.drop(database.url)
 
+    def cpu_seconds(self) -> float:
+        """What all sessions that have ended took of the processor: what a busy machine hardly disturbs."""
+        # The postmaster learns of their end a moment after the client.
+        time.sleep(0.2)
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
     def _template(self, rows: int) -> Database:
         if rows not in self._templates:
             database = self._database(self.new_database().database or "")

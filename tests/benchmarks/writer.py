@@ -47,7 +47,8 @@ class Waits:
 
     def between(self, began: float, ended: float) -> Waited:
         waits = [wait * 1000 for start, wait in self.updates if start < ended and start + wait > began]
-        percent = statistics.quantiles(waits, n=100, method="inclusive")
+        # One UPDATE of a small table may hold up a single one; quantiles are of two and more.
+        percent = statistics.quantiles([*waits, waits[-1]], n=100, method="inclusive")
         return Waited(len(waits), max(waits), percent[49], percent[98])
 
 

@@ -90,7 +90,7 @@ class Walk:
         self.token, self.stop, self.meter, self.helps = token, stop, meter, helps
         largest = LARGEST_IN_PYTHON if work.function else LARGEST
         self.servo = Servo(pace.target_seconds, pace.batch_size, largest)
-        self._progressed = time.monotonic()
+        self._clashed: float | None = None
         self._pause = FIRST_PAUSE
 
     def over(self, number: int) -> None:
@@ -195,7 +195,7 @@ class Walk:
                 raise self._explained(error, part) from error
             self._ran_into(error, began)
             return part
-        self._progressed, self._pause = time.monotonic(), FIRST_PAUSE
+        self._clashed, self._pause = None, FIRST_PAUSE
         return done
 
     def _committed(self, part: Part) -> Part:
@@ -232,7 +232,8 @@ class Walk:
 
     def _ran_into(self, error: DBAPIError, began: float) -> None:
         """Make the batches smaller and pause, or give up."""
-        spent = time.monotonic() - self._progressed
+        self._clashed = self._clashed or began
+        spent = time.monotonic() - self._clashed
         if spent >= self.terms.settings.retry_budget:
             raise self._gave_up(spent) from error
         self.servo.after_failure()
