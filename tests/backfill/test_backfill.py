@@ -347,7 +347,11 @@ class TestOffline:
         script = self.twice(database, lambda: backfill("users", {"b": sa.literal("it's 100% :x \\")}))
         assert "-- safeops: one UPDATE instead of batches" in script
         value = "it's 100% :x \\"
-        assert database.query("SELECT id, b FROM users WHERE id < 4 ORDER BY id") == [(1, value), (2, "mine"), (3, value)]
+        assert database.query("SELECT id, b FROM users WHERE id < 4 ORDER BY id") == [
+            (1, value),
+            (2, "mine"),
+            (3, value),
+        ]
         assert fill(database, {"b": "x"}).rows == 0
 
     def test_each_row_once(self, database):
@@ -359,7 +363,6 @@ class TestOffline:
         (stands,) = status(database)
         assert (stands.name, stands.status, stands.columns) == ("it", "finished", ("n",))
         assert stands.table.endswith("users")
-
 
     def test_a_condition(self, database):
         database.execute(*WORLD)
@@ -393,6 +396,7 @@ class TestOffline:
 
 
 # --- drivers ---------------------------------------------------------------------------------------------
+
 
 def works(database):
     database.execute(*WORLD)

@@ -1,10 +1,13 @@
 """What a backfill tells while it runs: to a callable, to the log, by a bar on a terminal."""
 
+import fcntl
 import os
 import pty
 import re
 import sqlite3
+import struct
 import sys
+import termios
 from contextlib import contextmanager, suppress
 from functools import partial
 
@@ -212,6 +215,8 @@ def terminal():
     """stderr as a terminal; gives a function that waits for what is written there. No fixture: pytest has stderr back."""
     master, slave = pty.openpty()
     os.set_blocking(master, False)
+    # One without columns shows nothing.
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
     try:
         with os.fdopen(slave, "w") as stream, pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stderr", stream)

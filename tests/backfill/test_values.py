@@ -35,7 +35,10 @@ class Team(Base):
     title = sa.Column(sa.String(50))
 
 
-users, teams = sa.table("users", sa.column("id"), sa.column("team_id")), sa.table("teams", sa.column("id"), sa.column("title"))
+users, teams = (
+    sa.table("users", sa.column("id"), sa.column("team_id")),
+    sa.table("teams", sa.column("id"), sa.column("title")),
+)
 
 
 def fill(database, values, table="users", **options):
@@ -54,12 +57,13 @@ EXPRESSIONS = {
 }
 
 
-@pytest.mark.parametrize("what", EXPRESSIONS)
-def test_expressions(database, what):
+def test_expressions(database):
     database.execute(*WORLD)
-    report = fill(database, {"b": EXPRESSIONS[what]})
-    assert database.query("SELECT b FROM users ORDER BY id") == [(f"A{i}",) for i in range(1, 8)]
-    assert (report.rows, report.remaining) == (7, 0)
+    for what, value in EXPRESSIONS.items():
+        report = fill(database, {"b": value}, name=what)
+        assert database.query("SELECT b FROM users ORDER BY id") == [(f"A{i}",) for i in range(1, 8)], what
+        assert (report.rows, report.remaining) == (7, 0)
+        database.execute("UPDATE users SET b = NULL")
 
 
 SUBQUERIES = {
@@ -71,11 +75,13 @@ SUBQUERIES = {
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("what", SUBQUERIES)
-def test_a_subquery_on_another_table(database, what):
+def test_a_subquery_on_another_table(database):
     database.execute(*WORLD)
-    fill(database, {"team": SUBQUERIES[what]})
-    assert database.query("SELECT team, count(*) FROM users GROUP BY team ORDER BY team") == [("blue", 4), ("red", 3)]
+    for what, value in SUBQUERIES.items():
+        fill(database, {"team": value}, name=what)
+        found = database.query("SELECT team, count(*) FROM users GROUP BY team ORDER BY team")
+        assert found == [("blue", 4), ("red", 3)], what
+        database.execute("UPDATE users SET team = NULL")
 
 
 def test_a_condition_of_the_orm_and_with_exists(database):
@@ -105,7 +111,7 @@ def test_another_row_of_the_same_table(database):
 
 MOMENT = datetime.datetime(2024, 2, 29, 13, 14, 15)
 PLAIN = {
-    "varchar(80)": ["it's \"x\" 100% %s %(a)s :a \\ {}", "", "😀"],
+    "varchar(80)": ['it\'s "x" 100% %s %(a)s :a \\ {}', "", "😀"],
     "integer": [0, -5],
     "boolean": [True, False],
     "decimal(20,5)": [decimal.Decimal("-12345.67891")],
@@ -127,7 +133,7 @@ def test_plain_values_alone_and_together(database):
             assert {name: row[name] for name in values} == values
 
 
-JSON = {"a": [1, None, 1.5, "it's :x % \\ \"q\""]}
+JSON = {"a": [1, None, 1.5, 'it\'s :x % \\ "q"']}
 
 
 def json_of(database, values):
@@ -196,6 +202,7 @@ def test_each_value_sees_the_row_as_it_was(database):
 HOSTILE = ['we"ird', "per%cent %s", "co:lon :x", "back\\slash", "it's", "select", "Ünïcode 😀", "new\nline", "a b`c"]
 
 
+@pytest.mark.only("pg18", "mariadb", "sqlite")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names(database, name):
     if database.kind == "mariadb" and "😀" in name:
@@ -245,7 +252,10 @@ def test_a_partitioned_table(database):
 
 
 def test_a_generated_column_follows(database):
-    database.execute(*WORLD[:2], "CREATE TABLE users (id integer PRIMARY KEY, n integer, m integer GENERATED ALWAYS AS (n * 2) STORED)")
+    database.execute(
+        *WORLD[:2],
+        "CREATE TABLE users (id integer PRIMARY KEY, n integer, m integer GENERATED ALWAYS AS (n * 2) STORED)",
+    )
     database.execute("INSERT INTO users (id) VALUES (1), (2)")
     fill(database, {"n": sa.column("id")})
     assert database.query("SELECT m FROM users ORDER BY id") == [(2,), (4,)]
@@ -302,4 +312,6 @@ def test_a_write_that_a_batch_waits_for_is_kept(database, values):
         done.join()
         holder.close()
     assert time.monotonic() - began > 0.14
-    assert database.query("SELECT id, b FROM users ORDER BY id") == [(i, "mine" if i == 2 else "x") for i in range(1, 8)]
+    assert database.query("SELECT id, b FROM users ORDER BY id") == [
+        (i, "mine" if i == 2 else "x") for i in range(1, 8)
+    ]
