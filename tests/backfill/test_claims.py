@@ -14,7 +14,7 @@ from safeops import backfill, backfill_status
 from safeops.backfilling import heartbeat, state
 
 ROWS = 2000
-LEASE, EVERY = 2.0, 0.3
+LEASE, EVERY = 1.5, 0.3
 
 pytestmark = pytest.mark.only("pg18", "pg14", "mariadb", "sqlite")
 

@@ -329,7 +329,7 @@ class TestLostConnections:
         with ThreadPoolExecutor(2) as executor, pytest.raises(BackfillStopped, match="lost its connection"):
             fill(database, Slow(0.05), progress=end, executor=executor)
         assert sums(database)[1]
-        report, _ = fill(database)
+        report, _ = fill(database, Slow(0.0))
         assert report.resumed
         assert is_filled(database)
 

@@ -16,7 +16,8 @@ from safeops import InvalidArgument, backfill
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, title varchar(50))",
     "INSERT INTO teams VALUES (1, 'red'), (2, 'blue')",
-    "CREATE TABLE users (id integer PRIMARY KEY, team_id integer, a varchar(80), b varchar(80), n integer, team varchar(50))",
+    "CREATE TABLE users (id integer PRIMARY KEY, team_id integer, a varchar(80), b varchar(80), n integer,"
+    " team varchar(50))",
     *(f"INSERT INTO users (id, team_id, a) VALUES ({i}, {i % 2 + 1}, 'a{i}')" for i in range(1, 8)),
 )
 Base = declarative_base()
@@ -263,7 +264,8 @@ def test_a_generated_column_follows(database):
 
 TRIGGERS = {
     "postgresql": (
-        "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (NEW.id); RETURN NEW; END $$",
+        "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO seen VALUES (NEW.id); RETURN NEW; END $$",
         "CREATE TRIGGER seen AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION seen()",
     ),
     "mariadb": ("CREATE TRIGGER seen AFTER UPDATE ON users FOR EACH ROW INSERT INTO seen VALUES (NEW.id)",),

@@ -70,4 +70,4 @@ def render_forgotten(migration: Migration, name: str) -> None:
     state = State(migration.database, migration.settings.schema_for_state)
     migration.render(f"-- safeops: forgets backfill {name} in {TABLE}")
     migration.render(state.creation())
-    migration.render(state.deletion(name))
+    migration.render(migration.database.rendered(state.deletion(name)))

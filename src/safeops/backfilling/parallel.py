@@ -140,7 +140,9 @@ def walked_in_parallel(
         while pending:
             done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
             for one in done:
-                _raise_or_say(one)
+                if _has_found_no_more(one):
+                    # What has not begun yet would find nothing either.
+                    pending -= {other for other in pending if other.cancel()}
             tick()
     except BrokenExecutor as error:
         _say(error)
@@ -152,12 +154,16 @@ def walked_in_parallel(
         raise
 
 
-def _raise_or_say(future: Future[None]) -> None:
+def _has_found_no_more(future: Future[None]) -> bool:
+    """Tell whether a worker went on until no range was free; raise what it has to tell."""
+    if future.cancelled():
+        return False
     error = future.exception()
     if isinstance(error, SafeOpsError):
         raise error
     if error is not None:
         _say(error)
+    return error is None
 
 
 def _say(error: BaseException) -> None:

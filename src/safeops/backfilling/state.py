@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -73,12 +74,12 @@ class State:
         query = sa.select(*self.table.c).order_by(self.table.c.name, self.table.c.part)
         if name is not None:
             query = query.where(self.table.c.name == name)
-        return [Part(*row) for row in self.database.read(self.database.rendered(query))]
+        return [_part(row) for row in self._execute(query)]
 
     def part(self, name: str, part: int = WHOLE) -> Part | None:
         query = sa.select(*self.table.c).where(self._at(name, part))
-        rows = self.database.read(self.database.rendered(query))
-        return Part(*rows[0]) if rows else None
+        row = self._execute(query).first()
+        return _part(row) if row else None
 
     # Writing ----------------------------------------------------------------------------------------------------
 
@@ -137,31 +138,31 @@ class State:
         return self._change(part.name, part.part, columns.runner == token, **changes) == 1
 
     def forget(self, name: str) -> bool:
-        return self.database.run(self.deletion(name)) > 0
+        return self._execute(self.deletion(name)).rowcount > 0
 
-    def deletion(self, name: str) -> str:
-        return self.database.rendered(sa.delete(self.table).where(self.table.c.name == name))
+    def deletion(self, name: str) -> sa.Delete:
+        return sa.delete(self.table).where(self.table.c.name == name)
 
     # Claims -----------------------------------------------------------------------------------------------------
 
-    def claim(self, name: str, part: int, token: str) -> bool:
+    def claim(self, stands: Part, token: str) -> bool:
         """Claim a part: one that is free, whose lease has ended, or whose session is gone."""
-        stands = self.part(name, part)
-        if stands is None:
-            return False
         columns = self.table.c
         free = [columns.runner.is_(None), columns.runner == token, columns.lease_until < self._now()]
         if stands.runner and stands.session and self.database.is_gone(stands.session):
             free.append(columns.runner == stands.runner)
-        session = self.database.session_id()
         open_ = columns.status != "finished"
-        claimed = {"runner": token, "session": session, "lease_until": self._lease(), "status": "running"}
-        return self._change(name, part, open_, sa.or_(*free), **claimed) == 1
+        claimed = {"runner": token, "session": self._session, "lease_until": self._lease(), "status": "running"}
+        return self._change(stands.name, stands.part, open_, sa.or_(*free), **claimed) == 1
+
+    @cached_property
+    def _session(self) -> str:
+        return self.database.session_id()
 
     def renew(self, token: str) -> None:
         """Prolong the lease of all that is claimed under the token."""
         update = sa.update(self.table).where(self.table.c.runner == token).values(lease_until=self._lease())
-        self.database.run(self.database.rendered(update))
+        self._execute(update)
 
     def release(self, token: str) -> None:
         """Let go of all that is claimed under the token."""
@@ -170,7 +171,7 @@ class State:
         values = {"runner": None, "session": None, "lease_until": None}
         status = sa.case((open_, "stopped"), else_=columns.status)
         update = sa.update(self.table).where(columns.runner == token).values(status=status, **values)
-        self.database.run(self.database.rendered(update))
+        self._execute(update)
 
     def release_if_connected(self, token: str) -> None:
         """Let go where the connection still stands; else the lease ends by itself."""
@@ -195,8 +196,16 @@ class State:
     def _insert(self, name: str, part: int, values: Mapping[str, Any]) -> None:
         counters = dict.fromkeys(("sweep", "processed", "unfilled", "walked", "batches", "seconds"), 0)
         row = {"name": name, "part": part, **counters, **values}
-        self.database.run(self.database.rendered(sa.insert(self.table).values(row)))
+        self._execute(sa.insert(self.table).values(row))
 
     def _change(self, name: str, part: int, *conditions: sa.ColumnElement[bool], **changes: Any) -> int:
         update = sa.update(self.table).where(self._at(name, part), *conditions).values(changes)
-        return self.database.run(self.database.rendered(update))
+        return self._execute(update).rowcount
+
+    def _execute(self, statement: Any) -> sa.CursorResult[Any]:
+        # With parameters, so that SQLAlchemy compiles each but once.
+        return self.database.connection.execute(statement)
+
+
+def _part(row: Any) -> Part:
+    return Part(*row)

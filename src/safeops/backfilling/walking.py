@@ -91,6 +91,7 @@ class Walk:
         largest = LARGEST_IN_PYTHON if work.function else LARGEST
         self.servo = Servo(pace.target_seconds, pace.batch_size, largest)
         self._clashed: float | None = None
+        self._asked = 0.0
         self._pause = FIRST_PAUSE
 
     def over(self, number: int) -> None:
@@ -105,15 +106,10 @@ class Walk:
             self._along(part)
 
     def _claimed_free_one(self) -> Part | None:
-        name = self.work.name
-        for one in self.safely(lambda: self.state.parts(name)):
-            number = one.part
-            if (
-                number != WHOLE
-                and not one.is_finished
-                and self.safely(partial(self.state.claim, name, number, self.token))
-            ):
-                return self.safely(partial(self.state.part, name, number))
+        for one in self.safely(lambda: self.state.parts(self.work.name)):
+            free = one.part != WHOLE and not one.is_finished
+            if free and self.safely(partial(self.state.claim, one, self.token)):
+                return self.part(one.part)
         return None
 
     def _along(self, part: Part) -> bool:
@@ -130,24 +126,31 @@ class Walk:
     def claimed(self, number: int) -> Part | None:
         """Return a part once it is claimed; None where another runner has finished it."""
         name, said = self.work.name, False
-        while not self.safely(lambda: self.state.claim(name, number, self.token)):
-            stands = self.safely(lambda: self.state.part(name, number))
+        while True:
+            stands = self.part(number)
             if stands is None:
                 raise BackfillConflict(
                     f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew."
                 )
             if stands.is_finished:
                 return None
-            if not said:
+            if self.safely(partial(self.state.claim, stands, self.token)):
+                return self.part(number)
+            if not said and stands.runner:
                 log.info("backfill %s: another runner is at work on it (%s); waiting for it", name, stands.session)
                 said = True
             self.check_stop()
             self.stop.sleep(CLAIM_EVERY)
-        return self.safely(lambda: self.state.part(name, number))
+
+    def part(self, number: int) -> Part | None:
+        return self.safely(lambda: self.state.part(self.work.name, number))
 
     def check_stop(self) -> None:
-        if self.helps and not self.stop:
-            whole = self.state.part(self.work.name)
+        """Raise BackfillStopped where the run is to stop; a worker asks the state now and then."""
+        now = time.monotonic()
+        if self.helps and not self.stop and now - self._asked >= ASK_LAST:
+            self._asked = now
+            whole = self.part(WHOLE)
             if whole is None or whole.status == "stopping":
                 self.stop.ask("the runner that it helps")
         if self.stop:

@@ -6,7 +6,7 @@ import math
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,10 @@ class Batches(Session):
 
     def key_literal(self, column: Column, text: str) -> str:
         return text
+
+    def batching(self) -> AbstractContextManager[None]:
+        # Whoever waits for the file holds nothing meanwhile.
+        return self._waiting(self.patience)
 
     @contextmanager
     def batch(self, wait: float, flush: bool) -> Iterator[None]:
