@@ -505,7 +505,7 @@ class Runners:
 
     def killed(self) -> bool:
         """Start a runner and kill it at a random moment; False where it had ended before."""
-        if self.chance.random() < 0.4:
+        if self.chance.random() < 0.6:
             return self.died(self.start(self.signalling(signal.SIGKILL)))
         child = self.start()
         self.kill_after(child, self.LONGEST)
@@ -526,7 +526,8 @@ class Runners:
     def signalling(self, number: signal.Signals, last: int = 400) -> Callable[[], None]:
         """Return what sends a process a signal by itself, before a random statement is sent or after."""
         # The first statements, which come once, matter as much as the many of the batches.
-        left = itertools.count(-int(math.exp(self.chance.uniform(0, math.log(last)))))
+        early = int(math.exp(self.chance.uniform(0, math.log(last))))
+        left = itertools.count(-self.chance.choice([early, self.chance.randrange(last)]))
 
         def strike() -> None:
             if next(left) == 0:

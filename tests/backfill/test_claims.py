@@ -16,7 +16,7 @@ from safeops.backfilling import heartbeat, state
 ROWS = 2000
 LEASE, EVERY = 1.5, 0.3
 
-pytestmark = pytest.mark.only("pg18", "pg14", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
 
 
 @pytest.fixture(autouse=True)
@@ -170,13 +170,13 @@ def test_one_that_sleeps_until_all_is_finished_finds_it_so(database):
 def test_a_batch_longer_than_the_lease_keeps_its_claim(database):
     if database.kind == "sqlite":
         pytest.skip("a batch holds the file: nobody else writes meanwhile, and nobody can renew")
-    accounts(database, 300)
+    accounts(database, 200)
     with other_process(lambda: run(database, Slow(LEASE * 1.75))) as other:
         until(lambda: rows_done(database) >= 100, "a batch")
         report, said = run(database, Slow(LEASE * 1.75))
         first, first_said = other.result()
     assert is_filled(database)
-    assert (first.rows, report.rows) == (300, 0)
+    assert (first.rows, report.rows) == (200, 0)
     assert len(waits(said)) == 1
     assert not any("took this one for dead" in line for line in first_said)
 
@@ -184,7 +184,7 @@ def test_a_batch_longer_than_the_lease_keeps_its_claim(database):
 def test_on_sqlite_a_batch_longer_than_the_lease_is_done_once(database):
     if database.kind != "sqlite":
         pytest.skip("of the file that nobody else can write")
-    accounts(database, 300)
+    accounts(database, 200)
     with other_process(lambda: run(database, Slow(LEASE * 1.2), pause=0.6)) as other:
         until(lambda: rows_done(database) >= 100, "a batch")
         run(database, Slow(LEASE * 1.2))

@@ -14,6 +14,7 @@ from safeops.backfilling import heartbeat, parallel, state
 
 SEEDS = int(os.environ.get("SAFEOPS_ORACLE_SEEDS", "2"))
 FIRST = int(os.environ.get("SAFEOPS_ORACLE_FIRST_SEED", "1"))
+SERVER_KILLS = int(os.environ.get("SAFEOPS_ORACLE_SERVER_KILLS", "1"))
 
 seeds = pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 in_python = pytest.mark.parametrize("in_python", [False, True], ids=["in the database", "in Python"])
@@ -112,7 +113,7 @@ def test_any_process_of_a_run_on_several_is_killed(make, chance, seed, hurried):
     finish(backfill)
 
 
-@seeds
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + 2 * SEEDS))
 @fills
 def test_a_runner_that_was_taken_for_dead_wakes_up(make, chance, seed, fills, hurried):
     backfill = Backfill(make(40, fills=fills))
@@ -131,7 +132,7 @@ def test_a_runner_that_was_taken_for_dead_wakes_up(make, chance, seed, fills, hu
 @fills
 def test_the_server_is_killed(server, make, chance, seed, fills):
     backfill = Backfill(make(200, fills=fills), server_dies=True)
-    for generation in (1, 2):
+    for generation in range(1, 1 + SERVER_KILLS):
         with writing(backfill.table, seed, generation) as writers, runners(backfill, chance) as started:
             run = started.start()
             run.wait(chance.uniform(0.05, 0.4))

@@ -174,7 +174,7 @@ def test_a_second_signal_acts_as_usual(run, database):
 POOLS = {"threads": "ThreadPoolExecutor(2)", "processes": "ProcessPoolExecutor(2)"}
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18")
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("busy", [True, False], ids=["all at work", "one idle"])
 def test_ctrl_c_stops_the_workers_too(run, database, pool, busy):
@@ -280,7 +280,7 @@ def fill(database, values=HUNDREDFOLD, **options):
     return report, said
 
 
-@pytest.mark.only("pg18", "pg14", "mariadb")
+@pytest.mark.only("pg18", "mariadb")
 class TestLostConnections:
     @pytest.mark.parametrize("place", ["between batches", "in a batch"])
     @pytest.mark.parametrize("driver", ["usual", "asyncpg"])

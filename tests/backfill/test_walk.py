@@ -2,6 +2,9 @@
 
 import itertools
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -307,6 +310,24 @@ class TestNoKey:
     def test_keys_that_cannot_be_walked(self, database, type_):
         database.execute(f"CREATE TABLE t (k {type_} NOT NULL PRIMARY KEY, n integer)")
         assert "does not serve" in self.refusal(database)
+
+    @pytest.mark.only("mariadb")
+    def test_timestamps_where_clocks_are_set_back(self, database):
+        """Two moments have one text there: rows would be passed over."""
+        program = shutil.which("mariadb-tzinfo-to-sql")
+        zone = "/usr/share/zoneinfo/Europe/Paris"
+        if program is None or not Path(zone).exists():
+            pytest.skip("this machine has no zones to load")
+        database.server.run_client("mysql", subprocess.check_output([program, zone, "Europe/Paris"], text=True))
+        database.execute("CREATE TABLE t (k timestamp NOT NULL PRIMARY KEY, n integer NOT NULL DEFAULT 0)")
+        database.execute(
+            "SET time_zone = '+00:00'",
+            "INSERT INTO t (k) SELECT FROM_UNIXTIME(1729986000 + 600 * seq) FROM seq_0_to_19",
+        )
+        in_paris = database.engine(connect_args={"init_command": "SET time_zone = 'Europe/Paris'"})
+        with in_paris.connect() as connection, pytest.raises(UnsafeOperation, match="clocks are set back"):
+            migrate(database, lambda: backfill("t", ONCE, where=True, batch_size=2), connection=connection)
+        assert walked(database, batch_size=2).rows == 20
 
     @pytest.mark.only("mariadb")
     def test_an_index_on_a_prefix_is_none(self, database):
