@@ -519,6 +519,7 @@ class Runners:
     def kill_one_of(self, pids: list[int]) -> None:
         """Kill a runner or one of its workers."""
         if pids:
+            self.kills += 1
             TALLY["killed of a family"] += 1
             with suppress(ProcessLookupError):
                 os.kill(self.chance.choice(pids), signal.SIGKILL)

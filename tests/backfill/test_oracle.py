@@ -56,7 +56,7 @@ def hurried(monkeypatch):
     """A runner is taken for dead after a moment, and ranges are small; children inherit it."""
     monkeypatch.setattr(state, "LEASE", 0.6)
     monkeypatch.setattr(heartbeat, "EVERY", 0.15)
-    monkeypatch.setattr(parallel, "SMALLEST", 20)
+    monkeypatch.setattr(parallel, "SMALLEST", 25)
 
 
 @seeds
@@ -100,16 +100,17 @@ def test_two_runners_at_once_one_of_which_is_killed(make, chance, seed, fills):
 
 @seeds
 def test_any_process_of_a_run_on_several_is_killed(make, chance, seed, hurried):
-    backfill = Backfill(make(120, fills=False), workers=2)
+    backfill = Backfill(make(320, fills=False), workers=2)
     with writing(backfill.table, seed), runners(backfill, chance) as started:
         while True:
             run = started.start()
-            run.wait(chance.uniform(0.05, 0.4))
+            run.wait(chance.uniform(0.02, 0.2))
             started.kill_one_of(run.family())
             if chance.random() < 0.5:
                 started.kill_after(run, 0.3)
             if not started.died(run):
                 break
+    assert started.kills
     finish(backfill)
 
 

@@ -8,6 +8,9 @@ from concurrent.futures import Executor
 from contextlib import closing
 from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
 from safeops.backfilling.functions import Function
 from safeops.backfilling.offline import render
 from safeops.backfilling.parallel import Connect
@@ -100,6 +103,7 @@ def backfill(
         _check_values(migration, values, where, right)
         pace = _pace(migration, target_seconds, batch_size, pause, throttles, right)
         _check_callables(executor, progress, right)
+        _check_connect(connect)
         table = Name(table_name, schema)
         label = _label(migration, table, name, right)
         if migration.offline:
@@ -178,6 +182,20 @@ def _pace(migration: Migration, target: Any, batch_size: Any, pause: Any, thrott
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_connect(connect: Any) -> None:
+    if connect is None or callable(connect):
+        return
+    try:
+        sa.make_url(connect).get_dialect()
+    except (SQLAlchemyError, ValueError, TypeError, AttributeError):
+        # The error would show the text, which may have a password in it.
+        raise InvalidArgument(
+            "connect is neither the URL of a database nor a callable that returns an Engine.",
+            remedy="Write:",
+            code='backfill(..., connect="postgresql+psycopg://user:password@host/database")',
+        ) from None
 
 
 def _check_callables(executor: Any, progress: Any, right: str) -> None:

@@ -71,10 +71,10 @@ class Function:
 
     def __reduce__(self) -> Any:
         # Alembic loads a revision under a name that nobody can import: its source travels instead.
-        source = _source_of(self.call)
-        if source is None:
+        found = _source_of(self.call)
+        if found is None:
             return Function, (self.call, self.reads, self.writes)
-        return _from_source, (self.call.__module__, self.call.__qualname__, source, self.reads, self.writes)
+        return _from_source, (self.call.__module__, self.call.__qualname__, *found, self.reads, self.writes)
 
     def results(self, rows: Rows, keys: Sequence[object], state: str) -> list[Mapping[str, Any]]:
         """Call the function and check what it returns.
@@ -121,13 +121,15 @@ class Function:
         )
 
 
-def _source_of(function: Any) -> str | None:
-    """Return the source of a function's module where a worker could not import it by its name."""
+def _source_of(function: Any) -> tuple[str, str] | None:
+    """Return the file and the source of a function's module where a worker could not import it by its name."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", "<")
     if module is None or "<" in name or (module in sys.modules and _in(sys.modules[module], name) is function):
         return None
     try:
-        return Path(inspect.getsourcefile(function) or "").read_text()
+        # A decorator may be of another file.
+        file = inspect.getsourcefile(inspect.unwrap(function)) or ""
+        return file, Path(file).read_text()
     except (OSError, TypeError):
         return None
 
@@ -140,13 +142,14 @@ def _in(module: ModuleType, name: str) -> Any:
 
 
 def _from_source(
-    module: str, name: str, source: str, reads_: tuple[str, ...] | None, writes: tuple[str, ...] | None
+    module: str, name: str, file: str, source: str, reads_: tuple[str, ...] | None, writes: tuple[str, ...] | None
 ) -> Function:
-    return Function(_in(_loaded(module, source), name), reads_, writes)
+    return Function(_in(_loaded(module, file, source), name), reads_, writes)
 
 
 @lru_cache(maxsize=8)
-def _loaded(name: str, source: str) -> ModuleType:
+def _loaded(name: str, file: str, source: str) -> ModuleType:
     module = ModuleType(name)
-    exec(compile(source, f"<{name}>", "exec"), vars(module))
+    module.__file__ = file
+    exec(compile(source, file, "exec"), vars(module))
     return module

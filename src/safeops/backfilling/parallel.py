@@ -59,7 +59,8 @@ class RangeTask:
         database = database_for(connection.dialect, lambda: connection)
         database.patience = self.settings.lock_timeout
         schema, token = self.settings.schema_for_state, uuid.uuid4().hex
-        meter = Meter(BackfillProgress(self.work.name, str(self.work.table), database=database), lambda _: None)
+        progress = BackfillProgress(self.work.name, str(self.work.table), database=database)
+        meter = Meter(progress, lambda _: None, of_a_worker=True)
         database.begin_by_hand()
         try:
             with stopping_on_signals() as stop, database.batching(), beating(database, schema, token):
@@ -134,37 +135,36 @@ def walked_in_parallel(
         ask_to_stop: Asks the workers to stop.
     """
     futures: list[Future[None]] = []
+    said: set[str] = set()
     try:
-        futures += [executor.submit(task) for task in tasks]
+        # More tasks than workers would each connect only to find that all is taken.
+        futures += [executor.submit(task) for task in tasks[: getattr(executor, "_max_workers", len(tasks))]]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
             for one in done:
-                if _has_found_no_more(one):
-                    # What has not begun yet would find nothing either.
-                    pending -= {other for other in pending if other.cancel()}
+                _raise_or_say(one, said)
             tick()
     except BrokenExecutor as error:
-        _say(error)
+        _say(error, said)
     except BaseException:
         ask_to_stop()
-        for one in futures:
-            one.cancel()
-        wait(futures)
+        # One that is cancelled would never end in a pool that breaks.
+        wait([one for one in futures if not one.cancel()])
         raise
 
 
-def _has_found_no_more(future: Future[None]) -> bool:
-    """Tell whether a worker went on until no range was free; raise what it has to tell."""
-    if future.cancelled():
-        return False
+def _raise_or_say(future: Future[None], said: set[str]) -> None:
     error = future.exception()
     if isinstance(error, SafeOpsError):
         raise error
     if error is not None:
-        _say(error)
-    return error is None
+        _say(error, said)
 
 
-def _say(error: BaseException) -> None:
-    log.warning("a worker could not go on; what it leaves is done by the others, or here: %r", error)
+def _say(error: BaseException, said: set[str]) -> None:
+    """Say why a worker could not go on, each kind of reason once."""
+    kind = type(error).__name__
+    if kind not in said:
+        said.add(kind)
+        log.warning("a worker could not go on; what it leaves is done by the others, or here: %r", error)

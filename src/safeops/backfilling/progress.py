@@ -56,12 +56,11 @@ class BackfillProgress:
 
     def __str__(self) -> str:
         """Return the line for the log."""
+        size = f", batches of {self.batch_size:,}" if self.batch_size else ""
         of = f" of about {max(self.total, self.walked):,}" if self.total is not None else ""
         left = "" if self.seconds_left is None else f", about {_written(self.seconds_left)} left"
         waits = f", waiting: {self.waiting}" if self.waiting else ""
-        return (
-            f"{self.walked:,}{of} rows, {self.rows_per_second:,.0f} rows/s{left}, batches of {self.batch_size:,}{waits}"
-        )
+        return f"{self.walked:,}{of} rows, {self.rows_per_second:,.0f} rows/s{left}{size}{waits}"
 
 
 def _written(seconds: float) -> str:
@@ -80,8 +79,10 @@ class Meter:
         tell: Gets the progress after each batch.
     """
 
-    def __init__(self, progress: BackfillProgress, tell: Callable[[BackfillProgress], Any]) -> None:
-        self.progress, self.tell = progress, tell
+    def __init__(
+        self, progress: BackfillProgress, tell: Callable[[BackfillProgress], Any], of_a_worker: bool = False
+    ) -> None:
+        self.progress, self.tell, self.of_a_worker = progress, tell, of_a_worker
         self._began = time.monotonic()
         self._before = (0, 0)
         self._recent = deque([(self._began, progress.walked)])
@@ -141,18 +142,20 @@ class Teller:
     def __init__(self) -> None:
         self._said = time.monotonic()
         self._bar: Any = None
+        self._has_looked = False
 
     def __call__(self, progress: BackfillProgress) -> None:
-        if self._bar is None:
-            self._bar = _bar(progress) or False
-        if self._bar:
+        if not self._has_looked:
+            self._bar, self._has_looked = _bar(progress), True
+        # A bar is falsy where there is nothing to do, and without a total it has no truth at all.
+        if self._bar is not None:
             self._draw(progress)
         elif time.monotonic() - self._said >= SAY_EVERY:
             self._said = time.monotonic()
             log.info("backfill %s: %s", progress.name, progress)
 
     def close(self) -> None:
-        if self._bar:
+        if self._bar is not None:
             self._bar.close()
 
     def _draw(self, progress: BackfillProgress) -> None:

@@ -7,9 +7,8 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 
@@ -20,9 +19,11 @@ from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import State
 from safeops.backfilling.stopping import Stop, stopping_on_signals
-from safeops.backfilling.walking import Pace, Walk, stopped
+from safeops.backfilling.walking import ClaimLost, Pace, Walk, stopped
 from safeops.backfilling.work import Work
+from safeops.databases import database_for
 from safeops.databases.batches import Bound
+from safeops.databases.beside import beside
 from safeops.errors import BackfillConflict
 from safeops.locking import patiently
 from safeops.migration import Terms
@@ -120,7 +121,7 @@ class Run:
                 log.info("backfill %s: finished before, but %d rows have no value", self.work.name, left.rows)
                 self.state.set_status(self.work.name, "running")
             if self.walk.claimed(WHOLE) is not None:
-                with self._released():
+                with self._released(), suppress(ClaimLost):
                     return self._totals(), self._walked_and_swept()
 
     @contextmanager
@@ -187,7 +188,8 @@ class Run:
 
         def lay() -> None:
             with database.transaction():
-                self.state.set_status(work.name, "running", sweep=sweep)
+                if not self.state.begin_sweep(work.name, self.token, sweep):
+                    raise ClaimLost
                 self.state.add_ranges(work.name, number, found, first, sweep)
 
         self.walk.safely(lay)
@@ -221,7 +223,7 @@ class Run:
         settings = self.terms.settings
         tasks = [RangeTask(self.work, self.pace, settings, one.part, connecting) for one in open_]
         try:
-            walked_in_parallel(executor, tasks, self._tick, partial(self.state.set_status, self.work.name, "stopping"))
+            walked_in_parallel(executor, tasks, self._tick, self._ask_to_stop)
         finally:
             connecting.forget()
 
@@ -229,6 +231,14 @@ class Run:
         totals = self._totals()
         self.meter.reach(totals.processed, totals.walked, totals.batches)
         self.walk.check_stop()
+
+    def _ask_to_stop(self) -> None:
+        """Ask the workers to stop, by another connection where this one is lost."""
+        if not self.database.connection.invalidated:
+            self.state.set_status(self.work.name, "stopping")
+            return
+        with suppress(DBAPIError), beside(self.database.connection) as own:
+            State(database_for(own.dialect, lambda: own), self.schema).set_status(self.work.name, "stopping")
 
     def _check_reachable(self) -> None:
         if self.database.is_private:

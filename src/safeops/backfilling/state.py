@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
 from sqlalchemy.schema import CreateTable
 
 from safeops.backfilling.parts import TABLE, WHOLE, Part, table_for, written
@@ -121,6 +121,10 @@ class State:
                 bounds = {"after_key": written(after), "upto_key": written(upto), "sweep": part.sweep}
                 self._insert(part.name, number, {"status": "running", **bounds})
 
+    def begin_sweep(self, name: str, token: str, sweep: int) -> bool:
+        """Note that ranges are laid once more; False where the claim was lost."""
+        return self._change(name, WHOLE, self.table.c.runner == token, sweep=sweep) == 1
+
     def set_status(self, name: str, status: str, part: int = WHOLE, **changes: Any) -> None:
         self._change(name, part, status=status, updated_at=self._now(), **changes)
 
@@ -175,7 +179,7 @@ class State:
 
     def release_if_connected(self, token: str) -> None:
         """Let go where the connection still stands; else the lease ends by itself."""
-        with suppress(DBAPIError):
+        with suppress(DBAPIError, PendingRollbackError):
             self.release(token)
 
     def claimed_for(self, stands: Part) -> float:

@@ -6,7 +6,8 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -19,20 +20,24 @@ class Stop:
     """Asks a run to stop after the batch in hand."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._asked = False
+        # An Event must not be set by a signal: its lock may be held by the wait that the handler has interrupted.
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self.reason = ""
 
     def __bool__(self) -> bool:
-        return self._event.is_set()
+        return self._asked
 
     def ask(self, reason: str) -> None:
         self.reason = reason
-        self._event.set()
+        self._asked = True
+        self._wake.put(None)
 
     def sleep(self, seconds: float) -> None:
         """Sleep, but no longer than until the run is asked to stop."""
-        if seconds > 0:
-            self._event.wait(seconds)
+        if seconds > 0 and not self._asked:
+            with suppress(Empty):
+                self._wake.get(timeout=seconds)
 
 
 @contextmanager

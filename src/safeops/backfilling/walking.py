@@ -151,7 +151,7 @@ class Walk:
         if self.helps and not self.stop and now - self._asked >= ASK_LAST:
             self._asked = now
             whole = self.part(WHOLE)
-            if whole is None or whole.status == "stopping":
+            if whole is None or whole.status in ("stopping", "stopped"):
                 self.stop.ask("the runner that it helps")
         if self.stop:
             raise stopped(self.work.name, f"was stopped by {self.stop.reason}", self.meter)
@@ -164,7 +164,7 @@ class Walk:
     def _throttled(self) -> None:
         """Wait for as long as a throttle gives a reason; each new kind of reason is logged once."""
         if self.meter.progress.batches:
-            self.stop.sleep(self.pace.pause)
+            self._rest()
         said, pause = None, ASK_FIRST
         while True:
             self.check_stop()
@@ -182,6 +182,13 @@ class Walk:
             log.info("backfill %s goes on", self.work.name)
             self.meter.wait(None)
 
+    def _rest(self) -> None:
+        """Pause between two batches, and look now and then whether to stop."""
+        end = time.monotonic() + self.pace.pause
+        while (left := end - time.monotonic()) > 0:
+            self.check_stop()
+            self.stop.sleep(min(left, ASK_LAST))
+
     def _reason(self) -> str | None:
         progress = self.meter.now()
         return next((reason for throttle in self.pace.throttles if (reason := throttle(progress))), None)
@@ -192,13 +199,15 @@ class Walk:
         """Do the next batch of a range and return the range as it stands then; on a clash, as it stood."""
         try:
             began = time.monotonic()
-            done = self._committed(part)
+            done, rows, walked = self._committed(part)
         except DBAPIError as error:
             if not self.database.is_transient(error):
                 raise self._explained(error, part) from error
             self._ran_into(error, began)
             return part
         self._clashed, self._pause = None, FIRST_PAUSE
+        # Out here: whoever is told may use a database too, and an error of that is none of the batch's.
+        self.meter.add(rows, walked, done.after or (), self.servo.size)
         return done
 
     def _committed(self, part: Part) -> Part:
@@ -216,8 +225,7 @@ class Walk:
             if not self.state.checkpoint(part, self.token, reached, finished=finished, **added):
                 raise ClaimLost
         self.servo.after(walked or size, time.monotonic() - began)
-        self.meter.add(rows, walked, reached, self.servo.size)
-        return part.after_batch(reached, finished)
+        return part.after_batch(reached, finished), rows, walked
 
     def _patience(self, size: int) -> float:
         """Return how long a batch waits for a row that others hold: the rows that it has changed are held meanwhile."""
@@ -272,6 +280,8 @@ class Walk:
 
 def kept_state(meter: Meter) -> str:
     """Say what stands, for a message."""
+    if meter.of_a_worker:
+        return "All batches before are kept; running again goes on from there."
     return f"{meter.progress.rows:,} rows are done and kept; running again goes on from there."
 
 

@@ -29,7 +29,9 @@ def beside(connection: Connection) -> Iterator[Connection]:
 
     The pool may have no second one to give. A copy of it keeps the arguments, the creator and the listeners.
     """
-    with _outside(connection.engine, connection.connection.driver_connection) as own:
+    # One that is lost has none that could be the same.
+    taken = None if connection.invalidated else connection.connection.driver_connection
+    with _outside(connection.engine, taken) as own:
         yield own
 
 
