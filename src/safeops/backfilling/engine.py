@@ -101,6 +101,7 @@ def backfill(
     with running("backfill") as migration:
         check_names(migration, right, table_name=table_name, schema=schema)
         _check_values(migration, values, where, right)
+        _check_key(key, right)
         pace = _pace(migration, target_seconds, batch_size, pause, throttles, right)
         _check_callables(executor, progress, right)
         _check_connect(connect)
@@ -157,10 +158,23 @@ def _check_values(migration: Migration, values: Any, where: Any, right: str) -> 
             remedy="Say so, or give where=:",
             code='@reads("name", writes=("name_ascii",))\ndef transliterated(rows):\n    ...',
         )
-    if where is False or (isinstance(where, (int, float)) and where is not True):
+    if where is not None and where is not True and not _is_condition(where):
         raise InvalidArgument(
             f"where is {where!r}.", remedy="Give a condition, or True for each row:", code="where=True"
         )
+
+
+def _is_condition(where: Any) -> bool:
+    if isinstance(where, str):
+        return bool(where.strip())
+    return isinstance(where, sa.ClauseElement) or hasattr(where, "__clause_element__")
+
+
+def _check_key(key: Any, right: str) -> None:
+    asked = (key,) if isinstance(key, str) else key
+    wrong = not isinstance(asked, Iterable) or not list(asked) or not all(isinstance(one, str) for one in asked)
+    if key is not None and wrong:
+        raise InvalidArgument(f"key is {key!r}, not the columns of a unique key.", remedy="Write:", code=right)
 
 
 def _pace(migration: Migration, target: Any, batch_size: Any, pause: Any, throttles: Any, right: str) -> Pace:
@@ -175,7 +189,7 @@ def _pace(migration: Migration, target: Any, batch_size: Any, pause: Any, thrott
         raise wrong("pause", pause, "a number of seconds")
     if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
         raise wrong("batch_size", batch_size, "a number of rows above 0")
-    if callable(throttles) or not all(callable(one) for one in throttles):
+    if not isinstance(throttles, Iterable) or not all(callable(one) for one in throttles):
         raise wrong("throttles", throttles, "a list of callables such as active_sessions(20)")
     return Pace(float(seconds), batch_size, float(pause), tuple(throttles))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,12 +38,21 @@ class Expressions:
         A subquery in it is then correlated with the UPDATE.
         """
         element = value.__clause_element__() if hasattr(value, "__clause_element__") else value
+        if isinstance(element, dict):
+            return _as_json(element)
         if not isinstance(element, sa.ClauseElement):
             return value
+        self._check_closed(element)
         for column in self._columns_in(element):
             if column.name not in self.table.c:
                 self.table.append_column(sa.column(column.name, column.type))
         return visitors.replacement_traverse(element, {}, self._replaced)
+
+    def _check_closed(self, element: Any) -> None:
+        # A parameter without a value would be written as NULL.
+        for one in visitors.iterate(element):
+            if isinstance(one, sa.BindParameter) and one.required:
+                raise self._unwritable(f"the parameter :{one.key} has no value")
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         if name not in self.table.c:
@@ -106,13 +116,16 @@ class Expressions:
         try:
             return self.database.rendered(construct)
         except SQLAlchemyError as error:
-            raise InvalidArgument(
-                f"The values or the condition of the backfill of {self.name} cannot be written as SQL: {error}",
-                why="Each value has to be a SQLAlchemy expression, text() without open parameters, or a plain value."
-                " In text() a colon before a word is a parameter.",
-                remedy="Give a plain value its type, and write a colon in text() as \\\\: instead:",
-                code='{"data": sa.literal({"a": 1}, sa.JSON())}\n{"data": sa.text("\'{\\"a\\"\\\\:1}\'")}',
-            ) from error
+            raise self._unwritable(str(error)) from error
+
+    def _unwritable(self, problem: str) -> InvalidArgument:
+        return InvalidArgument(
+            f"The values or the condition of the backfill of {self.name} cannot be written as SQL: {problem}",
+            why="Each value has to be a SQLAlchemy expression, text() without open parameters, or a plain value."
+            " In text() a colon before a word is a parameter.",
+            remedy="Give a plain value its type, and write a colon in text() as \\\\: instead:",
+            code='{"data": sa.literal([1, 2], sa.JSON())}\n{"title": sa.text("replace(title, \'\\\\:x\', \'\')")}',
+        )
 
     def _columns_in(self, element: Any) -> Iterator[sa.ColumnClause[Any]]:
         for one in visitors.iterate(element):
@@ -120,6 +133,8 @@ class Expressions:
                 yield one
 
     def _replaced(self, element: Any, **_: Any) -> Any:
+        if isinstance(element, sa.BindParameter) and isinstance(element.type, sa.JSON):
+            return _as_json(element.value)
         if isinstance(element, sa.Alias):
             # Another row of the same table: not the one that is updated.
             return element
@@ -135,6 +150,11 @@ class Expressions:
             and table.name == self.name.name
             and getattr(table, "schema", None) in (None, self.name.schema)
         )
+
+
+def _as_json(value: Any) -> Any:
+    # SQLAlchemy writes no JSON as a literal.
+    return sa.literal(json.dumps(value), sa.Text())
 
 
 def _is_not_null(value: Any) -> Any:

@@ -84,7 +84,7 @@ class Function:
             keys: The keys of the rows, for messages.
             state: What stands, for messages.
         """
-        span = f"The batch has the keys from {keys[0]} to {keys[-1]}."
+        span = self.span(keys)
         try:
             results = self.call(rows)
         except Exception as error:
@@ -96,6 +96,10 @@ class Function:
             ) from error
         self._check(results, keys, span, state)
         return list(results)
+
+    @staticmethod
+    def span(keys: Sequence[object]) -> str:
+        return f"The batch has the keys from {keys[0]} to {keys[-1]}."
 
     def _check(self, results: Any, keys: Sequence[object], span: str, state: str) -> None:
         given = results if isinstance(results, Sequence) and not isinstance(results, (str, bytes)) else None

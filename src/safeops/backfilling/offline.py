@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,15 +28,21 @@ def render(migration: Migration, name: Name, values: Any, where: Any, label: str
     expressions = Expressions(migration.database, name, {})
     needs = needed(expressions, tuple(values), where)
     own = {column: expressions.own(value) for column, value in values.items()}
-    migration.render(LOST)
+    expressions.check_order(own)
+    before, after = migration.database.rendered_batching()
+    for sql in [LOST, *before]:
+        migration.render(sql)
     if where is None:
         # Once a row has its value, it does not need it any more.
         migration.render(expressions.update(expressions.kept(own), needs).replace(RANGE, "1 = 1"))
-        return
-    _render_once(migration, label, expressions.update(own, needs))
+    else:
+        described = json.dumps({"table": name.name, "schema": name.schema, "columns": list(values)})
+        _render_once(migration, label, described, expressions.update(own, needs))
+    for sql in after:
+        migration.render(sql)
 
 
-def _render_once(migration: Migration, label: str, update: str) -> None:
+def _render_once(migration: Migration, label: str, described: str, update: str) -> None:
     """Render an UPDATE that must not run twice, together with the note that it has run, in one transaction."""
     database = migration.database
     state = State(database, migration.settings.schema_for_state)
@@ -49,7 +56,7 @@ def _render_once(migration: Migration, label: str, update: str) -> None:
             sa.literal(0),
             sa.literal("finished", columns.status.type),
             sa.literal("", columns.fingerprint.type),
-            sa.literal("{}", columns.work.type),
+            sa.literal(described, columns.work.type),
             now,
             now,
             *(sa.literal(0) for _ in COUNTERS),

@@ -63,7 +63,7 @@ class RangeTask:
         meter = Meter(progress, lambda _: None, of_a_worker=True)
         database.begin_by_hand()
         try:
-            with stopping_on_signals() as stop, database.batching(), beating(database, schema, token):
+            with stopping_on_signals(in_worker=True) as stop, database.batching(), beating(database, schema, token):
                 walk = Walk(
                     Terms(database, self.settings), self.work, self.pace, schema, token, stop, meter, helps=True
                 )
@@ -115,8 +115,8 @@ def cuts(terms: Terms, work: Work, first: Bound | None, after: Bound | None, upt
     found: list[Bound] = []
     with database.unbounded():
         while len(found) < pieces - 1:
-            ahead = database.within(work.key, found[-1] if found else after, upto, from_=first)
-            cut = database.nth(work.table, work.key, work.index, ahead, step)
+            ahead = database.within(work.key, found[-1] if found else after, None, from_=first)
+            cut = database.nth(work.table, work.key, work.index, ahead, step, upto)
             if cut is None or cut == upto:
                 break
             found.append(cut)

@@ -47,12 +47,12 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
     """Tell the rows whose value came out NULL from those that the application goes on writing without one."""
     said, remedies = [], []
     if left.nulls:
-        said.append(f"For {left.nulls:,} of them the value came out NULL{_keys(database, work, filled=False)}.")
+        said.append(f"For {left.nulls:,} of them the value came out NULL{_keys(database, work, left, filled=False)}.")
         remedies.append("Give those a value too, as sa.func.coalesce(..., '') does, or leave them out by where=.")
     if left.fillable:
         said.append(
-            f"{left.fillable:,} of them the application has written without it{_keys(database, work, filled=True)}, and went"
-            f" on doing so through {sweeps} sweeps."
+            f"{left.fillable:,} of them the application has written without it{_keys(database, work, left, filled=True)},"
+            f" and went on doing so through {sweeps} sweeps."
         )
         remedies.append(
             "Make the application fill it first, or have the database do it: by a server default, or where the column"
@@ -68,12 +68,14 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
     )
 
 
-def _keys(database: Database, work: Work, *, filled: bool) -> str:
+def _keys(database: Database, work: Work, left: Left, *, filled: bool) -> str:
     """Return the keys of a few rows, for a message."""
-    if work.fillable is None:
+    if work.fillable is None and left.nulls and left.fillable:
+        # Nobody can tell one sort from the other.
         return ""
     texts = ", ".join(database.key_text(one) for one in work.key)
-    condition = work.fillable if filled else f"NOT ({work.fillable})"
+    fillable = work.fillable or ("1 = 1" if filled else "1 = 0")
+    condition = fillable if filled else f"NOT ({fillable})"
     source = f"FROM {database.quoted_table(work.table)} WHERE ({work.needs}) AND ({condition})"
     rows = database.read(f"SELECT {texts} {source} LIMIT {SHOWN}")
     shown = ", ".join("/".join(map(str, row)) for row in rows)

@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from safeops.backfilling.heartbeat import beating
 from safeops.backfilling.parallel import RANGES, Connect, Connecting, RangeTask, cuts, walked_in_parallel
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
-from safeops.backfilling.state import State
+from safeops.backfilling.state import ClaimLost, State
 from safeops.backfilling.stopping import Stop, stopping_on_signals
-from safeops.backfilling.walking import ClaimLost, Pace, Walk, stopped
+from safeops.backfilling.walking import Pace, Walk, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
 from safeops.databases.batches import Bound
@@ -87,12 +88,16 @@ class Run:
                 with beating(self.database, self.schema, self.token):
                     before, remaining = self._done()
                 done = self._totals()
-        except DBAPIError as error:
-            if not error.connection_invalidated:
+        except (DBAPIError, PendingRollbackError) as error:
+            if isinstance(error, DBAPIError) and not error.connection_invalidated:
                 raise
-            raise stopped(self.work.name, f"lost its connection ({error.orig})", self.meter) from error
+            raise stopped(
+                self.work.name, f"lost its connection ({getattr(error, 'orig', error)})", self.meter
+            ) from error
         rows, batches = done.processed - before.processed, done.batches - before.batches
-        return BackfillReport(rows, batches, time.monotonic() - began, before.batches > 0, remaining)
+        return BackfillReport(
+            rows, batches, time.monotonic() - began, before.batches > 0 or before.is_finished, remaining
+        )
 
     def _walk_of(self, stop: Stop) -> Walk:
         return Walk(self.terms, self.work, self.pace, self.schema, self.token, stop, self.meter, helps=False)
@@ -123,6 +128,7 @@ class Run:
             if self.walk.claimed(WHOLE) is not None:
                 with self._released(), suppress(ClaimLost):
                     return self._totals(), self._walked_and_swept()
+                log.warning("backfill %s: another runner took this one for dead and goes on from there", self.work.name)
 
     @contextmanager
     def _released(self) -> Iterator[None]:
@@ -159,12 +165,20 @@ class Run:
             self._walk_ranges()
             left = self._left()
         if work.keeps and left.rows:
-            self.state.set_status(work.name, "incomplete")
+            self._end("incomplete")
             raise incomplete(self.database, work, left, SWEEPS)
-        self.walk.safely(lambda: self.state.set_status(work.name, "finished"))
+        self._end("finished")
         # A signal in the last batch ends the migration all the same.
         self.walk.check_stop()
         return left.rows
+
+    def _end(self, status: str) -> None:
+        def end() -> None:
+            with self.database.transaction():
+                self.state.hold(self.work.name, self.token)
+                self.state.set_status(self.work.name, status)
+
+        self.walk.safely(end)
 
     def _left(self) -> Left:
         # Only calling a function tells: what it gave nothing for in the last pass is not tried again in the same run.
@@ -188,8 +202,8 @@ class Run:
 
         def lay() -> None:
             with database.transaction():
-                if not self.state.begin_sweep(work.name, self.token, sweep):
-                    raise ClaimLost
+                self.state.hold(work.name, self.token)
+                self.state.set_status(work.name, "running", sweep=sweep)
                 self.state.add_ranges(work.name, number, found, first, sweep)
 
         self.walk.safely(lay)
@@ -214,10 +228,10 @@ class Run:
     def _walk_in_parallel(self, executor: Executor, open_: list[Part]) -> None:
         """Have the ranges walked by workers."""
         self._check_reachable()
-        if len(open_) == 1 and open_[0].upto is not None:
-            # An earlier run without workers left one range: what is left of it is cut now.
-            found = self._cut(open_[0].first, open_[0].after, open_[0].upto)
-            self.walk.safely(lambda: self.state.narrow(open_[0], found, len(self._ranges()) + 1))
+        if len(open_) == 1 and self.walk.safely(partial(self.state.claim, open_[0], self.token)):
+            # An earlier run without workers left one range: what is left of it is cut now. Where a worker of a runner
+            # that has died still walks over it, it stays as it is.
+            self._cut_what_is_left(open_[0].part)
             open_ = self._open_ranges()
         connecting = Connecting.of(self.database.connection.engine, self.connect)
         settings = self.terms.settings
@@ -226,6 +240,13 @@ class Run:
             walked_in_parallel(executor, tasks, self._tick, self._ask_to_stop)
         finally:
             connecting.forget()
+
+    def _cut_what_is_left(self, number: int) -> None:
+        part = self.walk.part(number)
+        if part is None or part.upto is None:
+            raise ClaimLost
+        found, next_number = self._cut(part.first, part.after, part.upto), len(self._ranges()) + 1
+        self.walk.safely(partial(self.state.narrow, part, self.token, found, next_number))
 
     def _tick(self) -> None:
         totals = self._totals()

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, PendingRollbackError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
 from safeops.backfilling.parts import TABLE, WHOLE, Part, table_for, written
@@ -24,6 +24,10 @@ from safeops.naming import Name
 
 LEASE = 8.0
 """Seconds after which the claim of a runner that does not renew it ends."""
+
+
+class ClaimLost(Exception):
+    """Another runner took this one for dead and goes on in its place; nothing of what was in hand was committed."""
 
 
 class State:
@@ -113,17 +117,22 @@ class State:
             self._insert(name, number, values)
             after = cut
 
-    def narrow(self, part: Part, cuts: Sequence[Bound], first_number: int) -> None:
-        """Cut what is left of a range, in one transaction: it keeps what comes before the first cut."""
+    def narrow(self, part: Part, token: str, cuts: Sequence[Bound], first_number: int) -> None:
+        """Cut what is left of a claimed range, and let go of it: it keeps what comes before the first cut."""
+        free: dict[str, Any] = dict.fromkeys(("runner", "session", "lease_until"))
         with self.database.transaction():
-            self._change(part.name, part.part, upto_key=written(cuts[0]))
+            self.hold(part.name, token)
+            claimed = self.table.c.runner == token
+            if self._change(part.name, part.part, claimed, upto_key=written(cuts[0]), **free) != 1:
+                raise ClaimLost
             for number, (after, upto) in enumerate(pairwise(cuts), first_number):
                 bounds = {"after_key": written(after), "upto_key": written(upto), "sweep": part.sweep}
                 self._insert(part.name, number, {"status": "running", **bounds})
 
-    def begin_sweep(self, name: str, token: str, sweep: int) -> bool:
-        """Note that ranges are laid once more; False where the claim was lost."""
-        return self._change(name, WHOLE, self.table.c.runner == token, sweep=sweep) == 1
+    def hold(self, name: str, token: str) -> None:
+        """Lock the backfill itself for the transaction that asks, or raise ClaimLost where it is another runner's."""
+        if self._change(name, WHOLE, self.table.c.runner == token, lease_until=self._lease()) != 1:
+            raise ClaimLost
 
     def set_status(self, name: str, status: str, part: int = WHOLE, **changes: Any) -> None:
         self._change(name, part, status=status, updated_at=self._now(), **changes)
@@ -179,7 +188,7 @@ class State:
 
     def release_if_connected(self, token: str) -> None:
         """Let go where the connection still stands; else the lease ends by itself."""
-        with suppress(DBAPIError, PendingRollbackError):
+        with suppress(SQLAlchemyError):
             self.release(token)
 
     def claimed_for(self, stands: Part) -> float:

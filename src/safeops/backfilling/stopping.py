@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ class Stop:
 
 
 @contextmanager
-def stopping_on_signals() -> Iterator[Stop]:
+def stopping_on_signals(*, in_worker: bool = False) -> Iterator[Stop]:
     """Turn SIGINT and SIGTERM into a stop after the batch in hand; a second one does what it did before.
 
     Only the main thread can: elsewhere signals stay what they are.
@@ -54,9 +55,18 @@ def stopping_on_signals() -> Iterator[Stop]:
 
     def restore() -> None:
         while before:
-            signal.signal(*before.popitem())
+            number, handler = before.popitem()
+            # None is a handler that Python did not set and cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    own = os.getpid()
 
     def ask(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != own:
+            # A worker that was forked meanwhile: what its parent makes of the signal is not for it.
+            restore()
+            signal.raise_signal(number)
+            return
         stop.ask(signal.Signals(number).name)
         restore()
 
@@ -66,3 +76,6 @@ def stopping_on_signals() -> Iterator[Stop]:
         yield stop
     finally:
         restore()
+        if in_worker and stop.reason == signal.SIGTERM.name:
+            # The pool wants the process to end, and waits for that: it did not mean the task.
+            signal.raise_signal(signal.SIGTERM)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.backfilling.functions import Function
 from safeops.backfilling.work import Work
@@ -40,9 +41,19 @@ def transform(database: Database, work: Work, function: Function, in_range: str,
             f"returned the column {unknown}, which {work.table} does not have, for the row with the key {shown[0]}"
         )
         raise function.refused(problem, "", state)
-    database.write(
-        work.target(columns), [(key, [new[one] for one in columns]) for key, new in zip(keys, results, strict=True)]
-    )
+    moved = next((one.name for one in work.key if one.name in columns), None)
+    if moved is not None:
+        raise function.refused(f"returned the column {moved}, which is of the key that the walk goes along", "", state)
+    values = [(key, [new[one] for one in columns]) for key, new in zip(keys, results, strict=True)]
+    try:
+        database.write(work.target(columns), values)
+    except (SQLAlchemyError, TypeError, ValueError) as error:
+        if isinstance(error, DBAPIError) and (
+            database.is_transient(error) or database.is_violation(error) or error.connection_invalidated
+        ):
+            raise
+        problem = f"returned values that cannot be written: {getattr(error, 'orig', None) or error}"
+        raise function.refused(problem, function.span(shown), state) from error
     before = [dict(zip(kept, row[width + len(read) :], strict=True)) for row in rows]
     pairs = zip(before, results, strict=True)
     left = [old for old, new in pairs if any(old[one] is None and new[one] is None for one in old)]

@@ -17,7 +17,7 @@ from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
-from safeops.backfilling.state import State
+from safeops.backfilling.state import ClaimLost, State
 from safeops.backfilling.stopping import Stop
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
@@ -53,10 +53,6 @@ class Pace:
     batch_size: int | None = None
     pause: float = 0.0
     throttles: tuple[Throttle, ...] = ()
-
-
-class ClaimLost(Exception):
-    """Another runner took this one for dead and goes on in its place; nothing of the batch in hand was committed."""
 
 
 class Walk:
@@ -210,11 +206,12 @@ class Walk:
         self.meter.add(rows, walked, done.after or (), self.servo.size)
         return done
 
-    def _committed(self, part: Part) -> Part:
+    def _committed(self, part: Part) -> tuple[Part, int, int]:
+        """Do the next batch; return the range as it stands then, and the rows that were processed and gone through."""
         database, work = self.database, self.work
         size = self.servo.size
-        ahead = database.within(work.key, part.after, part.upto, from_=part.first)
-        reached = database.nth(work.table, work.key, work.index, ahead, size) or part.upto or ()
+        ahead = database.within(work.key, part.after, None, from_=part.first)
+        reached = database.nth(work.table, work.key, work.index, ahead, size, part.upto) or part.upto or ()
         finished = reached == part.upto
         in_range = database.within(work.key, part.after, reached, from_=part.first)
         began = time.monotonic()

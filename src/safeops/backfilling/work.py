@@ -101,7 +101,7 @@ def work_for(
     targets = targets_of(values)
     check_has_columns(stands, (*targets, *((function.reads or ()) if function else ())))
     index, columns = key_of(migration, stands, key, targets)
-    types = _types_of(migration, stands.name)
+    types = _types_of(migration, stands)
     expressions = Expressions(migration.database, name, types)
     needs = needed(expressions, targets, where)
     work = Work(label(targets, function), stands.name, columns, index, targets, needs, where is None)
@@ -140,14 +140,22 @@ def needed(expressions: Expressions, targets: Sequence[str], where: Any) -> str 
         return expressions.condition(expressions.unfilled(tuple(targets)))
     if where is True or isinstance(where, sa.True_):
         return None
-    return expressions.condition(sa.text(where) if isinstance(where, str) else expressions.own(where))
+    return expressions.condition(expressions.own(sa.text(where) if isinstance(where, str) else where))
 
 
-def _types_of(migration: Migration, table: Name) -> dict[str, Any]:
+def _types_of(migration: Migration, stands: Table) -> dict[str, Any]:
+    name = stands.name
+
     def look() -> list[Any]:
-        return list(sa.inspect(migration.database.connection).get_columns(table.name, schema=table.schema))
+        return list(sa.inspect(migration.database.connection).get_columns(name.name, schema=name.schema))
 
-    return {one["name"]: one["type"] for one in look_into(migration, table, look)}
+    types = {one["name"]: one["type"] for one in look_into(migration, name, look)}
+    for one in types.values():
+        if isinstance(one, sa.Float):
+            # MariaDB's double would come as a decimal of 10 digits.
+            one.asdecimal = False
+    # SQLAlchemy misses columns of MariaDB with a line break or a backtick in their name.
+    return {column: types.get(column, sa.types.NullType()) for column in stands.columns}
 
 
 def _check_runs(migration: Migration, name: Name, sql: str) -> None:

@@ -121,17 +121,24 @@ class Batches(DatabaseSession):
         order = ", ".join(self.quoted(column.name) + direction for column in key)
         return self._key_of(key, f"FROM {self.quoted_table(table)}{self.hint(index)} ORDER BY {order} LIMIT 1")
 
-    def nth(self, table: Name, key: Sequence[Column], index: str, condition: str, count: int) -> Bound | None:
-        """Return the key of the ``count``-th row that meets a condition; None where there are fewer."""
+    def nth(
+        self, table: Name, key: Sequence[Column], index: str, condition: str, count: int, upto: Bound | None
+    ) -> Bound | None:
+        """Return the key of the ``count``-th row that meets a condition; None where it is not ``upto`` the end."""
         order = self.quoted(*(column.name for column in key))
         source = f"FROM {self.quoted_table(table)}{self.hint(index)} WHERE {condition}"
-        return self._key_of(key, f"{source} ORDER BY {order} LIMIT 1 OFFSET {count - 1}")
+        # The end stands outside: without statistics a planner takes a range with two ends for so few rows that it would
+        # rather read and sort all that are left.
+        end = self.within(key, None, upto)
+        return self._key_of(
+            key, f"{source} ORDER BY {order} LIMIT 1 OFFSET {count - 1}", f" WHERE {end}" if end else ""
+        )
 
-    def _key_of(self, key: Sequence[Column], source: str) -> Bound | None:
+    def _key_of(self, key: Sequence[Column], source: str, condition: str = "") -> Bound | None:
         # The text is made of the one row outside, not of each row that was passed over.
         texts = ", ".join(self.key_text(column) for column in key)
         names = self.quoted(*(column.name for column in key))
-        rows = self.read(f"SELECT {texts} FROM (SELECT {names} {source}) safeops_key")
+        rows = self.read(f"SELECT {texts} FROM (SELECT {names} {source}) safeops_key{condition}")
         return tuple(map(str, rows[0])) if rows else None
 
     # Batches ----------------------------------------------------------------------------------------------------
@@ -139,6 +146,10 @@ class Batches(DatabaseSession):
     def batching(self) -> AbstractContextManager[None]:
         """Prepare the session for batches, and restore on every path what was set before."""
         return _as_it_is()
+
+    def rendered_batching(self) -> tuple[list[str], list[str]]:
+        """Render the statements before and after an UPDATE of ``--sql`` that do for it what ``batching`` does."""
+        return [], []
 
     @abstractmethod
     def batch(self, wait: float, flush: bool) -> AbstractContextManager[None]:

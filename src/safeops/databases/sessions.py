@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
+from sqlalchemy.exc import SQLAlchemyError
 
 from safeops.databases.steps import Step, rendering_dialect
 from safeops.naming import Name
@@ -92,7 +92,7 @@ class DatabaseSession:
             self.run("COMMIT")
         except BaseException:
             # On a lost connection there is nothing to roll back, and the first error is the one to see.
-            with suppress(DBAPIError, PendingRollbackError):
+            with suppress(SQLAlchemyError):
                 self.run("ROLLBACK")
             raise
 

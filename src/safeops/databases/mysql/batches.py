@@ -60,7 +60,13 @@ class Batches(Session):
             return "an index has its values by position, and a comparison by letters"
         if re.match(r"float|double|real", column.type, re.I):
             return "as text its values lose digits"
+        if re.match(r"timestamp", column.type, re.I) and not self._has_fixed_zone():
+            return "in the hour that clocks are set back two moments have one text; SET time_zone = '+00:00' before"
         return "it is no number" if re.match(r"bit", column.type, re.I) else None
+
+    def _has_fixed_zone(self) -> bool:
+        zone, system = self.read("SELECT @@SESSION.time_zone, @@system_time_zone")[0]
+        return bool(re.fullmatch(r"[+-]\d\d?:\d\d|UTC", system if zone == "SYSTEM" else zone))
 
     def hint(self, index: str) -> str:
         return f" FORCE INDEX ({self.quoted(index)})"
@@ -74,9 +80,18 @@ class Batches(Session):
         # The gaps between the rows of a batch stay free for the application to insert into.
         values = {self.isolation: "'READ-COMMITTED'"}
         if self.batch_modes:
-            values["sql_mode"] = f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.batch_modes))})"
+            values["sql_mode"] = self._sql_mode()
         with self.setting(values):
             yield
+
+    def rendered_batching(self) -> tuple[list[str], list[str]]:
+        if not self.batch_modes:
+            return [], []
+        before = ["SET @safeops_sql_mode = @@SESSION.sql_mode", f"SET SESSION sql_mode = {self._sql_mode()}"]
+        return before, ["SET SESSION sql_mode = @safeops_sql_mode"]
+
+    def _sql_mode(self) -> str:
+        return f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.batch_modes))})"
 
     @contextmanager
     def batch(self, wait: float, flush: bool) -> Iterator[None]:
@@ -93,7 +108,11 @@ class Batches(Session):
     def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
         names, width = into.names, len(into.key)
         spelled = ", ".join(f"{name} LONGTEXT PATH '$.{name}'" for name in names)
-        records = [dict(zip(names, [*bound, *map(_encoded, values)], strict=True)) for bound, values in rows]
+        encoded = [_as_bits if one.type.lower().startswith("bit") else _encoded for one in into.columns]
+        records = [
+            dict(zip(names, [*bound, *(encode(one) for encode, one in zip(encoded, values, strict=True))], strict=True))
+            for bound, values in rows
+        ]
         source = f"JSON_TABLE({self.literal(json.dumps(records))}, '$[*]' COLUMNS ({spelled})) safeops_values"
         keys = [self._comparable(into.table, name, column) for name, column in zip(names, into.key, strict=False)]
         news = [_decoded(name, column) for name, column in zip(names[width:], into.columns, strict=True)]
@@ -113,7 +132,8 @@ class Batches(Session):
             return f"CAST({name} AS {column.type.partition(' ')[0]})"
         if NUMBER.match(column.type):
             return f"CAST({name} AS {'UNSIGNED' if 'unsigned' in column.type else 'SIGNED'})"
-        return f"CAST({name} AS {column.type})"
+        # There is no cast to a timestamp.
+        return f"CAST({name} AS {re.sub('^timestamp', 'datetime', column.type, flags=re.I)})"
 
     def estimated_rows(self, table: Name) -> int | None:
         plan = self.read(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
@@ -131,7 +151,13 @@ class Batches(Session):
 
 
 def _decoded(name: str, column: Column) -> str:
+    if column.type.lower().startswith("bit"):
+        return f"CAST(CONV({name}, 16, 10) AS UNSIGNED)"
     return f"UNHEX({name})" if BINARY.match(column.type) else name
+
+
+def _as_bits(value: Any) -> Any:
+    return f"{value:x}" if isinstance(value, int) else _encoded(value)
 
 
 def _encoded(value: Any) -> Any:

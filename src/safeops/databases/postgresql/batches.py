@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import enum
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -98,4 +99,4 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     # Infinity and NaN have no JSON; repr() keeps every digit of a float.
-    return repr(value) if isinstance(value, float) else str(value)
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import socket
@@ -29,7 +30,10 @@ class Batches(Session):
 
     def key_text(self, column: Column) -> str:
         # Any column holds any type here: what quote() writes is a literal again.
-        return f"quote({self.quoted(column.name)})"
+        name = self.quoted(column.name)
+        # quote() writes an infinity as a name, and in older versions 15 digits of a number.
+        number = f"replace(printf('%!.17g', {name}), 'Inf', '9e999')"
+        return f"CASE typeof({name}) WHEN 'real' THEN {number} ELSE quote({name}) END"
 
     def key_literal(self, column: Column, text: str) -> str:
         return text
@@ -57,6 +61,8 @@ class Batches(Session):
             return f"X'{bytes(value).hex()}'"
         if isinstance(value, float) and math.isinf(value):
             return "9e999" if value > 0 else "-9e999"
+        if isinstance(type_, sa.JSON) and value is not None:
+            return self.literal(json.dumps(value))
         known = None if isinstance(type_, sa.types.NullType) else type_
         return self.rendered(sa.literal(value, known))
 
