@@ -27,10 +27,16 @@ BODIES = {
 }
 
 
+@pytest.mark.only("pg18")
 @pytest.mark.parametrize("what", BODIES)
-def test_stopped_anywhere_it_goes_on(new_database, server, what, monkeypatch):
+def test_stopped_anywhere_it_goes_on_whatever_it_does(new_database, what):
+    assert 8 <= crash_everywhere(new_database, BODIES[what], ROWS, kills=1) <= 40
+
+
+@pytest.mark.only("mariadb", "sqlite")
+def test_stopped_anywhere_it_goes_on(new_database, server, monkeypatch):
     if server.kind == "sqlite":
         # The runner that crashed is this very process, whose claim nobody can tell from that of a living one.
         monkeypatch.setattr(state, "LEASE", 0.1)
-    points = crash_everywhere(new_database, BODIES[what], ROWS, kills=1)
+    points = crash_everywhere(new_database, BODIES["each row once"], ROWS, kills=1)
     assert 8 <= points <= 40

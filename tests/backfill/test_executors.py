@@ -383,7 +383,7 @@ def stopping_at(batches, how=BackfillStopped):
     return tell
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18")
 class TestStoppedAndResumed:
     def test_a_serial_run_is_resumed_by_workers(self, database, executor):
         accounts(database, ROWS)
@@ -436,7 +436,7 @@ class TestStopping:
         assert time.monotonic() - began < 40
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18")
 class TestErrorsInWorkers:
     def test_a_function_that_raises(self, database, executor, tmp_path):
         accounts(database, ROWS)
