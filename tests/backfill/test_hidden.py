@@ -6,10 +6,10 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-
-from safeops import backfill
 from tests.projects import migrate
 from tests.servers import Database
+
+from safeops import backfill
 
 
 @pytest.mark.smoke

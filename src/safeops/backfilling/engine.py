@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import closing
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
-
+from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.functions import Function
 from safeops.backfilling.offline import render
 from safeops.backfilling.parallel import Connect
 from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run, Tell
-from safeops.backfilling.walking import Pace, Throttle
+from safeops.backfilling.walking import Throttle
 from safeops.backfilling.work import Given, targets_of, work_for
-from safeops.errors import InvalidArgument
-from safeops.looking import check_names, look_at
+from safeops.looking import look_at
 from safeops.migration import Migration, running
-from safeops.naming import Code, Name, call, fitting
+from safeops.naming import Name, fitting
 
 log = logging.getLogger("safeops")
 
@@ -97,16 +94,16 @@ def backfill(
     Example:
         backfill("users", {"email_lower": sa.func.lower(sa.column("email"))}, throttles=[active_sessions(20)])
     """
-    right = call("backfill", table_name, Code('{"email_lower": sa.func.lower(sa.column("email"))}'), schema=schema)
     with running("backfill") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        _check_values(migration, values, where, right)
-        _check_key(key, right)
-        pace = _pace(migration, target_seconds, batch_size, pause, throttles, right)
-        _check_callables(executor, progress, right)
-        _check_connect(connect)
+        arguments = Arguments(migration, table_name, schema)
+        arguments.check_table()
+        arguments.check_values(values, where)
+        arguments.check_where(where)
+        arguments.check_workers(executor, connect)
+        arguments.check_progress(progress)
+        key, pace = arguments.key(key), arguments.pace(target_seconds, batch_size, pause, throttles)
         table = Name(table_name, schema)
-        label = _label(migration, table, name, right)
+        label = _label(migration, table, arguments, name)
         if migration.offline:
             render(migration, table, values, where, label(targets_of(values), None))
             return BackfillReport(0, 0, 0.0, False, 0)
@@ -120,15 +117,11 @@ def backfill(
         return report
 
 
-def _label(migration: Migration, table: Name, name: str | None, right: str) -> Any:
-    """Return what names the work."""
+def _label(migration: Migration, table: Name, arguments: Arguments, name: str | None) -> Callable[..., str]:
+    """Return what names the work, from what it fills."""
     if name is not None:
         if not isinstance(name, str) or not name.strip() or len(name.encode()) > LONGEST_NAME:
-            raise InvalidArgument(
-                f"The name of the backfill is {name!r}, not a text of 1 to {LONGEST_NAME} bytes.",
-                remedy="Write:",
-                code=right,
-            )
+            raise arguments.wrong("name", name, f"a text of 1 to {LONGEST_NAME} bytes", "users_email_lower")
         return lambda *_: name
 
     def made(columns: tuple[str, ...], function: Function | None) -> str:
@@ -136,88 +129,3 @@ def _label(migration: Migration, table: Name, name: str | None, right: str) -> A
         return fitting("/".join(filter(None, (migration.revision, str(table), filled))), max_bytes=LONGEST_NAME)
 
     return made
-
-
-def _check_values(migration: Migration, values: Any, where: Any, right: str) -> None:
-    if isinstance(values, Mapping):
-        if not values:
-            raise InvalidArgument("The values of the backfill are empty.", remedy="Write:", code=right)
-        for column, value in values.items():
-            check_names(migration, right, column_name=column)
-            if value is None and where is None:
-                raise InvalidArgument(
-                    f"The value of {column} is None, and a row counts as filled once it is not NULL.",
-                    remedy="To take values away, say from which rows:",
-                    code=f'backfill(..., {{"{column}": None}}, where=True)',
-                )
-    elif not callable(values):
-        raise InvalidArgument(f"The values of the backfill are {values!r}.", remedy="Write:", code=right)
-    elif where is None and not targets_of(values):
-        raise InvalidArgument(
-            "The function does not say which columns it writes, so that nobody knows which rows need it.",
-            remedy="Say so, or give where=:",
-            code='@reads("name", writes=("name_ascii",))\ndef transliterated(rows):\n    ...',
-        )
-    if where is not None and where is not True and not _is_condition(where):
-        raise InvalidArgument(
-            f"where is {where!r}.", remedy="Give a condition, or True for each row:", code="where=True"
-        )
-
-
-def _is_condition(where: Any) -> bool:
-    if isinstance(where, str):
-        return bool(where.strip())
-    return isinstance(where, sa.ClauseElement) or hasattr(where, "__clause_element__")
-
-
-def _check_key(key: Any, right: str) -> None:
-    asked = (key,) if isinstance(key, str) else key
-    wrong = not isinstance(asked, Iterable) or not list(asked) or not all(isinstance(one, str) for one in asked)
-    if key is not None and wrong:
-        raise InvalidArgument(f"key is {key!r}, not the columns of a unique key.", remedy="Write:", code=right)
-
-
-def _pace(migration: Migration, target: Any, batch_size: Any, pause: Any, throttles: Any, right: str) -> Pace:
-    seconds = migration.settings.target_seconds if target is None else target
-
-    def wrong(argument: str, value: Any, what: str) -> InvalidArgument:
-        return InvalidArgument(f"{argument} is {value!r}, not {what}.", remedy="Write:", code=right)
-
-    if not _is_number(seconds) or not 0 < seconds < float("inf"):
-        raise wrong("target_seconds", target, "a number of seconds above 0")
-    if not _is_number(pause) or not 0 <= pause < float("inf"):
-        raise wrong("pause", pause, "a number of seconds")
-    if batch_size is not None and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
-        raise wrong("batch_size", batch_size, "a number of rows above 0")
-    if not isinstance(throttles, Iterable) or not all(callable(one) for one in throttles):
-        raise wrong("throttles", throttles, "a list of callables such as active_sessions(20)")
-    return Pace(float(seconds), batch_size, float(pause), tuple(throttles))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _check_connect(connect: Any) -> None:
-    if connect is None or callable(connect):
-        return
-    try:
-        sa.make_url(connect).get_dialect()
-    except (SQLAlchemyError, ValueError, TypeError, AttributeError):
-        # The error would show the text, which may have a password in it.
-        raise InvalidArgument(
-            "connect is neither the URL of a database nor a callable that returns an Engine.",
-            remedy="Write:",
-            code='backfill(..., connect="postgresql+psycopg://user:password@host/database")',
-        ) from None
-
-
-def _check_callables(executor: Any, progress: Any, right: str) -> None:
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise InvalidArgument(
-            f"executor is {executor!r}, not a concurrent.futures.Executor.",
-            remedy="Write:",
-            code="with ThreadPoolExecutor(4) as executor:\n    backfill(..., executor=executor)",
-        )
-    if progress is not None and not callable(progress):
-        raise InvalidArgument(f"progress is {progress!r}, not a callable.", remedy="Write:", code=right)

@@ -112,7 +112,7 @@ class Run:
         stands = self.state.part(name)
         # A script of --sql cannot tell what it would have been online.
         if stands is not None and stands.fingerprint not in ("", work.fingerprint):
-            raise _conflict(work, stands)
+            raise _conflict(work)
 
     def _done(self) -> tuple[Part, int]:
         """Do the work; return its totals from before this run did anything, and how many rows are left."""
@@ -267,11 +267,12 @@ class Run:
             raise self.database.unsupported("executor=", "a database that others can open", "Leave it out:", code)
 
 
-def _conflict(work: Work, stands: Part) -> BackfillConflict:
+def _conflict(work: Work) -> BackfillConflict:
     return BackfillConflict(
         f"Progress is kept under the name {work.name}, but it is that of other work: the table, the key, the columns, the"
-        f" condition or the values were others.",
+        " condition or the values were others.",
         why="Going on with other work from there would leave its rows half done the one way and half the other.",
-        remedy="Give the new work a name of its own, or where the old progress is not needed any more, let go of it first:",
-        code=call("forget_backfill", work.name),
+        remedy="Give the new work a name of its own, or where the old progress is not needed any more, forget it first:",
+        code=f"{call('backfill', work.table.name, Code('{...}'), name=f'{work.name}, anew')}\n"
+        + call("forget_backfill", work.name),
     )
