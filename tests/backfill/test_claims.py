@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -12,6 +13,7 @@ from tests.projects import log_lines, migrate
 
 from safeops import backfill, backfill_status
 from safeops.backfilling import heartbeat, state
+from safeops.databases.batches import Batches
 
 ROWS = 2000
 LEASE, EVERY = 1.5, 0.3
@@ -190,3 +192,46 @@ def test_on_sqlite_a_batch_longer_than_the_lease_is_done_once(database):
         run(database, Slow(LEASE * 1.2))
         other.result()
     assert is_filled(database)
+
+
+@pytest.mark.parametrize("where", [0, 1], ids=["before the first key is known", "before the ranges are laid"])
+def test_one_that_was_taken_for_dead_lays_no_ranges(database, where, monkeypatch):
+    """Between its look at the keys and its note of them the whole work is done by another one."""
+    accounts(database, 300)
+    monkeypatch.setattr(heartbeat, "EVERY", 100.0)
+    looks = []
+    edge = Batches.edge
+
+    def looked(self, *arguments, **options):
+        found = edge(self, *arguments, **options)
+        looks.append(found)
+        if len(looks) == where + 1:
+            database.execute("UPDATE safeops_backfill SET lease_until = 0")
+            with other_process(lambda: run(database)[0]) as other:
+                assert other.result().rows == 300
+        return found
+
+    monkeypatch.setattr(Batches, "edge", looked)
+    report, said = run(database)
+    assert is_filled(database)
+    assert (report.rows, report.resumed) == (0, True)
+    assert [line for line in said if "took this one for dead" in line]
+
+
+@pytest.mark.only("pg18", "mariadb")
+def test_a_range_that_somebody_still_walks_over_is_not_cut(database, monkeypatch):
+    accounts(database, 3000)
+
+    def enough(progress):
+        if progress.batches == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(database, progress=enough)
+    now = "extract(epoch FROM now())" if database.kind == "postgresql" else "UNIX_TIMESTAMP()"
+    database.execute(f"UPDATE safeops_backfill SET runner = 'a worker', lease_until = {now} + 3 WHERE part = 1")
+    with ThreadPoolExecutor(2) as executor:
+        report, _ = run(database, executor=executor)
+    assert is_filled(database)
+    assert report.rows == 3000 - 300
+    assert migrate(database, backfill_status)[0].ranges == 1

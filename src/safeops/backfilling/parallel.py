@@ -31,8 +31,10 @@ log = logging.getLogger("safeops")
 Connect = Callable[[], Engine] | str | sa.URL
 
 LOOK_EVERY = 0.5
-RANGES = 16
-"""Ranges that the keys are cut into, so that no worker is left with one large one at the end."""
+RANGES_A_WORKER = 4
+"""Ranges that the keys are cut into, so that no worker is left with a large one at the end."""
+UNKNOWN = 8
+"""Workers that an executor is taken to have where it does not tell."""
 SMALLEST = 1000
 """Rows that a range has at least."""
 
@@ -123,6 +125,11 @@ def cuts(terms: Terms, work: Work, first: Bound | None, after: Bound | None, upt
     return [*found, upto]
 
 
+def workers_of(executor: Executor) -> int | None:
+    """Return how many workers an executor has; None where it does not tell. Those of the standard library do."""
+    return getattr(executor, "_max_workers", None)
+
+
 def walked_in_parallel(
     executor: Executor, tasks: Sequence[RangeTask], tick: Callable[[], None], ask_to_stop: Callable[[], object]
 ) -> None:
@@ -138,7 +145,7 @@ def walked_in_parallel(
     said: set[str] = set()
     try:
         # More tasks than workers would each connect only to find that all is taken.
-        futures += [executor.submit(task) for task in tasks[: getattr(executor, "_max_workers", len(tasks))]]
+        futures += [executor.submit(task) for task in tasks[: workers_of(executor) or len(tasks)]]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)

@@ -54,16 +54,16 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
             f"{left.fillable:,} of them the application has written without it{_keys(database, work, left, filled=True)},"
             f" and went on doing so through {sweeps} sweeps."
         )
+        default = call("set_server_default", work.table.name, work.columns[0], Code("..."))
         remedies.append(
-            "Make the application fill it first, or have the database do it: by a server default, or where the column"
-            " replaces another one by ColumnRename(...).expand()."
+            f"Make the application fill it first, or have the database do it: by {default}, or where the column replaces"
+            " another one by ColumnRename(...).expand()."
         )
-    default = call("set_server_default", work.table.name, work.columns[0], Code("sa.text('...')"))
     finding = f"SELECT * FROM {database.quoted_table(work.table)} WHERE {work.needs}"
     return BackfillIncomplete(
         f"Backfill {work.name} has left {left.rows:,} rows of {work.table} without a value. {' '.join(said)}",
-        remedy=f"{' '.join(remedies)} The query finds them all:",
-        code="\n".join([finding, default] if left.fillable else [finding]),
+        remedy=f"{' '.join(remedies)} This query finds them all:",
+        code=finding,
         state="All other rows are done and kept; running again sweeps up what is left.",
     )
 

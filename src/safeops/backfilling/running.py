@@ -14,7 +14,16 @@ from functools import partial
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
 from safeops.backfilling.heartbeat import beating
-from safeops.backfilling.parallel import RANGES, Connect, Connecting, RangeTask, cuts, walked_in_parallel
+from safeops.backfilling.parallel import (
+    RANGES_A_WORKER,
+    UNKNOWN,
+    Connect,
+    Connecting,
+    RangeTask,
+    cuts,
+    walked_in_parallel,
+    workers_of,
+)
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
@@ -211,7 +220,8 @@ class Run:
     def _cut(self, first: Bound | None, after: Bound | None, upto: Bound) -> list[Bound]:
         if self.executor is None:
             return [upto]
-        return cuts(self.terms, self.work, first, after, upto, RANGES)
+        pieces = RANGES_A_WORKER * (workers_of(self.executor) or UNKNOWN)
+        return cuts(self.terms, self.work, first, after, upto, pieces)
 
     def _walk_ranges(self) -> None:
         open_ = self._open_ranges()
