@@ -588,9 +588,12 @@ def _names_for(metafunc: pytest.Metafunc) -> list[str]:
     widen = metafunc.config.getoption("--all-postgresql") or chosen
     widen = widen or any(metafunc.definition.iter_markers("every_postgresql"))
     names = list(ALL if widen else DEFAULT)
-    for mark in metafunc.definition.iter_markers("only"):
+    marks = list(metafunc.definition.iter_markers("only"))
+    if marks:
         # A server named outright, as pg16, runs even if it is not one of the default ones.
-        names = [name for name in ALL if name in mark.args or (name in names and kind_of(name) in mark.args)]
+        names = [name for name in ALL if name in marks[0].args or (name in names and kind_of(name) in marks[0].args)]
+    for outer in marks[1:]:
+        names = [name for name in names if name in outer.args or kind_of(name) in outer.args]
     return names if chosen is None else [name for name in names if name in chosen.split(",")]
 
 
