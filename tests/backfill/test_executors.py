@@ -122,7 +122,7 @@ class TestEachExecutor:
         assert report.batches >= ROWS // 100
         state = migrate(database, backfill_status)[0]
         assert (state.status, state.rows, state.runner) == ("finished", ROWS, None)
-        assert state.ranges == state.ranges_finished >= ROWS // 250
+        assert state.ranges == state.ranges_finished >= 4
 
 
 @pytest.mark.only("pg18")
@@ -249,7 +249,7 @@ class TestWhatTravels:
             assert replace(copy, work=task.work) == task
             assert (copy.work.name, copy.work.fingerprint) == (task.work.name, task.work.fingerprint)
             assert len(pickle.dumps(task)) < 4000
-        assert len(seen) >= ROWS // 250
+        assert len(seen) >= 4
 
 
 def _has_state(database):
