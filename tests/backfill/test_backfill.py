@@ -25,6 +25,8 @@ from safeops import (
     settings,
 )
 
+pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+
 WORLD = (
     "CREATE TABLE users (id integer PRIMARY KEY, a varchar(30), b varchar(30), n integer)",
     *(f"INSERT INTO users VALUES ({i}, 'a{i}', NULL, 0)" for i in range(1, 11)),

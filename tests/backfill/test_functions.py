@@ -13,6 +13,8 @@ from tests.projects import migrate, statements_of
 
 from safeops import BackfillFunctionFailed, BackfillIncomplete, InvalidArgument, UnknownColumn, backfill, reads
 
+pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+
 PEOPLE = (
     "CREATE TABLE people (id integer PRIMARY KEY, name varchar(50), age integer, v varchar(200))",
     *(f"INSERT INTO people VALUES ({i}, 'name {i}', {i % 9}, NULL)" for i in range(10, 0, -1)),

@@ -13,6 +13,8 @@ from tests.projects import migrate
 
 from safeops import InvalidArgument, backfill
 
+pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, title varchar(50))",
     "INSERT INTO teams VALUES (1, 'red'), (2, 'blue')",
