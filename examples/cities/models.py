@@ -50,4 +50,4 @@ class City(Base):
     status: Mapped[str] = mapped_column(
         sa.Enum("listed", "in_review", "hidden", name="city_status"), server_default="listed"
     )
-    plain_name: Mapped[str | None] = mapped_column(sa.String(200))
+    small_name: Mapped[str | None] = mapped_column(sa.String(200))
