@@ -52,8 +52,6 @@ class Batches(DatabaseSession):
     """The server's clock in seconds since 1970, as SQL."""
     compares_rows: ClassVar[bool] = True
     """A comparison of row values, (a, b) > (1, 2), is planned as a range of an index."""
-    defers_flush: ClassVar[bool] = False
-    """A transaction can commit without waiting for its flush to the disk."""
     assigns_at_once: ClassVar[bool] = True
     """The assignments of an UPDATE all see the row as it was."""
     is_private: bool = False

@@ -29,7 +29,6 @@ class Batches(Database):
     """See ``safeops.databases.batches``."""
 
     now = "extract(epoch FROM clock_timestamp())::float8"
-    defers_flush = True
 
     def key_text(self, column: Column) -> str:
         name = self.quoted(column.name)
