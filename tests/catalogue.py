@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from tests.servers import Database, PostgreSQL
 
 VERSION_TABLE = "alembic_version"
+KEPT = (VERSION_TABLE, "safeops_backfill", "safeops_former_types", "safeops_archives")
+"""The tables in which Alembic and safeops keep what they know: no part of anybody's schema."""
 
 
 def snapshot(database: Database, *, exact: bool = False) -> str:
@@ -72,19 +74,19 @@ def _lines(value: Any) -> list[str]:
 # --- PostgreSQL ------------------------------------------------------------------------------------------
 
 # pg_dump says nothing of an invalid index: it leaves it out.
-_INVALID = """
+_INVALID = f"""
     SELECT 'index ' || i.indexrelid::regclass || ' on ' || i.indrelid::regclass ||
            CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END ||
            CASE WHEN i.indisready THEN '' ELSE ' NOT READY' END
       FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-       AND i.indrelid::regclass::text <> 'alembic_version'
+       AND i.indrelid::regclass::text <> ALL (ARRAY{list(KEPT)})
     UNION ALL
     SELECT 'constraint ' || k.conname || ' on ' || k.conrelid::regclass ||
            CASE WHEN k.convalidated THEN '' ELSE ' NOT VALID' END
       FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
      WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND k.conrelid <> 0
-       AND k.conrelid::regclass::text <> 'alembic_version'
+       AND k.conrelid::regclass::text <> ALL (ARRAY{list(KEPT)})
      ORDER BY 1
 """
 _NOISE = re.compile(
@@ -107,7 +109,7 @@ def _postgresql(database: Database) -> str:
 def _mariadb(database: Database) -> str:
     found: list[str] = []
     for table, kind in sorted(database.query("SHOW FULL TABLES")):
-        if table != VERSION_TABLE:
+        if table not in KEPT:
             verb = {"VIEW": "VIEW", "SEQUENCE": "SEQUENCE"}.get(kind, "TABLE")
             found.append(_shown(database, verb, table, 1))
     triggers = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE() ORDER BY 1"
@@ -126,9 +128,9 @@ def _shown(database: Database, kind: str, name: str, column: int) -> str:
 
 # --- SQLite ----------------------------------------------------------------------------------------------
 
-_MASTER = """
+_MASTER = f"""
     SELECT type, name, tbl_name, sql FROM sqlite_master
-     WHERE tbl_name <> 'alembic_version' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC, name
+     WHERE tbl_name NOT IN {KEPT} AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type DESC, name
 """
 
 

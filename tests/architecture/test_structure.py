@@ -20,7 +20,7 @@ HELPERS = [
     name
     for name in safeops.__all__
     if inspect.isfunction(getattr(safeops, name))
-    and re.match(r"(add|alter|create|drop|enforce|forget|relax|set|validate)_|backfill$", name)
+    and re.match(r"(add|alter|create|drop|enforce|forget|relax|restore|set|validate)_|backfill$", name)
 ]
 SECTIONS = ("Steps:", "Args:", "Returns:", "Locks:", "Running it again:", "Offline:", "Example:")
 
