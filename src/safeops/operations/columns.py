@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.archiving.columns import abandon_archive, archive_column, finish_archive
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
@@ -23,6 +24,7 @@ from safeops.operations.story import (
     is_gone,
     keep_or_raise,
     keeping,
+    refuse_archive_offline,
     refuse_dependents,
     refuse_unless_assured,
     settle,
@@ -83,21 +85,21 @@ def add_column_if_missing(
         check_names(migration, right, column_name=column.name)
         name = Name(table_name, schema)
         alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
-        _part_checks(migration, alone, alone.columns[column.name])
+        part_checks(migration, alone, alone.columns[column.name])
         settle_names(migration, alone, right)
         stands = look(migration, name)
         if is_gone(migration, stands, name):
             return skipped(f"column {name}.{column.name}", "a later step of this revision has dropped the table")
         stands = known(migration, stands, name)
         if stands is not None and column.name not in stands.columns:
-            _check_companions(migration, alone, name, stands, if_different)
+            check_companions(migration, alone, name, stands, if_different)
         changed = _add_bare(migration, name, alone.columns[column.name], stands, if_different)
         # What was just looked at still stands, unless the column is new.
         with keeping([f"added column {name}.{column.name}"] if changed and not migration.offline else []):
-            return _add_companions(alone, name, None if changed else stands, if_different) or changed
+            return add_companions(alone, name, None if changed else stands, if_different) or changed
 
 
-def _part_checks(migration: Migration, alone: sa.Table, column: sa.Column[Any]) -> None:
+def part_checks(migration: Migration, alone: sa.Table, column: sa.Column[Any]) -> None:
     """Take the checks out of a column's definition, in which they would scan the table under the lock of ADD COLUMN."""
     if not migration.database.validates_constraints_later:
         return
@@ -177,7 +179,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
         )
 
 
-def _check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
+def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop the index or a constraint of the column, before the column itself is added."""
     for index in alone.indexes:
         indexes.check_ready(migration, index, name, stands, if_different)
@@ -188,7 +190,7 @@ def _check_companions(migration: Migration, alone: sa.Table, name: Name, stands:
             foreign_keys.check_ready(migration, named(constraint, name), name, stands, if_different)
 
 
-def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
+def add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
     indexed = sorted(alone.indexes, key=lambda one: str(one.name))
     changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
     for constraint in alone.constraints:
@@ -200,16 +202,21 @@ def _add_companions(alone: sa.Table, name: Name, seen: Table | None, if_differen
     return any(changed)
 
 
-def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
+def drop_column_if_exists(
+    table_name: str, column_name: str, *, schema: str | None = None, archive: bool = False
+) -> bool:
     """The table does not have the column, nor the indexes and constraints of that column alone.
 
     Steps: looks at the table and at what depends on the column; forgets the backfills of the column; drops the column and
-    what is its own in one brief statement where the server can, else what is its own first.
+    what is its own in one brief statement where the server can, else what is its own first. With ``archive``: makes a table
+    of the key and the column and triggers that write to it what the application does; copies the rows that stand in
+    batches; then drops the column together with the triggers, while no write can fall in between.
 
     Args:
         table_name: The table; where there is none, there is nothing to drop.
         column_name: The column.
         schema: The schema of the table.
+        archive: Keep the values and the definition, so that ``restore_column`` brings them back.
 
     Returns:
         True if it was dropped, False if it was not there.
@@ -217,13 +224,16 @@ def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | No
     Raises:
         DependentObjects: A view, policy, trigger, generated column, or an index or constraint with other columns too,
             stands on it.
+        UnsafeOperation: With ``archive``, the table has no unique key of other columns that are NOT NULL.
         LockNotAcquired: The table was in use for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite the file.
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite the file. With
+    ``archive`` the same, also for the triggers, and none on the rows that are copied.
 
-    Running it again: nothing is left to do.
+    Running it again: goes on with a copy that was stopped; else nothing is left to do.
 
     Offline: ``DROP COLUMN IF EXISTS``; call ``forget_backfill`` beside it where the column was filled by ``backfill``.
+    ``archive=True`` is ``OnlineOnly``.
 
     Example:
         drop_column_if_exists("users", "email")
@@ -233,19 +243,28 @@ def drop_column_if_exists(table_name: str, column_name: str, *, schema: str | No
         check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
         name = Name(table_name, schema)
         stands = table_or_none(look(migration, name), name)
+        what = f"column {name}.{column_name}"
+        refuse_archive_offline(migration, what, archive)
         if not migration.offline and (stands is None or column_name not in stands.columns):
-            return skipped(f"column {name}.{column_name}", "it is not there")
+            if archive and stands is not None:
+                finish_archive(migration, stands.name, column_name)
+            return skipped(what, "it is not there")
+        explain = explained_dependents(migration, what)
         if stands is not None:
-            refuse_dependents(f"column {name}.{column_name}", _dependents(migration, stands, column_name))
+            refuse_dependents(what, _dependents(migration, stands, column_name))
+            if archive:
+                return archive_column(migration, stands, column_name, explain)
+            abandon_archive(migration, stands.name, column_name)
             # Before it goes: after a stop in between nobody would know of the column any more.
             forget_backfills_of(migration, stands.name, column_name)
-        explain = explained_dependents(migration, f"column {name}.{column_name}")
         return carry_out(migration, migration.database.drop_column(name, column_name, stands), explain)
 
 
 def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:
     def look_for() -> list[str]:
-        return migration.database.dependents(stands, column)
+        found = migration.database.dependents(stands, column)
+        # What follows the writes of the application goes along with the column.
+        return [one for one in found if not one.startswith("trigger safeops_archive_")]
 
     return [*_shared(stands, column), *look_into(migration, stands.name, look_for)]
 

@@ -140,6 +140,14 @@ def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", co
         )
 
 
+def refuse_archive_offline(migration: Migration, what: str, archive: bool) -> None:
+    """Raise OnlineOnly where a script of ``--sql`` is to keep what it drops."""
+    if archive and migration.offline:
+        raise migration.online_only(
+            f"Dropping {what} with archive=True", "Its values are copied, and its definition read."
+        )
+
+
 def explained_dependents(migration: Migration, what: str) -> Callable[[DBAPIError], SafeOpsError | None]:
     """Return what turns the server's own refusal to drop what others depend on into DependentObjects."""
 

@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.archiving.columns import finish_archive
+from safeops.archiving.tables import archive_table
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument
@@ -24,6 +26,7 @@ from safeops.operations.story import (
     explained_dependents,
     keep_or_raise,
     keeping,
+    refuse_archive_offline,
     refuse_dependents,
     settle,
 )
@@ -173,14 +176,17 @@ def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:
     return replace(wanted, referent=Name(wanted.referent.name, stands.referent.schema))
 
 
-def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
+def drop_table_if_exists(table_name: str, *, schema: str | None = None, archive: bool = False) -> bool:
     """The table does not exist, nor its indexes and constraints.
 
-    Steps: looks for the table and for what depends on it; forgets its backfills; drops it in one brief statement.
+    Steps: looks for the table and for what depends on it; forgets its backfills; drops it in one brief statement. With
+    ``archive``: notes its foreign keys and drops them, so that they stop nobody; renames the table and what has a name
+    beside it.
 
     Args:
         table_name: The table.
         schema: The schema of the table.
+        archive: Keep the table with all its rows, so that ``restore_table`` brings it back.
 
     Returns:
         True if it was dropped, False if it was not there.
@@ -189,11 +195,12 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
         DependentObjects: A view, or a foreign key of another table, stands on it.
         LockNotAcquired: The table, or one that it refers to, was in use for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE on the table and on those that it refers to, briefly.
+    Locks: PostgreSQL ACCESS EXCLUSIVE on the table and on those that it refers to, briefly; SQLite the file, with
+    ``archive`` and foreign keys for a rebuild.
 
     Running it again: nothing is left to do.
 
-    Offline: ``DROP TABLE IF EXISTS``.
+    Offline: ``DROP TABLE IF EXISTS``; ``archive=True`` is ``OnlineOnly``.
 
     Example:
         drop_table_if_exists("teams")
@@ -203,11 +210,16 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None) -> bool:
         check_names(migration, right, table_name=table_name, schema=schema)
         name = Name(table_name, schema)
         stands = table_or_none(look(migration, name, to_create=True), name)
+        refuse_archive_offline(migration, f"table {name}", archive)
         if stands is None and not migration.offline:
+            if archive:
+                finish_archive(migration, Name(table_name, migration.database.schema_of_new(schema)), None)
             return skipped(f"table {name}", "it is not there")
+        explain = explained_dependents(migration, f"table {name}")
         if stands is not None:
             dependents = look_into(migration, name, lambda: migration.database.dependents(stands))
             refuse_dependents(f"table {name}", dependents)
             forget_backfills_of(migration, stands.name)
-        explain = explained_dependents(migration, f"table {name}")
+            if archive:
+                return archive_table(migration, stands, explain)
         return carry_out(migration, migration.database.drop_table(name, stands), explain)

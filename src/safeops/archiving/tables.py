@@ -1,0 +1,40 @@
+"""Keeps a table that is dropped: it is renamed, untied from other tables, and renamed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from safeops.archiving.catalogue import ARCHIVED, RESTORING, Record
+from safeops.archiving.columns import catalogue_of, noted, refuse_flaw
+from safeops.databases.definitions import Table
+from safeops.locking import carry_out
+from safeops.looking import look, look_into
+from safeops.migration import Migration
+
+
+def archive_table(migration: Migration, stands: Table, explain: Callable[..., object]) -> bool:
+    """Rename a table into an archive, so that its names are free and nothing ties it to other tables."""
+    database, catalogue = migration.database, catalogue_of(migration)
+    refuse_flaw(migration, stands, None, f"table {stands.name}")
+    record = noted(
+        migration, lambda: catalogue.latest(stands.name, None, open_=True) or catalogue.add(stands.name, None)
+    )
+    if not record.definition:
+        definition = look_into(migration, stands.name, lambda: database.described_table(stands, record.archive))
+        definition["described"] = True
+        rows = database.estimated_rows(stands.name) or 0
+        noted(migration, partial(catalogue.change, record, definition=definition, kept_rows=rows))
+        record = replace(record, definition=definition)
+    plan = database.put_away(stands, record.archive, dict(record.definition))
+    carry_out(migration, plan, explain)  # type: ignore[arg-type]
+    noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
+    return True
+
+
+def bring_table_back(migration: Migration, record: Record) -> None:
+    """Rename an archive into the table that it was; its foreign keys are left to the caller."""
+    if look(migration, record.archive) is not None:
+        carry_out(migration, migration.database.bring_back(record.of, record.archive, dict(record.definition)))
+    noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))

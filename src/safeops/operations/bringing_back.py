@@ -1,0 +1,145 @@
+"""The last part of a restore: what stood on a column or a table stands again, or the rows that break it are told."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from sqlalchemy.exc import DBAPIError
+
+from safeops.archiving.catalogue import RESTORED, Record
+from safeops.archiving.columns import catalogue_of, forget_walk, noted, plans_to_complete, written_restore
+from safeops.databases.definitions import Table
+from safeops.databases.steps import Step
+from safeops.errors import DefinitionMismatch, ViolatingRows
+from safeops.locking import carry_out
+from safeops.looking import known, look, look_into
+from safeops.migration import Migration
+from safeops.naming import call, written_column
+from safeops.operations import rows
+from safeops.operations.columns import column_differences
+from safeops.operations.nullability import enforce_not_null
+from safeops.operations.story import refuse_unless_assured
+
+log = logging.getLogger("safeops")
+
+
+def check_type(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
+    """Raise DefinitionMismatch where another type is asked for than the archived values have, or than stands now."""
+    kept = migration.database.column_of_archive(dict(record.definition))
+    own = ops.CreateTableOp(stands.name.name, [column], schema=stands.name.schema)
+    wanted = own.to_table(migration.context).columns[column.name]
+    there = stands.columns.get(str(column.name))
+    named = Table(stands.name, {**stands.columns, kept.name: kept}, sql=stands.sql, id=stands.id)
+    found = column_differences(migration, named, kept, wanted, only=frozenset({"type"}))
+    if there is not None and there.type != kept.type:
+        raise DefinitionMismatch(
+            f"Column {record} exists with the type {there.type}; its archived values are {kept.type}.",
+            remedy="Drop or rename the one that stands, and run again.",
+        )
+    if found:
+        raise DefinitionMismatch(
+            f"Column {record} was archived, but its {'; '.join(map(str, found))}.",
+            why="It comes back as it was, so that every value finds its place.",
+            remedy="Write the type that it had, and change it afterwards with alter_column_type() or TypeChange.",
+        )
+
+
+def refuse_rewriting(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
+    """Raise UnsafeOperation where adding a computed column again would rewrite the table."""
+    missing = record.column not in stands.columns
+    if not (record.definition["computed"] and missing and column.computed is not None):
+        return
+    why = look_into(migration, stands.name, lambda: migration.database.column_refusal(column, stands))
+    if why and look_into(migration, stands.name, lambda: migration.database.has_rows(stands)):
+        code = (
+            f'with assured("the table is small"):\n    {call("restore_column", record.table, written_column(column))}'
+        )
+        refuse_unless_assured(f"Adding column {record} would block: {why}.", "", "Where that is fine, say why:", code)
+
+
+def complete(migration: Migration, record: Record) -> None:
+    """Make what is the column's own again; rows may break one constraint and not the others."""
+    name, column = record.of, record.column or ""
+    stands = known(migration, look(migration, name), name)
+    if stands is None:
+        return
+    required = record.definition["required"] and not record.definition["computed"]
+    nulls = rows.nulls(migration, stands, column) if required and stands.columns[column].nullable else None
+    filled = nulls is None or not look_into(migration, name, lambda: _finds(migration, stands, column))
+    broken = _each(migration, plans_to_complete(migration, stands, record, filled))
+    if broken:
+        raise _violated(record, broken)
+    if required:
+        _enforce(record)
+    now = look(migration, name) or stands
+    carry_out(migration, migration.database.finish_again(now, column, dict(record.definition)))
+    forget(migration, record)
+
+
+def _finds(migration: Migration, stands: Table, column: str) -> bool:
+    database = migration.database
+    with database.unbounded():
+        sql = f"SELECT 1 FROM {database.quoted_table(stands.name)} WHERE {database.quoted(column)} IS NULL LIMIT 1"
+        return bool(database.read(sql))
+
+
+def _enforce(record: Record) -> None:
+    try:
+        enforce_not_null(record.table, record.column or "", schema=record.schema)
+    except ViolatingRows as error:
+        error.state = (
+            f"Column {record} is back with its values, indexes and constraints; rows that are new since the drop have none."
+            " Its archive stays until NOT NULL stands. Give those rows a value, and run again."
+        )
+        error.args = (str(error),)
+        raise
+
+
+def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
+    """Carry out plans, and return what the server said of those that rows break."""
+    broken = []
+    for plan in plans:
+        try:
+            carry_out(migration, plan)
+        except DBAPIError as error:
+            if not migration.database.is_violation(error):
+                raise
+            log.warning("not everything could be restored: %s", error.orig)
+            broken.append(str(error.orig).strip())
+    return broken
+
+
+def _violated(record: Record, broken: list[str]) -> ViolatingRows:
+    listed = "".join(f"\n  - {one}" for one in broken)
+    return ViolatingRows(
+        f"{'Column' if record.column else 'Table'} {record} is back, but rows break what stood on it:{listed}",
+        why="Rows were added, changed or deleted since the drop.",
+        state="All else is restored, and its archive stays known. Running again goes on from there.",
+        remedy="Mend those rows and run again:",
+        code=written_restore(record),
+    )
+
+
+def tie(migration: Migration, record: Record) -> None:
+    """Add the foreign keys of a table again, and forget its archive."""
+    stands = known(migration, look(migration, record.of), record.of)
+    if stands is None:
+        return
+    broken = _each(migration, migration.database.tie_again(stands, dict(record.definition)))
+    if broken:
+        raise _violated(record, broken)
+    forget(migration, record)
+
+
+def forget(migration: Migration, record: Record) -> None:
+    """Drop the archive of what is back."""
+    if record.column is not None:
+        noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORED))
+        carry_out(migration, migration.database.drop_archive(record.archive, dict(record.definition)))
+        forget_walk(migration, record)
+    noted(migration, partial(catalogue_of(migration).remove, record))
