@@ -103,7 +103,7 @@ def backfill(
         arguments.check_progress(progress)
         key, pace = arguments.key(key), arguments.pace(target_seconds, batch_size, pause, throttles)
         table = Name(table_name, schema)
-        label = _label(migration, table, arguments, name)
+        label = label_for(migration, table, arguments, name)
         if migration.offline:
             render(migration, table, values, where, label(targets_of(values), None))
             return BackfillReport(0, 0, 0.0, False, 0)
@@ -117,7 +117,7 @@ def backfill(
         return report
 
 
-def _label(migration: Migration, table: Name, arguments: Arguments, name: str | None) -> Callable[..., str]:
+def label_for(migration: Migration, table: Name, arguments: Arguments, name: str | None) -> Callable[..., str]:
     """Return what names the work, from what it fills."""
     if name is not None:
         if not isinstance(name, str) or not name.strip() or len(name.encode()) > LONGEST_NAME:

@@ -84,7 +84,14 @@ Given = Mapping[str, Any] | Callable[..., Any]
 
 
 def work_for(
-    migration: Migration, stands: Table, name: Name, values: Given, where: Any, key: Any, label: Callable[..., str]
+    migration: Migration,
+    stands: Table,
+    name: Name,
+    values: Given,
+    where: Any,
+    key: Any,
+    label: Callable[..., str],
+    keeps: bool = False,
 ) -> Work:
     """Return the work on a table as it stands, or raise what is wrong with it before anything is touched.
 
@@ -96,6 +103,7 @@ def work_for(
         where: See ``backfill``.
         key: See ``backfill``.
         label: Gives the work its name, from what it fills.
+        keeps: A value that stands is kept under a ``where`` too, which then tells which rows have none.
     """
     function = None if isinstance(values, Mapping) else Function.of(values)
     targets = targets_of(values)
@@ -104,7 +112,7 @@ def work_for(
     types = _types_of(migration, stands)
     expressions = Expressions(migration.database, name, types)
     needs = needed(expressions, targets, where)
-    work = Work(label(targets, function), stands.name, columns, index, targets, needs, where is None)
+    work = Work(label(targets, function), stands.name, columns, index, targets, needs, keeps or where is None)
     if function is None:
         work = with_update(work, expressions, values)  # type: ignore[arg-type]
         _check_runs(migration, name, (work.update or "").replace(RANGE, "1 = 0"))

@@ -1,0 +1,71 @@
+"""How MariaDB and MySQL keep new rows filled: a trigger before INSERT and one before UPDATE."""
+
+from __future__ import annotations
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Table
+from safeops.databases.filling import FILLS, Filler
+from safeops.databases.mysql.constraining import Constraining
+from safeops.databases.steps import Step
+from safeops.naming import Name, fitting
+
+EVENTS = ("INSERT", "UPDATE")
+
+
+class Filling(Constraining):
+    """The plans for triggers that fill. The server runs the triggers of an event in the order in which they were made."""
+
+    def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
+        table, body = filler.table, self._body(filler)
+        there = self._fillers(table, filler.column)
+        for event in EVENTS:
+            name = _named(table, filler.column, event)
+            if there.get(name) == body:
+                continue
+            if name in there:
+                yield self._dropped(table, name, filler.column)
+            trigger = self.quoted_table(Name(name, table.schema))
+            # Two runners at once may both have found none.
+            create = "CREATE OR REPLACE" if self.guards_natively else "CREATE"
+            sql = f"{create} TRIGGER {trigger} BEFORE {event} ON {self.quoted_table(table)} FOR EACH ROW {body}"
+            does = f"rows of {table} are given their {filler.column} by {event}"
+            yield Step(sql, does, (table,))
+
+    def _body(self, filler: Filler) -> str:
+        column = f"NEW.{self.quoted(filler.column)}"
+        # The write is the application's: without the column it would have gone well.
+        return (
+            "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;"
+            f" IF {column} IS NULL THEN SET {column} = ({self.filled_query(filler)}); END IF; END"
+        )
+
+    def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
+        for one in self._fillers(name, column):
+            yield self._dropped(name, one, column)
+
+    def _dropped(self, table: Name, trigger: str, column: str) -> Step:
+        sql = f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, table.schema))}"
+        return Step(sql, f"dropped trigger {trigger}, which filled {table}.{column}", (table,))
+
+    def _fillers(self, table: Name, column: str) -> dict[str, str]:
+        names = {_named(table, column, event) for event in EVENTS}
+        sql = f"SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE {self._of(table)}"
+        with self.bounded():
+            return {row[0]: row[1] for row in self.read(sql) if row[0] in names}
+
+    def _of(self, table: Name) -> str:
+        schema = self.literal(table.schema) if table.schema else "DATABASE()"
+        return f"EVENT_OBJECT_SCHEMA = {schema} AND EVENT_OBJECT_TABLE = {self.literal(table.name)}"
+
+    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+        """Let the column take NULL, then drop the trigger: neither order alone would let the old application write on."""
+        there = self._fillers(name, column) if stands is not None else {}
+        if there and stands is not None and not stands.columns[column].nullable:
+            yield from self.drop_not_null(name, column, stands)
+        for one in there:
+            yield self._dropped(name, one, column)
+        yield from super().drop_column(name, column, stands)
+
+
+def _named(table: Name, column: str, event: str) -> str:
+    return f"{fitting(FILLS, table.name, column, max_bytes=55)}_{event.lower()}"

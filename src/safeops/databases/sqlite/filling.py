@@ -1,0 +1,85 @@
+"""How SQLite keeps new rows filled: triggers after the write, since none can change the row before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Table
+from safeops.databases.filling import FILLS, Filler
+from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.judging import Judging
+from safeops.databases.sqlite.rebuild import ROW_IDS
+from safeops.databases.sqlite.text import parse
+from safeops.databases.sqlite.tokens import folded, literal
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+
+class Filling(Judging):
+    """The plans for triggers that fill."""
+
+    fills_before_not_null = False
+
+    def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
+        stands = self._seen(stands, f"Filling new rows of {filler.table}")
+        if stands.name.schema:
+            # A rebuild could not bring back a trigger whose text names its file.
+            return
+        there = self._fillers(stands.name, filler.column)
+        for name, sql in self._triggers(filler, stands):
+            if there.get(name) != sql:
+                does = f"rows of {stands.name} are given their {filler.column}: {name}"
+                yield Step(f"DROP TRIGGER IF EXISTS {self.quoted(name)}", does, (stands.name,), (sql,))
+
+    def _triggers(self, filler: Filler, stands: Table) -> list[tuple[str, str]]:
+        table, column = self.quoted(stands.name.name), self.quoted(filler.column)
+        # Not of the column itself: what the trigger writes would start it again where triggers are recursive.
+        others = self.quoted(*(one for one in stands.columns if folded(one) != folded(filler.column)))
+        # A value that breaks a constraint is left out: the write is the application's.
+        update = (
+            f"UPDATE OR IGNORE {table} SET {column} = ({self.filled_query(filler, 'new')})"
+            f" WHERE {self._same_row(stands)} AND {column} IS NULL"
+        )
+        when = f"ON {table} FOR EACH ROW WHEN new.{column} IS NULL BEGIN {update}; END"
+        return [
+            (name, f"CREATE TRIGGER {self.quoted(name)} AFTER {event} {when}")
+            for name, event in zip(_named(stands.name, filler.column), ("INSERT", f"UPDATE OF {others}"), strict=True)
+        ]
+
+    def _same_row(self, stands: Table) -> str:
+        text = parse(stands.sql)
+        taken = set(map(folded, stands.columns))
+        row_ids = [one for one in ROW_IDS if one not in taken]
+        own = row_id_of(text, self.infos(stands.name))
+        key: Any = stands.primary_key
+        if own is not None:
+            key = (own,)
+        elif row_ids and "WITHOUT" not in text.options.upper():
+            return f"{row_ids[0]} = new.{row_ids[0]}"
+        return " AND ".join(f"{self.quoted(one)} = new.{self.quoted(one)}" for one in key)
+
+    def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
+        stands = self._seen(stands, f"Filling new rows of {name}")
+        drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)}" for one in self._fillers(stands.name, column)]
+        if drops:
+            does = f"new rows of {name} are not given their {column} any more"
+            yield Step(drops[0], does, (stands.name,), tuple(drops[1:]))
+
+    def _fillers(self, table: Name, column: str) -> dict[str, str]:
+        names = ", ".join(map(literal, _named(table, column)))
+        sql = (
+            f"SELECT name, sql FROM {self.master(table.schema or 'main')} WHERE type = 'trigger' AND name IN ({names})"
+        )
+        return {row[0]: row[1] for row in self.read(sql)}
+
+    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+        """Drop the triggers first: with the column gone every write would fail."""
+        if stands is not None:
+            yield from self.stop_filling(stands.name, stands.columns[column].name, stands)
+        yield from super().drop_column(name, column, stands)
+
+
+def _named(table: Name, column: str) -> tuple[str, str]:
+    name = f"{FILLS}_{table.name}_{column}"
+    return f"{name}_insert", f"{name}_update"
