@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         OnlineOnly,
         OrphanedRows,
         OutsideMigration,
+        PhaseMissing,
         SafeOpsError,
         TransactionNotOurs,
         UnknownColumn,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from safeops.operations.indexes import create_index_if_missing, drop_index_if_exists
     from safeops.operations.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
     from safeops.operations.nullability import enforce_not_null, relax_not_null
+    from safeops.operations.restoring import Archive, archives, drop_archives, restore_column, restore_table
     from safeops.operations.schemas import create_schema_if_missing, drop_schema_if_exists
     from safeops.operations.tables import create_table_if_missing, drop_table_if_exists
     from safeops.operations.types import (
@@ -64,6 +66,10 @@ if TYPE_CHECKING:
         drop_enum_if_exists,
     )
     from safeops.policy import Settings, assured, lock_timeout, settings
+    from safeops.recipes.column_rename import ColumnRename
+    from safeops.recipes.required import add_required_column
+    from safeops.recipes.table_rename import TableRename
+    from safeops.recipes.type_change import TypeChange
 
 __version__ = "0.1.0"
 
@@ -78,7 +84,7 @@ _HOMES = {
     "safeops.errors": (
         "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped"
         " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument LockNotAcquired OnlineOnly OrphanedRows"
-        " OutsideMigration SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable UnknownType"
+        " OutsideMigration PhaseMissing SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable UnknownType"
         " UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
     "safeops.locking": "migration_lock",
@@ -93,14 +99,20 @@ _HOMES = {
     "safeops.operations.indexes": "create_index_if_missing drop_index_if_exists",
     "safeops.operations.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
     "safeops.operations.nullability": "enforce_not_null relax_not_null",
+    "safeops.operations.restoring": "Archive archives drop_archives restore_column restore_table",
     "safeops.operations.schemas": "create_schema_if_missing drop_schema_if_exists",
     "safeops.operations.tables": "create_table_if_missing drop_table_if_exists",
     "safeops.operations.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
     "safeops.policy": "Settings assured lock_timeout settings",
+    "safeops.recipes.column_rename": "ColumnRename",
+    "safeops.recipes.required": "add_required_column",
+    "safeops.recipes.table_rename": "TableRename",
+    "safeops.recipes.type_change": "TypeChange",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "Archive",
     "BackfillConflict",
     "BackfillFunctionFailed",
     "BackfillIncomplete",
@@ -108,6 +120,7 @@ __all__ = [
     "BackfillReport",
     "BackfillState",
     "BackfillStopped",
+    "ColumnRename",
     "DefinitionMismatch",
     "DependentObjects",
     "DuplicateRows",
@@ -116,9 +129,12 @@ __all__ = [
     "OnlineOnly",
     "OrphanedRows",
     "OutsideMigration",
+    "PhaseMissing",
     "SafeOpsError",
     "Settings",
+    "TableRename",
     "TransactionNotOurs",
+    "TypeChange",
     "UnknownColumn",
     "UnknownConstraint",
     "UnknownTable",
@@ -129,7 +145,9 @@ __all__ = [
     "active_sessions",
     "add_column_if_missing",
     "add_enum_value_if_missing",
+    "add_required_column",
     "alter_column_type",
+    "archives",
     "assured",
     "backfill",
     "backfill_status",
@@ -143,6 +161,7 @@ __all__ = [
     "create_schema_if_missing",
     "create_table_if_missing",
     "create_unique_constraint_if_missing",
+    "drop_archives",
     "drop_column_if_exists",
     "drop_constraint_if_exists",
     "drop_enum_if_exists",
@@ -157,6 +176,8 @@ __all__ = [
     "reads",
     "relax_not_null",
     "replica_lag",
+    "restore_column",
+    "restore_table",
     "rows_per_second",
     "set_server_default",
     "settings",

@@ -13,6 +13,7 @@
       DefinitionMismatch            S201  the name is taken by another definition
       UnsafeOperation               S301  it would block the application or lose data
       DependentObjects              S302  something else stands on what would be dropped
+      PhaseMissing                  S303  the phase before this one has not finished
       LockNotAcquired               S401  others held the lock for the whole retry budget
       OrphanedRows                  S501  rows that break a foreign key
       DuplicateRows                 S502  rows that break a unique constraint
@@ -143,6 +144,12 @@ class DependentObjects(SafeOpsError):
     """Something else depends on what would be dropped; the message lists it with its definition."""
 
     number = "S302"
+
+
+class PhaseMissing(SafeOpsError):
+    """The phase before this one has not finished; the message shows the call that is missing."""
+
+    number = "S303"
 
 
 class LockNotAcquired(SafeOpsError):

@@ -12,20 +12,26 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
+from safeops.databases.filling import FILLS
 from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.archiving import Archiving
 from safeops.databases.mysql.batches import Batches
 from safeops.databases.mysql.catalogue import index_of, table_of
-from safeops.databases.mysql.constraining import KINDS, Constraining
+from safeops.databases.mysql.constraining import KINDS
+from safeops.databases.mysql.filling import Filling
 from safeops.databases.mysql.guards import plain
 from safeops.databases.mysql.load import Load
+from safeops.databases.mysql.renaming import Renames
 from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.showcreate import Item, backticked
+from safeops.databases.mysql.twins import Twins
+from safeops.databases.twins import MARK
 from safeops.naming import Name
 
 PROBE = "safeops_probe"
 
 
-class MySQL(Batches, Load, Constraining):
+class MySQL(Filling, Batches, Load, Renames, Twins, Archiving):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"
@@ -129,7 +135,8 @@ class MySQL(Batches, Load, Constraining):
         sql = """SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS
             WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :name"""
         rows = self.bounded_read(sql, schema=table.name.schema, name=table.name.name)
-        return [f"trigger {name}: {text}" for name, text in rows if _names(text, column)]
+        others = [(name, text) for name, text in rows if not name.startswith(FILLS) and f"/*{MARK}" not in text]
+        return [f"trigger {name}: {text}" for name, text in others if _names(text, column)]
 
     def dependents_of_schema(self, schema: str) -> list[str]:
         sql = """SELECT CONCAT(LOWER(TABLE_TYPE), ' ', TABLE_NAME) FROM information_schema.TABLES
@@ -343,6 +350,8 @@ class MariaDB(MySQL):
 
     product = "MariaDB"
     guards_natively = True
+    runs_blocks = True
+    without_copy = ", ALGORITHM=NOCOPY"
     isolation = "tx_isolation"
     recordsets_since = (10, 6)
     # https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,20 +12,19 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql.archiving import Archiving
 from safeops.databases.postgresql.batches import Batches
+from safeops.databases.postgresql.filling import Filling
 from safeops.databases.postgresql.indexing import with_included
 from safeops.databases.postgresql.load import Load
-from safeops.databases.postgresql.plans import Plans
-from safeops.databases.postgresql.session import sqlstate
+from safeops.databases.postgresql.renaming import Renames
+from safeops.databases.postgresql.scratch import PROBE
 from safeops.databases.postgresql.spelling import split_collation, type_name
-from safeops.errors import UnsafeOperation
+from safeops.databases.postgresql.twins import Twins
 from safeops.naming import Name
 
-PROBE = "safeops_probe"
-FORBIDDEN = "42501"
 
-
-class PostgreSQL(Batches, Load, Plans):
+class PostgreSQL(Filling, Batches, Load, Renames, Twins, Archiving):
     """PostgreSQL, looked at through its catalogue."""
 
     product = "PostgreSQL"
@@ -180,7 +178,7 @@ class PostgreSQL(Batches, Load, Plans):
         probe = Name(PROBE)
         try:
             with self.scratch():
-                self._copy(table, probe)
+                self.copy_empty(table, probe)
                 if isinstance(wanted, sa.Column):
                     self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(str(wanted.name))}")
                     self.run(self.rendered(AddColumn(PROBE, wanted)))
@@ -195,49 +193,6 @@ class PostgreSQL(Batches, Load, Plans):
                 raise
             return None
         return _of(copy, wanted) if copy else None
-
-    def rewrites(self, table: Table, *statements: str) -> bool:
-        """Have the server tell whether statements on the table would rewrite it or rebuild one of its indexes."""
-        files = f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY pg_relation_filenode(oid)) FROM pg_class
-            WHERE oid = to_regclass('{PROBE}') OR oid IN (
-            SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))"""
-        with self.scratch():
-            self._copy(table, Name(PROBE), "INCLUDING INDEXES")
-            before = self.scalar(files)
-            for statement in statements:
-                self.run(statement)
-            return bool(self.scalar(files) != before)
-
-    def _copy(self, table: Table, probe: Name, *options: str) -> None:
-        like = " ".join((self.quoted_table(table.name), *options))
-        self.run(f"CREATE TEMPORARY TABLE {self.quoted_table(probe)} (LIKE {like}) ON COMMIT DROP")
-
-    @contextmanager
-    def scratch(self) -> Iterator[None]:
-        """Run the block in a transaction of its own and roll it back."""
-        self.run("BEGIN")
-        try:
-            yield
-        except BaseException as error:
-            # On a lost connection there is nothing to roll back, and the first error is the one to see.
-            with suppress(sa.exc.DBAPIError):
-                self.run("ROLLBACK")
-            if sqlstate(error) == FORBIDDEN:
-                self._check_may_copy()
-            raise
-        self.run("ROLLBACK")
-
-    def _check_may_copy(self) -> None:
-        sql = "SELECT has_database_privilege(current_database(), 'TEMPORARY'), current_user, current_database()"
-        may, role, database = self.read(sql)[0]
-        if not may:
-            raise UnsafeOperation(
-                f"Role {role} may not create temporary tables in database {database}, which safeops needs here.",
-                why="It has PostgreSQL itself spell a definition, and tell whether a change would rewrite the table, on an"
-                " empty temporary copy.",
-                remedy="Let the owner of the database run:",
-                code=f"GRANT TEMPORARY ON DATABASE {self.quoted(database)} TO {self.quoted(role)}",
-            )
 
     # Judging ----------------------------------------------------------------------------------------------------
 

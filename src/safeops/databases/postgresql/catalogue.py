@@ -87,7 +87,8 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 
     (d.classid = 'pg_rewrite'::regclass AND r.ev_class <> :id)
     OR (d.classid = 'pg_constraint'::regclass AND k.conrelid <> :id)
     OR (:number > 0 AND d.classid = 'pg_policy'::regclass)
-    OR (:number > 0 AND d.classid = 'pg_trigger'::regclass)
+    OR (:number > 0 AND d.classid = 'pg_trigger'::regclass
+      AND d.objid NOT IN (SELECT oid FROM pg_trigger WHERE starts_with(tgname, 'safeops_fill')))
     OR (:number > 0 AND d.classid = 'pg_statistic_ext'::regclass)
     OR (:number > 0 AND d.classid = 'pg_attrdef'::regclass AND g.adnum <> :number)
     OR (:number > 0 AND d.classid = 'pg_class'::regclass AND d.objid = :id AND d.objsubid NOT IN (0, :number))

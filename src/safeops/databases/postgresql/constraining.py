@@ -32,7 +32,7 @@ class Constraining(Indexing):
         table, quoted = self.quoted_table(name), self.quoted(column)
         if stands is not None and not stands.columns[column].nullable:
             left, kept = self._proof(name, column, stands)
-            if left in stands.constraints and not kept:
+            if _is_check(stands, left) and not kept:
                 yield self._drop_constraint(name, left)
             return
         if stands is not None and self.version >= (18,):
@@ -67,7 +67,7 @@ class Constraining(Indexing):
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
         yield self._validate(name, proof)
         left, kept = self._proof(name, column, stands)
-        if not kept and left in stands.constraints and left != proof:
+        if not kept and _is_check(stands, left):
             yield self._drop_constraint(name, left)
 
     def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
@@ -218,3 +218,8 @@ def _renamed_key(key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, name: str) 
 def _is_valid(stands: Table, constraint: str) -> bool:
     there = stands.constraints.get(constraint)
     return there is not None and there.valid
+
+
+def _is_check(stands: Table, constraint: str) -> bool:
+    there = stands.constraints.get(constraint)
+    return there is not None and there.kind == "check"

@@ -5,24 +5,38 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.session import Session
+from safeops.databases.postgresql.scratch import Scratch
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
 
 
-class Indexing(Session):
+@dataclass(frozen=True)
+class Written:
+    """An index as text; ``rest`` is what follows the name of the table."""
+
+    name: str
+    unique: bool
+    rest: str
+
+
+class Indexing(Scratch):
     """The plans for indexes."""
 
     def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
-        named = str(index.name)
+        return self.build_index(name, self._written(index), stands)
+
+    def build_index(self, name: Name, index: Written, stands: Table | None) -> Plan:
+        named = index.name
         if stands is not None and stands.is_partitioned:
-            yield from self._create_partitioned_index(name, index, stands)
+            yield from self._build_partitioned_index(name, index, stands)
             return
         if stands is None:
             yield self._drop_invalid_offline(name, named)
@@ -34,7 +48,7 @@ class Indexing(Session):
             now = self.table(name)
             there = now.indexes.get(named) if now else None
         if there is None or not there.valid:
-            sql = self.index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
+            sql = self._index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
             built = f"built index {named} on {name}"
             yield Step(sql, built, (name,), scans=True, waits_inside=True, alone=True, cleanup=(drop,))
 
@@ -54,21 +68,21 @@ class Indexing(Session):
         if step.still is None or self.scalar(f"SELECT {step.still}"):
             super().carry_out(step)
 
-    def _create_partitioned_index(self, name: Name, index: sa.Index, stands: Table) -> Plan:
+    def _build_partitioned_index(self, name: Name, index: Written, stands: Table) -> Plan:
         """Build on each partition concurrently, and attach: the parent turns valid with the last one.
 
         https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
         """
-        named = str(index.name)
+        named = index.name
         if named not in stands.indexes:
-            sql = self.index_sql(name, index, "IF NOT EXISTS", only=True)
+            sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
             yield Step(sql, f"created index {named} on {name} for its partitions", (name,))
         for partition in stands.partitions:
             part = self.table(partition)
             if part is None or part.kind == "foreign table":
                 continue
             part_name = fitting(partition.name, named, max_bytes=self.max_identifier)
-            yield from self.create_index(partition, _renamed(index, part_name), part)
+            yield from self.build_index(partition, replace(index, name=part_name), part)
             whole, child = self._index_name(name, named, stands), self._index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
             yield Step(attach, f"attached index {part_name}", (name, partition))
@@ -81,13 +95,21 @@ class Indexing(Session):
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {full}"
         yield Step(sql, f"dropped index {index}", (name,), alone=True, waits_inside=True)
 
-    def index_sql(self, name: Name, index: sa.Index, how: str = "", only: bool = False) -> str:
+    def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
+        return self._index_sql(name, self._written(index))
+
+    def _written(self, index: sa.Index) -> Written:
         rendered = self.rendered(CreateIndex(with_included(index)))
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
         create, named = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX", self.quoted(str(index.name))
-        rest = rendered.removeprefix(f"{create} {named} ON {own}")
-        return f"{create} {how + ' ' if how else ''}{named} ON {'ONLY ' if only else ''}{self.quoted_table(name)}{rest}"
+        return Written(str(index.name), bool(index.unique), rendered.removeprefix(f"{create} {named} ON {own} "))
+
+    def _index_sql(self, name: Name, index: Written, how: str = "", only: bool = False) -> str:
+        create = " ".join(
+            filter(None, (f"CREATE {'UNIQUE ' if index.unique else ''}INDEX", how, self.quoted(index.name)))
+        )
+        return f"{create} ON {'ONLY ' if only else ''}{self.quoted_table(name)} {index.rest}"
 
     def _is_invalid(self, name: Name, index: str) -> str:
         return f"""EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
@@ -112,8 +134,3 @@ def with_included(index: sa.Index) -> sa.Index:
         if table is not None and isinstance(column, str) and column not in table.columns:
             table.append_column(sa.Column(column, sa.types.NullType()))
     return index
-
-
-def _renamed(index: sa.Index, name: str) -> sa.Index:
-    options = dict(index.dialect_kwargs)
-    return sa.Index(name, *index.expressions, unique=index.unique, _table=index.table, **options)

@@ -12,15 +12,18 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.sqlite import catalogue, spelling, text
+from safeops.databases.sqlite.archiving import Archiving
 from safeops.databases.sqlite.batches import Batches
 from safeops.databases.sqlite.catalogue import Named
-from safeops.databases.sqlite.judging import Judging
+from safeops.databases.sqlite.filling import Filling
 from safeops.databases.sqlite.load import Load
+from safeops.databases.sqlite.renaming import Renames
 from safeops.databases.sqlite.tokens import folded, literal
+from safeops.databases.sqlite.twins import Twins
 from safeops.naming import Name
 
 
-class SQLite(Batches, Load, Judging):
+class SQLite(Filling, Batches, Load, Renames, Twins, Archiving):
     """SQLite, looked at through its PRAGMAs and the text of its definitions."""
 
     product = "SQLite"

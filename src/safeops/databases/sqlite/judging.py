@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
+from safeops.databases.filling import FILLS
 from safeops.databases.sqlite import spelling
 from safeops.databases.sqlite.catalogue import row_id_of
 from safeops.databases.sqlite.plans import Plans
@@ -129,7 +130,8 @@ class Judging(Plans):
         for kind, own, of, text in self.read(sql):
             found = tokens(text)
             names = {folded(one.name) for one in found if one.kind in ("word", "quoted")}
-            if name not in names or (column is None and kind == "trigger" and folded(of) == name):
+            ours = kind == "trigger" and folded(of) == name and (column is None or own.startswith(FILLS))
+            if name not in names or ours:
                 continue
             if column is None or folded(column) in names or (kind == "view" and _takes_all(found)):
                 yield f"{kind} {own}: {text}"

@@ -40,6 +40,7 @@ class Rebuild(Step):
         without: The indexes that do not come back.
         referring: Other tables whose foreign keys are checked afterwards, as those of the table always are.
         natively: Statements that do the same without a rebuild, where SQLite accepts them.
+        values: What columns get that are not to have their own values, as SQL over the old row; by name.
     """
 
     table: Name = field(default_factory=lambda: Name(""))
@@ -48,6 +49,7 @@ class Rebuild(Step):
     without: frozenset[str] = frozenset()
     referring: tuple[str, ...] = ()
     natively: tuple[str, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()
 
 
 def rebuild(database: Session, step: Rebuild) -> None:
@@ -101,6 +103,8 @@ class _Rebuilding:
         for _, _, sql in parts:
             self.run(self.in_schema(sql))
         self.set_counter(counter)
+        for sql in self.step.then:
+            self.run(sql)
         self.check_no_more(orphans)
 
     def check_unchanged(self) -> None:
@@ -117,12 +121,17 @@ class _Rebuilding:
             AND tbl_name = {self.literal} COLLATE NOCASE ORDER BY type, rowid"""
         found = [(row[0], row[1], row[2]) for row in self.database.read(sql)]
         without = set(map(folded, self.step.without))
-        return [part for part in found if part[0] == "trigger" or folded(part[1]) not in without]
+        # A trigger may have the name of an index; of the triggers only our own go.
+        return [
+            part for part in found if folded(part[1]) not in without or (part[0] == "trigger" and not _is_ours(part[1]))
+        ]
 
     def copy(self) -> None:
         """Copy all rows with their row ids, whatever ON CONFLICT says; another number of rows is an error."""
-        targets = ", ".join(self.columns())
-        self.run(f"INSERT OR ABORT INTO {self.table} ({targets}) SELECT {targets} FROM {self.old}")
+        given = {quoted(name): value for name, value in self.step.values}
+        taken = {**{one: one for one in self.columns()}, **given}
+        targets, values = ", ".join(taken), ", ".join(taken.values())
+        self.run(f"INSERT OR ABORT INTO {self.table} ({targets}) SELECT {values} FROM {self.old}")
         old, new = (self.database.scalar(f"SELECT count(*) FROM {one}") for one in (self.old, self.table))
         if old != new:
             raise self.violation(f"{old} rows became {new}")
@@ -190,3 +199,7 @@ class _Rebuilding:
         place = next(number for number, one in enumerate(words) if one.word in ("TABLE", "INDEX", "TRIGGER"))
         start = words[place + 1].start
         return f"{sql[:start]}{quoted(self.schema)}.{sql[start:]}"
+
+
+def _is_ours(trigger: str) -> bool:
+    return folded(trigger).startswith("safeops_")

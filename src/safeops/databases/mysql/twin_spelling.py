@@ -1,0 +1,91 @@
+"""How MariaDB and MySQL spell the parts of a column and its twin."""
+
+from __future__ import annotations
+
+import re
+
+from safeops.databases.definitions import Constraint, Table
+from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.catalogue import definition_of
+from safeops.databases.mysql.showcreate import Definition, name_of
+from safeops.databases.twins import Pair
+
+_QUOTED = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", re.S)
+
+
+def retyped(found: Definition, type_: str) -> Definition:
+    """Return a definition with another type; text keeps its character set where the new type names none."""
+    bare, charset, collation = spelling.split_type(type_)
+    if charset is None and collation is None and re.match(r"(var)?char|\w*text|enum|set", bare, re.I):
+        charset, collation = found.get("CHARACTER SET"), found.get("COLLATE")
+    bits = re.search(r"\((\d)\)", bare)
+    now = f"current_timestamp({bits[1] if bits else ''})" if found.get("ON UPDATE") else None
+    return found.with_(type=bare, CHARACTER_SET=charset, COLLATE=collation, ON_UPDATE=now)
+
+
+def converted_alike(twin: str, value: str, type_: str) -> str:
+    """Compare a twin with what a value becomes when it is written to a column of its type."""
+    bare = spelling.type_name(spelling.split_type(type_)[0])
+    kind = re.split(r"[ (]", bare)[0]
+    if kind in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):
+        return f"({twin} <=> CAST({value} AS DECIMAL(65, 0)))"
+    if kind in ("decimal", "date", "datetime", "time", "float", "double"):
+        return f"({twin} <=> CAST({value} AS {re.sub(' (unsigned|zerofill)', '', bare)}))"
+    if kind == "timestamp":
+        return f"({twin} <=> CAST({value} AS {bare.replace('timestamp', 'datetime')}))"
+    if kind == "varchar" or kind.endswith("text") or kind == "json":
+        texts = (f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (twin, f"CAST({value} AS CHAR)"))
+        return f"({' <=> '.join(texts)})"
+    # A label of an ENUM is found by its collation, a CHAR loses its spaces: what is equal is in step.
+    return f"({twin} <=> {value})"
+
+
+def repeatable(stands: Table, column: str) -> Definition:
+    """Return a definition as a MODIFY can repeat it online: MariaDB shows JSON as the text and the check that it is."""
+    found = definition_of(stands, column)
+    parts = {"type": "json", "CHARACTER SET": None, "COLLATE": None, "CHECK": None}
+    return found.with_(**parts) if stands.columns[column].type == "json" else found
+
+
+def strict(found: Definition) -> Definition:
+    default = found.get("DEFAULT")
+    return found.with_(NULL="NOT NULL", DEFAULT=None if (default or "").upper() == "NULL" else default)
+
+
+def placeholder(type_: str) -> str:
+    """Return any value of a type, for the default of a column that a trigger always writes."""
+    bare = spelling.type_name(type_)
+    kind = re.split(r"[ (]", bare)[0]
+    if kind == "enum":
+        return showcreate.atoms(bare[bare.index("(") + 1 : -1])[0]
+    if kind == "json":
+        return "('{}')"
+    if kind in ("date", "datetime", "timestamp"):
+        return "'2000-01-01'"
+    if kind == "uuid":
+        return "'00000000-0000-0000-0000-000000000000'"
+    if re.search(r"char|text|blob|binary|set", kind):
+        return "('')" if re.search(r"text|blob", kind) else "''"
+    return "'::'" if kind == "inet6" else "'0.0.0.0'" if kind == "inet4" else "0"
+
+
+def changes_columns(key: Constraint) -> bool:
+    changing = ("CASCADE", "SET NULL")
+    return (key.onupdate or "").upper() in changing or (key.ondelete or "").upper() == "SET NULL"
+
+
+def column_of(element: str) -> str:
+    """Return the column at the start of an element of an index."""
+    match = _QUOTED.match(element)
+    return name_of(match.group()) if match else element
+
+
+def renamed(text: str, pair: Pair) -> str:
+    """Put the twin's name in the place of the source's, in SQL as the server spells it."""
+
+    def named(match: re.Match[str]) -> str:
+        quoted = match.group()
+        is_source = quoted.startswith("`") and name_of(quoted).casefold() == pair.source.casefold()
+        return showcreate.backticked(pair.twin) if is_source else quoted
+
+    return _QUOTED.sub(named, text)

@@ -1,0 +1,244 @@
+"""What keeps a column and its twin in step on MariaDB and MySQL: a trigger before INSERT and one before UPDATE.
+
+Both fire for LOAD DATA, REPLACE and ON DUPLICATE KEY UPDATE too; cascades of foreign keys alone pass them by.
+https://mariadb.com/kb/en/trigger-overview/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases import sqltext
+from safeops.databases.definitions import Table
+from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.batches import COLLATION
+from safeops.databases.mysql.catalogue import definition_of
+from safeops.databases.mysql.constraining import Constraining
+from safeops.databases.mysql.session import number_of
+from safeops.databases.steps import Step
+from safeops.databases.twins import Pair, pair_of
+from safeops.errors import UnsafeOperation
+from safeops.naming import Name
+
+# The order in which they are made anew: as long as INSERT has its old note, the pair is the old one.
+EVENTS = ("UPDATE", "INSERT")
+# Copying between columns of one type loses nothing, and strict modes would refuse what stands in old rows: zero dates.
+LENIENT = (("sql_mode", "IF(FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode), 'NO_BACKSLASH_ESCAPES', '')"),)
+# https://mariadb.com/kb/en/binary-logging-of-stored-routines/
+NO_TRIGGERS = 1419
+
+
+@dataclass(frozen=True)
+class Locked(Step):
+    """Statements, each of which commits by itself, between which nobody else reads or writes the table."""
+
+    table: Name = field(default_factory=lambda: Name(""))
+
+
+class TwinTriggers(Constraining):
+    """The triggers of a pair."""
+
+    runs_blocks: ClassVar[bool] = False
+    """Statements can be sent as one block, which the server carries on with where the client is killed."""
+    without_copy: ClassVar[str] = ", ALGORITHM=INPLACE"
+    """Has the server refuse what would take long."""
+
+    def carry_out(self, step: Step) -> None:
+        try:
+            if isinstance(step, Locked):
+                self._carry_out_locked(step)
+            else:
+                super().carry_out(step)
+        except DBAPIError as error:
+            if number_of(error) == NO_TRIGGERS:
+                raise _not_allowed(step) from error
+            raise
+
+    def _carry_out_locked(self, step: Locked) -> None:
+        try:
+            self.run(f"LOCK TABLES {self.quoted_table(step.table)} WRITE")
+            for sql in self._together(step.sql, *step.then):
+                self.run(sql)
+        finally:
+            # On a lost connection nothing is locked any more, and the first error is the one to see.
+            with suppress(sa.exc.SQLAlchemyError):
+                self.run("UNLOCK TABLES")
+
+    def _together(self, *statements: str) -> list[str]:
+        if not self.runs_blocks:
+            return [*statements]
+        # A block takes no CREATE TRIGGER, but prepared statements of all sorts.
+        return [f"BEGIN NOT ATOMIC {' '.join(f'EXECUTE IMMEDIATE {self.literal(sql)};' for sql in statements)} END"]
+
+    # Looking ----------------------------------------------------------------------------------------------------
+
+    def pair_named(self, stands: Table, name: str) -> Pair | None:
+        """Return the pair while both of its triggers stand."""
+        texts = self.triggers_of_pair(stands.name, name)
+        return pair_of(texts["INSERT"], stands.name) if len(texts) == len(EVENTS) else None
+
+    def triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:
+        """Return the bodies of the triggers of a pair by their events."""
+        what = "EVENT_MANIPULATION, TRIGGER_NAME, ACTION_STATEMENT"
+        rows = self._asked(f"SELECT {what} FROM information_schema.TRIGGERS WHERE {_on(self, table)}")
+        return {event: text for event, trigger, text in rows if trigger == trigger_name(name, event)}
+
+    def _asked(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        with self.bounded():
+            return self.read(sql, **parameters)
+
+    def _last_trigger(self, table: Name, name: str, event: str) -> str | None:
+        """Return the last of the users' triggers of an event: what they write has to be in step too."""
+        sql = f"""SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {_on(self, table)}
+            AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = '{event}'
+            AND TRIGGER_NAME <> {self.literal(trigger_name(name, event))} ORDER BY ACTION_ORDER DESC LIMIT 1"""
+        found: str | None = next((row[0] for row in self._asked(sql)), None)
+        return found
+
+    # Making -----------------------------------------------------------------------------------------------------
+
+    def trigger_sqls(self, pair: Pair, stands: Table, *, anew: bool = False) -> Iterator[str]:
+        """Render the statements that make the triggers of a pair, where ``anew`` in the place of those that stand."""
+        # The text is kept as it is sent: a restore under another name would look for this schema.
+        schema = None if pair.table.schema == self.current_schema else pair.table.schema
+        table = self.quoted_table(Name(pair.table.name, schema))
+        for event in EVENTS:
+            trigger = self.quoted_table(Name(trigger_name(pair.name, event), schema))
+            if anew and not self.guards_natively:
+                yield f"DROP TRIGGER IF EXISTS {trigger}"
+            last = self._last_trigger(pair.table, pair.name, event)
+            follows = f"FOLLOWS {self.quoted(last)} " if last else ""
+            head = f"CREATE {'OR REPLACE ' if anew and self.guards_natively else ''}TRIGGER {trigger}"
+            body = f"BEGIN {pair.note} {self._pair_body(pair, stands, event)}END"
+            yield f"{head} BEFORE {event} ON {table} FOR EACH ROW {follows}{body}"
+
+    def drop_trigger(self, pair: Pair, event: str) -> Step:
+        trigger = trigger_name(pair.name, event)
+        sql = f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, pair.table.schema))}"
+        return Step(sql, f"dropped trigger {trigger}", (pair.table,))
+
+    def _pair_body(self, pair: Pair, stands: Table, event: str) -> str:
+        if self.is_computed(pair, stands):
+            # The server itself keeps them in step: the trigger holds the note.
+            return ""
+        if pair.winner is None:
+            return self._one_way(pair, event)
+        return self._two_way_insert(pair, stands) if event == "INSERT" else self._two_way_update(pair)
+
+    def _one_way(self, pair: Pair, event: str) -> str:
+        new, old, twin = (f"{row}.{self.quoted(one)}" for row, one in _places(pair))
+        value = new if pair.value is None else self._evaluated(pair, new)
+        # The write is the application's, which knows nothing of the twin: it must go well.
+        handler = f"DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET {twin} = NULL; "
+        # Some refusals count as warnings to a handler, as rounding does too: that one is no error.
+        refused = f"BEGIN IF @@error_count > 0 THEN SET {twin} = NULL; END IF; END"
+        handler += f"DECLARE CONTINUE HANDLER FOR SQLWARNING {refused}; "
+        follow = f"SET {twin} = {value}; "
+        # MariaDB checks its JSON after the trigger.
+        if (pair.type or "").lower() == "json":
+            follow += f"IF NOT JSON_VALID({twin}) THEN SET {twin} = NULL; END IF; "
+        return handler + (follow if event == "INSERT" else f"IF NOT {same(new, old)} THEN {follow}END IF; ")
+
+    def _evaluated(self, pair: Pair, new: str) -> str:
+        source, table = self.quoted(pair.source), self.quoted(pair.table.name)
+        return f"(SELECT {pair.value} FROM (SELECT {new} AS {source}) AS {table})"
+
+    def _two_way_update(self, pair: Pair) -> str:
+        (new_w, old_w), (new_l, old_l) = ((self._new(one), f"OLD.{self.quoted(one)}") for one in _ranked(pair))
+        return (
+            f"IF NOT {same(new_w, old_w)} THEN SET {new_l} = {new_w};"
+            f" ELSEIF NOT {same(new_l, old_l)} THEN SET {new_w} = {new_l}; END IF; "
+        )
+
+    def _two_way_insert(self, pair: Pair, stands: Table) -> str:
+        """Take the one that is not its default for the one that was written."""
+        given = self.constant_default(stands, pair.source)
+        first, second = map(self._new, _ranked(pair))
+        if given is None:
+            if self.default_of(stands, pair.source) is not None and not self.leans(stands, pair):
+                # The twin alone has no default.
+                first, second = self._new(pair.twin), self._new(pair.source)
+            return f"IF {first} IS NOT NULL THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
+        # A variable of its type, or the default 0.1 of a FLOAT would be another number than the value.
+        declared = f"DECLARE safeops_default {self._type_of(stands, pair.source)} DEFAULT {given}; "
+        written = f"NOT {same(first, 'safeops_default')}"
+        return f"{declared}IF {written} THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
+
+    def _new(self, column: str) -> str:
+        return f"NEW.{self.quoted(column)}"
+
+    def _type_of(self, stands: Table, column: str) -> str:
+        """Return the type of a column with its character set, which a variable would take from the database."""
+        bare = definition_of(stands, column).clauses["type"]
+        parameters = {"schema": stands.name.schema, "table": stands.name.name, "column": column}
+        charset, collation = self._asked(COLLATION, **parameters)[0]
+        return f"{bare} CHARACTER SET {charset} COLLATE {collation}" if charset else bare
+
+    # Defaults ---------------------------------------------------------------------------------------------------
+
+    def default_of(self, stands: Table, column: str) -> str | None:
+        text = definition_of(stands, column).get("DEFAULT")
+        return None if text is None or text.upper() == "NULL" else text
+
+    def constant_default(self, stands: Table, column: str) -> str | None:
+        """Return the default that each column of a row gets alike; None where it has none, or a call makes it."""
+        text = self.default_of(stands, column)
+        words = re.sub(r"current_timestamp(\(\d\))?", "", spelling.default(text) or "")
+        found = sqltext.tokens(words)
+        calls = any(token == "(" for _, token in found) or any(token.startswith("`") for _, token in found)
+        return None if calls else text
+
+    def leans(self, stands: Table, pair: Pair) -> bool:
+        """Tell whether the source has its twin for a default: so an INSERT ... SELECT may leave it out."""
+        default = spelling.default(self.default_of(stands, pair.source)) or ""
+        return default.startswith("`") and showcreate.name_of(default).casefold() == pair.twin.casefold()
+
+    def is_computed(self, pair: Pair, stands: Table) -> bool:
+        """Tell whether the server computes the twin of a source that is computed or counted itself."""
+        found = definition_of(stands, pair.source)
+        return pair.winner is not None and (found.get("GENERATED") is not None or is_counted(stands, pair.source))
+
+
+def trigger_name(pair: str, event: str) -> str:
+    return f"{pair}_{event.lower()}"
+
+
+def same(one: str, other: str) -> str:
+    """Compare two values to the last bit: equal letters may differ in case, and equal texts of numbers in a digit."""
+    return f"({one} <=> {other} AND CAST({one} AS BINARY) <=> CAST({other} AS BINARY))"
+
+
+def is_counted(stands: Table, column: str) -> bool:
+    return "AUTO_INCREMENT" in definition_of(stands, column).clauses
+
+
+def _ranked(pair: Pair) -> tuple[str, str]:
+    """Return the winner and the other."""
+    return (pair.source, pair.twin) if pair.winner == pair.source else (pair.twin, pair.source)
+
+
+def _places(pair: Pair) -> tuple[tuple[str, str], ...]:
+    return ("NEW", pair.source), ("OLD", pair.source), ("NEW", pair.twin)
+
+
+def _on(database: Constraining, table: Name) -> str:
+    schema = database.literal(table.schema) if table.schema else "DATABASE()"
+    return f"EVENT_OBJECT_SCHEMA = {schema} AND EVENT_OBJECT_TABLE = {database.literal(table.name)}"
+
+
+def _not_allowed(step: Step) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"This account may not create triggers while the server writes a binary log. This was not done: {step.does}.",
+        why="Where the log has statements, a replica runs what the trigger does with other privileges, so that the"
+        " server wants SUPER, or to be told that its triggers can be trusted.",
+        remedy="Have an administrator run this once, and run again:",
+        code="SET GLOBAL log_bin_trust_function_creators = 1;",
+        state="What was finished before is kept; running again goes on from there.",
+    )

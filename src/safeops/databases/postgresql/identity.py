@@ -1,0 +1,80 @@
+"""Moves the identity or the sequence of a column to its twin, without giving a number twice."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from safeops.databases.definitions import Table
+from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.spelling import type_name
+from safeops.databases.twins import Pair
+from safeops.naming import Name
+
+_SEQUENCE = """
+SELECT json_build_object(
+  'schema', n.nspname, 'name', c.relname, 'type', format_type(s.seqtypid, NULL), 'start', s.seqstart,
+  'increment', s.seqincrement, 'max', s.seqmax, 'min', s.seqmin, 'cache', s.seqcache, 'cycle', s.seqcycle,
+  'grants', (SELECT json_agg(json_build_array(x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC'
+      ELSE quote_ident(pg_get_userbyid(x.grantee)) END, x.is_grantable))
+    FROM aclexplode(c.relacl) x WHERE x.grantee <> c.relowner)
+)::text FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE s.seqrelid = pg_get_serial_sequence(:table, :column)::regclass
+"""
+_LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
+
+
+def _sequence(database: Plans, pair: Pair, stands: Table) -> dict[str, Any] | None:
+    raw = database.scalar(_SEQUENCE, table=database.quoted_table(stands.name), column=pair.source)
+    return json.loads(raw) if raw else None
+
+
+def _type(pair: Pair, found: dict[str, Any]) -> str:
+    wanted = type_name(pair.type or "")
+    return wanted if wanted in _LIMITS else str(found["type"])
+
+
+def _limit(found: dict[str, Any], type_: str) -> int:
+    """Return the last number: the widest of the new type, where it was that of the old one."""
+    usual = found["max"] == _LIMITS[found["type"]]
+    return _LIMITS[type_] if usual else min(found["max"], _LIMITS[type_])
+
+
+def moved_identity(database: Plans, pair: Pair, stands: Table) -> list[str]:
+    """Return the statements that give the twin the identity of the source, under the same sequence name."""
+    found = _sequence(database, pair, stands)
+    if found is None:
+        return []
+    sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
+    always = "ALWAYS" if stands.columns[pair.source].identity == "always" else "BY DEFAULT"
+    options = f"SEQUENCE NAME {sequence} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
+    options += f" MAXVALUE {_limit(found, type_)} CACHE {found['cache']}{' CYCLE' if found['cycle'] else ''}"
+    table, text = database.quoted_table(stands.name), database.literal(sequence)
+    source, twin = database.quoted(pair.source), database.quoted(pair.twin)
+    # Altering the sequence first holds up whoever would take a number from it by itself.
+    move = f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
+  ALTER SEQUENCE {sequence} CACHE {found["cache"]};
+  SELECT last_value, is_called INTO safeops_last, safeops_called FROM {sequence};
+  ALTER TABLE {table} ALTER COLUMN {source} DROP IDENTITY;
+  ALTER TABLE {table} ALTER COLUMN {twin} ADD GENERATED {always} AS IDENTITY ({options});
+  PERFORM setval({text}, safeops_last, safeops_called);
+END $safeops$"""
+    return [move, *_grants(found, sequence)]
+
+
+def _grants(found: dict[str, Any], sequence: str) -> list[str]:
+    return [
+        f"GRANT {privilege} ON SEQUENCE {sequence} TO {role}{' WITH GRANT OPTION' if grantable else ''}"
+        for privilege, role, grantable in found["grants"] or []
+    ]
+
+
+def moved_sequence(database: Plans, pair: Pair, stands: Table) -> list[str]:
+    """Return the statements by which the sequence of a serial column belongs to the twin, and has its type."""
+    found = _sequence(database, pair, stands)
+    if found is None:
+        return []
+    sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
+    changed = f" AS {type_} MAXVALUE {_limit(found, type_)}" if type_ != found["type"] else ""
+    owner = f"{database.quoted_table(stands.name)}.{database.quoted(pair.twin)}"
+    return [f"ALTER SEQUENCE {sequence}{changed} OWNED BY {owner}"]

@@ -1,0 +1,241 @@
+"""The copies that a twin has of a column's indexes and constraints: PostgreSQL itself spells them, on an empty copy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Constraint, Index, Table
+from safeops.databases.postgresql.indexing import Written
+from safeops.databases.postgresql.scratch import PROBE
+from safeops.databases.postgresql.spelling import split_collation
+from safeops.databases.postgresql.twin_triggers import TwinTriggers
+from safeops.databases.steps import Step
+from safeops.databases.twins import Pair
+from safeops.errors import UnsafeOperation
+from safeops.naming import Name, fitting
+
+_QUOTED = r'(?:"(?:[^"]|"")*"|[^\s".(]+)'
+_INDEX = re.compile(rf"^CREATE (?:UNIQUE )?INDEX {_QUOTED} ON (?:ONLY )?{_QUOTED}\.{_QUOTED} (USING .*)$", re.DOTALL)
+_KEY = re.compile(
+    r'^FOREIGN KEY \((?:"(?:[^"]|"")*"|[^")])*\) REFERENCES ((?:"(?:[^"]|"")*"|[^"(])+)\((?:"(?:[^"]|"")*"|[^")])*\)(.*)$',
+    re.DOTALL,
+)
+INBOUND = """
+SELECT n.nspname, c.relname, k.conname, pg_describe_object('pg_constraint'::regclass, k.oid, 0)
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE k.contype = 'f' AND k.confrelid = :id AND k.conparentid = 0 AND (
+  SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (k.confkey)
+ORDER BY 1, 2, 3
+"""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy of an index or a constraint.
+
+    Args:
+        kind: "index", "unique", "primary key", "check" or "foreign key".
+        table: The table that has it: for a foreign key that refers to the column, another one.
+        original: The name that it takes over.
+        name: Its own name until then.
+        rest: An index after the name of its table; a constraint as it follows its name.
+        of: The index or constraint that it is a copy of.
+    """
+
+    kind: str
+    table: Name
+    original: str
+    name: str
+    rest: str
+    of: Index | Constraint
+
+    @property
+    def valid(self) -> bool:
+        return self.of.valid
+
+
+class TwinCopies(TwinTriggers):
+    """Finds, makes and renames the copies."""
+
+    def copies(self, pair: Pair, stands: Table) -> list[Copy]:
+        """Return the copies that the twin of a pair is to have."""
+        return [*self._own_copies(pair, stands), *self.foreign_keys(pair, stands), *self.inbound(pair, stands)]
+
+    def _copy_name(self, pair: Pair, original: str) -> str:
+        return fitting("safeops", pair.twin, original, max_bytes=self.max_identifier)
+
+    # Indexes, unique constraints and checks ---------------------------------------------------------------------
+
+    def _own_copies(self, pair: Pair, stands: Table) -> Iterator[Copy]:
+        indexes, checks = self._of_column(pair, stands)
+        spelled = self._spelled(pair, stands, indexes)
+        for index in indexes:
+            rest = _rest_of(spelled.indexes[index.name].definition)
+            # A word in a definition need not have been the column.
+            if rest != _rest_of(index.definition):
+                constraint = stands.constraints.get(index.name)
+                kind = constraint.kind if index.of_constraint and constraint else "index"
+                yield Copy(kind, stands.name, index.name, self._copy_name(pair, index.name), rest, constraint or index)
+        for check in checks:
+            there = spelled.constraints.get(check.name)
+            definition = (there.definition if there else "").removesuffix(" NOT VALID")
+            if there is not None and definition != check.definition.removesuffix(" NOT VALID"):
+                yield Copy("check", stands.name, check.name, self._copy_name(pair, check.name), definition, check)
+
+    def _of_column(self, pair: Pair, stands: Table) -> tuple[list[Index], list[Constraint]]:
+        def counts(one: Index | Constraint) -> bool:
+            return one.valid or isinstance(one, Constraint)
+
+        found = [one for one in stands.having(pair.source) if counts(one) and not is_ours(one.name)]
+        indexes = [one for one in found if isinstance(one, Index)]
+        return indexes, [one for one in found if isinstance(one, Constraint) and one.kind == "check"]
+
+    def _spelled(self, pair: Pair, stands: Table, indexes: list[Index]) -> Table:
+        """Have the server spell the indexes and checks for the twin."""
+        probe, column = Name(PROBE), f"ALTER TABLE {PROBE} ALTER COLUMN {self.quoted(pair.source)}"
+        with self.scratch():
+            self.copy_empty(stands, probe, "INCLUDING CONSTRAINTS")
+            self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(pair.twin)} CASCADE")
+            for index in indexes:
+                unique = "UNIQUE " if index.unique else ""
+                self.run(f"CREATE {unique}INDEX {self.quoted(index.name)} ON {PROBE} {_rest_of(index.definition)}")
+            if pair.type is not None:
+                self.run(f"{column} TYPE {pair.type} USING {self.twin_value(pair)}")
+            self.run(f"ALTER TABLE {PROBE} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.twin)}")
+            found = self.table(probe)
+        if found is None:
+            raise RuntimeError("the copy of a table went away: this is a defect of safeops")
+        return found
+
+    def spelled_default(self, pair: Pair, stands: Table) -> str | None:
+        """Return the default of the source as one of the twin's type."""
+        default = stands.columns[pair.source].default
+        if default is None or pair.type is None:
+            return default
+        if pair.value is not None:
+            return f"(SELECT {self.twin_value(pair)} FROM (SELECT {default} AS {self.quoted(pair.source)}) safeops_row)"
+        return default if self._takes(pair.type, default) else f"CAST({default} AS {split_collation(pair.type)[0]})"
+
+    def _takes(self, type_: str, default: str) -> bool:
+        try:
+            with self.scratch():
+                self.run(f"CREATE TEMPORARY TABLE {PROBE} (a {type_} DEFAULT {default}) ON COMMIT DROP")
+        except DBAPIError as error:
+            if self.is_lock_failure(error) or self.is_cut_short(error):
+                raise
+            return False
+        return True
+
+    # Foreign keys -----------------------------------------------------------------------------------------------
+
+    def foreign_keys(self, pair: Pair, stands: Table) -> Iterator[Copy]:
+        for key in stands.constraints.values():
+            if key.kind == "foreign key" and pair.source in key.columns and not is_ours(key.name):
+                columns = [pair.twin if one == pair.source else one for one in key.columns]
+                yield self._key_copy(pair, stands.name, key, columns, list(key.remote))
+
+    def inbound(self, pair: Pair, stands: Table) -> Iterator[Copy]:
+        """Go through the foreign keys that refer to the source."""
+        for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=pair.source):
+            child = self.table(Name(table, schema))
+            key = child.constraints.get(named) if child else None
+            if child is not None and key is not None and not is_ours(named):
+                remote = [pair.twin if one == pair.source else one for one in key.remote]
+                yield self._key_copy(pair, child.name, key, list(key.columns), remote)
+
+    def _key_copy(self, pair: Pair, table: Name, key: Constraint, columns: list[str], remote: list[str]) -> Copy:
+        match = _KEY.match(key.definition)
+        if match is None or re.search(r"SET (NULL|DEFAULT) \(", match[2]):
+            raise UnsafeOperation(
+                f"Foreign key {key.name} of {table} cannot be copied: {key.definition}",
+                remedy="Drop it first, and create it again after the change.",
+            )
+        rest = match[2].removesuffix(" NOT VALID")
+        rest = f"FOREIGN KEY ({self.quoted(*columns)}) REFERENCES {match[1]}({self.quoted(*remote)}){rest}"
+        return Copy("foreign key", table, key.name, self._copy_name(pair, key.name), rest, key)
+
+    # Plans ------------------------------------------------------------------------------------------------------
+
+    def make(self, copy: Copy) -> Plan:
+        """Plan that a copy stands and is valid; nothing is left to do where it does."""
+        stands = self.table(copy.table)
+        if stands is None:
+            return
+        if copy.kind in ("index", "unique", "primary key"):
+            yield from self._make_index(copy, stands)
+            return
+        add = (
+            f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.name)} {copy.rest} NOT VALID"
+        )
+        locks = (
+            (copy.table, copy.of.referent) if isinstance(copy.of, Constraint) and copy.of.referent else (copy.table,)
+        )
+        if copy.name not in stands.constraints:
+            yield Step(add, f"added {copy.name} for new rows of {copy.table}", locks)
+        there = stands.constraints.get(copy.name)
+        if copy.valid and not (there is not None and there.valid):
+            yield self._validate(copy.table, copy.name, locks)
+
+    def _make_index(self, copy: Copy, stands: Table) -> Plan:
+        unique = copy.kind != "index" or (isinstance(copy.of, Index) and copy.of.unique)
+        if copy.name in stands.constraints:
+            return
+        there = stands.indexes.get(copy.name)
+        if there is None or not there.valid:
+            yield from self.build_index(copy.table, Written(copy.name, unique, copy.rest), stands)
+        if copy.kind == "unique" and isinstance(copy.of, Constraint):
+            timing = " DEFERRABLE" if copy.of.deferrable else ""
+            timing += " INITIALLY DEFERRED" if copy.of.initially == "DEFERRED" else ""
+            quoted = self.quoted(copy.name)
+            add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{timing}"
+            yield Step(add, f"added unique {copy.name} to {copy.table}", (copy.table,))
+
+    def hand_over_key(self, copy: Copy) -> Plan:
+        """Plan that the copy of a foreign key takes the place of the original, in one brief transaction."""
+        stands, table = self.table(copy.table), self.quoted_table(copy.table)
+        if stands is None or copy.name not in stands.constraints or not isinstance(copy.of, Constraint):
+            return
+        drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
+        rename = f"ALTER TABLE {table} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
+        referent = (copy.of.referent,) if copy.of.referent else ()
+        yield Step(
+            drop,
+            f"foreign key {copy.original} of {copy.table} is that of the new column",
+            (copy.table, *referent),
+            (rename,),
+        )
+
+    def renaming(self, copy: Copy) -> list[str]:
+        """Return the statements that give a copy its original's name, once that is free."""
+        table, name, original = self.quoted_table(copy.table), self.quoted(copy.name), self.quoted(copy.original)
+        if copy.kind == "primary key":
+            return [f"ALTER TABLE {table} ADD CONSTRAINT {original} PRIMARY KEY USING INDEX {name}"]
+        if copy.kind == "index":
+            index = self.quoted_table(Name(copy.name, copy.table.schema))
+            renamed = [f"ALTER INDEX {index} RENAME TO {original}"]
+            comment = copy.of.comment if isinstance(copy.of, Index) else None
+            there = self.quoted_table(Name(copy.original, copy.table.schema))
+            return renamed + ([self._comment("INDEX", there, comment)] if comment else [])
+        return [f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {original}"]
+
+    def removal(self, copy: Copy) -> str:
+        """Return the statement that drops what a copy was made of."""
+        if copy.kind == "index":
+            return f"DROP INDEX IF EXISTS {self.quoted_table(Name(copy.original, copy.table.schema))}"
+        return f"ALTER TABLE {self.quoted_table(copy.table)} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
+
+
+def _rest_of(definition: str) -> str:
+    match = _INDEX.match(definition)
+    if match is None:
+        raise RuntimeError(f"not a definition of an index: {definition}")
+    return match[1]
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith("safeops_")

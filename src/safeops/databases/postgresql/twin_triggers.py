@@ -1,0 +1,148 @@
+"""What keeps a column and its twin in step on PostgreSQL: one trigger, decided by which of the two was changed.
+
+Changed means to the last bit: the images of records are compared, so that 'A' and 'a' of a citext, or 1.0 and 1.00, are
+two values, and types without an equality of their own can be compared as well.
+https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYPE-COMPARISON
+"""
+
+from __future__ import annotations
+
+from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.spelling import split_collation
+from safeops.databases.twins import Pair
+from safeops.naming import Name
+
+
+def differ(one: str, other: str) -> str:
+    """Return the condition that two values of one type are not the same to the last bit."""
+    return f"NOT pg_catalog.record_image_eq(ROW({one}), ROW({other}))"
+
+
+class TwinTriggers(Plans):
+    """The function and the trigger of a pair."""
+
+    def twin_value(self, pair: Pair) -> str:
+        if pair.value is not None:
+            return f"({pair.value})"
+        source = self.quoted(pair.source)
+        return source if pair.type is None else f"CAST({source} AS {split_collation(pair.type)[0]})"
+
+    def source_value(self, pair: Pair, was: str) -> str:
+        """Return what the twin becomes in the source's type again."""
+        if pair.back is None:
+            return f"CAST({self.quoted(pair.twin)} AS {was})"
+        # It is written over the name that the column has for its author.
+        twin, source = self.quoted(pair.twin), self.quoted(pair.source)
+        return f"(SELECT ({pair.back}) FROM (SELECT {twin} AS {source}) safeops_row)"
+
+    def unfilled(self, pair: Pair) -> str:
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        missing = f"num_nulls({twin}) = 1 AND num_nulls({source}) = 0"
+        if pair.winner is not None:
+            return missing
+        return f"CASE WHEN {missing} THEN num_nulls({self.twin_value(pair)}) = 0 ELSE false END"
+
+    def out_of_step(self, pair: Pair) -> str:
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        ahead = differ(twin, self.twin_value(pair))
+        if not pair.switched:
+            return ahead
+        # What came from the old type stands there unchanged, also where no conversion would give it again.
+        was = self.scalar(
+            """SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+            WHERE attrelid = to_regclass(:table) AND attname = :name""",
+            table=self.quoted_table(pair.table),
+            name=pair.source,
+        )
+        behind = differ(source, self.source_value(pair, was))
+        return f"CASE WHEN {behind} THEN {ahead} ELSE false END"
+
+    def trigger_statements(self, pair: Pair, default: str | None, others: list[str], *, certain: bool) -> list[str]:
+        """Return the statements that keep a pair in step.
+
+        Args:
+            pair: The pair.
+            default: The default that both columns have; None where there is none, or each row would get another.
+            others: The other triggers that run before a row is written.
+            certain: The conversion takes every value.
+        """
+        body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain)
+        function = self.quoted_table(Name(pair.name, pair.table.schema))
+        # What the author's expressions name is found as it is now, whatever search_path the application sets.
+        path = "" if pair.winner is not None and default is None else " SET search_path FROM CURRENT"
+        tag = self._tag(body)
+        create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{path} AS {tag}{body}{tag}"
+        trigger = self.quoted(self._last(pair.name, others))
+        on = f"BEFORE INSERT OR UPDATE ON {self.quoted_table(pair.table)} FOR EACH ROW"
+        return [create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
+
+    def _last(self, name: str, others: list[str]) -> str:
+        """Triggers run in the order of their names, and ours has to see what the others make of the row."""
+        last = max(others, default="")
+        if name.encode() > last.encode():
+            return name
+        return f"{'z' * (len(last) - len(last.lstrip('z')) + 1)}_{name}"[: self.max_identifier]
+
+    def _tag(self, body: str) -> str:
+        tag = "$safeops$"
+        while tag in body:
+            tag = f"{tag[:-1]}_$"
+        return tag
+
+    def _both_ways(self, pair: Pair, default: str | None) -> str:
+        winner = pair.winner or pair.source
+        other = pair.twin if winner == pair.source else pair.source
+        won, lost = f"NEW.{self.quoted(winner)}", f"NEW.{self.quoted(other)}"
+        first, second = (
+            (won, lost) if default is not None else (f"NEW.{self.quoted(pair.twin)}", f"NEW.{self.quoted(pair.source)}")
+        )
+        given = f"num_nulls({first}) = 0"
+        if default is not None:
+            # Who writes a row without naming a column gives it the default: what differs from it was written.
+            given = differ(first, "safeops_default")
+        declared = (
+            ""
+            if default is None
+            else f"\nDECLARE safeops_default {self._table(pair)}.{self.quoted(pair.source)}%TYPE := {default};"
+        )
+        return f"""
+{pair.note}{declared}
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    IF {given} THEN {second} := {first}; ELSE {first} := {second}; END IF;
+  ELSIF {differ(won, won.replace("NEW.", "OLD.", 1))} THEN {lost} := {won};
+  ELSIF {differ(lost, lost.replace("NEW.", "OLD.", 1))} THEN {won} := {lost};
+  END IF;
+  RETURN NEW;
+END """
+
+    def _one_way(self, pair: Pair, certain: bool) -> str:
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        row = f"(SELECT NEW.{source} AS {source}) AS {self.quoted(pair.table.name)}"
+        follow = f"NEW.{twin} := (SELECT {self.twin_value(pair)} FROM {row});"
+        if certain:
+            follow = f"NEW.{twin} := NEW.{source};"
+        else:
+            # A value that has no counterpart must not refuse the application's write: the next phase tells of it.
+            follow = f"BEGIN {follow} EXCEPTION WHEN OTHERS THEN NEW.{twin} := NULL; END;"
+        return f"""
+{pair.note}
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF pg_catalog.record_image_eq(ROW(NEW.{source}), ROW(OLD.{source})) THEN RETURN NEW; END IF;
+  END IF;
+  {follow}
+  RETURN NEW;
+END """
+
+    def _table(self, pair: Pair) -> str:
+        return self.quoted_table(pair.table)
+
+    def trigger_removal(self, stands_id: int, pair: Pair) -> list[str]:
+        """Return the statements that take a pair's trigger and function away."""
+        sql = """SELECT g.tgname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+            WHERE g.tgrelid = :id AND p.proname = :name AND NOT g.tgisinternal"""
+        names = [row[0] for row in self.read(sql, id=stands_id, name=pair.name)]
+        dropped = [f"DROP TRIGGER IF EXISTS {self.quoted(name)} ON {self._table(pair)}" for name in names]
+        function = self.quoted_table(Name(pair.name, pair.table.schema))
+        return [*dropped, f"DROP FUNCTION IF EXISTS {function}()"]

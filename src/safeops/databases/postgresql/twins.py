@@ -1,0 +1,289 @@
+"""A column and its twin on PostgreSQL: whatever belongs together is done in one transaction."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from safeops.databases import twins
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Table
+from safeops.databases.postgresql.identity import moved_identity, moved_sequence
+from safeops.databases.postgresql.spelling import object_name
+from safeops.databases.postgresql.twin_copies import INBOUND, Copy, TwinCopies, is_ours
+from safeops.databases.steps import Step
+from safeops.databases.twins import Pair, pair_of
+from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
+from safeops.naming import Name
+
+_SOURCE = """
+SELECT json_build_object(
+  'target', a.attstattarget, 'options', a.attoptions, 'storage', a.attstorage, 'usual', t.typstorage,
+  'compression', a.attcompression,
+  'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
+  'grants', (SELECT json_agg(json_build_array(x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC'
+      ELSE quote_ident(pg_get_userbyid(x.grantee)) END, x.is_grantable) ORDER BY x.grantee, x.privilege_type)
+    FROM aclexplode(a.attacl) x),
+  'triggers', (SELECT json_agg(g.tgname) FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+    WHERE g.tgrelid = a.attrelid AND NOT g.tgisinternal AND g.tgtype & 3 = 3 AND g.tgtype & 20 > 0 AND p.proname <> :name),
+  'functions', (SELECT json_agg(DISTINCT format('%s COST %s', p.oid::regprocedure, p.procost)) FROM pg_trigger g
+    JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = a.attrelid AND NOT g.tgisinternal AND p.proname <> :name
+    AND pg_has_role(p.proowner, 'USAGE')),
+  'children', EXISTS (SELECT 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent
+    WHERE i.inhparent = a.attrelid AND c.relkind = 'r'),
+  'replica', (SELECT r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+    WHERE i.indrelid = a.attrelid AND i.indisreplident),
+  'not_null', (SELECT k.conname FROM pg_constraint k
+    WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum])
+)::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = :id AND a.attname = :column AND NOT a.attisdropped
+"""
+_PUBLISHED = """
+SELECT p.pubname FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
+WHERE r.prrelid = :id AND (SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (r.prattrs)
+"""
+_STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
+_IMPLICIT = """
+SELECT 1 FROM pg_attribute a JOIN pg_cast c ON c.castsource = a.atttypid AND c.castcontext = 'i'
+WHERE a.attrelid = :id AND a.attname = :column AND c.casttarget = to_regtype(:type)
+"""
+
+
+class Twins(TwinCopies, twins.Twins):
+    """What PostgreSQL does for a pair."""
+
+    def pair_named(self, stands: Table, name: str) -> Pair | None:
+        sql = """SELECT p.prosrc FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+            WHERE g.tgrelid = :id AND p.proname = :name AND g.tgenabled <> 'D' AND NOT g.tgisinternal"""
+        body = self.scalar(sql, id=stands.id, name=name)
+        return pair_of(body, stands.name) if body else None
+
+    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) FROM pg_constraint k
+            WHERE k.contype = 'f' AND k.confrelid = :id
+            AND (SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (k.confkey)"""
+        return [row[0] for row in self.read(sql, id=stands.id, column=pair.source)]
+
+    def spelled_type(self, stands: Table, column: str) -> str:
+        there = stands.columns[column]
+        return there.type if there.collation is None else f"{there.type} COLLATE {self.quoted(there.collation)}"
+
+    # Before anything is touched ---------------------------------------------------------------------------------
+
+    def check_pair(self, pair: Pair, stands: Table) -> None:
+        self._check_free(pair, stands)
+        self._check_shape(pair, stands)
+        self._check_published(pair, stands)
+        # What the new type does not take is found now, not after the fill.
+        self.copies(pair, stands)
+        self.spelled_default(pair, stands)
+
+    def _check_free(self, pair: Pair, stands: Table) -> None:
+        if pair.twin in stands.columns:
+            raise DefinitionMismatch(
+                f"Column {stands.name}.{pair.twin} exists, but nothing keeps it in step with {pair.source}.",
+                why="It was left untouched: it may be another column, or one whose trigger was dropped or disabled.",
+                remedy="Choose another name, or where it holds nothing that is needed, drop it first:",
+                code=f'drop_column_if_exists("{stands.name.name}", "{pair.twin}")',
+            )
+
+    def _check_shape(self, pair: Pair, stands: Table) -> None:
+        column = stands.columns[pair.source]
+        if stands.kind not in ("table", "partitioned table") or self._source(pair, stands)["children"]:
+            raise self.unsupported(
+                f"A twin of a column of {stands.name}, a {stands.kind} that others inherit from or that is kept elsewhere,",
+                "an ordinary or a partitioned table",
+            )
+        if column.computed is not None:
+            raise UnsafeOperation(
+                f"{stands.name}.{pair.source} is generated: nobody writes it, and a copy would rewrite the table.",
+                remedy="Add the generated column under its new name or type, and drop this one when nobody reads it.",
+            )
+        stiff = [
+            one
+            for one in stands.having(pair.source)
+            if getattr(one, "kind", "") == "exclude" or (getattr(one, "kind", "") == "primary key" and one.deferrable)  # type: ignore[union-attr]
+        ]
+        if stiff:
+            raise UnsafeOperation(
+                f"{stands.name}.{pair.source} is in {stiff[0].name}, which PostgreSQL cannot build while others write: "
+                f"{stiff[0].definition}",
+                remedy="Drop it first, and create it again after the change.",
+            )
+
+    def _check_published(self, pair: Pair, stands: Table) -> None:
+        if self.version < (15,):
+            return
+        names = [row[0] for row in self.read(_PUBLISHED, id=stands.id, column=pair.source)]
+        if names:
+            raise DependentObjects(
+                f"Publication {names[0]} publishes {stands.name}.{pair.source} in a list of columns.",
+                why="The new column would not be in it, and a subscriber must have a column before it is published.",
+                remedy="Add the new column on the subscribers, then publish the whole table, and list its columns again"
+                " after the change:",
+                code=f"op.execute('ALTER PUBLICATION {self.quoted(names[0])} SET TABLE {self.quoted_table(stands.name)}')",
+            )
+
+    def _source(self, pair: Pair, stands: Table) -> dict[str, Any]:
+        raw = self.scalar(_SOURCE, id=stands.id, column=pair.source, name=pair.name)
+        found: dict[str, Any] = json.loads(raw)
+        return found
+
+    # Together ---------------------------------------------------------------------------------------------------
+
+    def pair_up(self, pair: Pair, stands: Table) -> Plan:
+        table, twin = self.quoted_table(stands.name), self.quoted(pair.twin)
+        found, column = self._source(pair, stands), stands.columns[pair.source]
+        collation = f" COLLATE {found['collation']}" if found["collation"] and pair.type is None else ""
+        add = f"ALTER TABLE {table} ADD COLUMN {twin} {pair.type or column.type}{collation}"
+        default = self._shared_default(pair, stands) if pair.winner is not None else None
+        # Not in ADD COLUMN, which would give the default to the rows that stand.
+        then = [f"ALTER TABLE {table} ALTER COLUMN {twin} SET DEFAULT {default}"] if default is not None else []
+        then += self._attributes(pair, stands, found)
+        then += self.trigger_statements(pair, default, found["triggers"] or [], certain=self._is_certain(pair, stands))
+        yield Step(add, f"added {stands.name}.{pair.twin}, in step with {pair.source}", (stands.name,), tuple(then))
+
+    def _shared_default(self, pair: Pair, stands: Table) -> str | None:
+        """Return the default where each row that is written in one transaction gets the same from it."""
+        column = stands.columns[pair.source]
+        if column.default is None or column.identity is not None:
+            return None
+        add = f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {column.type} DEFAULT {column.default}"
+        return None if self.rewrites(stands, add) else column.default
+
+    def _is_certain(self, pair: Pair, stands: Table) -> bool:
+        """Tell whether the conversion is one that the server makes unasked: those take every value."""
+        if pair.value is not None or pair.type is None or "(" in pair.type:
+            return False
+        return bool(self.read(_IMPLICIT, id=stands.id, column=pair.source, type=pair.type))
+
+    def _attributes(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
+        """Return the statements for the comment, the grants and the storage of the twin."""
+        table, twin = self.quoted_table(stands.name), self.quoted(pair.twin)
+        column = f"ALTER TABLE {table} ALTER COLUMN {twin}"
+        comment = stands.columns[pair.source].comment
+        said = [self._comment("COLUMN", f"{table}.{twin}", comment)] if comment else []
+        if (found["target"] or -1) >= 0 and found["target"] is not None:
+            said.append(f"{column} SET STATISTICS {found['target']}")
+        if found["options"]:
+            said.append(f"{column} SET ({', '.join(found['options'])})")
+        if pair.type is None and found["storage"] != found["usual"]:
+            said.append(f"{column} SET STORAGE {_STORAGE[found['storage']]}")
+        if pair.type is None and found["compression"]:
+            said.append(f"{column} SET COMPRESSION {'lz4' if found['compression'] == 'l' else 'pglz'}")
+        for privilege, role, grantable in found["grants"] or []:
+            option = " WITH GRANT OPTION" if grantable else ""
+            said.append(f"GRANT {privilege} ({twin}) ON {table} TO {role}{option}")
+        return said
+
+    def equip_twin(self, pair: Pair, stands: Table) -> Plan:
+        if pair.winner is not None and not stands.columns[pair.source].nullable:
+            yield from self.set_not_null(stands.name, pair.twin, stands)
+        for copy in self.copies(pair, stands):
+            yield from self.make(copy)
+
+    # Apart ------------------------------------------------------------------------------------------------------
+
+    def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
+        if not stands.columns[pair.source].nullable:
+            yield from self.set_not_null(stands.name, pair.twin, stands)
+        copies = self.copies(pair, stands)
+        for copy in copies:
+            if copy.kind == "foreign key":
+                yield from self.hand_over_key(copy)
+        now = self.table(stands.name) or stands
+        yield self._exchange(pair, now, [one for one in copies if one.kind != "foreign key"], kept)
+
+    def _exchange(self, pair: Pair, stands: Table, copies: list[Copy], kept: Pair | None) -> Step:
+        found, table = self._source(pair, stands), self.quoted_table(stands.name)
+        first, *then = self.trigger_removal(stands.id, pair)
+        then += self._moved_default(pair, stands)
+        if kept is None:
+            then.append(f"ALTER TABLE {table} DROP COLUMN {self.quoted(pair.source)}")
+        else:
+            then += [self.removal(copy) for copy in copies]
+            then += (
+                []
+                if stands.columns[pair.source].nullable
+                else [self._alter_column(stands.name, pair.source, "DROP NOT NULL")]
+            )
+        for copy in copies:
+            then += self.renaming(copy)
+        then += self._same_not_null(pair, stands, found)
+        if found["replica"] in {one.original for one in copies}:
+            then.append(f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {self.quoted(found['replica'])}")
+        if kept is not None:
+            then += self._swapped(pair, kept, stands, found)
+        done = f"{stands.name}.{pair.twin} has taken the place of {pair.source}"
+        return Step(first, done, (stands.name,), tuple(then))
+
+    def _moved_default(self, pair: Pair, stands: Table) -> list[str]:
+        """Return the statements that move the default, the identity or the sequence to the twin."""
+        column = stands.columns[pair.source]
+        if column.identity is not None:
+            return moved_identity(self, pair, stands)
+        default = pair.default if pair.switched else self.spelled_default(pair, stands)
+        if default is None:
+            return [] if column.default is None else [self._alter_column(stands.name, pair.source, "DROP DEFAULT")]
+        return [
+            *self._default_statements(pair, stands, default),
+            *moved_sequence(self, pair, stands),
+            self._alter_column(stands.name, pair.source, "DROP DEFAULT"),
+        ]
+
+    def _default_statements(self, pair: Pair, stands: Table, default: str) -> list[str]:
+        if not default.startswith("(SELECT"):
+            return [self._alter_column(stands.name, pair.twin, f"SET DEFAULT {default}")]
+        # A default takes no subquery: what the conversion makes of a constant is a constant.
+        value = self.scalar(f"SELECT quote_nullable({default}::text)")
+        type_ = pair.type or stands.columns[pair.source].type
+        return [self._alter_column(stands.name, pair.twin, f"SET DEFAULT {value}::{type_}")]
+
+    def _same_not_null(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
+        """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
+        if not found["not_null"]:
+            return []
+        of_twin = [
+            one.name for one in stands.constraints.values() if one.kind == "not null" and one.columns == (pair.twin,)
+        ]
+        usual = object_name(stands.name.name, pair.twin, "not_null")
+        name = of_twin[0] if of_twin else usual
+        if name == found["not_null"]:
+            return []
+        quoted, wanted = self.quoted(name), self.quoted(found["not_null"])
+        return [f"ALTER TABLE {self.quoted_table(stands.name)} RENAME CONSTRAINT {quoted} TO {wanted}"]
+
+    def _swapped(self, pair: Pair, kept: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
+        """Return the statements that exchange the names of the two, and keep the former source in step."""
+        table, between = self.quoted_table(stands.name), self.quoted("safeops_between")
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        renames = [(source, between), (twin, source), (between, twin)]
+        swapped = [f"ALTER TABLE {table} RENAME COLUMN {one} TO {other}" for one, other in renames]
+        triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False)
+        # A function that was compiled before takes the column for what it was; a change of it, be it none, has it compiled.
+        return [*swapped, *triggers, *(f"ALTER FUNCTION {one}" for one in found["functions"] or [])]
+
+    def drop_twin(self, pair: Pair, stands: Table) -> Plan:
+        yield from self._given_back(pair.mirrored, stands)
+        yield from self._without_copies_elsewhere(pair, stands)
+        now = self.table(stands.name) or stands
+        first, *then = self.trigger_removal(now.id, pair)
+        if pair.twin in now.columns:
+            then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.twin)}")
+        referents = {key.referent for key in now.constraints.values() if key.referent and pair.twin in key.columns}
+        yield Step(first, f"dropped {now.name}.{pair.twin}", (now.name, *referents), tuple(then))
+
+    def _given_back(self, pair: Pair, stands: Table) -> Plan:
+        """Plan that foreign keys which an interrupted promotion has handed over are the source's again."""
+        if pair.source in stands.columns:
+            for copy in [*self.foreign_keys(pair, stands), *self.inbound(pair, stands)]:
+                yield from self.make(copy)
+                yield from self.hand_over_key(copy)
+
+    def _without_copies_elsewhere(self, pair: Pair, stands: Table) -> Plan:
+        """Plan that the copies are gone which other tables have of their foreign keys."""
+        for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=pair.twin):
+            child = Name(table, schema)
+            if is_ours(named) and child != stands.name:
+                drop = f"ALTER TABLE {self.quoted_table(child)} DROP CONSTRAINT IF EXISTS {self.quoted(named)}"
+                yield Step(drop, f"dropped constraint {named} of {child}", (child, stands.name))

@@ -1,0 +1,136 @@
+"""A column and its twin, which the database keeps in step whoever writes which: the verbs of renames and type changes.
+
+A change of a column over several deploys goes through these states:
+
+    alone      the column stands by itself
+    paired     the twin stands beside it, in step from the first moment on, at first without the values of old rows
+    equipped   the twin has copies of the column's indexes and constraints
+    promoted   the twin has taken over the names; the column is gone, or stays behind as a bare twin that follows
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from safeops.databases.definitions import Table
+from safeops.databases.sessions import DatabaseSession
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+Plan = Iterator[Step]
+
+MARK = "safeops "
+"""Begins the note that stands, as a comment of SQL, in what keeps a pair in step."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A column and its twin.
+
+    Args:
+        name: What the triggers and functions that keep them in step are named after; it begins with ``safeops``.
+        table: The table, in its schema.
+        source: The column that carries the names of its indexes and constraints, its default and its identity.
+        twin: The column that follows it. Where ``winner`` is given, applications write it too.
+        winner: Which of the two wins where one statement changes both; None: the source alone is written, and the twin
+            only follows.
+        type: The type of the twin as the server spells it; None is that of the source, with its collation.
+        value: What the twin becomes, as SQL over the source's name; None is the source as it is.
+        back: What the source's values become in the old type again, likewise.
+        default: The default that the twin gets once it is promoted, where that is known: the one that it had before.
+        switched: The twin has been promoted, and the former source follows it now as its twin.
+    """
+
+    name: str
+    table: Name
+    source: str
+    twin: str
+    winner: str | None = None
+    type: str | None = None
+    value: str | None = None
+    back: str | None = None
+    default: str | None = None
+    switched: bool = False
+
+    @property
+    def note(self) -> str:
+        """The pair as a comment of SQL, from which ``pair_of`` reads it again."""
+        said = json.dumps({**asdict(self), "table": None}).replace("/", "\\u002f").replace("*", "\\u002a")
+        return f"/*{MARK}{said}*/"
+
+    @property
+    def mirrored(self) -> Pair:
+        """The pair in which the two have changed their parts."""
+        return replace(self, source=self.twin, twin=self.source)
+
+
+def pair_of(text: str, table: Name) -> Pair | None:
+    """Read the note of a pair in the text of what keeps it in step."""
+    _, start, rest = text.partition(f"/*{MARK}")
+    if not start:
+        return None
+    said: dict[str, Any] = json.loads(rest.partition("*/")[0])
+    return Pair(**{**said, "table": table})
+
+
+class Twins(DatabaseSession):
+    """What each database does for a pair. ``stands`` is the table as it stands."""
+
+    def pair_named(self, stands: Table, name: str) -> Pair | None:
+        """Return the pair of this name as its note tells it, while the database keeps it in step; None where it does not."""
+        raise NotImplementedError
+
+    def is_unfinished(self, pair: Pair, stands: Table) -> bool:
+        """Tell whether an interrupted ``pair_up`` left the twin without all that keeps it in step, where a stop can."""
+        return False
+
+    def check_pair(self, pair: Pair, stands: Table) -> None:
+        """Raise what is wrong with a pair that does not stand yet, before anything is touched."""
+        raise NotImplementedError
+
+    def pair_up(self, pair: Pair, stands: Table) -> Plan:
+        """Plan that the twin stands and follows. Rows from before have no value in it yet."""
+        raise NotImplementedError
+
+    def equip_twin(self, pair: Pair, stands: Table) -> Plan:
+        """Plan the twin's default, NOT NULL, indexes and constraints: nothing is left to do where it has them all."""
+        raise NotImplementedError
+
+    def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
+        """Plan that the twin takes over, with the names of indexes and constraints, the default and the identity.
+
+        Args:
+            pair: The pair.
+            stands: The table.
+            kept: The pair that stands afterwards, in which the former source follows, bare: the two have exchanged
+                their names. None: the former source is dropped.
+        """
+        raise NotImplementedError
+
+    def drop_twin(self, pair: Pair, stands: Table) -> Plan:
+        """Plan that the twin and what keeps it in step are gone."""
+        raise NotImplementedError
+
+    def twin_value(self, pair: Pair) -> str:
+        """Return the SQL of what a row's twin is to be."""
+        raise NotImplementedError
+
+    def unfilled(self, pair: Pair) -> str:
+        """Return the condition of the rows whose twin has no value yet."""
+        raise NotImplementedError
+
+    def out_of_step(self, pair: Pair) -> str:
+        """Return the condition of the rows whose twin is not what it is to be, to the last bit."""
+        raise NotImplementedError
+
+    def spelled_type(self, stands: Table, column: str) -> str:
+        """Return the type of a column, so that a twin of that type can be made."""
+        return stands.columns[column].type
+
+    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+        """Describe what depends on the source and goes along with it, as ``dependents`` describes it: the foreign keys of
+        other tables that ``promote_twin`` moves."""
+        return []

@@ -1,0 +1,1 @@
+"""Changes that take several steps or several deploys."""

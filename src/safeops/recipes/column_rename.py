@@ -1,0 +1,217 @@
+"""The rename of a column over two deploys."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.databases.definitions import Table
+from safeops.databases.twins import Pair
+from safeops.looking import check_has_columns, look_into, skipped
+from safeops.migration import Migration, running
+from safeops.naming import Name, call, fitting
+from safeops.recipes import pairs
+
+
+@dataclass(frozen=True)
+class ColumnRename:
+    """A rename of a column that no application has to stop for.
+
+    Args:
+        table_name: The table.
+        old_name: The column as it is called.
+        new_name: The column as it is to be called.
+        schema: The schema of the table.
+
+    Example:
+        ColumnRename("users", "name", "full_name").expand()
+    """
+
+    table_name: str
+    old_name: str
+    new_name: str
+    _: KW_ONLY
+    schema: str | None = None
+
+    def expand(self, **backfill_options: Any) -> bool:
+        """Both names stand, and what is written under one is read under the other.
+
+        Steps: adds the new column and what keeps the two in step (PostgreSQL: in one transaction); fills it in batches;
+        copies NOT NULL, default, indexes and constraints, each online.
+
+        Args:
+            **backfill_options: ``batch_size``, ``target_seconds``, ``pause``, ``throttles``, ``executor``, ``connect``,
+                ``progress``, ``key``, as in ``backfill``.
+
+        Returns:
+            True if anything was left to do, False if both stood in step, or the rename had been contracted.
+
+        Raises:
+            UnknownTable, UnknownColumn: There is no such table or column.
+            DefinitionMismatch: A column of the new name stands that is not ours.
+            UnsafeOperation: The column cannot be copied online; the message says why.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, to add the column; rows, a batch at a time; indexes are built and
+        constraints validated while all go on. MariaDB and MySQL: each statement online. SQLite: the file.
+
+        Running it again: goes on after the last finished step.
+
+        Offline: ``OnlineOnly``: what stands on the column, only the live table tells.
+
+        Example:
+            ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
+        """
+        return pairs.whoever_else(
+            lambda: self._brought_in_step("expand", self.old_name, self.new_name, backfill_options)
+        )
+
+    def contract(self) -> bool:
+        """The old name is gone; the schema is what renaming in place would have made, names of indexes included.
+
+        Steps: checks that ``expand`` has finished and that the two agree on every row; lets foreign keys of other
+        tables refer to the new column, one by one; drops the old column, and what kept the two in step, in one brief
+        transaction in which the new one takes over the names of indexes and constraints.
+
+        Returns:
+            True if it was contracted, False if it had been.
+
+        Raises:
+            PhaseMissing: ``expand`` has not finished.
+            ViolatingRows: Rows do not agree: something wrote past the triggers.
+            DependentObjects: A view, policy, trigger or generated column uses the old name.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: a scan that blocks nobody; then PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL the table,
+        briefly; SQLite the file.
+
+        Running it again: nothing is left to do.
+
+        Offline: ``OnlineOnly``.
+
+        Example:
+            ColumnRename("users", "name", "full_name").contract()
+        """
+        return pairs.whoever_else(lambda: self._reduced("contract", self.new_name, self.old_name, "expand"))
+
+    def undo_expand(self) -> bool:
+        """The new name is gone, and the old one has every write: the inverse of ``expand``.
+
+        Steps: drops the new column and what kept the two in step, in one brief transaction.
+
+        Returns:
+            True if it was undone, False if the new column was not there.
+
+        Raises:
+            PhaseMissing: The rename has been contracted: ``undo_contract`` comes first.
+            DependentObjects: Something uses the new name.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: as ``contract``.
+
+        Running it again: nothing is left to do.
+
+        Offline: ``OnlineOnly``.
+
+        Example:
+            ColumnRename("users", "name", "full_name").undo_expand()
+        """
+        return pairs.whoever_else(lambda: self._reduced("undo_expand", self.old_name, self.new_name, "undo_contract"))
+
+    def undo_contract(self, **backfill_options: Any) -> bool:
+        """The old name stands again, filled and in step: the inverse of ``contract``.
+
+        Steps: those of ``expand``, with the names exchanged.
+
+        Args:
+            **backfill_options: As in ``expand``.
+
+        Returns:
+            True if anything was left to do, False if both stood in step.
+
+        Raises:
+            DefinitionMismatch: A column of the old name stands that is not ours.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: as ``expand``.
+
+        Running it again: goes on after the last finished step.
+
+        Offline: ``OnlineOnly``.
+
+        Example:
+            ColumnRename("users", "name", "full_name").undo_contract()
+        """
+        return pairs.whoever_else(
+            lambda: self._brought_in_step("undo_contract", self.new_name, self.old_name, backfill_options)
+        )
+
+    # Details ----------------------------------------------------------------------------------------------------
+
+    def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
+        """Have both stand in step; ``twin`` is the one that does not stand by itself."""
+        written = self._written(phase)
+
+        def choose(migration: Migration) -> Pair | None:
+            stands = self._looked_at(migration, written)
+            standing = self._standing(migration, stands)
+            if standing is not None:
+                return standing
+            if source not in stands.columns and twin in stands.columns:
+                skipped(written, f"{twin} stands alone: there is nothing to bring in step")
+                return None
+            check_has_columns(stands, [source])
+            return self._pair(migration, stands, source, twin)
+
+        return pairs.bring_in_step(written, Name(self.table_name, self.schema), choose, equip=True, **options)
+
+    def _reduced(self, phase: str, survivor: str, other: str, before: str) -> bool:
+        """Let ``survivor`` stand alone; ``before`` is the phase that must have finished."""
+        written, missing = self._written(phase), self._written(before)
+        with running(written.removesuffix("()")) as migration:
+            stands = self._looked_at(migration, written)
+            standing = self._standing(migration, stands)
+            if standing is None:
+                return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
+            if standing.source == survivor and phase == "undo_expand":
+                # The survivor never lacked a value, so that nothing has to have finished.
+                pairs.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
+                return pairs.part_from(migration, standing)
+            pairs.refuse_unfinished(migration, stands, standing, missing)
+            pairs.refuse_out_of_step(migration, stands, standing, written)
+            if standing.source == survivor:
+                return pairs.part_from(migration, standing)
+            pairs.refuse_dependents_on(migration, stands, other, standing)
+            return pairs.promote(migration, standing, None)
+
+    def _nothing_to_reduce(
+        self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str
+    ) -> bool:
+        unfinished = self._pair(migration, stands, survivor, other)
+        if migration.database.is_unfinished(unfinished, stands) and written.endswith("undo_expand()"):
+            return pairs.part_from(migration, unfinished)
+        if other in stands.columns:
+            raise pairs.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
+        check_has_columns(stands, [survivor])
+        # A stop may have come between the drop and this.
+        forget_backfills_of(migration, stands.name, self.new_name)
+        forget_backfills_of(migration, stands.name, self.old_name)
+        return skipped(written, f"{other} is gone")
+
+    def _looked_at(self, migration: Migration, written: str) -> Table:
+        names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
+        return pairs.looked_at(migration, written, self.schema, **names)
+
+    def _standing(self, migration: Migration, stands: Table) -> Pair | None:
+        name = self._pair(migration, stands, self.old_name, self.new_name).name
+        return look_into(migration, stands.name, lambda: migration.database.pair_named(stands, name))
+
+    def _pair(self, migration: Migration, stands: Table, source: str, twin: str) -> Pair:
+        parts = ("safeops", self.table_name, self.old_name, self.new_name)
+        name = fitting(*parts, max_bytes=migration.database.max_identifier - 8)
+        return Pair(name, stands.name, source, twin, winner=self.new_name)
+
+    def _written(self, phase: str) -> str:
+        change = call("ColumnRename", self.table_name, self.old_name, self.new_name, schema=self.schema)
+        return f"{change}.{phase}()"

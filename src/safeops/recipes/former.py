@@ -1,0 +1,71 @@
+"""The columns as they were before a type change, kept so that it can be undone after it was
+contracted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.schema import CreateTable
+
+from safeops.databases.base import Database
+
+TABLE = "safeops_former_types"
+
+
+class FormerTypes:
+    """One small table: a row for each type change that was contracted.
+
+    Args:
+        database: The session that reads and writes it.
+        schema: The schema of the table; None is the default one.
+    """
+
+    def __init__(self, database: Database, schema: str | None) -> None:
+        self.database, self.schema = database, schema
+        self.table = sa.Table(
+            TABLE,
+            sa.MetaData(),
+            sa.Column("name", database.exact_text(190), primary_key=True),
+            sa.Column("type", sa.Text(), nullable=False),
+            sa.Column("default_text", sa.Text()),
+            schema=schema,
+        )
+
+    def exists(self) -> bool:
+        return sa.inspect(self.database.connection).has_table(TABLE, schema=self.schema)
+
+    def create(self) -> None:
+        """Create the table where it is missing, whoever else does so at the same time."""
+        if self.exists():
+            return
+        try:
+            self.database.run(self.database.rendered(CreateTable(self.table, if_not_exists=True)))
+        except DBAPIError:
+            if not self.exists():
+                raise
+
+    def keep(self, name: str, type_: str, default: str | None) -> None:
+        """Note a type and a default; what was noted first stays."""
+        self.create()
+        try:
+            self._execute(sa.insert(self.table).values(name=name, type=type_, default_text=default))
+        except IntegrityError:
+            if self.of(name) is None:
+                raise
+
+    def of(self, name: str) -> tuple[str, str | None] | None:
+        """Return the type and the default that were noted; None where none were."""
+        if not self.exists():
+            return None
+        columns = self.table.c
+        row = self._execute(sa.select(columns.type, columns.default_text).where(columns.name == name)).first()
+        return (row.type, row.default_text) if row else None
+
+    def forget(self, name: str) -> None:
+        if self.exists():
+            self._execute(sa.delete(self.table).where(self.table.c.name == name))
+
+    def _execute(self, statement: Any) -> sa.CursorResult[Any]:
+        return self.database.connection.execute(statement)

@@ -1,0 +1,289 @@
+"""The steps that renames and type changes are made of: bring a column and its twin in step, compare them, part them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from safeops.backfilling.engine import backfill
+from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.backfilling.state import State
+from safeops.backfilling.status import forget_backfill
+from safeops.databases.definitions import Table
+from safeops.databases.steps import Step
+from safeops.databases.twins import Pair
+from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, ViolatingRows
+from safeops.locking import carry_out, patiently
+from safeops.looking import check_names, look, look_at, look_into
+from safeops.migration import Migration, running
+from safeops.naming import Name, fitting
+from safeops.operations import rows
+from safeops.operations.story import explained_dependents, refuse_dependents
+
+log = logging.getLogger("safeops")
+
+RACES = 10
+"""How often a phase looks anew after another runner was faster."""
+ROUNDS = 3
+"""How often rows are filled that are found without a value after a walk: their keys moved while it went on."""
+OPTIONS = frozenset({"batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress", "key"})
+
+Choice = Callable[[Migration, Table], "Pair | None"]
+
+
+def whoever_else(phase: Callable[[], bool]) -> bool:
+    """Run a phase; where another runner was faster with a step of it, look anew and go on."""
+    for _ in range(RACES):
+        try:
+            return phase()
+        except DefinitionMismatch as error:
+            # Without a cause nobody was faster: it is the author's to settle.
+            if not isinstance(error.__cause__, DBAPIError):
+                raise
+            log.info("another runner was faster: %s", error.problem)
+    return phase()
+
+
+def looked_at(migration: Migration, written: str, schema: str | None, **names: Any) -> Table:
+    """Check the arguments of a phase, and return the table as it stands.
+
+    Args:
+        migration: The running migration.
+        written: The phase as its author calls it.
+        schema: The schema of the table.
+        **names: The names, by what they stand for; ``table_name`` among them.
+    """
+    check_names(migration, written, schema=schema, **names)
+    if migration.offline:
+        raise migration.online_only(written, "It copies what stands on the column, which only the live table tells.")
+    stands = look_at(migration, Name(names["table_name"], schema))
+    if stands is None:
+        raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
+    return stands
+
+
+def check_options(written: str, options: dict[str, Any]) -> None:
+    """Raise InvalidArgument for what is no option of a phase that fills."""
+    unknown = sorted(set(options) - OPTIONS)
+    if unknown:
+        raise InvalidArgument(
+            f"{written} has no option {', '.join(unknown)}.",
+            remedy=f"It takes {', '.join(sorted(OPTIONS))}, as backfill() does:",
+            code=f"{written.removesuffix('()')}(batch_size=1000)",
+        )
+
+
+def bring_in_step(
+    written: str, table: Name, choose: Callable[[Migration], Pair | None], *, equip: bool, **options: Any
+) -> bool:
+    """Have the twin stand, filled, and equipped where asked; return whether anything was left to do.
+
+    Args:
+        written: The phase as its author calls it.
+        table: The table, as the author calls it.
+        choose: Returns the pair that stands or is to stand; None where there is nothing to do.
+        equip: Whether the twin gets the default, the indexes and the constraints too.
+        **options: Those of ``backfill``.
+    """
+    check_options(written, options)
+    with running(written.removesuffix("()")) as migration:
+        pair = choose(migration)
+        if pair is None:
+            return False
+        paired = _paired(migration, pair)
+        state = State(migration.database, migration.settings.schema_for_state)
+        filled = not is_filled(state, pair)
+        texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
+    _fill(pair, table, *texts, options)
+    if not equip:
+        return paired or filled
+    with running(written.removesuffix("()")) as migration:
+        stands = look_at(migration, pair.table)
+        assert stands is not None
+        return carry_out(migration, migration.database.equip_twin(pair, stands)) or paired or filled
+
+
+def _paired(migration: Migration, pair: Pair) -> bool:
+    database, stands = migration.database, look_at(migration, pair.table)
+    assert stands is not None
+    if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) is not None:
+        return False
+    _check(migration, pair, stands)
+    # What is known of an earlier column of that name would keep this one from being filled.
+    forget_backfills_of(migration, stands.name, pair.twin)
+    return carry_out(migration, database.pair_up(pair, stands))
+
+
+def _check(migration: Migration, pair: Pair, stands: Table) -> None:
+    """Raise what is wrong with a pair before anything is touched."""
+    database = migration.database
+    try:
+        look_into(migration, pair.table, lambda: database.check_pair(pair, stands))
+    except DBAPIError as error:
+        if error.connection_invalidated or database.is_lock_failure(error):
+            raise
+        raise InvalidArgument(
+            f"{database.product} does not take {pair.table}.{pair.source} as {pair.twin}: {_said(error)}",
+            why="Indexes, checks, the default and the conversion were tried on an empty copy of the table.",
+            remedy="Say how a value is converted, or drop what stands in the way first:",
+            code='TypeChange(..., using="...", reverse_using="...")',
+        ) from error
+
+
+def _said(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
+
+
+def _fill(pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> None:
+    """Fill the twin, and rows whose keys moved meanwhile once more."""
+    name = fill_name(pair)
+    for _ in range(ROUNDS):
+        report = _filled(pair, table, value, unfilled, options)
+        if not report.remaining:
+            return
+        forget_backfill(name)
+    _filled(pair, table, value, unfilled, options)
+
+
+def _filled(pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> Any:
+    try:
+        return backfill(
+            table.name,
+            {pair.twin: sa.literal_column(value)},
+            where=sa.literal_column(unfilled, sa.Boolean()),
+            name=fill_name(pair),
+            schema=table.schema,
+            **options,
+        )
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise unconvertible(pair, error) from error
+
+
+def fill_name(pair: Pair) -> str:
+    """Return what the progress of the fill is kept under."""
+    way = "back to" if pair.switched else "to"
+    return fitting(f"{pair.table}.{pair.source} {way} {pair.twin}", max_bytes=180)
+
+
+def is_filled(state: State, pair: Pair) -> bool:
+    part = state.part(fill_name(pair)) if state.exists() else None
+    return part is not None and part.is_finished
+
+
+def refuse_unfinished(migration: Migration, stands: Table, pair: Pair, missing: str, *, equipped: bool = True) -> None:
+    """Raise PhaseMissing where the phase that brought the two in step was interrupted."""
+    left = ""
+    if _has_rows(migration, pair, migration.database.unfilled(pair)):
+        left = f"rows from before have no value in {pair.twin} yet"
+    elif equipped:
+        step = look_into(migration, stands.name, lambda: next(migration.database.equip_twin(pair, stands), None))
+        left = f"this is not done: {step.does}" if step is not None else ""
+    if left:
+        raise phase_missing(f"{pair.source} and {pair.twin} of {pair.table} are not in step yet: {left}.", missing)
+
+
+def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
+    sql = f"SELECT 1 FROM {migration.database.quoted_table(pair.table)} WHERE {condition} LIMIT 1"
+    step = Step(sql, f"read {pair.table}", (pair.table,), scans=True)
+    try:
+        return bool(patiently(migration, step.does, lambda: migration.database.read(sql), step))
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise unconvertible(pair, error) from error
+
+
+def phase_missing(problem: str, missing: str) -> PhaseMissing:
+    return PhaseMissing(
+        problem,
+        why="Each phase stands on the one before it.",
+        remedy="Call that first, in an earlier revision; where it was interrupted, it goes on:",
+        code=missing,
+    )
+
+
+def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: str, *, unfilled: bool = False) -> None:
+    """Raise ViolatingRows where a row's two values disagree: something wrote past what keeps them in step.
+
+    Args:
+        migration: The running migration.
+        stands: The table.
+        pair: The pair.
+        code: The call to repeat.
+        unfilled: Whether rows may be without a value in the twin, as those that are not filled yet.
+    """
+    database = migration.database
+    condition = database.out_of_step(pair)
+    condition = f"({condition}) AND NOT ({database.unfilled(pair)})" if unfilled else condition
+    source = f"FROM {database.quoted_table(pair.table)} WHERE {condition}"
+    keys = [database.quoted(name) for name in stands.primary_key or [*stands.columns][:3]]
+    offenders = rows.Offenders(
+        ViolatingRows,
+        f"have values in {pair.table}.{pair.source} and {pair.twin} that disagree",
+        source,
+        keys,
+        remedy="Something wrote past the triggers that keep the two in step: replication, a restore, or a session with"
+        f" session_replication_role = replica. Decide which value is right, write it to both, and run {code} again."
+        " This finds them all:",
+    )
+    try:
+        rows.refuse(migration, stands, offenders)
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        raise unconvertible(pair, error) from error
+
+
+def unconvertible(pair: Pair, error: DBAPIError) -> ViolatingRows:
+    """Return the error of values that the conversion does not take."""
+    return ViolatingRows(
+        f"Values of {pair.table}.{pair.source} cannot become those of {pair.twin}: {_said(error)}",
+        why="The conversion is applied to each row, and the server refuses one of them.",
+        remedy="Mend those rows, or give a conversion that takes them:",
+        code='TypeChange(..., using="...", reverse_using="...")',
+        state="The column itself was not changed; what was finished is kept, and running again goes on from there.",
+    )
+
+
+def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair: Pair | None) -> None:
+    """Raise DependentObjects where something depends on a column that goes away, and does not move along."""
+    database = migration.database
+
+    def find() -> list[str]:
+        moves = set(database.belongings(pair, stands)) if pair is not None and pair.source == column else set()
+        return [one for one in database.dependents(stands, column) if one not in moves]
+
+    found = look_into(migration, stands.name, find)
+    other = "" if pair is None else f" Make them use {pair.twin if pair.source == column else pair.source} instead."
+    refuse_dependents(
+        f"column {stands.name}.{column}",
+        found,
+        f"Drop or change them first, in this revision or an earlier one.{other}",
+    )
+
+
+def part_from(migration: Migration, pair: Pair) -> bool:
+    """Drop the twin, and forget what is known of its fill."""
+    stands = look_at(migration, pair.table)
+    assert stands is not None
+    refuse_dependents_on(migration, stands, pair.twin, pair.mirrored)
+    explain = explained_dependents(migration, f"column {pair.table}.{pair.twin}")
+    done = carry_out(migration, migration.database.drop_twin(pair, stands), explain)
+    forget_backfills_of(migration, stands.name, pair.twin)
+    return done
+
+
+def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
+    """Have the twin take over, and forget what is known of its fill."""
+    stands = look(migration, pair.table)
+    assert stands is not None
+    explain = explained_dependents(migration, f"column {pair.table}.{pair.source}")
+    done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
+    forget_backfills_of(migration, stands.name, pair.twin)
+    return done
