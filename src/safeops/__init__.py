@@ -84,8 +84,8 @@ _HOMES = {
     "safeops.errors": (
         "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped"
         " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument LockNotAcquired OnlineOnly OrphanedRows"
-        " OutsideMigration PhaseMissing SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable UnknownType"
-        " UnsafeOperation UnsupportedOnDatabase ViolatingRows"
+        " OutsideMigration PhaseMissing SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable"
+        " UnknownType UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
     "safeops.locking": "migration_lock",
     "safeops.migration": "configure",

@@ -64,7 +64,7 @@ def test_writes_are_in_step_before_and_after_the_switch(database):
     after("expand")(database)
     database.execute(
         "UPDATE users SET n = '11' WHERE id = 1",
-        "INSERT INTO users VALUES (20, '200', 1)",
+        "INSERT INTO users (id, n, age) VALUES (20, '200', 1)",
         "DELETE FROM users WHERE id = 5",
     )
     migrate(database, CHANGE.switch)
@@ -119,6 +119,7 @@ def test_bad_arguments_touch_nothing(database):
         (TypeChange("users", "n", "integer"), InvalidArgument),
         (TypeChange("users", "n", sa.Integer(), using=""), InvalidArgument),
         (TypeChange("users", "n", sa.Integer(), using="nosuch(n)"), SafeOpsError),
+        (TypeChange("users", "n", sa.Integer(), using="nosuch"), SafeOpsError),
     ):
         with pytest.raises(error):
             migrate(database, change.expand)

@@ -51,6 +51,8 @@ class Database(Archives, Batches, Filling, Load, Renaming, Twins, ABC):
     """Constraints and column changes can be rendered for ``--sql``."""
     renders_column_changes_offline: ClassVar[bool] = True
     """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
+    rewrites_for_types: ClassVar[bool] = False
+    """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
 

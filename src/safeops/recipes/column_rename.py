@@ -189,7 +189,7 @@ class ColumnRename:
         self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str
     ) -> bool:
         unfinished = self._pair(migration, stands, survivor, other)
-        if migration.database.is_unfinished(unfinished, stands) and written.endswith("undo_expand()"):
+        if migration.database.is_unfinished(unfinished, stands):
             return pairs.part_from(migration, unfinished)
         if other in stands.columns:
             raise pairs.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)

@@ -13,10 +13,11 @@ from safeops.backfilling.engine import backfill
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.backfilling.state import State
 from safeops.backfilling.status import forget_backfill
+from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair
-from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, ViolatingRows
+from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, SafeOpsError, ViolatingRows
 from safeops.locking import carry_out, patiently
 from safeops.looking import check_names, look, look_at, look_into
 from safeops.migration import Migration, running
@@ -123,6 +124,7 @@ def _check(migration: Migration, pair: Pair, stands: Table) -> None:
     database = migration.database
     try:
         look_into(migration, pair.table, lambda: database.check_pair(pair, stands))
+        look_into(migration, pair.table, lambda: database.read(_conversion(database, pair)))
     except DBAPIError as error:
         if error.connection_invalidated or database.is_lock_failure(error):
             raise
@@ -132,6 +134,10 @@ def _check(migration: Migration, pair: Pair, stands: Table) -> None:
             remedy="Say how a value is converted, or drop what stands in the way first:",
             code='TypeChange(..., using="...", reverse_using="...")',
         ) from error
+
+
+def _conversion(database: Database, pair: Pair) -> str:
+    return f"SELECT {database.twin_value(pair)} FROM {database.quoted_table(pair.table)} WHERE 1 = 0"
 
 
 def _said(error: DBAPIError) -> str:
@@ -179,13 +185,22 @@ def is_filled(state: State, pair: Pair) -> bool:
 def refuse_unfinished(migration: Migration, stands: Table, pair: Pair, missing: str, *, equipped: bool = True) -> None:
     """Raise PhaseMissing where the phase that brought the two in step was interrupted."""
     left = ""
-    if _has_rows(migration, pair, migration.database.unfilled(pair)):
+    if _is_unfilled(migration, pair):
         left = f"rows from before have no value in {pair.twin} yet"
     elif equipped:
         step = look_into(migration, stands.name, lambda: next(migration.database.equip_twin(pair, stands), None))
         left = f"this is not done: {step.does}" if step is not None else ""
     if left:
         raise phase_missing(f"{pair.source} and {pair.twin} of {pair.table} are not in step yet: {left}.", missing)
+
+
+def _is_unfilled(migration: Migration, pair: Pair) -> bool:
+    if not pair.switched:
+        return _has_rows(migration, pair, migration.database.unfilled(pair))
+    # A row without a value in the old type may be one that was written since and that it does not take.
+    state = State(migration.database, migration.settings.schema_for_state)
+    part = state.part(fill_name(pair)) if state.exists() else None
+    return part is not None and not part.is_finished
 
 
 def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
@@ -283,7 +298,11 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     """Have the twin take over, and forget what is known of its fill."""
     stands = look(migration, pair.table)
     assert stands is not None
-    explain = explained_dependents(migration, f"column {pair.table}.{pair.source}")
+    explain_dependents = explained_dependents(migration, f"column {pair.table}.{pair.source}")
+
+    def explain(error: DBAPIError) -> SafeOpsError | None:
+        return unconvertible(pair, error) if migration.database.is_violation(error) else explain_dependents(error)
+
     done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done

@@ -329,7 +329,10 @@ class TypeChange:
     def _done_or_missing(self, migration: Migration, stands: Table, written: str, missing: str) -> bool:
         if not self._has_type(migration, stands):
             raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its old type, and no twin.", missing)
-        forget_backfills_of(migration, stands.name, self._pair(migration, stands).twin)
+        pair = self._pair(migration, stands)
+        if migration.database.is_unfinished(pair, stands):
+            return pairs.part_from(migration, pair)
+        forget_backfills_of(migration, stands.name, pair.twin)
         return skipped(written, f"the column is {stands.columns[self.column_name].type}")
 
     def _has_type(self, migration: Migration, stands: Table) -> bool:
@@ -340,7 +343,7 @@ class TypeChange:
 
     def _refuse_needless(self, migration: Migration, stands: Table) -> None:
         """Raise InvalidArgument where the change needs no rewrite, so that one step does it."""
-        if self.using is not None:
+        if self.using is not None or migration.database.rewrites_for_types:
             return
         column: sa.Column[Any] = sa.Column(self.column_name, self._type)
         sa.Table(self.table_name, sa.MetaData(), column, schema=self.schema)

@@ -9,7 +9,7 @@ from safeops.databases import twins
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence
-from safeops.databases.postgresql.spelling import object_name
+from safeops.databases.postgresql.spelling import object_name, split_collation
 from safeops.databases.postgresql.twin_copies import INBOUND, Copy, TwinCopies, is_ours
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, pair_of
@@ -77,6 +77,9 @@ class Twins(TwinCopies, twins.Twins):
         # What the new type does not take is found now, not after the fill.
         self.copies(pair, stands)
         self.spelled_default(pair, stands)
+        if pair.back is not None and pair.type is not None:
+            value = f"CAST(NULL AS {split_collation(pair.type)[0]}) AS {self.quoted(pair.source)}"
+            self.read(f"SELECT ({pair.back}) FROM (SELECT {value}) safeops_row")
 
     def _check_free(self, pair: Pair, stands: Table) -> None:
         if pair.twin in stands.columns:

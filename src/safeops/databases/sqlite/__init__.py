@@ -27,6 +27,7 @@ class SQLite(Filling, Batches, Load, Renames, Twins, Archiving):
     """SQLite, looked at through its PRAGMAs and the text of its definitions."""
 
     product = "SQLite"
+    rewrites_for_types = True
     max_identifier = 9999
     counts_letters = True
     builds_indexes_online = False
