@@ -176,6 +176,10 @@ class Server(ABC):
     @abstractmethod
     def new_database(self) -> sa.URL: ...
 
+    def copy(self, database: str) -> sa.URL | None:
+        """A copy of a database that nobody uses; None where the server makes none in a moment."""
+        return None
+
     @abstractmethod
     def drop(self, url: sa.URL) -> None: ...
 
@@ -325,11 +329,17 @@ class PostgreSQL(_ServerProcess):
         return connection
 
     def new_database(self) -> sa.URL:
+        return self._created("template0")
+
+    def copy(self, database: str) -> sa.URL:
+        return self._created(database)
+
+    def _created(self, template: str) -> sa.URL:
         name = self._next_name()
         # Of the two ways, the faster one: in memory to copy the files, on a disk to log the pages.
         in_memory = self.version >= (15,) and self.folder.is_relative_to(MEMORY)
         strategy = pg_sql.SQL(" STRATEGY file_copy" if in_memory else "")
-        create = pg_sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(pg_sql.Identifier(name))
+        create = pg_sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*map(pg_sql.Identifier, (name, template)))
         with self._lock:
             self.admin.execute(create + strategy)
         return sa.URL.create(self.drivername, "postgres", None, "127.0.0.1", self.port, name)
@@ -456,6 +466,11 @@ class SQLite(Server):
 
     def new_database(self) -> sa.URL:
         return sa.URL.create(self.drivername, database=str(self.folder / f"{self._next_name()}.sqlite"))
+
+    def copy(self, database: str) -> sa.URL:
+        url = self.new_database()
+        shutil.copyfile(database, str(url.database))
+        return url
 
     def drop(self, url: sa.URL) -> None:
         for ending in ("", "-journal", "-wal", "-shm"):

@@ -27,6 +27,7 @@ from tests.benchmarks.server import conninfo
 from tests.servers import Database
 
 PAUSE = 0.002
+UPDATE = "UPDATE users SET logins = logins + 1 WHERE id = %s"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,10 +54,10 @@ class Waits:
 
 
 @contextmanager
-def writing(database: Database, rows: int) -> Iterator[Waits]:
+def writing(database: Database, rows: int, statement: str = UPDATE) -> Iterator[Waits]:
     """Updates random rows during the block; the waits are there after it."""
     waits = Waits()
-    command = [sys.executable, "-m", __name__, conninfo(database.url), str(rows)]
+    command = [sys.executable, "-m", __name__, conninfo(database.url), str(rows), statement]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
@@ -69,12 +70,11 @@ def writing(database: Database, rows: int) -> Iterator[Waits]:
         waits.updates = [(start, wait) for start, wait in json.loads(output)]
 
 
-def main(address: str, rows: int) -> None:
-    chance = random.Random(7)
+def main(address: str, rows: int, statement: str) -> None:
+    chance = random.Random()
     updates: list[tuple[float, float]] = []
     gc.disable()
     with psycopg.connect(address, autocommit=True) as connection:
-        statement = "UPDATE users SET logins = logins + 1 WHERE id = %s"
         for _ in range(100):
             connection.execute(statement, [chance.randint(1, rows)], prepare=True)
         print("ready", flush=True)
@@ -86,4 +86,4 @@ def main(address: str, rows: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])

@@ -14,11 +14,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 from tests.catalogue import all_rows, assert_same, snapshot
 from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, statements_of
 from tests.servers import Database
+
+from safeops.backfilling.state import LEASE
 
 Body = Callable[[], Any]
 Prepare = Sequence[str] | Callable[[Database], object]
@@ -125,8 +128,15 @@ def crash_everywhere(
         The number of points.
     """
 
+    model = prepared(new_database(), prepare)
+    model.end_sessions()
+    # Without a server nobody can tell the claim of the runner that crashed, this very process, from that of a living one.
+    lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
+
     def fresh() -> Database:
-        database = prepared(new_database(), prepare)
+        # A copy takes a moment, preparing anew as long as a migration.
+        url = model.server.copy(model.name)
+        database = dataclasses.replace(model, url=url) if url is not None else prepared(new_database(), prepare)
         return database if driver is None else database.with_driver(driver)
 
     def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
@@ -152,10 +162,11 @@ def crash_everywhere(
     undisturbed.drop()
     if not points:
         raise AssertionError("the body sent no statement that changes anything")
-    for point in range(1, points + 1):
-        stop_at(point, _by_exception)
-    for point in _spread(points, kills):
-        stop_at(point, _by_sigkill)
+    with lease:
+        for point in range(1, points + 1):
+            stop_at(point, _by_exception)
+        for point in _spread(points, kills):
+            stop_at(point, _by_sigkill)
     return points
 
 

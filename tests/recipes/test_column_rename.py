@@ -61,7 +61,6 @@ PHASES = {
     "undo_contract": (undo_contract, (expand, contract)),
     "undo_expand": (undo_expand, (expand,)),
     "undo_expand after undo_contract": (undo_expand, (expand, contract, undo_contract)),
-    "contract after undo_contract": (contract, (expand, contract, undo_contract)),
 }
 
 
@@ -100,10 +99,10 @@ def unordered(database):
     return "\n".join(sorted(line for line in lines if "COPY " not in line))
 
 
+# On MariaDB and SQLite, whose statements are others: test_mariadb_twins, test_sqlite_twins.
+@pytest.mark.only("pg18")
 @pytest.mark.parametrize("phase", PHASES)
-def test_stopped_anywhere_it_goes_on(new_database, server, phase, monkeypatch):
-    if server.kind == "sqlite":
-        monkeypatch.setattr("safeops.backfilling.state.LEASE", 0.1)
+def test_stopped_anywhere_it_goes_on(new_database, phase):
     body, before = PHASES[phase]
     assert crash_everywhere(new_database, body, after(*before), kills=1) >= 1
 
@@ -296,8 +295,8 @@ def test_all_that_stands_on_the_column_comes_along(new_database, column):
     assert_same(before, unordered(changed), "undone")
 
 
-@pytest.mark.only("pg18", "pg14")
-@pytest.mark.parametrize("phase", ["expand", "contract", "undo_expand"])
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize("phase", ["contract", "undo_expand"])
 def test_stopped_anywhere_with_foreign_keys_both_ways(new_database, phase):
     rename = ColumnRename("users", "code", "sign")
     before = [] if phase == "expand" else [rename.expand]

@@ -131,9 +131,7 @@ def test_undoing_expand_leaves_no_trace(database, kind):
         (RENAME.undo_expand, EXPANDED),
     ],
 )
-def test_stopped_anywhere_it_goes_on(new_database, monkeypatch, kind, phase, before):
-    monkeypatch.setattr("safeops.backfilling.state.LEASE", 0.1)
-
+def test_stopped_anywhere_it_goes_on(new_database, kind, phase, before):
     def prepare(database):
         prepared(database, fill(kind))
         for body in before:
@@ -478,8 +476,7 @@ def test_the_end_is_that_of_a_change_in_place(new_database):
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_a_type_change_stopped_anywhere_goes_on(new_database, monkeypatch, number):
-    monkeypatch.setattr("safeops.backfilling.state.LEASE", 0.1)
+def test_a_type_change_stopped_anywhere_goes_on(new_database, number):
     one = change(sa.Integer(), **PLAIN)
     phases = (one.expand, one.switch, one.contract, one.undo_contract, one.undo_switch, one.undo_expand)
 
