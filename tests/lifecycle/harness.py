@@ -129,15 +129,9 @@ def crash_everywhere(
     """
 
     model = prepared(new_database(), prepare)
-    model.end_sessions()
+    fresh = _copies_of(model, lambda: prepared(new_database(), prepare), driver)
     # Without a server nobody can tell the claim of the runner that crashed, this very process, from that of a living one.
     lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
-
-    def fresh() -> Database:
-        # A copy takes a moment, preparing anew as long as a migration.
-        url = model.server.copy(model.name)
-        database = dataclasses.replace(model, url=url) if url is not None else prepared(new_database(), prepare)
-        return database if driver is None else database.with_driver(driver)
 
     def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
         database, stop = fresh(), _Stop(database_=None, at=point, every_read=every_read)
@@ -168,6 +162,18 @@ def crash_everywhere(
         for point in _spread(points, kills):
             stop_at(point, _by_sigkill)
     return points
+
+
+def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None) -> Callable[[], Database]:
+    """Makes databases like the one that is prepared: by a copy, which takes a moment, or where there is none anew."""
+    model.end_sessions()
+
+    def fresh() -> Database:
+        url = model.server.copy(model.name)
+        database = dataclasses.replace(model, url=url) if url is not None else anew()
+        return database if driver is None else database.with_driver(driver)
+
+    return fresh
 
 
 @dataclasses.dataclass

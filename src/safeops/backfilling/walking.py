@@ -127,7 +127,7 @@ class Walk:
             if stands is None:
                 raise BackfillConflict(
                     f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew."
-                )
+                ) from LookupError(name)
             if stands.is_finished:
                 return None
             if self.safely(partial(self.state.claim, stands, self.token)):

@@ -18,6 +18,7 @@ from typing import Any
 from safeops.databases.definitions import Table
 from safeops.databases.sessions import DatabaseSession
 from safeops.databases.steps import Step
+from safeops.errors import DefinitionMismatch
 from safeops.naming import Name
 
 Plan = Iterator[Step]
@@ -74,6 +75,18 @@ def pair_of(text: str, table: Name) -> Pair | None:
         return None
     said: dict[str, Any] = json.loads(rest.partition("*/")[0])
     return Pair(**{**said, "table": table})
+
+
+def overtaken(pair: Pair) -> DefinitionMismatch:
+    """Return the error, to be raised as it is, of a pair that changed since safeops looked."""
+    error = DefinitionMismatch(
+        f"{pair.source} and {pair.twin} of {pair.table} are not what they were when safeops looked.",
+        why="Another runner has gone on with them meanwhile.",
+        remedy="Run again, which looks anew; and let env.py run one migration at a time:",
+        code="with engine.connect() as connection, migration_lock(connection):\n    ...",
+    )
+    error.__cause__ = LookupError(pair.name)
+    return error
 
 
 class Twins(DatabaseSession):

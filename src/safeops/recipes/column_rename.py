@@ -157,6 +157,7 @@ class ColumnRename:
             stands = self._looked_at(migration, written)
             standing = self._standing(migration, stands)
             if standing is not None:
+                pairs.refuse_torn(stands, standing, self._undoing(standing))
                 return standing
             if source not in stands.columns and twin in stands.columns:
                 skipped(written, f"{twin} stands alone: there is nothing to bring in step")
@@ -174,6 +175,9 @@ class ColumnRename:
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
+            if standing.source == survivor and standing.twin not in stands.columns:
+                return pairs.part_from(migration, standing)
+            pairs.refuse_torn(stands, standing, self._undoing(standing))
             if standing.source == survivor and phase == "undo_expand":
                 # The survivor never lacked a value, so that nothing has to have finished.
                 pairs.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
@@ -184,6 +188,10 @@ class ColumnRename:
                 return pairs.part_from(migration, standing)
             pairs.refuse_dependents_on(migration, stands, other, standing)
             return pairs.promote(migration, standing, None)
+
+    def _undoing(self, standing: Pair) -> str:
+        """Return the phase that takes the twin away."""
+        return self._written("undo_expand" if standing.source == self.old_name else "contract")
 
     def _nothing_to_reduce(
         self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str

@@ -9,17 +9,26 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.engine import backfill
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.backfilling.state import State
 from safeops.backfilling.status import forget_backfill
+from safeops.backfilling.work import key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
-from safeops.databases.twins import Pair
-from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, SafeOpsError, ViolatingRows
+from safeops.databases.twins import Pair, overtaken
+from safeops.errors import (
+    BackfillConflict,
+    DefinitionMismatch,
+    InvalidArgument,
+    PhaseMissing,
+    SafeOpsError,
+    ViolatingRows,
+)
 from safeops.locking import carry_out, patiently
-from safeops.looking import check_names, look, look_at, look_into
+from safeops.looking import check_names, look_at, look_into
 from safeops.migration import Migration, running
 from safeops.naming import Name, fitting
 from safeops.operations import rows
@@ -41,9 +50,9 @@ def whoever_else(phase: Callable[[], bool]) -> bool:
     for _ in range(RACES):
         try:
             return phase()
-        except DefinitionMismatch as error:
+        except (DefinitionMismatch, BackfillConflict) as error:
             # Without a cause nobody was faster: it is the author's to settle.
-            if not isinstance(error.__cause__, DBAPIError):
+            if not isinstance(error.__cause__, (DBAPIError, LookupError)):
                 raise
             log.info("another runner was faster: %s", error.problem)
     return phase()
@@ -95,7 +104,7 @@ def bring_in_step(
         pair = choose(migration)
         if pair is None:
             return False
-        paired = _paired(migration, pair)
+        paired = _paired(migration, pair, table, options)
         state = State(migration.database, migration.settings.schema_for_state)
         filled = not is_filled(state, pair)
         texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
@@ -103,20 +112,40 @@ def bring_in_step(
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
-        stands = look_at(migration, pair.table)
-        assert stands is not None
+        stands = _as_it_was(migration, pair)
         return carry_out(migration, migration.database.equip_twin(pair, stands)) or paired or filled
 
 
-def _paired(migration: Migration, pair: Pair) -> bool:
+def _as_it_was(migration: Migration, pair: Pair) -> Table:
+    """Return the table as it stands, or raise where another runner has parted or exchanged the two since."""
+    database, stands = migration.database, look_at(migration, pair.table)
+    assert stands is not None
+    if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) != pair:
+        raise overtaken(pair)
+    return stands
+
+
+def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any]) -> bool:
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
     if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) is not None:
         return False
+    _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
     _check(migration, pair, stands)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills_of(migration, stands.name, pair.twin)
     return carry_out(migration, database.pair_up(pair, stands))
+
+
+def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Arguments, options: dict[str, Any]) -> None:
+    """Raise what would be wrong with the fill: no key to walk along, above all."""
+    asked = {name: options.get(name) for name in OPTIONS}
+    arguments.check_workers(asked["executor"], asked["connect"])
+    arguments.check_progress(asked["progress"])
+    arguments.pace(
+        asked["target_seconds"], asked["batch_size"], options.get("pause", 0.0), options.get("throttles", ())
+    )
+    key_of(migration, stands, arguments.key(asked["key"]), [pair.twin])
 
 
 def _check(migration: Migration, pair: Pair, stands: Table) -> None:
@@ -180,6 +209,18 @@ def fill_name(pair: Pair) -> str:
 def is_filled(state: State, pair: Pair) -> bool:
     part = state.part(fill_name(pair)) if state.exists() else None
     return part is not None and part.is_finished
+
+
+def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
+    """Raise PhaseMissing where a column of the pair is gone, though what kept them in step stands."""
+    gone = [one for one in (pair.source, pair.twin) if one not in stands.columns]
+    if gone:
+        raise PhaseMissing(
+            f"{stands.name}.{gone[0]} was dropped or renamed by hand, and what kept it in step still stands: writes fail.",
+            why="The trigger writes a column that is not there.",
+            remedy="Take away what is left of it:" if gone[0] == pair.twin else "Give the column its name again, then:",
+            code=code,
+        )
 
 
 def refuse_unfinished(migration: Migration, stands: Table, pair: Pair, missing: str, *, equipped: bool = True) -> None:
@@ -296,8 +337,7 @@ def part_from(migration: Migration, pair: Pair) -> bool:
 
 def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     """Have the twin take over, and forget what is known of its fill."""
-    stands = look(migration, pair.table)
-    assert stands is not None
+    stands = _as_it_was(migration, pair)
     explain_dependents = explained_dependents(migration, f"column {pair.table}.{pair.source}")
 
     def explain(error: DBAPIError) -> SafeOpsError | None:

@@ -11,14 +11,13 @@ import sqlalchemy as sa
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
-from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
 from safeops.looking import check_has_columns, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
-from safeops.operations.columns import column_differences
 from safeops.recipes import pairs
 from safeops.recipes.former import FormerTypes
+from safeops.recipes.types import check_sql, check_type, has_type, refuse_needless
 
 log = logging.getLogger("safeops")
 
@@ -336,55 +335,27 @@ class TypeChange:
         return skipped(written, f"the column is {stands.columns[self.column_name].type}")
 
     def _has_type(self, migration: Migration, stands: Table) -> bool:
-        column: sa.Column[Any] = sa.Column(self.column_name, self._type)
-        sa.Table(self.table_name, sa.MetaData(), column, schema=self.schema)
-        there, only = stands.columns[self.column_name], frozenset({"type", "collation"})
-        return not column_differences(migration, stands, there, column, only=only)
+        return has_type(migration, stands, self.column_name, self._type)
 
     def _refuse_needless(self, migration: Migration, stands: Table) -> None:
-        """Raise InvalidArgument where the change needs no rewrite, so that one step does it."""
-        if self.using is not None or migration.database.rewrites_for_types:
-            return
-        column: sa.Column[Any] = sa.Column(self.column_name, self._type)
-        sa.Table(self.table_name, sa.MetaData(), column, schema=self.schema)
-        if look_into(migration, stands.name, lambda: migration.database.type_refusal(column, stands)) is None:
-            type_ = written_type(self._type)
-            raise InvalidArgument(
-                f"{stands.name}.{self.column_name} becomes {migration.database.type_text(self._type)} without a rewrite.",
-                why="The server changes it in a moment, so that no second column is needed.",
-                remedy="Do it in one step:",
-                code=call("alter_column_type", self.table_name, self.column_name, type_, schema=self.schema),
-            )
+        if self.using is None:
+            refuse_needless(migration, stands, self.column_name, self._type, self.schema)
 
     @property
     def _type(self) -> sa.types.TypeEngine[Any]:
         return sa.types.to_instance(self.type_)
 
     def _looked_at(self, migration: Migration, written: str) -> Table:
-        self._check(written)
+        self._check()
         names = {"table_name": self.table_name, "column_name": self.column_name}
         stands = pairs.looked_at(migration, written, self.schema, **names)
         check_has_columns(stands, [self.column_name])
         return stands
 
-    def _check(self, written: str) -> None:
-        is_type = isinstance(self.type_, sa.types.TypeEngine) or (
-            isinstance(self.type_, type) and issubclass(self.type_, sa.types.TypeEngine)
-        )
-        if not is_type:
-            raise InvalidArgument(
-                f"The type is {self.type_!r}, not a SQLAlchemy type.",
-                remedy="Write:",
-                code='TypeChange("orders", "id", sa.BigInteger()).expand()',
-            )
-        for argument in ("using", "reverse_using"):
-            value = getattr(self, argument)
-            if value is not None and not (isinstance(value, str) and value.strip()):
-                raise InvalidArgument(
-                    f"{argument} is {value!r}, not SQL.",
-                    remedy="Write:",
-                    code=f'{argument}="CAST({self.column_name} AS ...)"',
-                )
+    def _check(self) -> None:
+        check_type(self.type_)
+        check_sql("using", self.using, self.column_name)
+        check_sql("reverse_using", self.reverse_using, self.column_name)
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
         name = self._pair(migration, stands).name

@@ -23,6 +23,9 @@ from safeops.databases.postgresql.spelling import split_collation, type_name
 from safeops.databases.postgresql.twins import Twins
 from safeops.naming import Name
 
+LOOKS = 10
+"""How often a table is looked at that another session changes at that moment."""
+
 
 class PostgreSQL(Filling, Batches, Load, Renames, Twins, Archiving):
     """PostgreSQL, looked at through its catalogue."""
@@ -51,7 +54,10 @@ class PostgreSQL(Filling, Batches, Load, Renames, Twins, Archiving):
             where, parameters = catalogue.IN_SCHEMA, {"name": name.name, "schema": name.schema}
         elif to_create:
             where, parameters = catalogue.VISIBLE, {"name": name.name}
-        raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.patience * 1000)}ms", **parameters)
+        for _ in range(LOOKS):
+            raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.patience * 1000)}ms", **parameters)
+            if raw is None or not catalogue.is_torn(raw):
+                break
         return catalogue.table_of(raw) if raw else None
 
     def table_names(self, schema: str | None) -> list[str]:

@@ -97,6 +97,11 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 
 """
 
 
+def is_torn(raw: str) -> bool:
+    """Tell whether something was dropped while the query ran: it is in its snapshot, but nothing spells it any more."""
+    return '"definition" : null' in raw
+
+
 def table_of(raw: str) -> Table:
     """Read the one row of the ``TABLE`` query."""
     found: dict[str, Any] = json.loads(raw)

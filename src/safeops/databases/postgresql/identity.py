@@ -29,6 +29,12 @@ def _sequence(database: Plans, pair: Pair, stands: Table) -> dict[str, Any] | No
     return json.loads(raw) if raw else None
 
 
+def sequences(database: Plans, pair: Pair, stands: Table) -> tuple[Name, ...]:
+    """Return what is locked beside the table where the identity or the sequence of the source moves."""
+    found = _sequence(database, pair, stands)
+    return (Name(found["name"], found["schema"]),) if found else ()
+
+
 def _type(pair: Pair, found: dict[str, Any]) -> str:
     wanted = type_name(pair.type or "")
     return wanted if wanted in _LIMITS else str(found["type"])

@@ -43,7 +43,7 @@ class Scratch(Session):
             yield
         except BaseException as error:
             # On a lost connection there is nothing to roll back, and the first error is the one to see.
-            with suppress(sa.exc.DBAPIError):
+            with suppress(sa.exc.SQLAlchemyError):
                 self.run("ROLLBACK")
             if sqlstate(error) == FORBIDDEN:
                 self._check_may_copy()

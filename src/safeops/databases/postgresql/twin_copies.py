@@ -136,17 +136,19 @@ class TwinCopies(TwinTriggers):
     def foreign_keys(self, pair: Pair, stands: Table) -> Iterator[Copy]:
         for key in stands.constraints.values():
             if key.kind == "foreign key" and pair.source in key.columns and not is_ours(key.name):
-                columns = [pair.twin if one == pair.source else one for one in key.columns]
-                yield self._key_copy(pair, stands.name, key, columns, list(key.remote))
+                columns = _replaced(pair, key.columns)
+                # A key within the table may refer to the source as well: (tenant, parent) to (tenant, id).
+                remote = _replaced(pair, key.remote) if key.referent == stands.name else list(key.remote)
+                yield self._key_copy(pair, stands.name, key, columns, remote)
 
     def inbound(self, pair: Pair, stands: Table) -> Iterator[Copy]:
-        """Go through the foreign keys that refer to the source."""
+        """Go through the foreign keys that refer to the source and do not have it themselves."""
         for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=pair.source):
             child = self.table(Name(table, schema))
             key = child.constraints.get(named) if child else None
-            if child is not None and key is not None and not is_ours(named):
-                remote = [pair.twin if one == pair.source else one for one in key.remote]
-                yield self._key_copy(pair, child.name, key, list(key.columns), remote)
+            both = child is not None and child.id == stands.id and key is not None and pair.source in key.columns
+            if child is not None and key is not None and not is_ours(named) and not both:
+                yield self._key_copy(pair, child.name, key, list(key.columns), _replaced(pair, key.remote))
 
     def _key_copy(self, pair: Pair, table: Name, key: Constraint, columns: list[str], remote: list[str]) -> Copy:
         match = _KEY.match(key.definition)
@@ -235,6 +237,10 @@ def _rest_of(definition: str) -> str:
     if match is None:
         raise RuntimeError(f"not a definition of an index: {definition}")
     return match[1]
+
+
+def _replaced(pair: Pair, columns: tuple[str, ...]) -> list[str]:
+    return [pair.twin if one == pair.source else one for one in columns]
 
 
 def is_ours(name: str) -> bool:

@@ -71,10 +71,12 @@ class TwinTriggers(Plans):
         # What the author's expressions name is found as it is now, whatever search_path the application sets.
         path = "" if pair.winner is not None and default is None else " SET search_path FROM CURRENT"
         tag = self._tag(body)
+        # One that is left over of a table that was dropped; one in use is kept, and refuses.
+        clear = f"DROP FUNCTION IF EXISTS {function}()"
         create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{path} AS {tag}{body}{tag}"
         trigger = self.quoted(self._last(pair.name, others))
         on = f"BEFORE INSERT OR UPDATE ON {self.quoted_table(pair.table)} FOR EACH ROW"
-        return [create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
+        return [clear, create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
 
     def _last(self, name: str, others: list[str]) -> str:
         """Triggers run in the order of their names, and ours has to see what the others make of the row."""
@@ -137,6 +139,14 @@ END """
 
     def _table(self, pair: Pair) -> str:
         return self.quoted_table(pair.table)
+
+    def still_in_step(self, stands_id: int, pair: Pair) -> str:
+        """Return the statement that fails, as for a thing that exists, where the pair is not kept in step any more."""
+        kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
+    AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
+        fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"
+        tag = self._tag(kept)
+        return f"DO {tag} BEGIN IF NOT {kept} THEN {fail}; END IF; END {tag}"
 
     def trigger_removal(self, stands_id: int, pair: Pair) -> list[str]:
         """Return the statements that take a pair's trigger and function away."""

@@ -8,11 +8,11 @@ from typing import Any
 from safeops.databases import twins
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.identity import moved_identity, moved_sequence
+from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
 from safeops.databases.postgresql.spelling import object_name, split_collation
 from safeops.databases.postgresql.twin_copies import INBOUND, Copy, TwinCopies, is_ours
 from safeops.databases.steps import Step
-from safeops.databases.twins import Pair, pair_of
+from safeops.databases.twins import Pair, overtaken, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
 from safeops.naming import Name
 
@@ -33,6 +33,9 @@ SELECT json_build_object(
     WHERE i.inhparent = a.attrelid AND c.relkind = 'r'),
   'replica', (SELECT r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
     WHERE i.indrelid = a.attrelid AND i.indisreplident),
+  'clustered', (SELECT r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+    WHERE i.indrelid = a.attrelid AND i.indisclustered),
+  'domain_default', t.typdefault,
   'not_null', (SELECT k.conname FROM pg_constraint k
     WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum])
 )::text FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
@@ -54,7 +57,7 @@ class Twins(TwinCopies, twins.Twins):
 
     def pair_named(self, stands: Table, name: str) -> Pair | None:
         sql = """SELECT p.prosrc FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
-            WHERE g.tgrelid = :id AND p.proname = :name AND g.tgenabled <> 'D' AND NOT g.tgisinternal"""
+            WHERE g.tgrelid = :id AND p.proname = :name AND g.tgenabled IN ('O', 'A') AND NOT g.tgisinternal"""
         body = self.scalar(sql, id=stands.id, name=name)
         return pair_of(body, stands.name) if body else None
 
@@ -102,6 +105,7 @@ class Twins(TwinCopies, twins.Twins):
                 f"{stands.name}.{pair.source} is generated: nobody writes it, and a copy would rewrite the table.",
                 remedy="Add the generated column under its new name or type, and drop this one when nobody reads it.",
             )
+        self._check_added(pair, stands)
         stiff = [
             one
             for one in stands.having(pair.source)
@@ -112,6 +116,17 @@ class Twins(TwinCopies, twins.Twins):
                 f"{stands.name}.{pair.source} is in {stiff[0].name}, which PostgreSQL cannot build while others write: "
                 f"{stiff[0].definition}",
                 remedy="Drop it first, and create it again after the change.",
+            )
+
+    def _check_added(self, pair: Pair, stands: Table) -> None:
+        """Refuse a domain with constraints: the server rewrites the table to check each row's NULL against them."""
+        type_ = pair.type or stands.columns[pair.source].type
+        if self.rewrites(stands, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"):
+            raise UnsafeOperation(
+                f"A column of type {type_} beside {stands.name}.{pair.source} would rewrite the table: {type_} is a domain"
+                " with constraints of its own.",
+                remedy="Have the constraints on the column instead of the domain, for as long as the change goes on:",
+                code=f"op.execute('ALTER DOMAIN {type_} DROP CONSTRAINT ...')",
             )
 
     def _check_published(self, pair: Pair, stands: Table) -> None:
@@ -129,6 +144,8 @@ class Twins(TwinCopies, twins.Twins):
 
     def _source(self, pair: Pair, stands: Table) -> dict[str, Any]:
         raw = self.scalar(_SOURCE, id=stands.id, column=pair.source, name=pair.name)
+        if raw is None:
+            raise overtaken(pair)
         found: dict[str, Any] = json.loads(raw)
         return found
 
@@ -139,20 +156,22 @@ class Twins(TwinCopies, twins.Twins):
         found, column = self._source(pair, stands), stands.columns[pair.source]
         collation = f" COLLATE {found['collation']}" if found["collation"] and pair.type is None else ""
         add = f"ALTER TABLE {table} ADD COLUMN {twin} {pair.type or column.type}{collation}"
-        default = self._shared_default(pair, stands) if pair.winner is not None else None
-        # Not in ADD COLUMN, which would give the default to the rows that stand.
+        # Else a domain would give its default to the rows that stand, and they would count as filled.
+        add += " DEFAULT NULL"
+        default = self._shared_default(pair, stands, found) if pair.winner is not None else None
         then = [f"ALTER TABLE {table} ALTER COLUMN {twin} SET DEFAULT {default}"] if default is not None else []
         then += self._attributes(pair, stands, found)
         then += self.trigger_statements(pair, default, found["triggers"] or [], certain=self._is_certain(pair, stands))
         yield Step(add, f"added {stands.name}.{pair.twin}, in step with {pair.source}", (stands.name,), tuple(then))
 
-    def _shared_default(self, pair: Pair, stands: Table) -> str | None:
+    def _shared_default(self, pair: Pair, stands: Table, found: dict[str, Any]) -> str | None:
         """Return the default where each row that is written in one transaction gets the same from it."""
         column = stands.columns[pair.source]
-        if column.default is None or column.identity is not None:
+        default: str | None = column.default or found["domain_default"]
+        if default is None or column.identity is not None:
             return None
-        add = f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {column.type} DEFAULT {column.default}"
-        return None if self.rewrites(stands, add) else column.default
+        add = f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {column.type} DEFAULT {default}"
+        return None if self.rewrites(stands, add) else default
 
     def _is_certain(self, pair: Pair, stands: Table) -> bool:
         """Tell whether the conversion is one that the server makes unasked: those take every value."""
@@ -199,7 +218,9 @@ class Twins(TwinCopies, twins.Twins):
 
     def _exchange(self, pair: Pair, stands: Table, copies: list[Copy], kept: Pair | None) -> Step:
         found, table = self._source(pair, stands), self.quoted_table(stands.name)
-        first, *then = self.trigger_removal(stands.id, pair)
+        lock = f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"
+        # After an exchange by another runner, the statements below would exchange the two back.
+        then = [self.still_in_step(stands.id, pair), *self.trigger_removal(stands.id, pair)]
         then += self._moved_default(pair, stands)
         if kept is None:
             then.append(f"ALTER TABLE {table} DROP COLUMN {self.quoted(pair.source)}")
@@ -215,10 +236,12 @@ class Twins(TwinCopies, twins.Twins):
         then += self._same_not_null(pair, stands, found)
         if found["replica"] in {one.original for one in copies}:
             then.append(f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {self.quoted(found['replica'])}")
+        if found["clustered"] in {one.original for one in copies}:
+            then.append(f"ALTER TABLE {table} CLUSTER ON {self.quoted(found['clustered'])}")
         if kept is not None:
             then += self._swapped(pair, kept, stands, found)
         done = f"{stands.name}.{pair.twin} has taken the place of {pair.source}"
-        return Step(first, done, (stands.name,), tuple(then))
+        return Step(lock, done, (stands.name, *sequences(self, pair, stands)), tuple(then))
 
     def _moved_default(self, pair: Pair, stands: Table) -> list[str]:
         """Return the statements that move the default, the identity or the sequence to the twin."""
@@ -227,7 +250,9 @@ class Twins(TwinCopies, twins.Twins):
             return moved_identity(self, pair, stands)
         default = pair.default if pair.switched else self.spelled_default(pair, stands)
         if default is None:
-            return [] if column.default is None else [self._alter_column(stands.name, pair.source, "DROP DEFAULT")]
+            # The twin's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
+            names = [one for one in (pair.source, pair.twin) if stands.columns[one].default is not None]
+            return [self._alter_column(stands.name, one, "DROP DEFAULT") for one in names]
         return [
             *self._default_statements(pair, stands, default),
             *moved_sequence(self, pair, stands),
