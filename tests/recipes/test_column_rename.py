@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from tests.catalogue import assert_same, snapshot
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
-from tests.projects import migrate, render
+from tests.projects import migrate, render, run_sql
 
 from safeops import (
     ColumnRename,
@@ -247,10 +247,62 @@ def test_unknown_tables_and_columns(database):
         migrate(database, lambda: ColumnRename("users", "name", "").expand())
 
 
+@pytest.mark.only("mariadb", "sqlite")
 def test_to_render_it_the_live_table_is_needed(database):
     for phase in (expand, contract, undo_contract, undo_expand):
         with pytest.raises(OnlineOnly, match="ColumnRename"):
             render(database, phase)
+
+
+@pytest.mark.only("pg18", "pg14")
+@pytest.mark.parametrize("world", ["plain", "rich"])
+def test_the_scripts_of_sql_do_it_as_well_and_once(new_database, world):
+    world = WORLD if world == "plain" else RICH
+    database, renamed = prepared(new_database(), world), prepared(new_database(), world)
+    before, rows = unordered(database), [*database.query("SELECT id, name FROM users ORDER BY id")]
+    renamed.execute("ALTER TABLE users RENAME COLUMN name TO full_name")
+
+    def run(phase):
+        script = render(database, phase)
+        for _ in range(2):
+            run_sql(database, script)
+
+    run(expand)
+    assert [*database.query("SELECT id, full_name FROM users ORDER BY id")] == rows
+    database.execute("UPDATE users SET full_name = 'new' WHERE id = 1", "UPDATE users SET name = 'old' WHERE id = 2")
+    assert [*database.query("SELECT name, full_name FROM users WHERE id < 3 ORDER BY id")] == [
+        ("new",) * 2,
+        ("old",) * 2,
+    ]
+    run(undo_expand)
+    assert_same(before, unordered(database), "undone by scripts")
+    for phase in (expand, contract):
+        run(phase)
+    assert_same(unordered(renamed), unordered(database), "contracted by scripts")
+    for phase in (undo_contract, undo_expand):
+        run(phase)
+    assert_same(before, unordered(database), "undone by scripts again")
+    # What a script began, a migration goes on with, and the other way round.
+    run(expand)
+    migrate(database, expand)
+    run(contract)
+    assert_same(unordered(renamed), unordered(database), "contracted by a script after a migration")
+
+
+@pytest.mark.only("pg18")
+def test_a_script_refuses_what_the_migration_does(database):
+    prepared(database, WORLD)
+    with pytest.raises(Exception, match="expand"):
+        run_sql(database, render(database, contract))
+    run_sql(database, render(database, expand))
+    database.execute("SET session_replication_role = replica; UPDATE users SET name = 'past' WHERE id = 2")
+    with pytest.raises(Exception, match="disagree"):
+        run_sql(database, render(database, contract))
+    database.execute(
+        "UPDATE users SET name = 'x', full_name = 'x' WHERE id = 2", "CREATE VIEW v AS SELECT name FROM users"
+    )
+    with pytest.raises(Exception, match="view v"):
+        run_sql(database, render(database, contract))
 
 
 # --- PostgreSQL ----------------------------------------------------------------------------------------------------

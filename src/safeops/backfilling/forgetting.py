@@ -17,10 +17,19 @@ log = logging.getLogger("safeops")
 
 def forget_backfills_of(migration: Migration, table: Name, column: str | None = None) -> None:
     """Forget the backfills of a table, or of one of its columns, that goes away."""
+    forget_backfills(migration, backfills_of(migration, table, column))
+
+
+def backfills_of(migration: Migration, table: Name, column: str | None = None) -> list[str]:
+    """Return the names of the backfills of a table, or of one of its columns."""
     state = State(migration.database, migration.settings.schema_for_state)
-    if not state.exists():
-        return
-    for name in [one.name for one in state.parts() if _is_of(one, table, column)]:
+    return [one.name for one in state.parts() if _is_of(one, table, column)] if state.exists() else []
+
+
+def forget_backfills(migration: Migration, names: list[str]) -> None:
+    """Forget the backfills of these names."""
+    state = State(migration.database, migration.settings.schema_for_state)
+    for name in names:
         patiently(migration, f"forgot backfill {name}", partial(state.forget, name))
         log.info("forgot backfill %s, as what it filled goes away", name)
 

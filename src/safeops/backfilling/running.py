@@ -29,7 +29,7 @@ from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import ClaimLost, State
 from safeops.backfilling.stopping import Stop, stopping_on_signals
-from safeops.backfilling.walking import Pace, Walk, stopped
+from safeops.backfilling.walking import Pace, Walk, forgotten, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
 from safeops.databases.batches import Bound
@@ -149,7 +149,10 @@ class Run:
 
     def _totals(self) -> Part:
         """Return the backfill with what its ranges have come to."""
-        whole, *ranges = self.walk.safely(lambda: self.state.parts(self.work.name))
+        parts = self.walk.safely(lambda: self.state.parts(self.work.name))
+        if not parts:
+            raise forgotten(self.work.name)
+        whole, *ranges = parts
         sums = {
             name: sum(getattr(one, name) for one in ranges)
             for name in ("processed", "unfilled", "walked", "batches", "seconds")

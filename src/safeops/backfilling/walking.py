@@ -125,9 +125,7 @@ class Walk:
         while True:
             stands = self.part(number)
             if stands is None:
-                raise BackfillConflict(
-                    f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew."
-                ) from LookupError(name)
+                raise forgotten(name)
             if stands.is_finished:
                 return None
             if self.safely(partial(self.state.claim, stands, self.token)):
@@ -280,6 +278,13 @@ def kept_state(meter: Meter) -> str:
     if meter.of_a_worker:
         return "All batches before are kept; running again goes on from there."
     return f"{meter.progress.rows:,} rows are done and kept; running again goes on from there."
+
+
+def forgotten(name: str) -> BackfillConflict:
+    """Return the error of a backfill that somebody has forgotten meanwhile; its cause says that it is nobody's mistake."""
+    error = BackfillConflict(f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew.")
+    error.__cause__ = LookupError(name)
+    return error
 
 
 def stopped(name: str, how: str, meter: Meter) -> BackfillStopped:

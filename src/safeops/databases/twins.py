@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from safeops.databases.definitions import Table
 from safeops.databases.sessions import DatabaseSession
@@ -92,6 +92,9 @@ def overtaken(pair: Pair) -> DefinitionMismatch:
 class Twins(DatabaseSession):
     """What each database does for a pair. ``stands`` is the table as it stands."""
 
+    renders_renames_offline: ClassVar[bool] = False
+    """The phases of a rename can be rendered for ``--sql``."""
+
     def pair_named(self, stands: Table, name: str) -> Pair | None:
         """Return the pair of this name as its note tells it, while the database keeps it in step; None where it does not."""
         raise NotImplementedError
@@ -147,3 +150,16 @@ class Twins(DatabaseSession):
         """Describe what depends on the source and goes along with it, as ``dependents`` describes it: the foreign keys of
         other tables that ``promote_twin`` moves."""
         return []
+
+    def scripted_pairing(self, pair: Pair) -> Plan:
+        """Plan for ``--sql`` that the twin stands, filled and in step; the script looks for itself."""
+        raise NotImplementedError
+
+    def scripted_parting(self, pair: Pair, missing: str) -> Plan:
+        """Plan for ``--sql`` that the source stands alone under its name, whichever of the two was there first.
+
+        Args:
+            pair: The pair; ``source`` is the name that stays.
+            missing: The call that is missing where nothing keeps the two in step.
+        """
+        raise NotImplementedError

@@ -8,7 +8,8 @@ from typing import Any
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
-from safeops.looking import check_has_columns, look_into, skipped
+from safeops.locking import carry_out
+from safeops.looking import check_has_columns, check_names, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.recipes import pairs
@@ -58,7 +59,8 @@ class ColumnRename:
 
         Running it again: goes on after the last finished step.
 
-        Offline: ``OnlineOnly``: what stands on the column, only the live table tells.
+        Offline: PostgreSQL: blocks that look for themselves, one UPDATE, and indexes built while writers wait; elsewhere
+        ``OnlineOnly``, as only the live table tells what stands on the column.
 
         Example:
             ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
@@ -88,7 +90,7 @@ class ColumnRename:
 
         Running it again: nothing is left to do.
 
-        Offline: ``OnlineOnly``.
+        Offline: PostgreSQL: a block that looks for itself, holding up writers while it compares; elsewhere ``OnlineOnly``.
 
         Example:
             ColumnRename("users", "name", "full_name").contract()
@@ -112,7 +114,7 @@ class ColumnRename:
 
         Running it again: nothing is left to do.
 
-        Offline: ``OnlineOnly``.
+        Offline: PostgreSQL: a block that looks for itself, holding up writers while it compares; elsewhere ``OnlineOnly``.
 
         Example:
             ColumnRename("users", "name", "full_name").undo_expand()
@@ -138,7 +140,7 @@ class ColumnRename:
 
         Running it again: goes on after the last finished step.
 
-        Offline: ``OnlineOnly``.
+        Offline: PostgreSQL: a block that looks for itself, holding up writers while it compares; elsewhere ``OnlineOnly``.
 
         Example:
             ColumnRename("users", "name", "full_name").undo_contract()
@@ -149,9 +151,25 @@ class ColumnRename:
 
     # Details ----------------------------------------------------------------------------------------------------
 
+    def _rendered(self, phase: str, pair_up: bool, source: str, twin: str, missing: str = "") -> bool | None:
+        """Render the phase for ``--sql`` where the server's own language can look for itself; None online."""
+        written = self._written(phase)
+        with running(written.removesuffix("()")) as migration:
+            database = migration.database
+            if not (migration.offline and database.renders_renames_offline):
+                return None
+            names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
+            check_names(migration, written, schema=self.schema, **names)
+            pair = self._pair(migration, Name(self.table_name, self.schema), source, twin)
+            plan = database.scripted_pairing(pair) if pair_up else database.scripted_parting(pair, missing)
+            return carry_out(migration, plan)
+
     def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
         """Have both stand in step; ``twin`` is the one that does not stand by itself."""
         written = self._written(phase)
+        pairs.check_options(written, options)
+        if (rendered := self._rendered(phase, True, source, twin)) is not None:
+            return rendered
 
         def choose(migration: Migration) -> Pair | None:
             stands = self._looked_at(migration, written)
@@ -163,13 +181,15 @@ class ColumnRename:
                 skipped(written, f"{twin} stands alone: there is nothing to bring in step")
                 return None
             check_has_columns(stands, [source])
-            return self._pair(migration, stands, source, twin)
+            return self._pair(migration, stands.name, source, twin)
 
         return pairs.bring_in_step(written, Name(self.table_name, self.schema), choose, equip=True, **options)
 
     def _reduced(self, phase: str, survivor: str, other: str, before: str) -> bool:
         """Let ``survivor`` stand alone; ``before`` is the phase that must have finished."""
         written, missing = self._written(phase), self._written(before)
+        if (rendered := self._rendered(phase, False, survivor, other, missing)) is not None:
+            return rendered
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
             standing = self._standing(migration, stands)
@@ -196,7 +216,7 @@ class ColumnRename:
     def _nothing_to_reduce(
         self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str
     ) -> bool:
-        unfinished = self._pair(migration, stands, survivor, other)
+        unfinished = self._pair(migration, stands.name, survivor, other)
         if migration.database.is_unfinished(unfinished, stands):
             return pairs.part_from(migration, unfinished)
         if other in stands.columns:
@@ -212,13 +232,13 @@ class ColumnRename:
         return pairs.looked_at(migration, written, self.schema, **names)
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
-        name = self._pair(migration, stands, self.old_name, self.new_name).name
+        name = self._pair(migration, stands.name, self.old_name, self.new_name).name
         return look_into(migration, stands.name, lambda: migration.database.pair_named(stands, name))
 
-    def _pair(self, migration: Migration, stands: Table, source: str, twin: str) -> Pair:
+    def _pair(self, migration: Migration, table: Name, source: str, twin: str) -> Pair:
         parts = ("safeops", self.table_name, self.old_name, self.new_name)
         name = fitting(*parts, max_bytes=migration.database.max_identifier - 8)
-        return Pair(name, stands.name, source, twin, winner=self.new_name)
+        return Pair(name, table, source, twin, winner=self.new_name)
 
     def _written(self, phase: str) -> str:
         change = call("ColumnRename", self.table_name, self.old_name, self.new_name, schema=self.schema)

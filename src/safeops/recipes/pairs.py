@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.engine import backfill
-from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.backfilling.forgetting import backfills_of, forget_backfills, forget_backfills_of
 from safeops.backfilling.state import State
 from safeops.backfilling.status import forget_backfill
 from safeops.backfilling.work import key_of
@@ -22,9 +22,11 @@ from safeops.databases.twins import Pair, overtaken
 from safeops.errors import (
     BackfillConflict,
     DefinitionMismatch,
+    DependentObjects,
     InvalidArgument,
     PhaseMissing,
     SafeOpsError,
+    UnknownColumn,
     ViolatingRows,
 )
 from safeops.locking import carry_out, patiently
@@ -47,15 +49,29 @@ Choice = Callable[[Migration, Table], "Pair | None"]
 
 def whoever_else(phase: Callable[[], bool]) -> bool:
     """Run a phase; where another runner was faster with a step of it, look anew and go on."""
+    said = ""
     for _ in range(RACES):
         try:
             return phase()
-        except (DefinitionMismatch, BackfillConflict) as error:
-            # Without a cause nobody was faster: it is the author's to settle.
-            if not isinstance(error.__cause__, (DBAPIError, LookupError)):
+        except (SafeOpsError, DBAPIError) as error:
+            before, said = said, str(error)
+            # What several looks told, while another runner went on between them, is told only once.
+            if not _is_race(error) and (said == before or not _may_be_torn(error)):
                 raise
-            log.info("another runner was faster: %s", error.problem)
+            log.info("looking anew, because another runner may be faster: %s", said.splitlines()[0])
     return phase()
+
+
+def _is_race(error: Exception) -> bool:
+    """Tell whether another runner was faster; without a cause it is the author's to settle."""
+    cause = isinstance(error.__cause__, (DBAPIError, LookupError))
+    return cause and isinstance(error, (DefinitionMismatch, BackfillConflict))
+
+
+def _may_be_torn(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        return not error.connection_invalidated
+    return isinstance(error, (PhaseMissing, DependentObjects, UnknownColumn))
 
 
 def looked_at(migration: Migration, written: str, schema: str | None, **names: Any) -> Table:
@@ -128,12 +144,14 @@ def _as_it_was(migration: Migration, pair: Pair) -> Table:
 def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any]) -> bool:
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
+    # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
+    known = backfills_of(migration, stands.name, pair.twin)
     if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) is not None:
         return False
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
     _check(migration, pair, stands)
     # What is known of an earlier column of that name would keep this one from being filled.
-    forget_backfills_of(migration, stands.name, pair.twin)
+    forget_backfills(migration, known)
     return carry_out(migration, database.pair_up(pair, stands))
 
 

@@ -69,10 +69,21 @@ def split_collation(type_text: str) -> tuple[str, str | None]:
 def block(condition: str, statement: str) -> str:
     """Write a block that runs a statement where a condition holds; no name in it can end the block."""
     body = f"BEGIN\n  IF {condition} THEN\n    {statement};\n  END IF;\nEND"
+    return f"DO {in_dollars(body)}"
+
+
+def procedure(declared: str, body: str) -> str:
+    """Write a block with variables; no name in it can end the block."""
+    whole = f"DECLARE{declared}\nBEGIN{body}\nEND"
+    return f"DO {in_dollars(whole)}"
+
+
+def in_dollars(body: str) -> str:
+    """Quote a body with dollars, by a tag that it does not have."""
     tag = "$safeops$"
     while tag in body:
         tag = f"{tag[:-1]}_$"
-    return f"DO {tag} {body} {tag}"
+    return f"{tag} {body} {tag}"
 
 
 def object_name(first: str, second: str, label: str, size: int = 63) -> str:

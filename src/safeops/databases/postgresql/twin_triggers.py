@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYP
 from __future__ import annotations
 
 from safeops.databases.postgresql.plans import Plans
-from safeops.databases.postgresql.spelling import split_collation
+from safeops.databases.postgresql.spelling import block, in_dollars, split_collation
 from safeops.databases.twins import Pair
 from safeops.naming import Name
 
@@ -70,10 +70,9 @@ class TwinTriggers(Plans):
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         # What the author's expressions name is found as it is now, whatever search_path the application sets.
         path = "" if pair.winner is not None and default is None else " SET search_path FROM CURRENT"
-        tag = self._tag(body)
         # One that is left over of a table that was dropped; one in use is kept, and refuses.
         clear = f"DROP FUNCTION IF EXISTS {function}()"
-        create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{path} AS {tag}{body}{tag}"
+        create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{path} AS {in_dollars(body)}"
         trigger = self.quoted(self._last(pair.name, others))
         on = f"BEFORE INSERT OR UPDATE ON {self.quoted_table(pair.table)} FOR EACH ROW"
         return [clear, create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
@@ -84,12 +83,6 @@ class TwinTriggers(Plans):
         if name.encode() > last.encode():
             return name
         return f"{'z' * (len(last) - len(last.lstrip('z')) + 1)}_{name}"[: self.max_identifier]
-
-    def _tag(self, body: str) -> str:
-        tag = "$safeops$"
-        while tag in body:
-            tag = f"{tag[:-1]}_$"
-        return tag
 
     def _both_ways(self, pair: Pair, default: str | None) -> str:
         winner = pair.winner or pair.source
@@ -145,8 +138,7 @@ END """
         kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
     AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
         fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"
-        tag = self._tag(kept)
-        return f"DO {tag} BEGIN IF NOT {kept} THEN {fail}; END IF; END {tag}"
+        return block(f"NOT {kept}", fail)
 
     def trigger_removal(self, stands_id: int, pair: Pair) -> list[str]:
         """Return the statements that take a pair's trigger and function away."""

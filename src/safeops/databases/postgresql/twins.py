@@ -10,7 +10,8 @@ from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
 from safeops.databases.postgresql.spelling import object_name, split_collation
-from safeops.databases.postgresql.twin_copies import INBOUND, Copy, TwinCopies, is_ours
+from safeops.databases.postgresql.twin_copies import INBOUND, Copy, is_ours
+from safeops.databases.postgresql.twin_scripts import TwinScripts
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, overtaken, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
@@ -52,7 +53,7 @@ WHERE a.attrelid = :id AND a.attname = :column AND c.casttarget = to_regtype(:ty
 """
 
 
-class Twins(TwinCopies, twins.Twins):
+class Twins(TwinScripts, twins.Twins):
     """What PostgreSQL does for a pair."""
 
     def pair_named(self, stands: Table, name: str) -> Pair | None:
