@@ -10,19 +10,19 @@ class Base(DeclarativeBase):
     """What `alembic check` compares with the database."""
 
 
-class Country(Base):
+class Territory(Base):
     """A country or territory, by its ISO 3166 code."""
 
-    __tablename__ = "countries"
+    __tablename__ = "territories"
     __table_args__ = (sa.UniqueConstraint("iso3", name="uq_countries_iso3"),)
 
     iso: Mapped[str] = mapped_column(sa.String(2), primary_key=True)
     iso3: Mapped[str] = mapped_column(sa.String(3))
     name: Mapped[str] = mapped_column(sa.String(100))
     continent: Mapped[str] = mapped_column(sa.String(2))
-    capital: Mapped[str | None] = mapped_column(sa.String(100))
     population: Mapped[int] = mapped_column(sa.BigInteger)
     area_km2: Mapped[int]
+    page_views: Mapped[int] = mapped_column(sa.BigInteger, server_default="0")
 
 
 class City(Base):
@@ -33,7 +33,7 @@ class City(Base):
         sa.CheckConstraint(
             "latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180", name="ck_cities_on_the_globe"
         ),
-        sa.ForeignKeyConstraint(["country_code"], ["countries.iso"], name="fk_cities_country_code"),
+        sa.ForeignKeyConstraint(["country_code"], ["territories.iso"], name="fk_cities_country_code"),
         sa.Index("ix_cities_country_code", "country_code"),
         sa.Index("ix_cities_status_population", "status", "population"),
     )

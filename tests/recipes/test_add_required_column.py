@@ -26,6 +26,7 @@ from safeops import (
     UnsupportedOnDatabase,
     ViolatingRows,
     add_required_column,
+    assured,
     drop_column_if_exists,
     drop_table_if_exists,
     reads,
@@ -696,7 +697,9 @@ def test_a_column_of_another_type(database):
 
 def test_json_and_numbers(database):
     database.execute(*WORLD)
-    migrate(database, lambda: add_required_column("users", sa.Column("data", sa.JSON), populate={"a": [1, "x"]}))
+    # MariaDB keeps JSON as text with a check, and cannot make such a column NOT NULL online.
+    with assured("the table is small"):
+        migrate(database, lambda: add_required_column("users", sa.Column("data", sa.JSON), populate={"a": [1, "x"]}))
     migrate(database, lambda: add_required_column("users", sa.Column("score", sa.Numeric(8, 2)), populate=1.5))
     migrate(database, lambda: add_required_column("users", sa.Column("active", sa.Boolean), populate=False))
     found = database.query("SELECT data, score, active FROM users WHERE id = 1")[0]

@@ -129,7 +129,16 @@ def bring_in_step(
         return paired or filled
     with running(written.removesuffix("()")) as migration:
         stands = _as_it_was(migration, pair)
-        return carry_out(migration, migration.database.equip_twin(pair, stands)) or paired or filled
+        return equipped(migration, pair, stands) or paired or filled
+
+
+def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
+    """Have the twin get what it lacks of the default, the indexes and the constraints."""
+
+    def explain(error: DBAPIError) -> SafeOpsError | None:
+        return unfitting(pair, error) if migration.database.is_violation(error) else None
+
+    return carry_out(migration, migration.database.equip_twin(pair, stands), explain)
 
 
 def _as_it_was(migration: Migration, pair: Pair) -> Table:
@@ -148,8 +157,9 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     known = backfills_of(migration, stands.name, pair.twin)
     if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) is not None:
         return False
-    _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
+    _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
+    _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
     return carry_out(migration, database.pair_up(pair, stands))
@@ -164,6 +174,12 @@ def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Argu
         asked["target_seconds"], asked["batch_size"], options.get("pause", 0.0), options.get("throttles", ())
     )
     key_of(migration, stands, arguments.key(asked["key"]), [pair.twin])
+
+
+def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None:
+    """Say early what will be in the way of the phase that drops or exchanges the column."""
+    for one in _dependents(migration, stands, pair.source, pair):
+        log.warning("a later phase will refuse as long as this depends on %s.%s: %s", pair.table, pair.source, one)
 
 
 def _check(migration: Migration, pair: Pair, stands: Table) -> None:
@@ -314,6 +330,15 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         raise unconvertible(pair, error) from error
 
 
+def unfitting(pair: Pair, error: DBAPIError) -> ViolatingRows:
+    """Return the error of values that do not fit a constraint of the column any more, once they are converted."""
+    return ViolatingRows(
+        f"The values of {pair.table}.{pair.twin} break a constraint that those of {pair.source} keep: {_said(error)}",
+        why="The conversion makes others of them: two may become the same, or one that a check refuses.",
+        remedy="Mend those rows, or drop the constraint first, and run again.",
+    )
+
+
 def unconvertible(pair: Pair, error: DBAPIError) -> ViolatingRows:
     """Return the error of values that the conversion does not take."""
     return ViolatingRows(
@@ -325,15 +350,20 @@ def unconvertible(pair: Pair, error: DBAPIError) -> ViolatingRows:
     )
 
 
-def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair: Pair | None) -> None:
-    """Raise DependentObjects where something depends on a column that goes away, and does not move along."""
+def _dependents(migration: Migration, stands: Table, column: str, pair: Pair | None) -> list[str]:
+    """Describe what depends on a column and does not move along with it."""
     database = migration.database
 
     def find() -> list[str]:
         moves = set(database.belongings(pair, stands)) if pair is not None and pair.source == column else set()
         return [one for one in database.dependents(stands, column) if one not in moves]
 
-    found = look_into(migration, stands.name, find)
+    return look_into(migration, stands.name, find)
+
+
+def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair: Pair | None) -> None:
+    """Raise DependentObjects where something depends on a column that goes away, and does not move along."""
+    found = _dependents(migration, stands, column, pair)
     other = "" if pair is None else f" Make them use {pair.twin if pair.source == column else pair.source} instead."
     refuse_dependents(
         f"column {stands.name}.{column}",

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
-from safeops.locking import carry_out
 from safeops.looking import check_has_columns, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
@@ -271,8 +270,7 @@ class TypeChange:
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
             if standing is None or not standing.switched:
                 return skipped(written, "it was not switched")
-            carried = migration.database.equip_twin(standing, stands)
-            carry_out(migration, carried)
+            pairs.equipped(migration, standing, stands)
             return self._exchanged(migration, self._looked_at(migration, written), standing, written, missing)
 
     def _undo_contract(self, options: dict[str, Any]) -> bool:

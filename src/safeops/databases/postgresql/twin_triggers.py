@@ -22,10 +22,8 @@ class TwinTriggers(Plans):
     """The function and the trigger of a pair."""
 
     def twin_value(self, pair: Pair) -> str:
-        if pair.value is not None:
-            return f"({pair.value})"
-        source = self.quoted(pair.source)
-        return source if pair.type is None else f"CAST({source} AS {split_collation(pair.type)[0]})"
+        value = self.quoted(pair.source) if pair.value is None else f"({pair.value})"
+        return value if pair.type is None else f"CAST({value} AS {split_collation(pair.type)[0]})"
 
     def source_value(self, pair: Pair, was: str) -> str:
         """Return what the twin becomes in the source's type again."""
@@ -33,7 +31,7 @@ class TwinTriggers(Plans):
             return f"CAST({self.quoted(pair.twin)} AS {was})"
         # It is written over the name that the column has for its author.
         twin, source = self.quoted(pair.twin), self.quoted(pair.source)
-        return f"(SELECT ({pair.back}) FROM (SELECT {twin} AS {source}) safeops_row)"
+        return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {twin} AS {source}) safeops_row)"
 
     def unfilled(self, pair: Pair) -> str:
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)

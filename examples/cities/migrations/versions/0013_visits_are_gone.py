@@ -1,0 +1,21 @@
+"""Visits are gone, page views alone stand.
+
+For when the last process of the old application has ended. On the way down the old name comes back, with all counts.
+"""
+
+from __future__ import annotations
+
+from safeops import ColumnRename
+
+revision: str = "0013"
+down_revision: str | None = "0012"
+
+rename = ColumnRename("countries", "visits", "page_views")
+
+
+def upgrade() -> None:
+    rename.contract()
+
+
+def downgrade() -> None:
+    rename.undo_contract()

@@ -1,0 +1,26 @@
+"""Countries are territories: both names stand.
+
+Deploy the application that says territories once this is done. SQLite has no view that can be written to like a table: there
+the next revision does it all.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+from safeops import TableRename
+
+revision: str = "0018"
+down_revision: str | None = "0017"
+
+rename = TableRename("countries", "territories")
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name != "sqlite":
+        rename.expand()
+
+
+def downgrade() -> None:
+    if op.get_context().dialect.name != "sqlite":
+        rename.undo_expand()

@@ -1,0 +1,86 @@
+"""Two machines run the same phase at the same time: both end well, or one says that the other was faster."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import sqlalchemy as sa
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from tests.backfill.oracle import Child
+from tests.catalogue import assert_same
+from tests.recipes.applications import unordered
+
+from safeops import ColumnRename, SafeOpsError, TypeChange
+
+ROUNDS = int(os.environ.get("SAFEOPS_ORACLE_SEEDS", "1"))
+
+pytestmark = pytest.mark.only("pg18")
+
+WORLD = (
+    "CREATE TABLE teams (id serial PRIMARY KEY, name text NOT NULL UNIQUE)",
+    "CREATE TABLE users (id serial PRIMARY KEY, team text NOT NULL DEFAULT 'red' REFERENCES teams (name), team_id integer"
+    " REFERENCES teams)",
+    "CREATE INDEX ON users (lower(team), team)",
+    "INSERT INTO teams (name) VALUES ('red'), ('blue')",
+    "INSERT INTO users (team, team_id) SELECT CASE WHEN i < 9 THEN 'red' ELSE 'blue' END, 1 FROM generate_series(1, 60) i",
+)
+CHANGES = {
+    "a column with foreign keys": (ColumnRename("users", "team", "group"), 'ALTER TABLE users RENAME team TO "group"'),
+    "a column that others refer to": (ColumnRename("teams", "name", "title"), "ALTER TABLE teams RENAME name TO title"),
+    "a key": (
+        TypeChange("teams", "id", sa.BigInteger()),
+        "ALTER TABLE teams ALTER id TYPE bigint; ALTER SEQUENCE teams_id_seq AS bigint",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_the_same_phase_twice_at_once(new_database, what):
+    change, in_place = CHANGES[what]
+    database, altered = new_database(), new_database()
+    database.execute(*WORLD)
+    altered.execute(*WORLD, in_place)
+    before, after = unordered(database), unordered(altered)
+    rows = rows_of(database)
+    engine = database.engine()
+    engine.connect().close()
+    is_type = isinstance(change, TypeChange)
+    up = ("expand", "switch", "contract") if is_type else ("expand", "contract")
+    down = ("undo_contract", "undo_switch", "undo_expand") if is_type else ("undo_contract", "undo_expand")
+    for _ in range(ROUNDS):
+        for phase in (*up, *down):
+            both(engine, getattr(change, phase))
+            assert rows_of(database) == rows
+            if phase in ("contract", "undo_expand"):
+                assert_same(after if phase == "contract" else before, unordered(database), phase)
+
+
+def both(engine, phase):
+    """Run a phase twice at once, and once more where neither could end it."""
+
+    def run():
+        with engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+            with Operations.context(context), context.begin_transaction(_per_migration=True):
+                try:
+                    return phase()
+                except SafeOpsError as error:
+                    return f"{type(error).__name__}: {error}"
+
+    machines = [Child(run), Child(run)]
+    ended = [machine.value() for machine in machines]
+    assert ended.count(True) >= 1, ended
+    assert not [one for one in ended if isinstance(one, str)], ended
+    assert Child(run).value() is False
+
+
+def rows_of(database):
+    [(columns,)] = database.query(
+        "SELECT array_agg(attname ORDER BY attname) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attnum > 0"
+        " AND NOT attisdropped AND attname IN ('team', 'group')"
+    )
+    found = database.query(f'SELECT id, "{columns[0]}", "{columns[-1]}", team_id FROM users ORDER BY id')
+    assert all(one == other for _, one, other, _ in found)
+    return [(key, one, team) for key, one, _, team in found]
