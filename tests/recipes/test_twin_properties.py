@@ -21,12 +21,10 @@ KINDS = {
     "json": ["'{}'", "'{ }'", "'[1]'"],
     "jsonb": ["'{}'", "'[1]'", "'null'"],
     "int4range": ["'[1,3)'", "'empty'", "'[1,)'"],
-    'text COLLATE "nocase"': ["'a'", "'A'", "'b'"],
 }
 MADE = (
     "CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad')",
     "CREATE TYPE pair AS (a integer, b text)",
-    "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
 )
 NEITHER, NULL = object(), None
 """What a statement says of a column: nothing at all, NULL, or one of the values by its number."""
@@ -61,14 +59,13 @@ def statement(what, key, old, new, values):
 @pytest.mark.parametrize("kind", KINDS)
 def test_both_names_are_what_the_model_says(database, kind):
     values, place = KINDS[kind], [*KINDS].index(kind)
-    if "nocase" in kind or kind == "mood" or kind == "pair":
+    if kind in ("mood", "pair"):
         database.execute(*MADE)
     rename = ColumnRename("t", "v", "w")
-    # After the way back only with a default: without one the old name wins an INSERT that names both (to be mended).
     default = 0 if place % 2 else None
     spelled = "" if default is None else f"DEFAULT {values[default]}"
     database.execute(f"CREATE TABLE t (id integer PRIMARY KEY, v {kind} {spelled}, n integer DEFAULT 0)")
-    for phase in (rename.expand, rename.contract, rename.undo_contract)[: 3 if place % 2 else 1]:
+    for phase in (rename.expand, rename.contract, rename.undo_contract)[: 1 if place % 3 else 3]:
         migrate(database, phase)
     agrees(database, default, values)
 

@@ -7,7 +7,7 @@ from safeops.databases.mysql.catalogue import definition_of
 from safeops.databases.mysql.twin_triggers import TwinTriggers, is_counted
 from safeops.databases.twins import MARK, Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.naming import call
+from safeops.naming import Code, call
 from safeops.policy import assurance
 
 TEMPORAL = ("timestamp", "datetime")
@@ -67,11 +67,12 @@ class TwinChecks(TwinTriggers):
         if found.get("GENERATED"):
             raise self.unsupported(f"{what}, a generated column,", "to compute it anew", "Drop it and add it again.")
         if pair.source.casefold() in map(str.casefold, stands.primary_key) or is_counted(stands, pair.source):
+            change = call("alter_column_type", pair.table.name, pair.source, Code("sa.BigInteger()"))
             raise self.unsupported(
                 f"{what}, a column of the primary key,",
                 f"PostgreSQL: {self.product} copies the whole table to change its key, and writes wait meanwhile",
                 "Where they may wait, change it in place:",
-                f'with assured("nobody writes meanwhile"):\n    {call("alter_column_type", pair.table.name, pair.source)}',
+                f'with assured("nobody writes meanwhile"):\n    {change}',
             )
         if found.get("ON UPDATE") and not (pair.type or "").lower().startswith(TEMPORAL):
             raise self.unsupported(f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from safeops.databases.base import Plan
 from safeops.databases.postgresql.spelling import procedure
 from safeops.databases.postgresql.twin_copies import TwinCopies
-from safeops.databases.postgresql.twin_triggers import differ
+from safeops.databases.postgresql.twin_triggers import NO_DEFAULT, differ
 from safeops.databases.steps import Step
 from safeops.databases.twins import MARK, Pair
 from safeops.naming import Name
@@ -31,7 +31,8 @@ _LOOK = """
     WHERE g.tgrelid = safeops_table AND p.proname = {name} AND NOT g.tgisinternal;"""
 _DECLARED = """
   safeops_table regclass; safeops_source pg_attribute; safeops_twin pg_attribute; safeops_from text; safeops_trigger text;
-  safeops_has_source boolean; safeops_has_twin boolean; safeops_type text; safeops_default text; safeops_file oid;
+  safeops_has_source boolean; safeops_has_twin boolean; safeops_given boolean;
+  safeops_type text; safeops_default text; safeops_file oid;
   safeops_one record;"""
 
 _PAIR_UP = """
@@ -42,6 +43,7 @@ _PAIR_UP = """
   safeops_type := format_type(safeops_source.atttypid, safeops_source.atttypmod);
   SELECT pg_get_expr(adbin, adrelid) INTO safeops_default FROM pg_attrdef
     WHERE adrelid = safeops_table AND adnum = safeops_source.attnum AND safeops_source.attidentity = '';
+  safeops_given := safeops_default IS NOT NULL OR safeops_source.attidentity <> '';
   IF safeops_default IS NOT NULL THEN
     CREATE TEMPORARY TABLE safeops_probe (a integer) ON COMMIT DROP;
     safeops_file := pg_relation_filenode('pg_temp.safeops_probe');
@@ -64,7 +66,8 @@ _PAIR_UP = """
     EXECUTE format('GRANT %s (%I) ON %s TO %s%s', safeops_one.privilege_type, {twin}, safeops_table, safeops_one.role,
       CASE WHEN safeops_one.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
   END LOOP;
-  EXECUTE CASE WHEN safeops_default IS NULL THEN {plain} ELSE replace({shared}, '{placeholder}', safeops_default) END;
+  EXECUTE CASE WHEN safeops_default IS NOT NULL THEN replace({shared}, '{placeholder}', safeops_default)
+    WHEN safeops_given THEN {varying} ELSE {without} END;
   SELECT CASE WHEN max(tgname COLLATE "C") > {name} THEN 'zzzz_' ELSE '' END || {name} INTO safeops_trigger
     FROM pg_trigger WHERE tgrelid = safeops_table AND NOT tgisinternal AND tgtype & 3 = 3;
   EXECUTE format('CREATE TRIGGER %I BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION {function_text}()',
@@ -150,7 +153,8 @@ class TwinScripts(TwinCopies):
 
     def _block(self, pair: Pair, body: str, does: str, missing: str = "") -> Step:
         """Fill a body in; ``source`` is the column that stays, ``twin`` the one that comes or goes."""
-        plain, shared = (self._trigger_function(pair, default) for default in (None, _DEFAULT))
+        kinds = (None, NO_DEFAULT, _DEFAULT)
+        varying, without, shared = (self._trigger_function(pair, default) for default in kinds)
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         texts = {
@@ -160,7 +164,8 @@ class TwinScripts(TwinCopies):
             "name": self.literal(pair.name),
             "function": function,
             "function_text": _in_format(function),
-            "plain": self.literal(plain),
+            "varying": self.literal(varying),
+            "without": self.literal(without),
             "shared": self.literal(shared),
             "missing": self.literal(missing),
             "unfilled": _in_format(self.unfilled(pair)),

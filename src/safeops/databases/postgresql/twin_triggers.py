@@ -12,6 +12,8 @@ from safeops.databases.postgresql.spelling import block, in_dollars, split_colla
 from safeops.databases.twins import Pair
 from safeops.naming import Name
 
+NO_DEFAULT = "NULL"
+
 
 def differ(one: str, other: str) -> str:
     """Return the condition that two values of one type are not the same to the last bit."""
@@ -60,14 +62,15 @@ class TwinTriggers(Plans):
 
         Args:
             pair: The pair.
-            default: The default that both columns have; None where there is none, or each row would get another.
+            default: The default that both columns have, ``NO_DEFAULT``, or None where each row would get another.
             others: The other triggers that run before a row is written.
             certain: The conversion takes every value.
         """
         body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         # What the author's expressions name is found as it is now, whatever search_path the application sets.
-        path = "" if pair.winner is not None and default is None else " SET search_path FROM CURRENT"
+        plain = pair.winner is not None and default in (None, NO_DEFAULT)
+        path = "" if plain else " SET search_path FROM CURRENT"
         # One that is left over of a table that was dropped; one in use is kept, and refuses.
         clear = f"DROP FUNCTION IF EXISTS {function}()"
         create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql{path} AS {in_dollars(body)}"
@@ -86,18 +89,16 @@ class TwinTriggers(Plans):
         winner = pair.winner or pair.source
         other = pair.twin if winner == pair.source else pair.source
         won, lost = f"NEW.{self.quoted(winner)}", f"NEW.{self.quoted(other)}"
-        first, second = (
-            (won, lost) if default is not None else (f"NEW.{self.quoted(pair.twin)}", f"NEW.{self.quoted(pair.source)}")
-        )
+        first, second, declared = won, lost, ""
+        if default is None:
+            # The source always has a value, of which nobody can tell who gave it; the twin has one that was written.
+            first, second = f"NEW.{self.quoted(pair.twin)}", f"NEW.{self.quoted(pair.source)}"
         given = f"num_nulls({first}) = 0"
-        if default is not None:
+        if default not in (None, NO_DEFAULT):
             # Who writes a row without naming a column gives it the default: what differs from it was written.
             given = differ(first, "safeops_default")
-        declared = (
-            ""
-            if default is None
-            else f"\nDECLARE safeops_default {self._table(pair)}.{self.quoted(pair.source)}%TYPE := {default};"
-        )
+            type_ = f"{self._table(pair)}.{self.quoted(pair.source)}%TYPE"
+            declared = f"\nDECLARE safeops_default {type_} := {default};"
         return f"""
 {pair.note}{declared}
 BEGIN

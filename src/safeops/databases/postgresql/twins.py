@@ -12,6 +12,7 @@ from safeops.databases.postgresql.identity import moved_identity, moved_sequence
 from safeops.databases.postgresql.spelling import object_name, split_collation
 from safeops.databases.postgresql.twin_copies import INBOUND, Copy, is_ours
 from safeops.databases.postgresql.twin_scripts import TwinScripts
+from safeops.databases.postgresql.twin_triggers import NO_DEFAULT
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, overtaken, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
@@ -160,17 +161,21 @@ class Twins(TwinScripts, twins.Twins):
         # Else a domain would give its default to the rows that stand, and they would count as filled.
         add += " DEFAULT NULL"
         default = self._shared_default(pair, stands, found) if pair.winner is not None else None
-        then = [f"ALTER TABLE {table} ALTER COLUMN {twin} SET DEFAULT {default}"] if default is not None else []
+        then = (
+            [f"ALTER TABLE {table} ALTER COLUMN {twin} SET DEFAULT {default}"]
+            if default not in (None, NO_DEFAULT)
+            else []
+        )
         then += self._attributes(pair, stands, found)
         then += self.trigger_statements(pair, default, found["triggers"] or [], certain=self._is_certain(pair, stands))
         yield Step(add, f"added {stands.name}.{pair.twin}, in step with {pair.source}", (stands.name,), tuple(then))
 
     def _shared_default(self, pair: Pair, stands: Table, found: dict[str, Any]) -> str | None:
-        """Return the default where each row that is written in one transaction gets the same from it."""
+        """Return the default where each row that is written in one transaction gets the same from it, else None."""
         column = stands.columns[pair.source]
         default: str | None = column.default or found["domain_default"]
-        if default is None or column.identity is not None:
-            return None
+        if default is None:
+            return NO_DEFAULT if column.identity is None else None
         add = f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {column.type} DEFAULT {default}"
         return None if self.rewrites(stands, add) else default
 
