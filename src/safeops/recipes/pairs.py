@@ -231,6 +231,8 @@ def _filled(pair: Pair, table: Name, value: str, unfilled: str, options: dict[st
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
+        with running("backfill") as migration:
+            _as_it_was(migration, pair)
         raise unconvertible(pair, error) from error
 
 
@@ -286,6 +288,7 @@ def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
+        _as_it_was(migration, pair)
         raise unconvertible(pair, error) from error
 
 
@@ -327,6 +330,7 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
+        _as_it_was(migration, pair)
         raise unconvertible(pair, error) from error
 
 
