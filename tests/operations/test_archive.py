@@ -31,6 +31,8 @@ from safeops import (
 )
 from safeops.backfilling import state as backfill_state
 
+pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, name varchar(20))",
     "CREATE TABLE users (id integer PRIMARY KEY, name varchar(50) DEFAULT 'x' NOT NULL, team_id integer,"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.exc import DBAPIError
 
@@ -178,7 +178,7 @@ class TwinCopies(TwinTriggers):
             (copy.table, copy.of.referent) if isinstance(copy.of, Constraint) and copy.of.referent else (copy.table,)
         )
         if copy.name not in stands.constraints:
-            yield Step(add, f"added {copy.name} for new rows of {copy.table}", locks)
+            yield self.after_vacuum(Step(add, f"added {copy.name} for new rows of {copy.table}", locks))
         there = stands.constraints.get(copy.name)
         if copy.valid and not (there is not None and there.valid):
             yield self._validate(copy.table, copy.name, locks)
@@ -195,7 +195,17 @@ class TwinCopies(TwinTriggers):
             timing += " INITIALLY DEFERRED" if copy.of.initially == "DEFERRED" else ""
             quoted = self.quoted(copy.name)
             add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{timing}"
-            yield Step(add, f"added unique {copy.name} to {copy.table}", (copy.table,))
+            yield self.after_vacuum(Step(add, f"added unique {copy.name} to {copy.table}", (copy.table,)))
+
+    def after_vacuum(self, step: Step) -> Step:
+        """Have a step take a weak lock on its first table before the strong one.
+
+        A vacuum that the server began by itself lets go only after it has been waited for as long as ``deadlock_timeout``.
+        This lock waits for it and holds up nobody else; the fill of a column before is what calls for a vacuum.
+        https://www.postgresql.org/docs/current/routine-vacuuming.html#AUTOVACUUM
+        """
+        lock = f"LOCK TABLE {self.quoted_table(step.locks[0])} IN SHARE UPDATE EXCLUSIVE MODE"
+        return replace(step, sql=lock, then=(step.sql, *step.then))
 
     def hand_over_key(self, copy: Copy) -> Plan:
         """Plan that the copy of a foreign key takes the place of the original, in one brief transaction."""
@@ -205,12 +215,8 @@ class TwinCopies(TwinTriggers):
         drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
         rename = f"ALTER TABLE {table} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
         referent = (copy.of.referent,) if copy.of.referent else ()
-        yield Step(
-            drop,
-            f"foreign key {copy.original} of {copy.table} is that of the new column",
-            (copy.table, *referent),
-            (rename,),
-        )
+        does = f"foreign key {copy.original} of {copy.table} is that of the new column"
+        yield self.after_vacuum(Step(drop, does, (copy.table, *referent), (rename,)))
 
     def renaming(self, copy: Copy) -> list[str]:
         """Return the statements that give a copy its original's name, once that is free."""

@@ -168,7 +168,8 @@ class Twins(TwinScripts, twins.Twins):
         )
         then += self._attributes(pair, stands, found)
         then += self.trigger_statements(pair, default, found["triggers"] or [], certain=self._is_certain(pair, stands))
-        yield Step(add, f"added {stands.name}.{pair.twin}, in step with {pair.source}", (stands.name,), tuple(then))
+        does = f"added {stands.name}.{pair.twin}, in step with {pair.source}"
+        yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then)))
 
     def _shared_default(self, pair: Pair, stands: Table, found: dict[str, Any]) -> str | None:
         """Return the default where each row that is written in one transaction gets the same from it, else None."""
@@ -247,7 +248,7 @@ class Twins(TwinScripts, twins.Twins):
         if kept is not None:
             then += self._swapped(pair, kept, stands, found)
         done = f"{stands.name}.{pair.twin} has taken the place of {pair.source}"
-        return Step(lock, done, (stands.name, *sequences(self, pair, stands)), tuple(then))
+        return self.after_vacuum(Step(lock, done, (stands.name, *sequences(self, pair, stands)), tuple(then)))
 
     def _moved_default(self, pair: Pair, stands: Table) -> list[str]:
         """Return the statements that move the default, the identity or the sequence to the twin."""
@@ -305,7 +306,7 @@ class Twins(TwinScripts, twins.Twins):
         if pair.twin in now.columns:
             then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.twin)}")
         referents = {key.referent for key in now.constraints.values() if key.referent and pair.twin in key.columns}
-        yield Step(first, f"dropped {now.name}.{pair.twin}", (now.name, *referents), tuple(then))
+        yield self.after_vacuum(Step(first, f"dropped {now.name}.{pair.twin}", (now.name, *referents), tuple(then)))
 
     def _given_back(self, pair: Pair, stands: Table) -> Plan:
         """Plan that foreign keys which an interrupted promotion has handed over are the source's again."""
