@@ -38,7 +38,7 @@ from sqlalchemy.pool import NullPool
 
 ROOT = Path(__file__).resolve().parent.parent
 POSTGRESQL = ("pg14", "pg15", "pg16", "pg17", "pg18")
-DEFAULT = ("pg18", "pg14", "mariadb", "sqlite")
+DEFAULT = ("pg18", "mariadb", "sqlite")
 ALL = (*reversed(POSTGRESQL), "mariadb", "sqlite")
 
 OBSERVER = "safeops_tests_observer"

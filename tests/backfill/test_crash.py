@@ -29,10 +29,10 @@ BODIES = {
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("what", BODIES)
 def test_stopped_anywhere_it_goes_on_whatever_it_does(new_database, what):
-    assert 8 <= crash_everywhere(new_database, BODIES[what], ROWS, kills=1) <= 40
+    assert 8 <= crash_everywhere(new_database, BODIES[what], ROWS, kills=1, every_checkpoint=True) <= 40
 
 
 @pytest.mark.only("mariadb", "sqlite")
 def test_stopped_anywhere_it_goes_on(new_database):
-    points = crash_everywhere(new_database, BODIES["each row once"], ROWS, kills=1)
+    points = crash_everywhere(new_database, BODIES["each row once"], ROWS, kills=1, every_checkpoint=True)
     assert 8 <= points <= 40

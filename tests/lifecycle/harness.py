@@ -23,6 +23,7 @@ from tests.servers import Database
 
 from safeops.backfilling.state import LEASE
 
+PROGRESS = "safeops_backfill"
 Body = Callable[[], Any]
 Prepare = Sequence[str] | Callable[[Database], object]
 
@@ -109,6 +110,7 @@ def crash_everywhere(
     driver: str | None = None,
     kills: int = 2,
     every_read: bool = False,
+    every_checkpoint: bool = False,
     after_crash: Callable[[Database], object] | None = None,
     compare: Callable[[Database], Any] = state,
 ) -> int:
@@ -121,6 +123,7 @@ def crash_everywhere(
         down: run the body as a downgrade; let `prepare` do the upgrade.
         kills: how many of the points are tried with SIGKILL as well.
         every_read: stop after reads too, which leave the database as the statement before them did.
+        every_checkpoint: stop after each note of a backfill's progress too, as the tests of backfills do.
         after_crash: is called with the database as the crash left it.
         compare: what must be equal in the end.
 
@@ -134,7 +137,10 @@ def crash_everywhere(
     lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
 
     def stop_at(point: int, run: Callable[[_Stop, Body, bool], None]) -> None:
-        database, stop = fresh(), _Stop(database_=None, at=point, every_read=every_read)
+        database, stop = (
+            fresh(),
+            _Stop(database_=None, at=point, every_read=every_read, every_checkpoint=every_checkpoint),
+        )
         stop.database_ = database
         run(stop, body, down)
         database.end_sessions()
@@ -149,7 +155,7 @@ def crash_everywhere(
         database.drop()
 
     undisturbed = fresh()
-    count = _Stop(undisturbed, at=None, every_read=every_read)
+    count = _Stop(undisturbed, at=None, every_read=every_read, every_checkpoint=every_checkpoint)
     with count.armed():
         migrate(undisturbed, body, down=down)
     points, expected = count.points, compare(undisturbed)
@@ -186,6 +192,7 @@ class _Stop:
     database_: Database | None
     at: int | None
     every_read: bool = False
+    every_checkpoint: bool = False
     kill: bool = False
     points: int = 0
     dead: bool = False
@@ -219,10 +226,13 @@ class _Stop:
                 self._point("COMMIT")
 
     def _after(self, connection: sa.Connection, cursor: Any, statement: str, *_: object) -> None:
-        if is_watched(connection, self.database) and (self.every_read or not is_read(statement)):
+        if is_watched(connection, self.database) and self._counts(statement):
             self._written |= not is_autocommit(connection)
             self._cursor = cursor
             self._point(statement)
+
+    def _counts(self, statement: str) -> bool:
+        return (self.every_read or not is_read(statement)) and (self.every_checkpoint or PROGRESS not in statement)
 
     def _commit(self, connection: sa.Connection) -> None:
         if is_watched(connection, self.database):

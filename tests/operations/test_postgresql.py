@@ -26,7 +26,7 @@ from safeops import (
     settings,
 )
 
-pytestmark = pytest.mark.only("postgresql")
+pytestmark = pytest.mark.only("pg18", "pg14")
 
 
 def build(**kw):

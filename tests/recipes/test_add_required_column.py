@@ -232,7 +232,7 @@ def test_an_empty_table(database):
     assert is_not_null(database)
 
 
-@pytest.mark.only("postgresql")
+@pytest.mark.only("pg18", "pg14")
 def test_a_schema_and_a_partitioned_table(database):
     database.execute(
         'CREATE SCHEMA "my app"',
@@ -559,7 +559,7 @@ def test_the_new_application_is_not_overwritten(database):
     assert (found[20], found[21], found[200], found[201]) == ("name20", "its own", "its own", "own")
 
 
-@pytest.mark.only("postgresql")
+@pytest.mark.only("pg18", "pg14")
 def test_other_triggers_and_search_path(database):
     database.execute(
         *WORLD,
@@ -596,7 +596,7 @@ OFFLINE = {
 }
 
 
-@pytest.mark.only("postgresql")
+@pytest.mark.only("pg18", "pg14")
 @pytest.mark.parametrize("kind", OFFLINE)
 def test_rendered_and_run_twice(new_database, kind):
     live, offline = new_database(), new_database()
@@ -679,7 +679,7 @@ def test_bad_input_leaves_nothing_behind(database, kind):
     assert_same(before, state(database), "bad input")
 
 
-@pytest.mark.only("postgresql")
+@pytest.mark.only("pg18", "pg14")
 def test_a_value_of_another_type_leaves_nothing_behind(database):
     database.execute(*WORLD)
     before = state(database)

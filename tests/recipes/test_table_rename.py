@@ -64,7 +64,7 @@ MARIADB = (
 )
 
 servers = pytest.mark.only("postgresql", "mariadb")
-on_postgresql = pytest.mark.only("postgresql")
+on_postgresql = pytest.mark.only("pg18", "pg14")
 on_mariadb = pytest.mark.only("mariadb")
 
 
