@@ -121,7 +121,7 @@ def test_undoing_expand_leaves_no_trace(database, kind):
     assert not [one for one in texts(database) if one[0].startswith("safeops_t")]
 
 
-@pytest.mark.parametrize("kind", ["plain", "lifted"])
+@pytest.mark.parametrize("kind", ["lifted"])
 @pytest.mark.parametrize(
     ("phase", "before"),
     [
