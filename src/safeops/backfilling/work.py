@@ -170,6 +170,8 @@ def _check_runs(migration: Migration, name: Name, sql: str) -> None:
     try:
         look_into(migration, name, lambda: migration.database.explain(sql))
     except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
         raise InvalidArgument(
             f"{migration.database.describe()} refuses the values or the condition of the backfill of {name}:"
             f" {error.orig}\nThe statement is: {sql}",
