@@ -12,6 +12,8 @@ import pytest
 import safeops
 from tests.servers import Server
 
+pytestmark = pytest.mark.timeout(900)
+
 CITIES = Path(safeops.__file__).parents[2] / "examples" / "cities"
 
 
@@ -20,7 +22,7 @@ def run(*options: str, script: str = "run.py") -> str:
         [sys.executable, str(CITIES / script), *options],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=840,
         env=os.environ | {"NO_COLOR": "1"},
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
