@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         DependentObjects,
         DuplicateRows,
         InvalidArgument,
+        Irreversible,
         LockNotAcquired,
         OnlineOnly,
         OrphanedRows,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from safeops.operations.exclusions import create_exclude_constraint_if_missing
     from safeops.operations.foreign_keys import create_foreign_key_if_missing
     from safeops.operations.indexes import create_index_if_missing, drop_index_if_exists
+    from safeops.operations.irreversible import irreversible
     from safeops.operations.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
     from safeops.operations.nullability import enforce_not_null, relax_not_null
     from safeops.operations.restoring import Archive, archives, drop_archives, restore_column, restore_table
@@ -82,10 +84,10 @@ _HOMES = {
     "safeops.backfilling.status": "BackfillState backfill_status forget_backfill",
     "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
     "safeops.errors": (
-        "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped"
-        " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument LockNotAcquired OnlineOnly OrphanedRows"
-        " OutsideMigration PhaseMissing SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint UnknownTable"
-        " UnknownType UnsafeOperation UnsupportedOnDatabase ViolatingRows"
+        "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped DefinitionMismatch"
+        " DependentObjects DuplicateRows InvalidArgument Irreversible LockNotAcquired OnlineOnly OrphanedRows"
+        " OutsideMigration PhaseMissing SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint"
+        " UnknownTable UnknownType UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
     "safeops.locking": "migration_lock",
     "safeops.migration": "configure",
@@ -97,6 +99,7 @@ _HOMES = {
     "safeops.operations.exclusions": "create_exclude_constraint_if_missing",
     "safeops.operations.foreign_keys": "create_foreign_key_if_missing",
     "safeops.operations.indexes": "create_index_if_missing drop_index_if_exists",
+    "safeops.operations.irreversible": "irreversible",
     "safeops.operations.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
     "safeops.operations.nullability": "enforce_not_null relax_not_null",
     "safeops.operations.restoring": "Archive archives drop_archives restore_column restore_table",
@@ -125,6 +128,7 @@ __all__ = [
     "DependentObjects",
     "DuplicateRows",
     "InvalidArgument",
+    "Irreversible",
     "LockNotAcquired",
     "OnlineOnly",
     "OrphanedRows",
@@ -170,6 +174,7 @@ __all__ = [
     "drop_table_if_exists",
     "enforce_not_null",
     "forget_backfill",
+    "irreversible",
     "lock_timeout",
     "migration_lock",
     "pause_file",

@@ -22,6 +22,7 @@
       BackfillConflict              S602  the name stands for other work, or for work that goes on
       BackfillStopped               S603  a signal, a throttle or a lost connection ended it; its progress is kept
       BackfillFunctionFailed        S604  the function raised, or returned what cannot be written
+      Irreversible                  S701  the revision says that it cannot be undone
 
 A message says what is wrong, why the database behaves so, what to do instead as code, whether anything was changed,
 and whether running again is safe. The code at its end names the page in docs/errors.
@@ -198,3 +199,9 @@ class BackfillFunctionFailed(SafeOpsError):
     """The function of a backfill raised, or returned what cannot be written; the message names the rows."""
 
     number = "S604"
+
+
+class Irreversible(SafeOpsError):
+    """The revision cannot be undone; the message tells the reason that its author gave."""
+
+    number = "S701"
