@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateTable
 
 from safeops.backfilling.parts import LONGEST_NAME
 from safeops.databases.base import Database
+from safeops.databases.kept import KeptTable
 from safeops.naming import Name
 
 TABLE = "safeops_archives"
@@ -46,7 +45,7 @@ class Record:
         return f"{self.of}.{self.column}" if self.column is not None else str(self.of)
 
 
-class Catalogue:
+class Catalogue(KeptTable):
     """The archives of a database.
 
     Args:
@@ -55,9 +54,8 @@ class Catalogue:
     """
 
     def __init__(self, database: Database, schema: str | None) -> None:
-        self.database, self.schema = database, schema
         name = database.exact_text(LONGEST_NAME)
-        self.table = sa.Table(
+        table = sa.Table(
             TABLE,
             sa.MetaData(),
             sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
@@ -70,9 +68,7 @@ class Catalogue:
             sa.Column("created_at", sa.Double(), nullable=False),
             schema=schema,
         )
-
-    def exists(self) -> bool:
-        return sa.inspect(self.database.connection).has_table(TABLE, schema=self.schema)
+        super().__init__(database, table)
 
     def records(self) -> list[Record]:
         """Return all archives, the oldest first."""
@@ -92,42 +88,25 @@ class Catalogue:
 
     def add(self, table: Name, column: str | None) -> Record:
         """Make an archive known under the next free number."""
-        self._create()
+        self.create()
         number = max((one.number for one in self.records()), default=0) + 1
         while self.database.table(Record(number, table.schema, "", None, "", {}, 0, 0.0).archive) is not None:
             number += 1
         values = {"number": number, "of_schema": table.schema, "of_table": table.name, "of_column": column}
         now: Any = sa.literal_column(self.database.now)
         rest = {"status": COPYING, "definition": "{}", "kept_rows": 0, "created_at": now}
-        self._execute(sa.insert(self.table).values({**values, **rest}))
+        self.execute(sa.insert(self.table).values({**values, **rest}))
         found = self.latest(table, column, open_=True)
         if found is None:
             raise RuntimeError("an archive that was just made known is not: this is a defect of safeops")
         return found
 
-    def _create(self) -> None:
-        if self.exists():
-            return
-        try:
-            self.database.run(self.database.rendered(CreateTable(self.table, if_not_exists=True)))
-        except DBAPIError:
-            if not self.exists():
-                raise
-
     def change(self, record: Record, **changes: Any) -> None:
         if "definition" in changes:
             changes["definition"] = json.dumps(changes["definition"])
-        self._execute(sa.update(self.table).where(self.table.c.number == record.number).values(changes))
+        self.execute(sa.update(self.table).where(self.table.c.number == record.number).values(changes))
 
     def remove(self, record: Record) -> None:
         """Forget an archive, and with the last one the table itself."""
-        self._execute(sa.delete(self.table).where(self.table.c.number == record.number))
+        self.execute(sa.delete(self.table).where(self.table.c.number == record.number))
         self.drop_if_empty()
-
-    def drop_if_empty(self) -> None:
-        """Drop the table where nothing is archived any more."""
-        if self.exists() and not self.records():
-            self.database.run(f"DROP TABLE {self.database.quoted_table(Name(TABLE, self.schema))}")
-
-    def _execute(self, statement: Any) -> None:
-        self.database.connection.execute(statement)

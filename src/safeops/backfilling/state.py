@@ -14,13 +14,12 @@ from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from safeops.backfilling.parts import TABLE, WHOLE, Part, table_for, written
+from safeops.backfilling.parts import WHOLE, Part, table_for, written
 from safeops.databases.base import Database
 from safeops.databases.batches import Bound
-from safeops.naming import Name
+from safeops.databases.kept import KeptTable
 
 LEASE = 8.0
 """Seconds after which the claim of a runner that does not renew it ends."""
@@ -30,7 +29,7 @@ class ClaimLost(Exception):
     """Another runner took this one for dead and goes on in its place; nothing of what was in hand was committed."""
 
 
-class State:
+class State(KeptTable):
     """The state of all backfills of a database.
 
     Args:
@@ -39,37 +38,7 @@ class State:
     """
 
     def __init__(self, database: Database, schema: str | None) -> None:
-        self.database, self.schema = database, schema
-        self.table = table_for(database, schema)
-
-    # The table --------------------------------------------------------------------------------------------------
-
-    @property
-    def name(self) -> Name:
-        return Name(TABLE, self.schema)
-
-    def creation(self) -> str:
-        return self.database.rendered(CreateTable(self.table, if_not_exists=True))
-
-    def exists(self) -> bool:
-        return sa.inspect(self.database.connection).has_table(TABLE, schema=self.schema)
-
-    def create(self) -> None:
-        """Create the table where it is missing, whoever else does so at the same time."""
-        if self.exists():
-            return
-        try:
-            self.database.run(self.creation())
-        except DBAPIError:
-            if not self.exists():
-                raise
-
-    def drop_if_empty(self) -> bool:
-        """Drop the table where no backfill is known any more."""
-        if not self.exists() or self.database.read(f"SELECT 1 FROM {self.database.quoted_table(self.name)} LIMIT 1"):
-            return False
-        self.database.run(f"DROP TABLE {self.database.quoted_table(self.name)}")
-        return True
+        super().__init__(database, table_for(database, schema))
 
     # Reading ----------------------------------------------------------------------------------------------------
 
@@ -78,11 +47,11 @@ class State:
         query = sa.select(*self.table.c).order_by(self.table.c.name, self.table.c.part)
         if name is not None:
             query = query.where(self.table.c.name == name)
-        return [_part(row) for row in self._execute(query)]
+        return [_part(row) for row in self.execute(query)]
 
     def part(self, name: str, part: int = WHOLE) -> Part | None:
         query = sa.select(*self.table.c).where(self._at(name, part))
-        row = self._execute(query).first()
+        row = self.execute(query).first()
         return _part(row) if row else None
 
     # Writing ----------------------------------------------------------------------------------------------------
@@ -151,7 +120,7 @@ class State:
         return self._change(part.name, part.part, columns.runner == token, **changes) == 1
 
     def forget(self, name: str) -> bool:
-        return self._execute(self.deletion(name)).rowcount > 0
+        return self.execute(self.deletion(name)).rowcount > 0
 
     def deletion(self, name: str) -> sa.Delete:
         return sa.delete(self.table).where(self.table.c.name == name)
@@ -175,7 +144,7 @@ class State:
     def renew(self, token: str) -> None:
         """Prolong the lease of all that is claimed under the token."""
         update = sa.update(self.table).where(self.table.c.runner == token).values(lease_until=self._lease())
-        self._execute(update)
+        self.execute(update)
 
     def release(self, token: str) -> None:
         """Let go of all that is claimed under the token."""
@@ -184,7 +153,7 @@ class State:
         values = {"runner": None, "session": None, "lease_until": None}
         status = sa.case((open_, "stopped"), else_=columns.status)
         update = sa.update(self.table).where(columns.runner == token).values(status=status, **values)
-        self._execute(update)
+        self.execute(update)
 
     def release_if_connected(self, token: str) -> None:
         """Let go where the connection still stands; else the lease ends by itself."""
@@ -209,15 +178,11 @@ class State:
     def _insert(self, name: str, part: int, values: Mapping[str, Any]) -> None:
         counters = dict.fromkeys(("sweep", "processed", "unfilled", "walked", "batches", "seconds"), 0)
         row = {"name": name, "part": part, **counters, **values}
-        self._execute(sa.insert(self.table).values(row))
+        self.execute(sa.insert(self.table).values(row))
 
     def _change(self, name: str, part: int, *conditions: sa.ColumnElement[bool], **changes: Any) -> int:
         update = sa.update(self.table).where(self._at(name, part), *conditions).values(changes)
-        return self._execute(update).rowcount
-
-    def _execute(self, statement: Any) -> sa.CursorResult[Any]:
-        # With parameters, so that SQLAlchemy compiles each but once.
-        return self.database.connection.execute(statement)
+        return self.execute(update).rowcount
 
 
 def _part(row: Any) -> Part:

@@ -11,6 +11,7 @@ A change of a column over several deploys goes through these states:
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
@@ -95,26 +96,27 @@ class Twins(DatabaseSession):
     renders_renames_offline: ClassVar[bool] = False
     """The phases of a rename can be rendered for ``--sql``."""
 
+    @abstractmethod
     def pair_named(self, stands: Table, name: str) -> Pair | None:
         """Return the pair of this name as its note tells it, while the database keeps it in step; None where it does not."""
-        raise NotImplementedError
 
     def is_unfinished(self, pair: Pair, stands: Table) -> bool:
         """Tell whether an interrupted ``pair_up`` left the twin without all that keeps it in step, where a stop can."""
         return False
 
+    @abstractmethod
     def check_pair(self, pair: Pair, stands: Table) -> None:
         """Raise what is wrong with a pair that does not stand yet, before anything is touched."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pair_up(self, pair: Pair, stands: Table) -> Plan:
         """Plan that the twin stands and follows. Rows from before have no value in it yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def equip_twin(self, pair: Pair, stands: Table) -> Plan:
         """Plan the twin's default, NOT NULL, indexes and constraints: nothing is left to do where it has them all."""
-        raise NotImplementedError
 
+    @abstractmethod
     def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
         """Plan that the twin takes over, with the names of indexes and constraints, the default and the identity.
 
@@ -124,23 +126,22 @@ class Twins(DatabaseSession):
             kept: The pair that stands afterwards, in which the former source follows, bare: the two have exchanged
                 their names. None: the former source is dropped.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def drop_twin(self, pair: Pair, stands: Table) -> Plan:
         """Plan that the twin and what keeps it in step are gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def twin_value(self, pair: Pair) -> str:
         """Return the SQL of what a row's twin is to be."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unfilled(self, pair: Pair) -> str:
         """Return the condition of the rows whose twin has no value yet."""
-        raise NotImplementedError
 
+    @abstractmethod
     def out_of_step(self, pair: Pair) -> str:
         """Return the condition of the rows whose twin is not what it is to be, to the last bit."""
-        raise NotImplementedError
 
     def spelled_type(self, stands: Table, column: str) -> str:
         """Return the type of a column, so that a twin of that type can be made."""

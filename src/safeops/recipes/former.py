@@ -3,18 +3,16 @@ contracted."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.exc import IntegrityError
 
 from safeops.databases.base import Database
+from safeops.databases.kept import KeptTable
 
 TABLE = "safeops_former_types"
 
 
-class FormerTypes:
+class FormerTypes(KeptTable):
     """One small table: a row for each type change that was contracted.
 
     Args:
@@ -23,8 +21,7 @@ class FormerTypes:
     """
 
     def __init__(self, database: Database, schema: str | None) -> None:
-        self.database, self.schema = database, schema
-        self.table = sa.Table(
+        table = sa.Table(
             TABLE,
             sa.MetaData(),
             sa.Column("name", database.exact_text(190), primary_key=True),
@@ -32,25 +29,13 @@ class FormerTypes:
             sa.Column("default_text", sa.Text()),
             schema=schema,
         )
-
-    def exists(self) -> bool:
-        return sa.inspect(self.database.connection).has_table(TABLE, schema=self.schema)
-
-    def create(self) -> None:
-        """Create the table where it is missing, whoever else does so at the same time."""
-        if self.exists():
-            return
-        try:
-            self.database.run(self.database.rendered(CreateTable(self.table, if_not_exists=True)))
-        except DBAPIError:
-            if not self.exists():
-                raise
+        super().__init__(database, table)
 
     def keep(self, name: str, type_: str, default: str | None) -> None:
         """Note a type and a default; what was noted first stays."""
         self.create()
         try:
-            self._execute(sa.insert(self.table).values(name=name, type=type_, default_text=default))
+            self.execute(sa.insert(self.table).values(name=name, type=type_, default_text=default))
         except IntegrityError:
             if self.of(name) is None:
                 raise
@@ -60,12 +45,9 @@ class FormerTypes:
         if not self.exists():
             return None
         columns = self.table.c
-        row = self._execute(sa.select(columns.type, columns.default_text).where(columns.name == name)).first()
+        row = self.execute(sa.select(columns.type, columns.default_text).where(columns.name == name)).first()
         return (row.type, row.default_text) if row else None
 
     def forget(self, name: str) -> None:
         if self.exists():
-            self._execute(sa.delete(self.table).where(self.table.c.name == name))
-
-    def _execute(self, statement: Any) -> sa.CursorResult[Any]:
-        return self.database.connection.execute(statement)
+            self.execute(sa.delete(self.table).where(self.table.c.name == name))

@@ -44,8 +44,6 @@ ROUNDS = 3
 """How often rows are filled that are found without a value after a walk: their keys moved while it went on."""
 OPTIONS = frozenset({"batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress", "key"})
 
-Choice = Callable[[Migration, Table], "Pair | None"]
-
 
 def whoever_else(phase: Callable[[], bool]) -> bool:
     """Run a phase; where another runner was faster with a step of it, look anew and go on."""
@@ -345,11 +343,14 @@ def unfitting(pair: Pair, error: DBAPIError) -> ViolatingRows:
 
 def unconvertible(pair: Pair, error: DBAPIError) -> ViolatingRows:
     """Return the error of values that the conversion does not take."""
+    converts = pair.winner is None
     return ViolatingRows(
         f"Values of {pair.table}.{pair.source} cannot become those of {pair.twin}: {_said(error)}",
-        why="The conversion is applied to each row, and the server refuses one of them.",
-        remedy="Mend those rows, or give a conversion that takes them:",
-        code='TypeChange(..., using="...", reverse_using="...")',
+        why="Each row is written, and the server refuses one of them.",
+        remedy="Mend those rows, or give a conversion that takes them:"
+        if converts
+        else "Mend those rows, and run again.",
+        code='TypeChange(..., using="...", reverse_using="...")' if converts else "",
         state="The column itself was not changed; what was finished is kept, and running again goes on from there.",
     )
 
