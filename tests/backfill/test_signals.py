@@ -24,6 +24,8 @@ from alembic import command
 from alembic.config import CommandLine, Config
 from sqlalchemy import make_url
 
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 config = Config("alembic.ini")
 config.attributes.update(url=make_url(sys.argv[1]), foreign_keys=False, configure={"transaction_per_migration": True})

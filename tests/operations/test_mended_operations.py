@@ -1,12 +1,14 @@
 """Defects that were found by attacking the helpers; each test fails without its mend."""
 
+import re
 import textwrap
+from contextlib import suppress
 
 import pytest
 import sqlalchemy as sa
 from alembic import op
 from tests.operations.shape import WORLD, Expect, assert_refused
-from tests.projects import migrate
+from tests.projects import is_watched, listening, migrate
 
 from safeops import (
     DefinitionMismatch,
@@ -346,3 +348,36 @@ def test_types_are_written_with_their_modules():
     modules = {"sa": sa, "postgresql": postgresql, "mysql": mysql}
     for one in types:
         assert repr(eval(written_type(one), modules)) == repr(one)
+
+
+class TestAnotherRunnerIsFaster:
+    """What came or went between the look and the statement is told, not the server's own words alone."""
+
+    ADD = "ALTER TABLE t ADD COLUMN b INTEGER"
+    DROP = "ALTER TABLE t DROP COLUMN a"
+
+    @pytest.mark.parametrize(
+        ("other", "mine"),
+        [
+            (ADD, lambda: add_column_if_missing("t", sa.Column("b", sa.Integer))),
+            (DROP, lambda: drop_column_if_exists("t", "a")),
+            ("CREATE TABLE u (id INTEGER)", lambda: create_table_if_missing("u", sa.Column("id", sa.Integer))),
+            ("CREATE INDEX ix ON t (a)", lambda: create_index_if_missing("ix", "t", ["a"])),
+        ],
+        ids=["column came", "column went", "table came", "index came"],
+    )
+    def test_it_says_so_and_goes_on(self, database, other, mine):
+        database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a INTEGER)")
+        word = other.split("(")[0].split(" ON ")[0].removeprefix("ALTER TABLE t ")
+
+        def faster(connection, _cursor, statement, *_):
+            meant = re.search(word.replace(" ", ".*"), statement.replace('"', ""))
+            if meant and not done and is_watched(connection, database):
+                done.append(statement)
+                database.execute(other)
+
+        done = []
+        with listening({"before_cursor_execute": faster}), suppress(DefinitionMismatch):
+            migrate(database, mine)
+        assert done
+        assert migrate(database, mine) is False

@@ -18,6 +18,8 @@ _CLASSES = {
     "mariadb": ("safeops.databases.mysql", "MariaDB"),
     "sqlite": ("safeops.databases.sqlite", "SQLite"),
 }
+KINDS = tuple(_CLASSES)
+"""The databases that there are, by what SQLAlchemy calls them; the first is the one that most users have."""
 
 
 def database_class(dialect: Dialect) -> type[Database]:

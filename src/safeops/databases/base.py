@@ -53,6 +53,8 @@ class Database(Archives, Batches, Filling, Load, Renaming, Twins, ABC):
     """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
     rewrites_for_types: ClassVar[bool] = False
     """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
+    indexes_foreign_keys: ClassVar[bool] = False
+    """The server gives a foreign key an index where none covers it."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
 
@@ -241,6 +243,11 @@ class Database(Archives, Batches, Filling, Load, Renaming, Twins, ABC):
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         """Say why the change of type would rewrite or scan the table; None where it would not."""
+        return None
+
+    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
+        """Say why changing ``column`` back to its ``former`` type would rewrite or scan, once it had been changed in a
+        moment; None where it would not."""
         return None
 
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:

@@ -20,6 +20,7 @@ from safeops.databases.mysql.catalogue import index_of, table_of
 from safeops.databases.mysql.constraining import KINDS
 from safeops.databases.mysql.filling import Filling
 from safeops.databases.mysql.guards import plain
+from safeops.databases.mysql.judging import Judging
 from safeops.databases.mysql.load import Load
 from safeops.databases.mysql.renaming import Renames
 from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
@@ -31,10 +32,11 @@ from safeops.naming import Name
 PROBE = "safeops_probe"
 
 
-class MySQL(Filling, Batches, Load, Renames, Twins, Archiving):
+class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"
+    indexes_foreign_keys = True
     max_identifier = 64
     counts_letters = True
     renders_column_changes_offline = False
@@ -335,20 +337,12 @@ class MySQL(Filling, Batches, Load, Renames, Twins, Archiving):
             return None
         return f"its values differ from row to row; {self.product} copies the table, or gives every row the same one"
 
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
-        bare, charset, collation = spelling.split_type(self.type_text(column.type))
-        there = stands.columns[str(column.name)]
-        if (charset or collation) and (collation or charset) != there.collation:
-            return f"{self.product} copies the table to write another character set, and writes wait meanwhile"
-        if spelling.widened(there.type, spelling.type_name(bare)):
-            return None
-        return f"{self.product} copies the table, and writes wait meanwhile"
-
 
 class MariaDB(MySQL):
     """MariaDB 10.11 and later."""
 
     product = "MariaDB"
+    grows_from = 128
     guards_natively = True
     runs_blocks = True
     without_copy = ", ALGORITHM=NOCOPY"

@@ -21,6 +21,8 @@ LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
 REFUSALS = {1221, 1845, 1846, 4092}
 NAME_TAKEN = {1823, 1826}
+CAME = {1007, 1050, 1060, 1061, 1068, 1359}
+GONE = {1008, 1051, 1091, 1360}
 UNKNOWN_TABLE = {1049, 1146}
 
 _SESSION = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
@@ -72,6 +74,9 @@ class Session(Database):
 
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        return number_of(error) in CAME | GONE
 
     def is_violation(self, error: BaseException) -> bool:
         return number_of(error) in VIOLATIONS

@@ -158,14 +158,19 @@ def widened(old: str, new: str) -> bool:
     """Tell whether a type takes all values of another, and keeps each stored as it is."""
     if old == new:
         return True
-    for kind in ("varchar", "varbinary"):
-        sizes = [re.fullmatch(rf"{kind}\((\d+)\)", one) for one in (old, new)]
-        if sizes[0] and sizes[1]:
-            return int(sizes[1][1]) >= int(sizes[0][1])
+    sizes = lengths(old, new)
+    if sizes:
+        return sizes[1] >= sizes[0]
     for kind in ("enum", "set"):
         if old.startswith(f"{kind}(") and new.startswith(f"{kind}("):
             return new.startswith(old[:-1] + ",")
     return False
+
+
+def lengths(old: str, new: str) -> tuple[int, int] | None:
+    """Return the lengths of two types that differ in nothing else; None where they do."""
+    found = re.fullmatch(r"(varchar|varbinary)\((\d+)\)\n\1\((\d+)\)", f"{old}\n{new}")
+    return (int(found[2]), int(found[3])) if found else None
 
 
 def action(text: str | None) -> str | None:

@@ -23,6 +23,7 @@ from safeops.databases.postgresql.spelling import split_collation, type_name
 from safeops.databases.postgresql.twins import Twins
 from safeops.naming import Name
 
+REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
 LOOKS = 10
 """How often a table is looked at that another session changes at that moment."""
 
@@ -221,8 +222,11 @@ class PostgreSQL(Filling, Batches, Load, Renames, Twins, Archiving):
             if self.is_lock_failure(error) or self.is_cut_short(error):
                 raise
             return f"PostgreSQL refuses it: {_first_line(error)}"
-        why = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
-        return why if rewrites else None
+        return REWRITTEN if rewrites else None
+
+    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
+        statements = (self.type_sql(Name(PROBE), one) for one in (column, former))
+        return REWRITTEN if self.rewrites(stands, *statements) else None
 
 
 def _action(action: str | None) -> str | None:

@@ -19,6 +19,7 @@ from safeops.naming import Name
 
 # https://www.sqlite.org/rescode.html: SQLITE_BUSY and SQLITE_LOCKED, whose extended codes have further bits.
 LOCK_FAILURES = {5, 6}
+CAME = ("already exists", "duplicate column name")
 LOCKED = ("database is locked", "database table is locked", "database schema is locked")
 
 
@@ -37,6 +38,10 @@ class Session(Database):
         code = getattr(original, "sqlite_errorcode", None)
         # Python 3.10 does not tell the code.
         return str(original).startswith(LOCKED) if code is None else code & 0xFF in LOCK_FAILURES
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        said = str(getattr(error, "orig", None) or error)
+        return any(one in said for one in CAME) or ("DROP " in step.sql and "no such" in said)
 
     def is_violation(self, error: BaseException) -> bool:
         return isinstance(error, sa.exc.IntegrityError)
