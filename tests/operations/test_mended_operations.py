@@ -20,6 +20,7 @@ from safeops import (
     add_column_if_missing,
     add_enum_value_if_missing,
     alter_column_type,
+    assured,
     create_check_constraint_if_missing,
     create_enum_if_missing,
     create_index_if_missing,
@@ -381,3 +382,18 @@ class TestAnotherRunnerIsFaster:
             migrate(database, mine)
         assert done
         assert migrate(database, mine) is False
+
+
+def test_a_check_that_the_type_brings_is_made_where_the_database_has_no_such_type(database):
+    """SQLAlchemy makes CHECK (b IN (0, 1)) of Boolean(create_constraint=True), but not where there are booleans."""
+    database.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+
+    def up():
+        made = create_table_if_missing("u", sa.Column("b", sa.Boolean(create_constraint=True, name="ck_u_b")))
+        return made | add_column_if_missing("t", sa.Column("b", sa.Boolean(create_constraint=True, name="ck_t_b")))
+
+    with assured("the table is empty"):
+        assert [migrate(database, up), migrate(database, up)] == [True, False]
+    with database.observer().connect() as connection:
+        made = [one["name"] for table in "tu" for one in sa.inspect(connection).get_check_constraints(table)]
+    assert made == ([] if database.kind == "postgresql" else ["ck_t_b", "ck_u_b"])

@@ -72,6 +72,10 @@ class Database(Archives, Batches, Filling, Load, Renaming, Twins, ABC):
         """Compile a construct to the SQL that the server reads."""
         return rendered(construct, self.dialect)
 
+    def part_text(self, expression: sa.ClauseElement) -> str:
+        """Compile the expression of a check, a computed column or an index, which names columns without their table."""
+        return rendered(expression, self.dialect, include_table=False)
+
     def literal(self, value: str) -> str:
         return self.rendered(sa.literal(value, sa.String()))
 

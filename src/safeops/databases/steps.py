@@ -64,7 +64,7 @@ def rendering_dialect(dialect: Dialect) -> Dialect:
     return twin  # type: ignore[no-any-return]
 
 
-def rendered(construct: Any, dialect: Dialect) -> str:
+def rendered(construct: Any, dialect: Dialect, **options: Any) -> str:
     """Compile a construct to the SQL that the server reads, with its values in it."""
-    compiled = construct.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    compiled = construct.compile(dialect=dialect, compile_kwargs={"literal_binds": True, **options})
     return str(compiled).strip()

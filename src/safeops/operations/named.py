@@ -35,7 +35,11 @@ def settle_name(migration: Migration, thing: Named, right: str = "") -> Named:
 
 
 def settle_names(migration: Migration, table: sa.Table, right: str) -> None:
-    """Settle the names of all that a table was given."""
+    """Settle the names of all that a table was given, without the checks that its types bring for other databases."""
+    for check in [one for one in table.constraints if isinstance(one, sa.CheckConstraint)]:
+        # Boolean and Enum bring one for where there is no such type.
+        if check._create_rule and not check._create_rule(migration.context.impl):
+            table.constraints.discard(check)
     for thing in (*table.indexes, *table.constraints):
         settle_name(migration, thing, right)
 

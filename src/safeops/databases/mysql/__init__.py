@@ -177,7 +177,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
             type=spelling.type_name(bare),
             nullable=bool(column.nullable) and not column.primary_key,
             default=_default(self.default_text(column)) if plain else None,
-            computed=spelling.computed(self.rendered(computed.sqltext), "STORED" if computed.persisted else "")
+            computed=spelling.computed(self.part_text(computed.sqltext), "STORED" if computed.persisted else "")
             if computed is not None
             else None,
             identity="auto_increment" if counted or column.identity is not None else None,
@@ -186,7 +186,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
         )
 
     def _computed(self, computed: sa.Computed) -> str:
-        return spelling.computed(self.rendered(computed.sqltext), "STORED" if computed.persisted else "VIRTUAL")
+        return spelling.computed(self.part_text(computed.sqltext), "STORED" if computed.persisted else "VIRTUAL")
 
     def wanted_index(self, index: sa.Index) -> Index:
         table = index.table
@@ -217,7 +217,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
                 ondelete=spelling.action(constraint.ondelete),
             )
         if isinstance(constraint, sa.CheckConstraint):
-            return Constraint(named, kind="check", expression=spelling.expression(self.rendered(constraint.sqltext)))
+            return Constraint(named, kind="check", expression=spelling.expression(self.part_text(constraint.sqltext)))
         columns = tuple(column.name for column in constraint.columns)  # type: ignore[attr-defined]
         primary = isinstance(constraint, sa.PrimaryKeyConstraint)
         return Constraint("PRIMARY" if primary else named, "primary key" if primary else "unique", columns)
@@ -249,7 +249,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
         if isinstance(wanted, sa.Column):
             return self._asked_column(table, wanted)
         if isinstance(wanted, sa.CheckConstraint):
-            copy = self._probe(table, f"ADD CONSTRAINT {PROBE} CHECK ({self.rendered(wanted.sqltext)})")
+            copy = self._probe(table, f"ADD CONSTRAINT {PROBE} CHECK ({self.part_text(wanted.sqltext)})")
             return copy.constraints.get(PROBE) if copy else None
         if isinstance(wanted, sa.Index):
             spec = plain(self.index_sql(table.name, wanted))

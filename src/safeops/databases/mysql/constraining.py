@@ -38,7 +38,7 @@ class Constraining(Plans):
     def _add_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
         """MariaDB copies the table for a check; MySQL too. It is refused but on a table without rows."""
         named = str(check.name)
-        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.rendered(check.sqltext)})"
+        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.part_text(check.sqltext)})"
         step = self.alter(name, action, f"added check {named} to {name}", free=stands)
         told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
         yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))

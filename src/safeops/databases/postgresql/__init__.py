@@ -167,7 +167,7 @@ class PostgreSQL(Filling, Batches, Load, Renames, Twins, Archiving):
                 **shared,
             )
         if isinstance(constraint, sa.CheckConstraint):
-            return Constraint(kind="check", expression=self.rendered(constraint.sqltext), **shared)
+            return Constraint(kind="check", expression=self.part_text(constraint.sqltext), **shared)
         if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
             return Constraint(
                 kind="unique" if isinstance(constraint, sa.UniqueConstraint) else "primary key",

@@ -119,7 +119,7 @@ class SQLite(Filling, Batches, Load, Renames, Twins, Archiving):
     def wanted_column(self, column: sa.Column[Any]) -> Column:
         spelled, collation = spelling.split_collation(self.type_text(column.type))
         computed = column.computed
-        expression = None if computed is None else self.rendered(computed.sqltext)
+        expression = None if computed is None else self.part_text(computed.sqltext)
         return Column(
             name=str(column.name),
             type=spelling.type_name(spelled),
