@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from safeops import InvalidArgument, Irreversible, irreversible
 from tests.projects import Project, render
 from tests.servers import Database
+
+from safeops import InvalidArgument, Irreversible, irreversible
 
 
 def test_the_version_stays_and_the_reason_is_told(database: Database, tmp_path: Path) -> None:
