@@ -1,0 +1,97 @@
+"""Reads what was typed behind ``-x``: each value is data, and is written into a revision as a quoted string only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from safeops.authoring.revisions.types import written_type
+
+
+def plain(text: str) -> str:
+    """A name, a value or SQL."""
+    return text
+
+
+def names(text: str) -> list[str]:
+    """Names or expressions, separated by the commas outside of parentheses."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    found = [part.strip() for part in parts]
+    if not all(found):
+        raise ValueError("names separated by commas")
+    return found
+
+
+def flag(text: str) -> bool:
+    """Yes or no."""
+    words = {"yes": True, "true": True, "1": True, "on": True, "no": False, "false": False, "0": False, "off": False}
+    if text.lower() not in words:
+        raise ValueError("yes or no")
+    return words[text.lower()]
+
+
+def number(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise ValueError("a whole number from 1 on")
+    return int(text)
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """One of some words, in any case, with spaces or underscores."""
+
+    def read(text: str) -> str:
+        word = " ".join(re.split(r"[\s_-]+", text.upper()))
+        if word not in words:
+            raise ValueError(f"one of {', '.join(words)}")
+        return word
+
+    return read
+
+
+def referent(text: str) -> tuple[str | None, str, list[str]]:
+    """A table, ``table.column``, ``schema.table.column`` or ``table(a, b)``: its schema, name and columns."""
+    whole = re.fullmatch(r"(?:([^.()]+)\.)?([^.()]+)\((.+)\)", text)
+    if whole:
+        return whole[1], whole[2], names(whole[3])
+    parts = text.split(".")
+    if not 1 <= len(parts) <= 3 or not all(parts):
+        raise ValueError("table.column, schema.table.column or table(a, b)")
+    schema = parts.pop(0) if len(parts) == 3 else None
+    return schema, parts[0], parts[1:]
+
+
+def type_(text: str) -> str:
+    """A type, as code."""
+    return written_type(text)
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a pattern: its name, an example, what it is, how it is read, and its other names."""
+
+    name: str
+    example: str
+    help: str
+    read: Callable[[str], Any] = plain
+    aliases: tuple[str, ...] = ()
+
+
+class Values:
+    """The arguments of a pattern as attributes; one that was not given is None."""
+
+    def __init__(self, **values: Any) -> None:
+        self.__dict__.update(values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None

@@ -1,0 +1,166 @@
+"""Lays out generated statements as ``ruff format`` does, so that a new revision passes a project's checks as it stands."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import io
+import re
+import tokenize
+from collections.abc import Iterator, Sequence
+
+WIDTH = 88
+_STEP = "    "
+_VALUE = "_safeops_value"
+# Neither a prefix but b, nor three quotes.
+_PLAIN_STRING = re.compile(r"b?(?:'(?!'')|\"(?!\"\"))")
+
+
+class _CannotLayOut(Exception):
+    """The statement stays as its author wrote it."""
+
+
+def laid_out(source: str, *, depth: int = 0) -> str:
+    """Return the statements of ``source`` in the layout of ``ruff format``, indented by ``depth`` steps.
+
+    Comments between statements stay where they are. A statement that has a comment inside, a string over several lines or
+    a form that is not known here stays as it is.
+    """
+    lines, body = source.splitlines(), ast.parse(source).body
+    new = [*_block(body, lines, 0, depth), *lines[_end(body) :]]
+    return "\n".join(_STEP * depth + line if line else "" for line in new)
+
+
+def literal(value: str | bytes) -> str:
+    """Return a string as source code, in double quotes unless single ones need fewer backslashes."""
+    prefix = "b" if isinstance(value, bytes) else ""
+    # Beside a double quote, repr() chooses single quotes and leaves double ones alone.
+    written = repr(value + b'"') if isinstance(value, bytes) else repr(value + '"')
+    body = re.sub(r"\\(.)", lambda match: "'" if match[1] == "'" else match[0], written[len(prefix) + 1 : -2])
+    quote = "'" if body.count('"') > body.count("'") else '"'
+    return prefix + quote + body.replace(quote, f"\\{quote}") + quote
+
+
+# Statements -----------------------------------------------------------------------------------------------------
+
+
+def _block(body: Sequence[ast.stmt], lines: Sequence[str], start: int, depth: int) -> Iterator[str]:
+    for statement in body:
+        first, end = statement.lineno - 1, _end([statement])
+        yield from (line.strip() for line in lines[start:first])
+        try:
+            yield from _statement(statement, lines, depth)
+        except _CannotLayOut:
+            yield from (_without_indent(line, statement.col_offset) for line in lines[max(start, first) : end])
+        start = end
+
+
+def _end(body: Sequence[ast.stmt]) -> int:
+    return (body[-1].end_lineno or 0) if body else 0
+
+
+def _without_indent(line: str, columns: int) -> str:
+    return line if line[:columns].strip() else line[columns:]
+
+
+def _statement(statement: ast.stmt, lines: Sequence[str], depth: int) -> list[str]:
+    if isinstance(statement, ast.With):
+        return _with(statement, lines, depth)
+    _refuse_what_would_be_lost(lines[statement.lineno - 1 : _end([statement])])
+    part = "exc" if isinstance(statement, ast.Raise) else "value"
+    value, used = getattr(statement, part, None), depth * len(_STEP)
+    if not isinstance(value, (ast.Call, ast.List, ast.Tuple, ast.Dict)) or used + len(_flat(statement)) <= WIDTH:
+        return [_fitting(_flat(statement), used)]
+    around = copy.copy(statement)
+    setattr(around, part, ast.Name(_VALUE, ast.Load()))
+    prefix, suffix = _flat(around).split(_VALUE)
+    return _broken(value, prefix, suffix, used)
+
+
+def _with(statement: ast.With, lines: Sequence[str], depth: int) -> list[str]:
+    header = _fitting(_flat(ast.copy_location(ast.With(statement.items, []), statement)), depth * len(_STEP))
+    if statement.items[-1].context_expr.end_lineno != statement.lineno or statement.body[0].lineno == statement.lineno:
+        raise _CannotLayOut
+    return [header, *(_STEP + line for line in _block(statement.body, lines, statement.lineno, depth + 1))]
+
+
+def _fitting(line: str, used: int) -> str:
+    if used + len(line) > WIDTH:
+        raise _CannotLayOut
+    return line
+
+
+def _refuse_what_would_be_lost(own: Sequence[str]) -> None:
+    """Refuse comments, second statements of a line, and strings with prefixes or in pieces: the tree knows none of them."""
+    before = tokenize.OP
+    for token in tokenize.generate_tokens(io.StringIO("\n".join(own).strip() + "\n").readline):
+        in_pieces = token.type == before == tokenize.STRING
+        bare = token.type == tokenize.STRING and not _PLAIN_STRING.match(token.string)
+        if in_pieces or bare or token.type == tokenize.COMMENT or token.string == ";":
+            raise _CannotLayOut
+        before = before if token.type == tokenize.NL else token.type
+
+
+# Expressions ----------------------------------------------------------------------------------------------------
+
+
+def _flat(node: ast.AST) -> str:
+    """Return a node on one line, its strings as ``ruff format`` quotes them."""
+    quoting = _Quoting()
+    # Python 3.10 writes "lambda : x".
+    flat = ast.unparse(quoting.visit(copy.deepcopy(node))).replace("lambda :", "lambda:")
+    if "\n" in flat:
+        raise _CannotLayOut
+    return re.sub(r"_safeops_(\d+)_", lambda match: quoting.strings[int(match[1])], flat)
+
+
+class _Quoting(ast.NodeTransformer):
+    """Puts names for strings, and keeps them."""
+
+    def __init__(self) -> None:
+        self.strings: list[str] = []
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if not isinstance(node.value, (str, bytes)):
+            return node
+        self.strings.append(literal(node.value))
+        return ast.Name(f"_safeops_{len(self.strings) - 1}_", ast.Load())
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        raise _CannotLayOut
+
+    def visit_Pow(self, node: ast.Pow) -> ast.AST:
+        raise _CannotLayOut
+
+
+def _broken(node: ast.expr, prefix: str, suffix: str, used: int) -> list[str]:
+    """Return a node between a prefix and a suffix, on as many lines as it needs."""
+    flat = prefix + _flat(node) + suffix
+    if used + len(flat) <= WIDTH or isinstance(node, (ast.Constant, ast.Name)):
+        return [flat]
+    opening, parts, closing = _parts(node)
+    if not parts:
+        return [flat]
+    inner, joined = used + len(_STEP), ", ".join(before + _flat(part) for before, part in parts)
+    if isinstance(node, ast.Call) and inner + len(joined) <= WIDTH:
+        lines = [joined]
+    else:
+        lines = [line for before, part in parts for line in _broken(part, before, ",", inner)]
+    return [prefix + opening, *(_STEP + line for line in lines), closing + suffix]
+
+
+def _parts(node: ast.expr) -> tuple[str, list[tuple[str, ast.expr]], str]:
+    """Return the bracket that opens a node, what stands in it, each behind its own prefix, and the closing bracket."""
+    if isinstance(node, ast.Call) and not re.search(r"\((?!\))", _flat(node.func)):
+        named = [(f"{one.arg}=" if one.arg else "**", one.value) for one in node.keywords]
+        return f"{_flat(node.func)}(", [*map(_argument, node.args), *named], ")"
+    if isinstance(node, (ast.List, ast.Tuple)):
+        opening, closing = "[]" if isinstance(node, ast.List) else "()"
+        return opening, [_argument(one) for one in node.elts], closing
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return "{", [(f"{_flat(key)}: ", value) for key, value in zip(node.keys, node.values, strict=True) if key], "}"
+    raise _CannotLayOut
+
+
+def _argument(node: ast.expr) -> tuple[str, ast.expr]:
+    return ("*", node.value) if isinstance(node, ast.Starred) else ("", node)

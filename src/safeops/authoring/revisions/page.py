@@ -1,0 +1,220 @@
+"""What ``script.py.mako`` asks for: the parts of a new revision file, from Alembic, autogenerate or a pattern."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from alembic.util import format_as_comma
+
+from safeops.authoring.revisions.deeds import Deed, deeds
+from safeops.authoring.revisions.imports import written_imports
+from safeops.authoring.revisions.layout import laid_out
+from safeops.authoring.revisions.prose import in_docstring, paragraph
+from safeops.authoring.revisions.refusals import refuse_long, refused
+from safeops.authoring.revisions.requests import requested
+from safeops.errors import InvalidArgument
+
+AT_HAND = (
+    "add_column_if_missing",
+    "backfill",
+    "create_index_if_missing",
+    "drop_column_if_exists",
+    "drop_index_if_exists",
+    "irreversible",
+)
+"""What a plain revision imports for its author."""
+
+NOTHING_TO_UNDO = "# Nothing to undo"
+"""A comment that begins so says that a downgrade without a statement is meant."""
+
+_NOT_WRITTEN = """\
+raise NotImplementedError(
+    "This downgrade is not written yet: write the inverse of upgrade(), or, where"
+    " there is none, call irreversible(reason), which safeops has."
+)"""
+
+
+class Body(NamedTuple):
+    """What a revision does to one database; ``engine`` is empty where there is only one."""
+
+    engine: str
+    upgrade: str
+    downgrade: str
+
+
+class Page:
+    """The parts of a new revision file, each as text; the template says where they stand.
+
+    Args:
+        context: What Alembic hands to the template.
+        engines: The names of the databases, separated by commas, where env.py has several.
+        longest_revision_id: How many letters ``alembic_version.version_num`` takes.
+    """
+
+    def __init__(self, context: Any, *, engines: str | None = None, longest_revision_id: int = 32) -> None:
+        self._given: dict[str, Any] = context.kwargs
+        self._engines = [one for one in re.split(r"[,\s]+", engines or "") if one]
+        revision, options = str(self._given["up_revision"]), getattr(self._given.get("config"), "cmd_opts", None)
+        try:
+            refuse_long(revision, longest_revision_id)
+            self._draft = requested(options, revision, self._engines)
+        except InvalidArgument as error:
+            raise refused(error, by_command=options is not None) from error
+
+    # What a reviewer reads --------------------------------------------------------------------------------------
+
+    @property
+    def message(self) -> str:
+        return re.sub('^"', r"\"", in_docstring(self._given["message"]))
+
+    @property
+    def revises(self) -> str:
+        return format_as_comma(self._given["down_revision"]) or "<base>"
+
+    @property
+    def what(self) -> str:
+        if self._is_merge:
+            return "Joins lines of revisions into one; nothing else."
+        text = _joined(self._upgrades)
+        return paragraph("What", text[:1].upper() + text[1:], "which tables change, and how.")
+
+    @property
+    def why_safe(self) -> str:
+        if self._is_merge:
+            return "It has no statement."
+        reasons = dict.fromkeys(deed.why for deed in self._upgrades)
+        return paragraph(
+            "Why it is safe", " ".join(reasons), "what it locks and for how long; what the running application sees."
+        )
+
+    @property
+    def phase(self) -> str:
+        phases = " ".join(dict.fromkeys(deed.phase for deed in self._upgrades if deed.phase)) or "1 of 1."
+        text = self._draft.phase if self._draft else phases if self._upgrades or self._is_merge else ""
+        return paragraph("Phase", text, "the only one, or which of several deploys, and what comes next.")
+
+    @property
+    def roll_back(self) -> str:
+        undone, more = _joined(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
+        is_known = self._downgrades or self._draft or self._is_merge
+        text = f"alembic downgrade -1 {undone} {more}".strip() if is_known else ""
+        return paragraph("Roll back", text, "what `alembic downgrade -1` puts back, and what it cannot.")
+
+    # What Alembic reads -----------------------------------------------------------------------------------------
+
+    @property
+    def revision(self) -> str:
+        return self._value("revision: str", "up_revision")
+
+    @property
+    def down_revision(self) -> str:
+        return self._value("down_revision: str | Sequence[str] | None")
+
+    @property
+    def branch_labels(self) -> str:
+        return self._value("branch_labels: str | Sequence[str] | None")
+
+    @property
+    def depends_on(self) -> str:
+        return self._value("depends_on: str | Sequence[str] | None")
+
+    def _value(self, target: str, key: str = "") -> str:
+        value = self._given[key or target.split(":")[0]]
+        return laid_out(f"{target} = {value!r}").removeprefix(f"{target} = ")
+
+    # Code -------------------------------------------------------------------------------------------------------
+
+    @property
+    def imports(self) -> str:
+        text = "\n".join([self.module, *(one.upgrade + "\n" + one.downgrade for one in self._bodies)])
+        is_plain = not self._upgrades and not self._is_merge and not self._draft
+        return written_imports(text, self._given.get("imports") or "", AT_HAND if is_plain else ())
+
+    @property
+    def module(self) -> str:
+        """What stands before both functions; often nothing."""
+        return laid_out(self._draft.module) if self._draft else ""
+
+    @property
+    def upgrade(self) -> str:
+        return _indented(self._bodies[0].upgrade)
+
+    @property
+    def downgrade(self) -> str:
+        return _indented(self._bodies[0].downgrade)
+
+    @property
+    def engines(self) -> list[Body]:
+        """The name, upgrade and downgrade of each database."""
+        return [Body(one.engine, _indented(one.upgrade), _indented(one.downgrade)) for one in self._bodies]
+
+    # Details ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _is_merge(self) -> bool:
+        return isinstance(self._given["down_revision"], (tuple, list)) and not self._draft
+
+    @cached_property
+    def _upgrades(self) -> list[Deed]:
+        return [deed for body in self._bodies for deed in deeds(body.upgrade, self.module)]
+
+    @cached_property
+    def _downgrades(self) -> list[Deed]:
+        return [deed for body in self._bodies for deed in deeds(body.downgrade, self.module)]
+
+    @cached_property
+    def _bodies(self) -> list[Body]:
+        found = [self._found(engine) for engine in self._engines or [""]]
+        is_plain = not any(_has_statements(one.upgrade) for one in found)
+        return [self._complete(one, is_plain) for one in found]
+
+    def _found(self, engine: str) -> Body:
+        if self._draft:
+            mine = not engine or engine == self._draft.engine
+            return Body(engine, self._draft.upgrade if mine else "", self._draft.downgrade if mine else "")
+        prefix = f"{engine}_" if engine else ""
+        return Body(engine, *(_dedented(self._given.get(f"{prefix}{one}") or "") for one in ("upgrades", "downgrades")))
+
+    def _complete(self, body: Body, is_plain: bool) -> Body:
+        """Fill in what is empty: nothing is left that passes silently, but where there is nothing to do."""
+        has_upgrade, has_downgrade = _has_statements(body.upgrade), _has_statements(body.downgrade)
+        upgrade, downgrade = body.upgrade or "pass", body.downgrade or "pass"
+        is_open = has_upgrade or (is_plain and not self._is_merge)
+        if is_open and not has_downgrade and NOTHING_TO_UNDO not in downgrade:
+            kept = [line for line in downgrade.splitlines() if line.strip() != "pass"]
+            last = [kept.pop()] if kept and kept[-1].startswith("# ### end") else []
+            downgrade = "\n".join([*kept, _NOT_WRITTEN, *last])
+        return Body(body.engine, upgrade, downgrade)
+
+
+def _has_statements(source: str) -> bool:
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return True
+    return any(not isinstance(one, ast.Pass) and not _is_docstring(one) for one in body)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _dedented(text: str) -> str:
+    """Take away the indentation that Alembic gives to all lines but the first."""
+    return re.sub(r"^ {4}", "", text.strip(), flags=re.MULTILINE)
+
+
+def _indented(source: str) -> str:
+    """Lay a body out, but for the indentation of its first line, which the template has."""
+    try:
+        return laid_out(source, depth=1).strip()
+    except SyntaxError:
+        return textwrap.indent(source, "    ").strip()
+
+
+def _joined(done: list[Deed]) -> str:
+    return "; ".join(dict.fromkeys(deed.what for deed in done)) + "." if done else ""
