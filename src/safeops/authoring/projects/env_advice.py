@@ -1,0 +1,289 @@
+"""Works out the lines of an env.py, and of an ini file, that have to change for helpers that commit as they go."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from safeops.authoring.projects.files import template_text
+
+_Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
+
+_STATEMENTS = {"execute", "exec_driver_sql", "scalar", "scalars"}
+
+_ONLINE = {"transaction_per_migration": "True", "process_revision_directives": "safe_operations"}
+_OFFLINE = {
+    "literal_binds": "True",
+    "dialect_opts": '{"paramstyle": "named"}',
+    "transaction_per_migration": "True",
+}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """How an env.py should change."""
+
+    text: str
+    """The file with all the changes that could be worked out."""
+    by_hand: tuple[str, ...] = ()
+    """What else has to change, each a sentence and perhaps code below it."""
+
+
+@dataclass
+class _Draft:
+    text: str
+    tree: ast.Module
+    edits: list[tuple[int, int, str]] = field(default_factory=list)
+    by_hand: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Columns of the syntax tree count bytes.
+        self.data = self.text.encode()
+        self._starts = [0]
+        for line in self.data.splitlines(keepends=True):
+            self._starts.append(self._starts[-1] + len(line))
+
+    def start(self, node: ast.expr | ast.stmt | ast.keyword) -> int:
+        return self._starts[node.lineno - 1] + node.col_offset
+
+    def end(self, node: ast.expr | ast.stmt | ast.keyword) -> int:
+        return self._starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
+
+    def line(self, number: int) -> int:
+        """Where a line begins, counted from 1."""
+        return self._starts[number - 1]
+
+    def indent(self, number: int) -> str:
+        line = self.data[self.line(number) : self.line(number + 1)].decode()
+        return line[: len(line) - len(line.lstrip())]
+
+    def source(self, node: ast.expr | ast.keyword) -> str:
+        return self.data[self.start(node) : self.end(node)].decode()
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        self.edits.append((start, end, text))
+
+    def insert(self, place: int, text: str) -> None:
+        self.replace(place, place, text)
+
+    def result(self) -> Advice:
+        data = self.data
+        for start, end, text in sorted(self.edits, key=lambda edit: edit[0], reverse=True):
+            data = data[:start] + text.encode() + data[end:]
+        return Advice(data.decode(), tuple(dict.fromkeys(self.by_hand)))
+
+
+def advise(text: str) -> Advice:
+    """Return the env.py as it should be, and what only its author can change."""
+    text = _with_multidb_replaced(text)
+    draft = _Draft(text, ast.parse(text))
+    calls = list(_configurings(draft.tree))
+    if not any(_keyword(call, "connection") for _, call in calls):
+        return Advice(text, (CHECKLIST,))
+    for scope, call in calls:
+        _complete_arguments(draft, call)
+        if connection := _keyword(call, "connection"):
+            _commit_before(draft, scope, call, connection)
+            _lock(draft, scope, call, connection)
+    _connect_instead_of_begin(draft)
+    _keep_loggers(draft)
+    _import(draft)
+    return draft.result()
+
+
+# What is looked at -----------------------------------------------------------------------------------------------
+
+
+def _configurings(tree: ast.Module) -> Iterator[tuple[_Scope, ast.Call]]:
+    for scope in (tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))):
+        for call in _calls(scope, "configure"):
+            if isinstance(call.func, ast.Attribute) and _last_name(call.func.value) == "context":
+                yield scope, call
+
+
+def _calls(scope: ast.AST, *names: str) -> list[ast.Call]:
+    """The calls of methods of these names, functions inside the scope left out."""
+    return [node for node in _own(scope) if isinstance(node, ast.Call) and _method(node) in names]
+
+
+def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(scope):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from _own(child)
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _last_name(node: ast.expr) -> str:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""
+
+
+def _keyword(call: ast.Call, name: str) -> ast.expr | None:
+    return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
+
+
+# What changes ----------------------------------------------------------------------------------------------------
+
+
+def _complete_arguments(draft: _Draft, call: ast.Call) -> None:
+    wanted = _ONLINE if _keyword(call, "connection") else _OFFLINE
+    missing = {name: value for name, value in wanted.items() if _keyword(call, name) is None}
+    directives = _keyword(call, "process_revision_directives")
+    if directives and _last_name(directives) != "safe_operations" and _keyword(call, "connection"):
+        draft.by_hand.append(_OTHER_DIRECTIVES.format(name=draft.source(directives)))
+    if any(keyword.arg is None for keyword in call.keywords) and missing:
+        lines = "".join(f"\n    {name}={value}," for name, value in missing.items())
+        draft.by_hand.append(
+            f"Line {call.lineno}: context.configure() has to get, unless its ** arguments hold it:{lines}"
+        )
+    elif missing:
+        _add_arguments(draft, call, missing)
+    if "process_revision_directives" in missing:
+        draft.imports.append("from safeops.autogenerate import safe_operations")
+
+
+def _add_arguments(draft: _Draft, call: ast.Call, missing: Mapping[str, str]) -> None:
+    given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+    last = max(given, key=draft.end)
+    added = [f"{name}={value}" for name, value in missing.items()]
+    closing = call.end_lineno or 0
+    if closing > (last.end_lineno or 0):
+        # The closing parenthesis stands on a line of its own: the new lines go above it.
+        rest = draft.data[draft.end(last) : draft.line(closing)].decode()
+        if not rest.lstrip().startswith(","):
+            draft.insert(draft.end(last), ",")
+        indent = draft.indent(last.lineno)
+        draft.insert(draft.line(closing), "".join(f"{indent}{one},\n" for one in added))
+        return
+    indent = draft.indent(call.lineno)
+    lines = "".join(f"\n{indent}    {one}," for one in [*map(draft.source, given), *added])
+    draft.replace(draft.end(call.func), draft.end(call), f"({lines}\n{indent})")
+
+
+def _commit_before(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
+    """A statement before configure() begins a transaction, which Alembic takes for somebody else's and never commits."""
+    name = draft.source(connection)
+    before = [
+        one for one in _calls(scope, *_STATEMENTS, "commit") if one.lineno < call.lineno and _on(draft, one, name)
+    ]
+    if before and _method(max(before, key=draft.start)) != "commit":
+        draft.insert(draft.line(call.lineno), f"{draft.indent(call.lineno)}{name}.commit()\n")
+    if not _calls(scope, "begin_transaction"):
+        draft.by_hand.append(_NO_BEGIN_TRANSACTION.format(name=name))
+
+
+def _on(draft: _Draft, call: ast.Call, name: str) -> bool:
+    return isinstance(call.func, ast.Attribute) and draft.source(call.func.value) == name
+
+
+def _lock(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
+    if "migration_lock" in draft.text:
+        return
+    begun = [
+        item.context_expr
+        for node in _own(scope)
+        if isinstance(node, ast.With) and node.lineno > call.lineno
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call) and _method(item.context_expr) == "begin_transaction"
+    ]
+    if begun:
+        draft.insert(min(map(draft.start, begun)), f"migration_lock({draft.source(connection)}), ")
+        draft.imports.append("from safeops import migration_lock")
+
+
+def _connect_instead_of_begin(draft: _Draft) -> None:
+    begun = {
+        item.context_expr
+        for node in ast.walk(draft.tree)
+        if isinstance(node, ast.With | ast.AsyncWith)
+        for item in node.items
+        if isinstance(item.context_expr, ast.Call) and item.optional_vars is not None
+    }
+    for node in ast.walk(draft.tree):
+        if not isinstance(node, ast.Call) or _method(node) not in ("begin", "begin_twophase"):
+            continue
+        if node in begun and _method(node) == "begin":
+            end = draft.end(node.func)
+            draft.replace(end - len("begin"), end, "connect")
+        else:
+            draft.by_hand.append(_BEGIN.format(line=node.lineno, code=ast.unparse(node)))
+
+
+def _keep_loggers(draft: _Draft) -> None:
+    """fileConfig() switches off every logger that exists by then, that of safeops too."""
+    for node in ast.walk(draft.tree):
+        if not isinstance(node, ast.Call) or _last_name(node.func) != "fileConfig":
+            continue
+        given: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+        if given and not _keyword(node, "disable_existing_loggers"):
+            draft.insert(max(map(draft.end, given)), ", disable_existing_loggers=False")
+
+
+def _import(draft: _Draft) -> None:
+    missing = sorted(line for line in set(draft.imports) if line not in draft.text)
+    imports = [node for node in draft.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    if missing and imports:
+        after = (imports[-1].end_lineno or 0) + 1
+        draft.insert(draft.line(after), "\n" + "".join(f"{line}\n" for line in missing))
+
+
+def _with_multidb_replaced(text: str) -> str:
+    """The online part of Alembic's template "multidb" holds one transaction a database over everything: replace it."""
+    stock = (files("alembic") / "templates" / "multidb" / "env.py").read_text(encoding="utf-8")
+    theirs, alembics = _online_part(text), _online_part(stock)
+    if theirs is None or alembics is None or ast.dump(theirs) != ast.dump(alembics):
+        return text
+    lines = text.splitlines(keepends=True)
+    lines[theirs.lineno - 1 : theirs.end_lineno] = [template_text("env_multidb_online.py.template")]
+    return "".join(lines)
+
+
+def _online_part(text: str) -> ast.FunctionDef | None:
+    functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
+    return next((function for function in functions if function.name == "run_migrations_online"), None)
+
+
+def advise_ini(text: str) -> str:
+    """Return an ini file in which the lines of safeops' logger are shown, where it sets up loggers by hand."""
+    if "[logger_alembic]" not in text or "qualname = safeops" in text:
+        return text
+    text = re.sub(r"(?m)^(\[loggers\]\s*\nkeys *= *.*?) *$", r"\1,safeops", text, count=1)
+    logger = "[logger_safeops]\nlevel = INFO\nhandlers =\nqualname = safeops\n\n"
+    return text.replace("[logger_alembic]", f"{logger}[logger_alembic]", 1)
+
+
+CHECKLIST = """Whatever the shape of this env.py, what runs the migrations should come to:
+    from safeops import migration_lock
+    from safeops.autogenerate import safe_operations
+
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=target_metadata,
+            transaction_per_migration=True,
+            process_revision_directives=safe_operations,
+        )
+        with migration_lock(connection), context.begin_transaction():
+            context.run_migrations()"""
+
+_OTHER_DIRECTIVES = """process_revision_directives is {name}: let both work on a new revision.
+    def directives(context, revision, scripts):
+        {name}(context, revision, scripts)
+        safe_operations(context, revision, scripts)"""
+
+_NO_BEGIN_TRANSACTION = """Nothing begins Alembic's own transaction around context.run_migrations():
+    with migration_lock({name}), context.begin_transaction():
+        context.run_migrations()"""
+
+_BEGIN = """Line {line} begins a transaction, which a helper cannot step out of: {code}
+    Take engine.connect(), and leave the transaction to context.begin_transaction()."""
