@@ -100,7 +100,8 @@ def running(helper: str) -> Iterator[Migration]:
 def _context(helper: str) -> MigrationContext:
     try:
         context = alembic.op.get_context()
-    except NameError:
+    except (NameError, AttributeError):
+        # The second where a migration has run before in this process: Alembic's proxy is then None.
         context = None
     # A migration that failed leaves Alembic's proxy behind, over a connection that is closed.
     if context is None or (getattr(context.connection, "closed", False)):

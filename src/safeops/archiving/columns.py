@@ -50,7 +50,7 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     column = stands.columns[column].name
     what = f"column {stands.name}.{column}"
     refuse_flaw(migration, stands, column, what)
-    key = _key_for(migration, stands, column)
+    key = key_for(migration, stands, column)
     record = noted(migration, lambda: _begun(catalogue, stands, column))
     if not record.definition:
         definition = look_into(migration, stands.name, lambda: database.described_column(stands, column))
@@ -163,7 +163,7 @@ def _count(migration: Migration, catalogue: Catalogue, record: Record) -> None:
     noted(migration, lambda: catalogue.change(record, kept_rows=rows))
 
 
-def _key_for(migration: Migration, stands: Table, column: str) -> Key:
+def key_for(migration: Migration, stands: Table, column: str) -> Key:
     """Return the index and columns of a unique key of other columns, along which the values are kept."""
     for names in _unique(stands):
         try:

@@ -53,6 +53,8 @@ class Database(Archives, Batches, Filling, Load, Renaming, Twins, ABC):
     """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
     rewrites_for_types: ClassVar[bool] = False
     """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
+    adds_checks_online: ClassVar[bool] = True
+    """A check can be added to a table that has rows while others write to it."""
     indexes_foreign_keys: ClassVar[bool] = False
     """The server gives a foreign key an index where none covers it."""
     refuses_full_schemas: ClassVar[bool] = True

@@ -49,7 +49,11 @@ class RequiredArguments(Arguments):
 
     def check_populate(self, populate: Any, column: sa.Column[Any]) -> None:
         wrong = None
-        if populate is None:
+        if populate is ...:
+            wrong = (
+                "populate is still the three dots of autogenerate: only you know what the rows that stand are to have."
+            )
+        elif populate is None:
             wrong = "populate is None, but the column is to be NOT NULL: each row needs a value."
         elif isinstance(populate, Mapping) and set(populate) == {column.name} and not isinstance(column.type, sa.JSON):
             wrong = f"populate is a mapping, but there is one column: give what {column.name} becomes."

@@ -378,3 +378,9 @@ class TypeChange:
             schema=self.schema,
         )
         return f"{change}.{phase}()"
+
+
+def standing_change(migration: Migration, stands: Table, change: TypeChange) -> bool:
+    """Tell whether a change of type has been expanded and not been switched."""
+    pair = change._standing(migration, stands)
+    return pair is not None and not pair.switched

@@ -36,6 +36,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"
+    adds_checks_online = False
     indexes_foreign_keys = True
     max_identifier = 64
     counts_letters = True

@@ -42,7 +42,8 @@ def adding_constraint(spec: str, not_null: Sequence[str] = ()) -> Edit:
             sql = setting_not_null(name, NOTE)(sql)
         text = parse(sql)
         end = max([text.columns[-1].end, *(one.end for one in text.constraints)])
-        return _inserted(sql, end, f", {spec}")
+        # On a line of its own: SQLAlchemy takes two quoted names in one line for one.
+        return _inserted(sql, end, f",\n\t{spec}")
 
     return edit
 

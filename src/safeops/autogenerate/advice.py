@@ -1,0 +1,129 @@
+"""What an author should look at and autogenerate cannot decide: it adds nothing that the models lack."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from alembic.util import to_list
+
+from safeops.autogenerate.arranging import name_of
+from safeops.autogenerate.live import Live
+from safeops.autogenerate.named_types import enum_of, types_of
+from safeops.autogenerate.operations import Note
+from safeops.naming import Name, call
+
+log = logging.getLogger("safeops.autogenerate")
+
+
+def unindexed_keys(context: MigrationContext, live: Live | None, operation: ops.MigrateOperation) -> Iterator[Note]:
+    """Warn of new foreign keys that no index of the models covers."""
+    if live is not None and live.migration.database.indexes_foreign_keys:
+        return
+    for name, columns in _new_keys(operation):
+        table = _model(context, name)
+        if table is None or any(_leads(columns, covered) for covered in _covered(table)):
+            continue
+        text = (
+            f"The foreign key of {name} ({', '.join(columns)}) has no index: each delete or update of a row that it refers"
+            f" to reads all of {name}. The models decide: index=True on the column, or an Index, gives it one."
+        )
+        log.warning("%s", text)
+        yield Note(text)
+
+
+def _new_keys(operation: ops.MigrateOperation) -> Iterator[tuple[Name, list[str]]]:
+    if isinstance(operation, ops.CreateForeignKeyOp):
+        name = Name(str(operation.source_table), operation.kw.get("source_schema"))
+        yield name, [str(one) for one in operation.local_cols]
+    elif isinstance(operation, ops.CreateTableOp):
+        table = operation.to_table()
+        for key in sorted(table.foreign_key_constraints, key=lambda one: list(one.column_keys)):
+            yield name_of(operation), [column.name for column in key.columns]
+
+
+def _leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
+    return set(covered[: len(columns)]) == set(columns)
+
+
+def _covered(table: sa.Table) -> Iterator[list[str]]:
+    """Go through the columns of the indexes and keys of a table that hold all its rows."""
+    whole = [index for index in table.indexes if not _is_partial(index)]
+    keys = [one for one in table.constraints if isinstance(one, (sa.PrimaryKeyConstraint, sa.UniqueConstraint))]
+    for one in (*whole, *keys):
+        expressions: Iterable[Any] = one.expressions if isinstance(one, sa.Index) else one.columns
+        yield [getattr(element, "name", None) or "" for element in expressions]
+
+
+def _is_partial(index: sa.Index) -> bool:
+    return any(key.endswith("_where") and value is not None for key, value in index.dialect_kwargs.items())
+
+
+def _model(context: MigrationContext, name: Name) -> sa.Table | None:
+    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
+    default = context.dialect.default_schema_name
+    for metadata in metadatas:
+        for table in metadata.tables.values():
+            schema = None if table.schema == default else table.schema
+            if (table.name, schema) == (name.name, None if name.schema == default else name.schema):
+                return table
+    return None
+
+
+def blocking_checks(live: Live | None, operation: ops.MigrateOperation) -> Iterator[Note]:
+    """Say that a new check is refused where the server would copy the table for it."""
+    if live is None or live.migration.database.adds_checks_online:
+        return
+    if isinstance(operation, ops.CreateCheckConstraintOp) or _brings_check(operation):
+        yield Note(
+            "It refuses as long as the table has rows, because the server copies the table for a check, and writes wait"
+            ' meanwhile. Where that is fine, put it in a block: with assured("..."):'
+        )
+
+
+def _brings_check(operation: ops.MigrateOperation) -> bool:
+    """Tell whether a new column has a check of its type: Boolean and Enum bring one where they are asked to."""
+    return isinstance(operation, ops.AddColumnOp) and bool(getattr(operation.column.type, "create_constraint", False))
+
+
+def renames(context: MigrationContext, table: ops.ModifyTableOps) -> Iterator[Note]:
+    """Offer a rename where a column goes and another one of its type comes."""
+    name = name_of(table)
+    gone = [one for one in table.ops if isinstance(one, ops.DropColumnOp)]
+    new = [one for one in table.ops if isinstance(one, ops.AddColumnOp)]
+    for old in sorted(gone, key=lambda one: str(one.column_name)):
+        for one in new:
+            if _same_type(context, old.to_column(), one.column):
+                yield Note(_offer(name, str(old.column_name), str(one.column.name)))
+
+
+def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
+    """Say which named types no model uses any more, but an archive."""
+    is_column = isinstance(operation, ops.DropColumnOp)
+    columns = [operation.to_column()] if is_column else operation.to_table().columns
+    used = types_of(to_list(context.opts.get("target_metadata"), []), context.dialect)
+    enums = {str(enum.name): enum for column in columns if (enum := enum_of(column.type, context.dialect))}
+    for name, enum in enums.items():
+        if Name(name, enum.schema or None) not in used:
+            drop = call("drop_enum_if_exists", name, schema=enum.schema)
+            yield Note(f"The type {name} stays, because the archive uses it. When that has gone: {drop}")
+
+
+def _same_type(context: MigrationContext, old: sa.Column[Any], new: sa.Column[Any]) -> bool:
+    compared: Any = context.impl
+    return not compared.compare_type(old, new)
+
+
+def _offer(name: Name, old: str, new: str) -> str:
+    given = {"pattern": "rename-column", "schema": name.schema, "table": name.name, "old": old, "new": new}
+    options = " ".join(f"-x {key}={shlex.quote(value)}" for key, value in given.items() if value)
+    rename = call("ColumnRename", name.name, old, new, schema=name.schema)
+    return (
+        f"Is {new} the new name of {old}? Then its values stay with {rename}: take out what drops {old} and adds {new},"
+        f' here and in downgrade(), or have the revision written by:\n    alembic {options} revision -m "rename {old}"'
+    )

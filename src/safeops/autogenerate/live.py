@@ -1,0 +1,147 @@
+"""What only the live database tells: whether a change of type rewrites the table, whether a drop can be archived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.exc import DBAPIError
+
+from safeops.archiving.columns import key_for, refuse_flaw
+from safeops.databases import database_for
+from safeops.databases.definitions import Table
+from safeops.errors import SafeOpsError
+from safeops.looking import look, look_into
+from safeops.migration import Migration, current_settings
+from safeops.naming import Name
+from safeops.operations.columns import column_differences
+from safeops.recipes.type_change import TypeChange, standing_change
+
+log = logging.getLogger("safeops.autogenerate")
+
+
+@dataclass(frozen=True)
+class TypeWay:
+    """The way that a change of type goes.
+
+    Args:
+        target: The new type.
+        phases: The phases of a ``TypeChange`` that are due; none where the server changes the type in a moment.
+        returns: Where there are none: the server changes it back in a moment too.
+        options: How values are converted, where a cast does not do: keywords of the ``TypeChange``.
+    """
+
+    target: Any
+    phases: tuple[str, ...] = ()
+    returns: bool = True
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Live:
+    """The live database, on a connection of its own: Alembic's is in a transaction that is not ours to end."""
+
+    migration: Migration
+    seen: dict[Name, Table | None] = field(default_factory=dict)
+
+    def table(self, name: Name) -> Table | None:
+        if name not in self.seen:
+            self.seen[name] = look(self.migration, name)
+        return self.seen[name]
+
+    def archive_refusal(self, name: Name, column: str | None) -> str | None:
+        """Say why a table, or a column of it, cannot be archived; None where it can."""
+        stands = self.table(name)
+        if stands is None:
+            return None
+        try:
+            refuse_flaw(self.migration, stands, column, f"{name}.{column}" if column else f"table {name}")
+            if column is not None:
+                key_for(self.migration, stands, column)
+        except SafeOpsError as error:
+            return error.problem
+        return None
+
+    def column_refusal(self, name: Name, column: sa.Column[Any]) -> str | None:
+        """Say why adding a column would block a table that has rows; None where it would not."""
+        stands = self.table(name)
+        return None if stands is None else self._asked(stands, lambda: self._database.column_refusal(column, stands))
+
+    def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
+        """Tell whether a column has a default already, which Alembic takes for another because it is spelled so."""
+        stands = self.table(name)
+        if stands is None or column not in stands.columns or default is None:
+            return False
+        wanted: sa.Column[Any] = sa.Column(column, type_, server_default=getattr(default, "arg", default))
+        alone = sa.Table(name.name, sa.MetaData(), wanted, schema=name.schema).columns[column]
+        only = frozenset({"default"})
+        try:
+            return not column_differences(self.migration, stands, stands.columns[column], alone, only=only)
+        except DBAPIError:
+            # The default is one that the server does not take yet.
+            return False
+
+    def type_way(self, name: Name, column: str, old: Any, new: Any) -> TypeWay:
+        """Return the way that a change of type goes."""
+        stands = self.table(name)
+        if stands is None or column not in stands.columns:
+            return TypeWay(new)
+        options = self._conversion(column, old, new)
+        if standing_change(self.migration, stands, TypeChange(name.name, column, new, schema=name.schema)):
+            return TypeWay(new, ("switch",), options=options)
+        wanted, former = _alone(name, column, new), _alone(name, column, old)
+        if self._asked(stands, lambda: self._database.type_refusal(wanted, stands)):
+            return TypeWay(new, ("expand",), options=options)
+        back = self._asked(stands, lambda: self._database.type_refusal_back(wanted, former, stands))
+        return TypeWay(new, returns=back is None)
+
+    @property
+    def _database(self) -> Any:
+        return self.migration.database
+
+    def _asked(self, stands: Table, question: Callable[[], str | None]) -> str | None:
+        try:
+            return look_into(self.migration, stands.name, question)
+        except DBAPIError as error:
+            # It may be of a type or a value that this very revision creates; the helper asks again when it runs.
+            log.debug("the server did not tell of %s: %s", stands.name, error)
+            return None
+
+    def _conversion(self, column: str, old: Any, new: Any) -> dict[str, str]:
+        """Return the conversion from one named type into another, between which there is no cast."""
+        if not (self._database.has_named_types and _is_named(old) and _is_named(new)):
+            return {}
+        text = f"CAST({self._database.quoted(column)} AS TEXT)"
+        to, back = (f"CAST({text} AS {self._database.type_text(one)})" for one in (new, old))
+        return {"using": to, "reverse_using": back}
+
+
+def _is_named(type_: Any) -> bool:
+    return isinstance(type_, sa.Enum) and type_.native_enum
+
+
+@contextmanager
+def looking(context: MigrationContext) -> Iterator[Live | None]:
+    """Give the live database; None where there is no connection."""
+    if context.connection is None:
+        yield None
+        return
+    own = context.connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    with own as connection:
+        database = database_for(context.dialect, lambda: connection)
+        database.begin_by_hand()
+        try:
+            yield Live(Migration(database, current_settings(context), context))
+        finally:
+            database.end_by_hand()
+
+
+def _alone(name: Name, column: str, type_: Any) -> sa.Column[Any]:
+    made: sa.Column[Any] = sa.Column(column, type_)
+    sa.Table(name.name, sa.MetaData(), made, schema=name.schema)
+    return made

@@ -1,0 +1,190 @@
+"""Alembic's operations as safeops writes them: each is one of Alembic's own, so that other rewriters know it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from alembic.operations import ops
+
+Op = TypeVar("Op", bound=ops.MigrateOperation)
+
+
+class Safe(ops.MigrateOperation):
+    """An operation that is written as the call of a helper."""
+
+
+class Note(ops.OpContainer):
+    """A comment in the revision. As a container of nothing it is no difference for ``alembic check``.
+
+    Args:
+        text: The comment; each line becomes one.
+        code: A statement below it.
+    """
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__([])
+        self.text, self.code = text, code
+
+    def reverse(self) -> Note:
+        return Note("")
+
+
+class TableOps(Safe, ops.ModifyTableOps):
+    """The operations on one table; in the batch mode those of Alembic stand in batches, helpers beside them."""
+
+
+class CreateTable(Safe, ops.CreateTableOp):
+    """``create_table_if_missing``"""
+
+
+class RestoreTable(Safe, ops.CreateTableOp):
+    """``restore_table``"""
+
+
+class DropTable(Safe, ops.DropTableOp):
+    """``drop_table_if_exists``"""
+
+    archive = False
+
+
+class AddColumn(Safe, ops.AddColumnOp):
+    """``add_column_if_missing``, or ``add_required_column`` where rows that stand would have no value."""
+
+    fills = False
+    """The server default differs from row to row, so that rows that stand get it in batches."""
+
+
+class RestoreColumn(Safe, ops.AddColumnOp):
+    """``restore_column``"""
+
+
+class DropColumn(Safe, ops.DropColumnOp):
+    """``drop_column_if_exists``"""
+
+    archive = False
+
+
+class CreateIndex(Safe, ops.CreateIndexOp):
+    """``create_index_if_missing``"""
+
+
+class DropIndex(Safe, ops.DropIndexOp):
+    """``drop_index_if_exists``"""
+
+
+class CreateForeignKey(Safe, ops.CreateForeignKeyOp):
+    """``create_foreign_key_if_missing``"""
+
+
+class CreateUniqueConstraint(Safe, ops.CreateUniqueConstraintOp):
+    """``create_unique_constraint_if_missing``"""
+
+
+class CreateCheckConstraint(Safe, ops.CreateCheckConstraintOp):
+    """``create_check_constraint_if_missing``"""
+
+
+class CreatePrimaryKey(Safe, ops.CreatePrimaryKeyOp):
+    """``create_primary_key_if_missing``"""
+
+
+class DropConstraint(Safe, ops.DropConstraintOp):
+    """``drop_constraint_if_exists``"""
+
+
+class SetNullability(Safe, ops.AlterColumnOp):
+    """``enforce_not_null`` or ``relax_not_null``"""
+
+
+class SetServerDefault(Safe, ops.AlterColumnOp):
+    """``set_server_default``"""
+
+
+class AlterType(Safe, ops.AlterColumnOp):
+    """``alter_column_type``"""
+
+
+class ChangeType(Safe, ops.AlterColumnOp):
+    """Phases of a ``TypeChange``."""
+
+    target: Any = None
+    """The type of the ``TypeChange``."""
+    phases: Sequence[str] = ()
+    options: dict[str, str] | None = None
+
+
+class ChangeGenerated(ops.AlterColumnOp):
+    """A change of an identity or of a computed expression: one of Alembic's, which stays in the batch of its table."""
+
+
+class CreateEnum(Safe):
+    """``create_enum_if_missing``"""
+
+    def __init__(self, name: str, values: Sequence[str], *, schema: str | None = None) -> None:
+        self.name, self.values, self.schema = name, values, schema
+
+    def reverse(self) -> DropEnum:
+        return DropEnum(self.name, self.values, schema=self.schema)
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        return "add_enum", self.schema, self.name, self.values
+
+
+class DropEnum(Safe):
+    """``drop_enum_if_exists``"""
+
+    def __init__(self, name: str, values: Sequence[str], *, schema: str | None = None) -> None:
+        self.name, self.values, self.schema = name, values, schema
+
+    def reverse(self) -> CreateEnum:
+        return CreateEnum(self.name, self.values, schema=self.schema)
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        return "remove_enum", self.schema, self.name, self.values
+
+
+class AddEnumValue(Safe):
+    """``add_enum_value_if_missing``"""
+
+    def __init__(
+        self, name: str, value: str, *, before: str | None = None, after: str | None = None, schema: str | None = None
+    ) -> None:
+        self.name, self.value, self.before, self.after, self.schema = name, value, before, after, schema
+
+    def reverse(self) -> Note:
+        return Note(
+            f"Nothing to undo: value {self.value!r} of type {self.name} stays; no server takes one back, and it harms none."
+        )
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        return "add_enum_value", self.schema, self.name, self.value
+
+
+SAFE: dict[type[ops.MigrateOperation], type[Safe]] = {
+    ops.CreateTableOp: CreateTable,
+    ops.DropTableOp: DropTable,
+    ops.AddColumnOp: AddColumn,
+    ops.DropColumnOp: DropColumn,
+    ops.CreateIndexOp: CreateIndex,
+    ops.DropIndexOp: DropIndex,
+    ops.CreateForeignKeyOp: CreateForeignKey,
+    ops.CreateUniqueConstraintOp: CreateUniqueConstraint,
+    ops.CreateCheckConstraintOp: CreateCheckConstraint,
+    ops.CreatePrimaryKeyOp: CreatePrimaryKey,
+    ops.DropConstraintOp: DropConstraint,
+    ops.ModifyTableOps: TableOps,
+}
+
+
+def become(kind: type[Op], operation: ops.MigrateOperation, **changes: Any) -> Op:
+    """Return a copy of an operation as one of a subclass of its class, with other attributes."""
+    made = kind.__new__(kind)
+    made.__dict__.update(operation.__dict__, **changes)
+    return made
+
+
+def safe(operation: ops.MigrateOperation) -> ops.MigrateOperation:
+    """Return an operation of Alembic as safeops writes it; what others have made stays as it is."""
+    kind = SAFE.get(type(operation))
+    return operation if kind is None else become(kind, operation)

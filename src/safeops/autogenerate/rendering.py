@@ -1,0 +1,231 @@
+"""Writes operations as calls of helpers: as Alembic does, under the helper's name, whose arguments are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from textwrap import wrap
+from typing import Any
+
+from alembic.autogenerate import render, renderers
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import ops
+
+from safeops.autogenerate import operations as safe
+from safeops.autogenerate.completing import completed, single_percents
+from safeops.naming import Code
+
+Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
+
+
+def register() -> None:
+    """Register with Alembic."""
+    for kind, renderer in _RENDERERS.items():
+        renderers.dispatch_for(kind)(_whole(renderer))
+
+
+def _whole(renderer: Renderer) -> Renderer:
+    def written(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
+        with single_percents(context):
+            rendered = renderer(context, operation)
+        lines = [rendered] if isinstance(rendered, str) else rendered
+        return [line if line.startswith("#") else completed(context, line) for line in lines]
+
+    return written
+
+
+def written_call(context: AutogenContext, helper: str, *arguments: Any, **options: Any) -> str:
+    """Write a call of a helper, and have the revision import it. Options that are None are left out."""
+    context.imports.add(f"from safeops import {helper}")
+    written = [_written(one) for one in arguments]
+    written += [f"{name}={_written(value)}" for name, value in options.items() if value is not None]
+    return f"{helper}({', '.join(written)})"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    # A quoted name of SQLAlchemy's writes itself differently.
+    return repr(str(value)) if isinstance(value, str) else repr(value)
+
+
+def commented(text: str) -> list[str]:
+    """Write a text as comments; indented lines are commands and stay whole."""
+    lines = [part for line in text.splitlines() for part in ([line] if line[:1] == " " else wrap(line, 110))]
+    return [f"# {line}" for line in lines]
+
+
+def renamed(old: str, new: str) -> Renderer:
+    """Return what writes an operation as Alembic does, and gives the call another name."""
+
+    def written(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
+        *before, last = _as_alembic(context, operation)
+        start = f"{context.opts['alembic_module_prefix'] or ''}{old}("
+        # A renderer that somebody else has put in the place of Alembic's has the last word.
+        if not last.startswith(start):
+            return [*before, last]
+        context.imports.add(f"from safeops import {new}")
+        return [*before, f"{new}({last[len(start) :]}"]
+
+    return written
+
+
+def _as_alembic(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
+    plain = next(one for one in type(operation).__mro__ if one.__module__ != safe.__name__)
+    # The helpers guard themselves, and take no such argument.
+    guards = {name: None for name in ("if_exists", "if_not_exists") if name in operation.__dict__}
+    rendered = renderers.dispatch(plain)(context, safe.become(type(operation), operation, **guards))
+    return [rendered] if isinstance(rendered, str) else list(rendered)
+
+
+def _note(context: AutogenContext, note: safe.Note) -> list[str]:
+    return [*commented(note.text), *([note.code] if note.code else [])]
+
+
+# Tables ---------------------------------------------------------------------------------------------------------
+
+
+def _table_ops(context: AutogenContext, operation: safe.TableOps) -> list[str]:
+    """Write each operation; in the batch mode put what is Alembic's own into batches."""
+    lines: list[str] = []
+    for ours, several in groupby(operation.ops, lambda one: isinstance(one, (safe.Safe, safe.Note))):
+        found = list(several)
+        if ours or not context.opts.get("render_as_batch"):
+            lines += [line for one in found for line in render.render_op(context, one)]
+        else:
+            lines += render.render_op(context, ops.ModifyTableOps(operation.table_name, found, schema=operation.schema))
+    return lines
+
+
+def _drop_table(context: AutogenContext, operation: safe.DropTable) -> str:
+    return written_call(context, "drop_table_if_exists", operation.table_name, **_archiving(operation))
+
+
+def _restore_table(context: AutogenContext, operation: safe.RestoreTable) -> str:
+    return written_call(context, "restore_table", operation.table_name, **_schema(operation))
+
+
+# Columns --------------------------------------------------------------------------------------------------------
+
+_TODO = """\
+TODO: in place of the three dots, say what {column} becomes in the rows that stand: an expression of SQL such as \
+sa.text("..."), a plain value, or a function of rows. Until then this revision refuses to run."""
+
+
+def _add_column(context: AutogenContext, operation: safe.AddColumn) -> str | list[str]:
+    column, default = operation.column, operation.column.server_default
+    if column.nullable or (default is not None and not operation.fills):
+        return renamed("add_column", "add_column_if_missing")(context, operation)
+    populate = render._render_server_default(default, context) if operation.fills else "..."
+    written = Code(render._render_column(column, context))
+    options = {"populate": Code(populate), **_schema(operation)}
+    required = written_call(context, "add_required_column", operation.table_name, written, **options)
+    return [required] if operation.fills else [*commented(_TODO.format(column=column.name)), required]
+
+
+def _drop_column(context: AutogenContext, operation: safe.DropColumn) -> str:
+    return written_call(context, "drop_column_if_exists", *_column(operation), **_archiving(operation))
+
+
+def _nullability(context: AutogenContext, operation: safe.SetNullability) -> str:
+    helper = "relax_not_null" if operation.modify_nullable else "enforce_not_null"
+    return written_call(context, helper, *_column(operation), **_schema(operation))
+
+
+def _server_default(context: AutogenContext, operation: safe.SetServerDefault) -> str:
+    default = Code(render._render_server_default(operation.modify_server_default, context))
+    return written_call(context, "set_server_default", *_column(operation), default, **_schema(operation))
+
+
+def _alter_type(context: AutogenContext, operation: safe.AlterType) -> str:
+    changed: Any = operation.modify_type
+    type_ = Code(render._repr_type(changed, context))
+    return written_call(context, "alter_column_type", *_column(operation), type_, **_schema(operation))
+
+
+def _change_type(context: AutogenContext, operation: safe.ChangeType) -> list[str]:
+    type_ = Code(render._repr_type(operation.target, context))
+    options = {**(operation.options or {}), **_schema(operation)}
+    change = written_call(context, "TypeChange", *_column(operation), type_, **options)
+    return [f"{change}.{phase}()" for phase in operation.phases]
+
+
+def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list[str]:
+    """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default."""
+    lines = _as_alembic(context, operation)
+    stands: Any = operation.existing_server_default
+    existing = render._render_server_default(stands, context)
+    if operation.modify_server_default is None:
+        lines[-1] = f"{lines[-1].removesuffix(')')}, existing_server_default={existing})"
+    return lines
+
+
+# Indexes and constraints ----------------------------------------------------------------------------------------
+
+
+def _drop_index(context: AutogenContext, operation: safe.DropIndex) -> str:
+    name = Code(repr(render._render_gen_name(context, operation.index_name)))
+    return written_call(context, "drop_index_if_exists", name, operation.table_name, **_schema(operation))
+
+
+def _primary_key(context: AutogenContext, operation: safe.CreatePrimaryKey) -> str:
+    name = Code(repr(render._render_gen_name(context, operation.constraint_name)))
+    columns = [str(one) for one in operation.columns]
+    options = {**_schema(operation), **operation.kw}
+    return written_call(context, "create_primary_key_if_missing", name, operation.table_name, columns, **options)
+
+
+# Named types ----------------------------------------------------------------------------------------------------
+
+
+def _create_enum(context: AutogenContext, operation: safe.CreateEnum) -> str:
+    values = [str(one) for one in operation.values]
+    return written_call(context, "create_enum_if_missing", operation.name, values, **_schema(operation))
+
+
+def _add_enum_value(context: AutogenContext, operation: safe.AddEnumValue) -> str:
+    options = {"before": operation.before, "after": operation.after, **_schema(operation)}
+    return written_call(context, "add_enum_value_if_missing", operation.name, operation.value, **options)
+
+
+def _drop_enum(context: AutogenContext, operation: safe.DropEnum) -> str:
+    return written_call(context, "drop_enum_if_exists", operation.name, **_schema(operation))
+
+
+def _column(operation: ops.AlterColumnOp | ops.DropColumnOp) -> tuple[str, str]:
+    return operation.table_name, operation.column_name
+
+
+def _schema(operation: Any) -> dict[str, Any]:
+    return {"schema": operation.schema or None}
+
+
+def _archiving(operation: safe.DropTable | safe.DropColumn) -> dict[str, Any]:
+    return {**_schema(operation), "archive": operation.archive or None}
+
+
+_RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
+    safe.Note: _note,
+    safe.TableOps: _table_ops,
+    safe.CreateTable: renamed("create_table", "create_table_if_missing"),
+    safe.RestoreTable: _restore_table,
+    safe.DropTable: _drop_table,
+    safe.AddColumn: _add_column,
+    safe.RestoreColumn: renamed("add_column", "restore_column"),
+    safe.DropColumn: _drop_column,
+    safe.SetNullability: _nullability,
+    safe.SetServerDefault: _server_default,
+    safe.AlterType: _alter_type,
+    safe.ChangeType: _change_type,
+    safe.ChangeGenerated: _generated,
+    safe.CreateIndex: renamed("create_index", "create_index_if_missing"),
+    safe.DropIndex: _drop_index,
+    safe.CreateForeignKey: renamed("create_foreign_key", "create_foreign_key_if_missing"),
+    safe.CreateUniqueConstraint: renamed("create_unique_constraint", "create_unique_constraint_if_missing"),
+    safe.CreateCheckConstraint: renamed("create_check_constraint", "create_check_constraint_if_missing"),
+    safe.CreatePrimaryKey: _primary_key,
+    safe.DropConstraint: renamed("drop_constraint", "drop_constraint_if_exists"),
+    safe.CreateEnum: _create_enum,
+    safe.AddEnumValue: _add_enum_value,
+    safe.DropEnum: _drop_enum,
+}

@@ -1,0 +1,54 @@
+"""The rewriter that puts helpers in the place of Alembic's operations, in ``upgrade()`` and ``downgrade()`` alike."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from alembic.autogenerate import rewriter
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+
+from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade
+from safeops.autogenerate.converting import Downgrade, Upgrade
+from safeops.autogenerate.live import looking
+from safeops.autogenerate.operations import Note
+from safeops.errors import UnsupportedOnDatabase
+
+log = logging.getLogger("safeops.autogenerate")
+
+
+class SafeOperations(rewriter.Rewriter):
+    """Alembic's ``Rewriter``, to be chained with others, before or after them."""
+
+    def process_revision_directives(
+        self, context: MigrationContext, revision: Any, directives: list[ops.MigrationScript]
+    ) -> None:
+        """Rewrite what autogenerate has found."""
+        super().process_revision_directives(context, revision, directives)
+        for script in directives:
+            for upgrade, downgrade in zip(script.upgrade_ops_list, script.downgrade_ops_list, strict=True):
+                # With several databases Alembic hands over those that it has handled before once more.
+                if not upgrade.info.get("safeops"):
+                    upgrade.info["safeops"] = True
+                    _rewrite(context, upgrade, downgrade)
+
+
+def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps) -> None:
+    if not upgrade.ops and not downgrade.ops:
+        return
+    try:
+        with looking(context) as live:
+            forth = Upgrade(context, live)
+            upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
+            downgrade.ops[:] = Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops))
+    except UnsupportedOnDatabase as error:
+        log.warning("left as Alembic wrote it: %s", error)
+        return
+    _fill_empty(downgrade)
+
+
+def _fill_empty(downgrade: ops.DowngradeOps) -> None:
+    """Make a body that has nothing but comments one that Python reads."""
+    if downgrade.ops and all(isinstance(one, Note) and not one.code for one in downgrade.ops):
+        downgrade.ops.append(Note("", "pass"))

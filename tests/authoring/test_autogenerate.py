@@ -1,0 +1,281 @@
+"""What `alembic revision --autogenerate` writes with safe_operations, and that it does what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from tests.authoring.authored import Authored, body, comments, models, statements, users
+from tests.projects import log_lines
+from tests.servers import Database
+
+from safeops import InvalidArgument
+
+
+@pytest.fixture
+def authored(tmp_path: Path, database: Database) -> Authored:
+    return Authored(tmp_path, database)
+
+
+def teams(*parts: Any) -> tuple[Any, ...]:
+    return "teams", sa.Column("id", sa.Integer, primary_key=True), *parts
+
+
+def columns_of(authored: Authored, table: str) -> set[str]:
+    return {one["name"] for one in sa.inspect(authored.database.observer()).get_columns(table)}
+
+
+class TestTables:
+    def test_a_new_one_with_its_indexes(self, authored: Authored) -> None:
+        text = authored.there_and_back(models(users(sa.Column("name", sa.String(50), index=True))))
+        assert "from safeops import create_table_if_missing\n" in text
+        assert body(text).startswith("create_table_if_missing('users',")
+        assert "create_index_if_missing(op.f('ix_users_name'), 'users', ['name'], unique=False)" in body(text)
+        assert body(text, "downgrade") == "drop_table_if_exists('users')"
+
+    def test_a_dropped_one_is_kept_and_comes_back_with_rows_and_indexes(self, authored: Authored) -> None:
+        before = models(users(), teams(sa.Column("name", sa.String(50), index=True)))
+        authored.run(before)
+        authored.database.execute("INSERT INTO teams VALUES (1, 'a')")
+        text = authored.there_and_back(models(users()))
+        assert body(text) == "drop_table_if_exists('teams', archive=True)"
+        assert body(text, "downgrade") == "restore_table('teams')"
+        authored.downgrade()
+        assert authored.rows("SELECT id, name FROM teams") == [(1, "a")]
+        assert [one["name"] for one in sa.inspect(authored.database.observer()).get_indexes("teams")] == [
+            "ix_teams_name"
+        ]
+
+    def test_those_that_refer_to_others_are_dropped_before_them(self, authored: Authored) -> None:
+        """Alembic drops tables before the foreign keys of those that stay, and in any order."""
+        a = ("a", sa.Column("id", sa.Integer, primary_key=True))
+        b = ("b", sa.Column("id", sa.Integer, primary_key=True), sa.Column("a", sa.ForeignKey("a.id"), index=True))
+        c = ("c", sa.Column("id", sa.Integer, primary_key=True), sa.Column("b", sa.ForeignKey("b.id"), index=True))
+        authored.run(
+            models(a, b, c, users(sa.Column("a", sa.Integer), sa.ForeignKeyConstraint(["a"], ["a.id"], "users_a")))
+        )
+        text = authored.there_and_back(models(users(sa.Column("a", sa.Integer))))
+        assert statements(text) == [
+            "drop_constraint_if_exists(op.f('users_a'), 'users', type_='foreignkey')",
+            *(f"drop_table_if_exists('{name}', archive=True)" for name in "cba"),
+        ]
+        *restored, key = statements(text, "downgrade")
+        assert restored == [f"restore_table('{name}')" for name in "abc"]
+        assert key.startswith("create_foreign_key_if_missing(op.f('users_a'), 'users', 'a', ['a'], ['id']")
+
+    def test_those_that_refer_to_each_other_get_their_keys_afterwards(self, authored: Authored) -> None:
+        key = sa.ForeignKeyConstraint(["user_id"], ["users.id"], "teams_user", use_alter=True)
+        both = (
+            users(
+                sa.Column("team_id", sa.Integer, index=True),
+                sa.ForeignKeyConstraint(["team_id"], ["teams.id"], "users_team"),
+            ),
+            teams(sa.Column("user_id", sa.Integer, index=True), key),
+        )
+        text = authored.there_and_back(models(*both))
+        assert "create_foreign_key_if_missing('" in body(text)
+        assert "use_alter" not in text
+        assert len(statements(text, "downgrade")) == 3
+        assert statements(text, "downgrade")[0].startswith("drop_constraint_if_exists('")
+        text = authored.there_and_back(sa.MetaData())
+        assert [line.split("(")[0] for line in statements(text)] == [
+            "drop_constraint_if_exists",
+            *["drop_table_if_exists"] * 2,
+        ]
+        assert [line.split("(")[0] for line in statements(text, "downgrade")] == [
+            *["restore_table"] * 2,
+            "create_foreign_key_if_missing",
+        ]
+
+
+class TestColumns:
+    def test_new_and_dropped_ones(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("old", sa.String(20), server_default="x", nullable=False))))
+        authored.database.execute("INSERT INTO users VALUES (1, 'kept')")
+        text = authored.there_and_back(models(users(sa.Column("n", sa.Integer, server_default="7", nullable=False))))
+        assert statements(text)[0].startswith(
+            "add_column_if_missing('users', sa.Column('n', sa.Integer(), server_default="
+        )
+        assert statements(text)[1:] == ["drop_column_if_exists('users', 'old', archive=True)"]
+        restore, drop = statements(text, "downgrade")
+        assert restore.startswith("restore_column('users', sa.Column('old', ")
+        assert drop == "drop_column_if_exists('users', 'n')"
+        authored.downgrade()
+        assert authored.rows("SELECT id, old FROM users") == [(1, "kept")]
+
+    @pytest.mark.parametrize("way", ["online", "offline"])
+    def test_a_required_one_refuses_until_the_author_says_what_it_becomes(self, authored: Authored, way: str) -> None:
+        authored.run(models(users()))
+        authored.database.execute("INSERT INTO users VALUES (1)")
+        text = authored.write(models(users(sa.Column("name", sa.String(50), nullable=False))))
+        assert "TODO: in place of the three dots, say what name becomes" in comments(text)
+        assert statements(text)[0].endswith("nullable=False), populate=...)")
+        assert body(text, "downgrade") == "drop_column_if_exists('users', 'name')"
+        with pytest.raises(
+            InvalidArgument, match=r"still the three dots.*\n.*\n.*\n    add_required_column\(\"users\""
+        ):
+            authored.upgrade() if way == "online" else authored.project.sql("r1:r2")
+        assert columns_of(authored, "users") == {"id"}
+        authored.path.write_text(text.replace("populate=...", "populate='x'"))
+        authored.upgrade()
+        authored.check()
+        assert authored.rows("SELECT name FROM users") == [("x",)]
+
+    def test_computed_and_identity_ones_are_not_required(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("n", sa.Integer))))
+        text = authored.there_and_back(
+            models(users(sa.Column("n", sa.Integer), sa.Column("twice", sa.Integer, sa.Computed("n * 2"))))
+        )
+        assert statements(text)[0].startswith(
+            "add_column_if_missing('users', sa.Column('twice', sa.Integer(), sa.Computed("
+        )
+        text = authored.there_and_back(models(users(sa.Column("n", sa.Integer))))
+        assert statements(text) == ["drop_column_if_exists('users', 'twice')"]
+        assert statements(text, "downgrade")[0].startswith("add_column_if_missing('users', sa.Column('twice'")
+
+    def test_without_a_key_the_author_is_told_that_nothing_is_kept(self, authored: Authored) -> None:
+        authored.run(models(("notes", sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))))
+        text = authored.there_and_back(models(("notes", sa.Column("a", sa.Integer))))
+        assert statements(text) == ["drop_column_if_exists('notes', 'b')"]
+        assert "no archive can be made" in comments(text)
+        assert statements(text, "downgrade")[0].startswith("add_column_if_missing('notes', sa.Column('b'")
+
+    def test_several_changes_of_one_are_split_and_undone_in_reverse(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("name", sa.String(50)))))
+        text = authored.there_and_back(
+            models(users(sa.Column("name", sa.String(60), nullable=False, server_default="x")))
+        )
+        assert statements(text) == [
+            "alter_column_type('users', 'name', sa.String(length=60))",
+            "set_server_default('users', 'name', 'x')",
+            "enforce_not_null('users', 'name')",
+        ]
+        back = statements(text, "downgrade")
+        assert back[:2] == ["relax_not_null('users', 'name')", "set_server_default('users', 'name', None)"]
+
+    def test_a_default_that_is_only_spelled_otherwise_is_no_difference(self, authored: Authored) -> None:
+        now = sa.Column("at", sa.DateTime, server_default=sa.func.now())
+        flag = sa.Column("on", sa.Boolean, server_default=sa.false(), nullable=False)
+        authored.run(models(users(now, flag)))
+        text = authored.there_and_back(models(users(now._copy(), flag._copy(), sa.Column("n", sa.Integer))))
+        assert len(statements(text)) == len(statements(text, "downgrade")) == 1
+
+    @pytest.mark.only("postgresql", "mariadb")
+    def test_comments_stay_as_alembic_writes_them(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("name", sa.String(50), nullable=False, server_default="x"))))
+        changed = models((*users(sa.Column("name", sa.String(50), comment="of birth")), {"comment": "people"}))
+        text = authored.there_and_back(changed)
+        assert "the comment alone" in comments(text)
+        assert "op.alter_column('users', 'name'," in body(text)
+        assert "op.create_table_comment(" in body(text)
+        assert "op.drop_table_comment(" in body(text, "downgrade")
+
+    def test_a_rename_is_offered(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("name", sa.String(50)), sa.Column("n", sa.Integer))))
+        text = authored.write(models(users(sa.Column("full name", sa.String(50)))))
+        assert 'ColumnRename("users", "name", "full name")' in comments(text)
+        command = "alembic -x pattern=rename-column -x table=users -x old=name -x 'new=full name' revision"
+        assert command.replace("-x 'new=full name'", "-x new='full name'") in comments(text)
+        assert '"n"' not in comments(text)
+
+
+class TestTypes:
+    @pytest.mark.only("postgresql", "mariadb")
+    def test_what_needs_no_rewrite_goes_at_once_and_comes_back_without_one(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("name", sa.String(50)))))
+        authored.database.execute("INSERT INTO users VALUES (1, 'a')")
+        text = authored.there_and_back(models(users(sa.Column("name", sa.String(60)))))
+        assert statements(text) == ["alter_column_type('users', 'name', sa.String(length=60))"]
+        phases = [line.rpartition(".")[2] for line in statements(text, "downgrade")]
+        assert phases == ["expand()", "switch()", "contract()"]
+
+    def test_others_take_several_deploys(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("n", sa.String(20)))))
+        authored.database.execute("INSERT INTO users VALUES (1, '7'), (2, 'x')")
+        authored.database.execute("DELETE FROM users WHERE id = 2")
+        wanted = models(users(sa.Column("n", sa.BigInteger)))
+        if authored.database.kind == "sqlite":
+            authored.database.execute("INSERT INTO users VALUES (3, '007')")
+        text = authored.write(wanted)
+        assert statements(text) == ["TypeChange('users', 'n', sa.BigInteger()).expand()"]
+        assert statements(text, "downgrade") == ["TypeChange('users', 'n', sa.BigInteger()).undo_expand()"]
+        for phase in ("switch", "contract"):
+            assert (
+                f"alembic -x pattern=type-change -x table=users -x column=n -x type='sa.BigInteger()' -x phase={phase}"
+                f' revision -m "{phase} users.n"' in comments(text)
+            )
+        authored.upgrade()
+        authored.downgrade()
+        authored.upgrade()
+        text = authored.there_and_back(wanted)
+        assert statements(text) == ["TypeChange('users', 'n', sa.BigInteger()).switch()"]
+        assert statements(text, "downgrade") == ["TypeChange('users', 'n', sa.BigInteger()).undo_switch()"]
+        assert "belongs in a deploy after the one that expanded it" in comments(text)
+
+
+class TestConstraints:
+    def test_each_kind(self, authored: Authored) -> None:
+        authored.run(models(users(), teams(sa.Column("code", sa.String(9)), sa.Column("user_id", sa.Integer))))
+        key = sa.ForeignKeyConstraint(["user_id"], ["users.id"], "teams_user", ondelete="CASCADE")
+        unique = sa.UniqueConstraint("code", name="teams_code")
+        added = models(
+            users(), teams(sa.Column("code", sa.String(9)), sa.Column("user_id", sa.Integer, index=True), key, unique)
+        )
+        text = authored.there_and_back(added)
+        assert (
+            "create_foreign_key_if_missing('teams_user', 'teams', 'users', ['user_id'], ['id'], ondelete='CASCADE')"
+            in text
+        )
+        assert "create_unique_constraint_if_missing('teams_code', 'teams', ['code'])" in text
+        assert "drop_constraint_if_exists('teams_user', 'teams', type_='foreignkey')" in body(text, "downgrade")
+        assert "op." not in body(text).replace("op.f(", "")
+
+    def test_those_without_a_name_get_that_which_the_server_would_give(self, authored: Authored) -> None:
+        authored.run(models(users(), teams(sa.Column("user_id", sa.Integer), sa.Column("code", sa.String(9)))))
+        user = sa.Column("user_id", sa.ForeignKey("users.id"), index=True)
+        text = authored.there_and_back(models(users(), teams(user, sa.Column("code", sa.String(9), unique=True))))
+        assert "create_foreign_key_if_missing('teams_user_id_fkey', 'teams'" in body(text)
+        assert "create_unique_constraint_if_missing('teams_code_key', 'teams', ['code'])" in body(text)
+        assert "drop_constraint_if_exists('teams_user_id_fkey', 'teams', type_='foreignkey')" in body(text, "downgrade")
+        text = authored.there_and_back(
+            models(users(), teams(sa.Column("user_id", sa.Integer), sa.Column("code", sa.String(9))))
+        )
+        assert "'teams_user_id_fkey'" in body(text)
+
+    def test_a_naming_convention_decides(self, authored: Authored) -> None:
+        convention = {"naming_convention": {"fk": "fk_%(table_name)s_%(column_0_name)s", "uq": "uq_%(column_0_name)s"}}
+        authored.run(models(users(), teams(sa.Column("user_id", sa.Integer)), **convention))
+        key = sa.Column("user_id", sa.ForeignKey("users.id"), unique=True)
+        text = authored.there_and_back(models(users(), teams(key), **convention))
+        assert "create_foreign_key_if_missing(op.f('fk_teams_user_id'), 'teams'" in body(text)
+        assert "(op.f('uq_user_id'), 'teams'" in body(text)
+
+    def test_an_index_of_an_expression_and_a_partial_one(self, authored: Authored) -> None:
+        if authored.database.kind == "mariadb":
+            pytest.skip("it has neither")
+        authored.run(models(users(sa.Column("name", sa.String(50)))))
+        where = {f"{authored.database.kind}_where": sa.text("name IS NOT NULL")}
+        partial = sa.Index("ix_partial", "name", unique=True, **where)
+        wanted = models(users(sa.Column("name", sa.String(50)), partial, sa.Index("ix_low", sa.text("lower(name)"))))
+        text = authored.write(wanted)
+        assert "_where=sa.text('name IS NOT NULL'))" in body(text)
+        assert "create_index_if_missing('ix_partial', 'users', ['name'], unique=True," in body(text)
+        assert "drop_index_if_exists('ix_partial', 'users')" in body(text, "downgrade")
+        authored.upgrade()
+        authored.downgrade()
+
+    def test_a_key_that_no_index_covers_is_told(self, authored: Authored) -> None:
+        key = sa.Column("user_id", sa.ForeignKey("users.id"))
+        with log_lines("safeops.autogenerate") as said:
+            text = authored.run(models(users(), teams(key)))
+        if authored.database.kind == "mariadb":
+            assert said == []
+            return
+        assert "The foreign key of teams (user_id) has no index" in comments(text)
+        assert "The foreign key of teams (user_id) has no index" in said[0]
+        assert "create_index" not in text
+        covered = sa.UniqueConstraint("user_id", "id", name="covers")
+        text = authored.run(models(users(), teams(sa.Column("user_id", sa.ForeignKey("users.id", name="x")), covered)))
+        assert "has no index" not in text
