@@ -1,6 +1,14 @@
 """The documentation's build."""
 
+import contextlib
+import io
+import os
+import re
+
 import safeops
+from safeops.authoring.revisions.arguments import Argument
+from safeops.authoring.revisions.patterns import PATTERNS
+from safeops.cli import main
 
 project = "safeops"
 author = "The safeops authors"
@@ -24,6 +32,47 @@ def example_as_code(app: object, what: str, name: str, obj: object, options: obj
         lines[place:] = ["Example:", "    .. code-block:: python", "", *code]
 
 
+def patterns() -> str:
+    """The patterns, and what their arguments are, as tables."""
+    rows = [
+        f"| `{name}` | {one.summary} | {_names(one.required)} | {_names(one.optional)} | {', '.join(one.phases)} |"
+        for name, one in PATTERNS.items()
+    ]
+    helps = {(one.name, one.help): one.example for pattern in PATTERNS.values() for one in pattern.arguments}
+    told = [f"| `{name}` | {help} | {example and f'`{example}`'} |" for (name, help), example in helps.items()]
+    return "\n".join(
+        [
+            *("| pattern | what it is | required | optional | phases |", "|---|---|---|---|---|", *rows, ""),
+            *("| argument | what it is | for example |", "|---|---|---|", *told, ""),
+        ]
+    )
+
+
+def _names(arguments: tuple[Argument, ...]) -> str:
+    return ", ".join(f"`{one.name}`" for one in arguments)
+
+
+def command_line(*words: str) -> str:
+    """What the command line says of itself."""
+    said = io.StringIO()
+    os.environ["COLUMNS"] = "100"
+    with contextlib.redirect_stdout(said):
+        main([*words, "--help"])
+    return f"```text\n{said.getvalue()}```\n"
+
+
+def made_at_the_build(app: object, page: str, source: list[str]) -> None:
+    """Put in what would be out of date if somebody had written it."""
+    made = {"patterns": lambda *_: patterns(), "help": command_line}
+
+    def replaced(found: re.Match[str]) -> str:
+        what, *words = found[1].split()
+        return made[what](*words)
+
+    source[0] = re.sub(r"<!-- made at the build: (.*?) -->", replaced, source[0])
+
+
 def setup(app: object) -> None:
+    app.connect("source-read", made_at_the_build)  # type: ignore[attr-defined]
     # Before napoleon, which has the default priority of 500.
     app.connect("autodoc-process-docstring", example_as_code, priority=400)  # type: ignore[attr-defined]

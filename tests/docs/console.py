@@ -1,0 +1,131 @@
+"""Runs the commands on a page, in one folder, as a reader would type them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import glob
+import io
+import logging
+import os
+import runpy
+import shlex
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import metadata
+from pathlib import Path
+from unittest import mock
+
+from alembic import config
+
+from safeops import cli
+
+Run = Callable[[list[str]], object]
+
+
+class Console:
+    """A shell that knows the few commands of the documentation. A process for each of them would take a second.
+
+    Example:
+        Console().run("alembic upgrade head")
+    """
+
+    def __init__(self) -> None:
+        self.output = ""
+        self._programs: dict[str, Run] = {
+            "mkdir": lambda words: Path(words[-1]).mkdir(),
+            "cd": lambda words: os.chdir(words[0]),
+            "export": lambda words: os.environ.setdefault(*words[0].split("=", 1)),
+            "pip": _pip,
+            "alembic": _alembic,
+            "python": _python,
+        }
+
+    def run(self, script: str) -> None:
+        """Runs each line; the first that fails raises."""
+        for line in script.splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                self._run(words[0], words[1:])
+
+    def _run(self, program: str, words: list[str]) -> None:
+        target = words[words.index(">") + 1] if ">" in words else None
+        words = words[: words.index(">")] if target else words
+        said, logged = io.StringIO(), io.StringIO()
+        with _fresh_process(logged), contextlib.redirect_stdout(said), contextlib.redirect_stderr(logged):
+            try:
+                self._programs[program](words)
+            except SystemExit as end:
+                assert not end.code, f"{program} {words}: {said.getvalue()}{logged.getvalue()}"
+            finally:
+                self.output = said.getvalue() + logged.getvalue()
+        if target:
+            Path(target).write_text(said.getvalue())
+
+    def failure(self, script: str) -> str:
+        """What a script says that is to fail."""
+        try:
+            self.run(script)
+        except (Exception, AssertionError) as error:
+            return "".join(traceback.format_exception(error))
+        raise AssertionError(f"this did not fail:\n{script}")
+
+
+def _alembic(words: list[str]) -> None:
+    # Alembic keeps the stdout that there was when it was imported.
+    with mock.patch.object(config, "Config", functools.partial(config.Config, stdout=sys.stdout)):
+        config.CommandLine("alembic").main(words)
+
+
+def _pip(words: list[str]) -> None:
+    """What is to be installed is there, and has those extras."""
+    assert words[0] == "install", words
+    name, _, extra = words[-1].rstrip("]").partition("[")
+    found = metadata.metadata("alembic-safeops" if name == "." else name)
+    assert not extra or extra in found.get_all("Provides-Extra", [])
+
+
+def _python(words: list[str]) -> None:
+    if words[:2] == ["-m", "safeops"]:
+        status = cli.main(words[2:])
+        assert status == 0, status
+    elif words[:2] == ["-m", "pytest"]:
+        # Without the other plugins that are installed here, it starts in a quarter of the time.
+        alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        command = [sys.executable, *words, "-q", "-p", "pytest_alembic.plugin", "-p", "no:cacheprovider"]
+        done = subprocess.run(command, capture_output=True, text=True, env=alone)
+        assert done.returncode == 0, done.stdout
+    else:
+        sys.path.insert(0, os.getcwd())
+        runpy.run_path(words[0], run_name="__main__")
+
+
+@contextlib.contextmanager
+def _fresh_process(log: io.StringIO) -> Iterator[None]:
+    """Forgets, at the end, what a command has imported from the folder, and what it did to logging."""
+    modules, path = set(sys.modules), list(sys.path)
+    root, alembic, safeops = (logging.getLogger(name) for name in ("", "alembic", "safeops"))
+    kept = root.handlers[:], root.level, alembic.level, safeops.level
+    handler = logging.StreamHandler(log)
+    safeops.addHandler(handler)
+    try:
+        yield
+    finally:
+        safeops.removeHandler(handler)
+        root.handlers[:], root.level, alembic.level, safeops.level = kept
+        sys.path[:] = path
+        for name in set(sys.modules) - modules:
+            if getattr(sys.modules[name], "__file__", None) and _is_here(str(sys.modules[name].__file__)):
+                del sys.modules[name]
+
+
+def _is_here(file: str) -> bool:
+    return Path(file).is_relative_to(Path.cwd())
+
+
+def only_file(pattern: str) -> Path:
+    """The file that a pattern on a page stands for."""
+    (found,) = glob.glob(pattern)
+    return Path(found)
