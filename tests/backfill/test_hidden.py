@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -13,7 +15,9 @@ from safeops import backfill
 
 
 @pytest.mark.smoke
-def test_autogenerate_drops_what_no_model_has_but_not_what_is_ours(database: Database) -> None:
+def test_autogenerate_drops_what_no_model_has_but_not_what_is_ours(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     database.execute(
         "CREATE TABLE users (id bigint PRIMARY KEY, name varchar(20), plain varchar(20))",
         "CREATE TABLE left_over (id int)",
@@ -21,6 +25,8 @@ def test_autogenerate_drops_what_no_model_has_but_not_what_is_ours(database: Dat
     )
     migrate(database, lambda: backfill("users", {"plain": sa.func.lower(sa.column("name"))}))
     assert "safeops_backfill" in sa.inspect(database.observer()).get_table_names()
-    with database.engine().connect() as connection:
+    with database.engine().connect() as connection, caplog.at_level(logging.INFO, "alembic"):
         found = compare_metadata(MigrationContext.configure(connection), sa.MetaData())
     assert {one[1].name for one in found} - {"alembic_version"} == {"left_over", "users"}
+    assert "Detected removed table 'left_over'" in caplog.text
+    assert "safeops" not in caplog.text

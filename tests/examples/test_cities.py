@@ -62,3 +62,27 @@ def test_two_applications_lose_no_write(server: Server) -> None:
     assert shown.count("page views are counted") == 2
     assert "deployed the one that says countries.page_views" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.only("pg18", "mariadb", "sqlite")
+def test_the_tests_of_pytest_alembic_pass(server: Server, tmp_path: Path) -> None:
+    url = server.new_database()
+    (tmp_path / "conftest.py").write_text(
+        "import os, sys\nimport pytest\nfrom database import engine_for\n\n\n"
+        f"@pytest.fixture\ndef alembic_config():\n    return {{'file': {str(CITIES / 'alembic.ini')!r}}}\n\n\n"
+        "@pytest.fixture\ndef alembic_engine():\n    return engine_for(os.environ['CITIES_URL'])\n"
+    )
+    (tmp_path / "test_it.py").write_text("from pytest_alembic.tests import *  # noqa: F403\n")
+    environ = {"PYTHONPATH": str(CITIES), "CITIES_URL": url.render_as_string(hide_password=False)}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=840,
+            env=os.environ | environ,
+        )
+    finally:
+        server.drop(url)
+    assert "4 passed" in done.stdout, done.stdout[-3000:]

@@ -11,6 +11,7 @@ from database import engine_for
 from models import Base
 
 from safeops import configure, migration_lock
+from safeops.autogenerate import safe_operations
 
 config = context.config
 if config.config_file_name and config.attributes.get("configure_logging", True):
@@ -43,13 +44,16 @@ def run_offline() -> None:
 
 def run_online() -> None:
     """Runs the revisions; whoever comes second waits, and then finds nothing to do."""
-    with engine_for(database_url()).connect() as connection, migration_lock(connection):
+    # A test hands its own engine over.
+    engine = config.attributes.get("connection") or engine_for(database_url())
+    with engine.connect() as connection, migration_lock(connection):
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
             transaction_per_migration=True,
             compare_type=True,
             compare_server_default=True,
+            process_revision_directives=safe_operations,
         )
         with context.begin_transaction():
             context.run_migrations()

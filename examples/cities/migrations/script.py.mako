@@ -1,24 +1,37 @@
-"""${message}
+<%!
+    from safeops.authoring import Page
+%>\
+## This file is yours: move, reword or leave out what you like. Page has each part ready, laid out as ruff format does.
+<% page = Page(context) %>\
+"""${page.message}
 
 Revision ID: ${up_revision}
-Revises: ${down_revision | comma,n}
+Revises: ${page.revises}
 Create Date: ${create_date}
+
+What: ${page.what}
+Why it is safe: ${page.why_safe}
+Phase: ${page.phase}
+Roll back: ${page.roll_back}
 """
 
 from __future__ import annotations
 
-import sqlalchemy as sa
-from alembic import op
-${imports if imports else ""}
-revision: str = ${repr(up_revision)}
-down_revision: str | None = ${repr(down_revision)}
-branch_labels: str | None = ${repr(branch_labels)}
-depends_on: str | None = ${repr(depends_on)}
+${page.imports}
+
+revision: str = ${page.revision}
+down_revision: str | Sequence[str] | None = ${page.down_revision}
+branch_labels: str | Sequence[str] | None = ${page.branch_labels}
+depends_on: str | Sequence[str] | None = ${page.depends_on}
+% if page.module:
+
+${page.module}
+% endif
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+    ${page.upgrade}
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+    ${page.downgrade}
