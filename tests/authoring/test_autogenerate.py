@@ -279,3 +279,16 @@ class TestConstraints:
         covered = sa.UniqueConstraint("user_id", "id", name="covers")
         text = authored.run(models(users(), teams(sa.Column("user_id", sa.ForeignKey("users.id", name="x")), covered)))
         assert "has no index" not in text
+
+
+def test_defaults_that_the_server_cannot_compare_or_spells_differently_are_no_change(authored: Authored) -> None:
+    defaults: list[tuple[Any, Any]] = [
+        (sa.JSON(), "{}"),
+        (sa.String(40), "it's"),
+        (sa.String(40), "now()"),
+        (sa.String(40), "100% of a:b"),
+        (sa.Numeric(6, 2), sa.text("1.5")),
+        (sa.DateTime(timezone=True), sa.func.now()),
+    ]
+    columns = [sa.Column(f"c{place}", type_, server_default=one) for place, (type_, one) in enumerate(defaults)]
+    authored.run(models(users(*columns)))

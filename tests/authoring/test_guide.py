@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.authoring.checks import assert_accepted
 from tests.authoring.commands import MODELS, alembic, fill_in, revision, shell, stock
 from tests.servers import Database
 
@@ -157,6 +158,14 @@ def test_it_is_two_pages(project: Path) -> None:
     lines = guide(project).splitlines()
     assert len(lines) <= 190
     assert max(map(len, lines)) <= 125
+
+
+def test_its_code_is_laid_out_as_ruff_does(project: Path) -> None:
+    main(["init"])
+    codes = [project / f"block{number}.py" for number, _ in enumerate(blocks(guide(project), "python"))]
+    for path, code in zip(codes, blocks(guide(project), "python"), strict=True):
+        path.write_text(code)
+    assert_accepted(codes)
 
 
 def test_it_is_printed_for_the_project_or_for_any(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -142,6 +142,28 @@ def test_a_configuration_and_a_section_of_your_own(init_files: Init, tmp_path: P
     assert init_files("-c", "config/db.ini", "-n", "billing")[0] == 0
 
 
+def test_a_pyproject_that_names_the_directory_gets_the_rest(init: Init, tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.alembic]\nscript_location = "%(here)s/db"\n')
+    status, said = init()
+    assert status == 0
+    assert "db/env.py was run offline, without a database: it works." in said
+    assert "script_location" not in (tmp_path / "alembic.ini").read_text()
+    alembic(tmp_path, "upgrade head", "current", DATABASE_URL="sqlite:///it.db")
+
+
+def test_a_file_in_the_way_of_the_directory_is_an_error(init_files: Init, tmp_path: Path) -> None:
+    (tmp_path / "migrations").touch()
+    status, said = init_files()
+    assert (status, set(files_in(tmp_path))) == (4, {"migrations"})
+    assert "migrations is a file" in said
+
+
+def test_commands_can_be_typed_where_a_path_has_a_space(init_files: Init, tmp_path: Path) -> None:
+    _, said = init_files("-c", "our db/alembic.ini", "our db/migrations")
+    assert "alembic -c 'our db/alembic.ini' revision --autogenerate" in said
+    assert "alembic -c 'our db/alembic.ini' upgrade head" in init_files("-c", "our db/alembic.ini", verb="guide")[1]
+
+
 def test_no_file_that_stands_is_lost(init_files: Init, tmp_path: Path) -> None:
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations" / "MIGRATIONS.md").write_text("Ours.\n")

@@ -13,7 +13,7 @@ from tests.authoring.revisions import Refused, Revisions
 from tests.servers import Database, has_ability
 
 from safeops.authoring.revisions.patterns import PATTERNS
-from safeops.authoring.revisions.types import written_type
+from safeops.authoring.revisions.types import type_from_text
 from safeops.errors import SafeOpsError
 
 USERS = (
@@ -124,6 +124,16 @@ def test_every_pattern_with_every_option_passes_the_checks_of_a_project(
         (FULL[16], 'change = TableRename("users", "members", schema="crm")'),
         (FULL[18], 'sa.BigInteger(), using="a::bigint", reverse_using="a::text", schema="crm"'),
         (FULL[21], 'restore_column("users", sa.Column("a", sa.DateTime(timezone=True)), schema="crm")'),
+        (
+            {
+                "pattern": "Foreign_Key",
+                "source_table": "users",
+                "local_cols": "a",
+                "referent_table": "t",
+                "remote_column": "k",
+            },
+            '"fk_users_a_t", "users", "t", ["a"], ["k"]',
+        ),
     ],
 )
 def test_what_is_typed_comes_out_as_code(project: Revisions, typed: dict[str, str], wanted: str) -> None:
@@ -270,7 +280,7 @@ def test_other_arguments_are_left_to_env_py(project: Revisions) -> None:
     ],
 )
 def test_a_type_is_read_as_people_type_it(typed: str, code: str) -> None:
-    assert written_type(typed) == code
+    assert type_from_text(typed) == code
 
 
 @pytest.mark.parametrize(
@@ -295,7 +305,7 @@ def test_a_type_is_read_as_people_type_it(typed: str, code: str) -> None:
 )
 def test_what_is_no_type_is_refused(typed: str) -> None:
     with pytest.raises(ValueError, match="a type of SQLAlchemy"):
-        written_type(typed)
+        type_from_text(typed)
 
 
 # Run ------------------------------------------------------------------------------------------------------------

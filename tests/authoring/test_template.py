@@ -20,6 +20,7 @@ from tests.authoring.revisions import Refused, Revisions
 
 import safeops
 from safeops.authoring.revisions.deeds import DEEDS
+from safeops.authoring.revisions.imports import written_imports
 from safeops.autogenerate import safe_operations
 
 MESSAGES = (
@@ -134,8 +135,9 @@ def test_a_merge_has_nothing_to_do_and_passes_both_ways(project: Revisions) -> N
     right = _revision(project, "right", head=first.revision, splice=True)
     merged = command.merge(project.config, "heads", message="join")
     assert isinstance(merged, Script) and "TODO" not in Path(merged.path).read_text()
+    (told,) = re.findall("Roll back: alembic downgrade (\\w+) ", Path(merged.path).read_text())
     project.upgrade()
-    project.downgrade(left.revision)
+    project.downgrade(told)
     assert project.current() == {left.revision, right.revision}
 
 
@@ -268,3 +270,14 @@ def test_a_database_that_has_nothing_to_do_passes_both_ways(several: Revisions) 
 
 def _x(*values: str) -> list[str]:
     return [part for one in values for part in ("-x", one)]
+
+
+def test_imports_stand_as_isort_wants_them_where_the_migrations_are_in_a_folder_named_alembic(tmp_path: Path) -> None:
+    (tmp_path / "alembic").mkdir()
+    (tmp_path / "shop.py").touch()
+    asked = "import shop\nfrom alembic import op\nimport sqlalchemy as sa"
+    text = written_imports("op.x(sa.y, shop.z)", asked, project=tmp_path)
+    standard, installed, own = text.split("\n\n")
+    assert standard == "from collections.abc import Sequence"
+    assert installed == "import sqlalchemy as sa"
+    assert own == "import shop\nfrom alembic import op"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from safeops.autogenerate import named_types, rendering
+from safeops.autogenerate import defaults, named_types, rendering
 from safeops.autogenerate.rewriting import SafeOperations
 
 __all__ = ["SafeOperations", "safe_operations"]
 
 rendering.register()
+defaults.register()
 named_types.register()
 
 safe_operations = SafeOperations()

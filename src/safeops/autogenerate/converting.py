@@ -153,6 +153,9 @@ class Downgrade(Direction):
 
 def _settled(context: MigrationContext, operation: ops.MigrateOperation) -> ops.MigrateOperation:
     """Give an index or a constraint the name that the server will keep, in both directions the same."""
+    if isinstance(operation, ops.CreateIndexOp):
+        # SQLite's catalogue says 1 or 0, which is no bool to a type checker.
+        operation = safe.become(type(operation), operation, unique=bool(operation.unique))
     if isinstance(operation, ops.CreateForeignKeyOp):
         # It is created after both tables as it is.
         kept = {key: value for key, value in operation.kw.items() if key != "use_alter"}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops.archiving.columns import key_for, refuse_flaw
 from safeops.databases import database_for
+from safeops.databases.beside import beside
 from safeops.databases.definitions import Table
 from safeops.errors import SafeOpsError
 from safeops.looking import look, look_into
@@ -131,14 +134,20 @@ def looking(context: MigrationContext) -> Iterator[Live | None]:
     if context.connection is None:
         yield None
         return
-    own = context.connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    with own as connection:
+    with _second(context.connection) as connection:
         database = database_for(context.dialect, lambda: connection)
         database.begin_by_hand()
         try:
             yield Live(Migration(database, current_settings(context), context))
         finally:
             database.end_by_hand()
+
+
+def _second(connection: Connection) -> AbstractContextManager[Connection]:
+    if isinstance(connection.engine.pool, (StaticPool, SingletonThreadPool)):
+        # A database in memory is seen by its one connection alone.
+        return connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    return beside(connection)
 
 
 def _alone(name: Name, column: str, type_: Any) -> sa.Column[Any]:

@@ -29,33 +29,6 @@ def register() -> None:
     # From 1.18 on there are priorities; before, what is registered later runs later.
     ranks: Any = getattr(util, "DispatchPriority", None)
     comparators.dispatch_for("schema", **({"priority": ranks.LAST} if ranks else {}))(compare)
-    if ranks:
-        comparators.dispatch_for("schema", priority=ranks.FIRST)(_spare_new_values)
-
-
-def _spare_new_values(context: AutogenContext, _upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
-    """Keep Alembic from asking the server whether a default is one of which the server has no value yet."""
-    if context.connection is None:
-        return
-    impl: Any = context.migration_context.impl
-    theirs = impl.compare_server_default
-
-    def differ(inspected: Any, column: sa.Column[Any], wanted: str | None, stands: str | None) -> bool:
-        enum = enum_of(column.type, context.dialect)
-        values = None if enum is None else _values(context, _name_of(enum))
-        if values and wanted and wanted.strip("'") not in values:
-            return True
-        return bool(theirs(inspected, column, wanted, stands))
-
-    impl.compare_server_default = differ
-
-
-def _values(context: AutogenContext, name: Name) -> tuple[str, ...] | None:
-    connection: Any = context.connection
-    try:
-        return database_for(context.dialect, lambda: connection).enum(name)
-    except UnsupportedOnDatabase:
-        return None
 
 
 def compare(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:

@@ -109,7 +109,7 @@ def _restore_table(context: AutogenContext, operation: safe.RestoreTable) -> str
 
 _TODO = """\
 TODO: in place of the three dots, say what {column} becomes in the rows that stand: an expression of SQL such as \
-sa.text("..."), a plain value, or a function of rows. Until then this revision refuses to run."""
+sa.text("..."), a plain value, or a function of rows. Until then this revision stops here."""
 
 
 def _add_column(context: AutogenContext, operation: safe.AddColumn) -> str | list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,12 @@ def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
 
 
 def _check_configuration(project: Project) -> None:
+    if project.directory.exists() and not project.directory.is_dir():
+        raise InvalidArgument(
+            f"{shown(project.directory)} is a file, and the migrations were to go into a folder of that name.",
+            remedy="Name another folder:",
+            code="python -m safeops init DIRECTORY",
+        )
     if not project.configured and project.ini.exists():
         raise InvalidArgument(
             f"{shown(project.ini)} stands here already, but does not say where the migrations are.",
@@ -55,7 +62,7 @@ def _check_configuration(project: Project) -> None:
 
 def _wanted(project: Project) -> Iterator[Wanted]:
     """The files in the order in which they are to be written: the guide tells of the configuration before it."""
-    if not project.configured:
+    if not project.configured or not (project.ini.exists() or project.env.exists()):
         yield Wanted(project.ini, _configuration(project))
     yield Wanted(project.env, rendered("env.py.template"))
     yield Wanted(project.directory / "script.py.mako", _script_template(project), _is_shipped_by_alembic)
@@ -64,11 +71,13 @@ def _wanted(project: Project) -> Iterator[Wanted]:
 
 def _configuration(project: Project) -> str:
     location = os.path.relpath(project.directory.absolute(), project.ini.absolute().parent)
-    return rendered(
+    text = rendered(
         "alembic.ini.template",
         section=project.config.config_ini_section,
         location=Path(location).as_posix().replace("%", "%%"),
     )
+    # What pyproject.toml says would be overruled here.
+    return re.sub("script_location.*?(?=# The database)", "", text, flags=re.DOTALL) if project.configured else text
 
 
 def _script_template(project: Project) -> str:

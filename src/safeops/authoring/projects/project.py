@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ class Project:
     def alembic(self) -> str:
         """The command, as the team types it."""
         section = self.config.config_ini_section
-        options = [*(f"-c {name}" for name in self.names), *([] if section == "alembic" else [f"-n {section}"])]
-        return " ".join([f"{self.runner}alembic", *options])
+        options = [*(("-c", name) for name in self.names), *([] if section == "alembic" else [("-n", section)])]
+        return " ".join([f"{self.runner}alembic", *map(shlex.join, options)])
 
     @property
     def is_multidb(self) -> bool:

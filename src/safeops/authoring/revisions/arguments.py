@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from safeops.authoring.revisions.types import written_type
+from safeops.authoring.revisions.types import type_from_text
 
 
 def plain(text: str) -> str:
@@ -71,7 +71,7 @@ def referent(text: str) -> tuple[str | None, str, list[str]]:
 
 def type_(text: str) -> str:
     """A type, as code."""
-    return written_type(text)
+    return type_from_text(text)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import ast
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import dialects
 
@@ -31,13 +32,14 @@ class _Import:
 _OP, _SA = _Import("alembic", "op"), _Import("", "sqlalchemy", "sa")
 
 
-def written_imports(text: str, given: str = "", at_hand: Iterable[str] = ()) -> str:
+def written_imports(text: str, given: str = "", at_hand: Iterable[str] = (), project: Path = Path()) -> str:
     """Return the import lines of a revision, merged and sorted as isort does.
 
     Args:
         text: The code of the revision: what it uses of ``sa``, ``op``, safeops and the dialects is imported.
         given: Further imports, as code; those that nothing uses stay, marked for ruff.
         at_hand: Names of safeops, with ``sa`` and ``op``, that the author may want; marked for ruff.
+        project: The folder of the project: what stands there, or in its ``src``, are modules of its own.
     """
     used = {node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name)}
     asked, others = _read(given)
@@ -45,12 +47,25 @@ def written_imports(text: str, given: str = "", at_hand: Iterable[str] = ()) -> 
     if at_hand := list(at_hand):
         wanted |= {_OP, _SA, *(_Import("safeops", name) for name in at_hand)}
     wanted.add(_Import("collections.abc", "Sequence"))
-    sections: dict[bool, list[str]] = {True: [], False: []}
+    sections: dict[int, list[str]] = {0: [], 1: [], 2: []}
     for (module, _), members in sorted(_merged(wanted).items(), key=lambda item: _place(item[0], item[1])):
         root = (module or members[0].name).split(".")[0]
         is_used = all(one.bound in {*used, "Sequence"} for one in members)
-        sections[root in sys.stdlib_module_names].append(_line(module, members, "" if is_used else _UNUSED))
-    return "\n\n".join("\n".join(lines) for lines in (sections[True], [*sections[False], *others]) if lines)
+        sections[_section(root, project)].append(_line(module, members, "" if is_used else _UNUSED))
+    sections[2] += others
+    return "\n\n".join("\n".join(lines) for lines in sections.values() if lines)
+
+
+def _section(root: str, project: Path) -> int:
+    """Return 0 for the standard library, 1 for what is installed, 2 for what is the project's own.
+
+    To isort and ruff that is also ``alembic``, where the migrations stand in a folder of that name.
+    """
+    if root in sys.stdlib_module_names:
+        return 0
+    places = [project / root, project / "src" / root]
+    is_own = not root or any(one.is_dir() or one.with_suffix(".py").is_file() for one in places)
+    return 2 if is_own else 1
 
 
 def _tree(text: str) -> ast.Module:

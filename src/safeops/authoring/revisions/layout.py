@@ -138,6 +138,10 @@ def _broken(node: ast.expr, prefix: str, suffix: str, used: int) -> list[str]:
     flat = prefix + _flat(node) + suffix
     if used + len(flat) <= WIDTH or isinstance(node, (ast.Constant, ast.Name)):
         return [flat]
+    match node:
+        case ast.Call(ast.Attribute(ast.Call() as inner_call, method), args=[], keywords=[]):
+            # ruff breaks the call in front, not the empty one behind it.
+            return _broken(inner_call, prefix, f".{method}(){suffix}", used)
     opening, parts, closing = _parts(node)
     if not parts:
         return [flat]

@@ -6,6 +6,7 @@ import ast
 import re
 import textwrap
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from alembic.util import format_as_comma
@@ -99,8 +100,11 @@ class Page:
 
     @property
     def roll_back(self) -> str:
+        if self._is_merge:
+            to = self._given["down_revision"][0]
+            return f"alembic downgrade {to} takes the line apart again; nothing else. -1 is ambiguous here."
         undone, more = _joined(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
-        is_known = self._downgrades or self._draft or self._is_merge
+        is_known = self._downgrades or self._draft
         text = f"alembic downgrade -1 {undone} {more}".strip() if is_known else ""
         return paragraph("Roll back", text, "what `alembic downgrade -1` puts back, and what it cannot.")
 
@@ -132,7 +136,9 @@ class Page:
     def imports(self) -> str:
         text = "\n".join([self.module, *(one.upgrade + "\n" + one.downgrade for one in self._bodies)])
         is_plain = not self._upgrades and not self._is_merge and not self._draft
-        return written_imports(text, self._given.get("imports") or "", AT_HAND if is_plain else ())
+        named = getattr(self._given.get("config"), "config_file_name", None)
+        project = Path(named).absolute().parent if named else Path()
+        return written_imports(text, self._given.get("imports") or "", AT_HAND if is_plain else (), project)
 
     @property
     def module(self) -> str:

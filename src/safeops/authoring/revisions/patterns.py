@@ -27,7 +27,7 @@ class Pattern:
         return (*self.required, *self.optional)
 
 
-_TABLE = Argument("table", "users", "the table; schema.table will do", aliases=("table_name",))
+_TABLE = Argument("table", "users", "the table; schema.table will do", aliases=("table_name", "source_table"))
 _COLUMN = Argument("column", "email", "the column", aliases=("column_name", "col"))
 _COLUMNS = Argument("columns", "email", "columns, separated by commas", names, aliases=("column", "cols", "local_cols"))
 _EXPRESSIONS = Argument(
@@ -67,7 +67,12 @@ PATTERNS = {
         (
             _TABLE,
             _COLUMN,
-            Argument("value", "lower(name)", "what it becomes, as SQL", aliases=("populate", "set", "to")),
+            Argument(
+                "value",
+                "lower(name)",
+                "what it becomes, as SQL",
+                aliases=("values", "populate", "set"),
+            ),
         ),
         (
             _WHERE,
@@ -94,7 +99,15 @@ PATTERNS = {
     "unique": Pattern("a unique constraint", (_TABLE, _COLUMNS), (_NAME, _SCHEMA), {"expand": drafts.unique}),
     "check": Pattern(
         "a check constraint",
-        (_TABLE, Argument("condition", "age >= 0", "what holds of every row, as SQL", aliases=("sqltext", "check"))),
+        (
+            _TABLE,
+            Argument(
+                "condition",
+                "age >= 0",
+                "what holds of every row, as SQL",
+                aliases=("sqltext", "sql", "check"),
+            ),
+        ),
         (_NAME, _SCHEMA),
         {"expand": drafts.check},
     ),
@@ -103,10 +116,22 @@ PATTERNS = {
         (
             _TABLE,
             Argument("columns", "team_id", "columns, separated by commas", names, aliases=("column", "local_cols")),
-            Argument("to", "teams.id", "what it refers to", referent, aliases=("references", "referent")),
+            Argument(
+                "to",
+                "teams.id",
+                "what it refers to",
+                referent,
+                aliases=("references", "referent_table"),
+            ),
         ),
         (
-            Argument("remote_cols", "id", "columns referred to; id", names, aliases=("remote_columns", "remote")),
+            Argument(
+                "remote_cols",
+                "id",
+                "columns referred to; id",
+                names,
+                aliases=("remote_columns", "remote_column"),
+            ),
             Argument("ondelete", "CASCADE", "what a delete there does here", _ACTIONS, aliases=("on_delete",)),
             Argument("onupdate", "CASCADE", "what an update there does here", _ACTIONS, aliases=("on_update",)),
             Argument("index", "yes", "an index of its columns as well", flag),
@@ -142,15 +167,15 @@ PATTERNS = {
     "rename-table": Pattern(
         "a table under a new name, in two deploys",
         (
-            Argument("old", "users", "its name now", aliases=("old_name", "from", "table")),
-            Argument("new", "members", "its new name", aliases=("new_name", "to")),
+            Argument("old", "users", "its name now", aliases=("old_name", "old_table", "from", "table")),
+            Argument("new", "members", "its new name", aliases=("new_name", "new_table", "to")),
         ),
         (_SCHEMA,),
         {"expand": drafts.rename_table_expand, "contract": drafts.rename_table_contract},
     ),
     "type-change": Pattern(
         "another type for a column, in three deploys",
-        (_TABLE, _COLUMN, Argument("type", "bigint", _TYPE.help, type_, aliases=("type_",))),
+        (_TABLE, _COLUMN, Argument("type", "bigint", _TYPE.help, type_, aliases=("type_", "new_type", "to"))),
         (
             Argument("using", "email::citext", "the new value, as SQL over the column"),
             Argument("reverse_using", "email::text", "the old value, as SQL over the column"),

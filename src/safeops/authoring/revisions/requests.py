@@ -30,7 +30,7 @@ def requested(options: Any, revision: str, engines: Sequence[str] = ()) -> Draft
     if not any(one.split("=")[0] == "pattern" for one in typed):
         return None
     given = _split(typed)
-    name = given.pop("pattern")
+    name = given.pop("pattern").lower().replace("_", "-")
     pattern = _pattern(name)
     if getattr(options, "autogenerate", False):
         raise _wrong(name, pattern, "A pattern writes the whole revision; --autogenerate would write another into it.")

@@ -45,7 +45,7 @@ _EXPECTED = (
 )
 
 
-def written_type(text: str) -> str:
+def type_from_text(text: str) -> str:
     """Return a type as code; raise ValueError, saying what is expected, where it is not one that SQLAlchemy has."""
     spoken, bracket, arguments = (part.strip() for part in text.partition("("))
     known = _SPOKEN.get(re.sub(r"\s+", " ", spoken.lower()))

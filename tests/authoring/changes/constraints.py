@@ -1,0 +1,213 @@
+"""Constraints."""
+
+# ruff: noqa: RUF012 -- class attributes that nobody changes are how a person reads these best
+
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Integer, String, UniqueConstraint
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Mapped, mapped_column
+from tests.authoring.changes import CONVENTION, Change, only
+
+BY_NAME = ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"]
+
+
+class OfConstraints(Change, abstract=True):
+    """Constraints on the tables of countries and cities."""
+
+    rows = {
+        "country": [{"id": 1, "code": "F", "area": 5}, {"id": 2, "code": "D", "area": 6}],
+        "city": [{"id": 1, "country_id": 1, "country_code": "F", "name": "Paris"}, {"id": 2, "name": "Lyon"}],
+    }
+
+    def old(self) -> list[Any]:
+        return []
+
+    def new(self) -> list[Any]:
+        return []
+
+    def before(self, Base: Any) -> None:
+        self.tables(Base, self.old())
+
+    def after(self, Base: Any) -> None:
+        self.tables(Base, self.new())
+
+    def tables(self, Base: Any, constraints: list[Any]) -> None:
+        class Country(Base):
+            __tablename__ = "country"
+            __table_args__ = (UniqueConstraint("id", "code"),)
+            id: Mapped[int] = mapped_column(primary_key=True)
+            code: Mapped[str] = mapped_column(String(5))
+            area: Mapped[int]
+
+        class City(Base):
+            __tablename__ = "city"
+            __table_args__ = tuple(constraints)
+            id: Mapped[int] = mapped_column(primary_key=True)
+            country_id: Mapped[int | None] = mapped_column(Integer)
+            country_code: Mapped[str | None] = mapped_column(String(5))
+            name: Mapped[str] = mapped_column(String(50))
+
+
+class AddUnique(OfConstraints):
+    """Unique constraints."""
+
+    writes = {"all": ["create_unique_constraint_if_missing(", "drop_constraint_if_exists("]}
+
+    def new(self) -> list[Any]:
+        return [UniqueConstraint("name"), UniqueConstraint("country_id", "name", name="uq_in_country")]
+
+
+class DropUnique(OfConstraints):
+    """Unique constraints go."""
+
+    # On MariaDB a unique constraint is an index, and nothing tells them apart.
+    writes = {"postgresql": ["drop_constraint_if_exists(", "create_unique_constraint_if_missing("]}
+
+    def old(self) -> list[Any]:
+        return [UniqueConstraint("name"), UniqueConstraint("country_id", "name", name="uq_in_country")]
+
+
+class AddForeignKey(OfConstraints):
+    """A foreign key that deletes with its country."""
+
+    writes = {"all": ["create_foreign_key_if_missing(", "drop_constraint_if_exists("]}
+
+    def new(self) -> list[Any]:
+        return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="CASCADE", onupdate="CASCADE")]
+
+
+class AddCompositeForeignKey(OfConstraints):
+    """A foreign key of two columns."""
+
+    def new(self) -> list[Any]:
+        return [
+            ForeignKeyConstraint(["country_id", "country_code"], ["country.id", "country.code"], ondelete="SET NULL")
+        ]
+
+
+class DropForeignKey(OfConstraints):
+    """A foreign key goes."""
+
+    writes = {"all": ["drop_constraint_if_exists(", "create_foreign_key_if_missing("]}
+
+    def old(self) -> list[Any]:
+        return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="CASCADE")]
+
+
+class ChangedForeignKey(OfConstraints):
+    """A foreign key deletes otherwise than before, under the same name."""
+
+    def old(self) -> list[Any]:
+        return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="CASCADE")]
+
+    def new(self) -> list[Any]:
+        return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="SET NULL")]
+
+
+class Deferrable(OfConstraints):
+    """Constraints that are checked at the end of the transaction."""
+
+    skip = {"mariadb": "no constraint is deferrable", "sqlite": "Alembic does not compare it"}
+
+    def new(self) -> list[Any]:
+        return [
+            ForeignKeyConstraint(["country_id"], ["country.id"], deferrable=True, initially="DEFERRED"),
+            UniqueConstraint("name", deferrable=True, initially="DEFERRED"),
+        ]
+
+
+class AddCheck(OfConstraints):
+    """A check."""
+
+    refused = ("mariadb",)
+    needs = "alembic.ext.checkconstraint_byname"
+    configure = {"autogenerate_plugins": BY_NAME}
+    writes = {"all": ["create_check_constraint_if_missing(", "drop_constraint_if_exists("]}
+
+    def new(self) -> list[Any]:
+        return [CheckConstraint("name <> 'it''s 5%'", name="named")]
+
+
+class DropCheck(OfConstraints):
+    """A check goes."""
+
+    refused_back = ("mariadb",)
+    needs = "alembic.ext.checkconstraint_byname"
+    configure = {"autogenerate_plugins": BY_NAME}
+    writes = {"all": ["drop_constraint_if_exists(", "create_check_constraint_if_missing("]}
+
+    def old(self) -> list[Any]:
+        return [CheckConstraint("country_id > 0 AND name <> ''", name="named")]
+
+
+class UnnamedUnique(OfConstraints):
+    """A unique constraint without a name goes, another comes, without a convention."""
+
+    convention = None
+    unlike = {"mariadb": "safeops gives it a name"}
+    skip = {"sqlite": "Alembic does not see a unique constraint without a name"}
+
+    def old(self) -> list[Any]:
+        return [UniqueConstraint("name")]
+
+    def new(self) -> list[Any]:
+        return [UniqueConstraint("country_id", "name")]
+
+
+class UnnamedForeignKey(OfConstraints):
+    """A foreign key without a name comes and another goes, without a convention."""
+
+    convention = None
+    unlike = {"mariadb": "safeops gives it a name", "sqlite": "safeops gives it a name"}
+    # It comes back under a name that it is given.
+    stays = {
+        "sqlite": r"\n  CONSTRAINT \w+_fkey",
+        "mariadb": r"\n  KEY `\w+` \(`country_id`(,`country_code`)?\)",
+    }
+
+    def old(self) -> list[Any]:
+        return [ForeignKeyConstraint(["country_id", "country_code"], ["country.id", "country.code"])]
+
+    def new(self) -> list[Any]:
+        return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="CASCADE")]
+
+
+class Exclusion(Change):
+    """A new table with an exclusion constraint."""
+
+    skip = only("postgresql", "only PostgreSQL has them")
+
+    def before(self, Base: Any) -> None:
+        class Room(Base):
+            __tablename__ = "room"
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+    def after(self, Base: Any) -> None:
+        self.before(Base)
+
+        class Booking(Base):
+            __tablename__ = "booking"
+            __table_args__ = (postgresql.ExcludeConstraint(("during", "&&"), name="no_overlap", using="gist"),)
+            id: Mapped[int] = mapped_column(primary_key=True)
+            room_id: Mapped[int] = mapped_column(ForeignKey("room.id"), index=True)
+            during: Mapped[Any] = mapped_column(postgresql.INT4RANGE)
+
+
+class ConventionForConstraintNames(Change):
+    """A convention that names an index after all its columns."""
+
+    convention = {**CONVENTION, "ix": "ix_%(table_name)s_%(column_0_N_name)s"}
+
+    def before(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str] = mapped_column(String(50))
+
+    def after(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str] = mapped_column(String(50), index=True, unique=False)
+            code: Mapped[str | None] = mapped_column(String(5), unique=True)
