@@ -360,6 +360,11 @@ class TestOffline:
         ]
         assert fill(database, {"b": "x"}).rows == 0
 
+    def test_plain_values(self, database):
+        database.execute(*WORLD)
+        self.twice(database, lambda: backfill("users", {"b": "it's 100% :x \\", "n": 7}, where=True, name="it"))
+        assert database.query("SELECT DISTINCT b, n FROM users") == [("it's 100% :x \\", 7)]
+
     def test_each_row_once(self, database):
         database.execute(*WORLD)
         self.twice(database, lambda: backfill("users", ONCE, where=True, name="it"))

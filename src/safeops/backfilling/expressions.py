@@ -29,7 +29,7 @@ class Expressions:
     """
 
     def __init__(self, database: Database, name: Name, columns: Mapping[str, Any]) -> None:
-        self.database, self.name = database, name
+        self.database, self.name, self.knows_types = database, name, bool(columns)
         self.table = sa.table(name.name, *(sa.column(one, type_) for one, type_ in columns.items()), schema=name.schema)
 
     def own(self, value: Any) -> Any:
@@ -41,7 +41,8 @@ class Expressions:
         if isinstance(element, dict):
             return _as_json(element)
         if not isinstance(element, sa.ClauseElement):
-            return value
+            # Without the column's type it is written by its own.
+            return value if self.knows_types or value is None else sa.literal(value)
         self._check_closed(element)
         for column in self._columns_in(element):
             if column.name not in self.table.c:
