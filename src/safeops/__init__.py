@@ -26,18 +26,23 @@ if TYPE_CHECKING:
         BackfillFunctionFailed,
         BackfillIncomplete,
         BackfillStopped,
+        BackupFailed,
         DefinitionMismatch,
         DependentObjects,
         DuplicateRows,
         InvalidArgument,
         Irreversible,
         LockNotAcquired,
+        NotCurrent,
+        NotReady,
         OnlineOnly,
         OrphanedRows,
         OutsideMigration,
         PhaseMissing,
+        RevisionFailed,
         SafeOpsError,
         TransactionNotOurs,
+        Unhealthy,
         UnknownColumn,
         UnknownConstraint,
         UnknownTable,
@@ -84,10 +89,11 @@ _HOMES = {
     "safeops.backfilling.status": "BackfillState backfill_status forget_backfill",
     "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
     "safeops.errors": (
-        "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped DefinitionMismatch"
-        " DependentObjects DuplicateRows InvalidArgument Irreversible LockNotAcquired OnlineOnly OrphanedRows"
-        " OutsideMigration PhaseMissing SafeOpsError TransactionNotOurs UnknownColumn UnknownConstraint"
-        " UnknownTable UnknownType UnsafeOperation UnsupportedOnDatabase ViolatingRows"
+        "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped BackupFailed"
+        " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument Irreversible LockNotAcquired"
+        " NotCurrent NotReady OnlineOnly OrphanedRows OutsideMigration PhaseMissing RevisionFailed"
+        " SafeOpsError TransactionNotOurs Unhealthy UnknownColumn UnknownConstraint UnknownTable UnknownType"
+        " UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
     "safeops.locking": "migration_lock",
     "safeops.migration": "configure",
@@ -123,6 +129,7 @@ __all__ = [
     "BackfillReport",
     "BackfillState",
     "BackfillStopped",
+    "BackupFailed",
     "ColumnRename",
     "DefinitionMismatch",
     "DependentObjects",
@@ -130,15 +137,19 @@ __all__ = [
     "InvalidArgument",
     "Irreversible",
     "LockNotAcquired",
+    "NotCurrent",
+    "NotReady",
     "OnlineOnly",
     "OrphanedRows",
     "OutsideMigration",
     "PhaseMissing",
+    "RevisionFailed",
     "SafeOpsError",
     "Settings",
     "TableRename",
     "TransactionNotOurs",
     "TypeChange",
+    "Unhealthy",
     "UnknownColumn",
     "UnknownConstraint",
     "UnknownTable",

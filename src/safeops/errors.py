@@ -23,6 +23,11 @@
       BackfillStopped               S603  a signal, a throttle or a lost connection ended it; its progress is kept
       BackfillFunctionFailed        S604  the function raised, or returned what cannot be written
       Irreversible                  S701  the revision says that it cannot be undone
+      NotCurrent                    S702  the database is not at the revisions that the code needs
+      BackupFailed                  S703  a backup was not made, or not restored
+      NotReady                      S704  the checklist before an upgrade, or a rollback, found something in the way
+      RevisionFailed                S705  a revision raised while it ran; what was finished before it stands
+      Unhealthy                     S706  the health check after an upgrade failed
 
 A message says what is wrong, why the database behaves so, what to do instead as code, whether anything was changed,
 and whether running again is safe. The code at its end names the page in docs/errors.
@@ -205,3 +210,33 @@ class Irreversible(SafeOpsError):
     """The revision cannot be undone; the message tells the reason that its author gave."""
 
     number = "S701"
+
+
+class NotCurrent(SafeOpsError):
+    """The database is not at the revisions that the code needs; the message names both, and the command."""
+
+    number = "S702"
+
+
+class BackupFailed(SafeOpsError):
+    """A backup was not made, or not restored; the message says what was found, what is needed, and what stands."""
+
+    number = "S703"
+
+
+class NotReady(SafeOpsError):
+    """The checklist found something in the way; the message says what to do about it. Nothing was begun."""
+
+    number = "S704"
+
+
+class RevisionFailed(SafeOpsError):
+    """A revision raised while it ran; the message says what stands, what to do, and where running again goes on."""
+
+    number = "S705"
+
+
+class Unhealthy(SafeOpsError):
+    """The health check after an upgrade failed; the message says whether the upgrade stands or was taken back."""
+
+    number = "S706"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import InvalidArgument, UnknownColumn, UnknownTable
+from safeops.foreseeing import foreseeing
 from safeops.locking import patiently
 from safeops.migration import Migration
 from safeops.naming import Name, nearest
@@ -111,7 +112,10 @@ def table_or_none(found: Table | None, name: Name) -> Table | None:
 
 def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
     """Raise UnknownColumn unless the table has the columns."""
+    forecast = foreseeing()
     for column in columns if table is not None else ():
+        if forecast is not None and forecast.would_add(table.name.name, column):  # type: ignore[union-attr]
+            continue
         if column not in table.columns:  # type: ignore[union-attr]
             raise UnknownColumn(
                 f"Table {table.name} has no column {column}.",  # type: ignore[union-attr]
@@ -122,4 +126,6 @@ def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
 def skipped(what: str, why: str) -> bool:
     """Say that there is nothing to do."""
     log.info("skipped %s: %s", what, why)
+    if (forecast := foreseeing()) is not None:
+        forecast.skip(what, why)
     return False

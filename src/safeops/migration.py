@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.errors import OnlineOnly, OutsideMigration, TransactionNotOurs
+from safeops.foreseeing import as_helper, foreseeing
 from safeops.hiding import hide_from_autogenerate
 from safeops.policy import Settings, in_force
 
@@ -56,6 +57,8 @@ class Migration(Terms):
     @property
     def revision(self) -> str:
         """The revision that runs; empty where a script runs helpers in a context of its own."""
+        if (forecast := foreseeing()) is not None:
+            return forecast.revision
         frame: FrameType | None = sys._getframe()
         while frame is not None and frame.f_code is not MigrationContext.run_migrations.__code__:
             frame = frame.f_back
@@ -86,7 +89,7 @@ def running(helper: str) -> Iterator[Migration]:
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
     migration = Migration(database, current_settings(context), context)
     database.patience = migration.settings.lock_timeout
-    with _between_transactions(context) if context.as_sql else _outside_transaction(context, helper):
+    with as_helper(), _between_transactions(context) if context.as_sql else outside_transaction(context, helper):
         if context.as_sql:
             yield migration
             return
@@ -139,7 +142,8 @@ def _between_transactions(context: MigrationContext) -> Iterator[None]:
 
 
 @contextmanager
-def _outside_transaction(context: MigrationContext, helper: str) -> Iterator[None]:
+def outside_transaction(context: MigrationContext, helper: str) -> Iterator[None]:
+    """Run the block where each statement commits by itself, or raise what env.py has to change for that."""
     connection = _bind(context)
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         yield

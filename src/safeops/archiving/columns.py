@@ -17,9 +17,12 @@ from safeops.backfilling.running import Run
 from safeops.backfilling.state import State
 from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import Work, key_of
+from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
 from safeops.errors import UnsafeOperation
+from safeops.foreseeing import Forecast, foreseeing
+from safeops.foretold import Deed
 from safeops.locking import carry_out, patiently
 from safeops.looking import look, look_into
 from safeops.migration import Migration
@@ -51,6 +54,8 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     what = f"column {stands.name}.{column}"
     refuse_flaw(migration, stands, column, what)
     key = key_for(migration, stands, column)
+    if (forecast := foreseeing()) is not None:
+        return _tell(forecast, database, stands, column)
     record = noted(migration, lambda: _begun(catalogue, stands, column))
     if not record.definition:
         definition = look_into(migration, stands.name, lambda: database.described_column(stands, column))
@@ -70,6 +75,14 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     )
     carry_out(migration, plan, explain)  # type: ignore[arg-type]
     noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
+    return True
+
+
+def _tell(forecast: Forecast, database: Database, stands: Table, column: str) -> bool:
+    what, rows = f"column {stands.name}.{column}", database.rows_of(stands.name)
+    forecast.deed(Deed(f"copied {what} into an archive", rows=rows, size=database.bytes_of(stands.name)))
+    drop = next(database.drop_column(stands.name, column, stands))
+    forecast.deed(Deed(f"dropped {what}, whose values stay in the archive", *database.locking_of(drop)))
     return True
 
 
@@ -102,7 +115,7 @@ def discard(migration: Migration, record: Record) -> None:
 
 def forget_walk(migration: Migration, record: Record) -> None:
     state = State(migration.database, migration.settings.schema_for_state)
-    if state.exists():
+    if foreseeing() is None and state.exists():
         for verb in ("copy", "restore"):
             noted(migration, partial(state.forget, _name_of(record, verb)))
         noted(migration, state.drop_if_empty)

@@ -9,6 +9,8 @@ from functools import partial
 from safeops.archiving.catalogue import ARCHIVED, RESTORING, Record
 from safeops.archiving.columns import catalogue_of, noted, refuse_flaw
 from safeops.databases.definitions import Table
+from safeops.foreseeing import foreseeing
+from safeops.foretold import Deed
 from safeops.locking import carry_out
 from safeops.looking import look, look_into
 from safeops.migration import Migration
@@ -18,6 +20,10 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
     """Rename a table into an archive, so that its names are free and nothing ties it to other tables."""
     database, catalogue = migration.database, catalogue_of(migration)
     refuse_flaw(migration, stands, None, f"table {stands.name}")
+    if (forecast := foreseeing()) is not None:
+        drop = next(database.drop_table(stands.name, stands))
+        forecast.deed(Deed(f"put table {stands.name} away as an archive", *database.locking_of(drop)))
+        return True
     record = noted(
         migration, lambda: catalogue.latest(stands.name, None, open_=True) or catalogue.add(stands.name, None)
     )

@@ -8,6 +8,8 @@ from functools import partial
 
 from safeops.backfilling.parts import Part
 from safeops.backfilling.state import State
+from safeops.foreseeing import foreseeing
+from safeops.foretold import Deed
 from safeops.locking import patiently
 from safeops.migration import Migration
 from safeops.naming import Name
@@ -30,6 +32,9 @@ def forget_backfills(migration: Migration, names: list[str]) -> None:
     """Forget the backfills of these names."""
     state = State(migration.database, migration.settings.schema_for_state)
     for name in names:
+        if (forecast := foreseeing()) is not None:
+            forecast.deed(Deed(f"forgot backfill {name}"))
+            continue
         patiently(migration, f"forgot backfill {name}", partial(state.forget, name))
         log.info("forgot backfill %s, as what it filled goes away", name)
 

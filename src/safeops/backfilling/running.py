@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
+from safeops.backfilling.foretelling import tell_fill
 from safeops.backfilling.heartbeat import beating
 from safeops.backfilling.parallel import (
     RANGES_A_WORKER,
@@ -35,6 +36,7 @@ from safeops.databases import database_for
 from safeops.databases.batches import Bound
 from safeops.databases.beside import beside
 from safeops.errors import BackfillConflict
+from safeops.foreseeing import foreseeing
 from safeops.locking import patiently
 from safeops.migration import Terms
 from safeops.naming import Code, call
@@ -89,6 +91,9 @@ class Run:
 
     def carry_out(self) -> BackfillReport:
         """Do what is left of the work, and say what was done."""
+        if (forecast := foreseeing()) is not None:
+            tell_fill(forecast, self.terms, self.work)
+            return BackfillReport(0, 0, 0.0, False, 0)
         began = time.monotonic()
         try:
             with stopping_on_signals() as self.stop, self.database.batching():

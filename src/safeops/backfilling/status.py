@@ -9,6 +9,7 @@ from safeops.backfilling.offline import render_forgotten
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.state import State
 from safeops.errors import BackfillConflict, InvalidArgument
+from safeops.foreseeing import foreseeing
 from safeops.locking import patiently
 from safeops.looking import skipped
 from safeops.migration import Migration, running
@@ -137,6 +138,8 @@ def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
         state = _state_of(migration)
         if not state.exists():
             return skipped(f"forgetting backfill {name}", "nothing is known of any")
+        if foreseeing() is not None and state.part(name) is None:
+            return skipped(f"forgetting backfill {name}", "nothing is known of it")
         _refuse_at_work(state, name)
         gone = patiently(migration, f"forgot backfill {name}", lambda: state.forget(name))
         if drop_table:

@@ -16,6 +16,7 @@ from safeops.backfilling.functions import Function
 from safeops.databases.batches import Target
 from safeops.databases.definitions import Column, Table
 from safeops.errors import InvalidArgument, UnsafeOperation
+from safeops.foreseeing import foreseeing
 from safeops.looking import check_has_columns, look_into
 from safeops.migration import Migration
 from safeops.naming import Code, Name, call
@@ -109,6 +110,9 @@ def work_for(
     targets = targets_of(values)
     check_has_columns(stands, (*targets, *((function.reads or ()) if function else ())))
     index, columns = key_of(migration, stands, key, targets)
+    if foreseeing() is not None and not set(targets) <= set(stands.columns):
+        # A step before would add them, so that each row is to be filled.
+        return Work(label(targets, function), stands.name, columns, index, targets, None, True)
     types = _types_of(migration, stands)
     expressions = Expressions(migration.database, name, types)
     needs = needed(expressions, targets, where)

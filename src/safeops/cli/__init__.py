@@ -1,9 +1,10 @@
-"""The command line: ``python -m safeops VERB``, with Alembic's ``-c``, ``-n`` and ``-x``.
+"""The command line: ``safeops VERB`` or ``python -m safeops VERB``, with Alembic's ``-c``, ``-n`` and ``-x``.
 
 One module a verb. Each has ``add_parser(verbs, common)``, which sets ``run``: a function from the options to the exit
 status.
 
-Exit status: 0 done, 1 found wanting, 4 raised, also where the arguments are wrong.
+Exit status: 0 done or up to date, 1 pending or found wanting, 2 needs attention, 3 gave up (a lock, the checklist),
+4 raised, also where the arguments are wrong.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import NoReturn
 from alembic.util import CommandError
 
 from safeops import __version__
-from safeops.cli import guide, init
+from safeops.cli import backup, check, guide, heads, init, plan, restore, rollback, stamp, status, upgrade
 from safeops.errors import SafeOpsError
 
-VERBS = (init, guide)
+VERBS = (init, guide, status, plan, backup, restore, upgrade, rollback, heads, stamp, check)
 
 DONE, WANTING, RAISED = 0, 1, 4
 
@@ -55,9 +56,9 @@ def _failed(message: str) -> int:
 
 def _parser() -> ArgumentParser:
     parser = _Parser(
-        prog="python -m safeops",
+        prog="safeops",
         description="Safe migrations for Alembic projects.",
-        epilog="Example:\n  python -m safeops init\n\nFor one verb: python -m safeops VERB --help",
+        epilog="Example:\n  safeops status\n\nFor one verb: safeops VERB --help",
         formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"safeops {__version__}")

@@ -15,10 +15,13 @@ from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
 from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.dumping import Dumping
 from safeops.databases.filling import Filling
 from safeops.databases.load import Load
 from safeops.databases.renaming import Renaming
+from safeops.databases.scratching import Scratching
 from safeops.databases.steps import Step, rendered
+from safeops.databases.surveying import Surveying
 from safeops.databases.twins import Twins
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
@@ -26,7 +29,7 @@ from safeops.naming import Name
 Plan = Iterator[Step]
 
 
-class Database(Archives, Batches, Filling, Load, Renaming, Twins, ABC):
+class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, Scratching, Twins, ABC):
     """The database that a migration runs on, or for which ``--sql`` is rendered."""
 
     max_identifier: ClassVar[int] = 63

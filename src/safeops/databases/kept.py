@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from safeops.databases.base import Database
+from safeops.foreseeing import foreseeing
 from safeops.naming import Name
 
 
@@ -45,7 +46,9 @@ class KeptTable:
 
     def drop_if_empty(self) -> bool:
         """Drop the table where it has no row any more."""
-        if not self.exists() or self.database.read(f"SELECT 1 FROM {self.database.quoted_table(self.name)} LIMIT 1"):
+        if foreseeing() is not None or not self.exists():
+            return False
+        if self.database.read(f"SELECT 1 FROM {self.database.quoted_table(self.name)} LIMIT 1"):
             return False
         self.database.run(f"DROP TABLE {self.database.quoted_table(self.name)}")
         return True

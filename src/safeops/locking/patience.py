@@ -16,6 +16,8 @@ from safeops.databases.base import Database
 from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
 from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
+from safeops.foreseeing import foreseeing, told
+from safeops.locking.foretelling import tell_plan
 from safeops.migration import Migration, Terms
 from safeops.naming import Name
 from safeops.policy import assurance
@@ -60,6 +62,8 @@ def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | Non
         LockNotAcquired: The retry budget ran out; the message names the sessions that hold the lock.
         UnsafeOperation: The server refuses to do it online.
     """
+    if (forecast := foreseeing()) is not None and not migration.offline:
+        return tell_plan(forecast, migration.database, plan)
     work = Work()
     for step in plan:
         if migration.offline:
@@ -210,7 +214,8 @@ def patiently(
         began = time.monotonic()
         try:
             if step is None:
-                return action()
+                with told(deed):
+                    return action()
             looks_on = attempts > 1 or step.waits_inside
             with _bounded(migration, step, settings.retry_budget, looks_on) as watch:
                 return action()

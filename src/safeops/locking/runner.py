@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +21,18 @@ log = logging.getLogger("safeops")
 KEY = "safeops:migration_lock"
 POLL = 0.2
 REMIND = 10.0
+
+_needless: ContextVar[bool] = ContextVar("safeops_migration_lock_needless", default=False)
+
+
+@contextmanager
+def without_migration_lock() -> Iterator[None]:
+    """Have ``migration_lock`` of env.py do nothing inside: whoever only looks need not wait, or it is held already."""
+    token = _needless.set(True)
+    try:
+        yield
+    finally:
+        _needless.reset(token)
 
 
 @contextmanager
@@ -60,6 +73,9 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             remedy="Give seconds, or None to wait for as long as it takes:",
             code="with migration_lock(connection, timeout=600):",
         )
+    if _needless.get():
+        yield
+        return
     with _lock_connection(connection) as own:
         database = database_for(own.dialect, lambda: own)
         _wait(database, own, timeout)

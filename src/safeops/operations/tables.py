@@ -13,6 +13,7 @@ from safeops.archiving.tables import archive_table
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument
+from safeops.foreseeing import foreseeing
 from safeops.locking import carry_out
 from safeops.looking import check_choice, check_names, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
@@ -109,7 +110,7 @@ def create_table_if_missing(
 
 def _confirm(migration: Migration, name: Name) -> None:
     """Raise DefinitionMismatch where IF NOT EXISTS found something else of this name, and created nothing."""
-    if migration.offline or look(migration, name, to_create=True) is not None:
+    if migration.offline or foreseeing() is not None or look(migration, name, to_create=True) is not None:
         return
     raise DefinitionMismatch(
         f"Table {name} was not created: the name is taken by something that is no table, a sequence or an index.",

@@ -26,6 +26,7 @@ def guide(project: Project) -> str:
         directory=shown(project.directory),
         env=shown(project.env),
         alembic=project.alembic,
+        safeops=project.safeops,
         runner=project.runner,
         database=_told(_database(project)),
         url_source=_url_source(project, reads_environment),

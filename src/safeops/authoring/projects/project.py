@@ -56,9 +56,16 @@ class Project:
     @property
     def alembic(self) -> str:
         """The command, as the team types it."""
+        return self._typed("alembic")
+
+    @property
+    def safeops(self) -> str:
+        return self._typed("safeops")
+
+    def _typed(self, program: str) -> str:
         section = self.config.config_ini_section
         options = [*(("-c", name) for name in self.names), *([] if section == "alembic" else [("-n", section)])]
-        return " ".join([f"{self.runner}alembic", *map(shlex.join, options)])
+        return " ".join([f"{self.runner}{program}", *map(shlex.join, options)])
 
     @property
     def is_multidb(self) -> bool:

@@ -18,13 +18,16 @@ from safeops.databases.mysql.archiving import Archiving
 from safeops.databases.mysql.batches import Batches
 from safeops.databases.mysql.catalogue import index_of, table_of
 from safeops.databases.mysql.constraining import KINDS
+from safeops.databases.mysql.dumping import Dumping
 from safeops.databases.mysql.filling import Filling
 from safeops.databases.mysql.guards import plain
 from safeops.databases.mysql.judging import Judging
 from safeops.databases.mysql.load import Load
 from safeops.databases.mysql.renaming import Renames
+from safeops.databases.mysql.scratching import Scratching
 from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.showcreate import Item, backticked
+from safeops.databases.mysql.surveying import Surveying
 from safeops.databases.mysql.twins import Twins
 from safeops.databases.twins import MARK
 from safeops.naming import Name
@@ -32,7 +35,7 @@ from safeops.naming import Name
 PROBE = "safeops_probe"
 
 
-class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
+class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"
@@ -87,7 +90,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
         if rows := self.bounded_read(f"SELECT {asked} FROM {self.quoted_table(name)} LIMIT 1"):
             return rows[0]
         probe = self.quoted_table(Name(PROBE, name.schema))
-        with self.bounded():
+        with self.bounded(), self.trying_out():
             try:
                 self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {self.quoted_table(name)}")
                 self.run(f"INSERT IGNORE INTO {probe} () VALUES ()")
@@ -279,7 +282,7 @@ class MySQL(Judging, Filling, Batches, Load, Renames, Twins, Archiving):
         """Change an empty temporary copy of the table, and look at it."""
         probe = Name(PROBE, table.name.schema)
         quoted = self.quoted_table(probe)
-        with self.bounded():
+        with self.bounded(), self.trying_out():
             try:
                 self.run(f"CREATE TEMPORARY TABLE {quoted} LIKE {self.quoted_table(table.name)}")
                 self.run(f"ALTER TABLE {quoted} {action}")
@@ -343,6 +346,7 @@ class MariaDB(MySQL):
     """MariaDB 10.11 and later."""
 
     product = "MariaDB"
+    dump_programs = ("mariadb-dump", "mysqldump")
     grows_from = 128
     guards_natively = True
     runs_blocks = True

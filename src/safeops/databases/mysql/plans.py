@@ -243,6 +243,10 @@ class Plans(Guards):
         """Tell whether the server copies the table for it, as far as the text tells."""
         return bool(re.search(r"\b(CHECK|STORED|PERSISTENT|DROP PRIMARY KEY|uuid)\b|DEFAULT \(?\w+\(", action, re.I))
 
+    def doubt(self, step: Step) -> str:
+        refuses = step.anyway and step.anyway not in step.instead and self.is_copied(step.sql)
+        return ", which the server may refuse to do online" if refuses else ""
+
     def guarded(self, step: Step, offline: str) -> Step:
         return replace(step, offline=offline)
 

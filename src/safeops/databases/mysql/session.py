@@ -178,14 +178,14 @@ class Session(Database):
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
         # A year, the most that the server takes: the session is idle for as long as the migration runs.
         connection.execute(sa.text("SET SESSION wait_timeout = 31536000"))
-        return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": _lock_name(connection, key)}))
+        return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": lock_name(connection, key)}))
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
-        released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": _lock_name(connection, key)})
+        released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": lock_name(connection, key)})
         return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        row = connection.execute(sa.text(RUNNER), {"key": _lock_name(connection, key)}).first()
+        row = connection.execute(sa.text(RUNNER), {"key": lock_name(connection, key)}).first()
         return described(row) if row else super().runner_lock_holder(connection, key)
 
 
@@ -197,7 +197,7 @@ def _name_taken(step: Step) -> DefinitionMismatch:
     )
 
 
-def _lock_name(connection: Connection, key: str) -> str:
+def lock_name(connection: Connection, key: str) -> str:
     # The names of these locks are the whole server's.
     return fitting(key, str(connection.scalar(sa.text("SELECT DATABASE()"))), max_bytes=64)
 

@@ -14,12 +14,15 @@ from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.archiving import Archiving
 from safeops.databases.postgresql.batches import Batches
+from safeops.databases.postgresql.dumping import Dumping
 from safeops.databases.postgresql.filling import Filling
 from safeops.databases.postgresql.indexing import with_included
 from safeops.databases.postgresql.load import Load
 from safeops.databases.postgresql.renaming import Renames
 from safeops.databases.postgresql.scratch import PROBE
+from safeops.databases.postgresql.scratching import Scratching
 from safeops.databases.postgresql.spelling import split_collation, type_name
+from safeops.databases.postgresql.surveying import Surveying
 from safeops.databases.postgresql.twins import Twins
 from safeops.naming import Name
 
@@ -28,7 +31,7 @@ LOOKS = 10
 """How often a table is looked at that another session changes at that moment."""
 
 
-class PostgreSQL(Filling, Batches, Load, Renames, Twins, Archiving):
+class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
     """PostgreSQL, looked at through its catalogue."""
 
     product = "PostgreSQL"

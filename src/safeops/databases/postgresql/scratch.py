@@ -38,7 +38,15 @@ class Scratch(Session):
     @contextmanager
     def scratch(self) -> Iterator[None]:
         """Run the block in a transaction of its own and roll it back."""
-        self.run("BEGIN")
+        try:
+            # Also on a session that is to read only: no more than an empty temporary copy is written, and rolled back.
+            self.run("BEGIN READ WRITE")
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            raise self.unsupported(
+                "Trying a definition out", "a server that can write; this one only replays"
+            ) from error
         try:
             yield
         except BaseException as error:

@@ -186,13 +186,13 @@ class Session(Database):
         # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
         # The session idles for as long as the migration takes, and the lock ends with it.
         sql = "SELECT pg_try_advisory_lock(:key), set_config('idle_session_timeout', '0', false)"
-        return bool(connection.scalar(sa.text(sql), {"key": _number(key)}))
+        return bool(connection.scalar(sa.text(sql), {"key": runner_number(key)}))
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool:
-        return bool(connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": _number(key)}))
+        return bool(connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": runner_number(key)}))
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        row = connection.execute(sa.text(RUNNER), {"key": _number(key)}).first()
+        row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
         return described(row) if row else super().runner_lock_holder(connection, key)
 
 
@@ -226,7 +226,7 @@ def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
     return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}
 
 
-def _number(key: str) -> int:
+def runner_number(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
 
 

@@ -15,15 +15,18 @@ from safeops.databases.sqlite import catalogue, spelling, text
 from safeops.databases.sqlite.archiving import Archiving
 from safeops.databases.sqlite.batches import Batches
 from safeops.databases.sqlite.catalogue import Named
+from safeops.databases.sqlite.dumping import Dumping
 from safeops.databases.sqlite.filling import Filling
 from safeops.databases.sqlite.load import Load
 from safeops.databases.sqlite.renaming import Renames
+from safeops.databases.sqlite.scratching import Scratching
+from safeops.databases.sqlite.surveying import Surveying
 from safeops.databases.sqlite.tokens import folded, literal
 from safeops.databases.sqlite.twins import Twins
 from safeops.naming import Name
 
 
-class SQLite(Filling, Batches, Load, Renames, Twins, Archiving):
+class SQLite(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
     """SQLite, looked at through its PRAGMAs and the text of its definitions."""
 
     product = "SQLite"

@@ -61,6 +61,10 @@ class Judging(Plans):
 
     def _lost(self, stands: Table, column: str, old: str, new: str) -> str | None:
         """Say whether values would not come back from the new type as they are."""
+        with self.trying_out():
+            return self._lost_on_copy(stands, column, old, new)
+
+    def _lost_on_copy(self, stands: Table, column: str, old: str, new: str) -> str | None:
         probe = f"temp.{PROBE}"
         strict = " STRICT" if "STRICT" in parse(stands.sql).options.upper() else ""
         try:

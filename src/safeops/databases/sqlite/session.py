@@ -120,7 +120,7 @@ class Session(Database):
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
         if self._runner_lock is None:
-            self._runner_lock = RunnerLock(_path_of(connection))
+            self._runner_lock = RunnerLock(path_of(connection))
         return self._runner_lock.acquire()
 
     def release_runner_lock(self, connection: Connection, key: str) -> None:
@@ -132,7 +132,7 @@ class Session(Database):
         return holder or super().runner_lock_holder(connection, key)
 
 
-def _path_of(connection: Connection) -> str:
+def path_of(connection: Connection) -> str:
     """Return the file of the main database, by the driver alone: SQLAlchemy would begin a transaction."""
     cursor = connection.connection.cursor()
     try:

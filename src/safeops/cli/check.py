@@ -1,0 +1,62 @@
+"""``safeops check``: what a team wants to know of its revisions before it deploys them."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from typing import Any
+
+from safeops.cli.configuration import config_of
+from safeops.cli.outcome import add_json, fitting, shown_path, told
+from safeops.runner.checking import ERROR, Checked, Finding, check
+
+ANNOTATION = {ERROR: "error"}
+
+
+def add_parser(verbs: Any, common: ArgumentParser) -> None:
+    parser = verbs.add_parser(
+        "check",
+        parents=[common],
+        help="check the revisions: for continuous integration",
+        description="Looks for one head, a way back from every revision, up, down and up again on\n"
+        "a scratch database, models that agree, and SQL that can be rendered. On GitHub\n"
+        "what it finds is shown at its line.\n\n"
+        "Exit status: 0 all well, 1 found wanting, 3 gave up, 4 raised.",
+        epilog="Example:\n  safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    scratch = "an empty database to run on, so that no other is needed; what is made stays there"
+    parser.add_argument("--scratch-url", metavar="URL", help=scratch)
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    return told(options, lambda: check(config_of(options), scratch_url=options.scratch_url), lines_of)
+
+
+def lines_of(found: Checked) -> Iterator[str]:
+    for one in found.findings:
+        place = f"{shown_path(one.file)}:{one.line}: " if one.file else ""
+        yield from fitting(f"{place}{one.level}: {one.message}")
+        if os.environ.get("GITHUB_ACTIONS"):
+            yield annotation(one)
+    errors = sum(one.level == ERROR for one in found.findings)
+    told = f"{errors} error{'' if errors == 1 else 's'}" if errors else "all well"
+    yield f"{found.revisions} revision{'' if found.revisions == 1 else 's'}: {told}"
+
+
+def annotation(one: Finding) -> str:
+    """Write a finding as a command of GitHub's runners, which show it at its line."""
+    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    place = f"file={_property(shown_path(one.file))},line={one.line or 1}," if one.file else ""
+    return f"::{ANNOTATION.get(one.level, 'notice')} {place}title=safeops check::{_data(one.message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

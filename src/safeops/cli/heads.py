@@ -1,0 +1,64 @@
+"""``safeops heads``: the newest revisions, and the one that merges them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safeops.cli.configuration import config_of
+from safeops.cli.outcome import add_json, fitting, shown_path, told
+from safeops.runner.branching import heads, merge
+from safeops.runner.pending import Pending
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What there is now, and what was written."""
+
+    heads: tuple[Pending, ...]
+    merged: Path | None
+
+    @property
+    def exit_status(self) -> int:
+        return 1 if len(self.heads) > 1 else 0
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "merged": None if self.merged is None else str(self.merged)}
+
+
+def add_parser(verbs: Any, common: ArgumentParser) -> None:
+    parser = verbs.add_parser(
+        "heads",
+        parents=[common],
+        help="show the newest revisions; --merge brings several together",
+        description="Shows the newest revisions. There should be one; with --merge several get a\n"
+        "revision that merges them. No database is asked.\n\n"
+        "Exit status: 0 one head, 1 several, 4 raised.",
+        epilog='Example:\n  safeops heads --merge -m "merge the two features"',
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--merge", action="store_true", help="write the revision that merges them")
+    parser.add_argument("-m", "--message", help="its message (default: which ones it merges)")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: Namespace) -> int:
+    def do() -> Heads:
+        config = config_of(options)
+        merged = merge(config, options.message) if options.merge else None
+        return Heads(tuple(heads(config)), merged)
+
+    return told(options, do, lines_of)
+
+
+def lines_of(found: Heads) -> Iterator[str]:
+    if found.merged is not None:
+        yield from fitting(f"Wrote {shown_path(str(found.merged))}: look at it, and commit it.")
+    for one in found.heads:
+        yield from fitting(f"{one.revision}  {one.message}".rstrip())
+    if len(found.heads) > 1:
+        yield "There should be one head. Merge them: safeops heads --merge"

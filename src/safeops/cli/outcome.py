@@ -1,0 +1,132 @@
+"""How the verbs that change something tell what they did, and what went wrong: in 80 columns, or as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import textwrap
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any, Protocol
+
+from alembic.util import CommandError
+
+from safeops.cli.shown import show
+from safeops.errors import LockNotAcquired, NotReady, SafeOpsError
+from safeops.runner.running import GAVE_UP, RAISED, Applied, is_giving_up
+
+WIDTH = 80
+
+
+class Outcome(Protocol):
+    """What a verb of ``safeops.runner`` returns."""
+
+    @property
+    def exit_status(self) -> int: ...
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+def told(options: Namespace, do: Callable[[], Outcome], lines_of: Callable[[Any], Iterator[str]]) -> int:
+    """Do it, print what came of it, and return the exit status."""
+    try:
+        # What env.py prints is no part of it.
+        with redirect_stdout(sys.stderr), _log_shown():
+            found = do()
+    except Exception as error:
+        return _failed(options, error)
+    show(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if options.json else "\n".join(lines_of(found)))
+    return found.exit_status
+
+
+def _failed(options: Namespace, error: Exception) -> int:
+    status = GAVE_UP if isinstance(error, (NotReady, LockNotAcquired)) or is_giving_up(error) else RAISED
+    message = str(error) if isinstance(error, (SafeOpsError, CommandError)) else f"{type(error).__name__}: {error}"
+    if options.json:
+        number = getattr(error, "number", None)
+        print(json.dumps({"error": {"number": number, "message": message}}, indent=2, ensure_ascii=False))
+    print("\n".join(fitting(message)), file=sys.stderr)
+    return status
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    """Show what safeops says, as for whom it waits, where env.py has set up no logging."""
+    logger = logging.getLogger("safeops")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(lambda _: not logging.getLogger().handlers)
+    handler.setFormatter(_Fitting())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level or logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _Fitting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(fitting(record.getMessage()))
+
+
+def fitting(text: str) -> Iterator[str]:
+    """Break long lines of a message; what is indented, as code, is left whole where it has no spaces to break at."""
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent=indent + ("  " if indent else ""), **options) or [""]
+
+
+def show_progress(options: Namespace) -> Callable[[Applied], None]:
+    """Return what prints each revision that is done."""
+    # Not sys.stdout of the moment when it is called, which is led elsewhere then.
+    out = sys.stderr if options.json else sys.stdout
+
+    def show_revision(one: Applied) -> None:
+        show("\n".join(revision_line(one)), out)
+
+    return show_revision
+
+
+def show_warning(text: str) -> None:
+    show("\n".join(fitting(f"Beware: {text}")), sys.stderr)
+
+
+def revision_line(one: Applied) -> Iterator[str]:
+    seconds = f"{one.seconds:.1f} s"
+    room = WIDTH - len(one.revision) - len(seconds) - 6
+    message = one.message if len(one.message) <= room else f"{one.message[: room - 3]}..."
+    yield f"  {one.revision}  {message:<{room}}  {seconds}"
+
+
+def revisions(found: tuple[str, ...]) -> str:
+    return ", ".join(found) or "no revision"
+
+
+def add_backup(parser: ArgumentParser) -> None:
+    parser.add_argument("--backup", action="store_true", help="make a backup first, in backups/ beside alembic.ini")
+    # No optional value of the one above: it would swallow the revision.
+    parser.add_argument("--backup-to", dest="backup", metavar="DIR", help="make a backup first, in DIR")
+
+
+def add_wait(parser: ArgumentParser, default: float) -> None:
+    said = f"seconds to wait for another runner (default: {default:g})"
+    parser.add_argument("--wait", metavar="SECONDS", type=float, default=default, help=said)
+    parser.add_argument("--no-wait", dest="wait", action="store_const", const=0.0, help="give up at once")
+
+
+def add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def shown_path(path: str) -> str:
+    """Spell a file from here, where it is below."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,267 @@
+"""A forecast: what helpers would do is told instead of done."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from safeops.errors import (
+    DependentObjects,
+    PhaseMissing,
+    SafeOpsError,
+    UnknownColumn,
+    UnknownConstraint,
+    UnknownTable,
+    UnknownType,
+)
+from safeops.foretold import RUN, SKIP, UNKNOWN, Deed, Foretold, summary
+
+REST = "what follows from that"
+AFTER = "would run after"
+DROPS = frozenset({"drop_archives", "drop_column_if_exists", "drop_table_if_exists"})
+MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
+"""What a helper raises where the steps before it have not been done yet."""
+
+
+class WouldWrite(Exception):
+    """A helper was about to write, outside a plan, while it is only to tell what it would do."""
+
+
+@dataclass
+class _Call:
+    """A helper that is telling."""
+
+    helper: str
+    target: str | None
+    table: str | None
+    drops: bool
+    deeds: list[Deed] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+
+
+class Forecast:
+    """What the revisions would do, in order."""
+
+    def __init__(self) -> None:
+        self.revision = ""
+        self.told: list[tuple[str, Foretold]] = []
+        self._open: _Call | None = None
+
+    @property
+    def in_helper(self) -> bool:
+        return self._open is not None
+
+    def deed(self, deed: Deed) -> None:
+        """Tell what the helper that runs would do."""
+        if self._open is not None:
+            self._open.deeds.append(deed)
+
+    def skip(self, what: str, why: str) -> None:
+        """Tell why the helper that runs has nothing to do."""
+        if self._open is not None:
+            self._open.skipped.append(f"{what}: {why}")
+
+    def unknown(self, helper: str, detail: str, *, loses: bool = False) -> None:
+        """Tell what nobody can foresee."""
+        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses)))
+
+    def would_add(self, table: str, column: str) -> bool:
+        """Tell whether a step before would have added a column, or the helper that runs, as its first step."""
+        if self._open is not None and self._open.deeds:
+            return True
+        added = re.compile(rf"add column (?:\S+\.)?{re.escape(f'{table}.{column}')}(?!\w)")
+        return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
+
+    @contextmanager
+    def helper(self) -> Iterator[None]:
+        """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the forecast."""
+        if self._open is not None:
+            yield
+            return
+        self._open = call = _called(sys._getframe())
+        error: Exception | None = None
+        try:
+            yield
+        except Exception as raised:
+            if getattr(raised, "connection_invalidated", False):
+                raise
+            error = raised
+        finally:
+            self._open = None
+        self.told.append((self.revision, self._settled(call, error)))
+
+    def _settled(self, call: _Call, error: Exception | None) -> Foretold:
+        if call.deeds:
+            return _done(call, cut_short=error is not None)
+        if error is not None:
+            return self._failed(call, error)
+        earlier = self._earlier(lambda one: one.target == call.target or _creates(one, call))
+        detail = "; ".join(dict.fromkeys(call.skipped)) or "there is nothing to do"
+        if earlier is not None and call.target is not None:
+            said = f"as it stands now {detail}; before it comes {earlier[1].helper} of revision {earlier[0]}"
+            return Foretold(call.helper, call.target, UNKNOWN, said, loses=call.drops, table=call.table)
+        return Foretold(call.helper, call.target, SKIP, detail, table=call.table)
+
+    def _failed(self, call: _Call, error: Exception) -> Foretold:
+        said, missing = summary(error), isinstance(error, MISSING)
+        earlier = self._earlier(lambda one: _makes(one, call, said) if missing else _changes(one, call, error))
+        detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
+        if earlier is None:
+            return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+        revision, before = earlier
+        if missing and before.action == RUN:
+            detail = f"{AFTER} {before.helper} of revision {revision}: {before.detail}"
+            return Foretold(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table)
+        detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
+        return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+
+    def _earlier(self, fits: Callable[[Foretold], bool]) -> tuple[str, Foretold] | None:
+        """Return the latest step before that fits, at best one that would do something of itself."""
+        found = [(revision, one) for revision, one in self.told if one.action != SKIP and fits(one)]
+        made = [(revision, one) for revision, one in found if one.action == RUN and not one.detail.startswith(AFTER)]
+        return next(reversed(made or found), None)
+
+
+_forecast: ContextVar[Forecast | None] = ContextVar("safeops_forecast", default=None)
+
+
+def foreseeing() -> Forecast | None:
+    """Return the forecast that is being made; None where helpers do what they are for."""
+    return _forecast.get()
+
+
+@contextmanager
+def foretelling() -> Iterator[Forecast]:
+    """Have helpers inside tell what they would do."""
+    forecast = Forecast()
+    token = _forecast.set(forecast)
+    try:
+        yield forecast
+    finally:
+        _forecast.reset(token)
+
+
+@contextmanager
+def as_helper() -> Iterator[None]:
+    """Take what runs inside for one helper, where a forecast is being made."""
+    forecast = foreseeing()
+    if forecast is None:
+        yield
+        return
+    with forecast.helper():
+        yield
+
+
+@contextmanager
+def told(does: str) -> Iterator[None]:
+    """Tell a deed that is about to write outside a plan, and end its helper."""
+    forecast = foreseeing()
+    try:
+        yield
+    except WouldWrite:
+        if forecast is not None:
+            forecast.deed(Deed(does))
+        raise
+
+
+def _done(call: _Call, *, cut_short: bool) -> Foretold:
+    deeds = call.deeds
+    texts = list(dict.fromkeys(deed.told for deed in deeds)) + ([REST] if cut_short else [])
+    rows = [deed.rows for deed in deeds if deed.rows is not None]
+    seconds = [deed.seconds for deed in deeds if deed.seconds is not None]
+    return Foretold(
+        call.helper,
+        call.target,
+        RUN,
+        f"would {'; then '.join(texts)}",
+        _joined(deed.locks for deed in deeds),
+        _joined(deed.blocks for deed in deeds),
+        max(rows, default=None),
+        sum(seconds) if seconds else None,
+        any(deed.loses for deed in deeds),
+        call.table,
+    )
+
+
+def _joined(texts: Iterator[str | None]) -> str | None:
+    found = [text for text in dict.fromkeys(texts) if text]
+    # That one of its statements blocks nothing is no news beside what another one blocks.
+    found = [text for text in found if text != "nothing"] or found
+    return "; ".join(found) or None
+
+
+def _makes(one: Foretold, call: _Call, said: str) -> bool:
+    """Tell whether a step may make what a later one misses: what the error names, or the table of the call."""
+    if one.table is not None and (one.table == call.table or _names(said, one.table)):
+        return True
+    if one.target is not None and one.table is None:
+        return _names(said, one.target)
+    return call.table is not None and _names(one.detail, call.table)
+
+
+def _creates(one: Foretold, call: _Call) -> bool:
+    """Tell whether a step makes or renames the table of a later call, so that what that one found is true no more."""
+    if one.table is not None:
+        return one.target == call.table
+    head, _, rest = one.detail.lower().partition(" table ")
+    return head.endswith(("create", "rename")) and call.table is not None and _names(rest, call.table.lower())
+
+
+def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
+    """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
+    if one.target is None:
+        return call.table is not None and _names(one.detail, call.table)
+    thing = one.target.partition(" on ")[0]
+    return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name.rpartition('.')[2])}(?!\w)", text) is not None
+
+
+# What was called ------------------------------------------------------------------------------------------------
+
+
+def _called(frame: FrameType | None) -> _Call:
+    """Read from the frames which helper the revision has called, and on what."""
+    public = None
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("safeops.") and not module.startswith("safeops.runner"):
+            public = frame
+        elif module != "contextlib":
+            break
+        frame = frame.f_back
+    if public is None:
+        return _Call("safeops", None, None, drops=False)
+    given = dict(public.f_locals)
+    own, name = given.get("self"), public.f_code.co_name
+    if own is not None:
+        given, name = {**vars(own)}, f"{type(own).__name__}.{name}"
+    return _Call(name, *_target(given), drops=name in DROPS and not given.get("archive"))
+
+
+def _target(given: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return what a helper works on, and the table of it, from its arguments."""
+
+    def text(*names: str) -> str | None:
+        values = [given.get(name) for name in names]
+        return next((one for one in values if isinstance(one, str)), None)
+
+    schema = text("schema", "source_schema")
+    table = text("table_name", "source_table", "old_name")
+    table = f"{schema}.{table}" if schema and table else table
+    thing = text("index_name", "constraint_name")
+    column = text("column_name") or (text("old_name") if "table_name" in given else None)
+    column = column or getattr(given.get("column"), "name", None)
+    if table is None:
+        return text("enum_name", "schema_name", "name", "type_name"), None
+    if thing:
+        return f"{thing} on {table}", table
+    return (f"{table}.{column}" if column else table), table

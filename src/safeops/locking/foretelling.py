@@ -1,0 +1,60 @@
+"""Tells the steps of a plan instead of carrying them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from safeops.databases.base import Database
+from safeops.databases.steps import Step
+from safeops.foreseeing import Forecast
+from safeops.foretold import Deed
+from safeops.naming import Name
+from safeops.policy import assurance
+
+MOST = 20
+"""Steps of a plan that are told."""
+LOST = ("dropped table", "dropped column", "dropped archive")
+BRIEFLY = ", briefly"
+
+
+def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> bool:
+    """Tell the steps of a plan; return whether it had any.
+
+    A plan may look again between two steps, and does not find what the one before would have done: it is told as far as it
+    comes.
+    """
+    seen: set[tuple[str, str]] = set()
+    try:
+        for step in plan:
+            if (step.sql, step.does) in seen or len(seen) == MOST:
+                break
+            seen.add((step.sql, step.does))
+            if step.still is None or database.scalar(f"SELECT {step.still}"):
+                forecast.deed(_deed(database, step))
+    except Exception:
+        if not seen:
+            raise
+    return bool(seen)
+
+
+def _deed(database: Database, step: Step) -> Deed:
+    locks, blocks = database.locking_of(step)
+    assured = assurance() is not None
+    if assured and not database.is_brief(step):
+        blocks = f"{blocks.removesuffix(BRIEFLY)}, for as long as it takes"
+    does = step.does if assured else f"{step.does}{database.doubt(step)}"
+    loses = step.does.startswith(LOST)
+    rows, size = (None, None)
+    if step.locks and (loses or database.reads_rows(step)):
+        rows, size = measured(database, step.locks[0])
+    return Deed(does, locks, blocks, rows, size, loses=loses)
+
+
+def measured(database: Database, table: Name) -> tuple[int | None, int | None]:
+    """Return about how many rows and bytes a table has; nothing of one that is not there yet."""
+    try:
+        return database.rows_of(table), database.bytes_of(table)
+    except SQLAlchemyError:
+        return None, None

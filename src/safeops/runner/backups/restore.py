@@ -1,0 +1,163 @@
+"""Fills an empty database from a backup: look at the file, look at the target, fill it, and count."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import NullPool
+
+from safeops.databases import KINDS, abilities_of, database_for
+from safeops.databases.base import Database
+from safeops.databases.beside import on_a_connection
+from safeops.databases.dumping import Dumper, Login, logins
+from safeops.errors import BackupFailed, InvalidArgument
+from safeops.foretold import spelled_size
+from safeops.runner.backups.failing import ending_on_signals, reaching, told
+from safeops.runner.backups.files import PARTIAL, checksum
+from safeops.runner.backups.report import Restored, described
+
+log = logging.getLogger("safeops")
+
+T = TypeVar("T")
+
+UNTOUCHED = "Nothing was restored, and the database is as it was; running again is safe."
+
+
+def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -> Restored:
+    """Fill an empty database from a backup.
+
+    Steps: compares the file with the checksum beside it; checks that it is whole; looks that the database is one of its
+    kind and has nothing in it; fills it; where the rows of the backup were counted, counts them again.
+
+    Args:
+        file: The backup.
+        into_url: The database, by any driver; its password appears nowhere.
+        owners: Restore who owns what, grants and definers too: all those roles must exist there. By default everything
+            belongs to who restores it, and what they may was not granted to anybody else.
+
+    Returns:
+        What was restored, and where.
+
+    Raises:
+        BackupFailed: It was not restored; the message says what stands in the database.
+
+    Locks: none that others could wait for: the database is empty.
+
+    Running it again: after a failure, on PostgreSQL and SQLite, safe, for it is all or nothing. On MariaDB and MySQL part
+        of it stands then, and the database must be made empty first. After it was done, it refuses.
+
+    Example:
+        restore("backups/app-20270131T120000Z-4f2a.dump", "postgresql+psycopg://me@localhost/app_copy")
+    """
+    began = time.monotonic()
+    path = Path(file)
+    with ending_on_signals():
+        target = _Target(_url(into_url))
+        with told(path.parent, UNTOUCHED):
+            known, begins = _checked_file(path)
+        server, dumper = target.look(partial(_checked_target, path, known, begins))
+        log.info("restore: %s into %s, %s", path, target.name, server)
+        _fill(path, dumper, owners)
+        rows = known.get("rows")
+        if rows is not None:
+            target.look(lambda database, _: _check_rows(database, rows))
+    seconds = time.monotonic() - began
+    log.info("restore: done in %.1f s", seconds)
+    return Restored(path, target.name, str(known.get("revision", "")), server, seconds, rows)
+
+
+class _Target:
+    """The database to fill."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self.engine: Engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
+        self.name = url.set(query={}).render_as_string(hide_password=True)
+
+    def look(self, body: Callable[[Database, Login | None], T]) -> T:
+        def run(connection: Connection) -> T:
+            return body(database_for(connection.dialect, lambda: connection), seen[-1] if seen else None)
+
+        with reaching(), logins(self.engine) as seen:
+            return on_a_connection(self.engine, run)
+
+
+def _url(given: str | sa.URL) -> sa.URL:
+    try:
+        return sa.make_url(given)
+    except (ArgumentError, ValueError):
+        # Its message would show the password.
+        raise InvalidArgument(
+            "The address of the database to restore into is no URL.",
+            remedy="Write it as for create_engine(), special letters of the password as %XX:",
+            code="postgresql+psycopg://user:password@host/database",
+        ) from None
+
+
+def _checked_file(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Return what is known of the backup and its first bytes, or raise where it is not what was written."""
+    if path.name.endswith(PARTIAL):
+        raise BackupFailed(f"{path} is a part of a backup that was not completed.", remedy="Restore another one.")
+    if not path.is_file():
+        raise BackupFailed(f"There is no file {path}.")
+    known = described(path)
+    if known and known.get("sha256") != checksum(path):
+        raise BackupFailed(
+            f"{path} is not as it was written: its checksum is another one than the file beside it says.",
+            why=f"It has {spelled_size(path.stat().st_size)}, and had {spelled_size(known.get('bytes', 0))}.",
+            remedy="Restore another backup, or fetch this one anew from where it was copied.",
+        )
+    with path.open("rb") as file:
+        return known, file.read(16)
+
+
+def _checked_target(
+    path: Path, known: dict[str, Any], begins: bytes, database: Database, login: Login | None
+) -> tuple[str, Dumper]:
+    _check_kind(path, known, begins, database)
+    if things := database.things():
+        raise BackupFailed(
+            f"The database is not empty: it has {', '.join(things)}{' and more' if len(things) > 4 else ''}.",
+            why="A restore never mixes with what stands, nor replaces it.",
+            remedy="Create an empty one, and restore into that.",
+        )
+    return database.describe(), database.dumper(login)
+
+
+def _check_kind(path: Path, known: dict[str, Any], begins: bytes, database: Database) -> None:
+    made_of = str(known.get("server", "")).split(" ")[0]
+    if begins.startswith(database.dump_magic) and made_of in ("", database.product):
+        return
+    kinds = [one.product for one in map(abilities_of, KINDS) if begins.startswith(one.dump_magic)]
+    is_one = f"a backup of {made_of or ' or '.join(kinds)}" if made_of or kinds else "no backup of any database"
+    raise BackupFailed(f"{path} is {is_one}, and the database to restore into is {database.describe()}.")
+
+
+def _fill(path: Path, dumper: Dumper, owners: bool) -> None:
+    with told(path.parent, UNTOUCHED):
+        dumper.check(path)
+    emptied = "What was restored was taken back: the database is as empty as it was; running again is safe."
+    stands = "Part of it stands in the database: drop it, create it anew, and run again."
+    with told(path.parent, emptied if dumper.restores_at_once else stands):
+        dumper.load(path, owners)
+
+
+def _check_rows(database: Database, rows: dict[str, int]) -> None:
+    found = {table: int(database.scalar(f"SELECT count(*) FROM {table}")) for table in rows}
+    wrong = [
+        f"{table}: {rows[table]} in the backup, {there} restored"
+        for table, there in found.items()
+        if there != rows[table]
+    ]
+    if wrong:
+        raise BackupFailed(
+            "Rows are missing or too many after the restore:\n" + "\n".join(f"    {one}" for one in wrong),
+            state="All that could be restored stands in the database; do not use it.",
+        )

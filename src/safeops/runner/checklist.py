@@ -1,0 +1,113 @@
+"""What a team looks at before it migrates, as code: what is certain to fail refuses, what may get in the way warns."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases import database_for
+from safeops.databases.base import Database
+from safeops.errors import InvalidArgument, NotReady, SafeOpsError
+from safeops.foretold import spelled_size, summary
+from safeops.runner.environment import Reached
+from safeops.runner.pending import steps_between, unknown_revisions
+
+OLD = 30.0
+"""Seconds that a transaction may have been open before it is named."""
+LAG = 10.0
+"""Seconds that a replica may be behind before it is named."""
+SPARE, PART = 256 * 2**20, 5
+"""Free bytes, and the part of the database's size, below which the disk is named."""
+
+
+def steps_to(reached: Reached, revision: str, current: tuple[str, ...]) -> list[Any]:
+    """Return the steps of an upgrade, or raise why there is no such upgrade."""
+    script = reached.script
+    check_heads(script, revision)
+    check_known(script, current)
+    try:
+        return steps_between(script, revision, current)
+    except CommandError as error:
+        raise InvalidArgument(
+            f"There is no upgrade to {revision}: {error}.",
+            remedy="See which revisions there are:",
+            code="alembic history",
+        ) from error
+
+
+def check_heads(script: ScriptDirectory, revision: str) -> None:
+    heads = script.get_heads()
+    if revision == "head" and len(heads) > 1:
+        raise NotReady(
+            f"There are {len(heads)} heads: {', '.join(sorted(heads))}.",
+            why="Two revisions follow the same one, as after two branches were merged, and nobody has said how they go on.",
+            remedy="Write the revision that merges them, look at it, and commit it; or upgrade to all of them:",
+            code="safeops heads --merge\nsafeops upgrade heads",
+        )
+
+
+def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
+    unknown = unknown_revisions(script, current)
+    if unknown:
+        raise NotReady(
+            f"The database is at {', '.join(unknown)}, and no file here has it.",
+            why="It was migrated by other code, most likely by newer one, or the file was renamed or deleted.",
+            remedy="Get the file back, as from the branch that was deployed; where it is gone for good, say where the"
+            " database is:",
+            code="safeops stamp REV --verify",
+        )
+
+
+def look(reached: Reached) -> list[str]:
+    """Return what may get in the way, or raise NotReady for what certainly does."""
+    return reached.connected(_look)
+
+
+def _look(connection: Connection) -> list[str]:
+    database = database_for(connection.dialect, lambda: connection)
+    refusal = database.refuses_writes()
+    if refusal:
+        raise NotReady(
+            f"Nothing can be written to {database.name_of_database()}: {refusal}.",
+            remedy="Connect to the primary, by a user who may change tables.",
+        )
+    return [warning for question in (_transactions, _replicas, _room) for warning in _answered(question, database)]
+
+
+def _answered(question: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
+    """Ask what not every server and user can answer: an upgrade goes on without."""
+    try:
+        return list(question(database))
+    except SafeOpsError:
+        return []
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        return [f"This user may not look for what may be in the way: {summary(error)}"]
+
+
+def _transactions(database: Database) -> Iterator[str]:
+    # No refusal: it may end at any moment, and a helper gives up by itself, naming who blocked it.
+    for one in database.long_transactions(OLD):
+        yield f"An open transaction may block a step: {one}"
+
+
+def _replicas(database: Database) -> Iterator[str]:
+    for one in database.replicas():
+        if one.lag is not None and one.lag > LAG:
+            yield f"The replica {one.name} is {one.lag:.0f} s behind, and a migration will not make that less."
+
+
+def _room(database: Database) -> Iterator[str]:
+    folder = database.data_folder()
+    if folder is None:
+        return
+    free, size = shutil.disk_usage(folder).free, database.bytes_of_database() or 0
+    if free < max(SPARE, size // PART):
+        yield f"{spelled_size(free)} are free in {folder}, for a database of {spelled_size(size)}."

@@ -1,0 +1,130 @@
+"""Projects as a team deploys them: an ordinary env.py that takes its URL from alembic.ini, and the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.config import Config
+from tests.projects import Project
+
+from safeops.cli import main
+
+ONE_EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
+
+ENV = """
+import sqlalchemy as sa
+from alembic import context
+from safeops import migration_lock
+
+config = context.config
+URL = config.get_main_option("sqlalchemy.url")
+{before}
+OPTIONS = dict(target_metadata={models}, transaction_per_migration=True, compare_type=True, {options})
+if context.is_offline_mode():
+    context.configure(url=URL, literal_binds=True, **OPTIONS)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    engine = {engine}
+    with engine.connect() as connection, migration_lock(connection):
+        context.configure(connection=connection, **OPTIONS)
+        with context.begin_transaction():
+            context.run_migrations()
+"""
+TEMPLATE = """\"\"\"${message}\"\"\"
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+def upgrade(): pass
+def downgrade(): pass
+"""
+ENGINE = "sa.create_engine(URL, poolclass=sa.pool.NullPool)"
+
+
+@dataclasses.dataclass
+class Deploy(Project):
+    """An Alembic project whose configuration is its alembic.ini alone."""
+
+    imports: str = "from safeops import *\nimport time, os, pathlib"
+    before: str = ""
+    models: str = "None"
+    engine: str = ENGINE
+    options: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        url = self.database.url.render_as_string(hide_password=False).replace("%", "%%")
+        (self.folder / "alembic.ini").write_text(
+            f"[alembic]\nscript_location = %(here)s/migrations\nsqlalchemy.url = {url}\n"
+        )
+        (self.folder / "migrations/script.py.mako").write_text(TEMPLATE)
+        parts = {"before": self.before, "models": self.models, "engine": self.engine, "options": self.options}
+        (self.folder / "migrations/env.py").write_text(textwrap.dedent(ENV).format(**parts))
+
+    @property
+    def config(self) -> Config:
+        return Config(str(self.folder / "alembic.ini"))
+
+    def main(self, *arguments: str) -> int:
+        """Runs a verb in this process."""
+        return main([arguments[0], "-c", str(self.folder / "alembic.ini"), *arguments[1:]])
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Runs a verb in a process of its own."""
+        command = [
+            sys.executable,
+            "-m",
+            "safeops",
+            arguments[0],
+            "-c",
+            str(self.folder / "alembic.ini"),
+            *arguments[1:],
+        ]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """All that was said, after it was seen to fit a terminal."""
+    out, err = capsys.readouterr()
+    for line in (out + err).splitlines():
+        # A long path cannot be broken.
+        assert len(line) <= 80 or " " not in line.strip(), line
+    return out + err
+
+
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The one object that --json prints."""
+    return json.loads(capsys.readouterr().out)  # type: ignore[no-any-return]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for what another process does."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def table(name: str, more: str = "") -> tuple[str, str]:
+    """A revision that makes a table, and its way back."""
+    column = f", {more}" if more else ""
+    return (
+        f'create_table_if_missing("{name}", sa.Column("id", sa.Integer, primary_key=True){column})',
+        f'drop_table_if_exists("{name}")',
+    )
+
+
+def gate(folder: Path, name: str) -> str:
+    """Lines of a revision that say where it is, and wait there until ``folder/go`` stands."""
+    return (
+        f'pathlib.Path("{folder}/at_{name}").touch()\nwhile not os.path.exists("{folder}/go"):\n    time.sleep(0.02)\n'
+    )

@@ -1,0 +1,300 @@
+"""``safeops upgrade``: the checklist, one runner at a time, and what is said when something goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.runner.deploys import ONE_EACH, Deploy, gate, printed, said, table, until
+from tests.runner.hoard import EACH, with_user
+from tests.servers import Database
+
+from safeops.errors import InvalidArgument, LockNotAcquired, RevisionFailed, TransactionNotOurs, Unhealthy
+from safeops.runner.upgrading import upgrade
+
+THREE = {"r1": table("one"), "r2": table("two"), "r3": table("three")}
+
+
+@EACH
+def test_it_runs_what_is_pending_and_then_finds_nothing(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    assert project.main("upgrade", "r1") == 0
+    assert "  r1 " in capsys.readouterr().out
+    assert project.main("upgrade", "--json") == 0
+    done = printed(capsys)
+    assert (done["before"], done["current"], [one["revision"] for one in done["revisions"]]) == (
+        ["r1"],
+        ["r3"],
+        ["r2", "r3"],
+    )
+    assert project.main("upgrade") == 0
+    assert said(capsys).endswith("Nothing to do: the database is at r3.\n")
+
+
+@ONE_EACH
+def test_a_backup_is_made_first(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    assert project.main("upgrade", "--backup-to", str(tmp_path / "kept"), "--json") == 0
+    backup = Path(printed(capsys)["backup"])
+    assert backup.parent == tmp_path / "kept" and "-base." in backup.name
+    assert project.main("upgrade", "--backup-to", str(tmp_path / "kept")) == 0
+    assert len(list((tmp_path / "kept").glob("*-base.*"))) == 2
+
+
+@ONE_EACH
+def test_a_dry_run_is_a_plan(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    database.execute("CREATE TABLE anything (a integer)")
+    project = Deploy(tmp_path, database, THREE)
+    assert project.main("upgrade", "heads", "--dry-run", "--json") == 1
+    assert [one["revision"] for one in printed(capsys)["revisions"]] == list(THREE)
+    assert project.current() == ()
+
+
+# What goes wrong ------------------------------------------------------------------------------------------------
+
+
+@EACH
+def test_a_revision_that_fails_says_what_stands_and_running_again_goes_on(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = f'{THREE["r2"][0]}\nop.execute("SELECT * FROM nowhere")'
+    project = Deploy(tmp_path, database, {**THREE, "r2": (bad, THREE["r2"][1])})
+    assert project.main("upgrade") == 4
+    text = " ".join(said(capsys).split())
+    assert "Revision r2 failed after" in text and "at r2.py:" in text and "nowhere" in text
+    assert "The database is at r1. Finished in this run: r1." in text
+    assert ("rolled back" in text) == (database.kind == "postgresql")
+    assert project.current() == ("r1",)
+    project.write("r2", *THREE["r2"], down="r1")
+    assert [one.revision for one in upgrade(project.config).revisions] == ["r2", "r3"]
+
+
+@ONE_EACH
+def test_all_revisions_in_one_transaction(database: Database, tmp_path: Path) -> None:
+    raw = {name: (f"op.execute('CREATE TABLE {name} (a int)')", "pass") for name in ("r1", "r2")}
+    project = Deploy(tmp_path, database, {**raw, "r3": ("op.execute('SELECT * FROM nowhere')", "pass")})
+    env = tmp_path / "migrations/env.py"
+    env.write_text(env.read_text().replace("transaction_per_migration=True", "transaction_per_migration=False"))
+    with pytest.raises(RevisionFailed) as raised:
+        upgrade(project.config)
+    stands = (
+        "no revision. No revision was finished"
+        if database.kind == "postgresql"
+        else "r2. Finished in this run: r1, r2."
+    )
+    assert f"The database is at {stands}" in str(raised.value)
+    assert ("in one transaction: r1, r2" in str(raised.value)) == (database.kind == "postgresql")
+    assert project.current() == (() if database.kind == "postgresql" else ("r2",))
+
+
+@ONE_EACH
+def test_several_heads(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Deploy(tmp_path, database, {"r1": table("one")})
+    for name in ("a", "b"):
+        project.write(name, *table(name), down="r1")
+    assert project.main("upgrade") == 3
+    assert "safeops heads --merge" in said(capsys)
+    assert project.current() == ()
+    assert project.main("upgrade", "heads") == 0
+    assert set(project.current()) == {"a", "b"}
+
+
+@ONE_EACH
+def test_revisions_that_nobody_knows(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    assert project.main("upgrade", "r9") == 4
+    assert "There is no upgrade to r9" in said(capsys)
+    assert project.main("upgrade") == 0
+    said(capsys)
+    (tmp_path / "migrations/versions/r3.py").unlink()
+    assert project.main("upgrade", "--json") == 3
+    error = printed(capsys)["error"]
+    assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
+
+
+@pytest.mark.only("pg15", "pg18", "mariadb")
+def test_who_cannot_get_in_is_told_so_without_his_password(
+    database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = with_user(database, "deployer", "right")
+    urls = {"wrong": right.url.set(password="s3cret-x"), "lost": right.url.set(database="no_such", password="right")}
+    for name, url in urls.items():
+        project = Deploy(tmp_path / name, dataclasses.replace(right, url=url), THREE)
+        assert project.main("upgrade") == 4
+        text = said(capsys)
+        assert "The database cannot be reached" in text
+        assert "s3cret-x" not in text
+
+
+@pytest.mark.only("pg15", "pg18")
+def test_who_may_only_read(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Deploy(tmp_path / "whole", database, THREE)
+    project.main("upgrade", "r1")
+    reader = with_user(database, "reader", "x")
+    database.execute("ALTER TABLE alembic_version OWNER TO CURRENT_USER", "GRANT SELECT ON alembic_version TO reader")
+    database.execute(
+        f'ALTER DATABASE "{database.name}" OWNER TO CURRENT_USER', "ALTER SCHEMA public OWNER TO CURRENT_USER"
+    )
+    database.execute("REVOKE CREATE ON SCHEMA public FROM reader, PUBLIC")
+    reading = Deploy(tmp_path / "reader", reader, THREE)
+    assert reading.main("upgrade") == 4
+    text = " ".join(said(capsys).split())
+    assert "permission denied" in text and "The database is at r1." in text
+    database.execute("ALTER ROLE reader SET default_transaction_read_only = on")
+    assert reading.main("upgrade") == 3
+    assert "Nothing can be written" in said(capsys)
+
+
+@ONE_EACH
+def test_an_env_that_loses_everything_is_found_out(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, {"r1": ("op.execute('CREATE TABLE one (a int)')", "pass")})
+    env = tmp_path / "migrations/env.py"
+    lost = 'connection.execute(sa.text("SELECT 1"))\n        context.configure(connection=connection'
+    env.write_text(env.read_text().replace("context.configure(connection=connection", lost))
+    with pytest.raises(TransactionNotOurs, match="nothing of them was kept"):
+        upgrade(project.config)
+
+
+@pytest.mark.only("pg15", "pg18", "mariadb")
+def test_a_transaction_that_may_block_is_named(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("safeops.runner.checklist.OLD", 0)
+    database.execute("CREATE TABLE held (id integer PRIMARY KEY)")
+    project = Deploy(tmp_path, database, THREE)
+    found: list[str] = []
+    with closing(database.observer().connect()) as other:
+        other.exec_driver_sql("INSERT INTO held VALUES (1)")
+        until(lambda: _seconds_open(database) >= 1)
+        upgrade(project.config, warn=found.append)
+    assert any(one.startswith("An open transaction may block a step: ") for one in found)
+    assert project.current() == ("r3",)
+
+
+def _seconds_open(database: Database) -> float:
+    questions = {
+        "postgresql": "SELECT max(extract(epoch FROM clock_timestamp() - xact_start)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "mariadb": "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX",
+    }
+    return float(database.query(questions[database.kind])[0][0] or 0)
+
+
+# Two at once ----------------------------------------------------------------------------------------------------
+
+
+@EACH
+def test_the_second_runner_waits_and_finds_nothing_or_gives_up(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, {"r1": (gate(tmp_path, "r1") + THREE["r1"][0], "pass"), "r2": THREE["r2"]})
+    with project.start("upgrade") as first:
+        until((tmp_path / "at_r1").exists)
+        with pytest.raises(LockNotAcquired, match="Another runner") as raised:
+            upgrade(project.config, wait=0)
+        assert "pid" in str(raised.value) or "session" in str(raised.value)
+        with project.start("upgrade", "--no-wait") as hasty:
+            assert hasty.wait() == 3
+        with project.start("upgrade") as second:
+            assert second.stderr is not None
+            assert "waiting for another runner" in second.stderr.readline()
+            (tmp_path / "go").touch()
+            assert first.wait() == 0
+            assert second.wait() == 0
+            assert second.stdout is not None and "Nothing to do" in second.stdout.read()
+    assert project.current() == ("r2",)
+
+
+@EACH
+def test_a_killed_runner_is_in_nobodys_way(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, {"r1": THREE["r1"], "r2": (gate(tmp_path, "r2") + THREE["r2"][0], "pass")})
+    with project.start("upgrade") as runner:
+        until((tmp_path / "at_r2").exists)
+        runner.kill()
+    (tmp_path / "go").touch()
+    assert [one.revision for one in upgrade(project.config, wait=20).revisions] == ["r2"]
+
+
+@ONE_EACH
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_between_two_revisions(database: Database, tmp_path: Path, number: signal.Signals) -> None:
+    project = Deploy(tmp_path, database, {"r1": (gate(tmp_path, "r1") + THREE["r1"][0], "pass"), "r2": THREE["r2"]})
+    with project.start("upgrade") as runner:
+        until((tmp_path / "at_r1").exists)
+        runner.send_signal(number)
+        (tmp_path / "go").touch()
+        assert runner.wait() == 3
+        assert runner.stdout is not None and f"Stopped by {number.name}" in runner.stdout.read()
+    assert project.current() == ("r1",)
+    assert [one.revision for one in upgrade(project.config).revisions] == ["r2"]
+
+
+# Health ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(*statuses: int) -> Iterator[str]:
+    """A server that answers with these, one after the other, and then always with the last."""
+    left = list(statuses)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(left.pop(0) if len(left) > 1 else left[0])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/health"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.only("sqlite")
+def test_the_application_may_take_a_moment(database: Database, tmp_path: Path) -> None:
+    with answering(503, 200) as url:
+        upgrade(Deploy(tmp_path, database, THREE).config, health_check=url)
+
+
+@ONE_EACH
+def test_an_ill_application(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    upgrade(project.config, "r1")
+    with answering(500) as url, pytest.raises(Unhealthy, match="answered 500") as raised:
+        upgrade(project.config, health_check=url, health_patience=0, rollback_on_failure=True)
+    assert "It was taken back: the database is at r1 again." in str(raised.value)
+    assert project.current() == ("r1",)
+    assert project.main("upgrade", "--health-check", "echo no >&2; exit 7", "--health-patience", "0") == 4
+    text = " ".join(said(capsys).split())
+    assert "exited with 7: no" in text and "The upgrade stands: the database is at r3." in text
+    assert "safeops rollback -2" in text
+
+
+@pytest.mark.only("sqlite")
+def test_a_way_back_that_fails_after_a_failed_health_check(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, {**THREE, "r2": (THREE["r2"][0], 'irreversible("because")')})
+    with pytest.raises(RevisionFailed, match="Taking it back failed too") as raised:
+        upgrade(project.config, health_check="exit 1", health_patience=0, rollback_on_failure=True)
+    assert "The database is at r2." in str(raised.value)
+    with pytest.raises(InvalidArgument, match="no health check"):
+        upgrade(project.config, rollback_on_failure=True)
+
+
+@pytest.mark.only("pg18")
+def test_an_asynchronous_env(database: Database, tmp_path: Path) -> None:
+    from tests.projects import Project
+
+    driver = database.with_driver("asyncpg")
+    project = Project(tmp_path, driver, THREE, env="async", imports="from safeops import *")
+    assert [one.revision for one in upgrade(project.config).revisions] == ["r1", "r2", "r3"]
