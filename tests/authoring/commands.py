@@ -79,6 +79,8 @@ def shell(folder: Path, block: str, **environment: str) -> str:
         if words[:1] == ["alembic"]:
             printed += alembic(folder, shlex.join(words[1:]), **environment)
         elif words:
+            if words[0] == "safeops":
+                words = [sys.executable, "-m", *words]
             path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
             done = subprocess.run(
                 words, cwd=folder, env=os.environ | environment | {"PATH": path}, capture_output=True, text=True

@@ -142,13 +142,15 @@ def test_the_commands_in_the_text_work(project: Path, database: Database) -> Non
     main(["init"])
     fill_in(project, database.url.render_as_string())
     revision(project, downgrade="pass", rev_id="r1")
-    inline = dict.fromkeys(re.findall(r"`(alembic [^`]+|python -m safeops [^`]+)`", guide(project)))
+    inline = dict.fromkeys(re.findall(r"`(alembic [^`]+|(?:python -m )?safeops [^`]+)`", guide(project)))
     for command in inline:
         words = command.replace("REVISION", "r1")
         if words.startswith("alembic"):
             alembic(project, words.removeprefix("alembic "))
         else:
-            assert main(words.split()[3:]) == 0
+            # Nobody can be asked here.
+            yes = ["--yes"] if "rollback" in words else []
+            assert main([*words.split("safeops ")[1].split(), *yes]) == 0
     assert "alembic upgrade head --sql" in inline
     assert "python -m safeops init" in inline
 

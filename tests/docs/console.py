@@ -8,6 +8,7 @@ import glob
 import io
 import logging
 import os
+import re
 import runpy
 import shlex
 import subprocess
@@ -41,26 +42,33 @@ class Console:
             "pip": _pip,
             "alembic": _alembic,
             "python": _python,
+            "safeops": _safeops,
+            "echo": lambda words: print(*words),
         }
 
     def run(self, script: str) -> None:
         """Runs each line; the first that fails raises."""
         for line in script.splitlines():
-            words = shlex.split(line, comments=True)
+            words = [name for word in shlex.split(line, comments=True) for name in _files(word)]
+            expected = re.search(r"# exits with (\d)", line)
             if words:
-                self._run(words[0], words[1:])
+                self._run(words[0], words[1:], int(expected[1]) if expected else 0)
 
-    def _run(self, program: str, words: list[str]) -> None:
-        target = words[words.index(">") + 1] if ">" in words else None
-        words = words[: words.index(">")] if target else words
+    def _run(self, program: str, words: list[str], expected: int) -> None:
+        words, target = _redirected(words, ">")
+        words, source = _redirected(words, "<")
+        given = io.StringIO(Path(source).read_text() if source else "")
         said, logged = io.StringIO(), io.StringIO()
+        status: object = 0
         with _fresh_process(logged), contextlib.redirect_stdout(said), contextlib.redirect_stderr(logged):
             try:
-                self._programs[program](words)
+                with mock.patch.object(sys, "stdin", given):
+                    self._programs[program](words)
             except SystemExit as end:
-                assert not end.code, f"{program} {words}: {said.getvalue()}{logged.getvalue()}"
+                status = end.code or 0
             finally:
                 self.output = said.getvalue() + logged.getvalue()
+        assert status == expected, f"{program} {words} exited with {status}: {self.output}"
         if target:
             Path(target).write_text(said.getvalue())
 
@@ -71,6 +79,18 @@ class Console:
         except (Exception, AssertionError) as error:
             return "".join(traceback.format_exception(error))
         raise AssertionError(f"this did not fail:\n{script}")
+
+
+def _files(word: str) -> list[str]:
+    """What a shell makes of a word."""
+    return (sorted(glob.glob(word)) or [word]) if "*" in word else [word]
+
+
+def _redirected(words: list[str], sign: str) -> tuple[list[str], str | None]:
+    if sign not in words:
+        return words, None
+    place = words.index(sign)
+    return words[:place], words[place + 1]
 
 
 def _alembic(words: list[str]) -> None:
@@ -87,10 +107,13 @@ def _pip(words: list[str]) -> None:
     assert not extra or extra in found.get_all("Provides-Extra", [])
 
 
+def _safeops(words: list[str]) -> None:
+    raise SystemExit(cli.main(words))
+
+
 def _python(words: list[str]) -> None:
     if words[:2] == ["-m", "safeops"]:
-        status = cli.main(words[2:])
-        assert status == 0, status
+        _safeops(words[2:])
     elif words[:2] == ["-m", "pytest"]:
         # Without the other plugins that are installed here, it starts in a quarter of the time.
         alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from safeops import SafeOpsError, settings
+import alembic
+from alembic.config import Config
+
+from safeops import SafeOpsError, runner, settings
+from tests.docs.console import Console
 from tests.docs.pages import Block
 from tests.docs.running import execute, run_as_env, up_twice_and_down
 from tests.projects import Project, listening, migrate, render
 from tests.servers import Database
 
 WITHOUT_A_MESSAGE = "S000"
-ON_SQLITE = "S005"
+OF_A_RUNNER = ("S702", "S703", "S704", "S705", "S706")
+ON_SQLITE = ("S005", *OF_A_RUNNER)
 
 
 def provoke(database: Database, number: str, code: str, folder: Path) -> SafeOpsError:
@@ -31,7 +38,9 @@ def provoke(database: Database, number: str, code: str, folder: Path) -> SafeOps
 
 def mend(database: Database, number: str, remedy: Block, code: Block, folder: Path) -> None:
     """Runs what the page says to do, beside what the failing code left."""
-    if remedy.is_env:
+    if number in OF_A_RUNNER:
+        _mend_project(database, remedy, folder)
+    elif remedy.is_env:
         run_as_env(database, remedy, folder)
     elif remedy.is_revision:
         up_twice_and_down(database, [remedy], folder)
@@ -57,10 +66,78 @@ def _with_a_transaction_of_env_py(database: Database, code: str, folder: Path) -
     Project(folder, database, {"r1": (code, "pass")}, env="begin", imports="from safeops import *").upgrade()
 
 
+def _beside_a_project(database: Database, code: str, folder: Path) -> None:
+    """The code of a program beside a project that has revisions pending."""
+    _in_the_project(database, code, folder, {"r1": (ADD, "drop_column_if_exists('users', 'nickname')")})
+
+
+def _with_two_heads(database: Database, code: str, folder: Path) -> None:
+    project = Project(folder, database, {"r1": ("pass", "pass"), "r2": ("pass", "pass")})
+    project.write("r3", "pass", down="r1")
+    _run_in(project, code)
+
+
+def _with_a_mistake(database: Database, code: str, folder: Path) -> None:
+    wrong = ("op.execute('UPDATE users SET nickname = upper(nick)')", "pass")
+    _in_the_project(database, code, folder, {"r1": (ADD, "pass"), "r2": wrong})
+
+
+def _in_the_project(database: Database, code: str, folder: Path, revisions: dict[str, tuple[str, str]]) -> None:
+    _run_in(Project(folder, database, revisions, imports="from safeops import *"), code)
+
+
+def _run_in(project: Project, code: str) -> None:
+    """Runs the code in the folder of a project whose env.py knows the database by itself, as commands need it."""
+    env, templates = project.folder / "migrations/env.py", Path(alembic.__file__).parent / "templates"
+    url = project.database.url.render_as_string(hide_password=False)
+    known = f"dict(url={url!r}, foreign_keys=False, configure=dict(transaction_per_migration=True))"
+    env.write_text(f"from alembic import context\ncontext.config.attributes.update({known})\n{env.read_text()}")
+    shutil.copy(templates / "generic/script.py.mako", project.folder / "migrations")
+    with _inside(project.folder):
+        _execute_beside(project.database, code)
+
+
+def _execute_beside(database: Database, code: str) -> None:
+    names = {name: getattr(runner, name) for name in runner.__all__}
+    exec(compile(code, "a page", "exec"), {**names, "Config": Config, "engine": database.engine()})
+
+
+def _mend_project(database: Database, remedy: Block, folder: Path) -> None:
+    with _inside(folder):
+        if remedy.language == "sh":
+            Console().run(remedy.code)
+        elif remedy.code.startswith("op."):
+            _correct(Path("migrations/versions/r2.py"), remedy.code.strip())
+        else:
+            _execute_beside(database, remedy.code)
+
+
+def _correct(revision: Path, line: str) -> None:
+    lines = revision.read_text().splitlines(keepends=True)
+    revision.write_text("".join(f"    {line}\n" if "    op." in one else one for one in lines))
+
+
+@contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+ADD = "add_column_if_missing('users', sa.Column('nickname', sa.String(50)))"
+
 _ELSEWHERE: dict[str, Callable[[Database, str, Path], None]] = {
     "S002": _outside,
     "S003": _with_a_transaction_of_env_py,
     "S004": _offline,
+    "S702": _beside_a_project,
+    "S703": _beside_a_project,
+    "S704": _with_two_heads,
+    "S705": _with_a_mistake,
+    "S706": _beside_a_project,
 }
 
 

@@ -23,14 +23,15 @@ SECTIONS = ["What it says", "Why", "What to do", "What was changed, and running 
 
 
 @pytest.mark.only("pg18")
-@pytest.mark.parametrize("number", [one for one in CLASSES if one not in (WITHOUT_A_MESSAGE, ON_SQLITE)])
+@pytest.mark.parametrize("number", [one for one in CLASSES if one not in (WITHOUT_A_MESSAGE, *ON_SQLITE)])
 def test_the_message_on_the_page_is_real(database: Database, number: str, tmp_path: Path) -> None:
     _message_and_remedy(database, number, tmp_path)
 
 
 @pytest.mark.only("sqlite")
-def test_the_message_of_another_database_is_real(database: Database, tmp_path: Path) -> None:
-    _message_and_remedy(database, ON_SQLITE, tmp_path)
+@pytest.mark.parametrize("number", ON_SQLITE)
+def test_the_message_of_another_database_is_real(database: Database, number: str, tmp_path: Path) -> None:
+    _message_and_remedy(database, number, tmp_path)
 
 
 def _message_and_remedy(database: Database, number: str, folder: Path) -> None:
