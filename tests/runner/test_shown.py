@@ -6,8 +6,11 @@ import os
 import pty
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from safeops.cli import main
 
 SHOW = "import sys; from safeops.cli.shown import show; show('[bold]3 revisions :tada:')"
 
@@ -38,3 +41,16 @@ def test_without_rich_a_terminal_gets_plain_text() -> None:
 
 def test_a_pipe_gets_plain_text() -> None:
     assert subprocess.check_output([sys.executable, "-c", SHOW], text=True) == "[bold]3 revisions :tada:\n"
+
+
+def test_where_there_is_no_project_it_says_how_to_name_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for verb in ("status", "plan", "backup", "upgrade", "rollback", "heads", "check"):
+        assert main([verb]) == 4
+        said = capsys.readouterr()
+        assert "There is no Alembic project here" in said.err, verb
+        assert "safeops -c path/to/alembic.ini" in said.err
+        assert said.out == ""
+    assert not list(tmp_path.iterdir())

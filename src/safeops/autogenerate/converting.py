@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from safeops.operations.named import named
 Written = Iterable[ops.MigrateOperation]
 
 
-class Direction:
+class Direction(ABC):
     """One of the two bodies of a revision."""
 
     context: MigrationContext
@@ -41,8 +42,8 @@ class Direction:
     def _of_table(self, table: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
         return self.converted(table.ops)
 
-    def _convert(self, operation: ops.MigrateOperation) -> Written:
-        raise NotImplementedError
+    @abstractmethod
+    def _convert(self, operation: ops.MigrateOperation) -> Written: ...
 
 
 class Upgrade(Direction):
