@@ -274,7 +274,7 @@ def test_what_keeps_it_from_the_database(
             assert "The database cannot be reached: " in said
             assert SECRET not in said and str(wrong.render_as_string(hide_password=False)) not in said
             assert "Traceback" not in said and "sqlalche.me" not in said
-            assert len([line for line in said.splitlines() if line != "env.py says something"]) <= 4
+            assert len(said) < 600 and all(len(line) <= 80 for line in said.splitlines())
     shown = "".join(command(verb, url=right)[1] for verb in ("status", "plan"))
     assert SECRET not in shown and right.render_as_string(hide_password=False) not in shown
 
@@ -288,7 +288,7 @@ def test_looking_creates_no_file(
     for verb in ("status", "plan"):
         exit_status, shown, said = command(verb, url=url)
         assert (exit_status, shown) == (4, "")
-        assert f"There is no database: the file {nowhere} does not exist." in said
+        assert f"There is no database: the file {nowhere} does not exist." in " ".join(said.split())
     with pytest.raises(SafeOpsError, match="There is no database"):
         require_current(sa.create_engine(url), str(tmp_path / "alembic.ini"))
     assert not nowhere.exists()

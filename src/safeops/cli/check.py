@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any
 
 from safeops.cli.configuration import config_of
-from safeops.cli.outcome import add_json, fitting, shown_path, told
+from safeops.cli.outcome import fitting, shown_path, told
+from safeops.cli.parsing import add_json, add_scratch, add_verb
 from safeops.runner.checking import ERROR, Checked, Finding, check
 
 ANNOTATION = {ERROR: "error"}
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "check",
-        parents=[common],
+    parser = add_verb(
+        verbs,
+        common,
+        run,
         help="check the revisions: for continuous integration",
         description="Looks for one head, a way back from every revision, up, down and up again on\n"
         "a scratch database, models that agree, and SQL that can be rendered. On GitHub\n"
         "what it finds is shown at its line.\n\n"
         "Exit status: 0 all well, 1 found wanting, 3 gave up, 4 raised.",
-        epilog="Example:\n  safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
-        formatter_class=RawDescriptionHelpFormatter,
+        example="safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
     )
-    scratch = "an empty database to run on, so that no other is needed; what is made stays there"
-    parser.add_argument("--scratch-url", metavar="URL", help=scratch)
+    add_scratch(parser)
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from safeops.authoring.projects.guide import guide
 from safeops.authoring.projects.project import find_project
+from safeops.cli.parsing import add_verb
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "guide",
-        parents=[common],
+    add_verb(
+        verbs,
+        common,
+        run,
         help="print the guide for this project",
         description="Prints the guide to migrations, written for the project in this folder.",
-        epilog="Example:\n  python -m safeops guide > GUIDE.md",
-        formatter_class=RawDescriptionHelpFormatter,
+        example="python -m safeops guide > GUIDE.md",
     )
-    parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safeops.cli.configuration import config_of
-from safeops.cli.outcome import add_json, fitting, shown_path, told
+from safeops.cli.outcome import fitting, shown_path, told
+from safeops.cli.parsing import add_json, add_verb
 from safeops.runner.branching import heads, merge
 from safeops.runner.pending import Pending
 
@@ -30,20 +31,19 @@ class Heads:
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "heads",
-        parents=[common],
+    parser = add_verb(
+        verbs,
+        common,
+        run,
         help="show the newest revisions; --merge brings several together",
         description="Shows the newest revisions. There should be one; with --merge several get a\n"
         "revision that merges them. No database is asked.\n\n"
         "Exit status: 0 one head, 1 several, 4 raised.",
-        epilog='Example:\n  safeops heads --merge -m "merge the two features"',
-        formatter_class=RawDescriptionHelpFormatter,
+        example='safeops heads --merge -m "merge the two features"',
     )
     parser.add_argument("--merge", action="store_true", help="write the revision that merges them")
     parser.add_argument("-m", "--message", help="its message (default: which ones it merges)")
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:

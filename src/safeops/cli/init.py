@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from safeops.authoring.projects.init import init
 from safeops.authoring.projects.project import find_project
+from safeops.cli.parsing import add_verb
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "init",
-        parents=[common],
+    parser = add_verb(
+        verbs,
+        common,
+        run,
         help="write env.py, script.py.mako and the guide",
         description="Sets up a new Alembic project, or fits an existing one out with the\n"
         "template for revisions and the guide. Your env.py is never changed: the\n"
         "lines to change are shown.",
-        epilog="Example:\n  python -m safeops init migrations",
-        formatter_class=RawDescriptionHelpFormatter,
+        example="python -m safeops init migrations",
     )
     parser.add_argument(
         "directory",
@@ -27,7 +28,6 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
         help='where the migrations are, or go (default: as the configuration says, else "migrations")',
     )
     parser.add_argument("--force", action="store_true", help="replace script.py.mako and MIGRATIONS.md though changed")
-    parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""How the verbs that change something tell what they did, and what went wrong: in 80 columns, or as one JSON object."""
+"""How the verbs tell what they found or did, and what went wrong: in 80 columns, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import textwrap
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -74,12 +74,19 @@ class _Fitting(logging.Formatter):
         return "\n".join(fitting(record.getMessage()))
 
 
-def fitting(text: str) -> Iterator[str]:
-    """Break long lines of a message; what is indented, as code, is left whole where it has no spaces to break at."""
+def fitting(text: str, hanging: str | None = None) -> Iterator[str]:
+    """Break long lines of a message; words that are longer, as paths and code, are left whole.
+
+    Args:
+        text: The message.
+        hanging: What the lines that a long one goes on in begin with; by default what it does, and two spaces for code.
+    """
     for line in text.splitlines():
         indent = " " * (len(line) - len(line.lstrip()))
-        options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
-        yield from textwrap.wrap(line, WIDTH, subsequent_indent=indent + ("  " if indent else ""), **options) or [""]
+        hang = indent + ("  " if indent else "") if hanging is None else hanging
+        yield from textwrap.wrap(
+            line, WIDTH, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
+        ) or [""]
 
 
 def show_progress(options: Namespace) -> Callable[[Applied], None]:
@@ -106,22 +113,6 @@ def revision_line(one: Applied) -> Iterator[str]:
 
 def revisions(found: tuple[str, ...]) -> str:
     return ", ".join(found) or "no revision"
-
-
-def add_backup(parser: ArgumentParser) -> None:
-    parser.add_argument("--backup", action="store_true", help="make a backup first, in backups/ beside alembic.ini")
-    # No optional value of the one above: it would swallow the revision.
-    parser.add_argument("--backup-to", dest="backup", metavar="DIR", help="make a backup first, in DIR")
-
-
-def add_wait(parser: ArgumentParser, default: float) -> None:
-    said = f"seconds to wait for another runner (default: {default:g})"
-    parser.add_argument("--wait", metavar="SECONDS", type=float, default=default, help=said)
-    parser.add_argument("--no-wait", dest="wait", action="store_const", const=0.0, help="give up at once")
-
-
-def add_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
 def shown_path(path: str) -> str:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-import textwrap
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from typing import Any
 
 from safeops.cli.configuration import config_of
-from safeops.cli.shown import show
-from safeops.cli.status import WIDTH
+from safeops.cli.outcome import fitting, told
+from safeops.cli.parsing import add_json, add_verb
 from safeops.foretold import RUN, SKIP, UNKNOWN, Foretold
 from safeops.runner.planning import Plan, plan
 
@@ -20,27 +16,23 @@ SIGNS = {SKIP: "skip", RUN: "run", UNKNOWN: "?"}
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "plan",
-        parents=[common],
+    parser = add_verb(
+        verbs,
+        common,
+        run,
         help="show what the pending revisions would do, and do nothing",
         description="Runs the pending revisions so that they only look, and shows for each\n"
         "helper what is there already and what it would do, lock and hold up.\n"
         "SQL that nobody can foresee is shown and not sent.\n\n"
         "Exit status: 0 nothing pending, 1 pending, 4 raised.",
-        epilog="Example:\n  safeops plan +1",
-        formatter_class=RawDescriptionHelpFormatter,
+        example="safeops plan +1",
     )
     parser.add_argument("revision", metavar="REV", nargs="?", default="heads", help="where to (default: heads)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.set_defaults(run=run)
+    add_json(parser)
 
 
 def run(options: Namespace) -> int:
-    with redirect_stdout(sys.stderr):
-        found = plan(config_of(options), options.revision)
-    show(json.dumps(found.as_json(), indent=2) if options.json else "\n".join(lines_of(found)))
-    return found.exit_status
+    return told(options, lambda: plan(config_of(options), options.revision), lines_of)
 
 
 def lines_of(found: Plan) -> Iterator[str]:
@@ -50,7 +42,7 @@ def lines_of(found: Plan) -> Iterator[str]:
     for number, one in enumerate(found.revisions):
         if number:
             yield ""
-        yield from _wrapped(f"{one.revision}  {one.message}".rstrip(), "  ")
+        yield from fitting(f"{one.revision}  {one.message}".rstrip(), "  ")
         if not one.steps:
             yield "  It calls nothing."
         for step in one.steps:
@@ -58,11 +50,7 @@ def lines_of(found: Plan) -> Iterator[str]:
 
 
 def _told(step: Foretold) -> Iterator[str]:
-    yield from _wrapped(f"  {SIGNS[step.action]:<6}{step.helper} {step.target or ''}".rstrip(), " " * 8)
-    yield from _wrapped(f"{' ' * 8}{step.detail}", " " * 8)
+    yield from fitting(f"  {SIGNS[step.action]:<6}{step.helper} {step.target or ''}".rstrip(), " " * 8)
+    yield from fitting(f"{' ' * 8}{step.detail}", " " * 8)
     if step.locks is not None:
-        yield from _wrapped(f"{' ' * 8}locks {step.locks}; blocks {step.blocks}", " " * 8)
-
-
-def _wrapped(text: str, indent: str) -> Iterator[str]:
-    yield from textwrap.wrap(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+        yield from fitting(f"{' ' * 8}locks {step.locks}; blocks {step.blocks}", " " * 8)

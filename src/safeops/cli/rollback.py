@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any
 
 from safeops.cli import upgrade as upgrade_verb
 from safeops.cli.configuration import config_of
-from safeops.cli.outcome import add_backup, add_json, add_wait, fitting, show_progress, told
+from safeops.cli.outcome import fitting, show_progress, told
+from safeops.cli.parsing import add_backup, add_json, add_verb, add_wait
 from safeops.cli.shown import show
 from safeops.errors import NotReady
 from safeops.runner.planning import Plan
 from safeops.runner.rolling_back import rollback
-from safeops.runner.upgrading import WAIT, Upgraded
+from safeops.runner.upgrading import Upgraded
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "rollback",
-        parents=[common],
+    parser = add_verb(
+        verbs,
+        common,
+        run,
         help="take revisions back, after showing what that loses",
         description="Shows what the downgrades would lose, asks, and runs them.\n\n"
         "Exit status: 0 done, 3 gave up (another runner, nobody to ask, no one way\n"
         "back), 4 raised.",
-        epilog="Example:\n  safeops rollback -1 --backup",
-        formatter_class=RawDescriptionHelpFormatter,
+        example="safeops rollback -1 --backup",
     )
     parser.add_argument("revision", metavar="-N | REV", nargs="?", default="-1", help="where to (default: -1)")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     add_backup(parser)
-    add_wait(parser, WAIT)
+    add_wait(parser)
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import Any
 
 from safeops.cli import plan
 from safeops.cli.configuration import config_of
-from safeops.cli.outcome import add_backup, add_json, add_wait, fitting, revisions, show_progress, show_warning, told
+from safeops.cli.outcome import fitting, revisions, show_progress, show_warning, told
+from safeops.cli.parsing import add_backup, add_json, add_verb, add_wait
 from safeops.runner.health import PATIENCE
-from safeops.runner.upgrading import WAIT, Upgraded, upgrade
+from safeops.runner.upgrading import Upgraded, upgrade
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = verbs.add_parser(
-        "upgrade",
-        parents=[common],
+    parser = add_verb(
+        verbs,
+        common,
+        run,
         help="run the pending revisions, one runner at a time",
         description="Looks what may be in the way, waits for another runner, and runs the pending\n"
         "revisions. Stopped by Ctrl-C or SIGTERM it ends before the next revision, and a\n"
         "backfill after its batch; running it again goes on.\n\n"
         "Exit status: 0 done or up to date, 3 gave up (another runner, a lock, the\n"
         "checklist, a signal), 4 raised.",
-        epilog="Example:\n  safeops upgrade --backup --health-check http://localhost:8000/health",
-        formatter_class=RawDescriptionHelpFormatter,
+        example="safeops upgrade --backup --health-check http://localhost:8000/health",
     )
     parser.add_argument("revision", metavar="REV", nargs="?", default="head", help="where to (default: head)")
     add_backup(parser)
-    add_wait(parser, WAIT)
+    add_wait(parser)
     said = "what must answer with 2xx, or exit with 0, afterwards"
     parser.add_argument("--health-check", metavar="URL_OR_COMMAND", help=said)
     patience = f"how long that may take (default: {PATIENCE:g})"
@@ -37,7 +38,6 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
     parser.add_argument("--rollback-on-failure", action="store_true", help=back)
     parser.add_argument("--dry-run", action="store_true", help="only tell what it would do: safeops plan")
     add_json(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: Namespace) -> int:

@@ -13,6 +13,7 @@ from safeops.looking import check_has_columns, check_names, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.recipes import pairs
+from safeops.recipes.racing import whoever_else
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
         """
-        return pairs.whoever_else(
-            lambda: self._brought_in_step("expand", self.old_name, self.new_name, backfill_options)
-        )
+        return whoever_else(lambda: self._brought_in_step("expand", self.old_name, self.new_name, backfill_options))
 
     def contract(self) -> bool:
         """The old name is gone; the schema is what renaming in place would have made, names of indexes included.
@@ -95,7 +94,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").contract()
         """
-        return pairs.whoever_else(lambda: self._reduced("contract", self.new_name, self.old_name, "expand"))
+        return whoever_else(lambda: self._reduced("contract", self.new_name, self.old_name, "expand"))
 
     def undo_expand(self) -> bool:
         """The new name is gone, and the old one has every write: the inverse of ``expand``.
@@ -119,7 +118,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_expand()
         """
-        return pairs.whoever_else(lambda: self._reduced("undo_expand", self.old_name, self.new_name, "undo_contract"))
+        return whoever_else(lambda: self._reduced("undo_expand", self.old_name, self.new_name, "undo_contract"))
 
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The old name stands again, filled and in step: the inverse of ``contract``.
@@ -145,7 +144,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_contract()
         """
-        return pairs.whoever_else(
+        return whoever_else(
             lambda: self._brought_in_step("undo_contract", self.new_name, self.old_name, backfill_options)
         )
 

@@ -20,16 +20,11 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, overtaken
 from safeops.errors import (
-    BackfillConflict,
-    DefinitionMismatch,
-    DependentObjects,
     InvalidArgument,
     PhaseMissing,
     SafeOpsError,
-    UnknownColumn,
     ViolatingRows,
 )
-from safeops.foreseeing import as_helper, foreseeing
 from safeops.locking import carry_out, patiently
 from safeops.looking import check_names, look_at, look_into
 from safeops.migration import Migration, running
@@ -39,40 +34,9 @@ from safeops.operations.story import explained_dependents, refuse_dependents
 
 log = logging.getLogger("safeops")
 
-RACES = 10
-"""How often a phase looks anew after another runner was faster."""
 ROUNDS = 3
 """How often rows are filled that are found without a value after a walk: their keys moved while it went on."""
 OPTIONS = frozenset({"batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress", "key"})
-
-
-def whoever_else(phase: Callable[[], bool]) -> bool:
-    """Run a phase; where another runner was faster with a step of it, look anew and go on."""
-    said = ""
-    for _ in range(RACES if foreseeing() is None else 0):
-        try:
-            return phase()
-        except (SafeOpsError, DBAPIError) as error:
-            before, said = said, str(error)
-            # What several looks told, while another runner went on between them, is told only once.
-            if not _is_race(error) and (said == before or not _may_be_torn(error)):
-                raise
-            log.info("looking anew, because another runner may be faster: %s", said.splitlines()[0])
-    with as_helper():
-        return phase()
-    return False
-
-
-def _is_race(error: Exception) -> bool:
-    """Tell whether another runner was faster; without a cause it is the author's to settle."""
-    cause = isinstance(error.__cause__, (DBAPIError, LookupError))
-    return cause and isinstance(error, (DefinitionMismatch, BackfillConflict))
-
-
-def _may_be_torn(error: Exception) -> bool:
-    if isinstance(error, DBAPIError):
-        return not error.connection_invalidated
-    return isinstance(error, (PhaseMissing, DependentObjects, UnknownColumn))
 
 
 def looked_at(migration: Migration, written: str, schema: str | None, **names: Any) -> Table:

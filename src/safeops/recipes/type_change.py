@@ -16,6 +16,7 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
 from safeops.recipes import pairs
 from safeops.recipes.former import FormerTypes
+from safeops.recipes.racing import whoever_else
 from safeops.recipes.types import check_sql, check_type, has_type, refuse_needless
 
 log = logging.getLogger("safeops")
@@ -76,7 +77,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).expand()
         """
-        return pairs.whoever_else(lambda: self._expand(backfill_options))
+        return whoever_else(lambda: self._expand(backfill_options))
 
     def switch(self) -> bool:
         """The column has the new type; the one of the old type stays in step, hidden, so that nothing is lost.
@@ -105,7 +106,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).switch()
         """
-        return pairs.whoever_else(self._switch)
+        return whoever_else(self._switch)
 
     def contract(self) -> bool:
         """The hidden column of the old type is gone.
@@ -129,7 +130,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).contract()
         """
-        return pairs.whoever_else(self._contract)
+        return whoever_else(self._contract)
 
     def undo_expand(self) -> bool:
         """The hidden column of the new type is gone: the inverse of ``expand``.
@@ -152,7 +153,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_expand()
         """
-        return pairs.whoever_else(self._undo_expand)
+        return whoever_else(self._undo_expand)
 
     def undo_switch(self) -> bool:
         """The column has its old type again, with every write: the inverse of ``switch``.
@@ -177,7 +178,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_switch()
         """
-        return pairs.whoever_else(self._undo_switch)
+        return whoever_else(self._undo_switch)
 
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The hidden column of the old type stands again, filled and in step: the inverse of ``contract``.
@@ -203,7 +204,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_contract()
         """
-        return pairs.whoever_else(lambda: self._undo_contract(backfill_options))
+        return whoever_else(lambda: self._undo_contract(backfill_options))
 
     # Details ----------------------------------------------------------------------------------------------------
 

@@ -47,8 +47,9 @@ def check_heads(script: ScriptDirectory, revision: str) -> None:
         raise NotReady(
             f"There are {len(heads)} heads: {', '.join(sorted(heads))}.",
             why="Two revisions follow the same one, as after two branches were merged, and nobody has said how they go on.",
-            remedy="Write the revision that merges them, look at it, and commit it; or upgrade to all of them:",
-            code="safeops heads --merge\nsafeops upgrade heads",
+            remedy="Write the revision that merges them, look at it, commit it, and upgrade again (where they are to stay"
+            " apart, `safeops upgrade heads` goes to each of them):",
+            code="safeops heads --merge",
         )
 
 

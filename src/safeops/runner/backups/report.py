@@ -45,6 +45,11 @@ class Backup:
     rows: dict[str, int] | None = None
     doubts: tuple[str, ...] = ()
 
+    @property
+    def exit_status(self) -> int:
+        """What ``safeops backup`` exits with: what went wrong was raised."""
+        return 0
+
     def as_json(self) -> dict[str, Any]:
         """Return it as the object of ``--json``."""
         return {"path": str(self.path), **self.described()}
@@ -74,6 +79,11 @@ class Restored:
     server: str
     seconds: float
     rows: dict[str, int] | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """What ``safeops restore`` exits with: what went wrong was raised."""
+        return 0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the object of ``--json``."""

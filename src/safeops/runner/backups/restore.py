@@ -126,7 +126,8 @@ def _checked_target(
         raise BackupFailed(
             f"The database is not empty: it has {', '.join(things)}{' and more' if len(things) > 4 else ''}.",
             why="A restore never mixes with what stands, nor replaces it.",
-            remedy="Create an empty one, and restore into that.",
+            remedy="Create an empty one, and restore into that:",
+            code=f"safeops restore {path} --into URL",
         )
     return database.describe(), database.dumper(login)
 
