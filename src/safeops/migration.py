@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
@@ -142,8 +142,16 @@ def _between_transactions(context: MigrationContext) -> Iterator[None]:
 
 
 @contextmanager
-def outside_transaction(context: MigrationContext, helper: str) -> Iterator[None]:
-    """Run the block where each statement commits by itself, or raise what env.py has to change for that."""
+def outside_transaction(
+    context: MigrationContext, helper: str, stepping_out: Callable[[], AbstractContextManager[None]] | None = None
+) -> Iterator[None]:
+    """Run the block where each statement commits by itself, or raise what env.py has to change for that.
+
+    Args:
+        context: The context of the migration.
+        helper: What asks for it.
+        stepping_out: Leaves the transaction that Alembic began; by default Alembic's ``autocommit_block``.
+    """
     connection = _bind(context)
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         yield
@@ -157,7 +165,7 @@ def outside_transaction(context: MigrationContext, helper: str) -> Iterator[None
         log.debug("%s: stepping out of the transaction, which commits what came before", helper)
     failure: BaseException | None = None
     try:
-        with context.autocommit_block():
+        with (stepping_out or context.autocommit_block)():
             try:
                 yield
             except BaseException as error:

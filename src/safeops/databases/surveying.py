@@ -6,7 +6,7 @@ import re
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy.engine import Connection
 
@@ -24,6 +24,11 @@ NOTHING = "nothing"
 
 class Surveying(Archives, Batches, Renaming, Twins):
     """The questions of ``safeops status`` and ``safeops plan``; none of them writes."""
+
+    refusing_writes: ClassVar[str]
+    """Has the server refuse what a session would write from its next transaction on."""
+    accepting_writes: ClassVar[str]
+    """Takes that back."""
 
     @classmethod
     def missing_file(cls, arguments: Sequence[Any], options: dict[str, Any]) -> str | None:

@@ -11,25 +11,30 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from safeops.errors import SafeOpsError
 from safeops.foreseeing import Forecast, WouldWrite, foreseeing
 from safeops.foretold import summary
+from safeops.runner.refusing import refusing_writes_beside
 
-LEADING = re.compile(r"(\s|--[^\n]*(\n|$)|/\*.*?\*/|\()*", re.DOTALL)
+COMMENTS = re.compile(r"--[^\n]*|/\*(?!M?!).*?\*/", re.DOTALL)
+"""What no server reads; MariaDB does read `/*! this */`."""
+LEADING = re.compile(r"[\s(]*")
 """What may stand before the first word."""
 READS = re.compile(
     r"(SELECT(?!.*\bINTO\s+(OUT|DUMP)FILE\b)|WITH(?!.*\b(INSERT|UPDATE|DELETE|MERGE)\b)|VALUES|TABLE|SHOW|EXPLAIN|DESC"
-    r"|DESCRIBE|PRAGMA(?![^=]*=))\b",
+    r"|DESCRIBE|PRAGMA(?!.*=)(?!.*\()|PRAGMA\s+(\w+\.)?\w+_(info|xinfo|list|check)\s*(?=\())\b",
     re.IGNORECASE | re.DOTALL,
 )
-TRANSACTIONS = re.compile(r"(BEGIN(?! IMMEDIATE)|START TRANSACTION|COMMIT|ROLLBACK|SAVEPOINT|RELEASE)\b", re.IGNORECASE)
+SAVEPOINTS = re.compile(r"(SAVEPOINT|RELEASE|ROLLBACK TO)\b", re.IGNORECASE)
+TRANSACTIONS = re.compile(r"(BEGIN(?! IMMEDIATE)|START TRANSACTION|COMMIT|ROLLBACK)\b", re.IGNORECASE)
 OF_SESSION = re.compile(r"(PRAGMA|SET|RESET|USE)\b", re.IGNORECASE)
 OF_MORE = re.compile(
-    r"^(PRAGMA|RESET)\b|read.?(only|write)|query_only|\b(GLOBAL|PERSIST|PASSWORD|DEFAULT)\b", re.IGNORECASE
+    r"^(PRAGMA|RESET)\b|read[\s_]*(only|write)|query_only|\b(GLOBAL|PERSIST|PASSWORD|DEFAULT)\b", re.IGNORECASE
 )
 """What a revision may not set: what changes more than its session, or what keeps that from writing."""
+SETS = re.compile(r"\bset_config\s*\(.*read_only", re.IGNORECASE | re.DOTALL)
 TRIAL = "safeops_probe"
 """In the name of every empty copy on which a definition is tried out."""
 SECRETS = (
@@ -46,7 +51,7 @@ LONGEST = 200
 SENDING = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
-def run_revision(forecast: Forecast, revision: str, body: Callable[[], object]) -> None:
+def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], connection: Connection) -> None:
     """Run the body of a revision; where it raises, the forecast of this revision ends there."""
     forecast.revision = revision
     try:
@@ -56,6 +61,17 @@ def run_revision(forecast: Forecast, revision: str, body: Callable[[], object]) 
             raise
         said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
         forecast.unknown(_raiser(error), f"{said}: {summary(error)}")
+    finally:
+        _close_what_it_began(connection)
+
+
+def _close_what_it_began(connection: Connection) -> None:
+    """Leave the next revision a connection that works, though this one left a savepoint or a failed transaction open."""
+    savepoint, transaction = connection.get_nested_transaction(), connection.get_transaction()
+    if savepoint is not None:
+        savepoint.rollback()
+    if transaction is not None and not transaction.is_active:
+        connection.rollback()
 
 
 def _raiser(error: Exception) -> str:
@@ -72,6 +88,8 @@ def _raiser(error: Exception) -> str:
 def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
     """Note what ``op`` would execute, and what any connection is given that does not only read; send none of it."""
     impl: Any = context.impl
+    connection = context.connection
+    assert connection is not None
 
     def note(construct: Any, *_: Any, **__: Any) -> None:
         _note(forecast, _text(construct, context), sys._getframe(1))
@@ -86,7 +104,8 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
     # All of it runs where each statement commits by itself already.
     context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
     try:
-        yield
+        with refusing_writes_beside(connection):
+            yield
     finally:
         del impl._exec, context.autocommit_block
         for name in SENDING:
@@ -95,15 +114,24 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
 
 def _guard(forecast: Forecast, statement: str) -> bool | None:
     """Let a statement pass that only reads; of others return that they are done, or end the helper that sends them."""
-    words = LEADING.sub("", statement, count=1)
-    if READS.match(words) or TRANSACTIONS.match(words) or TRIAL in statement:
-        return None
-    if OF_SESSION.match(words) and (forecast.in_helper or not OF_MORE.search(words)):
-        return None
+    words = LEADING.sub("", COMMENTS.sub(" ", statement), count=1)
     if forecast.in_helper:
+        if READS.match(words) or TRIAL in statement or _is_of_session(words):
+            return None
         raise WouldWrite(_shown(statement))
+    if SAVEPOINTS.match(words):
+        # There is nothing to go back to, and no transaction that could have one.
+        return True
+    if READS.match(words) and not SETS.search(words):
+        return None
+    if _is_of_session(words) and not OF_MORE.search(words):
+        return None
     _note(forecast, statement, sys._getframe(1))
     return True
+
+
+def _is_of_session(words: str) -> bool:
+    return bool(OF_SESSION.match(words) or TRANSACTIONS.match(words) or SAVEPOINTS.match(words))
 
 
 def _note(forecast: Forecast, sql: str, frame: FrameType | None) -> None:

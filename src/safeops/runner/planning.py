@@ -87,7 +87,7 @@ def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
     found = [described(step) for step in steps]
     with foretelling() as forecast, settings(retry_budget=patience), recording(migration.context, forecast):
         for step in steps:
-            run_revision(forecast, step.revision.revision, step.migration_fn)
+            run_revision(forecast, step.revision.revision, step.migration_fn, migration.database.connection)
     told = [tuple(step for revision, step in forecast.told if revision == one.revision) for one in found]
     return Plan(
         tuple(PlannedRevision(one.revision, one.message, it) for one, it in zip(found, told, strict=True)), down

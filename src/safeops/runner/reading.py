@@ -40,12 +40,35 @@ def _read(context: MigrationContext, look: Callable[[Migration], T], refusing_wr
     # As Alembic does before each revision: it takes over what its own look at the version table has begun.
     with context.begin_transaction(_per_migration=True):
         try:
-            with outside_transaction(context, "safeops plan"), _by_hand(context, refusing_writes) as migration:
+            with (
+                outside_transaction(context, "safeops plan", lambda: _stepping_out(context)),
+                _by_hand(context, refusing_writes) as migration,
+            ):
                 return look(migration)
         except TransactionNotOurs:
             if refusing_writes:
                 raise
         return look(_migration(context))
+
+
+@contextmanager
+def _stepping_out(context: MigrationContext) -> Iterator[None]:
+    """Do as Alembic's ``autocommit_block`` does, also where code in it commits or rolls back the connection itself."""
+    connection, began = context.connection, context._transaction
+    assert connection is not None
+    if began is not None:
+        began.commit()
+    level = connection.get_isolation_level()
+    # Asking has begun a transaction.
+    connection.rollback()
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.invalidated:
+            connection.rollback()
+            connection.execution_options(isolation_level=level)
+            context._transaction = connection.begin() if began is not None else None
 
 
 @contextmanager

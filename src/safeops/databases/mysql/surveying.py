@@ -32,27 +32,30 @@ _TARGET = re.compile(r" from (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)`$")
 class Surveying(Session):
     """The questions of ``safeops status`` and ``safeops plan``."""
 
+    refusing_writes = "SET SESSION TRANSACTION READ ONLY"
+    accepting_writes = "SET SESSION TRANSACTION READ WRITE"
+
     @contextmanager
     def reading_only(self) -> Iterator[None]:
         variable = self._read_only_variable()
         before = self.scalar(f"SELECT @@SESSION.{variable}")
-        self.run("SET SESSION TRANSACTION READ ONLY")
+        self.run(self.refusing_writes)
         try:
             yield
         finally:
             if not self.connection.invalidated and not self.connection.closed:
-                self.run(f"SET SESSION TRANSACTION {'READ ONLY' if before else 'READ WRITE'}")
+                self.run(self.refusing_writes if before else self.accepting_writes)
 
     @contextmanager
     def trying_out(self) -> Iterator[None]:
         if foreseeing() is None:
             yield
             return
-        self.run("SET SESSION TRANSACTION READ WRITE")
+        self.run(self.accepting_writes)
         try:
             yield
         finally:
-            self.run("SET SESSION TRANSACTION READ ONLY")
+            self.run(self.refusing_writes)
 
     def _read_only_variable(self) -> str:
         found = self.read("SHOW VARIABLES WHERE Variable_name IN ('tx_read_only', 'transaction_read_only')")

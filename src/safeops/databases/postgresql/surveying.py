@@ -51,6 +51,10 @@ MODES = (
 class Surveying(Session):
     """The questions of ``safeops status`` and ``safeops plan``."""
 
+    refusing_writes = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+    # As the role or the database has it.
+    accepting_writes = "RESET default_transaction_read_only"
+
     @contextmanager
     def reading_only(self) -> Iterator[None]:
         setting = "default_transaction_read_only"

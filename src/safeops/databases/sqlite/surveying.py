@@ -25,6 +25,9 @@ COUNTED_BYTES = 1 << 28
 class Surveying(Session):
     """The questions of ``safeops status`` and ``safeops plan``."""
 
+    refusing_writes = "PRAGMA query_only = 1"
+    accepting_writes = "PRAGMA query_only = 0"
+
     @classmethod
     def missing_file(cls, arguments: Sequence[Any], options: dict[str, Any]) -> str | None:
         path = os.fspath(arguments[0] if arguments else options.get("database", ":memory:"))
