@@ -1,7 +1,8 @@
-"""Loads one plug-in module per subject, and keeps one test's logging out of the next."""
+"""Loads one plug-in module per subject, and keeps what a project does to this process out of the next test."""
 
 import logging
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +18,20 @@ for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harnes
 pytest_plugins = ["tests.servers"]
 
 
+PROJECTS = (tempfile.gettempdir(), str(Path(__file__).parent.parent / "examples"))
+
+
 @pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """An env.py that runs in this process configures logging by its alembic.ini: for its own test only."""
+def process_as_before() -> Iterator[None]:
+    """An env.py that runs in this process configures logging, and imports models: for its own test only."""
     loggers = [logging.getLogger(name) for name in (None, "alembic", "safeops", "sqlalchemy", "sqlalchemy.engine")]
     before = [(one, one.level, one.handlers.copy(), one.propagate, one.disabled) for one in loggers]
+    modules = set(sys.modules)
     yield
     for one, level, handlers, propagate, disabled in before:
         one.setLevel(level)
         one.handlers[:] = handlers
         one.propagate, one.disabled = propagate, disabled
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(PROJECTS):
+            del sys.modules[name]

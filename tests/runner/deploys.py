@@ -35,17 +35,41 @@ if context.is_offline_mode():
         context.run_migrations()
 else:
     engine = {engine}
-    with engine.connect() as connection, migration_lock(connection):
-        context.configure(connection=connection, **OPTIONS)
-        with context.begin_transaction():
-            context.run_migrations()
+
+    def migrate(connection):
+        with migration_lock(connection):
+            context.configure(connection=connection, **OPTIONS)
+            with context.begin_transaction():
+                context.run_migrations()
+
+    {run}
 """
+RUN = """with engine.connect() as connection:
+        migrate(connection)"""
+RUN_ASYNC = """async def main():
+        from sqlalchemy.ext.asyncio import AsyncEngine
+        async with AsyncEngine(engine).connect() as connection:
+            await connection.run_sync(migrate)
+
+    import asyncio
+    asyncio.run(main())"""
 TEMPLATE = """\"\"\"${message}\"\"\"
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 def upgrade(): pass
 def downgrade(): pass
 """
+
+
+class Runner(subprocess.Popen[str]):
+    """A process that a failed test does not wait for."""
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 ENGINE = "sa.create_engine(URL, poolclass=sa.pool.NullPool)"
 
 
@@ -58,6 +82,7 @@ class Deploy(Project):
     models: str = "None"
     engine: str = ENGINE
     options: str = ""
+    is_async: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,6 +92,7 @@ class Deploy(Project):
         )
         (self.folder / "migrations/script.py.mako").write_text(TEMPLATE)
         parts = {"before": self.before, "models": self.models, "engine": self.engine, "options": self.options}
+        parts["run"] = RUN_ASYNC if self.is_async else RUN
         (self.folder / "migrations/env.py").write_text(textwrap.dedent(ENV).format(**parts))
 
     @property
@@ -77,7 +103,7 @@ class Deploy(Project):
         """Runs a verb in this process."""
         return main([arguments[0], "-c", str(self.folder / "alembic.ini"), *arguments[1:]])
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Runner:
         """Runs a verb in a process of its own."""
         command = [
             sys.executable,
@@ -89,7 +115,7 @@ class Deploy(Project):
             *arguments[1:],
         ]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
+        return Runner(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:

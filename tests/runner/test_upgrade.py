@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -211,6 +212,30 @@ def test_the_second_runner_waits_and_finds_nothing_or_gives_up(database: Databas
     assert project.current() == ("r2",)
 
 
+@ONE_EACH
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_wait(database: Database, tmp_path: Path, number: signal.Signals) -> None:
+    is_async = database.kind == "postgresql"
+    driver = database.with_driver("asyncpg") if is_async else database
+    project = Deploy(tmp_path, driver, {"r1": (gate(tmp_path, "r1") + THREE["r1"][0], "pass")}, is_async=is_async)
+    with project.start("upgrade") as first:
+        until((tmp_path / "at_r1").exists)
+        with project.start("upgrade", "--json") as second:
+            assert second.stderr is not None and second.stdout is not None
+            waiting = second.stderr.readline()
+            assert "waiting for another runner" in waiting
+            if database.kind == "postgresql":
+                holder = " ".join((waiting + second.stderr.readline()).split())
+                assert f"application 'safeops, pid {first.pid} on " in holder
+            second.send_signal(number)
+            told = json.loads(second.stdout.read())
+            assert f"Stopped by {number.name} while another runner was migrating" in told["error"]["message"]
+            assert second.wait() == 3
+        (tmp_path / "go").touch()
+        assert first.wait() == 0
+    assert project.current() == ("r1",)
+
+
 @EACH
 def test_a_killed_runner_is_in_nobodys_way(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, {"r1": THREE["r1"], "r2": (gate(tmp_path, "r2") + THREE["r2"][0], "pass")})
@@ -233,6 +258,36 @@ def test_a_signal_stops_it_between_two_revisions(database: Database, tmp_path: P
         assert runner.stdout is not None and f"Stopped by {number.name}" in runner.stdout.read()
     assert project.current() == ("r1",)
     assert [one.revision for one in upgrade(project.config).revisions] == ["r2"]
+
+
+@ONE_EACH
+def test_a_signal_in_a_backfill_is_no_failure(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE users (id integer PRIMARY KEY, name varchar(20))")
+    database.execute(*[f"INSERT INTO users (id) VALUES ({number})" for number in range(20)])
+    seen = tmp_path / "seen"
+    progress = f"progress=lambda _: pathlib.Path({str(seen)!r}).touch()"
+    fill = f'backfill("users", {{"name": "x"}}, batch_size=1, pause=0.1, {progress})'
+    project = Deploy(tmp_path, database, {"r1": (fill, "pass")})
+    with project.start("upgrade", "r1") as runner:
+        until(seen.exists)
+        runner.send_signal(signal.SIGTERM)
+        assert runner.stderr is not None
+        text = " ".join(runner.stderr.read().split())
+        assert runner.wait() == 3
+    assert "Revision r1 was stopped after " in text and "the cause" not in text
+    assert f"Running it again goes on there: safeops -c {project.folder}/alembic.ini upgrade r1" in text
+
+
+@pytest.mark.only("pg18")
+def test_a_revision_that_ends_the_transaction_is_named(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE users (id integer PRIMARY KEY)")
+    ends = 'op.execute("INSERT INTO users VALUES (1)")\nop.get_bind().commit()'
+    with pytest.raises(TransactionNotOurs) as raised:
+        upgrade(Deploy(tmp_path, database, {"r1": (ends, "pass")}).config)
+    text = str(raised.value)
+    assert "A revision committed or rolled back the connection itself" in text
+    assert "running again is safe" not in text and "stands, and would be done again" in text
+    assert database.query("SELECT * FROM users") == [(1,)]
 
 
 # Health ---------------------------------------------------------------------------------------------------------
@@ -279,6 +334,21 @@ def test_an_ill_application(database: Database, tmp_path: Path, capsys: pytest.C
     text = " ".join(said(capsys).split())
     assert "exited with 7: no" in text and "The upgrade stands: the database is at r3." in text
     assert "safeops rollback -2" in text
+
+
+@pytest.mark.only("sqlite")
+def test_a_health_check_that_is_stopped_takes_nothing_back(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    asked = tmp_path / "asked"
+    check = ["--health-check", f"touch {asked}; exit 1", "--health-patience", "60", "--rollback-on-failure"]
+    with project.start("upgrade", *check) as runner:
+        until(asked.exists)
+        runner.send_signal(signal.SIGTERM)
+        assert runner.wait() == 4
+        assert runner.stderr is not None
+        text = " ".join(runner.stderr.read().split())
+    assert "its health check was stopped by SIGTERM" in text and "The upgrade stands: the database is at r3." in text
+    assert project.current() == ("r3",)
 
 
 @pytest.mark.only("sqlite")

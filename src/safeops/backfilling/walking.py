@@ -291,7 +291,6 @@ def stopped(name: str, how: str, meter: Meter) -> BackfillStopped:
     key = f" after the key {', '.join(meter.progress.key)}" if meter.progress.key else ""
     return BackfillStopped(
         f"Backfill {name} {how}{key}.",
-        remedy="Run again, which goes on from there:",
-        code="alembic upgrade head",
+        remedy="Run the same command again.",
         state=kept_state(meter),
     )

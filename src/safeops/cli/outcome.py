@@ -36,6 +36,8 @@ def told(options: Namespace, do: Callable[[], Outcome], lines_of: Callable[[Any]
         # What env.py prints is no part of it.
         with redirect_stdout(sys.stderr), _log_shown():
             found = do()
+    except KeyboardInterrupt:
+        return _failed(options, NotReady("Stopped by Ctrl-C or SIGTERM.", remedy="Run it again."))
     except Exception as error:
         return _failed(options, error)
     show(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if options.json else "\n".join(lines_of(found)))

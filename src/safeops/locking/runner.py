@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,9 +77,18 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
     if _needless.get():
         yield
         return
+    with held_lock(connection, timeout, threading.Event()):
+        yield
+
+
+@contextmanager
+def held_lock(connection: Connection, timeout: float | None, over: threading.Event) -> Iterator[None]:
+    """Hold the lock for the block, or end without it once ``over`` is set: then the block must look whether it is."""
     with _lock_connection(connection) as own:
         database = database_for(own.dialect, lambda: own)
-        _wait(database, own, timeout)
+        if not _wait(database, own, timeout, over):
+            yield
+            return
         try:
             yield
         finally:
@@ -110,7 +120,8 @@ def _lock_connection(connection: Connection) -> Iterator[Connection]:
         yield own
 
 
-def _wait(database: Database, own: Connection, timeout: float | None) -> None:
+def _wait(database: Database, own: Connection, timeout: float | None, over: threading.Event) -> bool:
+    """Wait for the lock; False where the wait was ended."""
     started = time.monotonic()
     said = 0.0
     while not database.try_runner_lock(own, KEY):
@@ -126,4 +137,6 @@ def _wait(database: Database, own: Connection, timeout: float | None) -> None:
         if said == 0.0 or waited - said >= REMIND:
             said = max(waited, 0.001)
             log.info("waiting for another runner: %s", database.runner_lock_holder(own, KEY))
-        time.sleep(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01)))
+        if over.wait(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01))):
+            return False
+    return True

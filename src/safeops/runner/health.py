@@ -17,17 +17,18 @@ ANSWERING = 10.0
 PAUSE = 1.0
 
 
-def illness(check: str, patience: float = PATIENCE) -> str | None:
+def illness(check: str, patience: float = PATIENCE, stop: object = False) -> str | None:
     """Return why an application is not healthy; None once it is.
 
     Args:
         check: A URL that must answer with 2xx, or a command that must exit with 0.
         patience: Seconds to go on asking.
+        stop: Is true once it is to end.
     """
     deadline = time.monotonic() + patience
     while True:
         found = _asked(check) if check.startswith(("http://", "https://")) else _run(check)
-        if found is None or time.monotonic() + PAUSE > deadline:
+        if found is None or stop or time.monotonic() + PAUSE > deadline:
             return found
         time.sleep(PAUSE)
 

@@ -8,38 +8,40 @@ from contextlib import contextmanager
 
 from sqlalchemy.engine import Connection
 
+from safeops.backfilling.stopping import Stop
 from safeops.errors import LockNotAcquired
 from safeops.locking import without_migration_lock
-from safeops.locking.runner import migration_lock
+from safeops.locking.runner import held_lock
 from safeops.runner.environment import Reached
 
 GLANCE = 0.2
 
 
 @contextmanager
-def holding_lock(reached: Reached, wait: float, again: str) -> Iterator[None]:
+def holding_lock(reached: Reached, wait: float, again: str, stop: Stop | None = None) -> Iterator[None]:
     """Hold the lock for the block, in which the ``migration_lock`` of env.py then does nothing.
 
     Args:
         reached: The database.
         wait: Seconds to wait for another runner.
         again: The command to run again.
+        stop: Ends the wait.
 
     Raises:
-        LockNotAcquired: Another runner had it for so long.
+        LockNotAcquired: Another runner had it for so long, or until the wait was ended.
     """
     holder = _Holder(reached, wait)
     # An asynchronous driver needs an event loop of its own for it, and env.py runs another one in this thread.
     thread = threading.Thread(target=holder.run, name="safeops-lock", daemon=True)
     thread.start()
     try:
-        holder.settle(again)
+        holder.settle(again, stop)
         with without_migration_lock():
             yield
     finally:
         holder.over.set()
-        if holder.settled.is_set():
-            thread.join(timeout=5)
+        # The interpreter must not end under a driver that works in this thread.
+        thread.join(timeout=5)
 
 
 class _Holder:
@@ -57,15 +59,21 @@ class _Holder:
             self.settled.set()
 
     def _hold(self, own: Connection) -> None:
-        with migration_lock(own, timeout=self.wait):
+        with held_lock(own, self.wait, self.over):
             self.settled.set()
             self.over.wait()
 
-    def settle(self, again: str) -> None:
+    def settle(self, again: str, stop: Stop | None) -> None:
         """Wait until the lock is held, or raise why it is not."""
-        # In short waits, so that Ctrl-C ends them on every system.
+        # In short waits, so that a signal ends them on every system.
         while not self.settled.wait(GLANCE):
-            pass
+            if stop:
+                raise LockNotAcquired(
+                    f"Stopped by {stop.reason} while another runner was migrating this database.",
+                    why="One runner at a time migrates: this one had not begun.",
+                    remedy="Run it again:",
+                    code=again,
+                )
         match self.error:
             case None:
                 return

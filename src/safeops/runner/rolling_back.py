@@ -12,6 +12,7 @@ from alembic.util import CommandError
 from safeops.backfilling.stopping import stopping_on_signals
 from safeops.errors import InvalidArgument, NotReady
 from safeops.runner import checklist
+from safeops.runner.commands import spelled
 from safeops.runner.environment import Reached
 from safeops.runner.holding import holding_lock
 from safeops.runner.pending import steps_between
@@ -58,8 +59,8 @@ def rollback(
     steps = steps_back(reached, revision, reached.current)
     if not steps or not (confirm is None or confirm(plan(config, revision, down=True))):
         return Upgraded(reached.current, reached.current)
-    again = f"safeops rollback {revision}"
-    with holding_lock(reached, wait, again):
+    again = spelled(config, "rollback", revision)
+    with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
         before = current_of(reached)
         if set(before) != set(reached.current):
             raise NotReady(
@@ -69,10 +70,9 @@ def rollback(
                 remedy="Look at it again:",
                 code="safeops status",
             )
-        saved = back_up_first(config, backup)
-        with stopping_on_signals() as stop:
-            course = Course(lambda heads, _: steps_back(reached, revision, heads), progress, stop, revision)
-            run_course(course, config, reached, f"safeops rollback {_target(steps)}")
+        saved = None if stop else back_up_first(config, backup)
+        course = Course(lambda heads, _: steps_back(reached, revision, heads), progress, stop, revision)
+        run_course(course, config, reached, spelled(config, "rollback", _target(steps)))
         stopped = "" if course.ended else stop.reason
         return Upgraded(before, current_of(reached), tuple(course.applied), (), saved, stopped)
 

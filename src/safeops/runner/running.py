@@ -146,8 +146,11 @@ def run_course(course: Course, config: Config, reached: Reached, again: str) -> 
 
 def is_giving_up(error: BaseException) -> bool:
     """Tell whether a run ended because somebody was in its way, or it was asked to: nothing is broken."""
-    causes = (LockNotAcquired, BackfillStopped)
-    return isinstance(error, causes) or isinstance(error.__cause__, causes)
+    return _cause(error, LockNotAcquired, BackfillStopped) is not None
+
+
+def _cause(error: BaseException, *kinds: type[BaseException]) -> BaseException | None:
+    return next((one for one in (error, error.__cause__) if isinstance(one, kinds)), None)
 
 
 # What went wrong ------------------------------------------------------------------------------------------------
@@ -157,10 +160,14 @@ def failed(course: Course, running: Pending, error: Exception, reached: Reached,
     name = f"{running.revision} ({running.message})" if running.message else running.revision
     seconds = time.monotonic() - course.began
     place = place_of(error, reached.script)
+    stopped = _cause(error, BackfillStopped) is not None
+    ended = "was stopped" if stopped else "failed"
     return RevisionFailed(
-        f"Revision {name} failed after {seconds:.1f} s{f', at {place}' if place else ''}:\n{_indented(told(error))}",
+        f"Revision {name} {ended} after {seconds:.1f} s{f', at {place}' if place else ''}:\n{_indented(told(error))}",
         state=f"{_standing(course, reached)}\n{_half_done(course, running, reached)}",
-        remedy="Once the cause is put right, running it again goes on there:",
+        remedy="Running it again goes on there:"
+        if stopped
+        else "Once the cause is put right, running it again goes on there:",
         code=again,
     )
 

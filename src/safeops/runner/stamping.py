@@ -12,6 +12,7 @@ from alembic.util import CommandError
 
 from safeops.errors import InvalidArgument, NotReady
 from safeops.foretold import summary
+from safeops.runner.commands import spelled
 from safeops.runner.comparing import differences_from, schema_of
 from safeops.runner.environment import look_on
 from safeops.runner.holding import holding_lock
@@ -72,7 +73,7 @@ def stamp(
     """
     _check_revision(ScriptDirectory.from_config(config), revision)
     reached = reached_as_it_is(config)
-    with holding_lock(reached, wait, f"safeops stamp {revision}{' --verify' if verify else ''}"):
+    with holding_lock(reached, wait, f"{spelled(config, 'stamp', revision)}{' --verify' if verify else ''}"):
         before = current_of(reached)
         found = _differences(config, revision, scratch_url) if verify else []
         if found:

@@ -15,6 +15,7 @@ from safeops.backfilling.stopping import Stop, stopping_on_signals
 from safeops.errors import InvalidArgument, RevisionFailed, TransactionNotOurs, Unhealthy
 from safeops.runner import checklist
 from safeops.runner.backups import backup as back_up
+from safeops.runner.commands import spelled
 from safeops.runner.environment import Reached
 from safeops.runner.health import PATIENCE, illness
 from safeops.runner.holding import holding_lock
@@ -32,7 +33,6 @@ from safeops.runner.running import (
 log = logging.getLogger("safeops")
 
 WAIT = 600.0
-COMMAND = "safeops upgrade"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def upgrade(
     reached = reached_or_explained(config)
     if not checklist.steps_to(reached, revision, reached.current):
         return Upgraded(reached.current, reached.current)
-    with holding_lock(reached, wait, COMMAND):
+    again = spelled(config, "upgrade", "" if revision == "head" else revision)
+    with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
         # Whoever had the lock until now may have done it all.
         before = current_of(reached)
         if not checklist.steps_to(reached, revision, before):
@@ -124,17 +125,16 @@ def upgrade(
         warnings = checklist.look(reached)
         for one in warnings:
             warn(one)
-        saved = back_up_first(config, backup)
-        with stopping_on_signals() as stop:
-            course = Course(lambda heads, _: checklist.steps_to(reached, revision, heads), progress, stop, revision)
-            run_course(course, config, reached, COMMAND)
+        saved = None if stop else back_up_first(config, backup)
+        course = Course(lambda heads, _: checklist.steps_to(reached, revision, heads), progress, stop, revision)
+        run_course(course, config, reached, again)
         current = current_of(reached)
         _check_kept(course, before, current)
         done = Upgraded(
             before, current, tuple(course.applied), tuple(warnings), saved, "" if course.ended else stop.reason
         )
         if health_check is not None and not done.stopped:
-            _check_health(config, reached, course, health_check, health_patience, rollback_on_failure)
+            _check_health(config, reached, course, health_check, health_patience, rollback_on_failure, stop)
         return done
 
 
@@ -146,11 +146,17 @@ def back_up_first(config: Config, backup: bool | str | Path) -> Path | None:
 
 def _check_kept(course: Course, before: tuple[str, ...], current: tuple[str, ...]) -> None:
     if course.applied and set(current) == set(before):
+        count = "A revision" if len(course.applied) == 1 else f"{len(course.applied)} revisions"
         raise TransactionNotOurs(
-            f"{len(course.applied)} revisions ran, and the database is where it was before: nothing of them was kept.",
-            why="env.py ran a statement on the connection before context.configure(), or began the transaction itself."
-            " Alembic takes that one for somebody else's, and never commits it.",
-            remedy="In env.py, commit after any statement of your own, and use connect() instead of begin():",
+            f"{count} ran, and the database is at the revision where it was before.",
+            why="A revision committed or rolled back the connection itself (connection.commit(), Session.commit()), which"
+            " ends the transaction that Alembic began. Or env.py ran a statement on the connection before"
+            " context.configure(), or began the transaction itself: Alembic takes that one for somebody else's, and never"
+            " commits it.",
+            state="What a revision committed itself stands, and would be done again: look before you run it again. The"
+            " rest was rolled back.",
+            remedy="In revisions, leave the end of the transaction to Alembic; in env.py, commit after any statement of"
+            " your own, and use connect() instead of begin():",
             code="with engine.connect() as connection:\n    context.configure(connection=connection)",
         )
 
@@ -159,19 +165,25 @@ def _check_kept(course: Course, before: tuple[str, ...], current: tuple[str, ...
 
 
 def _check_health(
-    config: Config, reached: Reached, course: Course, check: str, patience: float, rollback: bool
+    config: Config, reached: Reached, course: Course, check: str, patience: float, rollback: bool, stop: Stop
 ) -> None:
-    found = illness(check, patience)
+    found = illness(check, patience, stop)
     if found is None:
         return
     problem = f"The upgrade is done, and the application is not healthy after {patience:g} s: {found}."
+    if stop:
+        # Whoever ends the wait has not said that the application is ill.
+        rollback = False
+        problem = (
+            f"The upgrade is done, and its health check was stopped by {stop.reason} before it succeeded: {found}."
+        )
     if not rollback:
         back = "-1" if len(course.applied) == 1 else f"-{len(course.applied)}"
         raise Unhealthy(
             problem,
             state=f"The upgrade stands: the database is at {', '.join(current_of(reached))}.",
             remedy="Look at the application; this shows what going back would lose, and asks:",
-            code=f"safeops rollback {back}",
+            code=spelled(config, "rollback", back),
         )
     _take_back(config, reached, course, problem)
     raise Unhealthy(
@@ -188,7 +200,7 @@ def _take_back(config: Config, reached: Reached, course: Course, problem: str) -
     log.warning("%s It is taken back.", problem)
     back = Course(lambda _heads, _context: steps, None, Stop())
     try:
-        run_course(back, config, reached, f"safeops rollback -{len(scripts)}")
+        run_course(back, config, reached, spelled(config, "rollback", f"-{len(scripts)}"))
     except RevisionFailed as error:
         raise RevisionFailed(
             f"{problem}\nTaking it back failed too. {error.problem}",

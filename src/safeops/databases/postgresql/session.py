@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -53,8 +55,10 @@ SELECT {_SESSION} FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL
 ORDER BY a.xact_start LIMIT 10
 """
-RUNNER = f"""
-SELECT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+# The lock was its last statement: since then it idles, while the runner works on another session.
+RUNNER = """
+SELECT a.pid, a.usename, a.application_name, extract(epoch FROM clock_timestamp() - a.state_change)
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND ((l.classid::bigint << 32) | l.objid::bigint) = :key AND l.objsubid = 1
 """
@@ -185,15 +189,18 @@ class Session(Database):
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
         # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
         # The session idles for as long as the migration takes, and the lock ends with it.
-        sql = "SELECT pg_try_advisory_lock(:key), set_config('idle_session_timeout', '0', false)"
-        return bool(connection.scalar(sa.text(sql), {"key": runner_number(key)}))
+        sql = """SELECT pg_try_advisory_lock(:key), set_config('idle_session_timeout', '0', false),
+            set_config('application_name', :runner, false)"""
+        # The server keeps 63 bytes of it.
+        runner = f"safeops, pid {os.getpid()} on {socket.gethostname()}"[:63]
+        return bool(connection.scalar(sa.text(sql), {"key": runner_number(key), "runner": runner}))
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool:
         return bool(connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": runner_number(key)}))
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
-        return described(row) if row else super().runner_lock_holder(connection, key)
+        return described_runner(row) if row else super().runner_lock_holder(connection, key)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -228,6 +235,12 @@ def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
 
 def runner_number(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def described_runner(row: Any) -> str:
+    """Describe who holds the lock of runners: its pid, user, application, and for how long."""
+    pid, user, application, age = row
+    return f"pid {pid}, user {user}, application {application!r}, for {float(age or 0):.1f} s"
 
 
 def described(row: Any) -> str:

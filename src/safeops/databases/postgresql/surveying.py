@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from safeops.databases.postgresql.session import RUNNER, Session, described, runner_number
+from safeops.databases.postgresql.session import RUNNER, Session, described_runner, runner_number
 from safeops.databases.renaming import NOTE
 from safeops.databases.steps import Step
 from safeops.databases.surveying import NOTHING
@@ -80,7 +80,7 @@ class Surveying(Session):
 
     def runner_seen(self, connection: Connection, key: str) -> str | None:
         row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
-        return described(row) if row else None
+        return described_runner(row) if row else None
 
     def invalid_indexes(self) -> list[tuple[str, Name]]:
         return [(index, Name(table, schema)) for index, schema, table in self.read(INVALID)]
