@@ -25,8 +25,8 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
         run,
         help="take revisions back, after showing what that loses",
         description="Shows what the downgrades would lose, asks, and runs them.\n\n"
-        "Exit status: 0 done, 3 gave up (another runner, nobody to ask, no one way\n"
-        "back), 4 raised.",
+        "Exit status: 0 done, 3 not done (another runner, nobody to ask, the answer no,\n"
+        "no one way back), 4 raised.",
         example="safeops rollback -1 --backup",
     )
     parser.add_argument("revision", metavar="-N | REV", nargs="?", default="-1", help="where to (default: -1)")
@@ -79,7 +79,9 @@ def losses_of(found: Plan) -> Iterator[str]:
     unknown = [step for one in found.revisions for step in one.steps if step.action == "unknown" and not step.loses]
     yield "and loses:" if found.losses else "and loses nothing that can be foreseen."
     for step in found.losses:
-        yield from fitting(f"  {step.detail}")
+        # What would be refused as things stand says of itself not what it is about.
+        about = f"{step.helper} {step.target}: " if step.action == "unknown" and step.target else ""
+        yield from fitting(f"  {about}{step.detail}")
     if unknown:
         yield "What nobody can foresee:"
     for step in unknown:

@@ -63,6 +63,9 @@ def run(options: Namespace) -> int:
 
 
 def lines_of(done: Upgraded) -> Iterator[str]:
+    if done.declined:
+        yield from fitting(f"Left as it is: the database is at {revisions(done.current)}.")
+        return
     if not done.revisions and not done.stopped:
         yield from fitting(f"Nothing to do: the database is at {revisions(done.current)}.")
         return

@@ -57,8 +57,10 @@ def rollback(
     """
     reached = reached_as_it_is(config)
     steps = steps_back(reached, revision, reached.current)
-    if not steps or not (confirm is None or confirm(plan(config, revision, down=True))):
+    if not steps:
         return Upgraded(reached.current, reached.current)
+    if confirm is not None and not confirm(plan(config, revision, down=True)):
+        return Upgraded(reached.current, reached.current, declined=True)
     again = spelled(config, "rollback", revision)
     with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
         before = current_of(reached)

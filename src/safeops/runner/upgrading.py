@@ -46,6 +46,7 @@ class Upgraded:
         warnings: What the checklist found that may get in the way.
         backup: The backup that was made before; None where none was asked for, or nothing was to do.
         stopped: The signal that stopped it between two revisions; empty where it came to its end.
+        declined: Whether a rollback was not confirmed.
     """
 
     before: tuple[str, ...]
@@ -54,10 +55,11 @@ class Upgraded:
     warnings: tuple[str, ...] = ()
     backup: Path | None = None
     stopped: str = ""
+    declined: bool = False
 
     @property
     def exit_status(self) -> int:
-        return GAVE_UP if self.stopped else DONE
+        return GAVE_UP if self.stopped or self.declined else DONE
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "backup": None if self.backup is None else str(self.backup)}
