@@ -18,6 +18,7 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
+from safeops.authoring.revisions.page import NOTHING_TO_UNDO
 from safeops.errors import Irreversible, OnlineOnly, SafeOpsError
 from safeops.foretold import summary
 from safeops.runner.comparing import differences_from, lines_of, schema_of
@@ -29,6 +30,11 @@ from safeops.runner.scratch import Scratch, scratch_for
 ERROR, NOTE = "error", "note"
 SHOWN = 10
 """Lines of a difference that are shown."""
+
+
+WAY_BACK = (
+    f'Write it; a one-way revision says irreversible("reason"), one that may leave all as it is {NOTHING_TO_UNDO!r}.'
+)
 
 
 @dataclass(frozen=True)
@@ -114,8 +120,7 @@ def _downgrades(scripts: list[Script]) -> Iterator[Finding]:
         missing = missing_way_back(one)
         if missing is not None:
             line, what = missing
-            advice = 'Write it; a wanted one-way revision says irreversible("reason").'
-            yield Finding("downgrade", ERROR, f"Revision {one.revision} {what}. {advice}", one.path, line)
+            yield Finding("downgrade", ERROR, f"Revision {one.revision} {what}. {WAY_BACK}", one.path, line)
 
 
 # Offline --------------------------------------------------------------------------------------------------------
