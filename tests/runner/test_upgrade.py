@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -279,6 +280,41 @@ def test_an_ill_application(database: Database, tmp_path: Path, capsys: pytest.C
     text = " ".join(said(capsys).split())
     assert "exited with 7: no" in text and "The upgrade stands: the database is at r3." in text
     assert "safeops rollback -2" in text
+
+
+@pytest.mark.only("sqlite")
+def test_a_health_check_that_answers_badly_is_an_ill_application(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as caller:
+                caller.recv(4096)
+                caller.sendall(b"garbage\r\n")
+
+        threading.Thread(target=answer).start()
+        checks = {
+            f"http://127.0.0.1:{server.getsockname()[1]}/": "did not answer: BadStatusLine: garbage",
+            "printf '\\377\\n'; exit 1": "exited with 1",
+            # The shell's child would hold its pipe open.
+            "sleep 30; true": "after 1 s: the command took longer than 1 s",
+        }
+        for check, why in checks.items():
+            with pytest.raises(Unhealthy, match=why):
+                upgrade(project.config, health_check=check, health_patience=0.5, rollback_on_failure=True)
+            assert project.current() == ()
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize(
+    "check", ["http://localhost:8765/a b", "http://[bad/", "HTTP://", "http://h:99999/", "https://u:secret@h/", ""]
+)
+def test_a_health_check_that_nobody_could_make(database: Database, tmp_path: Path, check: str) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    with pytest.raises(InvalidArgument, match="This health check cannot be made") as raised:
+        upgrade(project.config, health_check=check)
+    assert "secret" not in str(raised.value)
+    assert project.current() == ()
 
 
 @pytest.mark.only("sqlite")

@@ -16,7 +16,7 @@ from safeops.errors import InvalidArgument, RevisionFailed, TransactionNotOurs, 
 from safeops.runner import checklist
 from safeops.runner.backups import backup as back_up
 from safeops.runner.environment import Reached
-from safeops.runner.health import PATIENCE, illness
+from safeops.runner.health import PATIENCE, check_askable, illness
 from safeops.runner.holding import holding_lock
 from safeops.runner.running import (
     DONE,
@@ -113,6 +113,8 @@ def upgrade(
             remedy="Say what to check:",
             code="safeops upgrade --health-check http://localhost:8000/health --rollback-on-failure",
         )
+    if health_check is not None:
+        check_askable(health_check)
     reached = reached_or_explained(config)
     if not checklist.steps_to(reached, revision, reached.current):
         return Upgraded(reached.current, reached.current)
@@ -164,7 +166,7 @@ def _check_health(
     found = illness(check, patience)
     if found is None:
         return
-    problem = f"The upgrade is done, and the application is not healthy after {patience:g} s: {found}."
+    problem = f"The upgrade is done, and the application is {found}."
     if not rollback:
         back = "-1" if len(course.applied) == 1 else f"-{len(course.applied)}"
         raise Unhealthy(
