@@ -17,6 +17,7 @@ from tests.runner.hoard import EACH, with_user
 from tests.servers import Database
 
 from safeops.errors import InvalidArgument, LockNotAcquired, RevisionFailed, TransactionNotOurs, Unhealthy
+from safeops.runner.planning import plan
 from safeops.runner.upgrading import upgrade
 
 THREE = {"r1": table("one"), "r2": table("two"), "r3": table("three")}
@@ -101,8 +102,10 @@ def test_several_heads(database: Database, tmp_path: Path, capsys: pytest.Captur
     project = Deploy(tmp_path, database, {"r1": table("one")})
     for name in ("a", "b"):
         project.write(name, *table(name), down="r1")
-    assert project.main("upgrade") == 3
-    assert "safeops heads --merge" in said(capsys)
+    for refused in (("upgrade",), ("upgrade", "--dry-run"), ("plan", "head")):
+        assert project.main(*refused) == 3
+        assert "safeops heads --merge" in said(capsys)
+    assert project.main("plan") == 1
     assert project.current() == ()
     assert project.main("upgrade", "heads") == 0
     assert set(project.current()) == {"a", "b"}
@@ -111,14 +114,20 @@ def test_several_heads(database: Database, tmp_path: Path, capsys: pytest.Captur
 @ONE_EACH
 def test_revisions_that_nobody_knows(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Deploy(tmp_path, database, THREE)
-    assert project.main("upgrade", "r9") == 4
-    assert "There is no upgrade to r9" in said(capsys)
+    assert project.main("upgrade", "r1") == 0
+    for revision in ("r9", "+9", "r2+9", "", "-x"):
+        for verb in ("upgrade", "plan"):
+            assert project.main(verb, "--", revision) == 4
+            assert f"There is no upgrade to {revision}: " in said(capsys)
     assert project.main("upgrade") == 0
+    with pytest.raises(InvalidArgument, match="There is no way back to r9"):
+        plan(project.config, "r9", down=True)
     said(capsys)
     (tmp_path / "migrations/versions/r3.py").unlink()
-    assert project.main("upgrade", "--json") == 3
-    error = printed(capsys)["error"]
-    assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
+    for verb in ("upgrade", "plan"):
+        assert project.main(verb, "--json") == 3
+        error = printed(capsys)["error"]
+        assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
 
 
 @pytest.mark.only("pg15", "pg18", "mariadb")

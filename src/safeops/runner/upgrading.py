@@ -116,19 +116,21 @@ def upgrade(
     if health_check is not None:
         check_askable(health_check)
     reached = reached_or_explained(config)
-    if not checklist.steps_to(reached, revision, reached.current):
+    if not checklist.steps_to(reached.script, revision, reached.current):
         return Upgraded(reached.current, reached.current)
     with holding_lock(reached, wait, COMMAND):
         # Whoever had the lock until now may have done it all.
         before = current_of(reached)
-        if not checklist.steps_to(reached, revision, before):
+        if not checklist.steps_to(reached.script, revision, before):
             return Upgraded(before, before)
         warnings = checklist.look(reached)
         for one in warnings:
             warn(one)
         saved = back_up_first(config, backup)
         with stopping_on_signals() as stop:
-            course = Course(lambda heads, _: checklist.steps_to(reached, revision, heads), progress, stop, revision)
+            course = Course(
+                lambda heads, _: checklist.steps_to(reached.script, revision, heads), progress, stop, revision
+            )
             run_course(course, config, reached, COMMAND)
         current = current_of(reached)
         _check_kept(course, before, current)
