@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from safeops.foreseeing import foretelling
 from safeops.foretold import Foretold
@@ -14,6 +13,7 @@ from safeops.migration import Migration
 from safeops.policy import settings
 from safeops.runner.checklist import steps_to
 from safeops.runner.forecasting import recording, run_revision
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import described
 from safeops.runner.reading import read
 
@@ -77,7 +77,7 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
         SafeOpsError: The database cannot be reached.
         TransactionNotOurs: env.py holds the transaction, so that the server cannot be told to refuse.
     """
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
 
     def look(migration: Migration) -> Plan:
         return _plan(migration, steps_to(script, revision, migration.context.get_current_heads(), down=down), down)

@@ -21,6 +21,7 @@ from safeops.foretold import summary
 from safeops.locking.runner import KEY
 from safeops.migration import Migration
 from safeops.naming import call
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import Pending, pending_revisions, unknown_revisions
 from safeops.runner.reading import read
 
@@ -87,7 +88,7 @@ def status(config: Config) -> Status:
     Raises:
         SafeOpsError: The database cannot be reached.
     """
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
     return read(config, partial(_status, script))
 
 
