@@ -12,9 +12,12 @@ pytestmark = pytest.mark.only("sqlite")
 
 
 def test_heads_are_shown_and_merged(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    project = Deploy(tmp_path, database, {"r1": table("one")})
+    project = Deploy(tmp_path, database, {})
     assert project.main("heads", "--merge") == 0
-    assert said(capsys) == "r1\n"
+    assert said(capsys) == "There are no revisions yet.\n"
+    project.write("r1", *table("one"), down=None)
+    assert project.main("heads", "--merge") == 0
+    assert said(capsys) == "There is one head: nothing to merge.\nr1\n"
     for name in ("a", "b"):
         project.write(name, *table(name), down="r1")
     assert project.main("heads") == 1
@@ -62,7 +65,7 @@ def _told_by_each(project: Deploy, capsys: pytest.CaptureFixture[str]) -> list[s
         assert project.main(verb) == 4
         assert "The revisions cannot be loaded:" in said(capsys)
     assert project.main("heads", "--json") == 4
-    found: list[str] = [line.strip() for line in printed(capsys)["error"]["message"].splitlines() if line[:4] == "    "]
+    found: list[str] = [line.strip() for line in printed(capsys)["error"]["message"].splitlines() if line[:2] == "  "]
     assert project.main("check", "--json") == 1
     for one, told in zip(printed(capsys)["findings"], found, strict=False):
         place = f"{Path(one['file']).name}:{one['line']}: " if one["file"] else ""

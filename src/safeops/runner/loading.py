@@ -42,7 +42,7 @@ def scripts_of(config: Config) -> ScriptDirectory:
     script = ScriptDirectory.from_config(config)
     found = faults(script)
     if found:
-        listed = "".join(f"\n    {one}" for one in found)
+        listed = "".join(f"\n  {one}" for one in found)
         raise SafeOpsError(
             f"The revisions cannot be loaded:{listed}",
             why="Alembic loads all of them before it does anything.",
