@@ -126,6 +126,7 @@ def test_sql_that_cannot_be_rendered(database: Database, tmp_path: Path) -> None
     )
     offline = [one for one in check(project.config).findings if one.kind == "offline"]
     assert ("error", "r2") in [(one.level, Path(one.file or "").stem) for one in offline]
+    assert "--sql has no rows to read" in offline[0].message
     assert any(one.level == "note" and "r3" in one.message for one in offline)
 
 

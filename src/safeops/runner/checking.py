@@ -31,6 +31,7 @@ SHOWN = 10
 """Lines of a difference that are shown."""
 
 
+NO_ROWS = ". --sql has no rows to read: put what reads them below `if not op.get_context().as_sql:`."
 WAY_BACK = (
     f'Write it; a one-way revision says irreversible("reason"), one that may leave all as it is {NOTHING_TO_UNDO!r}.'
 )
@@ -137,7 +138,9 @@ def _offline(scratch: Scratch, scripts: list[Script]) -> Iterator[Finding]:
         except OnlineOnly:
             online.append(one.revision)
         except Exception as error:
-            yield _of_revision("offline", ERROR, one, "fails when it is rendered by --sql", error)
+            # What asks --sql for rows gets None for them.
+            advice = NO_ROWS if "NoneType" in str(error) else ""
+            yield _of_revision("offline", ERROR, one, "fails when it is rendered by --sql", error, advice)
     if online:
         count = f"{len(online)} revision{'s have' if len(online) > 1 else ' has'}"
         said = f"{count} to look at the live database, and cannot be rendered by --sql: {', '.join(online)}"
@@ -231,9 +234,9 @@ def _missing_in_revisions(scratch: Scratch, context: MigrationContext) -> list[s
 # Telling --------------------------------------------------------------------------------------------------------
 
 
-def _of_revision(kind: str, level: str, script: Script, what: str, error: Exception) -> Finding:
+def _of_revision(kind: str, level: str, script: Script, what: str, error: Exception, advice: str = "") -> Finding:
     said = error.problem if isinstance(error, SafeOpsError) else summary(error)
-    message = f"Revision {script.revision} {what}: {said}"
+    message = f"Revision {script.revision} {what}: {said}{advice}"
     return Finding(kind, level, message, script.path, line_in(Path(script.path), error))
 
 
