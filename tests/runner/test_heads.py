@@ -35,7 +35,7 @@ def test_files_that_do_not_load(
 ) -> None:
     project = Deploy(tmp_path, database, {"r1": table("one"), "r2": table("two"), "r3": table("three")})
     versions = tmp_path / "migrations/versions"
-    (versions / "r1.py").write_text("revision = 'r1'\ndown_revision = 'r0'\ndepends_on = ('r2', 'gone')\n")
+    (versions / "r1.py").write_text("revision = 'r1'\nx = 1; down_revision = 'r0'\ndepends_on = ('r2', 'gone')\n")
     assert _told_by_each(project, capsys) == [
         "r1.py:2: down_revision is 'r0', and no file has that revision",
         "r1.py:3: depends_on is 'gone', and no file has that revision",

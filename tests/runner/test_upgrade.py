@@ -7,8 +7,9 @@ import http.server
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -300,11 +301,18 @@ def test_a_health_check_that_answers_badly_is_an_ill_application(database: Datab
             with server.accept()[0] as caller:
                 caller.recv(4096)
                 caller.sendall(b"garbage\r\n")
+            with server.accept()[0] as caller, suppress(OSError):
+                for _ in range(30):
+                    caller.sendall(b"H")
+                    time.sleep(0.1)
 
         threading.Thread(target=answer).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
         checks = {
-            f"http://127.0.0.1:{server.getsockname()[1]}/": "did not answer: BadStatusLine: garbage",
+            url: "did not answer: BadStatusLine: garbage",
+            f"{url}drips": "after 1 s: .* took longer than 1 s",
             "printf '\\377\\n'; exit 1": "exited with 1",
+            "\0": "could not be run",
             # The shell's child would hold its pipe open.
             "sleep 30; true": "after 1 s: the command took longer than 1 s",
         }

@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -71,6 +71,15 @@ def illness(check: str, patience: float = PATIENCE) -> str | None:
 def _asked(url: str, seconds: float) -> str | None:
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    found: list[str | None] = []
+    # Its own timeout bounds neither the look-up of the host nor an answer that comes byte by byte.
+    asking = threading.Thread(target=lambda: found.append(_answered(url, shown, seconds)), daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return found[0] if found else f"{shown} took longer than {seconds:.0f} s"
+
+
+def _answered(url: str, shown: str, seconds: float) -> str | None:
     try:
         with urllib.request.urlopen(url, timeout=seconds) as answer:
             # What is none is raised, but for 1xx and the like.
@@ -83,19 +92,22 @@ def _asked(url: str, seconds: float) -> str | None:
 
 
 def _run(command: str, seconds: float) -> str | None:
-    # Into a file and in a group of its own: what a command has started holds no pipe open, and ends with it.
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, shell=True, stdout=said, stderr=said, start_new_session=True)
+    try:
+        # In a group of its own, so that what the command has started can be ended with it.
+        process = subprocess.Popen(
+            command, shell=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    except (OSError, ValueError) as error:
+        return f"the command could not be run: {summary(error)}"
+    with process:
         try:
-            status = process.wait(seconds)
+            said = process.communicate(timeout=seconds)[0]
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             return f"the command took longer than {seconds:.0f} s"
-        said.seek(0)
-        lines = said.read().decode(errors="replace").strip().splitlines()
-    if status == 0:
+    lines = said.decode(errors="replace").strip().splitlines()
+    if process.returncode == 0:
         return None
-    return f"the command exited with {status}{f': {lines[-1]}' if lines else ''}"
+    return f"the command exited with {process.returncode}{f': {lines[-1]}' if lines else ''}"

@@ -82,9 +82,9 @@ def line_in(path: Path, error: Exception) -> int:
 
 
 def line_of(path: Path, pattern: str) -> int:
-    """Return the first line that begins so; the first of all where none does."""
+    """Return the first line with a statement that begins so; the first of all where there is none."""
     text = path.read_text(errors="replace")
-    found = re.search(f"^{pattern}", text, re.MULTILINE)
+    found = re.search(rf"^(?:.*; *)?{pattern}\b", text, re.MULTILINE)
     return text[: found.start()].count("\n") + 1 if found else 1
 
 
