@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -138,13 +139,20 @@ def foreseeing() -> Forecast | None:
 
 @contextmanager
 def foretelling() -> Iterator[Forecast]:
-    """Have helpers inside tell what they would do."""
+    """Have helpers inside tell what they would do; their log of what is done is silent meanwhile."""
     forecast = Forecast()
     token = _forecast.set(forecast)
+    logger = logging.getLogger("safeops")
+    logger.addFilter(_is_no_deed)
     try:
         yield forecast
     finally:
         _forecast.reset(token)
+        logger.removeFilter(_is_no_deed)
+
+
+def _is_no_deed(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or foreseeing() is None
 
 
 @contextmanager

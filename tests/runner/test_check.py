@@ -60,15 +60,19 @@ def test_ways_back_that_are_missing(database: Database, tmp_path: Path) -> None:
         "r1": (up, "pass"),
         "r2": (THING.replace('"t"', '"u"'), "raise NotImplementedError('write it')"),
         "r3": ("pass", "pass"),
-        "r4": (THING.replace('"t"', '"v"'), '"""Nothing, on purpose: it is not ours to drop."""'),
+        "r4": (THING.replace('"t"', '"v"'), "# Nothing to undo: it is not ours to drop.\npass"),
         "r5": (THING.replace('"t"', '"w"'), "irreversible('no way')"),
         "r6": (THING.replace('"t"', '"x"'), "drop_table_if_exists('x')"),
+        # As `alembic revision` writes it.
+        "r7": (THING.replace('"t"', '"y"'), '"""Downgrade schema."""\npass'),
+        "r8": (THING.replace('"t"', '"z"'), "..."),
+        "r9": (THING.replace('"t"', '"a"'), "return None\n# Nothing to undo: at the end"),
     }
     project = Deploy(tmp_path, database, bodies)
     file = tmp_path / "migrations/versions/r6.py"
     file.write_text(file.read_text().split("def downgrade")[0])
-    kinds = [(kind, name) for kind, level, name in found(project) if level == "error"]
-    assert kinds[:3] == [("downgrade", "r1"), ("downgrade", "r2"), ("downgrade", "r6")]
+    missing = [name for kind, level, name in found(project) if (kind, level) == ("downgrade", "error")]
+    assert missing == ["r1", "r2", "r6", "r7", "r8"]
 
 
 @EACH
@@ -91,7 +95,7 @@ def test_ways_back_that_do_not_lead_back(database: Database, tmp_path: Path) -> 
     base = {"r1": table("one")}
     fails = {**base, "r2": (table("two")[0], 'op.execute("SELECT * FROM nowhere")')}
     assert found(Deploy(tmp_path / "fails", database, fails))[-1] == ("down", "error", "r2")
-    twice = {"r1": base["r1"], "r2": ("op.execute('CREATE TABLE raw (a int)')", '"""Nothing."""')}
+    twice = {"r1": base["r1"], "r2": ("op.execute('CREATE TABLE raw (a int)')", "# Nothing to undo\npass")}
     assert found(Deploy(tmp_path / "twice", database, twice))[-1] == ("up", "error", "r2")
     # What the first way down leaves behind is there before the second way up.
     left = {"r1": base["r1"], "r2": (table("more")[0], 'op.rename_table("more", "less")')}
@@ -122,6 +126,7 @@ def test_sql_that_cannot_be_rendered(database: Database, tmp_path: Path) -> None
     )
     offline = [one for one in check(project.config).findings if one.kind == "offline"]
     assert ("error", "r2") in [(one.level, Path(one.file or "").stem) for one in offline]
+    assert "--sql has no rows to read" in offline[0].message
     assert any(one.level == "note" and "r3" in one.message for one in offline)
 
 

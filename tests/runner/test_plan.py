@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from tests.backfill.replication import standby, until
 from tests.catalogue import all_rows, assert_same, rows, snapshot
-from tests.projects import Project
+from tests.projects import Project, log_lines
 from tests.runner.hoard import EACH
 from tests.servers import Database
 
@@ -65,7 +65,9 @@ def made(folder: Path, database: Database, revisions: dict[str, str], **options:
 def told(project: Project, revision: str = "heads", **options: Any) -> dict[str, list[Foretold]]:
     """The plan by revision, after it was shown that it wrote nothing."""
     before = standing(project.database)
-    found = plan(project.config, revision, **options)
+    with log_lines() as log:
+        found = plan(project.config, revision, **options)
+    assert log == [], "a plan tells of no deed"
     assert_same(before, standing(project.database), "a plan")
     for line in lines_of(found):
         assert len(line) <= 80

@@ -98,6 +98,8 @@ def test_a_file_that_was_changed_is_refused(database: Database, new_database: Ma
     content = path.read_bytes()
     path.write_bytes(content[:-100])
     other = new_database()
+    made_by_connecting = Path(str(other.url.database))
+    made_by_connecting.unlink(missing_ok=True)
     with pytest.raises(BackupFailed, match="checksum is another one"):
         restore(path, other.url)
     # Without the file beside it, by what the dump itself shows.
@@ -105,6 +107,11 @@ def test_a_file_that_was_changed_is_refused(database: Database, new_database: Ma
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(BackupFailed, match="failed"):
         restore(path, other.url)
+    assert not made_by_connecting.exists()
+    path.write_bytes(b"none at all")
+    with pytest.raises(BackupFailed, match="no backup"):
+        restore(path, other.url)
+    assert not made_by_connecting.exists()
     assert things(other) == []
 
 

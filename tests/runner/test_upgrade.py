@@ -6,9 +6,11 @@ import dataclasses
 import http.server
 import json
 import signal
+import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.runner.hoard import EACH, with_user
 from tests.servers import Database
 
 from safeops.errors import InvalidArgument, LockNotAcquired, RevisionFailed, TransactionNotOurs, Unhealthy
+from safeops.runner.planning import plan
 from safeops.runner.upgrading import upgrade
 
 THREE = {"r1": table("one"), "r2": table("two"), "r3": table("three")}
@@ -101,8 +104,10 @@ def test_several_heads(database: Database, tmp_path: Path, capsys: pytest.Captur
     project = Deploy(tmp_path, database, {"r1": table("one")})
     for name in ("a", "b"):
         project.write(name, *table(name), down="r1")
-    assert project.main("upgrade") == 3
-    assert "safeops heads --merge" in said(capsys)
+    for refused in (("upgrade",), ("upgrade", "--dry-run"), ("plan", "head")):
+        assert project.main(*refused) == 3
+        assert "safeops heads --merge" in said(capsys)
+    assert project.main("plan") == 1
     assert project.current() == ()
     assert project.main("upgrade", "heads") == 0
     assert set(project.current()) == {"a", "b"}
@@ -111,14 +116,20 @@ def test_several_heads(database: Database, tmp_path: Path, capsys: pytest.Captur
 @ONE_EACH
 def test_revisions_that_nobody_knows(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Deploy(tmp_path, database, THREE)
-    assert project.main("upgrade", "r9") == 4
-    assert "There is no upgrade to r9" in said(capsys)
+    assert project.main("upgrade", "r1") == 0
+    for revision in ("r9", "+9", "r2+9", "", "-x"):
+        for verb in ("upgrade", "plan"):
+            assert project.main(verb, "--", revision) == 4
+            assert f"There is no upgrade to {revision}: " in said(capsys)
     assert project.main("upgrade") == 0
+    with pytest.raises(InvalidArgument, match="There is no way back to r9"):
+        plan(project.config, "r9", down=True)
     said(capsys)
     (tmp_path / "migrations/versions/r3.py").unlink()
-    assert project.main("upgrade", "--json") == 3
-    error = printed(capsys)["error"]
-    assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
+    for verb in ("upgrade", "plan"):
+        assert project.main(verb, "--json") == 3
+        error = printed(capsys)["error"]
+        assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
 
 
 @pytest.mark.only("pg15", "pg18", "mariadb")
@@ -349,6 +360,48 @@ def test_a_health_check_that_is_stopped_takes_nothing_back(database: Database, t
         text = " ".join(runner.stderr.read().split())
     assert "its health check was stopped by SIGTERM" in text and "The upgrade stands: the database is at r3." in text
     assert project.current() == ("r3",)
+
+
+@pytest.mark.only("sqlite")
+def test_a_health_check_that_answers_badly_is_an_ill_application(database: Database, tmp_path: Path) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as caller:
+                caller.recv(4096)
+                caller.sendall(b"garbage\r\n")
+            with server.accept()[0] as caller, suppress(OSError):
+                for _ in range(30):
+                    caller.sendall(b"H")
+                    time.sleep(0.1)
+
+        threading.Thread(target=answer).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        checks = {
+            url: "did not answer: BadStatusLine: garbage",
+            f"{url}drips": "after 1 s: .* took longer than 1 s",
+            "printf '\\377\\n'; exit 1": "exited with 1",
+            "\0": "could not be run",
+            # The shell's child would hold its pipe open.
+            "sleep 30; true": "after 1 s: the command took longer than 1 s",
+        }
+        for check, why in checks.items():
+            with pytest.raises(Unhealthy, match=why):
+                upgrade(project.config, health_check=check, health_patience=0.5, rollback_on_failure=True)
+            assert project.current() == ()
+
+
+@pytest.mark.only("sqlite")
+@pytest.mark.parametrize(
+    "check", ["http://localhost:8765/a b", "http://[bad/", "HTTP://", "http://h:99999/", "https://u:secret@h/", ""]
+)
+def test_a_health_check_that_nobody_could_make(database: Database, tmp_path: Path, check: str) -> None:
+    project = Deploy(tmp_path, database, THREE)
+    with pytest.raises(InvalidArgument, match="This health check cannot be made") as raised:
+        upgrade(project.config, health_check=check)
+    assert "secret" not in str(raised.value)
+    assert project.current() == ()
 
 
 @pytest.mark.only("sqlite")

@@ -19,6 +19,7 @@ from alembic.util import CommandError
 
 from safeops import __version__
 from safeops.cli import backup, check, guide, heads, init, plan, restore, rollback, stamp, status, upgrade
+from safeops.cli.outcome import fitting
 from safeops.errors import SafeOpsError
 
 VERBS = (init, guide, status, plan, backup, restore, upgrade, rollback, heads, stamp, check)
@@ -29,7 +30,7 @@ DONE, WANTING, RAISED = 0, 1, 4
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(RAISED, f"{self.prog}: {message}\n")
+        self.exit(RAISED, "".join(f"{line}\n" for line in fitting(f"{self.prog}: {message}")))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, told
-from safeops.cli.parsing import add_json, add_verb
+from safeops.cli.parsing import add_json, add_verb, number
 from safeops.foretold import spelled_size
 from safeops.runner.backups import Backup, backup
 from safeops.runner.backups.report import paced
@@ -26,7 +26,7 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
         example="safeops backup --to /var/backups/app --keep 7",
     )
     parser.add_argument("--to", metavar="DIR", help="where to (default: backups/ beside alembic.ini)")
-    parser.add_argument("--keep", metavar="N", type=int, help="remove all but the newest N of this database")
+    parser.add_argument("--keep", metavar="N", type=number, help="remove all but the newest N of this database")
     parser.add_argument("--counts", action="store_true", help="count the rows in it, for restore to compare")
     add_json(parser)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,14 @@ def run(options: Namespace) -> int:
         merged = merge(config, options.message) if options.merge else None
         return Heads(tuple(heads(config)), merged)
 
-    return told(options, do, lines_of)
+    return told(options, do, partial(lines_of, merging=options.merge))
 
 
-def lines_of(found: Heads) -> Iterator[str]:
+def lines_of(found: Heads, *, merging: bool = False) -> Iterator[str]:
+    if not found.heads:
+        yield "There are no revisions yet."
+    elif merging and found.merged is None:
+        yield "There is one head: nothing to merge."
     if found.merged is not None:
         yield from fitting(f"Wrote {shown_path(str(found.merged))}: look at it, and commit it.")
     for one in found.heads:

@@ -19,6 +19,8 @@ from safeops.errors import LockNotAcquired, NotReady, SafeOpsError
 from safeops.runner.running import GAVE_UP, RAISED, Applied, is_giving_up
 
 WIDTH = 80
+CODE = " " * 4
+"""What a line of code in a message begins with; prose that is quoted in it begins with two spaces."""
 
 
 class Outcome(Protocol):
@@ -77,13 +79,17 @@ class _Fitting(logging.Formatter):
 
 
 def fitting(text: str, hanging: str | None = None) -> Iterator[str]:
-    """Break long lines of a message; words that are longer, as paths and code, are left whole.
+    """Break long lines of a message; words that are longer, as paths, are left whole.
 
     Args:
         text: The message.
-        hanging: What the lines that a long one goes on in begin with; by default what it does, and two spaces for code.
+        hanging: What the lines that a long one goes on in begin with; by default what it does, and two spaces more. Without
+            it, lines that four spaces begin are code, which is never broken: it is there to be copied.
     """
     for line in text.splitlines():
+        if hanging is None and line.startswith(CODE):
+            yield line
+            continue
         indent = " " * (len(line) - len(line.lstrip()))
         hang = indent + ("  " if indent else "") if hanging is None else hanging
         yield from textwrap.wrap(

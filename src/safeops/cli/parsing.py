@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from safeops.runner.upgrading import WAIT
@@ -44,9 +45,26 @@ def add_backup(parser: ArgumentParser) -> None:
     parser.add_argument("--backup-to", dest="backup", metavar="DIR", help="make a backup first, in DIR")
 
 
+def seconds(text: str) -> float:
+    """Read a number of seconds."""
+    with suppress(ValueError):
+        # Also false of what is no number.
+        if (found := float(text)) >= 0:
+            return found
+    raise ArgumentTypeError(f"{text!r} is no number of seconds: give 0 or more")
+
+
+def number(text: str) -> int:
+    """Read how many of something there are to be, of which there must be one."""
+    with suppress(ValueError):
+        if (found := int(text)) > 0:
+            return found
+    raise ArgumentTypeError(f"{text!r} is no number of backups: give 1 or more")
+
+
 def add_wait(parser: ArgumentParser) -> None:
     said = f"seconds to wait for another runner (default: {WAIT:g})"
-    parser.add_argument("--wait", metavar="SECONDS", type=float, default=WAIT, help=said)
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=WAIT, help=said)
     parser.add_argument("--no-wait", dest="wait", action="store_const", const=0.0, help="give up at once")
 
 

@@ -24,7 +24,8 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
         description="Runs the pending revisions so that they only look, and shows for each\n"
         "helper what is there already and what it would do, lock and hold up.\n"
         "SQL that nobody can foresee is shown and not sent.\n\n"
-        "Exit status: 0 nothing pending, 1 pending, 4 raised.",
+        "Exit status: 0 nothing pending, 1 pending, 3 several heads, or a revision in the\n"
+        "database that no file has, 4 raised.",
         example="safeops plan +1",
     )
     parser.add_argument("revision", metavar="REV", nargs="?", default="heads", help="where to (default: heads)")

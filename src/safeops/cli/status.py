@@ -10,7 +10,7 @@ from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, told
 from safeops.cli.parsing import add_json, add_verb
 from safeops.foretold import spelled_size
-from safeops.runner.surveying import NORMAL, Attention, Status, status
+from safeops.runner.surveying import NORMAL, UNKNOWN, Attention, Status, status
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
@@ -40,7 +40,8 @@ def lines_of(found: Status) -> Iterator[str]:
     yield from _row("Revision", ", ".join(found.current) or "none yet")
     yield from _row("Heads", ", ".join(found.heads) or "none yet")
     yield from _row("Runner", found.lock_holder or "nobody is migrating")
-    yield from _row("Pending", str(len(found.pending) or "none"))
+    unknown = any(one.kind == UNKNOWN for one in found.attention)
+    yield from _row("Pending", str(len(found.pending) or ("unknown" if unknown else "none")))
     for one in found.pending:
         yield from fitting(f"  {one.revision}  {one.message}", " " * (len(one.revision) + 4))
     yield from _things("Attention", [one for one in found.attention if one.kind not in NORMAL])

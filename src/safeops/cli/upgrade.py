@@ -9,7 +9,7 @@ from typing import Any
 from safeops.cli import plan
 from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, revisions, show_progress, show_warning, told
-from safeops.cli.parsing import add_backup, add_json, add_verb, add_wait
+from safeops.cli.parsing import add_backup, add_json, add_verb, add_wait, seconds
 from safeops.runner.health import PATIENCE
 from safeops.runner.upgrading import Upgraded, upgrade
 
@@ -33,7 +33,7 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
     said = "what must answer with 2xx, or exit with 0, afterwards"
     parser.add_argument("--health-check", metavar="URL_OR_COMMAND", help=said)
     patience = f"how long that may take (default: {PATIENCE:g})"
-    parser.add_argument("--health-patience", metavar="SECONDS", type=float, default=PATIENCE, help=patience)
+    parser.add_argument("--health-patience", metavar="SECONDS", type=seconds, default=PATIENCE, help=patience)
     back = "if it does not, run the downgrades of what was run"
     parser.add_argument("--rollback-on-failure", action="store_true", help=back)
     parser.add_argument("--dry-run", action="store_true", help="only tell what it would do: safeops plan")
@@ -71,8 +71,8 @@ def lines_of(done: Upgraded) -> Iterator[str]:
         return
     if done.backup is not None:
         yield from fitting(f"Backup: {done.backup}")
-    seconds = sum(one.seconds for one in done.revisions)
-    ran = f"{len(done.revisions)} revision{'' if len(done.revisions) == 1 else 's'} in {seconds:.1f} s"
+    took = sum(one.seconds for one in done.revisions)
+    ran = f"{len(done.revisions)} revision{'' if len(done.revisions) == 1 else 's'} in {took:.1f} s"
     stopped = f"Stopped by {done.stopped} before the next revision. " if done.stopped else ""
     yield from fitting(f"{stopped}{ran}: from {revisions(done.before)} to {revisions(done.current)}.")
     if done.stopped:

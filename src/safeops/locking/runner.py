@@ -68,7 +68,7 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             with context.begin_transaction():
                 context.run_migrations()
     """
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout < 0):
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0):
         raise InvalidArgument(
             f"migration_lock() got timeout={timeout!r}.",
             remedy="Give seconds, or None to wait for as long as it takes:",

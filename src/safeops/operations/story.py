@@ -125,7 +125,7 @@ def refuse_unless_assured(problem: str, why: str, remedy: str = "", code: str = 
     reason = assurance()
     if reason is None:
         raise UnsafeOperation(problem, why=why, remedy=remedy, code=code)
-    log.warning("%s Done all the same, because %s", problem, reason)
+    log.warning("%s It is assured: %s", problem, reason)
 
 
 def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", code: str = "") -> None:

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import Script, ScriptDirectory
+from alembic.script import Script
 
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import Pending
 
 
 def heads(config: Config) -> list[Pending]:
     """Return the newest revisions that there are files for; no database is asked."""
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
     found = [script.get_revision(one) for one in sorted(script.get_heads())]
     return [Pending(one.revision, one.doc or "") for one in found]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import traceback
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,10 +16,12 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
+from safeops.authoring.revisions.page import NOTHING_TO_UNDO
 from safeops.errors import Irreversible, OnlineOnly, SafeOpsError
 from safeops.foretold import summary
 from safeops.runner.comparing import differences_from, lines_of, schema_of
 from safeops.runner.downgrades import missing_way_back
+from safeops.runner.loading import faults, files_of, line_in
 from safeops.runner.pending import steps_between
 from safeops.runner.reading import explained
 from safeops.runner.scratch import Scratch, scratch_for
@@ -31,12 +31,18 @@ SHOWN = 10
 """Lines of a difference that are shown."""
 
 
+NO_ROWS = ". --sql has no rows to read: put what reads them below `if not op.get_context().as_sql:`."
+WAY_BACK = (
+    f'Write it; a one-way revision says irreversible("reason"), one that may leave all as it is {NOTHING_TO_UNDO!r}.'
+)
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something that was found.
 
     Args:
-        kind: Which check found it: "heads", "downgrade", "up", "down", "models", "offline".
+        kind: Which check found it: "load", "heads", "downgrade", "up", "down", "models", "offline".
         level: "error", or "note" for what is worth knowing.
         message: What it is, and what to do.
         file: The file of the revision; None where it is about no one file.
@@ -73,9 +79,9 @@ class Checked:
 def check(config: Config, *, scratch_url: str | None = None) -> Checked:
     """Check that a project has one head and ways back, that they run, that models agree, and that SQL can be rendered.
 
-    Steps: reads the files; renders each revision, up, as ``--sql`` does; makes a scratch database of the project's kind and
-    runs all revisions up, down and up there; compares what stands after both ways up; compares the models with it, as
-    ``alembic check`` does; drops the scratch database.
+    Steps: loads the files, and ends there where that fails; renders each revision, up, as ``--sql`` does; makes a scratch
+    database of the project's kind and runs all revisions up, down and up there; compares what stands after both ways up;
+    compares the models with it, as ``alembic check`` does; drops the scratch database.
 
     Args:
         config: The configuration of the project.
@@ -90,6 +96,10 @@ def check(config: Config, *, scratch_url: str | None = None) -> Checked:
         raise SystemExit(found.exit_status)
     """
     script = ScriptDirectory.from_config(config)
+    broken = [Finding("load", ERROR, f"{one.what}.", one.file, one.line) for one in faults(script)]
+    if broken:
+        # Nothing else can be looked at.
+        return Checked(len(files_of(script)), tuple(broken))
     # The first one first.
     scripts = list(reversed(list(script.walk_revisions())))
     found = [*_heads(script), *_downgrades(scripts)]
@@ -114,8 +124,7 @@ def _downgrades(scripts: list[Script]) -> Iterator[Finding]:
         missing = missing_way_back(one)
         if missing is not None:
             line, what = missing
-            advice = 'Write it; a wanted one-way revision says irreversible("reason").'
-            yield Finding("downgrade", ERROR, f"Revision {one.revision} {what}. {advice}", one.path, line)
+            yield Finding("downgrade", ERROR, f"Revision {one.revision} {what}. {WAY_BACK}", one.path, line)
 
 
 # Offline --------------------------------------------------------------------------------------------------------
@@ -129,7 +138,9 @@ def _offline(scratch: Scratch, scripts: list[Script]) -> Iterator[Finding]:
         except OnlineOnly:
             online.append(one.revision)
         except Exception as error:
-            yield _of_revision("offline", ERROR, one, "fails when it is rendered by --sql", error)
+            # What asks --sql for rows gets None for them.
+            advice = NO_ROWS if "NoneType" in str(error) else ""
+            yield _of_revision("offline", ERROR, one, "fails when it is rendered by --sql", error, advice)
     if online:
         count = f"{len(online)} revision{'s have' if len(online) > 1 else ' has'}"
         said = f"{count} to look at the live database, and cannot be rendered by --sql: {', '.join(online)}"
@@ -223,19 +234,10 @@ def _missing_in_revisions(scratch: Scratch, context: MigrationContext) -> list[s
 # Telling --------------------------------------------------------------------------------------------------------
 
 
-def _of_revision(kind: str, level: str, script: Script, what: str, error: Exception) -> Finding:
+def _of_revision(kind: str, level: str, script: Script, what: str, error: Exception, advice: str = "") -> Finding:
     said = error.problem if isinstance(error, SafeOpsError) else summary(error)
-    message = f"Revision {script.revision} {what}: {said}"
-    return Finding(kind, level, message, script.path, _line_in(Path(script.path), error))
-
-
-def _line_in(path: Path, error: Exception) -> int:
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename) == path]
-    lines = [one.lineno for one in frames if one.lineno is not None]
-    if lines:
-        return lines[-1]
-    found = re.search(r"^def (?:up|down)grade", path.read_text(), re.MULTILINE)
-    return path.read_text()[: found.start()].count("\n") + 1 if found else 1
+    message = f"Revision {script.revision} {what}: {said}{advice}"
+    return Finding(kind, level, message, script.path, line_in(Path(script.path), error))
 
 
 def _shown(lines: list[str]) -> str:

@@ -26,16 +26,16 @@ SPARE, PART = 256 * 2**20, 5
 """Free bytes, and the part of the database's size, below which the disk is named."""
 
 
-def steps_to(reached: Reached, revision: str, current: tuple[str, ...]) -> list[Any]:
-    """Return the steps of an upgrade, or raise why there is no such upgrade."""
-    script = reached.script
-    check_heads(script, revision)
+def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *, down: bool = False) -> list[Any]:
+    """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise why there is none."""
+    if not down:
+        check_heads(script, revision)
     check_known(script, current)
     try:
-        return steps_between(script, revision, current)
+        return steps_between(script, revision, current, down=down)
     except CommandError as error:
         raise InvalidArgument(
-            f"There is no upgrade to {revision}: {error}.",
+            f"There is no {'way back' if down else 'upgrade'} to {revision}: {error}.",
             remedy="See which revisions there are:",
             code="alembic history",
         ) from error

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.beside import on_a_connection
 from safeops.errors import InvalidArgument, NotCurrent
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import pending_revisions, unknown_revisions
 from safeops.runner.reading import explained, refuse_missing
 
@@ -52,7 +53,7 @@ def require_current(
         require_current(engine, Config("alembic.ini"))
     """
     config = Config(config) if isinstance(config, str) else config
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
     options = {
         "version_table": version_table or config.get_main_option("version_table") or VERSION_TABLE,
         "version_table_schema": version_table_schema or config.get_main_option("version_table_schema"),

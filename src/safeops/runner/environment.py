@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from safeops.databases.beside import on_a_connection
 from safeops.errors import UnsupportedOnDatabase
 from safeops.locking import without_migration_lock
+from safeops.runner.loading import scripts_of
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
     Raises:
         UnsupportedOnDatabase: env.py migrates several databases at once.
     """
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
     seen: list[T] = []
 
     def instead(_current: Any, context: MigrationContext) -> list[Any]:
@@ -72,7 +73,7 @@ def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
 
 def reach(config: Config) -> Reached:
     """Return the database that env.py connects to."""
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
 
     def look(context: MigrationContext) -> Reached:
         assert context.connection is not None

@@ -34,7 +34,11 @@ def pending_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[P
 def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str], *, down: bool = False) -> list[Any]:
     """Return the steps that Alembic would take, as its own commands ask for them."""
     between = script._downgrade_revs if down else script._upgrade_revs
-    return list(between(revision, tuple(current)))  # type: ignore[arg-type]
+    try:
+        return list(between(revision, tuple(current)))  # type: ignore[arg-type]
+    except AssertionError as error:
+        # Alembic does not expect an empty name, or one that leads past the last revision.
+        raise CommandError(f"{revision!r} names no revision") from error
 
 
 def described(step: Any) -> Pending:

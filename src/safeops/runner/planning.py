@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from safeops.foreseeing import foretelling
 from safeops.foretold import Foretold
 from safeops.migration import Migration
 from safeops.policy import settings
+from safeops.runner.checklist import steps_to
 from safeops.runner.forecasting import recording, run_revision
-from safeops.runner.pending import described, steps_between
+from safeops.runner.loading import scripts_of
+from safeops.runner.pending import described
 from safeops.runner.reading import read
 
 PATIENCE = 5.0
@@ -71,13 +72,15 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
         down: Tell the way back.
 
     Raises:
+        NotReady: There are several heads, and the revision is ``head``; or no file has what the database is at.
+        InvalidArgument: There is no such revision, or no way to it.
         SafeOpsError: The database cannot be reached.
         TransactionNotOurs: env.py holds the transaction, so that the server cannot be told to refuse.
     """
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
 
     def look(migration: Migration) -> Plan:
-        return _plan(migration, steps_between(script, revision, migration.context.get_current_heads(), down=down), down)
+        return _plan(migration, steps_to(script, revision, migration.context.get_current_heads(), down=down), down)
 
     return read(config, look, refusing_writes=True)
 

@@ -186,7 +186,7 @@ def place_of(error: BaseException, script: ScriptDirectory) -> str:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _standing(course: Course, reached: Reached) -> str:

@@ -28,6 +28,7 @@ from safeops.foretold import summary
 from safeops.locking import without_migration_lock
 from safeops.runner.backups.failing import ending_on_signals
 from safeops.runner.environment import Reached, look_on
+from safeops.runner.loading import scripts_of
 from safeops.runner.reading import explained
 from safeops.runner.running import Course, Progress, reached_or_explained
 
@@ -174,7 +175,7 @@ def _at(url: URL, config: Config) -> Iterator[Scratch]:
         raise explained(error) from error
     try:
         with redirecting(None, url), _environment(url), without_migration_lock():
-            script = ScriptDirectory.from_config(config)
+            script = scripts_of(config)
             yield Scratch(_config_for(config, url), script, lambda own: sa.inspect(own).has_table(mark.name))
     finally:
         on_a_connection(engine, lambda own: mark.drop(own, checkfirst=True))

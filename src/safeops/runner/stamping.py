@@ -16,6 +16,7 @@ from safeops.runner.commands import spelled
 from safeops.runner.comparing import differences_from, schema_of
 from safeops.runner.environment import look_on
 from safeops.runner.holding import holding_lock
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import steps_between
 from safeops.runner.running import current_of, reached_as_it_is
 from safeops.runner.scratch import Scratch, scratch_for
@@ -71,7 +72,7 @@ def stamp(
     Example:
         stamp(Config("alembic.ini"), "head")
     """
-    _check_revision(ScriptDirectory.from_config(config), revision)
+    _check_revision(scripts_of(config), revision)
     reached = reached_as_it_is(config)
     with holding_lock(reached, wait, f"{spelled(config, 'stamp', revision)}{' --verify' if verify else ''}"):
         before = current_of(reached)

@@ -20,12 +20,14 @@ from safeops.databases.twins import Pair
 from safeops.foretold import summary
 from safeops.locking.runner import KEY
 from safeops.migration import Migration
-from safeops.naming import call
+from safeops.naming import Name, call
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import Pending, pending_revisions, unknown_revisions
 from safeops.runner.reading import read
 
 UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2
 OPEN_PHASE, ARCHIVE, UNSEEN = "open phase", "archive", "not seen"
+UNKNOWN = "unknown revision"
 NORMAL = frozenset({OPEN_PHASE, ARCHIVE, UNSEEN})
 """What is worth knowing, and nobody has to do anything about."""
 
@@ -87,7 +89,7 @@ def status(config: Config) -> Status:
     Raises:
         SafeOpsError: The database cannot be reached.
     """
-    script = ScriptDirectory.from_config(config)
+    script = scripts_of(config)
     return read(config, partial(_status, script))
 
 
@@ -124,7 +126,7 @@ def _of_revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tupl
             "The database is at it, and no file has it. Get the file back, as from the branch that was deployed; or where it"
             " is gone for good, say where the database is: safeops stamp REV --verify"
         )
-        yield Attention("unknown revision", one, advice)
+        yield Attention(UNKNOWN, one, advice)
 
 
 def _of_database(migration: Migration) -> Iterator[Attention]:
@@ -161,7 +163,7 @@ def _advice_for(state: State, whole: Part) -> str:
 
 def _indexes(migration: Migration) -> Iterator[Attention]:
     for index, table in migration.database.invalid_indexes():
-        drop = call("drop_index_if_exists", index, table.name, schema=table.schema)
+        drop = call("drop_index_if_exists", index, table.name, schema=_schema(migration, table))
         advice = f"An interrupted build left it. create_index_if_missing() of it builds it anew; or drop it: {drop}"
         yield Attention("invalid index", f"{index} on {table}", advice)
 
@@ -170,7 +172,7 @@ def _constraints(migration: Migration) -> Iterator[Attention]:
     for constraint, table in migration.database.unvalidated_constraints():
         advice = (
             "Old rows were never checked. Where an upgrade was interrupted, running it again goes on. Else: "
-            + call("validate_constraint", constraint, table.name, schema=table.schema)
+            + call("validate_constraint", constraint, table.name, schema=_schema(migration, table))
         )
         yield Attention("unvalidated constraint", f"{constraint} on {table}", advice)
 
@@ -185,19 +187,24 @@ def _leftovers(migration: Migration) -> Iterator[Attention]:
 
 def _phases(migration: Migration) -> Iterator[Attention]:
     for pair in migration.database.open_pairs():
-        yield Attention(OPEN_PHASE, *_pair_told(pair))
+        yield Attention(OPEN_PHASE, *_pair_told(migration, pair))
     for old, table in migration.database.open_renames():
-        written = call("TableRename", old, table.name, schema=table.schema)
+        written = call("TableRename", old, table.name, schema=_schema(migration, table))
         advice = f"Once no application uses the old name: {written}.contract()"
         yield Attention(OPEN_PHASE, f"{old} is {table.name} now, under both names", advice)
 
 
-def _pair_told(pair: Pair) -> tuple[str, str]:
+def _schema(migration: Migration, table: Name) -> str | None:
+    """Return the schema as a call has to name it."""
+    return None if table.schema == migration.context.dialect.default_schema_name else table.schema
+
+
+def _pair_told(migration: Migration, pair: Pair) -> tuple[str, str]:
     if pair.winner is None:
         name = f"{pair.table}.{pair.twin if pair.switched else pair.source} gets another type"
         return name, f"Once every application takes both: TypeChange(...).{'contract' if pair.switched else 'switch'}()"
     old = pair.source if pair.winner == pair.twin else pair.twin
-    written = call("ColumnRename", pair.table.name, old, pair.winner, schema=pair.table.schema)
+    written = call("ColumnRename", pair.table.name, old, pair.winner, schema=_schema(migration, pair.table))
     return f"{pair.table}.{old} and {pair.winner}", f"Once no application uses {old}: {written}.contract()"
 
 

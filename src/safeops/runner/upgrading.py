@@ -17,7 +17,7 @@ from safeops.runner import checklist
 from safeops.runner.backups import backup as back_up
 from safeops.runner.commands import spelled
 from safeops.runner.environment import Reached
-from safeops.runner.health import PATIENCE, illness
+from safeops.runner.health import PATIENCE, check_askable, illness
 from safeops.runner.holding import holding_lock
 from safeops.runner.running import (
     DONE,
@@ -115,20 +115,22 @@ def upgrade(
             remedy="Say what to check:",
             code="safeops upgrade --health-check http://localhost:8000/health --rollback-on-failure",
         )
+    if health_check is not None:
+        check_askable(health_check)
     reached = reached_or_explained(config)
-    if not checklist.steps_to(reached, revision, reached.current):
+    if not checklist.steps_to(reached.script, revision, reached.current):
         return Upgraded(reached.current, reached.current)
     again = spelled(config, "upgrade", "" if revision == "head" else revision)
     with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
         # Whoever had the lock until now may have done it all.
         before = current_of(reached)
-        if not checklist.steps_to(reached, revision, before):
+        if not checklist.steps_to(reached.script, revision, before):
             return Upgraded(before, before)
         warnings = checklist.look(reached)
         for one in warnings:
             warn(one)
         saved = None if stop else back_up_first(config, backup)
-        course = Course(lambda heads, _: checklist.steps_to(reached, revision, heads), progress, stop, revision)
+        course = Course(lambda heads, _: checklist.steps_to(reached.script, revision, heads), progress, stop, revision)
         run_course(course, config, reached, again)
         current = current_of(reached)
         _check_kept(course, before, current)
@@ -172,13 +174,11 @@ def _check_health(
     found = illness(check, patience, stop)
     if found is None:
         return
-    problem = f"The upgrade is done, and the application is not healthy after {patience:g} s: {found}."
+    problem = f"The upgrade is done, and the application is {found}."
     if stop:
         # Whoever ends the wait has not said that the application is ill.
         rollback = False
-        problem = (
-            f"The upgrade is done, and its health check was stopped by {stop.reason} before it succeeded: {found}."
-        )
+        problem = f"The upgrade is done, and its health check was stopped by {stop.reason}: {found}."
     if not rollback:
         back = "-1" if len(course.applied) == 1 else f"-{len(course.applied)}"
         raise Unhealthy(

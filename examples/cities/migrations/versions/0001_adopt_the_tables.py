@@ -39,4 +39,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Nothing, on purpose: what stood before Alembic is not its to drop, and the rows could not be given back."""
+    # Nothing to undo: what stood before Alembic is not its to drop, and the rows could not be given back.
+    pass

@@ -67,7 +67,7 @@ def _of_disk(error: OSError, folder: Path, state: str) -> BackupFailed:
 
 
 def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from safeops.databases import KINDS, abilities_of, database_for
+from safeops.databases import KINDS, abilities_of, database_class, database_for
 from safeops.databases.base import Database
 from safeops.databases.beside import on_a_connection
 from safeops.databases.dumping import Dumper, Login, logins
@@ -63,9 +64,10 @@ def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -
         target = _Target(_url(into_url))
         with told(path.parent, UNTOUCHED):
             known, begins = _checked_file(path)
-        server, dumper = target.look(partial(_checked_target, path, known, begins))
-        log.info("restore: %s into %s, %s", path, target.name, server)
-        _fill(path, dumper, owners)
+        with target.made_only_if_filled():
+            server, dumper = target.look(partial(_checked_target, path, known, begins))
+            log.info("restore: %s into %s, %s", path, target.name, server)
+            _fill(path, dumper, owners)
         rows = known.get("rows")
         if rows is not None:
             target.look(lambda database, _: _check_rows(database, rows))
@@ -80,6 +82,19 @@ class _Target:
     def __init__(self, url: sa.URL) -> None:
         self.engine: Engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
         self.name = url.set(query={}).render_as_string(hide_password=True)
+
+    @contextmanager
+    def made_only_if_filled(self) -> Iterator[None]:
+        """Remove the file that connecting has made, where it comes to nothing."""
+        dialect = self.engine.dialect
+        arguments, options = dialect.create_connect_args(self.engine.url)
+        made = database_class(dialect).missing_file(arguments, dict(options))
+        try:
+            yield
+        except BaseException:
+            if made is not None and Path(made).is_file() and not Path(made).stat().st_size:
+                Path(made).unlink()
+            raise
 
     def look(self, body: Callable[[Database, Login | None], T]) -> T:
         def run(connection: Connection) -> T:
