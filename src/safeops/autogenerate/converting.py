@@ -97,7 +97,7 @@ class Upgrade(Direction):
         computed = column.computed is not None or column.identity is not None
         fills = bool(refusal) and not computed and not column.nullable and column.server_default is not None
         if refusal and not fills and column.server_default is not None:
-            yield Note(f"It refuses as long as the table has rows, because it would block: {refusal}.")
+            yield advice.blocking_column(refusal)
         yield safe.become(safe.AddColumn, operation, fills=fills)
 
     def _without_same_default(self, operation: ops.AlterColumnOp) -> ops.AlterColumnOp:
@@ -138,6 +138,10 @@ class Downgrade(Direction):
             and (name_of(operation), str(operation.column.name)) in self.forth.archived
         ):
             yield safe.become(safe.RestoreColumn, operation)
+        elif type(operation) is ops.AddColumnOp:
+            refusal = self.live.column_refusal(name_of(operation), operation.column) if self.live else None
+            yield from [advice.blocking_column(refusal)] if refusal else []
+            yield safe.safe(operation)
         elif type(operation) is ops.AlterColumnOp:
             yield from self._altered(operation)
         else:

@@ -73,7 +73,15 @@ class Live:
     def column_refusal(self, name: Name, column: sa.Column[Any]) -> str | None:
         """Say why adding a column would block a table that has rows; None where it would not."""
         stands = self.table(name)
-        return None if stands is None else self._asked(stands, lambda: self._database.column_refusal(column, stands))
+        if stands is None:
+            return None
+        asked = column
+        if column.name in stands.columns:
+            # One that the downgrade brings back: the copy that the server is asked about has it already.
+            asked = column._copy()
+            asked.name = asked.key = "safeops_again"
+            sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
+        return self._asked(stands, lambda: self._database.column_refusal(asked, stands))
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column has a default already, which Alembic takes for another because it is spelled so."""

@@ -12,7 +12,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 
 from safeops.autogenerate import operations as safe
-from safeops.autogenerate.completing import completed, single_percents
+from safeops.autogenerate.completing import completed, literal_text, plain_text
 from safeops.naming import Code
 
 Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
@@ -26,7 +26,7 @@ def register() -> None:
 
 def _whole(renderer: Renderer) -> Renderer:
     def written(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
-        with single_percents(context):
+        with literal_text(context):
             rendered = renderer(context, operation)
         lines = [rendered] if isinstance(rendered, str) else rendered
         return [line if line.startswith("#") else completed(context, line) for line in lines]
@@ -163,6 +163,16 @@ def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list
 # Indexes and constraints ----------------------------------------------------------------------------------------
 
 
+def _create_index(context: AutogenContext, operation: safe.CreateIndex) -> str | list[str]:
+    # The condition of an index comes from the server as it stands there.
+    kw = {
+        key: plain_text(value) if key.endswith("_where") and isinstance(value, str) else value
+        for key, value in operation.kw.items()
+    }
+    own = safe.become(safe.CreateIndex, operation, kw=kw)
+    return renamed("create_index", "create_index_if_missing")(context, own)
+
+
 def _drop_index(context: AutogenContext, operation: safe.DropIndex) -> str:
     name = Code(repr(render._render_gen_name(context, operation.index_name)))
     return written_call(context, "drop_index_if_exists", name, operation.table_name, **_schema(operation))
@@ -218,7 +228,7 @@ _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.AlterType: _alter_type,
     safe.ChangeType: _change_type,
     safe.ChangeGenerated: _generated,
-    safe.CreateIndex: renamed("create_index", "create_index_if_missing"),
+    safe.CreateIndex: _create_index,
     safe.DropIndex: _drop_index,
     safe.CreateForeignKey: renamed("create_foreign_key", "create_foreign_key_if_missing"),
     safe.CreateUniqueConstraint: renamed("create_unique_constraint", "create_unique_constraint_if_missing"),
