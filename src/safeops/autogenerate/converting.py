@@ -67,7 +67,7 @@ class Upgrade(Direction):
             yield from self._added(operation)
         elif type(operation) is ops.AlterColumnOp:
             way = self._type_way(operation) if operation.modify_type is not None else None
-            parts = parts_of(self._without_same_default(operation), way)
+            parts = parts_of(self._without_same_default(operation), way, self.live)
             yield from (*parts.kept, *parts.relax, *parts.type, *parts.default, *parts.enforce)
         else:
             yield from advice.unindexed_keys(self.context, self.live, operation)
@@ -152,7 +152,7 @@ class Downgrade(Direction):
         way = self.forth.types.get(key)
         if key in self.forth.same_defaults:
             operation = safe.become(ops.AlterColumnOp, operation, modify_server_default=False)
-        parts: Parts = parts_of(operation, way, back=True)
+        parts: Parts = parts_of(operation, way, self.live, back=True)
         return (*parts.relax, *parts.default, *parts.type, *parts.enforce, *parts.kept)
 
 

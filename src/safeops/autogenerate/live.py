@@ -83,6 +83,14 @@ class Live:
             sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
         return self._asked(stands, lambda: self._database.column_refusal(asked, stands))
 
+    def comment_sql(self, name: Name, column: str, comment: str | None) -> str | None:
+        """Return what changes a comment alone, where ``op.alter_column`` would change more; None where it would not."""
+        stands = self.table(name)
+        if stands is None or column not in stands.columns:
+            return None
+        sql: str | None = self._database.comment_sql(name, column, comment, stands)
+        return sql
+
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column has a default already, which Alembic takes for another because it is spelled so."""
         stands = self.table(name)

@@ -118,6 +118,12 @@ class ChangeGenerated(ops.AlterColumnOp):
     """A change of an identity or of a computed expression: one of Alembic's, which stays in the batch of its table."""
 
 
+class ChangeComment(Safe, ops.AlterColumnOp):
+    """A change of a comment by a statement of its own."""
+
+    sql = ""
+
+
 class CreateEnum(Safe):
     """``create_enum_if_missing``"""
 

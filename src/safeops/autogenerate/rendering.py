@@ -12,7 +12,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 
 from safeops.autogenerate import operations as safe
-from safeops.autogenerate.completing import completed, literal_text, plain_text
+from safeops.autogenerate.completing import completed, escaped, literal_text, plain_text
 from safeops.naming import Code
 
 Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
@@ -150,6 +150,10 @@ def _change_type(context: AutogenContext, operation: safe.ChangeType) -> list[st
     return [f"{change}.{phase}()" for phase in operation.phases]
 
 
+def _comment(context: AutogenContext, operation: safe.ChangeComment) -> str:
+    return f"{context.opts['alembic_module_prefix'] or ''}execute({escaped(operation.sql)!r})"
+
+
 def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list[str]:
     """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default."""
     lines = _as_alembic(context, operation)
@@ -227,6 +231,7 @@ _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.SetServerDefault: _server_default,
     safe.AlterType: _alter_type,
     safe.ChangeType: _change_type,
+    safe.ChangeComment: _comment,
     safe.ChangeGenerated: _generated,
     safe.CreateIndex: _create_index,
     safe.DropIndex: _drop_index,

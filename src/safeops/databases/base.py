@@ -259,6 +259,10 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         moment; None where it would not."""
         return None
 
+    def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
+        """Return what changes the comment of a column, where ``op.alter_column`` would change more than that."""
+        return None
+
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
         """Raise UnsupportedOnDatabase for what this server does not have."""
         if not validate and not self.validates_constraints_later:

@@ -4,6 +4,7 @@
 
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import Computed, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 from tests.authoring.changes import Change
@@ -40,3 +41,24 @@ class Colons(Change):
             name: Mapped[str] = mapped_column(String(50), server_default="x")
             code: Mapped[str] = mapped_column(String(50))
             options: Mapped[str] = mapped_column(String(50), server_default='{"on":true}', comment="new")
+
+
+class CommentsOnRichColumns(Change):
+    """Comments on columns that have an expression, or a type that is the alias of another with a check."""
+
+    skip = {"sqlite": "there are no comments"}
+    rows = {"city": [{"id": 1, "size": 2, "data": {"a": 1}}]}
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, "old")
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, "the column's :x, 5%")
+
+    def table(self, Base: Any, comment: str) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            data: Mapped[Any] = mapped_column(sa.JSON, comment=comment)
+            size: Mapped[int]
+            twice: Mapped[int | None] = mapped_column(Computed("size * 2", persisted=True), comment=comment)
