@@ -116,20 +116,29 @@ def _rename_attributes(own: ops.AlterColumnOp, operation: ops.AlterColumnOp, gen
 
 
 def _type_forth(operation: ops.AlterColumnOp, way: TypeWay) -> Written:
+    if way.keep:
+        return [Note(way.keep)]
     if not way.phases:
-        return [_only(safe.AlterType, operation, modify_type=operation.modify_type)]
+        return _in_place(operation, way.blocks)
     return [Note(_plan(operation, way)), _phases(operation, way.target, way.phases, way.options)]
 
 
+def _in_place(operation: ops.AlterColumnOp, blocks: str) -> Written:
+    own = _only(safe.AlterType, operation, modify_type=operation.modify_type)
+    return [Note(blocks), own] if blocks else [own]
+
+
 def _type_back(operation: ops.AlterColumnOp, way: TypeWay | None) -> Written:
+    if way is not None and way.keep:
+        return [Note(f"Nothing to undo: {operation.table_name}.{operation.column_name} keeps its type.")]
     if way is not None and way.phases:
         undone = [f"undo_{phase}" for phase in reversed(way.phases)]
         return [_phases(operation, way.target, undone, way.options)]
-    if way is not None and not way.returns:
+    if way is not None and not way.returns and not way.blocks_back:
         column = f"{operation.table_name}.{operation.column_name}"
         why = f"The type of {column} does not change back in a moment: a column of the former type takes its place."
         return [Note(why), _phases(operation, operation.modify_type, ("expand", "switch", "contract"), {})]
-    return [_only(safe.AlterType, operation, modify_type=operation.modify_type)]
+    return _in_place(operation, way.blocks_back if way else "")
 
 
 def _phases(operation: ops.AlterColumnOp, target: Any, phases: Any, options: dict[str, str]) -> safe.ChangeType:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
@@ -17,15 +17,22 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 from safeops.archiving.columns import key_for, refuse_flaw
 from safeops.databases import database_for
 from safeops.databases.beside import beside
-from safeops.databases.definitions import Table
-from safeops.errors import SafeOpsError
+from safeops.databases.definitions import Constraint, Table
+from safeops.errors import DependentObjects, SafeOpsError
 from safeops.looking import look, look_into
 from safeops.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.operations.columns import column_differences
-from safeops.recipes.type_change import TypeChange, standing_change
+from safeops.recipes.type_change import TypeChange, check_change, standing_change
+
+T = TypeVar("T")
 
 log = logging.getLogger("safeops.autogenerate")
+
+
+_BLOCKS = """\
+It refuses, because the writes of others would wait for it, and no TypeChange can do it. {}
+Where they may wait, put it in a block: with assured("..."):"""
 
 
 @dataclass(frozen=True)
@@ -37,12 +44,18 @@ class TypeWay:
         phases: The phases of a ``TypeChange`` that are due; none where the server changes the type in a moment.
         returns: Where there are none: the server changes it back in a moment too.
         options: How values are converted, where a cast does not do: keywords of the ``TypeChange``.
+        blocks: Why the change is made in place and refuses, where nothing else can do it.
+        blocks_back: The same for the way back.
+        keep: Why the column should keep its type.
     """
 
     target: Any
     phases: tuple[str, ...] = ()
     returns: bool = True
     options: dict[str, str] = field(default_factory=dict)
+    blocks: str = ""
+    blocks_back: str = ""
+    keep: str = ""
 
 
 @dataclass
@@ -51,6 +64,8 @@ class Live:
 
     migration: Migration
     seen: dict[Name, Table | None] = field(default_factory=dict)
+    gone: set[tuple[Name, str]] = field(default_factory=set)
+    """The constraints that the revision drops before anything else."""
 
     def table(self, name: Name) -> Table | None:
         if name not in self.seen:
@@ -114,16 +129,46 @@ class Live:
         if standing_change(self.migration, stands, TypeChange(name.name, column, new, schema=name.schema)):
             return TypeWay(new, ("switch",), options=options)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
+        keep = self._asked(stands, lambda: self._database.type_to_keep(wanted, stands))
+        if keep:
+            return TypeWay(new, keep=keep)
+        stands = replace(stands, constraints=self._left(stands, name))
+        stuck = self._refusal(stands, name, lambda: self._database.check_type_change(wanted, stands))
+        if stuck:
+            return TypeWay(new, blocks=stuck, blocks_back=stuck)
+        change = TypeChange(name.name, column, new, schema=name.schema, **options)
+        stuck = self._refusal(stands, name, lambda: check_change(self.migration, stands, change))
         if self._asked(stands, lambda: self._database.type_refusal(wanted, stands)):
-            return TypeWay(new, ("expand",), options=options)
+            return TypeWay(new, () if stuck else ("expand",), options=options, blocks=stuck, blocks_back=stuck)
         back = self._asked(stands, lambda: self._database.type_refusal_back(wanted, former, stands))
-        return TypeWay(new, returns=back is None)
+        return TypeWay(new, returns=back is None, blocks_back=stuck if back else "")
+
+    def _left(self, stands: Table, name: Name) -> Mapping[str, Constraint]:
+        """Return the constraints that stand when the type changes."""
+        kind: Any = type(stands.constraints)
+        left: Mapping[str, Constraint] = kind(
+            (key, one) for key, one in stands.constraints.items() if (name, one.name) not in self.gone
+        )
+        return left
+
+    def _refusal(self, stands: Table, name: Name, question: Callable[[], None]) -> str:
+        """Return what an error tells its author, with the table called as the models call it."""
+        try:
+            self._asked(stands, question)
+        except SafeOpsError as error:
+            if isinstance(error, DependentObjects):
+                code = [f"    {line}" for line in error.code.splitlines()]
+                said = "\n".join([error.problem, error.why, error.remedy, *code])
+            else:
+                said = _BLOCKS.format(error.problem)
+            return said.replace(str(stands.name), str(name))
+        return ""
 
     @property
     def _database(self) -> Any:
         return self.migration.database
 
-    def _asked(self, stands: Table, question: Callable[[], str | None]) -> str | None:
+    def _asked(self, stands: Table, question: Callable[[], T]) -> T | None:
         try:
             return look_into(self.migration, stands.name, question)
         except DBAPIError as error:

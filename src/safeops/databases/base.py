@@ -259,6 +259,13 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         moment; None where it would not."""
         return None
 
+    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
+        """Raise DependentObjects where the server changes the type under no circumstances."""
+
+    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why a column should keep its type, which takes all values of the other; None where it should not."""
+        return None
+
     def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
         """Return what changes the comment of a column, where ``op.alter_column`` would change more than that."""
         return None
