@@ -131,6 +131,8 @@ class Downgrade(Direction):
         return self.converted([one for one in table.ops if not (returns and isinstance(one, ops.CreateIndexOp))])
 
     def _convert(self, operation: ops.MigrateOperation) -> Written:
+        if self.live is not None:
+            self.live.mend_computed(operation)
         if type(operation) is ops.CreateTableOp and (name_of(operation), None) in self.forth.archived:
             yield safe.become(safe.RestoreTable, operation)
         elif (

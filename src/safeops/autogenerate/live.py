@@ -9,12 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops.archiving.columns import key_for, refuse_flaw
+from safeops.autogenerate.arranging import name_of
+from safeops.autogenerate.completing import escaped
 from safeops.databases import database_for
 from safeops.databases.beside import beside
 from safeops.databases.definitions import Constraint, Table
@@ -97,6 +100,18 @@ class Live:
             asked.name = asked.key = "safeops_again"
             sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
         return self._asked(stands, lambda: self._database.column_refusal(asked, stands))
+
+    def mend_computed(self, operation: ops.MigrateOperation) -> None:
+        """Give the computed columns that come back their own expressions."""
+        added: Any = [operation.column] if isinstance(operation, ops.AddColumnOp) else ()
+        added = operation.columns if isinstance(operation, ops.CreateTableOp) else added
+        for column in added:
+            stands = self.table(name_of(operation))
+            if stands is None or getattr(column, "computed", None) is None or column.name not in stands.columns:
+                continue
+            found = self._database.computed_as(stands, str(column.name))
+            if found:
+                column.computed.sqltext, column.computed.persisted = sa.text(escaped(found[0])), found[1]
 
     def comment_sql(self, name: Name, column: str, comment: str | None) -> str | None:
         """Return what changes a comment alone, where ``op.alter_column`` would change more; None where it would not."""

@@ -7,6 +7,7 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.autogenerate import render, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
@@ -155,11 +156,11 @@ def _comment(context: AutogenContext, operation: safe.ChangeComment) -> str:
 
 
 def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list[str]:
-    """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default."""
+    """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default or none."""
     lines = _as_alembic(context, operation)
     stands: Any = operation.existing_server_default
-    existing = render._render_server_default(stands, context)
-    if operation.modify_server_default is None:
+    if isinstance(stands, (sa.Identity, sa.Computed)):
+        existing = render._render_server_default(stands, context)
         lines[-1] = f"{lines[-1].removesuffix(')')}, existing_server_default={existing})"
     return lines
 

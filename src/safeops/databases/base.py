@@ -266,6 +266,10 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Say why a column should keep its type, which takes all values of the other; None where it should not."""
         return None
 
+    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+        """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
+        return None
+
     def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
         """Return what changes the comment of a column, where ``op.alter_column`` would change more than that."""
         return None

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Computed, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
-from tests.authoring.changes import Change
+from tests.authoring.changes import Change, only
 
 
 class Colons(Change):
@@ -62,3 +62,67 @@ class CommentsOnRichColumns(Change):
             data: Mapped[Any] = mapped_column(sa.JSON, comment=comment)
             size: Mapped[int]
             twice: Mapped[int | None] = mapped_column(Computed("size * 2", persisted=True), comment=comment)
+
+
+class IdentityOptions(Change):
+    """An identity that counts in other steps, and takes no other values."""
+
+    skip = only("postgresql", "only PostgreSQL has identities")
+    rows = {"city": [{"id": 1, "number": 7}]}
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, sa.Identity(start=5), comment="old")
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, sa.Identity(start=5, increment=2, always=True), comment="new")
+
+    def table(self, Base: Any, identity: sa.Identity, comment: str) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            number: Mapped[int] = mapped_column(identity, comment=comment)
+
+
+class ComputedBesideNamesakes(Change):
+    """A computed column goes whose name ends that of another."""
+
+    refused_back = ("postgresql", "mariadb")
+    reordered = True
+    rows = {"city": [{"id": 1, "size": 2}]}
+
+    def before(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            size: Mapped[int]
+            sub_total: Mapped[int | None] = mapped_column(Computed("size + 1", persisted=True))
+            total: Mapped[int | None] = mapped_column(Computed("size * 2", persisted=True))
+
+    def after(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            size: Mapped[int]
+            sub_total: Mapped[int | None] = mapped_column(Computed("size + 1", persisted=True))
+
+
+class DropBesideComputed(Change):
+    """A column goes, and a virtual one with it."""
+
+    skip = {"postgresql": "versions before 18 have no virtual columns"}
+    reordered = True
+    rows = {"city": [{"id": 1, "size": 2, "name": "a"}, {"id": 2, "size": 2, "name": None}]}
+
+    def before(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            name: Mapped[str | None] = mapped_column(String(9))
+            size: Mapped[int]
+            twice: Mapped[int | None] = mapped_column(Computed("size * 2", persisted=False))
+
+    def after(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            size: Mapped[int]

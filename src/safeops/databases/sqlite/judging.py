@@ -61,6 +61,11 @@ class Judging(Plans):
     def _is_row_id(self, stands: Table, name: str) -> bool:
         return name == row_id_of(parse(stands.sql), self.infos(stands.name))
 
+    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+        # SQLAlchemy looks for the end of the name in the whole text of the table.
+        generated = parse(stands.sql).column(column).clause("generated")
+        return (generated.expression or "", bool(generated.stored)) if generated else None
+
     def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
         name = stands.columns[str(column.name)].name
         if not self._is_row_id(stands, name) or spelling.affinity(self.type_text(column.type)) != "INTEGER":
