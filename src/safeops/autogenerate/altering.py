@@ -83,6 +83,13 @@ An identity or a computed expression has no helper: look up what the server lock
 table is idle."""
 
 
+_SERIAL = "It locks the table for a moment: no rows are read or written, and the numbers go on where they were."
+
+
+def _identity(operation: ops.AlterColumnOp, back: bool) -> Any:
+    return operation.existing_server_default if back else operation.modify_server_default
+
+
 def _kept(operation: ops.AlterColumnOp, generated: bool, live: Live | None, back: bool) -> Written:
     """Return what stays as Alembic writes it, with the reason."""
     changes: dict[str, Any] = {"modify_comment": operation.modify_comment, "modify_name": operation.modify_name}
@@ -94,9 +101,15 @@ def _kept(operation: ops.AlterColumnOp, generated: bool, live: Live | None, back
         return []
     # Before the others upgrade() finds the column as it stands, and so does downgrade() after the others.
     name, column = Name(str(operation.table_name), operation.schema or None), str(operation.column_name)
+    both = live.serial_as_identity(name, column, _identity(operation, back)) if live and regenerated else None
+    if both:
+        # The comment is changed by what is left of the change.
+        left = safe.become(ops.AlterColumnOp, operation, modify_server_default=False)
+        statement = safe.become(safe.ByStatement, own, modify_comment=False, sql=both[back])
+        return [Note(_SERIAL), statement, *_kept(left, False, live, back)]
     sql = live.comment_sql(name, column, operation.modify_comment or None) if live and not regenerated else None
     if sql:
-        return [Note(_COPIED if generated else _COMMENT), safe.become(safe.ChangeComment, own, sql=sql)]
+        return [Note(_COPIED if generated else _COMMENT), safe.become(safe.ByStatement, own, sql=sql)]
     if back:
         # It comes last, when the rest is as it was; a server that wants the whole column again has to be told so.
         _rename_attributes(own, operation, generated)

@@ -113,6 +113,13 @@ class Live:
             if found:
                 column.computed.sqltext, column.computed.persisted = sa.text(escaped(found[0])), found[1]
 
+    def serial_as_identity(self, name: Name, column: str, identity: Any) -> tuple[str, str] | None:
+        """Return what makes a column that a sequence numbers an identity, and back; None where it is none."""
+        stands = self.table(name)
+        if stands is None or column not in stands.columns or not isinstance(identity, sa.Identity):
+            return None
+        return self._asked(stands, lambda: self._database.serial_as_identity(name, column, identity, stands))
+
     def comment_sql(self, name: Name, column: str, comment: str | None) -> str | None:
         """Return what changes a comment alone, where ``op.alter_column`` would change more; None where it would not."""
         stands = self.table(name)

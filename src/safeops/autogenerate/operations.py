@@ -118,8 +118,8 @@ class ChangeGenerated(ops.AlterColumnOp):
     """A change of an identity or of a computed expression: one of Alembic's, which stays in the batch of its table."""
 
 
-class ChangeComment(Safe, ops.AlterColumnOp):
-    """A change of a comment by a statement of its own."""
+class ByStatement(Safe, ops.AlterColumnOp):
+    """A change by a statement of its own, where ``op.alter_column`` changes more, or fails."""
 
     sql = ""
 

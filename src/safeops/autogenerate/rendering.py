@@ -151,7 +151,7 @@ def _change_type(context: AutogenContext, operation: safe.ChangeType) -> list[st
     return [f"{change}.{phase}()" for phase in operation.phases]
 
 
-def _comment(context: AutogenContext, operation: safe.ChangeComment) -> str:
+def _statement(context: AutogenContext, operation: safe.ByStatement) -> str:
     return f"{context.opts['alembic_module_prefix'] or ''}execute({escaped(operation.sql)!r})"
 
 
@@ -232,7 +232,7 @@ _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.SetServerDefault: _server_default,
     safe.AlterType: _alter_type,
     safe.ChangeType: _change_type,
-    safe.ChangeComment: _comment,
+    safe.ByStatement: _statement,
     safe.ChangeGenerated: _generated,
     safe.CreateIndex: _create_index,
     safe.DropIndex: _drop_index,

@@ -270,6 +270,12 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
         return None
 
+    def serial_as_identity(
+        self, name: Name, column: str, identity: sa.Identity, stands: Table
+    ) -> tuple[str, str] | None:
+        """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
+        return None
+
     def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
         """Return what changes the comment of a column, where ``op.alter_column`` would change more than that."""
         return None

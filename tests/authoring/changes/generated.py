@@ -83,6 +83,26 @@ class IdentityOptions(Change):
             number: Mapped[int] = mapped_column(identity, comment=comment)
 
 
+class SerialToIdentity(Change):
+    """A column that a sequence numbers becomes an identity."""
+
+    skip = only("postgresql", "only PostgreSQL has identities")
+    rows = {"city": [{"name": "Paris"}, {"name": "Lyon"}]}
+    writes = {"postgresql": ["safeops_last"]}
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, comment="old")
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, sa.Identity(start=1, increment=5), comment="new")
+
+    def table(self, Base: Any, *identity: sa.Identity, comment: str) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(*identity, primary_key=True, comment=comment)
+            name: Mapped[str] = mapped_column(String(50))
+
+
 class ComputedBesideNamesakes(Change):
     """A computed column goes whose name ends that of another."""
 
