@@ -152,7 +152,7 @@ def refuses_until_assured(function: str, run: Callable[[], None], file: Path) ->
     found = re.search(rf"(?<=def {function}\(\) -> None:\n)(?:    .*\n|\n(?=    ))+", text)
     assert found is not None
     assert re.search(r"# .*refuses", found[0]), found[0]
-    with pytest.raises(UnsafeOperation, match=r"assured|add_required_column"):
+    with pytest.raises(UnsafeOperation, match=r"assured|add_required_column|TypeChange"):
         run()
     assured = '    with assured("nobody uses the table yet"):\n' + textwrap.indent(found[0], "    ")
     text = text.replace(found[0], assured)

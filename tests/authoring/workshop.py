@@ -79,7 +79,7 @@ class Workshop(Project):
 
     def back_to_the_first(self) -> None:
         """Downgrades all but the first revision."""
-        self.downgrade(f"-{len(self.files) - 1}")
+        self.downgrade(str(ScriptDirectory.from_config(self.config).get_base()))
 
     def check(self) -> None:
         """`alembic check`: raises if the models and the database differ."""

@@ -351,3 +351,20 @@ def test_every_alter_names_its_algorithm(database):
     assert [one for one in ours if "ALGORITHM=" not in one] == []
     assert [one for one in ours if "INSTANT" in one and "LOCK=" in one] == []
     assert run_sql(database, "SELECT 1")
+
+
+def test_a_type_stays_while_a_foreign_key_uses_the_column(database):
+    database.execute(
+        "CREATE TABLE parent (code varchar(10) UNIQUE, kind enum('a') UNIQUE)",
+        "CREATE TABLE child (code varchar(10), kind enum('a'),"
+        " CONSTRAINT fk_code FOREIGN KEY (code) REFERENCES parent (code),"
+        " CONSTRAINT fk_kind FOREIGN KEY (kind) REFERENCES parent (kind))",
+    )
+    before = snapshot(database)
+    for table in ("parent", "child"):
+        with pytest.raises(DependentObjects, match=r'\("fk_code", "child", type_="foreignkey"\)') as caught:
+            migrate(database, lambda table=table: alter_column_type(table, "code", sa.String(20)))
+        assert f"type of {table}.code" in str(caught.value)
+    assert snapshot(database) == before
+    for table in ("parent", "child"):
+        assert migrate(database, lambda table=table: alter_column_type(table, "kind", mysql.ENUM("a", "b"))) is True

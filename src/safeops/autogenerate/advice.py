@@ -86,6 +86,11 @@ def blocking_checks(live: Live | None, operation: ops.MigrateOperation) -> Itera
         )
 
 
+def blocking_column(refusal: str) -> Note:
+    """Say that a new column is refused where it would block a table that has rows."""
+    return Note(f"It refuses as long as the table has rows, because it would block: {refusal}.")
+
+
 def _brings_check(operation: ops.MigrateOperation) -> bool:
     """Tell whether a new column has a check of its type: Boolean and Enum bring one where they are asked to."""
     return isinstance(operation, ops.AddColumnOp) and bool(getattr(operation.column.type, "create_constraint", False))

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.autogenerate import operations as safe
-from safeops.autogenerate.live import TypeWay
+from safeops.autogenerate.live import Live, TypeWay
 from safeops.autogenerate.operations import Note
 from safeops.naming import Code, Name, written_type
 
@@ -29,12 +29,13 @@ class Parts:
     enforce: Written = field(default_factory=list)
 
 
-def parts_of(operation: ops.AlterColumnOp, way: TypeWay | None, *, back: bool = False) -> Parts:
+def parts_of(operation: ops.AlterColumnOp, way: TypeWay | None, live: Live | None, *, back: bool = False) -> Parts:
     """Split a change of a column.
 
     Args:
         operation: The change.
         way: The way that the change of type goes, if there is one.
+        live: The live database.
         back: The change is that of the downgrade.
     """
     parts = Parts()
@@ -47,7 +48,7 @@ def parts_of(operation: ops.AlterColumnOp, way: TypeWay | None, *, back: bool = 
     generated = is_generated(operation.modify_server_default) or is_generated(operation.existing_server_default)
     if operation.modify_server_default is not False and not generated:
         parts.default = _default(operation, postponed=expands, back=back)
-    parts.kept = _kept(operation, generated, back)
+    parts.kept = _kept(operation, generated, live, back)
     return parts
 
 
@@ -73,24 +74,46 @@ def _default(operation: ops.AlterColumnOp, *, postponed: bool, back: bool) -> Wr
     ]
 
 
-def _kept(operation: ops.AlterColumnOp, generated: bool, back: bool) -> Written:
+_COMMENT = "It changes the comment alone, in the catalogue: no rows are read or written."
+_COPIED = """\
+It changes the comment alone, but the server may copy the table for it, because it is one of a generated column, and writes \
+wait meanwhile: run it when the table is idle."""
+_GENERATED = """\
+An identity or a computed expression has no helper: look up what the server locks and rewrites for it, and run it when the \
+table is idle."""
+
+
+_SERIAL = "It locks the table for a moment: no rows are read or written, and the numbers go on where they were."
+
+
+def _identity(operation: ops.AlterColumnOp, back: bool) -> Any:
+    return operation.existing_server_default if back else operation.modify_server_default
+
+
+def _kept(operation: ops.AlterColumnOp, generated: bool, live: Live | None, back: bool) -> Written:
     """Return what stays as Alembic writes it, with the reason."""
     changes: dict[str, Any] = {"modify_comment": operation.modify_comment, "modify_name": operation.modify_name}
-    if generated:
+    regenerated = generated and operation.modify_server_default is not False
+    if regenerated:
         changes["modify_server_default"] = operation.modify_server_default
-    own = _only(safe.ChangeGenerated if generated else ops.AlterColumnOp, operation, **changes)
+    own = _only(safe.ChangeGenerated if regenerated else ops.AlterColumnOp, operation, **changes)
     if not own.has_changes():
         return []
+    # Before the others upgrade() finds the column as it stands, and so does downgrade() after the others.
+    name, column = Name(str(operation.table_name), operation.schema or None), str(operation.column_name)
+    both = live.serial_as_identity(name, column, _identity(operation, back)) if live and regenerated else None
+    if both:
+        # The comment is changed by what is left of the change.
+        left = safe.become(ops.AlterColumnOp, operation, modify_server_default=False)
+        statement = safe.become(safe.ByStatement, own, modify_comment=False, sql=both[back])
+        return [Note(_SERIAL), statement, *_kept(left, False, live, back)]
+    sql = live.comment_sql(name, column, operation.modify_comment or None) if live and not regenerated else None
+    if sql:
+        return [Note(_COPIED if generated else _COMMENT), safe.become(safe.ByStatement, own, sql=sql)]
     if back:
         # It comes last, when the rest is as it was; a server that wants the whole column again has to be told so.
         _rename_attributes(own, operation, generated)
-    why = "It changes the comment alone, in the catalogue: no rows are read or written."
-    if generated:
-        why = (
-            "An identity or a computed expression has no helper: look up what the server locks and rewrites for it,"
-            " and run it when the table is idle."
-        )
-    return [Note(why), own]
+    return [Note(_GENERATED if regenerated else _COMMENT), own]
 
 
 def _rename_attributes(own: ops.AlterColumnOp, operation: ops.AlterColumnOp, generated: bool) -> None:
@@ -106,20 +129,29 @@ def _rename_attributes(own: ops.AlterColumnOp, operation: ops.AlterColumnOp, gen
 
 
 def _type_forth(operation: ops.AlterColumnOp, way: TypeWay) -> Written:
+    if way.keep:
+        return [Note(way.keep)]
     if not way.phases:
-        return [_only(safe.AlterType, operation, modify_type=operation.modify_type)]
+        return _in_place(operation, way.blocks)
     return [Note(_plan(operation, way)), _phases(operation, way.target, way.phases, way.options)]
 
 
+def _in_place(operation: ops.AlterColumnOp, blocks: str) -> Written:
+    own = _only(safe.AlterType, operation, modify_type=operation.modify_type)
+    return [Note(blocks), own] if blocks else [own]
+
+
 def _type_back(operation: ops.AlterColumnOp, way: TypeWay | None) -> Written:
+    if way is not None and way.keep:
+        return [Note(f"Nothing to undo: {operation.table_name}.{operation.column_name} keeps its type.")]
     if way is not None and way.phases:
         undone = [f"undo_{phase}" for phase in reversed(way.phases)]
         return [_phases(operation, way.target, undone, way.options)]
-    if way is not None and not way.returns:
+    if way is not None and not way.returns and not way.blocks_back:
         column = f"{operation.table_name}.{operation.column_name}"
         why = f"The type of {column} does not change back in a moment: a column of the former type takes its place."
         return [Note(why), _phases(operation, operation.modify_type, ("expand", "switch", "contract"), {})]
-    return [_only(safe.AlterType, operation, modify_type=operation.modify_type)]
+    return _in_place(operation, way.blocks_back if way else "")
 
 
 def _phases(operation: ops.AlterColumnOp, target: Any, phases: Any, options: dict[str, str]) -> safe.ChangeType:

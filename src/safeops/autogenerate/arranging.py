@@ -38,6 +38,19 @@ def arranged_downgrade(found: Sequence[ops.MigrateOperation]) -> Operations:
     return _arranged_keys([*kept[:place], *made, *kept[place:]])
 
 
+def constraints_gone(found: Sequence[ops.MigrateOperation]) -> set[tuple[Name, str]]:
+    """Return the constraints that are dropped and have no successor on the same columns."""
+    each = [one for table in found if isinstance(table, ops.ModifyTableOps) for one in table.ops]
+    made = {(str(one.source_table), tuple(one.local_cols)) for one in each if isinstance(one, ops.CreateForeignKeyOp)}
+    dropped = [one for one in each if isinstance(one, ops.DropConstraintOp) and one.constraint_name]
+    return {(name_of(one), str(one.constraint_name)) for one in dropped if _on(one) not in made}
+
+
+def _on(dropped: ops.DropConstraintOp) -> tuple[str, tuple[str, ...]]:
+    key: Any = dropped._reverse
+    return str(dropped.table_name), tuple(getattr(key, "local_cols", ()))
+
+
 def _arranged_keys(found: Operations) -> Operations:
     return _with_keys_apart(_with_keys_outermost(found))
 

@@ -1,12 +1,15 @@
-"""Makes rendered code whole: the imports of own types, the prefix of types inside types, percent signs as they are."""
+"""Makes rendered code whole: the imports of own types, the prefix of types inside types, percent signs and colons."""
 
 from __future__ import annotations
 
 import io
+import re
 import sys
 import tokenize
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
@@ -49,12 +52,41 @@ def _called(code: str) -> Iterator[list[Token]]:
 
 
 @contextmanager
-def single_percents(context: AutogenContext) -> Iterator[None]:
-    """Have expressions rendered for Python, not for a driver that reads percent signs as parameters."""
-    preparer = context.migration_context.impl.dialect.identifier_preparer
-    doubled = getattr(preparer, "_double_percents", False)
+def literal_text(context: AutogenContext) -> Iterator[None]:
+    """Have expressions rendered as text for Python: a percent sign is no parameter, and neither is a colon."""
+    impl: Any = context.migration_context.impl
+    preparer = impl.dialect.identifier_preparer
+    doubled, theirs = getattr(preparer, "_double_percents", False), impl.render_ddl_sql_expr
     preparer._double_percents = False
+    impl.render_ddl_sql_expr = theirs if isinstance(theirs, _Literally) else _Literally(theirs)
     try:
         yield
     finally:
         preparer._double_percents = doubled
+        impl.render_ddl_sql_expr = theirs
+
+
+@dataclass
+class _Literally:
+    theirs: Any
+
+    def __call__(self, expression: Any, *, is_index: bool = False, **options: Any) -> str:
+        if isinstance(expression, sa.TextClause) and any(one.required for one in expression._bindparams.values()):
+            expression = sa.text(plain_text(expression.text))
+        rendered: str = self.theirs(expression, is_index=is_index, **options)
+        # The elements of an index are written as literal columns, which have no parameters.
+        return rendered if is_index else escaped(rendered)
+
+
+_PARAMETER = re.compile(r"(?<![:\w$\\])(?=:[\w$]+(?![:\w$]))")
+_COLON = re.compile(rf"{_PARAMETER.pattern}|(?<=\\)(?=:[\w$]*(?![:\w$]))")
+
+
+def escaped(text: str) -> str:
+    """Return what ``sa.text()`` reads as this very text."""
+    return _COLON.sub(r"\\", text)
+
+
+def plain_text(text: str) -> str:
+    """Return what ``sa.text()`` reads as text without parameters: what the server has told of has none."""
+    return escaped(text) if _PARAMETER.search(text) else text

@@ -67,7 +67,7 @@ class Upgrade(Direction):
             yield from self._added(operation)
         elif type(operation) is ops.AlterColumnOp:
             way = self._type_way(operation) if operation.modify_type is not None else None
-            parts = parts_of(self._without_same_default(operation), way)
+            parts = parts_of(self._without_same_default(operation), way, self.live)
             yield from (*parts.kept, *parts.relax, *parts.type, *parts.default, *parts.enforce)
         else:
             yield from advice.unindexed_keys(self.context, self.live, operation)
@@ -97,7 +97,7 @@ class Upgrade(Direction):
         computed = column.computed is not None or column.identity is not None
         fills = bool(refusal) and not computed and not column.nullable and column.server_default is not None
         if refusal and not fills and column.server_default is not None:
-            yield Note(f"It refuses as long as the table has rows, because it would block: {refusal}.")
+            yield advice.blocking_column(refusal)
         yield safe.become(safe.AddColumn, operation, fills=fills)
 
     def _without_same_default(self, operation: ops.AlterColumnOp) -> ops.AlterColumnOp:
@@ -131,6 +131,8 @@ class Downgrade(Direction):
         return self.converted([one for one in table.ops if not (returns and isinstance(one, ops.CreateIndexOp))])
 
     def _convert(self, operation: ops.MigrateOperation) -> Written:
+        if self.live is not None:
+            self.live.mend_computed(operation)
         if type(operation) is ops.CreateTableOp and (name_of(operation), None) in self.forth.archived:
             yield safe.become(safe.RestoreTable, operation)
         elif (
@@ -138,6 +140,10 @@ class Downgrade(Direction):
             and (name_of(operation), str(operation.column.name)) in self.forth.archived
         ):
             yield safe.become(safe.RestoreColumn, operation)
+        elif type(operation) is ops.AddColumnOp:
+            refusal = self.live.column_refusal(name_of(operation), operation.column) if self.live else None
+            yield from [advice.blocking_column(refusal)] if refusal else []
+            yield safe.safe(operation)
         elif type(operation) is ops.AlterColumnOp:
             yield from self._altered(operation)
         else:
@@ -148,7 +154,7 @@ class Downgrade(Direction):
         way = self.forth.types.get(key)
         if key in self.forth.same_defaults:
             operation = safe.become(ops.AlterColumnOp, operation, modify_server_default=False)
-        parts: Parts = parts_of(operation, way, back=True)
+        parts: Parts = parts_of(operation, way, self.live, back=True)
         return (*parts.relax, *parts.default, *parts.type, *parts.enforce, *parts.kept)
 
 

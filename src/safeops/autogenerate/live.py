@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops.archiving.columns import key_for, refuse_flaw
+from safeops.autogenerate.arranging import name_of
+from safeops.autogenerate.completing import escaped
 from safeops.databases import database_for
 from safeops.databases.beside import beside
-from safeops.databases.definitions import Table
-from safeops.errors import SafeOpsError
+from safeops.databases.definitions import Constraint, Table
+from safeops.errors import DependentObjects, SafeOpsError
 from safeops.looking import look, look_into
 from safeops.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.operations.columns import column_differences
-from safeops.recipes.type_change import TypeChange, standing_change
+from safeops.recipes.type_change import TypeChange, check_change, standing_change
+
+T = TypeVar("T")
 
 log = logging.getLogger("safeops.autogenerate")
+
+
+_BLOCKS = """\
+It refuses, because the writes of others would wait for it, and no TypeChange can do it. {}
+Where they may wait, put it in a block: with assured("..."):"""
 
 
 @dataclass(frozen=True)
@@ -37,12 +47,18 @@ class TypeWay:
         phases: The phases of a ``TypeChange`` that are due; none where the server changes the type in a moment.
         returns: Where there are none: the server changes it back in a moment too.
         options: How values are converted, where a cast does not do: keywords of the ``TypeChange``.
+        blocks: Why the change is made in place and refuses, where nothing else can do it.
+        blocks_back: The same for the way back.
+        keep: Why the column should keep its type.
     """
 
     target: Any
     phases: tuple[str, ...] = ()
     returns: bool = True
     options: dict[str, str] = field(default_factory=dict)
+    blocks: str = ""
+    blocks_back: str = ""
+    keep: str = ""
 
 
 @dataclass
@@ -51,6 +67,8 @@ class Live:
 
     migration: Migration
     seen: dict[Name, Table | None] = field(default_factory=dict)
+    gone: set[tuple[Name, str]] = field(default_factory=set)
+    """The constraints that the revision drops before anything else."""
 
     def table(self, name: Name) -> Table | None:
         if name not in self.seen:
@@ -73,7 +91,42 @@ class Live:
     def column_refusal(self, name: Name, column: sa.Column[Any]) -> str | None:
         """Say why adding a column would block a table that has rows; None where it would not."""
         stands = self.table(name)
-        return None if stands is None else self._asked(stands, lambda: self._database.column_refusal(column, stands))
+        if stands is None:
+            return None
+        asked = column
+        if column.name in stands.columns:
+            # One that the downgrade brings back: the copy that the server is asked about has it already.
+            asked = column._copy()
+            asked.name = asked.key = "safeops_again"
+            sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
+        return self._asked(stands, lambda: self._database.column_refusal(asked, stands))
+
+    def mend_computed(self, operation: ops.MigrateOperation) -> None:
+        """Give the computed columns that come back their own expressions."""
+        added: Any = [operation.column] if isinstance(operation, ops.AddColumnOp) else ()
+        added = operation.columns if isinstance(operation, ops.CreateTableOp) else added
+        for column in added:
+            stands = self.table(name_of(operation))
+            if stands is None or getattr(column, "computed", None) is None or column.name not in stands.columns:
+                continue
+            found = self._database.computed_as(stands, str(column.name))
+            if found:
+                column.computed.sqltext, column.computed.persisted = sa.text(escaped(found[0])), found[1]
+
+    def serial_as_identity(self, name: Name, column: str, identity: Any) -> tuple[str, str] | None:
+        """Return what makes a column that a sequence numbers an identity, and back; None where it is none."""
+        stands = self.table(name)
+        if stands is None or column not in stands.columns or not isinstance(identity, sa.Identity):
+            return None
+        return self._asked(stands, lambda: self._database.serial_as_identity(name, column, identity, stands))
+
+    def comment_sql(self, name: Name, column: str, comment: str | None) -> str | None:
+        """Return what changes a comment alone, where ``op.alter_column`` would change more; None where it would not."""
+        stands = self.table(name)
+        if stands is None or column not in stands.columns:
+            return None
+        sql: str | None = self._database.comment_sql(name, column, comment, stands)
+        return sql
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column has a default already, which Alembic takes for another because it is spelled so."""
@@ -98,16 +151,46 @@ class Live:
         if standing_change(self.migration, stands, TypeChange(name.name, column, new, schema=name.schema)):
             return TypeWay(new, ("switch",), options=options)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
+        keep = self._asked(stands, lambda: self._database.type_to_keep(wanted, stands))
+        if keep:
+            return TypeWay(new, keep=keep)
+        stands = replace(stands, constraints=self._left(stands, name))
+        stuck = self._refusal(stands, name, lambda: self._database.check_type_change(wanted, stands))
+        if stuck:
+            return TypeWay(new, blocks=stuck, blocks_back=stuck)
+        change = TypeChange(name.name, column, new, schema=name.schema, **options)
+        stuck = self._refusal(stands, name, lambda: check_change(self.migration, stands, change))
         if self._asked(stands, lambda: self._database.type_refusal(wanted, stands)):
-            return TypeWay(new, ("expand",), options=options)
+            return TypeWay(new, () if stuck else ("expand",), options=options, blocks=stuck, blocks_back=stuck)
         back = self._asked(stands, lambda: self._database.type_refusal_back(wanted, former, stands))
-        return TypeWay(new, returns=back is None)
+        return TypeWay(new, returns=back is None, blocks_back=stuck if back else "")
+
+    def _left(self, stands: Table, name: Name) -> Mapping[str, Constraint]:
+        """Return the constraints that stand when the type changes."""
+        kind: Any = type(stands.constraints)
+        left: Mapping[str, Constraint] = kind(
+            (key, one) for key, one in stands.constraints.items() if (name, one.name) not in self.gone
+        )
+        return left
+
+    def _refusal(self, stands: Table, name: Name, question: Callable[[], None]) -> str:
+        """Return what an error tells its author, with the table called as the models call it."""
+        try:
+            self._asked(stands, question)
+        except SafeOpsError as error:
+            if isinstance(error, DependentObjects):
+                code = [f"    {line}" for line in error.code.splitlines()]
+                said = "\n".join([error.problem, error.why, error.remedy, *code])
+            else:
+                said = _BLOCKS.format(error.problem)
+            return said.replace(str(stands.name), str(name))
+        return ""
 
     @property
     def _database(self) -> Any:
         return self.migration.database
 
-    def _asked(self, stands: Table, question: Callable[[], str | None]) -> str | None:
+    def _asked(self, stands: Table, question: Callable[[], T]) -> T | None:
         try:
             return look_into(self.migration, stands.name, question)
         except DBAPIError as error:

@@ -118,6 +118,12 @@ class ChangeGenerated(ops.AlterColumnOp):
     """A change of an identity or of a computed expression: one of Alembic's, which stays in the batch of its table."""
 
 
+class ByStatement(Safe, ops.AlterColumnOp):
+    """A change by a statement of its own, where ``op.alter_column`` changes more, or fails."""
+
+    sql = ""
+
+
 class CreateEnum(Safe):
     """``create_enum_if_missing``"""
 

@@ -7,12 +7,13 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.autogenerate import render, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 
 from safeops.autogenerate import operations as safe
-from safeops.autogenerate.completing import completed, single_percents
+from safeops.autogenerate.completing import completed, escaped, literal_text, plain_text
 from safeops.naming import Code
 
 Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
@@ -26,7 +27,7 @@ def register() -> None:
 
 def _whole(renderer: Renderer) -> Renderer:
     def written(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
-        with single_percents(context):
+        with literal_text(context):
             rendered = renderer(context, operation)
         lines = [rendered] if isinstance(rendered, str) else rendered
         return [line if line.startswith("#") else completed(context, line) for line in lines]
@@ -150,17 +151,31 @@ def _change_type(context: AutogenContext, operation: safe.ChangeType) -> list[st
     return [f"{change}.{phase}()" for phase in operation.phases]
 
 
+def _statement(context: AutogenContext, operation: safe.ByStatement) -> str:
+    return f"{context.opts['alembic_module_prefix'] or ''}execute({escaped(operation.sql)!r})"
+
+
 def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list[str]:
-    """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default."""
+    """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default or none."""
     lines = _as_alembic(context, operation)
     stands: Any = operation.existing_server_default
-    existing = render._render_server_default(stands, context)
-    if operation.modify_server_default is None:
+    if isinstance(stands, (sa.Identity, sa.Computed)):
+        existing = render._render_server_default(stands, context)
         lines[-1] = f"{lines[-1].removesuffix(')')}, existing_server_default={existing})"
     return lines
 
 
 # Indexes and constraints ----------------------------------------------------------------------------------------
+
+
+def _create_index(context: AutogenContext, operation: safe.CreateIndex) -> str | list[str]:
+    # The condition of an index comes from the server as it stands there.
+    kw = {
+        key: plain_text(value) if key.endswith("_where") and isinstance(value, str) else value
+        for key, value in operation.kw.items()
+    }
+    own = safe.become(safe.CreateIndex, operation, kw=kw)
+    return renamed("create_index", "create_index_if_missing")(context, own)
 
 
 def _drop_index(context: AutogenContext, operation: safe.DropIndex) -> str:
@@ -217,8 +232,9 @@ _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.SetServerDefault: _server_default,
     safe.AlterType: _alter_type,
     safe.ChangeType: _change_type,
+    safe.ByStatement: _statement,
     safe.ChangeGenerated: _generated,
-    safe.CreateIndex: renamed("create_index", "create_index_if_missing"),
+    safe.CreateIndex: _create_index,
     safe.DropIndex: _drop_index,
     safe.CreateForeignKey: renamed("create_foreign_key", "create_foreign_key_if_missing"),
     safe.CreateUniqueConstraint: renamed("create_unique_constraint", "create_unique_constraint_if_missing"),

@@ -9,7 +9,7 @@ from alembic.autogenerate import rewriter
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade
+from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade, constraints_gone
 from safeops.autogenerate.converting import Downgrade, Upgrade
 from safeops.autogenerate.live import looking
 from safeops.autogenerate.operations import Note
@@ -39,16 +39,25 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     try:
         with looking(context) as live:
+            if live is not None:
+                live.gone = constraints_gone(upgrade.ops)
             forth = Upgrade(context, live)
             upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
             downgrade.ops[:] = Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops))
     except UnsupportedOnDatabase as error:
         log.warning("left as Alembic wrote it: %s", error)
         return
-    _fill_empty(downgrade)
+    for body in (upgrade, downgrade):
+        _fill_empty(body)
 
 
-def _fill_empty(downgrade: ops.DowngradeOps) -> None:
+def _fill_empty(body: ops.OpContainer) -> None:
     """Make a body that has nothing but comments one that Python reads."""
-    if downgrade.ops and all(isinstance(one, Note) and not one.code for one in downgrade.ops):
-        downgrade.ops.append(Note("", "pass"))
+    if body.ops and not any(map(_is_code, body.ops)):
+        body.ops.append(Note("", "pass"))
+
+
+def _is_code(operation: ops.MigrateOperation) -> bool:
+    if isinstance(operation, Note):
+        return bool(operation.code)
+    return not isinstance(operation, ops.ModifyTableOps) or any(map(_is_code, operation.ops))

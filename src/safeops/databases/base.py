@@ -259,6 +259,27 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         moment; None where it would not."""
         return None
 
+    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
+        """Raise DependentObjects where the server changes the type under no circumstances."""
+
+    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why a column should keep its type, which takes all values of the other; None where it should not."""
+        return None
+
+    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+        """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
+        return None
+
+    def serial_as_identity(
+        self, name: Name, column: str, identity: sa.Identity, stands: Table
+    ) -> tuple[str, str] | None:
+        """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
+        return None
+
+    def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
+        """Return what changes the comment of a column, where ``op.alter_column`` would change more than that."""
+        return None
+
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
         """Raise UnsupportedOnDatabase for what this server does not have."""
         if not validate and not self.validates_constraints_later:

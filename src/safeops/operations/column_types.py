@@ -36,7 +36,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
     Raises:
         UnknownTable: There is no such table.
         UnknownColumn: There is no such column.
-        DependentObjects: A view, a generated column or the like uses it, and the server refuses.
+        DependentObjects: A view, a generated column, a foreign key or the like uses it, and the server refuses.
         UnsafeOperation: It would rewrite or scan the table; the message shows the ``TypeChange`` that does not.
         LockNotAcquired: The table was in use for the whole retry budget.
 
@@ -74,6 +74,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         only = frozenset({"type", "collation"})
         if not column_differences(migration, stands, stands.columns[column_name], column, only=only):
             return skipped(f"the type of {name}.{column_name}", "it is as asked")
+        look_into(migration, name, lambda: migration.database.check_type_change(column, stands))
         why = look_into(migration, name, lambda: migration.database.type_refusal(column, stands))
         if why:
             refuse_unless_assured(

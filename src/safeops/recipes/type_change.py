@@ -381,6 +381,11 @@ class TypeChange:
         return f"{change}.{phase}()"
 
 
+def check_change(migration: Migration, stands: Table, change: TypeChange) -> None:
+    """Raise what ``expand`` would raise of a column that cannot have a twin of another type."""
+    migration.database.check_pair(change._pair(migration, stands), stands)
+
+
 def standing_change(migration: Migration, stands: Table, change: TypeChange) -> bool:
     """Tell whether a change of type has been expanded and not been switched."""
     pair = change._standing(migration, stands)

@@ -103,7 +103,7 @@ class PercentSigns(Change):
         class Like(Base):
             __tablename__ = "like"
             __table_args__ = (
-                sa.CheckConstraint("name LIKE 'a%' AND name <> ':x'", name="like"),
+                sa.CheckConstraint(r"name LIKE 'a%' AND name <> '\:x'", name="like"),
                 {"comment": "100 %\nand 'more' \\ so: ünïcode"},
             )
             id: Mapped[int] = mapped_column(primary_key=True)

@@ -84,12 +84,11 @@ class Narrower(OfType):
 class KeyToBigint(Change):
     """A key outgrows its type, and the column that refers to it."""
 
-    skip = {
-        "mariadb": "TypeChange does not change a key to which a foreign key refers there",
-        "sqlite": "an INTEGER PRIMARY KEY holds 64 bits and numbers itself only under that very name",
-    }
+    refused = refused_back = ("mariadb",)
+    writes = {"sqlite": ['with_variant(sa.Integer(), "sqlite")', "# Nothing to undo"]}
+    unlike = {"sqlite": "a row id stays INTEGER"}
     rows = {"city": [{"id": 1}, {"id": 2}], "street": [{"id": 1, "city_id": 1}, {"id": 2, "city_id": None}]}
-    phases = {"postgresql": (*SWITCH, *SWITCH)}
+    phases = {"postgresql": (*SWITCH, *SWITCH), "mariadb": SWITCH}
 
     def before(self, Base: Any) -> None:
         self.tables(Base, Integer())
@@ -106,6 +105,62 @@ class KeyToBigint(Change):
             __tablename__ = "street"
             id: Mapped[int] = mapped_column(primary_key=True)
             city_id: Mapped[int | None] = mapped_column(type_)
+
+
+class CheckedNumeric(Change):
+    """A number with a check may be longer."""
+
+    refused = refused_back = ("mariadb",)
+    phases = {"postgresql": SWITCH}
+    rows = {"city": [{"id": 1, "value": 12}, {"id": 2, "value": None}]}
+    check = "value > 0"
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, Numeric(8, 2))
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, Numeric(10, 2))
+
+    def table(self, Base: Any, type_: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            __table_args__ = (sa.CheckConstraint(self.check, name="value"),)
+            id: Mapped[int] = mapped_column(primary_key=True)
+            value: Mapped[Any] = mapped_column(type_, nullable=True)
+
+
+class CheckedText(CheckedNumeric):
+    """A text with a check may be longer: at once, but not back."""
+
+    refused = ()
+    rows = {"city": [{"id": 1, "value": "12"}, {"id": 2, "value": None}]}
+    check = "value <> ''"
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, String(5))
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, String(9))
+
+
+class ComputedToBigint(Change):
+    """A computed number outgrows its type."""
+
+    refused = refused_back = ("postgresql", "mariadb")
+    rows = {"city": [{"id": 1, "size": 2}]}
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, Integer())
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, BigInteger())
+
+    def table(self, Base: Any, type_: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            size: Mapped[int]
+            twice: Mapped[Any] = mapped_column(type_, sa.Computed("size * 2", persisted=True), nullable=True)
 
 
 class EnumValueAdded(OfType):

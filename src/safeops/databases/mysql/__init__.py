@@ -348,6 +348,7 @@ class MariaDB(MySQL):
     product = "MariaDB"
     dump_programs = ("mariadb-dump", "mysqldump")
     grows_from = 128
+    grow_in_keys = ("enum(", "set(")
     guards_natively = True
     runs_blocks = True
     without_copy = ", ALGORITHM=NOCOPY"

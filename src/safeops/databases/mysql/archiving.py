@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alembic.operations import ops
@@ -192,16 +192,19 @@ class Archiving(Constraining):
         clauses = Clauses(definition["clauses"])
         place = f" AFTER {self.quoted(definition['after'])}" if definition["after"] in stands.columns else ""
         place = " FIRST" if definition["after"] is None else place
-        quoted = self.quoted(column)
         if clauses.get("GENERATED"):
-            yield self.alter(
-                stands.name, f"ADD COLUMN {quoted} {clauses}{place}", f"added {column} again", instant=True
-            )
+            yield self._added_at(stands.name, column, str(clauses), place, f"added {column} again")
             return
         # Neither default nor ON UPDATE yet: no row that stands may get a value by them.
         bare = clauses.with_(NULL="NULL", DEFAULT=None, ON_UPDATE=None)
         does = f"added column {stands.name}.{column} again"
-        yield self.alter(stands.name, f"ADD COLUMN {quoted} {bare}{place}", does, instant=True)
+        yield self._added_at(stands.name, column, str(bare), place, does)
+
+    def _added_at(self, name: Name, column: str, definition: str, place: str, does: str) -> Step:
+        """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
+        action = f"ADD COLUMN {self.quoted(column)} {definition}"
+        here, last = (self.alter(name, action + where, does, instant=True) for where in (place, ""))
+        return replace(here, instead=(*here.instead, last.sql, *last.instead)) if place else here
 
     def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         for name, text in definition["indexes"]:

@@ -9,6 +9,13 @@ import sqlalchemy as sa
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import spelling
 from safeops.databases.mysql.session import Session
+from safeops.errors import DependentObjects
+from safeops.naming import Name, call
+
+_KEYS = """SELECT DISTINCT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE
+    WHERE @@foreign_key_checks AND REFERENCED_TABLE_NAME IS NOT NULL
+    AND ((TABLE_SCHEMA = :schema AND TABLE_NAME = :name AND COLUMN_NAME = :column)
+    OR (REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name AND REFERENCED_COLUMN_NAME = :column))"""
 
 
 class Judging(Session):
@@ -16,6 +23,25 @@ class Judging(Session):
 
     grows_from: ClassVar[int] = 0
     """From how many bytes on a VARCHAR cannot become one of more than 255, where its length takes a second byte."""
+
+    grow_in_keys: ClassVar[tuple[str, ...]] = ("enum(", "set(", "varchar(", "varbinary(")
+    """The types that take more values while a foreign key uses the column."""
+
+    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
+        there = stands.columns[str(column.name)]
+        new = spelling.type_name(spelling.split_type(self.type_text(column.type))[0])
+        name, place = Name(column.table.name, column.table.schema), (stands.name.schema, stands.name.name)
+        found = self.read(_KEYS, schema=place[0], name=place[1], column=there.name)
+        keys = [(key, *other) for key, *other in found if tuple(other) != place or key in stands.constraints]
+        if not keys or (new.startswith(self.grow_in_keys) and spelling.widened(there.type, new)):
+            return
+        listed = "".join(f"\n  - foreign key {key} of {table}" for key, _, table in keys)
+        raise DependentObjects(
+            f"Cannot change the type of {name}.{there.name}, because foreign keys use it:{listed}",
+            why=f"{self.product} wants one type on both sides of a key at any time.",
+            remedy="Drop them first, change both sides, and create them again:",
+            code="\n".join(call("drop_constraint_if_exists", key, table, type_="foreignkey") for key, _, table in keys),
+        )
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         bare, charset, collation = spelling.split_type(self.type_text(column.type))

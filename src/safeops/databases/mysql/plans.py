@@ -22,6 +22,9 @@ from safeops.databases.steps import Step
 from safeops.errors import DependentObjects
 from safeops.naming import Name, call
 
+_KNOWN_TO_ALEMBIC = {
+    *("type", "CHARACTER SET", "COLLATE", "NULL", "DEFAULT", "ON UPDATE", "AUTO_INCREMENT", "COMMENT"),
+}
 INSTANT = ", ALGORITHM=INSTANT"
 ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
 # Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
@@ -136,6 +139,19 @@ class Plans(Guards):
     def modify(self, name: Name, column: str, definition: str, does: str, instant: bool = False) -> Step:
         """Change a column; its whole definition is repeated, for what is left out would be lost."""
         return self.alter(name, f"MODIFY {self.quoted(column)} {definition}", does, instant=instant, under=STRICT)
+
+    def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
+        """Repeat the whole definition where it has more than ``op.alter_column`` knows: that would be lost."""
+        found = definition_of(stands, column)
+        if not set(found.clauses) - _KNOWN_TO_ALEMBIC:
+            return None
+        changed = found.with_(COMMENT=self.literal(comment) if comment else None)
+        if stands.columns[column].type == "json":
+            # Spelled out, the alias is another type to the server, which would copy the table.
+            changed = changed.with_(type="json", CHARACTER_SET=None, COLLATE=None, CHECK=None)
+        sql = self.alter_sql(name, f"MODIFY {self.quoted(column)} {changed}")
+        # No server changes the definition of a generated column in a moment.
+        return sql if found.get("GENERATED") else sql + INSTANT
 
     def _looked_at(self, stands: Table | None, deed: str) -> Table:
         if stands is None:

@@ -12,6 +12,7 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql import identity as identity_of
 from safeops.databases.postgresql.archiving import Archiving
 from safeops.databases.postgresql.batches import Batches
 from safeops.databases.postgresql.dumping import Dumping
@@ -212,6 +213,11 @@ class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames
         rewrites = self.rewrites(stands, self.rendered(AddColumn(PROBE, column)))
         why = "its values differ from row to row, so PostgreSQL rewrites the whole table under an ACCESS EXCLUSIVE lock"
         return why if rewrites else None
+
+    def serial_as_identity(
+        self, name: Name, column: str, identity: sa.Identity, stands: Table
+    ) -> tuple[str, str] | None:
+        return identity_of.serial_as_identity(self, name, column, identity, stands)
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         name = str(column.name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import sqlalchemy as sa
+
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.spelling import type_name
@@ -66,6 +68,53 @@ def moved_identity(database: Plans, pair: Pair, stands: Table) -> list[str]:
   PERFORM setval({text}, safeops_last, safeops_called);
 END $safeops$"""
     return [move, *_grants(found, sequence)]
+
+
+def serial_as_identity(
+    database: Plans, name: Name, column: str, identity: sa.Identity, stands: Table
+) -> tuple[str, str] | None:
+    """Return the statements that turn a serial column into an identity that goes on counting, and back."""
+    raw = database.scalar(_SEQUENCE, table=database.quoted_table(stands.name), column=column)
+    if (
+        raw is None
+        or stands.columns[column].identity
+        or not (stands.columns[column].default or "").startswith("nextval(")
+    ):
+        return None
+    found = json.loads(raw)
+    schema = name.schema if found["schema"] == stands.name.schema else found["schema"]
+    sequence, table, quoted = (
+        database.quoted_table(Name(found["name"], schema)),
+        database.quoted_table(name),
+        database.quoted(column),
+    )
+    own = f"pg_get_serial_sequence({database.literal(table)}, {database.literal(column)})"
+    compiler: Any = database.dialect.ddl_compiler(database.dialect, None)  # type: ignore[arg-type]
+    alter, lock = f"ALTER TABLE {table} ALTER COLUMN {quoted}", f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"
+    cycle = " CYCLE" if found["cycle"] else ""
+    made = (
+        f"{sequence} AS {found['type']} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
+        f" MAXVALUE {found['max']} CACHE {found['cache']}{cycle} OWNED BY {table}.{quoted}"
+    )
+    head = "DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN"
+    read = f"EXECUTE 'SELECT last_value, is_called FROM ' || {own} INTO safeops_last, safeops_called"
+    forth = f"""{head}
+  {lock};
+  {read};
+  {alter} DROP DEFAULT;
+  DROP SEQUENCE {sequence};
+  {alter} ADD {compiler.visit_identity_column(identity)};
+  PERFORM setval({own}, safeops_last, safeops_called);
+END $safeops$"""
+    back = f"""{head}
+  {lock};
+  {read};
+  {alter} DROP IDENTITY;
+  CREATE SEQUENCE {made};
+  {alter} SET DEFAULT nextval({database.literal(sequence)});
+  PERFORM setval({database.literal(sequence)}, safeops_last, safeops_called);
+END $safeops$"""
+    return forth, back
 
 
 def _grants(found: dict[str, Any], sequence: str) -> list[str]:

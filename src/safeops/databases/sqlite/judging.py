@@ -14,7 +14,7 @@ from safeops.databases.sqlite.catalogue import row_id_of
 from safeops.databases.sqlite.plans import Plans
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import Token, folded, literal, tokens
-from safeops.naming import Name
+from safeops.naming import Name, written_type
 
 PROBE = "safeops_probe"
 
@@ -49,8 +49,7 @@ class Judging(Plans):
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         name = stands.columns[str(column.name)].name
         old, new = stands.columns[name].type, self.type_text(column.type)
-        text = parse(stands.sql)
-        if name == row_id_of(text, self.infos(stands.name)) and spelling.type_name(new) != "integer":
+        if self._is_row_id(stands, name) and spelling.type_name(new) != "integer":
             return (
                 "the column is the row id as long as it is INTEGER PRIMARY KEY, and no longer numbers itself otherwise"
             )
@@ -58,6 +57,24 @@ class Judging(Plans):
         if spelling.affinity(old) == spelling.affinity(new):
             return None
         return self._lost(stands, name, old, new)
+
+    def _is_row_id(self, stands: Table, name: str) -> bool:
+        return name == row_id_of(parse(stands.sql), self.infos(stands.name))
+
+    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+        # SQLAlchemy looks for the end of the name in the whole text of the table.
+        generated = parse(stands.sql).column(column).clause("generated")
+        return (generated.expression or "", bool(generated.stored)) if generated else None
+
+    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
+        name = stands.columns[str(column.name)].name
+        if not self._is_row_id(stands, name) or spelling.affinity(self.type_text(column.type)) != "INTEGER":
+            return None
+        return (
+            f"{stands.name.name}.{name} stays INTEGER: as the row id it holds numbers of 64 bits as it is, and numbers"
+            " itself under that very name only. Have the models keep it there:\n"
+            f'    {written_type(column.type)}.with_variant(sa.Integer(), "sqlite")'
+        )
 
     def _lost(self, stands: Table, column: str, old: str, new: str) -> str | None:
         """Say whether values would not come back from the new type as they are."""
