@@ -266,6 +266,20 @@ class TestConstraints:
         authored.upgrade()
         authored.downgrade()
 
+    def test_a_unique_key_that_a_foreign_key_refers_to_stays(self, authored: Authored) -> None:
+        def tables(*unique: Any) -> sa.MetaData:
+            code = sa.Column("code", sa.String(5), nullable=False)
+            key = sa.ForeignKeyConstraint(["code"], ["teams.code"], "users_code")
+            return models(teams(code, *unique), users(sa.Column("code", sa.String(5), index=True), key))
+
+        authored.run(tables(sa.UniqueConstraint("code", name="uq_teams_code")))
+        text = authored.write(tables())
+        assert statements(text) == statements(text, "downgrade") == ["pass"]
+        told = "uq_teams_code of teams stays, because the foreign key users_code of users stands on it"
+        assert told in comments(text)
+        assert told in " ".join(authored.log)
+        authored.upgrade()
+
     def test_a_key_that_no_index_covers_is_told(self, authored: Authored) -> None:
         key = sa.Column("user_id", sa.ForeignKey("users.id"))
         with log_lines("safeops.autogenerate") as said:

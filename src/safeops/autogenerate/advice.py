@@ -27,7 +27,7 @@ def unindexed_keys(context: MigrationContext, live: Live | None, operation: ops.
         return
     for name, columns in _new_keys(operation):
         table = _model(context, name)
-        if table is None or any(_leads(columns, covered) for covered in _covered(table)):
+        if table is None or any(leads(columns, covered) for covered in _covered(table)):
             continue
         text = (
             f"The foreign key of {name} ({', '.join(columns)}) has no index: each delete or update of a row that it refers"
@@ -47,7 +47,8 @@ def _new_keys(operation: ops.MigrateOperation) -> Iterator[tuple[Name, list[str]
             yield name_of(operation), [column.name for column in key.columns]
 
 
-def _leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
+def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
+    """Tell whether an index on the covered columns begins with the columns of a foreign key."""
     return set(covered[: len(columns)]) == set(columns)
 
 
@@ -65,14 +66,18 @@ def _is_partial(index: sa.Index) -> bool:
 
 
 def _model(context: MigrationContext, name: Name) -> sa.Table | None:
-    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
     default = context.dialect.default_schema_name
-    for metadata in metadatas:
-        for table in metadata.tables.values():
-            schema = None if table.schema == default else table.schema
-            if (table.name, schema) == (name.name, None if name.schema == default else name.schema):
-                return table
+    for table in models(context):
+        schema = None if table.schema == default else table.schema
+        if (table.name, schema) == (name.name, None if name.schema == default else name.schema):
+            return table
     return None
+
+
+def models(context: MigrationContext) -> list[sa.Table]:
+    """Return the tables of the models."""
+    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
+    return [table for metadata in metadatas for table in metadata.tables.values()]
 
 
 def blocking_checks(live: Live | None, operation: ops.MigrateOperation) -> Iterator[Note]:

@@ -13,6 +13,7 @@ from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade
 from safeops.autogenerate.converting import Downgrade, Upgrade
 from safeops.autogenerate.live import looking
 from safeops.autogenerate.operations import Note
+from safeops.autogenerate.replacing import replace_keys
 from safeops.errors import UnsupportedOnDatabase
 
 log = logging.getLogger("safeops.autogenerate")
@@ -39,16 +40,24 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     try:
         with looking(context) as live:
+            replace_keys(context, live, upgrade.ops, downgrade.ops)
             forth = Upgrade(context, live)
             upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
             downgrade.ops[:] = Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops))
     except UnsupportedOnDatabase as error:
         log.warning("left as Alembic wrote it: %s", error)
         return
+    _fill_empty(upgrade)
     _fill_empty(downgrade)
 
 
-def _fill_empty(downgrade: ops.DowngradeOps) -> None:
+def _fill_empty(body: ops.OpContainer) -> None:
     """Make a body that has nothing but comments one that Python reads."""
-    if downgrade.ops and all(isinstance(one, Note) and not one.code for one in downgrade.ops):
-        downgrade.ops.append(Note("", "pass"))
+    if body.ops and all(map(_says_nothing, body.ops)):
+        body.ops.append(Note("", "pass"))
+
+
+def _says_nothing(one: ops.MigrateOperation) -> bool:
+    if isinstance(one, Note):
+        return not one.code
+    return isinstance(one, ops.OpContainer) and all(map(_says_nothing, one.ops))
