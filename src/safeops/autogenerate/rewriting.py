@@ -8,10 +8,11 @@ from typing import Any
 from alembic.autogenerate import rewriter
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.sql.elements import conv
 
-from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade
+from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade, name_of
 from safeops.autogenerate.converting import Downgrade, Upgrade
-from safeops.autogenerate.live import looking
+from safeops.autogenerate.live import Live, looking
 from safeops.autogenerate.operations import Note
 from safeops.autogenerate.replacing import replace_keys
 from safeops.errors import UnsupportedOnDatabase
@@ -40,6 +41,8 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     try:
         with looking(context) as live:
+            if live is not None:
+                _spell_constraints(live, [*upgrade.ops, *downgrade.ops])
             replace_keys(context, live, upgrade.ops, downgrade.ops)
             forth = Upgrade(context, live)
             upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
@@ -49,6 +52,14 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     _fill_empty(upgrade)
     _fill_empty(downgrade)
+
+
+def _spell_constraints(live: Live, found: list[ops.MigrateOperation]) -> None:
+    for table in found:
+        for one in table.ops if isinstance(table, ops.ModifyTableOps) else ():
+            name = getattr(one, "constraint_name", None)
+            if name and (spelled := live.constraint_name(name_of(table), str(name))) != name:
+                one.constraint_name = conv(spelled)  # type: ignore[attr-defined]
 
 
 def _fill_empty(body: ops.OpContainer) -> None:
