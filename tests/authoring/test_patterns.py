@@ -223,6 +223,9 @@ def test_a_value_is_data(project: Revisions) -> None:
     ("typed", "said"),
     [
         (["pattern=rename-colum"], ["There is no pattern rename-colum. Did you mean rename-column", *PATTERNS]),
+        (["pattern=xyz"], [f"There is no pattern xyz. There are the patterns {', '.join(sorted(PATTERNS))}.\n"]),
+        (["pattern=rename-column", "table=t", "old=a", "new=a"], ["-x old and -x new are both a"]),
+        (["pattern=rename-table", "old=s.a", "new=s.a"], ["-x old and -x new are both a"]),
         (["pattern=index"], ["Pattern index needs table and columns.", "optional: no two rows alike", "alembic -x"]),
         (["pattern=index", "table=t", "columns=a", "colour=red"], ["no argument colour", "using"]),
         (["pattern=index", "table=t", "columns=a", "column=a"], ["-x columns and -x column are the same argument"]),
