@@ -180,6 +180,22 @@ class TestColumns:
         assert command.replace("-x 'new=full name'", "-x new='full name'") in comments(text)
         assert '"n"' not in comments(text)
 
+    def test_of_several_renames_one_comment_tells(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))))
+        text = authored.write(models(users(sa.Column("c", sa.Integer), sa.Column("d", sa.Integer))))
+        assert "a, b go, and c, d of their type come: with one of either as OLD and NEW." in comments(text)
+        assert comments(text).count("ColumnRename(") == comments(text).count("alembic -x") == 1
+
+    def test_what_refers_to_something_else_is_no_rename(self, authored: Authored) -> None:
+        def referring(column: str, to: str) -> sa.MetaData:
+            key = sa.Column(column, sa.ForeignKey(f"{to}.id", name=f"users_{column}"), index=True)
+            return models(teams(), ("others", sa.Column("id", sa.Integer, primary_key=True)), users(key))
+
+        authored.run(referring("a", "teams"))
+        assert "ColumnRename(" not in authored.write(referring("b", "others"))
+        authored.path.unlink()
+        assert "ColumnRename(" in authored.write(referring("b", "teams"))
+
 
 class TestTypes:
     @pytest.mark.only("postgresql", "mariadb")
