@@ -26,11 +26,13 @@ class Name:
 def nearest(name: str, known: Iterable[str], what: str, most: int = 8) -> str:
     """Return a sentence that names the known names nearest to ``name``, or where none is near at most so many of them."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5)
-    if near or not known:
-        return f"Did you mean {' or '.join(near)}?" if near else f"There are no {what} at all."
+    near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:most]
+    if not near:
+        return f"There are no {what} at all."
+    if near != known[:most]:
+        return f"Did you mean {' or '.join(near)}?"
     more = f" and {len(known) - most} more" if len(known) > most else ""
-    return f"There are the {what} {', '.join(known[:most])}{more}."
+    return f"There are the {what} {', '.join(near)}{more}."
 
 
 def fitting(*parts: str, max_bytes: int) -> str:
