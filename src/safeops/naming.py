@@ -23,13 +23,16 @@ class Name:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
 
-def nearest(name: str, known: Iterable[str], what: str) -> str:
-    """Return a sentence that names the known names nearest to ``name``."""
+def nearest(name: str, known: Iterable[str], what: str, most: int = 8) -> str:
+    """Return a sentence that names the known names nearest to ``name``, or where none is near at most so many of them."""
     known = sorted(known)
-    near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:8]
+    near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:most]
     if not near:
         return f"There are no {what} at all."
-    return f"Did you mean {' or '.join(near)}?" if near != known[:8] else f"There are the {what} {', '.join(near)}."
+    if near != known[:most]:
+        return f"Did you mean {' or '.join(near)}?"
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"There are the {what} {', '.join(near)}{more}."
 
 
 def fitting(*parts: str, max_bytes: int) -> str:

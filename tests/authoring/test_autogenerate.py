@@ -180,6 +180,22 @@ class TestColumns:
         assert command.replace("-x 'new=full name'", "-x new='full name'") in comments(text)
         assert '"n"' not in comments(text)
 
+    def test_of_several_renames_one_comment_tells(self, authored: Authored) -> None:
+        authored.run(models(users(sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))))
+        text = authored.write(models(users(sa.Column("c", sa.Integer), sa.Column("d", sa.Integer))))
+        assert "a, b go, and c, d of their type come: with one of either as OLD and NEW." in comments(text)
+        assert comments(text).count("ColumnRename(") == comments(text).count("alembic -x") == 1
+
+    def test_what_refers_to_something_else_is_no_rename(self, authored: Authored) -> None:
+        def referring(column: str, to: str) -> sa.MetaData:
+            key = sa.Column(column, sa.ForeignKey(f"{to}.id", name=f"users_{column}"), index=True)
+            return models(teams(), ("others", sa.Column("id", sa.Integer, primary_key=True)), users(key))
+
+        authored.run(referring("a", "teams"))
+        assert "ColumnRename(" not in authored.write(referring("b", "others"))
+        authored.path.unlink()
+        assert "ColumnRename(" in authored.write(referring("b", "teams"))
+
 
 class TestTypes:
     @pytest.mark.only("postgresql", "mariadb")
@@ -265,6 +281,20 @@ class TestConstraints:
         assert "drop_index_if_exists('ix_partial', 'users')" in body(text, "downgrade")
         authored.upgrade()
         authored.downgrade()
+
+    def test_a_unique_key_that_a_foreign_key_refers_to_stays(self, authored: Authored) -> None:
+        def tables(*unique: Any) -> sa.MetaData:
+            code = sa.Column("code", sa.String(5), nullable=False)
+            key = sa.ForeignKeyConstraint(["code"], ["teams.code"], "users_code")
+            return models(teams(code, *unique), users(sa.Column("code", sa.String(5), index=True), key))
+
+        authored.run(tables(sa.UniqueConstraint("code", name="uq_teams_code")))
+        text = authored.write(tables())
+        assert statements(text) == statements(text, "downgrade") == ["pass"]
+        told = "uq_teams_code of teams stays, because the foreign key users_code of users stands on it"
+        assert told in comments(text)
+        assert told in " ".join(authored.log)
+        authored.upgrade()
 
     def test_a_key_that_no_index_covers_is_told(self, authored: Authored) -> None:
         key = sa.Column("user_id", sa.ForeignKey("users.id"))

@@ -117,6 +117,19 @@ def test_every_pattern_with_every_option_passes_the_checks_of_a_project(
         ),
         (FULL[3], """populate=sa.text("'12:30 \\\\:x'"), where=sa.text("b > 1")"""),
         (FULL[7], """"i", "users", [sa.text("lower(a)"), sa.text("coalesce(b, 'c,d')"), "e"], unique=True"""),
+        (
+            {
+                "pattern": "index",
+                "table": "t",
+                "columns": 'the name, a desc, "b (c), d", Ä, e "f", x collate "C", lower(g)',
+            },
+            """"ix_t_the_name_a_desc_b_c_d_Ä_e_f_x_collate_C_lower_g", "t", ["the name", sa.text("a desc"), "b (c), d",
+            "Ä", 'e "f"', sa.text('x collate "C"'), sa.text("lower(g)")]""",
+        ),
+        (
+            {"pattern": "foreign-key", "table": "t", "columns": "a b", "to": '"b.c"."the ""id"""', "index": "yes"},
+            '"fk_t_a_b_b_c", "t", "b.c", ["a b"], [\'the "id"\']',
+        ),
         (FULL[8], 'sqlite_where=sa.text("a IS NOT NULL")'),
         (FULL[11], '["x", "y"], ondelete="SET NULL", source_schema="crm", referent_schema="hq"'),
         (FULL[12], 'create_index_if_missing("ix_users_a", "users", ["a"], schema="crm")'),
@@ -210,6 +223,9 @@ def test_a_value_is_data(project: Revisions) -> None:
     ("typed", "said"),
     [
         (["pattern=rename-colum"], ["There is no pattern rename-colum. Did you mean rename-column", *PATTERNS]),
+        (["pattern=xyz"], [f"There is no pattern xyz. There are the patterns {', '.join(sorted(PATTERNS))}.\n"]),
+        (["pattern=rename-column", "table=t", "old=a", "new=a"], ["-x old and -x new are both a"]),
+        (["pattern=rename-table", "old=s.a", "new=s.a"], ["-x old and -x new are both a"]),
         (["pattern=index"], ["Pattern index needs table and columns.", "optional: no two rows alike", "alembic -x"]),
         (["pattern=index", "table=t", "columns=a", "colour=red"], ["no argument colour", "using"]),
         (["pattern=index", "table=t", "columns=a", "column=a"], ["-x columns and -x column are the same argument"]),
@@ -219,6 +235,7 @@ def test_a_value_is_data(project: Revisions) -> None:
         (["pattern=index", "table="], ["'table=' is not NAME=VALUE"]),
         (["pattern=index", "table=a\nb", "columns=a"], [r"'table=a\nb' is not NAME=VALUE on one line"]),
         (["pattern=index", "table=t", "columns=a,,b"], ["names separated by commas"]),
+        (["pattern=index", "table=t", 'columns="a,b'], ["names separated by commas"]),
         (["pattern=index", "table=t", "columns=a", "unique=perhaps"], ["yes or no"]),
         (["pattern=index", "table=t", "columns=a", "phase=contract"], ["has no phase contract; it has expand"]),
         (["pattern=type-change", "table=t", "column=a", "type=bigint", "phase=3"], ["it has expand, switch, contract"]),
@@ -342,6 +359,35 @@ def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: P
     assert rows == _rows(database)
     project.upgrade()
     catalogue.assert_same(after, _shape(database), "up again")
+
+
+NASTY = ("the name", "Order", "a,b (c)", "50% :x", "it's", 'a "b"', "a.b", "größe", "desc")
+
+
+@pytest.mark.only("pg18", "mariadb", "sqlite")
+def test_any_name_of_a_column_will_do(database: Database, tmp_path: Path) -> None:
+    quote = database.quoted
+    defined = ", ".join(f"{quote(one)} int" for one in NASTY)
+    database.execute("CREATE TABLE teams (id int PRIMARY KEY)")
+    database.execute(f"CREATE TABLE {quote('The users')} (id int PRIMARY KEY, {defined})")
+    project = Revisions(tmp_path, database.url)
+    for place, name in enumerate(NASTY):
+        typed = '"{}"'.format(name.replace('"', '""')) if "," in name or "(" in name else name
+        asked = {"table": "The users", "columns": typed}
+        project.pattern("index", **asked, name=f"ix{place}")
+        project.pattern("unique", **asked, name=f"uq{place}")
+        project.pattern("foreign-key", **asked, to="teams", name=f"fk{place}")
+    before = _shape(database)
+    project.upgrade()
+    # SQLAlchemy itself does not read foreign keys and constraints of such names.
+    indexes = sa.inspect(database.observer()).get_indexes("The users")
+    assert {one["column_names"][0] for one in indexes if one["name"].startswith("ix")} == set(NASTY)
+    made = "\n".join(_shape(database))
+    assert [
+        f"{kind}{place}" for kind in ("uq", "fk") for place in range(len(NASTY)) if f"{kind}{place}" not in made
+    ] == []
+    project.downgrade("base")
+    catalogue.assert_same(before, _shape(database), "down")
 
 
 def _assure(file: Path) -> None:

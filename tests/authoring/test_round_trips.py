@@ -36,7 +36,7 @@ def test_round_trip(kind: type[Change], new_database: NewDatabase, tmp_path: Pat
 
 
 @pytest.mark.only("sqlite")
-@pytest.mark.parametrize("kind", CHANGES[::3], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", CHANGES[::6], ids=lambda kind: kind.__name__)
 def test_round_trip_in_the_batch_mode(
     kind: type[Change], new_database: NewDatabase, tmp_path: Path, written: Path
 ) -> None:

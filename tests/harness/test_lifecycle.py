@@ -89,6 +89,24 @@ def test_sigkill_leaves_what_was_committed(new_database):
     assert set(map(tuple, left)) == {((1,),)}
 
 
+@pytest.mark.only("pg18", "sqlite")
+def test_of_a_transaction_it_stops_before_and_after_the_commit(new_database):
+    def body():
+        with op.get_context().autocommit_block():
+            for statement in ("BEGIN", "CREATE TABLE a (id int)", "INSERT INTO a VALUES (1)", "COMMIT", "DROP TABLE a"):
+                op.execute(statement)
+            op.execute("CREATE TABLE b (id int)")
+
+    tables = []
+
+    def look(database):
+        tables.append("".join(sorted(set(sa.inspect(database.observer()).get_table_names()) & {"a", "b"})))
+        database.execute("DROP TABLE IF EXISTS a", "DROP TABLE IF EXISTS b")
+
+    assert crash_everywhere(new_database, body, TABLE, kills=0, after_crash=look) > 6
+    assert tables[:4] == ["", "a", "", "b"]
+
+
 @pytest.mark.only("postgresql", "sqlite")
 def test_an_asynchronous_driver_crashes_too(new_database, server):
     driver = "asyncpg" if server.kind == "postgresql" else "aiosqlite"

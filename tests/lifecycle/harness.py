@@ -116,6 +116,9 @@ def crash_everywhere(
 ) -> int:
     """Stops the body after each of its statements, runs it again, and compares with an undisturbed run.
 
+    Of several statements in one transaction it stops after the last one, and after the commit: a stop after any other
+    leaves the same, which is what was committed before.
+
     Two ways to stop: an exception that nothing catches, with every session of the migration ended; and
     SIGKILL to a forked child, at a few of the points.
 
@@ -163,11 +166,18 @@ def crash_everywhere(
     if not points:
         raise AssertionError("the body sent no statement that changes anything")
     with lease:
-        for point in range(1, points + 1):
+        different = _different(count.undone)
+        for point in different:
             stop_at(point, _by_exception)
-        for point in _spread(points, kills):
-            stop_at(point, _by_sigkill)
+        for place in _spread(len(different), kills):
+            stop_at(different[place - 1], _by_sigkill)
     return points
+
+
+def _different(undone: Sequence[bool]) -> list[int]:
+    """The points that differ in what they leave: of several in a row that all leave what was committed before, the last."""
+    followed = zip(undone, [*undone[1:], False], strict=True)
+    return [point for point, (own, next_) in enumerate(followed, 1) if not (own and next_)]
 
 
 def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None) -> Callable[[], Database]:
@@ -197,6 +207,9 @@ class _Stop:
     points: int = 0
     dead: bool = False
     sent: list[str] = dataclasses.field(default_factory=list)
+    undone: list[bool] = dataclasses.field(default_factory=list)
+    """For each point: a stop there takes back what was sent since the point before."""
+    _open: set[int] = dataclasses.field(default_factory=set)
     _written: bool = False
     _committed: bool = False
     _cursor: Any = None
@@ -223,13 +236,22 @@ class _Stop:
             self._refuse_if_dead()
             if self._committed:
                 self._committed = False
-                self._point("COMMIT")
+                self._point("COMMIT", undone=False)
 
     def _after(self, connection: sa.Connection, cursor: Any, statement: str, *_: object) -> None:
         if is_watched(connection, self.database) and self._counts(statement):
             self._written |= not is_autocommit(connection)
             self._cursor = cursor
-            self._point(statement)
+            self._point(statement, undone=self._is_undone(connection, statement))
+
+    def _is_undone(self, connection: sa.Connection, statement: str) -> bool:
+        """Whether a stop right after a statement takes it back; of MariaDB nobody asks, where some statements commit."""
+        word, owner = statement.split()[0].upper(), id(connection.connection.dbapi_connection)
+        if word in ("BEGIN", "COMMIT", "ROLLBACK"):
+            (self._open.add if word == "BEGIN" else self._open.discard)(owner)
+            return word != "COMMIT" and self.database.kind != "mariadb"
+        transactional = self.database.kind == "postgresql" and not is_autocommit(connection)
+        return transactional or (owner in self._open and self.database.kind != "mariadb")
 
     def _counts(self, statement: str) -> bool:
         return (self.every_read or not is_read(statement)) and (self.every_checkpoint or PROGRESS not in statement)
@@ -250,8 +272,9 @@ class _Stop:
         if self.dead:
             raise Crash
 
-    def _point(self, statement: str) -> None:
+    def _point(self, statement: str, *, undone: bool) -> None:
         self.points += 1
+        self.undone.append(undone)
         self.sent.append(" ".join(statement.split()))
         if self.points == self.at:
             self._die()

@@ -6,7 +6,13 @@ from tests.catalogue import snapshot
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
 
-from safeops import DependentObjects, add_column_if_missing, create_index_if_missing, drop_column_if_exists
+from safeops import (
+    DependentObjects,
+    add_column_if_missing,
+    create_index_if_missing,
+    drop_column_if_exists,
+    drop_index_if_exists,
+)
 
 
 class TestDropColumn(Named, OnTable):
@@ -43,6 +49,17 @@ class TestWhatDependsOnIt:
             database,
             [Expect(lambda: drop_column_if_exists("users", "name"), ["users.name", "ix_users_both"], DependentObjects)],
         )
+
+    def test_what_a_recipe_has_made_is_not_asked_for(self, database):
+        database.execute(*WORLD, "CREATE INDEX ix_both ON users (name, age)")
+        database.execute("CREATE INDEX safeops_safeops_age_ix_both ON users (name, age)")
+        drop = lambda: drop_column_if_exists("users", "name")  # noqa: E731
+        with pytest.raises(DependentObjects, match="ix_both") as caught:
+            migrate(database, drop)
+        assert "safeops_" not in str(caught.value)
+        migrate(database, lambda: drop_index_if_exists("ix_both", "users"))
+        words = ["safeops_safeops_age_ix_both", "TypeChange under way has made it: finish or undo that first"]
+        assert_refused(database, [Expect(drop, words, DependentObjects)])
 
     @pytest.mark.only("postgresql")
     @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """drop_index_if_exists"""
 
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
+from tests.projects import migrate
 
 from safeops import DependentObjects, create_index_if_missing, drop_index_if_exists
 
@@ -33,3 +34,21 @@ def test_the_index_of_a_constraint_stays(database):
     database.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT uq UNIQUE (email)")
     words = ["uq on", "belongs to the constraint", 'drop_constraint_if_exists("uq", "users")']
     assert_refused(database, [Expect(lambda: drop_index_if_exists("uq", "users"), words, DependentObjects)])
+
+
+def test_an_index_that_a_foreign_key_refers_to(database):
+    """SQLite itself would drop it, and then refuse each change of a row."""
+    database.execute(
+        "CREATE TABLE p (id int PRIMARY KEY, code int NOT NULL, other int)",
+        "CREATE UNIQUE INDEX ux ON p (code)",
+        "CREATE INDEX ix ON p (id, other)",
+        "CREATE TABLE t (id int PRIMARY KEY, p_id int, code int, CONSTRAINT fk_id FOREIGN KEY (p_id) REFERENCES p (id),"
+        " CONSTRAINT fk_code FOREIGN KEY (code) REFERENCES p (code))",
+    )
+    drop = lambda: drop_index_if_exists("ux", "p")  # noqa: E731
+    assert_refused(database, [Expect(drop, ["index ux of p", "fk_code"], DependentObjects)])
+    # The primary key serves as well as this one.
+    assert migrate(database, lambda: drop_index_if_exists("ix", "p")) is True
+    if database.kind != "postgresql":
+        assert migrate(database, lambda: create_index_if_missing("ux2", "p", ["code"], unique=True)) is True
+        assert migrate(database, drop) is True

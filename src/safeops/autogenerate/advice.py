@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ def unindexed_keys(context: MigrationContext, live: Live | None, operation: ops.
         return
     for name, columns in _new_keys(operation):
         table = _model(context, name)
-        if table is None or any(_leads(columns, covered) for covered in _covered(table)):
+        if table is None or any(leads(columns, covered) for covered in _covered(table)):
             continue
         text = (
             f"The foreign key of {name} ({', '.join(columns)}) has no index: each delete or update of a row that it refers"
@@ -47,7 +48,8 @@ def _new_keys(operation: ops.MigrateOperation) -> Iterator[tuple[Name, list[str]
             yield name_of(operation), [column.name for column in key.columns]
 
 
-def _leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
+def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
+    """Tell whether an index on the covered columns begins with the columns of a foreign key."""
     return set(covered[: len(columns)]) == set(columns)
 
 
@@ -65,14 +67,18 @@ def _is_partial(index: sa.Index) -> bool:
 
 
 def _model(context: MigrationContext, name: Name) -> sa.Table | None:
-    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
     default = context.dialect.default_schema_name
-    for metadata in metadatas:
-        for table in metadata.tables.values():
-            schema = None if table.schema == default else table.schema
-            if (table.name, schema) == (name.name, None if name.schema == default else name.schema):
-                return table
+    for table in models(context):
+        schema = None if table.schema == default else table.schema
+        if (table.name, schema) == (name.name, None if name.schema == default else name.schema):
+            return table
     return None
+
+
+def models(context: MigrationContext) -> list[sa.Table]:
+    """Return the tables of the models."""
+    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
+    return [table for metadata in metadatas for table in metadata.tables.values()]
 
 
 def blocking_checks(live: Live | None, operation: ops.MigrateOperation) -> Iterator[Note]:
@@ -97,14 +103,22 @@ def _brings_check(operation: ops.MigrateOperation) -> bool:
 
 
 def renames(context: MigrationContext, table: ops.ModifyTableOps) -> Iterator[Note]:
-    """Offer a rename where a column goes and another one of its type comes."""
+    """Offer a rename where a column goes and another one like it comes."""
     name = name_of(table)
-    gone = [one for one in table.ops if isinstance(one, ops.DropColumnOp)]
-    new = [one for one in table.ops if isinstance(one, ops.AddColumnOp)]
-    for old in sorted(gone, key=lambda one: str(one.column_name)):
-        for one in new:
-            if _same_type(context, old.to_column(), one.column):
-                yield Note(_offer(name, str(old.column_name), str(one.column.name)))
+    gone = [one.to_column() for one in table.ops if isinstance(one, ops.DropColumnOp)]
+    new = [one.column for one in table.ops if isinstance(one, ops.AddColumnOp)]
+    gone.sort(key=lambda one: str(one.name))
+    pairs = [(str(old.name), str(one.name)) for old in gone for one in new if _alike(context, old, one)]
+    olds, news = Counter(old for old, _ in pairs), Counter(new for _, new in pairs)
+    several = [pair for pair in pairs if olds[pair[0]] > 1 or news[pair[1]] > 1]
+    for old, other in pairs:
+        if (old, other) not in several:
+            yield Note(_offer(name, old, other))
+    if several:
+        went, came = (", ".join(dict.fromkeys(one[place] for one in several)) for place in (0, 1))
+        yield Note(
+            f"{went} go, and {came} of their type come: with one of either as OLD and NEW.\n{_offer(name, 'OLD', 'NEW')}"
+        )
 
 
 def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
@@ -119,9 +133,11 @@ def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
             yield Note(f"The type {name} stays, because the archive uses it. When that has gone: {drop}")
 
 
-def _same_type(context: MigrationContext, old: sa.Column[Any], new: sa.Column[Any]) -> bool:
+def _alike(context: MigrationContext, old: sa.Column[Any], new: sa.Column[Any]) -> bool:
+    """Tell whether two columns have one type, and refer to the same."""
     compared: Any = context.impl
-    return not compared.compare_type(old, new)
+    referred = ({key.target_fullname for key in one.foreign_keys} for one in (old, new))
+    return not compared.compare_type(old, new) and next(referred) == next(referred)
 
 
 def _offer(name: Name, old: str, new: str) -> str:

@@ -75,6 +75,12 @@ class Live:
             self.seen[name] = look(self.migration, name)
         return self.seen[name]
 
+    def constraint_name(self, name: Name, constraint: str) -> str:
+        """Return the name of a constraint as it stands: of SQLite's SQLAlchemy leaves the quotes in it doubled."""
+        stands, single = self.table(name), constraint.replace('""', '"')
+        known = stands.constraints if stands else {}
+        return single if single in known and constraint not in known else constraint
+
     def archive_refusal(self, name: Name, column: str | None) -> str | None:
         """Say why a table, or a column of it, cannot be archived; None where it can."""
         stands = self.table(name)

@@ -8,11 +8,13 @@ from typing import Any
 from alembic.autogenerate import rewriter
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.sql.elements import conv
 
-from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade, constraints_gone
+from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade, constraints_gone, name_of
 from safeops.autogenerate.converting import Downgrade, Upgrade
-from safeops.autogenerate.live import looking
+from safeops.autogenerate.live import Live, looking
 from safeops.autogenerate.operations import Note
+from safeops.autogenerate.replacing import replace_keys
 from safeops.errors import UnsupportedOnDatabase
 
 log = logging.getLogger("safeops.autogenerate")
@@ -40,6 +42,9 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
     try:
         with looking(context) as live:
             if live is not None:
+                _spell_constraints(live, [*upgrade.ops, *downgrade.ops])
+            replace_keys(context, live, upgrade.ops, downgrade.ops)
+            if live is not None:
                 live.gone = constraints_gone(upgrade.ops)
             forth = Upgrade(context, live)
             upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
@@ -47,17 +52,25 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
     except UnsupportedOnDatabase as error:
         log.warning("left as Alembic wrote it: %s", error)
         return
-    for body in (upgrade, downgrade):
-        _fill_empty(body)
+    _fill_empty(upgrade)
+    _fill_empty(downgrade)
+
+
+def _spell_constraints(live: Live, found: list[ops.MigrateOperation]) -> None:
+    for table in found:
+        for one in table.ops if isinstance(table, ops.ModifyTableOps) else ():
+            name = getattr(one, "constraint_name", None)
+            if name and (spelled := live.constraint_name(name_of(table), str(name))) != name:
+                one.constraint_name = conv(spelled)  # type: ignore[attr-defined]
 
 
 def _fill_empty(body: ops.OpContainer) -> None:
     """Make a body that has nothing but comments one that Python reads."""
-    if body.ops and not any(map(_is_code, body.ops)):
+    if body.ops and all(map(_says_nothing, body.ops)):
         body.ops.append(Note("", "pass"))
 
 
-def _is_code(operation: ops.MigrateOperation) -> bool:
-    if isinstance(operation, Note):
-        return bool(operation.code)
-    return not isinstance(operation, ops.ModifyTableOps) or any(map(_is_code, operation.ops))
+def _says_nothing(one: ops.MigrateOperation) -> bool:
+    if isinstance(one, Note):
+        return not one.code
+    return isinstance(one, ops.OpContainer) and all(map(_says_nothing, one.ops))

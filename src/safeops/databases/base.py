@@ -60,6 +60,8 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     """A check can be added to a table that has rows while others write to it."""
     indexes_foreign_keys: ClassVar[bool] = False
     """The server gives a foreign key an index where none covers it."""
+    ties_foreign_keys: ClassVar[bool] = False
+    """A foreign key stands on one unique key and no other, though another has the same columns."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
 
@@ -152,7 +154,7 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         return stands.constraints.get(name)
 
     def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
-        """Describe the foreign keys of other tables that stand on a unique or primary key."""
+        """Describe the foreign keys of other tables that stand on a unique or primary key, or on an index alike."""
         return []
 
     def has_unfinished_not_null(self, stands: Table, column: str) -> bool:

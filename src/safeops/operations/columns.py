@@ -170,13 +170,16 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
             code,
         )
     why = look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
-    if why:
+    problem = f"Adding column {name}.{column.name} would block: {why}."
+    if why and (column.computed is not None or column.identity is not None):
         refuse_unless_assured(
-            f"Adding column {name}.{column.name} would block: {why}.",
-            "",
-            "Add it empty and fill it in batches:",
-            code,
+            problem,
+            "Its values are the server's, so that it cannot be added empty and be filled in batches.",
+            "Where all may wait for it, say why. Else have a plain column, in the models too, and the application write it:",
+            f'with assured("a maintenance window is open"):\n    ...\n{code}',
         )
+    elif why:
+        refuse_unless_assured(problem, "", "Add it empty and fill it in batches:", code)
 
 
 def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
@@ -270,20 +273,22 @@ def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[st
 
 
 def _shared(stands: Table, column: str) -> list[str]:
-    """Describe the indexes and constraints that have other columns too."""
+    """Describe the indexes and constraints that have other columns too; those of a recipe only where there are no others."""
     found = []
     for one in stands.having(column):
         whole = set(one.names) == {column}
         if isinstance(one, Index) and not one.of_constraint and not (whole and not one.include):
-            found.append(f"index {one.name}: {one.definition}")
+            found.append((one.name, f"index {one.name}: {one.definition}"))
         elif (
             isinstance(one, Constraint)
             and one.kind != "not null"
             and not whole
             and not _of_one_column(stands, one, column)
         ):
-            found.append(f"{one.kind} {one.name}: {one.definition}")
-    return found
+            found.append((one.name, f"{one.kind} {one.name}: {one.definition}"))
+    own = "; a ColumnRename or TypeChange under way has made it: finish or undo that first"
+    theirs = [described for name, described in found if not name.startswith("safeops_")]
+    return theirs or [f"{described}{own}" for _, described in found]
 
 
 def _of_one_column(stands: Table, one: Constraint, column: str) -> bool:

@@ -8,15 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.definitions import Index, Table, differences
+from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.locking import carry_out, patiently
-from safeops.looking import check_choice, check_has_columns, check_names, known, look, skipped, table_or_none
+from safeops.looking import check_choice, check_has_columns, check_names, known, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Name, call
 from safeops.operations import rows
 from safeops.operations.named import settle_name
-from safeops.operations.story import GONE, explained_dependents, is_gone, keep_or_raise, settle
+from safeops.operations.story import GONE, explained_dependents, is_gone, keep_or_raise, refuse_dependents, settle
 
 
 def create_index_if_missing(
@@ -187,8 +187,12 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
         there = stands.indexes.get(index_name) if stands else None
         if there is None and not migration.offline:
             return skipped(f"index {index_name} on {name}", "it is not there")
-        if there is not None:
+        if stands is not None and there is not None:
             _refuse_constraint(there, name)
+            as_key = Constraint(there.name, "unique" if there.unique and not there.where else "index", there.names)
+            standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, as_key))
+            remedy = f"Create another such index first, or drop the foreign key first; {index_name} can go then."
+            refuse_dependents(f"index {index_name} of {name}", standing, remedy)
         explain = explained_dependents(migration, f"index {index_name} of {name}")
         return carry_out(migration, migration.database.drop_index(name, index_name, stands), explain)
 

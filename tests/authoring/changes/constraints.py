@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Integer, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, Integer, String, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Mapped, mapped_column
 from tests.authoring.changes import CONVENTION, Change, only
@@ -103,6 +103,62 @@ class ChangedForeignKey(OfConstraints):
 
     def new(self) -> list[Any]:
         return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="SET NULL")]
+
+
+class IndexesOfForeignKeys(Change):
+    """The indexes of foreign keys change: one gets another column, also under its name, one becomes unique, one goes."""
+
+    rows = {"country": [{"id": 1}], "city": [{"id": 1, "a": 1, "b": 1, "c": 1, "d": 1}]}
+
+    def before(self, Base: Any) -> None:
+        self.tables(Base, *(Index(f"ix_city_{one}", one) for one in "abcd"))
+
+    def after(self, Base: Any) -> None:
+        self.tables(Base, Index("ix_both", "a", "id"), Index("ix_city_b", "b", "id"), UniqueConstraint("c"))
+
+    def tables(self, Base: Any, *indexes: Any) -> None:
+        class Country(Base):
+            __tablename__ = "country"
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+        class City(Base):
+            __tablename__ = "city"
+            __table_args__ = indexes
+            id: Mapped[int] = mapped_column(primary_key=True)
+            a: Mapped[int] = mapped_column(ForeignKey("country.id"))
+            b: Mapped[int] = mapped_column(ForeignKey("country.id"))
+            c: Mapped[int] = mapped_column(ForeignKey("country.id"))
+            d: Mapped[int] = mapped_column(ForeignKey("country.id"))
+
+
+class UniqueThatIsReferredTo(Change):
+    """Unique constraints that foreign keys refer to become unique indexes, one under its name."""
+
+    rows = {
+        "country": [{"id": 1, "code": "F", "name": "France"}],
+        "city": [{"id": 1, "code": "F", "name": "France"}],
+    }
+    writes = {"postgresql": ['drop_constraint_if_exists(op.f("fk_city_code_country"), "city", type_="foreignkey")']}
+
+    def before(self, Base: Any) -> None:
+        self.tables(Base, UniqueConstraint("code"), UniqueConstraint("name", name="ux_name"))
+
+    def after(self, Base: Any) -> None:
+        self.tables(Base, Index(None, "code", unique=True), Index("ux_name", "name", unique=True))
+
+    def tables(self, Base: Any, *keys: Any) -> None:
+        class Country(Base):
+            __tablename__ = "country"
+            __table_args__ = keys
+            id: Mapped[int] = mapped_column(primary_key=True)
+            code: Mapped[str] = mapped_column(String(5))
+            name: Mapped[str] = mapped_column(String(50))
+
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            code: Mapped[str] = mapped_column(ForeignKey("country.code", ondelete="CASCADE"), index=True)
+            name: Mapped[str] = mapped_column(ForeignKey("country.name"), index=True)
 
 
 class Deferrable(OfConstraints):

@@ -92,6 +92,24 @@ class HostileTypes(Change):
             rate: Mapped[int | None] = mapped_column("rate %", type_)
 
 
+class HostileForeignKey(Change):
+    """A foreign key with such a name changes."""
+
+    rows = {"city": [{"id": 1, "parent": 1}]}
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, "RESTRICT")
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, "CASCADE")
+
+    def table(self, Base: Any, ondelete: str) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            parent: Mapped[int] = mapped_column(ForeignKey("city.id", name='fk "x"', ondelete=ondelete), index=True)
+
+
 class LongNames(Change):
     """Names as long as they may be, and longer ones that SQLAlchemy cuts."""
 

@@ -15,19 +15,44 @@ def plain(text: str) -> str:
     return text
 
 
+class Expression(str):
+    """SQL, where a column could stand."""
+
+    __slots__ = ()
+
+
 def names(text: str) -> list[str]:
-    """Names or expressions, separated by the commas outside of parentheses."""
-    parts, depth = [""], 0
+    """Names, separated by the commas outside of parentheses; one in double quotes may have anything in it."""
+    return [_unquoted(one) for one in _entries(text)]
+
+
+def names_or_sql(text: str) -> list[str]:
+    """Columns, and SQL: what has parentheses or ends as SQL does, unless double quotes say that it is a column."""
+    return [Expression(one) if _SQL.search(_QUOTED.sub("", one)) else _unquoted(one) for one in _entries(text)]
+
+
+_QUOTED = re.compile(r'^"(?:[^"]|"")+"$')
+_SQL = re.compile(r"\(.*\)|\s(?:asc|desc|nulls\s+(?:first|last)|collate\s+\S+)$", re.IGNORECASE | re.DOTALL)
+
+
+def _entries(text: str) -> list[str]:
+    parts, depth, quoted = [""], 0, False
     for letter in text:
-        depth += (letter == "(") - (letter == ")")
-        if letter == "," and not depth:
+        # Only one that begins with a quote is quoted: others may be part of a name.
+        quoted ^= letter == '"' and f"{parts[-1]}{letter}".lstrip().startswith('"')
+        depth += 0 if quoted else (letter == "(") - (letter == ")")
+        if letter == "," and not depth and not quoted:
             parts.append("")
         else:
             parts[-1] += letter
     found = [part.strip() for part in parts]
-    if not all(found):
+    if not all(found) or quoted:
         raise ValueError("names separated by commas")
     return found
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if _QUOTED.match(name) else name
 
 
 def flag(text: str) -> bool:
@@ -59,14 +84,17 @@ def one_of(*words: str) -> Callable[[str], str]:
 
 def referent(text: str) -> tuple[str | None, str, list[str]]:
     """A table, ``table.column``, ``schema.table.column`` or ``table(a, b)``: its schema, name and columns."""
-    whole = re.fullmatch(r"(?:([^.()]+)\.)?([^.()]+)\((.+)\)", text)
-    if whole:
-        return whole[1], whole[2], names(whole[3])
-    parts = text.split(".")
-    if not 1 <= len(parts) <= 3 or not all(parts):
+    if whole := re.fullmatch(rf"(?:{_PART}\.)?{_PART}\((.+)\)", text):
+        return whole[1] and _unquoted(whole[1]), _unquoted(whole[2]), names(whole[3])
+    match = re.fullmatch(rf"{_PART}(?:\.{_PART})?(?:\.{_PART})?", text)
+    if not match:
         raise ValueError("table.column, schema.table.column or table(a, b)")
+    parts = [_unquoted(part) for part in match.groups() if part]
     schema = parts.pop(0) if len(parts) == 3 else None
     return schema, parts[0], parts[1:]
+
+
+_PART = r'("(?:[^"]|"")+"|[^.()]+)'
 
 
 def type_(text: str) -> str:

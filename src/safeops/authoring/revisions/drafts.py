@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from safeops.authoring.revisions.arguments import Values
+from safeops.authoring.revisions.arguments import Expression, Values
 from safeops.authoring.revisions.code import sql, written_call
 from safeops.authoring.revisions.layout import literal
 from safeops.naming import Code, fitting
@@ -271,10 +271,9 @@ def _column(given: Values, nullable: bool | None = None) -> Code:
 
 
 def _element(column: str) -> str:
-    """Write a column of an index: SQL, where it is more than a name."""
-    return column if not re.search(r"[\s()]", column) else sql(column) or column
+    return sql(column) or column if isinstance(column, Expression) else column
 
 
 def _named(prefix: str, table: str, *rest: str) -> str:
-    words = [word for one in rest for word in re.findall(r"\w+", one)]
-    return fitting(prefix, table, *words, max_bytes=63)
+    words = [word for one in (table, *rest) for word in re.findall(r"\w+", one)]
+    return fitting(prefix, *words, max_bytes=63)

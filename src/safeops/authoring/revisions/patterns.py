@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from safeops.authoring.revisions import drafts
-from safeops.authoring.revisions.arguments import Argument, Values, flag, names, number, one_of, referent, type_
+from safeops.authoring.revisions.arguments import (
+    Argument,
+    Values,
+    flag,
+    names,
+    names_or_sql,
+    number,
+    one_of,
+    referent,
+    type_,
+)
 from safeops.authoring.revisions.drafts import Draft
 
 
@@ -29,9 +39,19 @@ class Pattern:
 
 _TABLE = Argument("table", "users", "the table; schema.table will do", aliases=("table_name", "source_table"))
 _COLUMN = Argument("column", "email", "the column", aliases=("column_name", "col"))
-_COLUMNS = Argument("columns", "email", "columns, separated by commas", names, aliases=("column", "cols", "local_cols"))
+_COLUMNS = Argument(
+    "columns",
+    "email",
+    'columns, separated by commas; one with a comma "in quotes"',
+    names,
+    aliases=("column", "cols", "local_cols"),
+)
 _EXPRESSIONS = Argument(
-    "columns", "email", "columns or SQL expressions, separated by commas", names, aliases=("column", "cols")
+    "columns",
+    "email",
+    'columns, separated by commas; SQL with parentheses, or before desc, nulls last, collate x; "any, name" is a column',
+    names_or_sql,
+    aliases=("column", "cols"),
 )
 _TYPE = Argument("type", "varchar(320)", "its type: bigint, numeric(10,2), sa.Text(), ...", type_, aliases=("type_",))
 _SCHEMA = Argument("schema", "crm", "the schema of the table", aliases=("source_schema",))

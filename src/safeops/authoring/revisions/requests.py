@@ -39,6 +39,9 @@ def requested(options: Any, revision: str, engines: Sequence[str] = ()) -> Draft
     if phase not in pattern.phases:
         raise _wrong(name, pattern, f"Pattern {name} has no phase {phase}; it has {', '.join(pattern.phases)}.")
     values = _read(name, pattern, given)
+    same = (values.get("old"), f"{values.get('schema')}.{values.get('old')}")
+    if values.get("new") is not None and values["new"] in same:
+        raise _wrong(name, pattern, f"-x old and -x new are both {values['old']}: there is nothing to rename.")
     draft = pattern.phases[phase](Values(**values, revision=revision))
     text = draft.phase.replace("{next}", _next(options, typed, name, pattern, phase))
     return replace(draft, phase=text, engine=engine)
@@ -72,7 +75,7 @@ def _pattern(name: str) -> Pattern:
     if name not in PATTERNS:
         width = max(map(len, PATTERNS))
         raise InvalidArgument(
-            f"There is no pattern {name}. {nearest(name, PATTERNS, 'patterns')}",
+            f"There is no pattern {name}. {nearest(name, PATTERNS, 'patterns', len(PATTERNS))}",
             state=NO_FILE,
             remedy="All patterns:",
             code="\n".join(f"{one:{width}}  {pattern.summary}" for one, pattern in PATTERNS.items()),

@@ -154,16 +154,9 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
         return [row[0] for row in self.bounded_read(sql, schema=schema)]
 
     def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
-        """Describe the foreign keys that refer to a key; one that another index serves as well needs it no more."""
-        if constraint.kind not in ("unique", "primary key") or self.covering(
-            stands, constraint.columns, constraint.name
-        ):
-            return []
-        sql = """SELECT DISTINCT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE
-            WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name AND REFERENCED_COLUMN_NAME = :column"""
-        name = stands.name
-        rows = self.bounded_read(sql, schema=name.schema, name=name.name, column=constraint.columns[0])
-        return [f"foreign key {key} of {schema}.{other}" for key, schema, other in rows]
+        # Here a foreign key stands on any index.
+        keys = ("unique", "primary key", "index")
+        return self.referring_to(stands, constraint.name, constraint.columns) if constraint.kind in keys else []
 
     # Wanting ----------------------------------------------------------------------------------------------------
 

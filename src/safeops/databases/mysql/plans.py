@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -198,6 +199,20 @@ class Plans(Guards):
                     remedy="Drop the key first, or give it another index:",
                     code=call("drop_constraint_if_exists", key.name, stands.name.name, type_="foreignkey"),
                 )
+
+    def referring_to(self, stands: Table, index: str, columns: tuple[str, ...]) -> list[str]:
+        """Describe the foreign keys that refer to what an index begins with, and that no other index serves as well."""
+        sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
+            FROM information_schema.KEY_COLUMN_USAGE
+            WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
+        with self.bounded():
+            rows = self.read(sql, schema=stands.name.schema, name=stands.name.name)
+        keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
+        return [
+            f"foreign key {key} of {schema}.{other}"
+            for (key, schema, other), remote in keys
+            if covers(columns, remote) and not self.covering(stands, remote, index)
+        ]
 
     def covering(self, stands: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
         """Return the indexes that a foreign key on the columns can use, all but one."""

@@ -20,6 +20,7 @@ from safeops.naming import Name, fitting
 LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
 REFUSALS = {1221, 1845, 1846, 4092}
+NEEDED_BY_KEY = 1553
 NAME_TAKEN = {1823, 1826}
 CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 GONE = {1008, 1051, 1091, 1360}
@@ -83,6 +84,9 @@ class Session(Database):
 
     def is_refusal(self, error: BaseException) -> bool:
         return number_of(error) in REFUSALS
+
+    def is_dependency(self, error: BaseException) -> bool:
+        return number_of(error) == NEEDED_BY_KEY
 
     def carry_out(self, step: Step) -> None:
         if step.refutes:

@@ -42,6 +42,7 @@ class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames
     names_indexes_of_keys = True
     has_deferrable_keys = True
     has_deferrable_foreign_keys = True
+    ties_foreign_keys = True
     has_partial_indexes = True
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:

@@ -111,7 +111,8 @@ class Judging(Plans):
         if constraint.kind not in ("unique", "primary key"):
             return []
         key = set(map(folded, constraint.columns))
-        others = [one.columns for one in stands.indexes.values() if one.unique and one.where is None]
+        indexes = [one for one in stands.indexes.values() if one.name != constraint.name]
+        others = [one.columns for one in indexes if one.unique and one.where is None]
         keys = [one for one in stands.constraints.values() if one.kind in ("unique", "primary key")]
         others += [one.columns for one in keys if one.name != constraint.name]
         if any(set(map(folded, columns)) == key for columns in others):
