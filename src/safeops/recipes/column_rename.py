@@ -201,11 +201,13 @@ class ColumnRename:
                 # The survivor never lacked a value, so that nothing has to have finished.
                 pairs.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
                 return pairs.part_from(migration, standing)
-            pairs.refuse_unfinished(migration, stands, standing, missing)
+            pairs.refuse_unfilled(migration, standing, missing)
             pairs.refuse_out_of_step(migration, stands, standing, written)
             if standing.source == survivor:
                 return pairs.part_from(migration, standing)
             pairs.refuse_dependents_on(migration, stands, other, standing)
+            # Indexes may have come since it was equipped, and those that it shares with another column may have gone.
+            pairs.equipped(migration, standing, stands)
             return pairs.promote(migration, standing, None)
 
     def _undoing(self, standing: Pair) -> str:
