@@ -37,12 +37,14 @@ class TypeWay:
         phases: The phases of a ``TypeChange`` that are due; none where the server changes the type in a moment.
         returns: Where there are none: the server changes it back in a moment too.
         options: How values are converted, where a cast does not do: keywords of the ``TypeChange``.
+        relates: Before the switch too, a foreign key that is one of the new type can be created.
     """
 
     target: Any
     phases: tuple[str, ...] = ()
     returns: bool = True
     options: dict[str, str] = field(default_factory=dict)
+    relates: bool = True
 
 
 @dataclass
@@ -99,7 +101,9 @@ class Live:
             return TypeWay(new, ("switch",), options=options)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
         if self._asked(stands, lambda: self._database.type_refusal(wanted, stands)):
-            return TypeWay(new, ("expand",), options=options)
+            akin = old._type_affinity is new._type_affinity
+            relates = akin and self._database.foreign_keys_across_types
+            return TypeWay(new, ("expand",), options=options, relates=relates)
         back = self._asked(stands, lambda: self._database.type_refusal_back(wanted, former, stands))
         return TypeWay(new, returns=back is None)
 

@@ -13,6 +13,7 @@ from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade
 from safeops.autogenerate.converting import Downgrade, Upgrade
 from safeops.autogenerate.live import looking
 from safeops.autogenerate.operations import Note
+from safeops.autogenerate.phases import expanded_last, undone_first
 from safeops.errors import UnsupportedOnDatabase
 
 log = logging.getLogger("safeops.autogenerate")
@@ -40,8 +41,8 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
     try:
         with looking(context) as live:
             forth = Upgrade(context, live)
-            upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
-            downgrade.ops[:] = Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops))
+            upgrade.ops[:] = expanded_last(forth.converted(arranged_upgrade(upgrade.ops)))
+            downgrade.ops[:] = undone_first(Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops)))
     except UnsupportedOnDatabase as error:
         log.warning("left as Alembic wrote it: %s", error)
         return

@@ -60,6 +60,8 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     """A check can be added to a table that has rows while others write to it."""
     indexes_foreign_keys: ClassVar[bool] = False
     """The server gives a foreign key an index where none covers it."""
+    foreign_keys_across_types: ClassVar[bool] = True
+    """A foreign key may have types on its two sides that are akin."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
 
