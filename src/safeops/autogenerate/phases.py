@@ -17,30 +17,30 @@ Operations = list[ops.MigrateOperation]
 
 def expanded_last(found: Operations) -> Operations:
     """Begin the changes of type after all else: they copy what stands on the columns, which is to be what stays there."""
-    tables = _taken(found, "expand")
-    changes = [one for table in tables for one in table.ops if isinstance(one, safe.ChangeType)]
-    return [*_left(found), *([Note(_expanding(changes))] if changes else []), *tables]
+    begun = _taken(found, "expand")
+    changes = [change for one in begun for change in getattr(one, "ops", [one])]
+    return [*found, *([Note(_expanding(changes))] if changes else []), *begun]
 
 
 def undone_first(found: Operations) -> Operations:
     """Take back the changes of type before all else: what comes back must not find their copies."""
-    tables = _taken(found, "undo_expand")
-    return [*tables, *_left(found)]
+    undone = _taken(found, "undo_expand")
+    return [*undone, *found]
 
 
-def _taken(found: Operations, phase: str) -> list[safe.TableOps]:
-    """Take what is this phase alone out, into operations of their own on each table."""
-    taken: list[safe.TableOps] = []
-    for table in found:
-        if isinstance(table, safe.TableOps):
-            own = [one for one in table.ops if isinstance(one, safe.ChangeType) and one.phases == (phase,)]
-            table.ops[:] = [one for one in table.ops if one not in own]
-            taken += [safe.become(safe.TableOps, table, ops=own)] if own else []
+def _taken(found: Operations, phase: str) -> Operations:
+    """Take what is this phase alone out, in operations of their own on each table."""
+    taken: Operations = []
+    for one in [*found]:
+        if isinstance(one, safe.TableOps):
+            own = _taken(one.ops, phase)
+            taken += [safe.become(safe.TableOps, one, ops=own)] if own else []
+            if not one.ops:
+                found.remove(one)
+        elif isinstance(one, safe.ChangeType) and one.phases == (phase,):
+            found.remove(one)
+            taken.append(one)
     return taken
-
-
-def _left(found: Operations) -> Operations:
-    return [one for one in found if not isinstance(one, safe.TableOps) or one.ops]
 
 
 def switching(change: safe.ChangeType) -> Note:
