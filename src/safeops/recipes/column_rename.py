@@ -205,9 +205,9 @@ class ColumnRename:
             pairs.refuse_out_of_step(migration, stands, standing, written)
             if standing.source == survivor:
                 return pairs.part_from(migration, standing)
+            # Not equipped here: what a slower runner built would stay behind, on a column that is nobody's twin any more.
+            pairs.refuse_unequipped(migration, stands, standing, missing)
             pairs.refuse_dependents_on(migration, stands, other, standing)
-            # Indexes may have come since it was equipped, and those that it shares with another column may have gone.
-            pairs.equipped(migration, standing, stands)
             return pairs.promote(migration, standing, None)
 
     def _undoing(self, standing: Pair) -> str:
