@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -88,3 +89,8 @@ def written_type(type_: Any) -> Code:
         return f"{'sa' if plain else package}.{word}"
 
     return Code(_CALLED.sub(full, repr(type_)))
+
+
+def in_shell(text: str) -> str:
+    """Quote a text for a shell: in double quotes, as people do, where nothing in it means anything to one."""
+    return f'"{text}"' if re.fullmatch(r"[\w .,:-]*", text) else shlex.quote(text)

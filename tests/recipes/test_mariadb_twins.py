@@ -297,13 +297,30 @@ def test_conversions_of_all_sorts(database, change):
     assert database.query("SELECT count(*) FROM t") == [(2 * len(values),)]
 
 
+def test_a_foreign_key_that_comes_before_the_switch_is_not_lost(database):
+    database.execute("CREATE TABLE p (id int PRIMARY KEY)", "CREATE TABLE t (id int PRIMARY KEY, c int)")
+    migrate(database, INTS.expand)
+    database.execute("ALTER TABLE t ADD CONSTRAINT to_p FOREIGN KEY (c) REFERENCES p (id)")
+    with pytest.raises(UnsupportedOnDatabase, match="to_p"):
+        migrate(database, INTS.switch)
+    database.execute("ALTER TABLE t DROP FOREIGN KEY to_p", "ALTER TABLE p MODIFY id bigint")
+    migrate(database, INTS.switch)
+    database.execute("ALTER TABLE t ADD CONSTRAINT to_p FOREIGN KEY (c) REFERENCES p (id)")
+    migrate(database, INTS.contract)
+    assert "to_p" in snapshot(database)
+    migrate(database, INTS.undo_contract)
+    with pytest.raises(UnsupportedOnDatabase, match="to_p"):
+        migrate(database, INTS.undo_switch)
+
+
 @pytest.mark.parametrize("phase", ["expand", "switch", "contract", "undo_contract", "undo_switch", "undo_expand"])
 def test_a_phase_of_a_type_change_can_stop_anywhere(new_database, phase):
     order = ["expand", "switch", "contract", "undo_contract", "undo_switch", "undo_expand"]
 
     def prepare(database):
         database.execute(*INT)
-        for earlier in order[: order.index(phase)]:
+        done = ["expand", "switch", "undo_switch"] if phase == "switch" else order[: order.index(phase)]
+        for earlier in done:
             migrate(database, getattr(INTS, earlier))
 
     crash_everywhere(new_database, getattr(INTS, phase), prepare, kills=1)

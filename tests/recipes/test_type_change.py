@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
@@ -51,7 +53,8 @@ def unordered(database):
 
 def test_each_phase_and_its_inverse(database):
     before = unordered(prepared(database, WORLD))
-    for name in (*UP, *DOWN, *UP):
+    each_again = [name for up in UP for name in (up, f"undo_{up}", up)]
+    for name in (*each_again, *DOWN, *UP):
         assert migrate(database, phase(name)) is True, name
         assert migrate(database, phase(name)) is False, name
         if name == "undo_expand":
@@ -84,7 +87,8 @@ def test_writes_are_in_step_before_and_after_the_switch(database):
 def test_stopped_anywhere_it_goes_on(new_database, name):
     done = {
         "expand": (),
-        "switch": UP[:1],
+        # The hidden column is bare then.
+        "switch": (*UP[:2], "undo_switch"),
         "contract": UP[:2],
         "undo_contract": UP,
         "undo_switch": (*UP, *DOWN[:1]),
@@ -132,6 +136,40 @@ def test_to_render_it_the_live_table_is_needed(database):
             render(database, phase(name))
 
 
+SHARED = (
+    "CREATE TABLE t (id integer PRIMARY KEY, v {type}, w {type}, CONSTRAINT uq UNIQUE (v, w){check})",
+    "CREATE INDEX ix_w ON t (w, v)",
+    "INSERT INTO t VALUES (1, 1, 2), (2, 3, 4)",
+)
+TOGETHER = [(name, column) for name in UP for column in "vw"]
+ONE_BY_ONE = [("expand", "v"), ("expand", "w"), *((name, column) for column in "wv" for name in UP[1:])]
+
+
+@pytest.mark.parametrize("order", [TOGETHER, ONE_BY_ONE], ids=["together", "one by one"])
+def test_two_changes_with_an_index_in_common(new_database, order):
+    check = "" if new_database().kind == "mariadb" else ", CONSTRAINT ck CHECK (v < w)"
+    database, made = (
+        prepared(new_database(), [one.format(type=type_, check=check) for one in SHARED]) for type_ in ("int", "bigint")
+    )
+    before = unordered(database)
+    changes = {column: TypeChange("t", column, sa.BigInteger()) for column in "vw"}
+    for name, column in order:
+        assert migrate(database, phase(name, changes[column])) is True, (name, column)
+    assert_same(unordered(made), unordered(database), "contracted, beside made at once")
+    for name, column in reversed(order):
+        assert migrate(database, phase(f"undo_{name}", changes[column])) is True, (name, column)
+    assert_same(before, unordered(database), "undone")
+
+
+def test_indexes_that_come_and_go_before_the_switch(database):
+    after("expand")(database)
+    database.execute(f"DROP INDEX ix_n{' ON users' * (database.kind == 'mariadb')}", "CREATE INDEX ix_new ON users (n)")
+    for name in UP[1:]:
+        assert migrate(database, phase(name)) is True
+    found = unordered(database)
+    assert set(re.findall(r"ix_\w+|safeops_n\w*", found)) == {"ix_new"}
+
+
 @pytest.mark.only("pg18", "mariadb")
 def test_a_wider_varchar_needs_one_step(database):
     prepared(database, WORLD)
@@ -172,6 +210,34 @@ def test_the_key_that_others_refer_to_becomes_bigint(new_database, table):
     for name in DOWN:
         assert migrate(database, phase(name, change)) is True
         assert migrate(database, phase(name, change)) is False
+    assert_same(before, unordered(database), "undone")
+
+
+RELATED = (
+    "CREATE TABLE a (id {type} PRIMARY KEY, up {type} REFERENCES a)",
+    "CREATE TABLE b (id integer PRIMARY KEY, a_id {type} NOT NULL REFERENCES a ON DELETE CASCADE)",
+    "CREATE INDEX ix_b ON b (a_id)",
+    "INSERT INTO a VALUES (1, NULL), (2, 1)",
+    "INSERT INTO b VALUES (1, 1), (2, 2)",
+)
+RELATIONS = (("a", "id"), ("a", "up"), ("b", "a_id"))
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize("first", [0, 1, 2])
+@pytest.mark.parametrize("together", [True, False])
+def test_keys_and_what_refers_to_them_change_in_any_order(new_database, first, together):
+    database, made = (prepared(new_database(), [one.format(type=of) for one in RELATED]) for of in ("int", "bigint"))
+    before = unordered(database)
+    changes = [TypeChange(*one, sa.BigInteger()) for one in (*RELATIONS[first:], *RELATIONS[:first])]
+    later = [(one, name) for name in UP[1:] for one in changes]
+    order = [(one, "expand") for one in changes]
+    order += later if together else [(one, name) for one in changes for name in UP[1:]]
+    for change, name in order:
+        assert migrate(database, phase(name, change)) is True, (change, name)
+    assert_same(unordered(made), unordered(database), "contracted, beside made at once")
+    for change, name in reversed(order):
+        assert migrate(database, phase(f"undo_{name}", change)) is True, (change, name)
     assert_same(before, unordered(database), "undone")
 
 

@@ -17,7 +17,7 @@ from safeops.autogenerate.arranging import name_of
 from safeops.autogenerate.live import Live
 from safeops.autogenerate.named_types import enum_of, types_of
 from safeops.autogenerate.operations import Note
-from safeops.naming import Name, call
+from safeops.naming import Name, call, in_shell
 
 log = logging.getLogger("safeops.autogenerate")
 
@@ -146,5 +146,6 @@ def _offer(name: Name, old: str, new: str) -> str:
     rename = call("ColumnRename", name.name, old, new, schema=name.schema)
     return (
         f"Is {new} the new name of {old}? Then its values stay with {rename}: take out what drops {old} and adds {new},"
-        f' here and in downgrade(), or have the revision written by:\n    alembic {options} revision -m "rename {old}"'
+        " here and in downgrade(), or have the revision written by:\n"
+        f"    alembic {options} revision -m {in_shell(f'rename {old}')}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,8 @@ from alembic.operations import ops
 from safeops.autogenerate import operations as safe
 from safeops.autogenerate.live import Live, TypeWay
 from safeops.autogenerate.operations import Note
-from safeops.naming import Code, Name, written_type
+from safeops.autogenerate.phases import switching
+from safeops.naming import Name
 
 Written = list[ops.MigrateOperation]
 
@@ -133,7 +133,8 @@ def _type_forth(operation: ops.AlterColumnOp, way: TypeWay) -> Written:
         return [Note(way.keep)]
     if not way.phases:
         return _in_place(operation, way.blocks)
-    return [Note(_plan(operation, way)), _phases(operation, way.target, way.phases, way.options)]
+    own = _phases(operation, way.target, way.phases, way.options)
+    return [switching(own), own] if way.phases == ("switch",) else [own]
 
 
 def _in_place(operation: ops.AlterColumnOp, blocks: str) -> Written:
@@ -156,30 +157,5 @@ def _type_back(operation: ops.AlterColumnOp, way: TypeWay | None) -> Written:
 
 def _phases(operation: ops.AlterColumnOp, target: Any, phases: Any, options: dict[str, str]) -> safe.ChangeType:
     own = _only(safe.ChangeType, operation, modify_type=operation.modify_type)
-    own.target, own.phases, own.options = target, phases, options
+    own.target, own.phases, own.options = target, tuple(phases), options
     return own
-
-
-def _plan(operation: ops.AlterColumnOp, way: TypeWay) -> str:
-    """Return what is to be done in the deploys to come."""
-    name = Name(str(operation.table_name), operation.schema or None)
-    column = f"{name}.{operation.column_name}"
-    if way.phases == ("switch",):
-        return (
-            f"{column} has been expanded: this gives it its new type, and belongs in a deploy after the one that expanded"
-            f" it. When nobody needs the old type any more, write the last revision:\n"
-            f"{_command(operation, name, 'contract')}"
-        )
-    return (
-        f"A change of type over three deploys, because the server would rewrite or scan the table under a lock. When this"
-        f" one is deployed, and the application is ready for the new type, write the next revision, and then the last:\n"
-        f"{_command(operation, name, 'switch')}\n{_command(operation, name, 'contract')}"
-    )
-
-
-def _command(operation: ops.AlterColumnOp, name: Name, phase: str) -> str:
-    type_: Code = written_type(sa.types.to_instance(operation.modify_type))
-    given = {"pattern": "type-change", "schema": name.schema, "table": name.name, "column": operation.column_name}
-    options = [f"-x {key}={shlex.quote(str(value))}" for key, value in given.items() if value]
-    options += [f"-x type={shlex.quote(type_)}", f"-x phase={phase}"]
-    return f'    alembic {" ".join(options)} revision -m "{phase} {name}.{operation.column_name}"'

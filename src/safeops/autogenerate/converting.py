@@ -54,6 +54,7 @@ class Upgrade(Direction):
         self.archived: set[tuple[Name, str | None]] = set()
         self.types: dict[tuple[Name, str], TypeWay] = {}
         self.same_defaults: set[tuple[Name, str]] = set()
+        self.later: set[tuple[Name, str]] = set()
 
     def _of_table(self, table: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
         return [*advice.renames(self.context, table), *super()._of_table(table)]
@@ -69,9 +70,23 @@ class Upgrade(Direction):
             way = self._type_way(operation) if operation.modify_type is not None else None
             parts = parts_of(self._without_same_default(operation), way, self.live)
             yield from (*parts.kept, *parts.relax, *parts.type, *parts.default, *parts.enforce)
+        elif isinstance(operation, ops.CreateForeignKeyOp) and (changing := self._changing(operation)):
+            key = _key(operation)
+            self.later.add(key)
+            yield Note(
+                f"The foreign key {key[1]} of {key[0]} is one of the new type of {changing}: autogenerate finds it in the"
+                " revision that switches, or after that."
+            )
         else:
             yield from advice.unindexed_keys(self.context, self.live, operation)
             yield safe.safe(operation)
+
+    def _changing(self, key: ops.CreateForeignKeyOp) -> str | None:
+        """Return a column of a foreign key whose type is to change before the key can be."""
+        far = Name(str(key.referent_table), key.kw.get("referent_schema") or None)
+        ends = [*((_key(key)[0], str(one)) for one in key.local_cols), *((far, str(one)) for one in key.remote_cols)]
+        ways = ((end, self.types.get(end)) for end in ends)
+        return next((f"{table}.{column}" for (table, column), way in ways if way and not way.relates), None)
 
     def _dropped_column(self, operation: ops.DropColumnOp) -> Written:
         column = operation.to_column()
@@ -146,6 +161,8 @@ class Downgrade(Direction):
             yield safe.safe(operation)
         elif type(operation) is ops.AlterColumnOp:
             yield from self._altered(operation)
+        elif isinstance(operation, ops.DropConstraintOp) and _key(operation) in self.forth.later:
+            return
         else:
             yield safe.safe(operation)
 
@@ -156,6 +173,13 @@ class Downgrade(Direction):
             operation = safe.become(ops.AlterColumnOp, operation, modify_server_default=False)
         parts: Parts = parts_of(operation, way, self.live, back=True)
         return (*parts.relax, *parts.default, *parts.type, *parts.enforce, *parts.kept)
+
+
+def _key(operation: ops.CreateForeignKeyOp | ops.DropConstraintOp) -> tuple[Name, str]:
+    if isinstance(operation, ops.DropConstraintOp):
+        return name_of(operation), str(operation.constraint_name)
+    table = Name(str(operation.source_table), operation.kw.get("source_schema") or None)
+    return table, str(operation.constraint_name)
 
 
 def _settled(context: MigrationContext, operation: ops.MigrateOperation) -> ops.MigrateOperation:

@@ -50,6 +50,7 @@ class TypeWay:
         blocks: Why the change is made in place and refuses, where nothing else can do it.
         blocks_back: The same for the way back.
         keep: Why the column should keep its type.
+        relates: Before the switch too, a foreign key that is one of the new type can be created.
     """
 
     target: Any
@@ -59,6 +60,7 @@ class TypeWay:
     blocks: str = ""
     blocks_back: str = ""
     keep: str = ""
+    relates: bool = True
 
 
 @dataclass
@@ -167,7 +169,10 @@ class Live:
         change = TypeChange(name.name, column, new, schema=name.schema, **options)
         stuck = self._refusal(stands, name, lambda: check_change(self.migration, stands, change))
         if self._asked(stands, lambda: self._database.type_refusal(wanted, stands)):
-            return TypeWay(new, () if stuck else ("expand",), options=options, blocks=stuck, blocks_back=stuck)
+            akin = old._type_affinity is new._type_affinity
+            relates = akin and self._database.foreign_keys_across_types
+            phases = () if stuck else ("expand",)
+            return TypeWay(new, phases, options=options, blocks=stuck, blocks_back=stuck, relates=relates)
         back = self._asked(stands, lambda: self._database.type_refusal_back(wanted, former, stands))
         return TypeWay(new, returns=back is None, blocks_back=stuck if back else "")
 

@@ -25,7 +25,8 @@ log = logging.getLogger("safeops.autogenerate")
 
 def replace_keys(context: MigrationContext, live: Live | None, forth: Operations, back: Operations) -> None:
     """Have what takes the place of an index or a unique key created before it is dropped, in both directions."""
-    for table in _tables(forth) if live else ():
+    dropped = {name_of(one) for one in forth if isinstance(one, ops.DropTableOp)}
+    for table in (one for one in _tables(forth) if live and name_of(one) not in dropped):
         stands = live.table(name_of(table)) if live else None
         reverse = next((one for one in _tables(back) if name_of(one) == name_of(table)), None)
         if live and stands and reverse and any(map(_drops, table.ops)):

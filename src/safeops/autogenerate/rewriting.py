@@ -14,6 +14,7 @@ from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade,
 from safeops.autogenerate.converting import Downgrade, Upgrade
 from safeops.autogenerate.live import Live, looking
 from safeops.autogenerate.operations import Note
+from safeops.autogenerate.phases import expanded_last, undone_first
 from safeops.autogenerate.replacing import replace_keys
 from safeops.errors import UnsupportedOnDatabase
 
@@ -47,8 +48,8 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
             if live is not None:
                 live.gone = constraints_gone(upgrade.ops)
             forth = Upgrade(context, live)
-            upgrade.ops[:] = forth.converted(arranged_upgrade(upgrade.ops))
-            downgrade.ops[:] = Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops))
+            upgrade.ops[:] = expanded_last(forth.converted(arranged_upgrade(upgrade.ops)))
+            downgrade.ops[:] = undone_first(Downgrade(context, forth).converted(arranged_downgrade(downgrade.ops)))
     except UnsupportedOnDatabase as error:
         log.warning("left as Alembic wrote it: %s", error)
         return

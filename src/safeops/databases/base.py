@@ -62,6 +62,8 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     """The server gives a foreign key an index where none covers it."""
     ties_foreign_keys: ClassVar[bool] = False
     """A foreign key stands on one unique key and no other, though another has the same columns."""
+    foreign_keys_across_types: ClassVar[bool] = True
+    """A foreign key may have types on its two sides that are akin."""
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
 

@@ -122,7 +122,7 @@ class Table:
     def having(self, column: str) -> Iterator[Index | Constraint]:
         """Go through the indexes and constraints that name the column."""
         things: list[Index | Constraint] = [*self.indexes.values(), *self.constraints.values()]
-        return (one for one in things if column in _names_in(one))
+        return (one for one in things if column in names_in(one))
 
 
 # A column, with the length of its prefix and its direction.
@@ -134,7 +134,7 @@ def _column_of(element: str) -> str:
     return sqltext.unquoted(match[1]) if match else element
 
 
-def _names_in(thing: Index | Constraint) -> set[str]:
+def names_in(thing: Index | Constraint) -> set[str]:
     texts = [*thing.columns]
     texts += [thing.where or ""] if isinstance(thing, Index) else [thing.expression or ""]
     names = {

@@ -201,10 +201,12 @@ class ColumnRename:
                 # The survivor never lacked a value, so that nothing has to have finished.
                 pairs.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
                 return pairs.part_from(migration, standing)
-            pairs.refuse_unfinished(migration, stands, standing, missing)
+            pairs.refuse_unfilled(migration, standing, missing)
             pairs.refuse_out_of_step(migration, stands, standing, written)
             if standing.source == survivor:
                 return pairs.part_from(migration, standing)
+            # Not equipped here: what a slower runner built would stay behind, on a column that is nobody's twin any more.
+            pairs.refuse_unequipped(migration, stands, standing, missing)
             pairs.refuse_dependents_on(migration, stands, other, standing)
             return pairs.promote(migration, standing, None)
 

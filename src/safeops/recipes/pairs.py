@@ -224,16 +224,21 @@ def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
         )
 
 
-def refuse_unfinished(migration: Migration, stands: Table, pair: Pair, missing: str, *, equipped: bool = True) -> None:
-    """Raise PhaseMissing where the phase that brought the two in step was interrupted."""
-    left = ""
+def refuse_unfilled(migration: Migration, pair: Pair, missing: str) -> None:
+    """Raise PhaseMissing where the phase that brought the two in step was interrupted before every row had a value."""
     if _is_unfilled(migration, pair):
-        left = f"rows from before have no value in {pair.twin} yet"
-    elif equipped:
-        step = look_into(migration, stands.name, lambda: next(migration.database.equip_twin(pair, stands), None))
-        left = f"this is not done: {step.does}" if step is not None else ""
-    if left:
-        raise phase_missing(f"{pair.source} and {pair.twin} of {pair.table} are not in step yet: {left}.", missing)
+        raise _not_in_step(pair, f"rows from before have no value in {pair.twin} yet", missing)
+
+
+def refuse_unequipped(migration: Migration, stands: Table, pair: Pair, missing: str) -> None:
+    """Raise PhaseMissing where the twin lacks an index or a constraint."""
+    step = look_into(migration, stands.name, lambda: next(migration.database.equip_twin(pair, stands), None))
+    if step is not None:
+        raise _not_in_step(pair, f"this is not done: {step.does}", missing)
+
+
+def _not_in_step(pair: Pair, left: str, missing: str) -> PhaseMissing:
+    return phase_missing(f"{pair.source} and {pair.twin} of {pair.table} are not in step yet: {left}.", missing)
 
 
 def _is_unfilled(migration: Migration, pair: Pair) -> bool:

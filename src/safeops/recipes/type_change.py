@@ -82,15 +82,16 @@ class TypeChange:
     def switch(self) -> bool:
         """The column has the new type; the one of the old type stays in step, hidden, so that nothing is lost.
 
-        Steps: checks that ``expand`` has finished and that the two agree on every row; lets foreign keys of other
-        tables refer to the new column, one by one; exchanges the names in one brief transaction, with those of indexes
-        and constraints, the default, the identity or sequence.
+        Steps: checks that ``expand`` has filled the column and that the two agree on every row; builds the indexes and
+        constraints that came since, or that ``undo_switch`` let go, each online; lets foreign keys of other tables refer
+        to the new column, one by one; exchanges the names in one brief transaction, with those of indexes and
+        constraints, the default, the identity or sequence.
 
         Returns:
             True if it was switched, False if it had been.
 
         Raises:
-            PhaseMissing: ``expand`` has not finished.
+            PhaseMissing: ``expand`` has not filled every row.
             ViolatingRows: Rows do not agree: something wrote past the triggers, or a value cannot be converted.
             DependentObjects: A view, policy, trigger or generated column uses the column.
             LockNotAcquired: The table was in use for the whole retry budget.
@@ -99,7 +100,7 @@ class TypeChange:
         briefly; SQLite the file. PostgreSQL: statements that were prepared before and whose result has the column must be
         prepared again ("cached plan must not change result type").
 
-        Running it again: nothing is left to do.
+        Running it again: goes on after the last finished step.
 
         Offline: ``OnlineOnly``.
 
@@ -158,8 +159,9 @@ class TypeChange:
     def undo_switch(self) -> bool:
         """The column has its old type again, with every write: the inverse of ``switch``.
 
-        Steps: builds the indexes and constraints of the old column again, each online; checks that the two agree on every
-        row; exchanges the names in one brief transaction.
+        Steps: checks that the two agree on every row; builds the indexes and constraints of the old column again, each
+        online; exchanges the names in one brief transaction. The hidden column stays behind without them, and ``switch``
+        builds them again.
 
         Returns:
             True if it was undone, False if there was nothing to undo.
@@ -271,8 +273,7 @@ class TypeChange:
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
             if standing is None or not standing.switched:
                 return skipped(written, "it was not switched")
-            pairs.equipped(migration, standing, stands)
-            return self._exchanged(migration, self._looked_at(migration, written), standing, written, missing)
+            return self._exchanged(migration, stands, standing, written, missing)
 
     def _undo_contract(self, options: dict[str, Any]) -> bool:
         written = self._written("undo_contract")
@@ -299,9 +300,11 @@ class TypeChange:
 
     def _exchanged(self, migration: Migration, stands: Table, standing: Pair, written: str, missing: str) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""
-        pairs.refuse_unfinished(migration, stands, standing, missing, equipped=not standing.switched)
+        pairs.refuse_unfilled(migration, standing, missing)
         pairs.refuse_out_of_step(migration, stands, standing, written)
         pairs.refuse_dependents_on(migration, stands, self.column_name, standing)
+        # The hidden column is bare after an exchange the other way, and indexes may have come since it was equipped.
+        pairs.equipped(migration, standing, stands)
         was = migration.database.spelled_type(stands, self.column_name)
         default = stands.columns[self.column_name].default
         kept = self._expanded(standing, was) if standing.switched else self._switched(standing, was, default)

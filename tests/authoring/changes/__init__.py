@@ -45,6 +45,8 @@ class Change:
     """Other operations stand before it, which a first attempt finishes."""
     phases: ClassVar[Mapping[str, Sequence[str]]] = {}
     """On each kind of database: the phases that the comments in the revision must announce."""
+    later: ClassVar[Sequence[str]] = ()
+    """The kinds of database on which autogenerate finds more once the phases are through, as a comment says."""
     writes: ClassVar[Mapping[str, Sequence[str]]] = {}
     """On each kind of database, or on "all": what the revision must say."""
     reordered: ClassVar[bool] = False

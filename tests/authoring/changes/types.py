@@ -82,13 +82,13 @@ class Narrower(OfType):
 
 
 class KeyToBigint(Change):
-    """A key outgrows its type, and the column that refers to it."""
+    """A key outgrows its type, and so does the foreign key to it."""
 
-    refused = refused_back = ("mariadb",)
+    skip = {"mariadb": "no helper changes a key to which a foreign key refers there"}
     writes = {"sqlite": ['with_variant(sa.Integer(), "sqlite")', "# Nothing to undo"]}
     unlike = {"sqlite": "a row id stays INTEGER"}
     rows = {"city": [{"id": 1}, {"id": 2}], "street": [{"id": 1, "city_id": 1}, {"id": 2, "city_id": None}]}
-    phases = {"postgresql": (*SWITCH, *SWITCH), "mariadb": SWITCH}
+    phases = {"postgresql": ("switch", "switch", "contract", "contract")}
 
     def before(self, Base: Any) -> None:
         self.tables(Base, Integer())
@@ -104,7 +104,79 @@ class KeyToBigint(Change):
         class Street(Base):
             __tablename__ = "street"
             id: Mapped[int] = mapped_column(primary_key=True)
-            city_id: Mapped[int | None] = mapped_column(type_)
+            city_id: Mapped[int | None] = mapped_column(type_, ForeignKey("city.id"), index=True)
+
+
+class TypesAndTheirIndexes(Change):
+    """Numbers outgrow their types, while their indexes come, go, and lose another column."""
+
+    rows = {"city": [{"id": 1, "a": 1, "b": 2, "c": 3, "d": 4}, {"id": 2, "a": None, "b": 3, "c": 3, "d": None}]}
+    phases = dict.fromkeys(("postgresql", "mariadb"), ("switch",) * 3 + ("contract",) * 3)
+    reordered = True
+
+    def before(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            a: Mapped[int | None] = mapped_column(index=True)
+            b: Mapped[int | None] = mapped_column()
+            c: Mapped[int | None] = mapped_column()
+            d: Mapped[int | None] = mapped_column()
+            __table_args__ = (sa.Index("ix_both", "c", "d"),)
+
+    def after(self, Base: Any) -> None:
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            a: Mapped[int | None] = mapped_column(BigInteger)
+            b: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+            c: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class TypeAndForeignKey(Change):
+    """A number gets the type of what it refers to from now on."""
+
+    rows = {"country": [{"id": 1, "code": 7}], "city": [{"id": 1, "code": 7}, {"id": 2, "code": None}]}
+    phases = {"postgresql": SWITCH, "mariadb": SWITCH}
+    later = ("mariadb",)
+
+    def before(self, Base: Any) -> None:
+        self.tables(Base, Integer())
+
+    def after(self, Base: Any) -> None:
+        self.tables(Base, BigInteger(), ForeignKey("country.code", ondelete="CASCADE"))
+
+    def tables(self, Base: Any, type_: Any, *key: Any) -> None:
+        class Country(Base):
+            __tablename__ = "country"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            code: Mapped[int] = mapped_column(BigInteger, unique=True)
+
+        class City(Base):
+            __tablename__ = "city"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            code: Mapped[int | None] = mapped_column(type_, *key, index=bool(key))
+
+
+class EnumToEnum(Change):
+    """A named type becomes another, in names that a shell has to be told of."""
+
+    skip = NO_NAMED_TYPES
+    unlike = {"postgresql": "the former type stays"}
+    rows = {"Order Lines": [{"id": 1, 'Unit "Price"': "sad"}, {"id": 2, 'Unit "Price"': None}]}
+    phases = {"postgresql": SWITCH}
+
+    def before(self, Base: Any) -> None:
+        self.table(Base, Enum("happy", "sad", name="mood"))
+
+    def after(self, Base: Any) -> None:
+        self.table(Base, Enum("sad", "it's $HOME", name="kind of mood"))
+
+    def table(self, Base: Any, type_: Any) -> None:
+        class Line(Base):
+            __tablename__ = "Order Lines"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            price: Mapped[Any] = mapped_column('Unit "Price"', type_, nullable=True, server_default="sad")
 
 
 class CheckedNumeric(Change):

@@ -12,7 +12,7 @@ from safeops.authoring.revisions.arguments import Argument, Values
 from safeops.authoring.revisions.drafts import Draft
 from safeops.authoring.revisions.patterns import PATTERNS, Pattern
 from safeops.errors import InvalidArgument
-from safeops.naming import nearest
+from safeops.naming import in_shell, nearest
 
 NO_FILE = "No file was written."
 _PHASES = ("expand", "switch", "contract")
@@ -152,4 +152,4 @@ def _next(options: Any, typed: Sequence[str], name: str, pattern: Pattern, phase
 
 def _command(typed: Sequence[str], message: str, place: Sequence[str] = ()) -> str:
     words = [*place, *(part for one in typed for part in ("-x", one))]
-    return f'alembic {shlex.join(words)} revision -m "{message}"'
+    return f"alembic {shlex.join(words)} revision -m {in_shell(message)}"

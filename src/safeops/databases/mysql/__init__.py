@@ -41,6 +41,7 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
     product = "MySQL"
     adds_checks_online = False
     indexes_foreign_keys = True
+    foreign_keys_across_types = False
     max_identifier = 64
     counts_letters = True
     renders_column_changes_offline = False

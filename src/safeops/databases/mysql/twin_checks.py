@@ -76,10 +76,12 @@ class TwinChecks(TwinTriggers):
             )
         if found.get("ON UPDATE") and not (pair.type or "").lower().startswith(TEMPORAL):
             raise self.unsupported(f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP")
-        self._check_constraints(what, pair, stands)
+        if not pair.switched:
+            self.check_constraints(pair, stands)
 
-    def _check_constraints(self, what: str, pair: Pair, stands: Table) -> None:
+    def check_constraints(self, pair: Pair, stands: Table) -> None:
         """Refuse what cannot move: a foreign key wants one type on both sides, a check is added by copying the table."""
+        what = f"Another type for {pair.source} of {pair.table}"
         mine = [one for one in stands.having(pair.source) if isinstance(one, Constraint)]
         stuck = [one.name for one in mine if one.kind in ("foreign key", "check")]
         stuck += [one for one in self.dependents(stands, pair.source) if one.startswith("foreign key ")]
@@ -90,7 +92,7 @@ class TwinChecks(TwinTriggers):
             raise self.unsupported(
                 f"{what} together with {named}",
                 f"PostgreSQL: {self.product} wants one type on both sides of a key, and copies the table for a check",
-                "Drop it before the change, and create it again after switch():",
+                "Drop it before this, and create it again when the column has its other type:",
                 call("drop_constraint_if_exists", named, pair.table.name),
             )
 

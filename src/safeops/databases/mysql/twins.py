@@ -101,11 +101,19 @@ class Twins(TwinChecks):
 
     def equip_twin(self, pair: Pair, stands: Table) -> Plan:
         """Copy the indexes for those who look for rows by the twin; constraints hold for it as they do for the source."""
-        if not self.is_marked(stands, pair, pair.twin) or (pair.winner and is_counted(stands, pair.source)):
+        # Another mark says that a stop came in the middle of an exchange: the names are exchanged, the note is not.
+        marked = stands.columns[pair.twin].comment == mark(pair)
+        if not marked or (pair.winner and is_counted(stands, pair.source)):
             return
-        for item in self._indexes_on(stands, pair.source):
+        if pair.winner is None:
+            # One that has come since would stay on the column that goes.
+            self.check_constraints(pair, stands)
+        outdated = self._outdated(pair, stands)
+        for name in outdated:
+            yield self.alter(pair.table, f"DROP INDEX {self.quoted(name)}", f"dropped index {name} of {pair.table}")
+        for item in self._originals_on(stands, pair.source):
             name = self._copy_name(pair, item.name)
-            if name not in stands.indexes:
+            if name not in stands.indexes or name in outdated:
                 elements = ", ".join(renamed(one, pair) for one in item.elements)
                 kind = {"key": "", "primary key": "UNIQUE "}.get(item.kind, f"{item.kind.upper()} ")
                 options = " ".join(("", *item.options)) if item.kind != "primary key" else ""
@@ -118,6 +126,23 @@ class Twins(TwinChecks):
         items = showcreate.read(stands.sql).items
         indexes = [one for one in items if one.kind not in ("foreign key", "check", "spatial")]
         return [one for one in indexes if column.casefold() in {column_of(part).casefold() for part in one.elements}]
+
+    def _originals_on(self, stands: Table, column: str) -> list[Item]:
+        """Return the indexes on a column that are nobody's copies."""
+        return [one for one in self._indexes_on(stands, column) if not one.name.startswith("safeops_")]
+
+    def _outdated(self, pair: Pair, stands: Table) -> list[str]:
+        """Return the copies whose original has gone, or that stand on a column which another pair has exchanged."""
+        wanted = {self._copy_name(pair, one.name): one for one in self._originals_on(stands, pair.source)}
+        lost = [one.name for one in self._indexes_on(stands, pair.twin) if one.name not in wanted]
+        # A rename's twin has indexes for its foreign keys too.
+        found = [one for one in lost if one.startswith("safeops_") and pair.winner is None]
+        for one in showcreate.read(stands.sql).items:
+            original = wanted.get(one.name)
+            columns = [renamed(part, pair) for part in original.elements] if original else []
+            if original and [*map(column_of, one.elements)] != [*map(column_of, columns)]:
+                found.append(one.name)
+        return found
 
     def _copy_name(self, pair: Pair, original: str) -> str:
         return fitting("safeops", pair.twin, original, max_bytes=self.max_identifier)
@@ -176,7 +201,7 @@ class Twins(TwinChecks):
         return self.alter(pair.table, action, f"{pair.twin} of {pair.table} is NOT NULL", under=STRICT)
 
     def _exchange_action(self, pair: Pair, stands: Table, kept: Pair, source: Definition, twin: Definition) -> str:
-        indexes = [one.name for one in self._indexes_on(stands, pair.source)]
+        indexes = [one.name for one in self._originals_on(stands, pair.source)]
         parts = [f"DROP INDEX {self.quoted(one)}" for one in indexes]
         parts += [f"RENAME INDEX {self.quoted(self._copy_name(pair, one))} TO {self.quoted(one)}" for one in indexes]
         bare = source.with_(NULL="NULL", DEFAULT=None, INVISIBLE=None, COMMENT=self.literal(mark(kept)))

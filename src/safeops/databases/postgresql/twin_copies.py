@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Plan
-from safeops.databases.definitions import Constraint, Index, Table
+from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.postgresql.indexing import Written
 from safeops.databases.postgresql.scratch import PROBE
 from safeops.databases.postgresql.spelling import split_collation
@@ -45,6 +46,7 @@ class Copy:
         name: Its own name until then.
         rest: An index after the name of its table; a constraint as it follows its name.
         of: The index or constraint that it is a copy of.
+        wanted: What it is to be, as far as its columns go.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Copy:
     name: str
     rest: str
     of: Index | Constraint
+    wanted: Index | Constraint
 
     @property
     def valid(self) -> bool:
@@ -75,17 +78,21 @@ class TwinCopies(TwinTriggers):
         indexes, checks = self._of_column(pair, stands)
         spelled = self._spelled(pair, stands, indexes)
         for index in indexes:
-            rest = _rest_of(spelled.indexes[index.name].definition)
+            wanted = spelled.indexes[index.name]
+            rest = _rest_of(wanted.definition)
             # A word in a definition need not have been the column.
             if rest != _rest_of(index.definition):
                 constraint = stands.constraints.get(index.name)
                 kind = constraint.kind if index.of_constraint and constraint else "index"
-                yield Copy(kind, stands.name, index.name, self._copy_name(pair, index.name), rest, constraint or index)
+                name = self._copy_name(pair, index.name)
+                yield Copy(kind, stands.name, index.name, name, rest, constraint or index, wanted)
         for check in checks:
             there = spelled.constraints.get(check.name)
             definition = (there.definition if there else "").removesuffix(" NOT VALID")
             if there is not None and definition != check.definition.removesuffix(" NOT VALID"):
-                yield Copy("check", stands.name, check.name, self._copy_name(pair, check.name), definition, check)
+                yield Copy(
+                    "check", stands.name, check.name, self._copy_name(pair, check.name), definition, check, there
+                )
 
     def _of_column(self, pair: Pair, stands: Table) -> tuple[list[Index], list[Constraint]]:
         def counts(one: Index | Constraint) -> bool:
@@ -159,9 +166,36 @@ class TwinCopies(TwinTriggers):
             )
         rest = match[2].removesuffix(" NOT VALID")
         rest = f"FOREIGN KEY ({self.quoted(*columns)}) REFERENCES {match[1]}({self.quoted(*remote)}){rest}"
-        return Copy("foreign key", table, key.name, self._copy_name(pair, key.name), rest, key)
+        wanted = replace(key, columns=tuple(columns), remote=tuple(remote))
+        return Copy("foreign key", table, key.name, self._copy_name(pair, key.name), rest, key, wanted)
 
     # Plans ------------------------------------------------------------------------------------------------------
+
+    def without_outdated(self, pair: Pair, copies: list[Copy]) -> Plan:
+        """Plan that copies are gone whose original has gone, or that stand on a column which another pair has exchanged."""
+        # A foreign key that refers to the twin needs its unique index.
+        for copy in reversed(copies):
+            stands = self.table(copy.table)
+            if stands is not None and _is_outdated(copy, stands):
+                yield from self._drop_copy(stands, copy.name)
+        stands = self.table(pair.table)
+        standing = [one for one in stands.having(pair.twin) if is_ours(one.name)] if stands is not None else []
+        found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
+        for name in sorted(found - {copy.name for copy in copies}):
+            if stands is not None:
+                yield from self._drop_copy(stands, name)
+
+    def _drop_copy(self, stands: Table, name: str) -> Plan:
+        if name in stands.constraints:
+            yield self.constraint_drop(stands, name)
+        else:
+            yield from self.drop_index(stands.name, name, stands)
+
+    def constraint_drop(self, stands: Table, name: str) -> Step:
+        referent = stands.constraints[name].referent if name in stands.constraints else None
+        drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP CONSTRAINT IF EXISTS {self.quoted(name)}"
+        locks = (stands.name, referent) if referent else (stands.name,)
+        return self.after_vacuum(Step(drop, f"dropped constraint {name} of {stands.name}", locks))
 
     def make(self, copy: Copy) -> Plan:
         """Plan that a copy stands and is valid; nothing is left to do where it does."""
@@ -243,6 +277,16 @@ def _rest_of(definition: str) -> str:
     if match is None:
         raise RuntimeError(f"not a definition of an index: {definition}")
     return match[1]
+
+
+def _is_outdated(copy: Copy, stands: Table) -> bool:
+    there: Any = (stands.constraints if copy.kind in ("check", "foreign key") else stands.indexes).get(copy.name)
+    if there is None:
+        return False
+    if isinstance(copy.wanted, Constraint) and copy.kind == "foreign key":
+        return (there.columns, there.remote) != (copy.wanted.columns, copy.wanted.remote)
+    known = {*stands.columns}
+    return names_in(there) & known != names_in(copy.wanted) & known
 
 
 def _replaced(pair: Pair, columns: tuple[str, ...]) -> list[str]:

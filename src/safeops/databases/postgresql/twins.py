@@ -208,7 +208,9 @@ class Twins(TwinScripts, twins.Twins):
     def equip_twin(self, pair: Pair, stands: Table) -> Plan:
         if pair.winner is not None and not stands.columns[pair.source].nullable:
             yield from self.set_not_null(stands.name, pair.twin, stands)
-        for copy in self.copies(pair, stands):
+        copies = self.copies(pair, stands)
+        yield from self.without_outdated(pair, copies)
+        for copy in copies:
             yield from self.make(copy)
 
     # Apart ------------------------------------------------------------------------------------------------------
@@ -220,6 +222,8 @@ class Twins(TwinScripts, twins.Twins):
         for copy in copies:
             if copy.kind == "foreign key":
                 yield from self.hand_over_key(copy)
+        # Another pair's keys to the source need its unique index; that pair makes them anew.
+        yield from self._without_copies_of_others(pair.source, stands)
         now = self.table(stands.name) or stands
         yield self._exchange(pair, now, [one for one in copies if one.kind != "foreign key"], kept)
 
@@ -300,7 +304,7 @@ class Twins(TwinScripts, twins.Twins):
 
     def drop_twin(self, pair: Pair, stands: Table) -> Plan:
         yield from self._given_back(pair.mirrored, stands)
-        yield from self._without_copies_elsewhere(pair, stands)
+        yield from self._without_copies_of_others(pair.twin, stands)
         now = self.table(stands.name) or stands
         first, *then = self.trigger_removal(now.id, pair)
         if pair.twin in now.columns:
@@ -315,10 +319,9 @@ class Twins(TwinScripts, twins.Twins):
                 yield from self.make(copy)
                 yield from self.hand_over_key(copy)
 
-    def _without_copies_elsewhere(self, pair: Pair, stands: Table) -> Plan:
-        """Plan that the copies are gone which other tables have of their foreign keys."""
-        for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=pair.twin):
-            child = Name(table, schema)
-            if is_ours(named) and child != stands.name:
-                drop = f"ALTER TABLE {self.quoted_table(child)} DROP CONSTRAINT IF EXISTS {self.quoted(named)}"
-                yield Step(drop, f"dropped constraint {named} of {child}", (child, stands.name))
+    def _without_copies_of_others(self, column: str, stands: Table) -> Plan:
+        """Plan that the copies are gone which are foreign keys to a column."""
+        for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=column):
+            child = self.table(Name(table, schema))
+            if is_ours(named) and child is not None:
+                yield self.constraint_drop(child, named)

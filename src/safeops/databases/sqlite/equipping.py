@@ -81,7 +81,7 @@ class Equipping(Pairing):
         return made
 
     def _is_to_copy(self, pair: Pair, index: Index, rest: str) -> bool:
-        own = names(rest, pair.source) and not names(rest, pair.twin)
+        own = names(rest, pair.source) and not names(rest, pair.twin) and not folded(index.name).startswith("safeops_")
         return own and (index.unique or pair.winner is not None)
 
     def _copy(self, pair: Pair, stands: Table, name: str, unique: bool, rest: str) -> dict[str, str]:
