@@ -83,7 +83,9 @@ An identity or a computed expression has no helper: look up what the server lock
 table is idle."""
 
 
-_SERIAL = "It locks the table for a moment: no rows are read or written, and the numbers go on where they were."
+_SERIAL = """\
+It locks the table for a moment: no rows are read or written, and the numbers go on where they were. It waits for whoever \
+uses the table, and others wait behind it: run it when the table is idle."""
 
 
 def _identity(operation: ops.AlterColumnOp, back: bool) -> Any:
