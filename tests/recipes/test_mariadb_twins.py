@@ -10,6 +10,7 @@ from tests.catalogue import snapshot
 from tests.lifecycle.harness import crash_everywhere
 from tests.projects import migrate
 
+import safeops
 from safeops import (
     ColumnRename,
     DefinitionMismatch,
@@ -311,6 +312,22 @@ def test_a_foreign_key_that_comes_before_the_switch_is_not_lost(database):
     migrate(database, INTS.undo_contract)
     with pytest.raises(UnsupportedOnDatabase, match="to_p"):
         migrate(database, INTS.undo_switch)
+
+
+def test_a_constraint_in_the_way_comes_with_the_call_that_drops_it(database):
+    others = "CREATE TABLE other (id int PRIMARY KEY, c int, CONSTRAINT to_t FOREIGN KEY (c) REFERENCES t (c))"
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, c int UNIQUE, CONSTRAINT positive CHECK (c > 0))", others)
+    for _ in ("positive", "to_t"):
+        with pytest.raises(UnsupportedOnDatabase) as raised:
+            migrate(database, INTS.expand)
+        migrate(
+            database, lambda code=raised.value.code: eval(code, {one: getattr(safeops, one) for one in safeops.__all__})
+        )
+    assert migrate(database, INTS.expand)
+    database.execute("DROP TABLE other, t", "CREATE TABLE t (id int PRIMARY KEY, c int CHECK (c > 0))")
+    with pytest.raises(UnsupportedOnDatabase, match="together with CHECK") as raised:
+        migrate(database, INTS.expand)
+    assert not raised.value.code
 
 
 @pytest.mark.parametrize("phase", ["expand", "switch", "contract", "undo_contract", "undo_switch", "undo_expand"])

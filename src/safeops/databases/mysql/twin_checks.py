@@ -89,12 +89,24 @@ class TwinChecks(TwinTriggers):
         stuck += [f"CHECK {alone}"] if alone and stands.columns[pair.source].type != "json" else []
         named = next(iter(stuck), None)
         if named is not None:
+            code = _dropping(named, pair.table.name)
             raise self.unsupported(
                 f"{what} together with {named}",
                 f"PostgreSQL: {self.product} wants one type on both sides of a key, and copies the table for a check",
-                "Drop it before this, and create it again when the column has its other type:",
-                call("drop_constraint_if_exists", named, pair.table.name),
+                f"Drop it before this, and create it again when the column has its other type{':' if code else '.'}",
+                code,
             )
+
+
+def _dropping(named: str, table: str) -> str:
+    """Return the call that drops a constraint; the check that is part of a column's definition has none."""
+    if named.startswith("CHECK "):
+        return ""
+    key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
+    if not of:
+        return call("drop_constraint_if_exists", named, table)
+    schema, _, other = other.rpartition(".")
+    return call("drop_constraint_if_exists", key, other, type_="foreignkey", schema=schema)
 
 
 def mark(pair: Pair) -> str:
