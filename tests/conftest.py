@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,20 +17,20 @@ for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harnes
 pytest_plugins = ["tests.servers"]
 
 
-PROJECTS = (tempfile.gettempdir(), str(Path(__file__).parent.parent / "examples"))
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.fixture(autouse=True)
-def process_as_before() -> Iterator[None]:
+def process_as_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An env.py that runs in this process configures logging, and imports models: for its own test only."""
     loggers = [logging.getLogger(name) for name in (None, "alembic", "safeops", "sqlalchemy", "sqlalchemy.engine")]
     before = [(one, one.level, one.handlers.copy(), one.propagate, one.disabled) for one in loggers]
-    modules = set(sys.modules)
+    modules, projects = set(sys.modules), (str(tmp_path_factory.getbasetemp()), str(EXAMPLES))
     yield
     for one, level, handlers, propagate, disabled in before:
         one.setLevel(level)
         one.handlers[:] = handlers
         one.propagate, one.disabled = propagate, disabled
     for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], "__file__", None)).startswith(PROJECTS):
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(projects):
             del sys.modules[name]
