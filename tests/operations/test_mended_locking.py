@@ -246,7 +246,7 @@ def test_a_build_that_a_prepared_transaction_stops_midway_names_it(preparing):
 
 def test_a_statement_timeout_shorter_than_the_lock_timeout(database):
     database.execute(*WORLD)
-    with role(database, "statement_timeout = '100ms'", "transaction_timeout = '90ms'") as hasty:
+    with role(database, "statement_timeout = '500ms'", "transaction_timeout = '490ms'") as hasty:
         with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired, match="idle-holder"):
             migrate(hasty, add)
         assert migrate(hasty, add) is True
