@@ -152,7 +152,7 @@ def test_a_signal_leaves_no_scratch_database(database: Database, tmp_path: Path)
     with project.start("check") as runner:
         until((tmp_path / "at_r1").exists)
         runner.send_signal(signal.SIGTERM)
-        assert runner.wait() == 4
-        assert runner.stderr is not None and "Stopped." in runner.stderr.read()
+        assert runner.wait() == 3
+        assert runner.stderr is not None and "Stopped by Ctrl-C or SIGTERM." in runner.stderr.read()
     assert scratch_databases(database) == []
     assert project.current() == ()

@@ -150,17 +150,19 @@ def test_who_cannot_get_in_is_told_so_without_his_password(
 def test_who_may_only_read(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Deploy(tmp_path / "whole", database, THREE)
     project.main("upgrade", "r1")
-    reader = with_user(database, "reader", "x")
-    database.execute("ALTER TABLE alembic_version OWNER TO CURRENT_USER", "GRANT SELECT ON alembic_version TO reader")
+    reader = with_user(database, "who_only_reads", "x")
+    database.execute(
+        "ALTER TABLE alembic_version OWNER TO CURRENT_USER", "GRANT SELECT ON alembic_version TO who_only_reads"
+    )
     database.execute(
         f'ALTER DATABASE "{database.name}" OWNER TO CURRENT_USER', "ALTER SCHEMA public OWNER TO CURRENT_USER"
     )
-    database.execute("REVOKE CREATE ON SCHEMA public FROM reader, PUBLIC")
+    database.execute("REVOKE CREATE ON SCHEMA public FROM who_only_reads, PUBLIC")
     reading = Deploy(tmp_path / "reader", reader, THREE)
     assert reading.main("upgrade") == 4
     text = " ".join(said(capsys).split())
     assert "permission denied" in text and "The database is at r1." in text
-    database.execute("ALTER ROLE reader SET default_transaction_read_only = on")
+    database.execute("ALTER ROLE who_only_reads SET default_transaction_read_only = on")
     assert reading.main("upgrade") == 3
     assert "Nothing can be written" in said(capsys)
 
