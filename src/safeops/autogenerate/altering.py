@@ -81,8 +81,6 @@ wait meanwhile: run it when the table is idle."""
 _GENERATED = """\
 An identity or a computed expression has no helper: look up what the server locks and rewrites for it, and run it when the \
 table is idle."""
-
-
 _SERIAL = """\
 It locks the table for a moment: no rows are read or written, and the numbers go on where they were. It waits for whoever \
 uses the table, and others wait behind it: run it when the table is idle."""

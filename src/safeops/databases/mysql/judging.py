@@ -35,12 +35,17 @@ class Judging(Session):
         keys = [(key, *other) for key, *other in found if tuple(other) != place or key in stands.constraints]
         if not keys or (new.startswith(self.grow_in_keys) and spelling.widened(there.type, new)):
             return
-        listed = "".join(f"\n  - foreign key {key} of {table}" for key, _, table in keys)
+        # Another database's is not found by its name alone.
+        keys = [(key, None if schema == place[0] else schema, table) for key, schema, table in keys]
+        listed = "".join(f"\n  - foreign key {key} of {Name(table, schema)}" for key, schema, table in keys)
         raise DependentObjects(
             f"Cannot change the type of {name}.{there.name}, because foreign keys use it:{listed}",
             why=f"{self.product} wants one type on both sides of a key at any time.",
             remedy="Drop them first, change both sides, and create them again:",
-            code="\n".join(call("drop_constraint_if_exists", key, table, type_="foreignkey") for key, _, table in keys),
+            code="\n".join(
+                call("drop_constraint_if_exists", key, table, type_="foreignkey", schema=schema)
+                for key, schema, table in keys
+            ),
         )
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:

@@ -23,9 +23,9 @@ from safeops.databases.steps import Step
 from safeops.errors import DependentObjects
 from safeops.naming import Name, call
 
-_KNOWN_TO_ALEMBIC = {
-    *("type", "CHARACTER SET", "COLLATE", "NULL", "DEFAULT", "ON UPDATE", "AUTO_INCREMENT", "COMMENT"),
-}
+_KNOWN_TO_ALEMBIC = frozenset(
+    ("type", "CHARACTER SET", "COLLATE", "NULL", "DEFAULT", "ON UPDATE", "AUTO_INCREMENT", "COMMENT")
+)
 INSTANT = ", ALGORITHM=INSTANT"
 ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
 # Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.

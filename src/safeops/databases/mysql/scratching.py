@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
@@ -22,8 +23,6 @@ class Scratching(Session):
         return self._described(LONG, seconds=int(seconds))
 
     def data_folder(self) -> Path | None:
-        import socket
-
         try:
             host, folder = self.read(LOCAL)[0]
         except DBAPIError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,47 +75,41 @@ def serial_as_identity(
     database: Plans, name: Name, column: str, identity: sa.Identity, stands: Table
 ) -> tuple[str, str] | None:
     """Return the statements that turn a serial column into an identity that goes on counting, and back."""
+    there = stands.columns[column]
     raw = database.scalar(_SEQUENCE, table=database.quoted_table(stands.name), column=column)
-    if (
-        raw is None
-        or stands.columns[column].identity
-        or not (stands.columns[column].default or "").startswith("nextval(")
-    ):
+    if raw is None or there.identity or not (there.default or "").startswith("nextval("):
         return None
     found = json.loads(raw)
     schema = name.schema if found["schema"] == stands.name.schema else found["schema"]
-    sequence, table, quoted = (
-        database.quoted_table(Name(found["name"], schema)),
-        database.quoted_table(name),
-        database.quoted(column),
+    sequence, table = database.quoted_table(Name(found["name"], schema)), database.quoted_table(name)
+    alter = f"ALTER TABLE {table} ALTER COLUMN {database.quoted(column)}"
+    compiler: Any = database.dialect.ddl_compiler(database.dialect, None)  # type: ignore[arg-type]
+    generated = compiler.visit_identity_column(identity)
+    forth = (f"{alter} DROP DEFAULT", f"DROP SEQUENCE {sequence}", f"{alter} ADD {generated}")
+    back = (
+        f"{alter} DROP IDENTITY",
+        f"CREATE SEQUENCE {sequence} {_options(found)} OWNED BY {table}.{database.quoted(column)}",
+        f"{alter} SET DEFAULT nextval({database.literal(sequence)})",
     )
     own = f"pg_get_serial_sequence({database.literal(table)}, {database.literal(column)})"
-    compiler: Any = database.dialect.ddl_compiler(database.dialect, None)  # type: ignore[arg-type]
-    alter, lock = f"ALTER TABLE {table} ALTER COLUMN {quoted}", f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"
+    return _counting_on(table, own, forth), _counting_on(table, own, back)
+
+
+def _options(found: dict[str, Any]) -> str:
+    """Write what a sequence is like, as CREATE SEQUENCE takes it."""
     cycle = " CYCLE" if found["cycle"] else ""
-    made = (
-        f"{sequence} AS {found['type']} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
-        f" MAXVALUE {found['max']} CACHE {found['cache']}{cycle} OWNED BY {table}.{quoted}"
-    )
-    head = "DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN"
-    read = f"EXECUTE 'SELECT last_value, is_called FROM ' || {own} INTO safeops_last, safeops_called"
-    forth = f"""{head}
-  {lock};
-  {read};
-  {alter} DROP DEFAULT;
-  DROP SEQUENCE {sequence};
-  {alter} ADD {compiler.visit_identity_column(identity)};
-  PERFORM setval({own}, safeops_last, safeops_called);
+    bounds = f"MINVALUE {found['min']} MAXVALUE {found['max']} CACHE {found['cache']}{cycle}"
+    return f"AS {found['type']} START {found['start']} INCREMENT {found['increment']} {bounds}"
+
+
+def _counting_on(table: str, sequence: str, statements: Sequence[str]) -> str:
+    """Write a block that exchanges the sequence of a column, and has the new one go on where the old one was."""
+    changes = "".join(f"  {statement};\n" for statement in statements)
+    return f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
+  LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
+  EXECUTE 'SELECT last_value, is_called FROM ' || {sequence} INTO safeops_last, safeops_called;
+{changes}  PERFORM setval({sequence}, safeops_last, safeops_called);
 END $safeops$"""
-    back = f"""{head}
-  {lock};
-  {read};
-  {alter} DROP IDENTITY;
-  CREATE SEQUENCE {made};
-  {alter} SET DEFAULT nextval({database.literal(sequence)});
-  PERFORM setval({database.literal(sequence)}, safeops_last, safeops_called);
-END $safeops$"""
-    return forth, back
 
 
 def _grants(found: dict[str, Any], sequence: str) -> list[str]:

@@ -240,7 +240,9 @@ def runner_number(key: str) -> int:
 def described_runner(row: Any) -> str:
     """Describe who holds the lock of runners: its pid, user, application, and for how long."""
     pid, user, application, age = row
-    return f"pid {pid}, user {user}, application {application!r}, for {float(age or 0):.1f} s"
+    # Since when, others' sessions tell only those who may see them.
+    since = "" if age is None else f", for {float(age):.1f} s"
+    return f"pid {pid}, user {user}, application {application!r}{since}"
 
 
 def described(row: Any) -> str:
