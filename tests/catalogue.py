@@ -27,7 +27,7 @@ def snapshot(database: Database, *, exact: bool = False) -> str:
     """
     if database.kind == "postgresql":
         return _postgresql(database)
-    if database.kind == "mariadb":
+    if database.kind == "mysql":
         return _mariadb(database)
     return _sqlite_text(database) if exact else _sqlite(database)
 

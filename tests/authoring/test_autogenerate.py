@@ -162,7 +162,7 @@ class TestColumns:
         text = authored.there_and_back(models(users(now._copy(), flag._copy(), sa.Column("n", sa.Integer))))
         assert len(statements(text)) == len(statements(text, "downgrade")) == 1
 
-    @pytest.mark.only("postgresql", "mariadb")
+    @pytest.mark.only("postgresql", "mysql")
     def test_comments_stay_as_alembic_writes_them(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("name", sa.String(50), nullable=False, server_default="x"))))
         changed = models((*users(sa.Column("name", sa.String(50), comment="of birth")), {"comment": "people"}))
@@ -198,7 +198,7 @@ class TestColumns:
 
 
 class TestTypes:
-    @pytest.mark.only("postgresql", "mariadb")
+    @pytest.mark.only("postgresql", "mysql")
     def test_what_needs_no_rewrite_goes_at_once_and_comes_back_without_one(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("name", sa.String(50)))))
         authored.database.execute("INSERT INTO users VALUES (1, 'a')")
@@ -269,7 +269,7 @@ class TestConstraints:
         assert "(op.f('uq_user_id'), 'teams'" in body(text)
 
     def test_an_index_of_an_expression_and_a_partial_one(self, authored: Authored) -> None:
-        if authored.database.kind == "mariadb":
+        if authored.database.kind == "mysql":
             pytest.skip("it has neither")
         authored.run(models(users(sa.Column("name", sa.String(50)))))
         where = {f"{authored.database.kind}_where": sa.text("name IS NOT NULL")}
@@ -300,7 +300,7 @@ class TestConstraints:
         key = sa.Column("user_id", sa.ForeignKey("users.id"))
         with log_lines("safeops.autogenerate") as said:
             text = authored.run(models(users(), teams(key)))
-        if authored.database.kind == "mariadb":
+        if authored.database.kind == "mysql":
             assert said == []
             return
         assert "The foreign key of teams (user_id) has no index" in comments(text)

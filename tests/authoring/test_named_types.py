@@ -180,7 +180,7 @@ def test_a_file_for_named_types_runs_where_there_are_none(tmp_path: Path, databa
     assert sa.inspect(database.observer()).get_table_names() == ["alembic_version"]
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_nothing_is_written_where_there_are_none(tmp_path: Path, database: Database) -> None:
     text = Authored(tmp_path, database).there_and_back(models(users(sa.Column("mood", mood()))))
     assert "enum_if" not in text

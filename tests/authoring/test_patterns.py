@@ -333,7 +333,7 @@ def test_every_pattern_and_phase_is_among_those_that_run() -> None:
     assert run == {(name, phase) for name, pattern in PATTERNS.items() for phase in pattern.phases}
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: Path) -> None:
     database.execute(*USERS, "ALTER TABLE users ADD age2 int", "UPDATE users SET age2 = 5")
     if database.kind == "postgresql":
@@ -343,7 +343,7 @@ def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: P
     for values in HISTORY:
         if values["pattern"] != "rename-table" or renames_tables:
             file = project.pattern(**values)
-            if values["pattern"] == "check" and database.kind == "mariadb":
+            if values["pattern"] == "check" and database.kind == "mysql":
                 _assure(file)
     before, rows = _shape(database), _rows(database)
     project.upgrade()
@@ -364,7 +364,7 @@ def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: P
 NASTY = ("the name", "Order", "a,b (c)", "50% :x", "it's", 'a "b"', "a.b", "größe", "desc")
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_any_name_of_a_column_will_do(database: Database, tmp_path: Path) -> None:
     quote = database.quoted
     defined = ", ".join(f"{quote(one)} int" for one in NASTY)

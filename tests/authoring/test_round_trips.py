@@ -113,7 +113,7 @@ def skip_where_it_makes_no_sense(change: Change, database: Database) -> None:
 def state(change: Change, database: Database) -> str:
     text = re.sub(r",(?=\n)", "", snapshot(database))
     text = re.sub(change.stays.get(database.kind, "$^"), "", text)
-    if database.kind == "mariadb":
+    if database.kind == "mysql":
         text = re.sub(r"(?:\n  (?:UNIQUE )?KEY .*)+", lambda keys: "\n".join(sorted(keys[0].split("\n"))), text)
     return sorted_lines(text) if change.reordered else text
 

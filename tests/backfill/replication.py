@@ -132,7 +132,7 @@ class Logging(MariaDB):
 
     def __init__(self, number: int) -> None:
         self.number = number
-        super().__init__(_program("mariadb-install-db"), _program("mariadbd"), _program("mariadb"))
+        super().__init__(*map(_program, ("mariadbd", "mariadb", "mariadb-dump")))
 
     def _command(self) -> Sequence[str | Path]:
         usual = [part for part in super()._command() if part != "--skip-log-bin"]

@@ -25,7 +25,7 @@ from safeops import (
     settings,
 )
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 WORLD = (
     "CREATE TABLE users (id integer PRIMARY KEY, a varchar(30), b varchar(30), n integer)",
@@ -272,7 +272,7 @@ def held(database):
 
 
 def test_a_lock_of_a_moment_is_outlasted(database, held):
-    free = threading.Timer(1.6 if database.kind == "mariadb" else 0.8, held.commit)
+    free = threading.Timer(1.6 if database.kind == "mysql" else 0.8, held.commit)
     with log_lines() as log:
         if database.kind == "sqlite":
             # Its one lock is the file's: the state could not be written either.
@@ -287,7 +287,7 @@ def test_a_lock_of_a_moment_is_outlasted(database, held):
         assert any("ran into others; the next batch has 4 rows" in line for line in log)
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 def test_a_lock_that_stays_is_told(database, held):
     def body():
         with settings(lock_timeout=0.2, retry_budget=1.0):
@@ -304,7 +304,7 @@ def test_a_lock_that_stays_is_told(database, held):
     assert fill(database, name="it").rows == 6
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 def test_a_deadlock_is_tried_again(database):
     """The other session holds row 8, then asks for row 1, which the batch holds while it waits for row 8."""
     database.execute(*WORLD)

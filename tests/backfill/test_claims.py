@@ -18,7 +18,7 @@ from safeops.databases.batches import Batches
 ROWS = 2000
 LEASE, EVERY = 1.5, 0.3
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 
 @pytest.fixture(autouse=True)
@@ -218,7 +218,7 @@ def test_one_that_was_taken_for_dead_lays_no_ranges(database, where, monkeypatch
     assert [line for line in said if "took this one for dead" in line]
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_a_range_that_somebody_still_walks_over_is_not_cut(database):
     accounts(database, 3000)
 

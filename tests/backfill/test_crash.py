@@ -6,7 +6,7 @@ from tests.lifecycle.harness import crash_everywhere
 
 from safeops import backfill, reads
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 ROWS = (
     "CREATE TABLE t (id integer PRIMARY KEY, n integer, v varchar(20))",
@@ -32,7 +32,7 @@ def test_stopped_anywhere_it_goes_on_whatever_it_does(new_database, what):
     assert 8 <= crash_everywhere(new_database, BODIES[what], ROWS, kills=1, every_checkpoint=True) <= 40
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_stopped_anywhere_it_goes_on(new_database):
     points = crash_everywhere(new_database, BODIES["each row once"], ROWS, kills=1, every_checkpoint=True)
     assert 8 <= points <= 40

@@ -110,7 +110,7 @@ def done_here(said):
     return [line for line in said if "could not go on" in line]
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 class TestEachExecutor:
     @pytest.mark.parametrize("values", [HUNDREDFOLD, hundredfold], ids=["expression", "function"])
     def test_fills_a_table_exactly_once(self, database, executor, values):
@@ -257,7 +257,7 @@ def _has_state(database):
     return database.query(tables)
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 class TestConnect:
     def with_password(self, database):
         url = database.url.set(password="s3cret") if database.kind == "postgresql" else database.url
@@ -321,7 +321,7 @@ class TestAsync:
         assert done_here(said) == []
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 class TestKilledWorkers:
     def test_a_pool_that_breaks_has_the_rest_done_here(self, database, tmp_path):
         accounts(database, ROWS)

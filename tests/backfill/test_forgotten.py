@@ -6,7 +6,7 @@ from tests.projects import log_lines, migrate
 
 from safeops import add_column_if_missing, backfill, backfill_status, drop_column_if_exists, drop_table_if_exists
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 ROWS = (
     "CREATE TABLE t (id integer PRIMARY KEY, n integer)",

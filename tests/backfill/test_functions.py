@@ -13,7 +13,7 @@ from tests.projects import migrate, statements_of
 
 from safeops import BackfillFunctionFailed, BackfillIncomplete, InvalidArgument, UnknownColumn, backfill, reads
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 PEOPLE = (
     "CREATE TABLE people (id integer PRIMARY KEY, name varchar(50), age integer, v varchar(200))",
@@ -132,7 +132,7 @@ TYPES = {
         "mood[]": [["sad", "it's"]],
         "inet": [ipaddress.ip_address("10.0.0.1")],
     },
-    "mariadb": {
+    "mysql": {
         **SHARED,
         "text": NASTY,
         "boolean": [True, False],
@@ -224,7 +224,7 @@ def test_not_a_number(database):
     assert database.query("SELECT v::text, w::text FROM people") == [("NaN", "NaN")]
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_json_on_mariadb_is_text(database):
     database.execute("CREATE TABLE people (id integer PRIMARY KEY, v json)", "INSERT INTO people VALUES (1, NULL)")
 
@@ -347,7 +347,7 @@ def test_reads_is_told_what_it_cannot_use():
 # --- others at work --------------------------------------------------------------------------------------
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 def test_a_change_of_the_source_waits_and_is_not_lost(database):
     """The rows are locked while the function runs: a writer that keeps both in step comes after it."""
     database.execute(*PEOPLE)

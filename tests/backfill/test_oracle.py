@@ -16,7 +16,7 @@ SEEDS = int(os.environ.get("SAFEOPS_ORACLE_SEEDS", "2"))
 FIRST = int(os.environ.get("SAFEOPS_ORACLE_FIRST_SEED", "1"))
 SERVER_KILLS = int(os.environ.get("SAFEOPS_ORACLE_SERVER_KILLS", "1"))
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 seeds = pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 in_python = pytest.mark.parametrize("in_python", [False, True], ids=["in the database", "in Python"])
@@ -100,7 +100,7 @@ def test_two_runners_at_once_one_of_which_is_killed(make, chance, seed, fills):
     finish(backfill)
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 @seeds
 def test_any_process_of_a_run_on_several_is_killed(make, chance, seed, hurried):
     backfill = Backfill(make(320, fills=False), workers=2)
@@ -134,7 +134,7 @@ def test_a_runner_that_was_taken_for_dead_wakes_up(make, chance, seed, fills, hu
 
 
 @seeds
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 @fills
 def test_the_server_is_killed(server, make, chance, seed, fills):
     backfill = Backfill(make(200, fills=fills), server_dies=True)

@@ -48,7 +48,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(walking, "ASK_LAST", 0.01)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 class TestCallable:
     def test_is_told_after_each_batch(self, database):
         accounts(database, ROWS)
@@ -103,7 +103,7 @@ class TestCallable:
         assert told[-1].waiting is None
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 class TestWhatRaises:
     @pytest.mark.parametrize("place", ["progress", "throttles"])
     def test_goes_through_and_everything_is_kept(self, database, place):
@@ -126,7 +126,7 @@ class TestWhatRaises:
         accounts(database, ROWS)
         locked = {
             "postgresql": _postgresql_error(),
-            "mariadb": Exception(1205, "Lock wait timeout exceeded"),
+            "mysql": Exception(1205, "Lock wait timeout exceeded"),
             "sqlite": _sqlite_error(),
         }[database.kind]
         raised = []
@@ -238,7 +238,7 @@ def written_to(master, wanted):
     return "".join(found)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 class TestBar:
     def test_is_drawn_on_a_terminal(self, database):
         pytest.importorskip("tqdm")

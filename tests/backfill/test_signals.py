@@ -90,7 +90,7 @@ def has_state(database):
         return database.query("SELECT 1 FROM sqlite_master WHERE name = 'safeops_backfill'")
     return database.query(
         "SELECT 1 FROM information_schema.tables WHERE table_name = 'safeops_backfill'"
-        + (f" AND table_schema = '{database.name}'" if database.kind == "mariadb" else "")
+        + (f" AND table_schema = '{database.name}'" if database.kind == "mysql" else "")
     )
 
 
@@ -127,7 +127,7 @@ def finishes(run, call):
 SLOW = 'backfill("accounts", Slow({}), where=True, name="fill", batch_size=50{})'
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_a_signal_stops_it_after_the_batch_in_hand(run, database, number):
     stopped = run(SLOW.format(0.2, "")).after_batches(2)
@@ -282,7 +282,7 @@ def fill(database, values=HUNDREDFOLD, **options):
     return report, said
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 class TestLostConnections:
     @pytest.mark.parametrize("place", ["between batches", "in a batch"])
     @pytest.mark.parametrize("driver", ["usual", "asyncpg"])
@@ -336,7 +336,7 @@ class TestLostConnections:
         assert is_filled(database)
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 @pytest.mark.timeout(90)
 def test_a_server_that_is_killed_and_comes_back(database, server):
     accounts(database, ROWS)

@@ -281,10 +281,10 @@ def test_a_file_has_neither_replicas_nor_sessions(database, throttle):
         throttle(progress(connection))
 
 
-SLEEP = {"postgresql": "SELECT pg_sleep(60)", "mariadb": "SELECT SLEEP(60)"}
+SLEEP = {"postgresql": "SELECT pg_sleep(60)", "mysql": "SELECT SLEEP(60)"}
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 class TestActiveSessions:
     @pytest.mark.parametrize("isolation", ["AUTOCOMMIT", "REPEATABLE READ"])
     def test_holds_while_others_are_at_work(self, database, isolation):

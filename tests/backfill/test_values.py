@@ -13,7 +13,7 @@ from tests.projects import migrate
 
 from safeops import InvalidArgument, backfill
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, title varchar(50))",
@@ -205,10 +205,10 @@ def test_each_value_sees_the_row_as_it_was(database):
 HOSTILE = ['we"ird', "per%cent %s", "co:lon :x", "back\\slash", "it's", "select", "Ünïcode 😀", "new\nline", "a b`c"]
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names(database, name):
-    if database.kind == "mariadb" and "😀" in name:
+    if database.kind == "mysql" and "😀" in name:
         name = "Ünïcode"
     q = database.quoted
     database.execute(
@@ -226,7 +226,7 @@ def test_hostile_names(database, name):
     ]
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 def test_a_table_in_another_schema(database, new_database):
     other = "other" if database.kind == "postgresql" else new_database().name
     database.execute(*WORLD)
@@ -270,7 +270,7 @@ TRIGGERS = {
         " $$ BEGIN INSERT INTO seen VALUES (NEW.id); RETURN NEW; END $$",
         "CREATE TRIGGER seen AFTER UPDATE ON users FOR EACH ROW EXECUTE FUNCTION seen()",
     ),
-    "mariadb": ("CREATE TRIGGER seen AFTER UPDATE ON users FOR EACH ROW INSERT INTO seen VALUES (NEW.id)",),
+    "mysql": ("CREATE TRIGGER seen AFTER UPDATE ON users FOR EACH ROW INSERT INTO seen VALUES (NEW.id)",),
     "sqlite": ("CREATE TRIGGER seen AFTER UPDATE ON users BEGIN INSERT INTO seen VALUES (NEW.id); END",),
 }
 
@@ -299,7 +299,7 @@ def by_function(rows):
     return [{"b": "x"} for _ in rows]
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 @pytest.mark.parametrize("values", [{"b": "x"}, {"b": "x", "n": 1}, by_function], ids=["one", "two", "function"])
 def test_a_write_that_a_batch_waits_for_is_kept(database, values):
     """The condition is asked again once the lock is there."""

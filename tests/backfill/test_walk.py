@@ -183,7 +183,7 @@ def test_keys_in_the_order_of_icu(database):
     assert_all_walk(database, WITH_ICU)
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_keys_of_mariadb(database):
     assert_all_walk(database, MARIADB)
 
@@ -305,13 +305,13 @@ class TestNoKey:
         )
         assert 'key=["a"]' not in self.refusal(database)
 
-    @pytest.mark.only("mariadb")
+    @pytest.mark.only("mysql")
     @pytest.mark.parametrize("type_", ["enum('b','a')", "set('b','a')", "double", "float", "bit(3)"])
     def test_keys_that_cannot_be_walked(self, database, type_):
         database.execute(f"CREATE TABLE t (k {type_} NOT NULL PRIMARY KEY, n integer)")
         assert "does not serve" in self.refusal(database)
 
-    @pytest.mark.only("mariadb")
+    @pytest.mark.only("mysql")
     def test_timestamps_where_clocks_are_set_back(self, database):
         """Two moments have one text there: rows would be passed over."""
         program = shutil.which("mariadb-tzinfo-to-sql")
@@ -329,7 +329,7 @@ class TestNoKey:
             migrate(database, lambda: backfill("t", ONCE, where=True, batch_size=2), connection=connection)
         assert walked(database, batch_size=2).rows == 20
 
-    @pytest.mark.only("mariadb")
+    @pytest.mark.only("mysql")
     def test_an_index_on_a_prefix_is_none(self, database):
         database.execute("CREATE TABLE t (k varchar(50) NOT NULL, n integer, UNIQUE ux (k(3)))")
         assert 'key=["k"]' not in self.refusal(database)
@@ -361,14 +361,14 @@ def assert_random_keys_walk(database, columns, rows, size):
     assert report.batches <= len(rows) // size + 1
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @few
 @given(st.sets(st.tuples(st.integers(-(2**63) + 1, 2**63 - 1)), min_size=1, max_size=20), sizes)
 def test_random_integers(database, keys, size):
     assert_random_keys_walk(database, ["k bigint"], keys, size)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @few
 @given(
     st.sets(st.tuples(st.integers(0, 2), st.integers(-5, 5), st.sampled_from("abc")), min_size=1, max_size=20), sizes
@@ -377,11 +377,11 @@ def test_random_composite_keys(database, keys, size):
     assert_random_keys_walk(database, ["a integer", "b integer", "c varchar(3)"], keys, size)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @few
 @given(st.sets(st.tuples(letters), min_size=1, max_size=20), sizes)
 def test_random_texts(database, keys, size):
-    type_ = {"mariadb": "varchar(20) COLLATE utf8mb4_nopad_bin"}.get(database.kind, "text")
+    type_ = {"mysql": "varchar(20) COLLATE utf8mb4_nopad_bin"}.get(database.kind, "text")
     assert_random_keys_walk(database, [f"k {type_} NOT NULL"], keys, size)
 
 
@@ -522,7 +522,7 @@ def large(database, shape):
     series = (
         f"generate_series(1, {COUNT}) i" if database.kind == "postgresql" else f"(SELECT seq i FROM seq_1_to_{COUNT}) s"
     )
-    if database.kind == "mariadb":
+    if database.kind == "mysql":
         values = values.replace("'k' || i", "concat('k', i)").replace("/", "DIV")
     database.execute(f"INSERT INTO t ({key}) SELECT {values} FROM {series}")
 
@@ -561,7 +561,7 @@ class TestPlans:
         database.execute("ANALYZE t")
         self.check(database, "analyzed", assert_plan_touches_few)
 
-    @pytest.mark.only("mariadb")
+    @pytest.mark.only("mysql")
     def test_on_mariadb(self, database, shape):
         large(database, shape)
         self.check(database, "never analyzed", assert_few_are_read)

@@ -318,7 +318,7 @@ def _hold(connection: sa.Connection, kind: str, table: str, mode: str) -> int:
         pid = send("SELECT pg_backend_pid()").scalar_one()
         send(f"LOCK TABLE {table} IN {mode} MODE")
         return int(pid)
-    if kind == "mariadb":
+    if kind == "mysql":
         pid = send("SELECT CONNECTION_ID()").scalar_one()
         if mode == "ACCESS EXCLUSIVE":
             send(f"LOCK TABLES {table} WRITE")

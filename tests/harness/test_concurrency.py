@@ -42,10 +42,10 @@ def test_a_lost_row_is_seen(database, traffic):
         traffic.assert_no_rows_lost()
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 def test_a_reader_in_an_idle_transaction_stops_ddl(database):
     database.execute(TABLE)
-    timeout = {"postgresql": "SET lock_timeout = '100ms'", "mariadb": "SET lock_wait_timeout = 1"}[database.kind]
+    timeout = {"postgresql": "SET lock_timeout = '100ms'", "mysql": "SET lock_wait_timeout = 1"}[database.kind]
     with idle_holder(database, "t") as holder:
         assert holder.pid > 0
         with pytest.raises(sa.exc.OperationalError), database.engine().connect() as connection:

@@ -60,7 +60,7 @@ def test_restartable_after_every_statement(new_database):
     assert crash_everywhere(new_database, body, TABLE) >= 3
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_half_done_is_found_where_ddl_commits(new_database):
     with pytest.raises(AssertionError, match=r"(?s)stopped at point 2 of .*iy"):
         crash_everywhere(new_database, two_indexes, TABLE, kills=0)
@@ -77,7 +77,7 @@ def test_half_done_is_found_in_autocommit(new_database):
     crash_everywhere(new_database, two_indexes, TABLE, kills=0)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_sigkill_leaves_what_was_committed(new_database):
     def body():
         op.execute("UPDATE t SET id = id + 1")

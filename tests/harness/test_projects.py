@@ -73,7 +73,7 @@ R2 = ("op.execute('INSERT INTO t VALUES (1)')", "op.execute('DELETE FROM t')")
 @pytest.mark.parametrize("env", ["sync", "commit_before", "one_transaction", "async"])
 def test_a_project_goes_up_and_down(database, tmp_path, env):
     if env == "async":
-        if database.kind == "mariadb":
+        if database.kind == "mysql":
             pytest.skip("no asynchronous driver for MariaDB among the test requirements")
         database = database.with_driver("asyncpg" if database.kind == "postgresql" else "aiosqlite")
     project = Project(tmp_path, database, {"r1": R1, "r2": R2}, env=env)

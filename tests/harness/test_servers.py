@@ -35,7 +35,7 @@ def test_foreign_keys_on_request(database):
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_a_killed_server_recovers(server: Server, new_database):
     database = new_database()
     database.execute("CREATE TABLE t (id int PRIMARY KEY)")

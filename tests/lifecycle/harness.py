@@ -249,9 +249,9 @@ class _Stop:
         word, owner = statement.split()[0].upper(), id(connection.connection.dbapi_connection)
         if word in ("BEGIN", "COMMIT", "ROLLBACK"):
             (self._open.add if word == "BEGIN" else self._open.discard)(owner)
-            return word != "COMMIT" and self.database.kind != "mariadb"
+            return word != "COMMIT" and self.database.kind != "mysql"
         transactional = self.database.kind == "postgresql" and not is_autocommit(connection)
-        return transactional or (owner in self._open and self.database.kind != "mariadb")
+        return transactional or (owner in self._open and self.database.kind != "mysql")
 
     def _counts(self, statement: str) -> bool:
         return (self.every_read or not is_read(statement)) and (self.every_checkpoint or PROGRESS not in statement)

@@ -47,7 +47,7 @@ WORLD = (
 )
 MANY = {
     "postgresql": "INSERT INTO users SELECT i, 1 + i % 2, 'e' || i, i % 90, 'n' || i FROM generate_series(9, 100000) i",
-    "mariadb": "INSERT INTO users SELECT seq, 1 + seq % 2, concat('e', seq), seq % 90, concat('n', seq)"
+    "mysql": "INSERT INTO users SELECT seq, 1 + seq % 2, concat('e', seq), seq % 90, concat('n', seq)"
     " FROM seq_9_to_100000",
 }
 
@@ -69,7 +69,7 @@ class Expect(NamedTuple):
 
 def lock_timeout_of(database: Database) -> float:
     # MariaDB counts whole seconds.
-    return 1.0 if database.kind == "mariadb" else LOCK_TIMEOUT
+    return 1.0 if database.kind == "mysql" else LOCK_TIMEOUT
 
 
 def impatient(body: Call) -> Call:
@@ -131,7 +131,7 @@ class Shape:
         assert sent.ddl == []
         assert_same(after, state(database), "the second call")
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_stopped_anywhere_it_goes_on(self, new_database):
         crash_everywhere(new_database, self.up, self.prepare, kills=1)
 
@@ -189,7 +189,7 @@ class Shape:
         with pytest.raises(OutsideMigration, match="no Alembic migration is running"):
             self.up()
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_a_transaction_of_env_py(self, database):
         prepared(database, self.prepare)
         before = state(database)
@@ -236,7 +236,7 @@ class Reversible(Shape):
     def test_up_up_down_down_up(self, database):
         up_up_down_down_up(database, self.up, self.down, self.prepare, lossless=self.lossless)
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_stopped_anywhere_the_downgrade_goes_on(self, new_database):
         def raised(database: Database) -> None:
             migrate(prepared(database, self.prepare), self.up)
@@ -275,7 +275,7 @@ class Named(Reversible):
     def down_in(self, schema: str) -> Call:
         return lambda: self.down(schema=schema)
 
-    @pytest.mark.only("postgresql", "mariadb")
+    @pytest.mark.only("postgresql", "mysql")
     def test_another_schema(self, database, new_database):
         schema, look = second_schema(database, new_database, self.prepare)
         prepared(database, self.prepare)
@@ -307,7 +307,7 @@ class OnTable(Shape):
         known = self.columns or ["team_id", "email", "age", "name"]
         return Traffic(database, self.table, columns=known, values={k: v for k, v in team.items() if k in known})
 
-    @pytest.mark.only("pg18", "mariadb")
+    @pytest.mark.only("pg18", "mysql")
     def test_readers_and_writers_go_on(self, database):
         prepared(database, [*self.prepare, *([MANY[database.kind]] if self.many else [])])
         traffic = self.traffic(database)
@@ -318,7 +318,7 @@ class OnTable(Shape):
         assert [error for error in traffic.errors if self.tolerated not in error] == []
         traffic.assert_no_rows_lost()
 
-    @pytest.mark.only("pg18", "mariadb")
+    @pytest.mark.only("pg18", "mysql")
     def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
         prepared(database, self.prepare)
         traffic = self.traffic(database)
@@ -339,7 +339,7 @@ def second_schema(
     database: Database, new_database: Callable[[], Database], statements: Sequence[str]
 ) -> tuple[str, Callable[[], str]]:
     """The same things in another schema, and a look at both."""
-    if database.kind == "mariadb":
+    if database.kind == "mysql":
         other = prepared(new_database(), statements)
         return other.name, lambda: snapshot(database) + snapshot(other)
     database.execute("CREATE SCHEMA second", "SET LOCAL search_path TO second", *statements)

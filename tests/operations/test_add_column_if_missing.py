@@ -127,7 +127,7 @@ class TestWithAllThatIsItsOwn:
     def down():
         return drop_column_if_exists("users", "code") | drop_column_if_exists("users", "boss_id")
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_stopped_anywhere_it_goes_on(self, new_database):
         crash_everywhere(new_database, self.up, WORLD, kills=1)
 
@@ -141,7 +141,7 @@ class TestWithAllThatIsItsOwn:
         assert [migrate(database, self.down, down=True), migrate(database, self.down, down=True)] == [True, False]
         assert snapshot(database) == before
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_what_the_same_revision_changes_later_is_no_difference(self, new_database):
         def up():
             add_column_if_missing("users", sa.Column("nick", sa.String(20)))

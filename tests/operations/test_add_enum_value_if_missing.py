@@ -73,7 +73,7 @@ class TestItsPlace:
         assert [value for (value,) in database.query(VALUES)] == ["sad", "ok", "x", "y"]
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_where_there_are_no_named_types(database):
     with log_lines() as said:
         assert migrate(database, lambda: add_enum_value_if_missing("mood", "x")) is False

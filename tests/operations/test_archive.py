@@ -31,7 +31,7 @@ from safeops import (
 )
 from safeops.backfilling import state as backfill_state
 
-pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
 WORLD = (
     "CREATE TABLE teams (id integer PRIMARY KEY, name varchar(20))",
@@ -107,11 +107,11 @@ class TestColumn:
             assert migrate(database, lambda: restore_column("users", sa.Column(column, types[column]))) is False
             assert migrate(database, archives) == []
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_stopped_anywhere_the_drop_goes_on(self, new_database):
         assert crash_everywhere(new_database, drop_name, WORLD, kills=1, compare=without_times) > 8
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_stopped_anywhere_the_restore_goes_on(self, new_database):
         def archived(database):
             database.execute(*WORLD)
@@ -119,7 +119,7 @@ class TestColumn:
 
         assert crash_everywhere(new_database, restore_name, archived, kills=1, down=True, compare=without_times) > 8
 
-    @pytest.mark.only("pg18", "mariadb")
+    @pytest.mark.only("pg18", "mysql")
     def test_stopped_anywhere_a_column_with_a_foreign_key(self, new_database):
         crash_everywhere(new_database, drop_team, WORLD, kills=1, compare=without_times)
 
@@ -275,7 +275,7 @@ class TestTable:
             assert (snapshot(database), ordered(database)) == (before, rows)
             assert migrate(database, lambda: restore_table("users"), down=True) is False
 
-    @pytest.mark.only("pg18", "mariadb", "sqlite")
+    @pytest.mark.only("pg18", "mysql", "sqlite")
     def test_stopped_anywhere(self, new_database):
         def archived(database):
             database.execute(*WORLD)
@@ -450,7 +450,7 @@ class TestPostgreSQL:
         assert database.query("SELECT name FROM users WHERE id = 1") == [("changed",)]
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 class TestMariaDB:
     @pytest.mark.parametrize(
         ("spec", "values", "type_"),

@@ -101,7 +101,7 @@ def test_later_validation(database, server):
     assert [migrate(database, lambda: create("age >= 0")), migrate(database, validate)] == [True, False]
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_a_copy_of_the_table_is_refused_unless_assured(database):
     database.execute(*WORLD)
     call = lambda: create_check_constraint_if_missing("ck", "users", "age >= 0")  # noqa: E731

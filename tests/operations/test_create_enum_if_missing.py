@@ -44,7 +44,7 @@ class TestCreateEnum(Defines, Named):
     )
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_where_there_are_no_named_types(database):
     with log_lines() as said:
         assert migrate(database, create) is False

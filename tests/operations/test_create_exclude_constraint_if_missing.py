@@ -81,7 +81,7 @@ class TestWhatItRefuses:
         assert migrate(database, anyway) is True
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_elsewhere(database):
     database.execute("CREATE TABLE bookings (id integer PRIMARY KEY, during integer)")
     words = ["An exclusion constraint was asked for", "this server is", "would need PostgreSQL"]

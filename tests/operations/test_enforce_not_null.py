@@ -35,7 +35,7 @@ class TestEnforceNotNull(Named, OnTable):
     def down(**kw):
         return relax_not_null("users", "email", **kw)
 
-    @pytest.mark.only("pg14", "pg18", "mariadb")
+    @pytest.mark.only("pg14", "pg18", "mysql")
     def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
         super().test_an_idle_transaction_stops_us_and_nobody_else(database)
 

@@ -24,7 +24,7 @@ from safeops import (
     set_server_default,
 )
 
-pytestmark = pytest.mark.only("mariadb")
+pytestmark = pytest.mark.only("mysql")
 
 RICH = r"""CREATE TABLE rich (
   id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY,

@@ -29,7 +29,7 @@ from safeops import (
     validate_constraint,
 )
 
-pytestmark = pytest.mark.only("mariadb")
+pytestmark = pytest.mark.only("mysql")
 
 FAMILY = (
     "CREATE TABLE parent (id int PRIMARY KEY, code varchar(10), UNIQUE KEY uq_code (code)) COMMENT 'it''s'",

@@ -27,7 +27,7 @@ from safeops import (
     settings,
 )
 
-pytestmark = pytest.mark.only("mariadb")
+pytestmark = pytest.mark.only("mysql")
 
 PREPARE = ("CREATE TABLE parent (id int PRIMARY KEY, code int)", "INSERT INTO parent VALUES (1, 1)")
 NAME = 'it\'s `a` "b" 100% :x'

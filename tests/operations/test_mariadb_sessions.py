@@ -20,7 +20,7 @@ from safeops import (
 from safeops.databases import database_for
 from safeops.databases.steps import Step
 
-pytestmark = pytest.mark.only("mariadb")
+pytestmark = pytest.mark.only("mysql")
 
 VARIABLES = (
     "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@max_statement_time, @@sql_mode, @@foreign_key_checks"

@@ -60,7 +60,7 @@ class TestNamesLongerThanTheServerKeeps:
 
         assert [migrate(database, up), migrate(database, up)] == [True, False]
 
-    @pytest.mark.only("pg18", "mariadb")
+    @pytest.mark.only("pg18", "mysql")
     def test_by_a_naming_convention(self, database):
         database.execute(*WORLD)
         metadata = sa.MetaData(naming_convention=CONVENTION)
@@ -162,7 +162,7 @@ def in_a_loop():
         require("users", column)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("up", [in_functions, by_another_name, by_alembic, by_sql, in_a_loop])
 def test_a_later_change_is_no_difference(database, up):
     if database.kind == "sqlite" and up is by_sql:

@@ -56,12 +56,12 @@ def test_up_up_down_down_up(database):
     up_up_down_down_up(database, up, down, WORLD)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_stopped_anywhere_it_goes_on(new_database):
     crash_everywhere(new_database, up, WORLD, kills=2)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_stopped_anywhere_the_downgrade_goes_on(new_database):
     def raised(database):
         database.execute(*WORLD)
@@ -102,7 +102,7 @@ def test_a_transaction_that_is_not_ours(database, tmp_path, env):
 def test_env_files_that_work(database, tmp_path, env):
     database.execute(*WORLD)
     if env == "async":
-        if database.kind == "mariadb":
+        if database.kind == "mysql":
             pytest.skip("no asynchronous driver for MariaDB among the test requirements")
         database = database.with_driver("asyncpg" if database.kind == "postgresql" else "aiosqlite")
     project = Project(tmp_path, database, REVISION, env=env, imports=IMPORTS)

@@ -122,7 +122,7 @@ def test_the_schema_is_that_of_the_plain_way(new_database):
     plain.execute(
         *{
             "postgresql": ["ALTER TABLE users ADD slug varchar(60)", "COMMENT ON COLUMN users.slug IS 'short'"],
-            "mariadb": ["ALTER TABLE users ADD slug varchar(60) COMMENT 'short'"],
+            "mysql": ["ALTER TABLE users ADD slug varchar(60) COMMENT 'short'"],
             "sqlite": ["ALTER TABLE users ADD slug varchar(60)"],
         }[plain.kind]
     )
@@ -282,7 +282,7 @@ def test_hostile_names(database, column):
 # --- keep_filled -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 class TestKeepFilled:
     def test_an_old_application_writes_on_until_a_later_call(self, database):
         database.execute(*WORLD)
@@ -328,9 +328,7 @@ class TestKeepFilled:
 
     def test_an_expression_that_fails_does_not_break_the_write(self, database):
         database.execute(*WORLD, "ALTER TABLE users ADD slug varchar(60)")
-        raw = sa.text(
-            "CAST(10 / (visits - 1000) AS char(20))" if database.kind == "mariadb" else "10 / (visits - 1000)"
-        )
+        raw = sa.text("CAST(10 / (visits - 1000) AS char(20))" if database.kind == "mysql" else "10 / (visits - 1000)")
         with pytest.raises(BackfillIncomplete):
             database.execute("UPDATE users SET name = NULL WHERE id = 1")
             migrate(database, required)
@@ -373,14 +371,14 @@ def test_stopped_anywhere_whatever_fills(new_database, body):
     assert crash_everywhere(new_database, BODIES[body], WORLD, kills=1, compare=without_times) >= 8
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_stopped_anywhere(new_database):
     body = "expression"
     points = crash_everywhere(new_database, BODIES[body], WORLD, kills=1, compare=without_times)
     assert points >= 8
 
 
-@pytest.mark.only("postgresql", "mariadb")
+@pytest.mark.only("postgresql", "mysql")
 def test_two_runners_at_once(database):
     database.execute(*WORLD)
     migrate(database, lambda: None)
@@ -480,7 +478,7 @@ class OldApplication:
             return [f"{columns} ({n}, 'Name{n}', 1, {n}), ({n + 1}, 'Name{n + 1}', 2, 0), ({n + 2}, 'Z{n}', 1, 5)"]
         if choice < 0.5:
             upsert = "ON CONFLICT (id) DO UPDATE SET visits = 7"
-            upsert = "ON DUPLICATE KEY UPDATE visits = 7" if self.database.kind == "mariadb" else upsert
+            upsert = "ON DUPLICATE KEY UPDATE visits = 7" if self.database.kind == "mysql" else upsert
             key = self.chance.randrange(1, ROWS + 1)
             return [f"UPDATE {{}} SET visits = 6 WHERE id = {key}", f"{columns} ({n}, 'U{n}', 1, 1) {upsert}"]
         if choice < 0.9:

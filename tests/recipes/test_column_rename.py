@@ -247,7 +247,7 @@ def test_unknown_tables_and_columns(database):
         migrate(database, lambda: ColumnRename("users", "name", "").expand())
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_to_render_it_the_live_table_is_needed(database):
     for phase in (expand, contract, undo_contract, undo_expand):
         with pytest.raises(OnlineOnly, match="ColumnRename"):

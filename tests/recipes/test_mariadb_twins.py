@@ -23,7 +23,7 @@ from safeops import (
     assured,
 )
 
-pytestmark = pytest.mark.only("mariadb")
+pytestmark = pytest.mark.only("mysql")
 
 RENAME = ColumnRename("t", "old", "new")
 PAIRED = "SELECT count(*) FROM t WHERE NOT (old <=> new)"

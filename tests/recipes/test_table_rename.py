@@ -63,9 +63,9 @@ MARIADB = (
     "INSERT INTO users (email, team) VALUES ('first', 1)",
 )
 
-servers = pytest.mark.only("postgresql", "mariadb")
+servers = pytest.mark.only("postgresql", "mysql")
 on_postgresql = pytest.mark.only("pg18", "pg14")
-on_mariadb = pytest.mark.only("mariadb")
+on_mariadb = pytest.mark.only("mysql")
 
 
 def prepare(database: Database) -> None:
@@ -259,7 +259,7 @@ def test_stopped_anywhere(new_database: Any, name: str) -> None:
 
     def rights(database: Database) -> Any:
         found: Any = state(database)
-        if database.kind == "mariadb":
+        if database.kind == "mysql":
             for table in ("tables_priv", "columns_priv"):
                 listed = database.query(
                     f"SELECT Table_name, Host, mysql.{table}.* FROM mysql.{table}"
@@ -720,7 +720,7 @@ def test_why_sqlite_refuses(database: Database) -> None:
         assert connection.exec_driver_sql("SELECT name FROM people").scalar() is None
 
 
-@pytest.mark.only("mariadb", "sqlite")
+@pytest.mark.only("mysql", "sqlite")
 def test_offline_is_refused(database: Database) -> None:
     with pytest.raises((OnlineOnly, UnsupportedOnDatabase)):
         render(database, RENAME.expand)

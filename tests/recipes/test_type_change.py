@@ -147,7 +147,7 @@ ONE_BY_ONE = [("expand", "v"), ("expand", "w"), *((name, column) for column in "
 
 @pytest.mark.parametrize("order", [TOGETHER, ONE_BY_ONE], ids=["together", "one by one"])
 def test_two_changes_with_an_index_in_common(new_database, order):
-    check = "" if new_database().kind == "mariadb" else ", CONSTRAINT ck CHECK (v < w)"
+    check = "" if new_database().kind == "mysql" else ", CONSTRAINT ck CHECK (v < w)"
     database, made = (
         prepared(new_database(), [one.format(type=type_, check=check) for one in SHARED]) for type_ in ("int", "bigint")
     )
@@ -170,7 +170,7 @@ def test_indexes_that_come_and_go_before_the_switch(database):
     assert set(re.findall(r"ix_\w+|safeops_n\w*", found)) == {"ix_new"}
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_a_wider_varchar_needs_one_step(database):
     prepared(database, WORLD)
     with pytest.raises(InvalidArgument, match="alter_column_type"):

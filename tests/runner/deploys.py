@@ -18,7 +18,7 @@ from tests.projects import Project
 
 from safeops.cli import main
 
-ONE_EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
+ONE_EACH = pytest.mark.only("pg18", "mysql", "sqlite")
 
 ENV = """
 import sqlalchemy as sa

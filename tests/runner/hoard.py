@@ -15,7 +15,7 @@ from tests.catalogue import all_rows, assert_same, snapshot
 from tests.projects import Project, run_sql
 from tests.servers import Database, MariaDB, PostgreSQL
 
-EACH = pytest.mark.only("pg15", "pg18", "mariadb", "sqlite")
+EACH = pytest.mark.only("pg15", "pg18", "mysql", "sqlite")
 
 # All that a command line, a connection string or an option file may take for something else.
 NASTY = "-p:/@'\"\\%$ #;*` "
@@ -86,10 +86,10 @@ INSERT INTO parents (name, data) VALUES ('{TEXT}', X'{BYTES}'), ('a' || char(10)
 INSERT INTO "Child (x)" SELECT 1, value FROM json_each('[1,2,3]');
 CREATE TRIGGER shouts AFTER INSERT ON parents BEGIN UPDATE parents SET name = upper(name) WHERE id = NEW.id; END;
 """
-SCRIPTS = {"postgresql": POSTGRESQL, "mariadb": MARIADB, "sqlite": SQLITE}
+SCRIPTS = {"postgresql": POSTGRESQL, "mysql": MARIADB, "sqlite": SQLITE}
 BESIDES = {
     "postgresql": ["SELECT last_value, is_called FROM counter", "SELECT lo_get(4711)"],
-    "mariadb": [
+    "mysql": [
         "SELECT next_not_cached_value FROM counter",
         "SELECT a FROM followed FOR SYSTEM_TIME ALL ORDER BY a",
         "SELECT event_name, event_definition, interval_value FROM information_schema.events"
@@ -113,7 +113,7 @@ def assert_equal_databases(one: Database, other: Database) -> None:
 
 def fill(database: Database, megabytes: int = 1) -> None:
     """Makes a table of bytes that cannot be compressed."""
-    kinds = {"postgresql": "bytea", "mariadb": "longblob", "sqlite": "blob"}
+    kinds = {"postgresql": "bytea", "mysql": "longblob", "sqlite": "blob"}
     engine = database.observer()
     table = sa.table("heap", sa.column("data", sa.LargeBinary()))
     with engine.begin() as connection:
@@ -169,7 +169,7 @@ def seen_in_processes(text: str) -> list[str]:
 
 def dumps_of(database: Database) -> list[str]:
     """The programs that dump or restore a database at this moment."""
-    ends = {"postgresql": f"dbname='{database.name}'", "mariadb": f"--\0{database.name}\0"}
+    ends = {"postgresql": f"dbname='{database.name}'", "mysql": f"--\0{database.name}\0"}
     return seen_in_processes(ends[database.kind]) if database.kind in ends else []
 
 

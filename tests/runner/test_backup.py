@@ -44,9 +44,9 @@ from safeops.runner.backups import backup, restore
 pytestmark = EACH
 Make = Callable[[], Database]
 
-SERVERS = pytest.mark.only("pg15", "pg18", "mariadb")
-ONE_EACH = pytest.mark.only("pg18", "mariadb", "sqlite")
-ENDINGS = {"postgresql": ".dump", "mariadb": ".sql.gz", "sqlite": ".sqlite"}
+SERVERS = pytest.mark.only("pg15", "pg18", "mysql")
+ONE_EACH = pytest.mark.only("pg18", "mysql", "sqlite")
+ENDINGS = {"postgresql": ".dump", "mysql": ".sql.gz", "sqlite": ".sqlite"}
 
 
 @pytest.fixture(autouse=True)
@@ -234,7 +234,7 @@ def test_no_process_shows_the_password(database: Database, tmp_path: Path) -> No
     assert NASTY not in f"{done}{done.as_json()}"
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_nasty_passwords_and_names_reach_the_programs(database: Database, tmp_path: Path) -> None:
     server = database.server
     name = "-a b'\"%$`é✓;=\\"
@@ -282,7 +282,7 @@ def test_a_program_that_is_missing_or_too_old_is_told(
     assert not (tmp_path / "backups").exists()
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_a_missing_client_is_told(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = project(tmp_path, database).config
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -368,7 +368,7 @@ def test_a_socket_and_options_of_the_url_reach_the_program(database: Database, t
     assert backup(made.config).bytes
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_a_socket_of_mariadb_reaches_the_program(database: Database, tmp_path: Path) -> None:
     assert isinstance(database.server, MariaDB)
     socket = {"unix_socket": str(database.server.sockets / "mariadb.sock")}
@@ -457,7 +457,7 @@ def test_sqlite_is_copied_as_of_one_moment_while_others_write(database: Database
         assert rows['"a"'] == 0
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_tables_without_transactions_are_named(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE old (a int) ENGINE=Aria", "INSERT INTO old VALUES (1)")
     done = backup(project(tmp_path, database).config)

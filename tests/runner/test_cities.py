@@ -17,7 +17,7 @@ import safeops
 from safeops.cli.plan import lines_of
 from safeops.runner import plan, status
 
-pytestmark = pytest.mark.only("pg15", "pg18", "mariadb", "sqlite")
+pytestmark = pytest.mark.only("pg15", "pg18", "mysql", "sqlite")
 
 CITIES = Path(safeops.__file__).parents[2] / "examples" / "cities"
 

@@ -183,7 +183,7 @@ def test_locks_and_what_they_hold_up(database: Database, tmp_path: Path) -> None
         assert said["create_index"] == ("SHARE UPDATE EXCLUSIVE", "nothing")
         assert said["foreign_key"] == ("SHARE ROW EXCLUSIVE; SHARE UPDATE EXCLUSIVE", "writes, briefly")
         assert said["default"] == ("ACCESS EXCLUSIVE", "reads and writes, briefly")
-    elif database.kind == "mariadb":
+    elif database.kind == "mysql":
         assert said["create_index"] == (
             "ALGORITHM=INPLACE, LOCK=NONE",
             "reads and writes, briefly at its start and end",
@@ -306,12 +306,12 @@ def test_a_password_in_a_statement_is_not_shown(database: Database, tmp_path: Pa
     assert [step.detail.replace("\\", "") for step in found["r1"]] == list(statements.values())
 
 
-@pytest.mark.only("pg15", "pg18", "mariadb")
+@pytest.mark.only("pg15", "pg18", "mysql")
 def test_a_query_that_writes_is_refused_by_the_server(database: Database, tmp_path: Path) -> None:
     head = "CREATE FUNCTION writes() RETURNS integer "
     body = {
         "postgresql": f"{head} LANGUAGE sql AS 'DELETE FROM users RETURNING 1'",
-        "mariadb": f"{head} BEGIN DELETE FROM users; RETURN 1; END",
+        "mysql": f"{head} BEGIN DELETE FROM users; RETURN 1; END",
     }
     database.execute(*WORLD, body[database.kind])
     found = told(made(tmp_path, database, {"r1": 'op.get_bind().execute(sa.text("SELECT writes()"))'}))
@@ -323,7 +323,7 @@ def test_what_a_revision_sets_or_sends_past_the_connection(database: Database, t
     url = database.url.render_as_string(hide_password=False)
     sets = {
         "postgresql": "SET lock_timeout = '3s'",
-        "mariadb": "SET SESSION lock_wait_timeout = 3",
+        "mysql": "SET SESSION lock_wait_timeout = 3",
         "sqlite": "PRAGMA encoding",
     }
     unlocks = {
@@ -331,7 +331,7 @@ def test_what_a_revision_sets_or_sends_past_the_connection(database: Database, t
             "SET default_transaction_read_only = off",
             "SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE",
         ],
-        "mariadb": ["SET SESSION TRANSACTION READ WRITE", "SET GLOBAL max_connections = 7", "RESET QUERY CACHE"],
+        "mysql": ["SET SESSION TRANSACTION READ WRITE", "SET GLOBAL max_connections = 7", "RESET QUERY CACHE"],
         "sqlite": ["PRAGMA query_only = OFF", "PRAGMA user_version = 7"],
     }[database.kind]
     body = f"""
@@ -430,7 +430,7 @@ def test_an_env_py_that_holds_the_transaction_is_told(database: Database, tmp_pa
 
 @pytest.mark.parametrize("driver", ["psycopg", "asyncpg", "aiomysql", "aiosqlite"])
 def test_an_asynchronous_env_py(database: Database, tmp_path: Path, driver: str) -> None:
-    fits = {"postgresql": ("psycopg", "asyncpg"), "mariadb": ("aiomysql",), "sqlite": ("aiosqlite",)}[database.kind]
+    fits = {"postgresql": ("psycopg", "asyncpg"), "mysql": ("aiomysql",), "sqlite": ("aiosqlite",)}[database.kind]
     if driver not in fits:
         pytest.skip("another database's")
     pytest.importorskip(driver)

@@ -71,7 +71,7 @@ def _writing(database: Database) -> str:
     insert = "INSERT INTO users VALUES (3, 'c')"
     if database.kind == "sqlite":
         return insert
-    if database.kind == "mariadb":
+    if database.kind == "mysql":
         database.execute(f"CREATE FUNCTION writes() RETURNS int BEGIN {insert}; RETURN 1; END")
     else:
         database.execute(f"CREATE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS $$BEGIN {insert}; RETURN 1; END$$")
@@ -103,7 +103,7 @@ UNLOCKING = {
         "SET TRANSACTION READ WRITE",
         "SELECT set_config('transaction_read_only', 'off', false)",
     ],
-    "mariadb": [
+    "mysql": [
         "START TRANSACTION READ WRITE",
         "SET SESSION TRANSACTION READ WRITE",
         "SELECT 1 /**/INTO/**/OUTFILE '/tmp/nothing'",

@@ -105,7 +105,7 @@ def test_a_pool_keeps_what_it_had(database: Database, project: Project) -> None:
     engine.dispose()
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_a_server_that_is_not_there(database: Database, project: Project) -> None:
     with pytest.raises(SafeOpsError, match="cannot be reached"):
         require_current(sa.create_engine(database.url.set(port=1)), project.config)

@@ -44,13 +44,13 @@ def test_a_backup_restored_equals_the_original(database: Database, new_database:
     made = backup(project(tmp_path, database).config, counts=True)
     other = new_database()
     # Who made a routine stands in its definition there.
-    done = restore(made.path, other.url, owners=database.kind == "mariadb")
+    done = restore(made.path, other.url, owners=database.kind == "mysql")
     assert_equal_databases(database, other)
     assert (done.revision, done.rows) == ("r1", made.rows)
     assert project(tmp_path, other).current() == ("r1",)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_the_counts_are_those_of_the_rows(database: Database, tmp_path: Path) -> None:
     furnish(database)
     rows = backup(project(tmp_path, database).config, counts=True).rows
@@ -86,7 +86,7 @@ def test_anything_that_a_user_made_counts(database: Database, statement: str) ->
     assert len(things(database)) == 1
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_a_routine_counts(database: Database) -> None:
     database.execute("CREATE PROCEDURE p() SELECT 1")
     assert things(database) == ["procedure p"]
@@ -117,7 +117,7 @@ def test_a_file_that_was_changed_is_refused(database: Database, new_database: Ma
 
 def test_a_dump_of_another_kind_is_refused(database: Database, new_database: Make, tmp_path: Path) -> None:
     made = backup(project(tmp_path, database).config)
-    endings = {"postgresql": b"SQLite format 3\0", "mariadb": b"PGDMP", "sqlite": b"\x1f\x8b"}
+    endings = {"postgresql": b"SQLite format 3\0", "mysql": b"PGDMP", "sqlite": b"\x1f\x8b"}
     other = tmp_path / "other"
     other.write_bytes(endings[database.kind] + b"x" * 100)
     with pytest.raises(BackupFailed, match=r"is a backup of (SQLite|PostgreSQL|MySQL or MariaDB), and the database"):
@@ -131,7 +131,7 @@ def test_a_dump_of_another_kind_is_refused(database: Database, new_database: Mak
         restore(partial, new_database().url)
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_a_dump_of_a_sibling_is_refused(database: Database, new_database: Make, tmp_path: Path) -> None:
     made = backup(project(tmp_path, database).config)
     beside = made.path.with_name(made.path.name + ".json")
@@ -140,7 +140,7 @@ def test_a_dump_of_a_sibling_is_refused(database: Database, new_database: Make, 
         restore(made.path, new_database().url)
 
 
-@pytest.mark.only("mariadb")
+@pytest.mark.only("mysql")
 def test_where_nothing_can_be_taken_back_it_says_what_stands(database: Database, tmp_path: Path) -> None:
     dump = tmp_path / "x.sql.gz"
     with gzip.open(dump, "wt") as file:
@@ -174,7 +174,7 @@ def test_owners_and_grants_come_back_when_asked_for(database: Database, new_data
     restore(second.path, other.url)
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_another_user_can_restore_it(database: Database, new_database: Make, tmp_path: Path) -> None:
     furnish(database)
     made = backup(project(tmp_path, database).config, counts=True)
@@ -183,7 +183,7 @@ def test_another_user_can_restore_it(database: Database, new_database: Make, tmp
     assert database.query("SELECT * FROM names ORDER BY 1") == plain.query("SELECT * FROM names ORDER BY 1")
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_a_session_that_ends_in_the_middle_is_told_and_showed_no_password(
     database: Database, new_database: Make, tmp_path: Path
 ) -> None:
@@ -214,7 +214,7 @@ def test_a_session_that_ends_in_the_middle_is_told_and_showed_no_password(
         over.set()
         ending.join()
     assert shown and not any(shown)
-    assert bool(things(other)) == (database.kind == "mariadb")
+    assert bool(things(other)) == (database.kind == "mysql")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_newer_programs_restore_into_an_older_server(
     assert_equal_databases(database, other)
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_who_cannot_get_in_is_told_so(database: Database, tmp_path: Path) -> None:
     made = backup(project(tmp_path, database).config)
     for url in (database.url.set(database="nowhere"), with_user(database, "guest", "right").url.set(password="s3cr3t")):
@@ -267,7 +267,7 @@ def test_what_is_no_url_and_no_file_is_not_repeated(database: Database, tmp_path
         restore(tmp_path / "x", database.url)
 
 
-@pytest.mark.only("pg18", "mariadb", "sqlite")
+@pytest.mark.only("pg18", "mysql", "sqlite")
 def test_rows_that_are_missing_afterwards_are_told(database: Database, new_database: Make, tmp_path: Path) -> None:
     furnish(database)
     made = backup(project(tmp_path, database).config, counts=True)

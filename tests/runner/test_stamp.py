@@ -138,7 +138,7 @@ def test_a_revision_that_fails_on_an_empty_database(database: Database, tmp_path
         stamp(project.config, "r9")
 
 
-@pytest.mark.only("pg18", "mariadb")
+@pytest.mark.only("pg18", "mysql")
 def test_who_may_not_make_databases_names_one(
     database: Database, tmp_path: Path, new_database: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,7 +151,7 @@ def test_who_may_not_make_databases_names_one(
     assert "--scratch-url URL" in said(capsys)
     empty = new_database()
     url = with_user(empty, "deployer", "x").url.render_as_string(hide_password=False)
-    if database.kind == "mariadb":
+    if database.kind == "mysql":
         with database.server.admin.cursor() as cursor:
             cursor.execute(f"GRANT ALL PRIVILEGES ON `{database.name}`.* TO 'deployer'@'%'")
     assert project.main("stamp", "head", "--verify", "--scratch-url", url) == 0

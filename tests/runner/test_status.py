@@ -84,9 +84,9 @@ def test_up_to_date(database: Database, tmp_path: Path) -> None:
     assert said["current"] == said["heads"] == ["r1"]
     assert said["database"] == database.name
     assert said["server"].startswith(
-        {"postgresql": "PostgreSQL 1", "mariadb": "MariaDB 1", "sqlite": "SQLite 3"}[database.kind]
+        {"postgresql": "PostgreSQL 1", "mysql": "MariaDB 1", "sqlite": "SQLite 3"}[database.kind]
     )
-    assert said["size_bytes"] > 0 or database.kind == "mariadb"
+    assert said["size_bytes"] > 0 or database.kind == "mysql"
     assert status(made(tmp_path, database, "pass", "pass").config).as_json()["pending"] == [
         {"revision": "r2", "message": ""}
     ]
@@ -215,7 +215,7 @@ def test_who_holds_the_migration_lock(database: Database, tmp_path: Path) -> Non
     with database.engine().connect() as other, migration_lock(other):
         held = seen(project).lock_holder
         assert held is not None
-        assert {"postgresql": "pid ", "mariadb": "session ", "sqlite": "pid "}[database.kind] in held
+        assert {"postgresql": "pid ", "mysql": "session ", "sqlite": "pid "}[database.kind] in held
         assert seen(project).lock_holder is not None
     assert seen(project).lock_holder is None
     # It was not taken by looking.
@@ -262,7 +262,7 @@ def test_the_command(database: Database, tmp_path: Path, command: Callable[..., 
     assert command("plan")[1] == "Nothing is pending.\n"
 
 
-@pytest.mark.only("pg15", "pg18", "mariadb")
+@pytest.mark.only("pg15", "pg18", "mysql")
 def test_what_keeps_it_from_the_database(
     database: Database, tmp_path: Path, command: Callable[..., tuple[int, str, str]]
 ) -> None:

@@ -132,7 +132,7 @@ def test_revisions_that_nobody_knows(database: Database, tmp_path: Path, capsys:
         assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
 
 
-@pytest.mark.only("pg15", "pg18", "mariadb")
+@pytest.mark.only("pg15", "pg18", "mysql")
 def test_who_cannot_get_in_is_told_so_without_his_password(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -177,7 +177,7 @@ def test_an_env_that_loses_everything_is_found_out(database: Database, tmp_path:
         upgrade(project.config)
 
 
-@pytest.mark.only("pg15", "pg18", "mariadb")
+@pytest.mark.only("pg15", "pg18", "mysql")
 def test_a_transaction_that_may_block_is_named(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +197,7 @@ def _seconds_open(database: Database) -> float:
     questions = {
         "postgresql": "SELECT max(extract(epoch FROM clock_timestamp() - xact_start)) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        "mariadb": "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX",
+        "mysql": "SELECT MAX(TIMESTAMPDIFF(SECOND, trx_started, NOW())) FROM information_schema.INNODB_TRX",
     }
     return float(database.query(questions[database.kind])[0][0] or 0)
 

@@ -79,7 +79,7 @@ class Change:
 
 
 def only(kind: str, reason: str) -> dict[str, str]:
-    return {other: reason for other in ("postgresql", "mariadb", "sqlite") if other != kind}
+    return {other: reason for other in ("postgresql", "mysql", "sqlite") if other != kind}
 
 
 from tests.authoring.changes import columns, constraints, generated, indexes, names, nasty, several, tables, types  # noqa: E402, F401

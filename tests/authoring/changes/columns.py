@@ -69,7 +69,7 @@ class AddVolatileDefault(OfCity):
 
     skip = {
         "sqlite": "no column is added with an expression as its default",
-        "mariadb": "a person would write a trigger",
+        "mysql": "a person would write a trigger",
     }
 
     def after(self, Base: Any) -> None:
@@ -147,7 +147,7 @@ class AddEnumColumn(OfCity):
 class AddCheckedColumns(OfCity):
     """Columns that bring a check."""
 
-    refused = ("mariadb",)
+    refused = ("mysql",)
 
     # Without the extension, Alembic sees a check only where its column is new.
     def after(self, Base: Any) -> None:
@@ -161,7 +161,7 @@ class AddCheckedColumns(OfCity):
 class AddComputed(OfCity):
     """A computed column."""
 
-    refused = ("postgresql", "mariadb")
+    refused = ("postgresql", "mysql")
     skip = {"sqlite": "a stored computed column is not added to a table that stands"}
 
     def after(self, Base: Any) -> None:

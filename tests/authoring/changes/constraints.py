@@ -164,7 +164,7 @@ class UniqueThatIsReferredTo(Change):
 class Deferrable(OfConstraints):
     """Constraints that are checked at the end of the transaction."""
 
-    skip = {"mariadb": "no constraint is deferrable", "sqlite": "Alembic does not compare it"}
+    skip = {"mysql": "no constraint is deferrable", "sqlite": "Alembic does not compare it"}
 
     def new(self) -> list[Any]:
         return [
@@ -176,7 +176,7 @@ class Deferrable(OfConstraints):
 class AddCheck(OfConstraints):
     """A check."""
 
-    refused = ("mariadb",)
+    refused = ("mysql",)
     needs = "alembic.ext.checkconstraint_byname"
     configure = {"autogenerate_plugins": BY_NAME}
     writes = {"all": ["create_check_constraint_if_missing(", "drop_constraint_if_exists("]}
@@ -188,7 +188,7 @@ class AddCheck(OfConstraints):
 class DropCheck(OfConstraints):
     """A check goes."""
 
-    refused_back = ("mariadb",)
+    refused_back = ("mysql",)
     needs = "alembic.ext.checkconstraint_byname"
     configure = {"autogenerate_plugins": BY_NAME}
     writes = {"all": ["drop_constraint_if_exists(", "create_check_constraint_if_missing("]}
@@ -201,7 +201,7 @@ class UnnamedUnique(OfConstraints):
     """A unique constraint without a name goes, another comes, without a convention."""
 
     convention = None
-    unlike = {"mariadb": "safeops gives it a name"}
+    unlike = {"mysql": "safeops gives it a name"}
     skip = {"sqlite": "Alembic does not see a unique constraint without a name"}
 
     def old(self) -> list[Any]:
@@ -215,11 +215,11 @@ class UnnamedForeignKey(OfConstraints):
     """A foreign key without a name comes and another goes, without a convention."""
 
     convention = None
-    unlike = {"mariadb": "safeops gives it a name", "sqlite": "safeops gives it a name"}
+    unlike = {"mysql": "safeops gives it a name", "sqlite": "safeops gives it a name"}
     # It comes back under a name that it is given.
     stays = {
         "sqlite": r"\n  CONSTRAINT \w+_fkey",
-        "mariadb": r"\n  KEY `\w+` \(`country_id`(,`country_code`)?\)",
+        "mysql": r"\n  KEY `\w+` \(`country_id`(,`country_code`)?\)",
     }
 
     def old(self) -> list[Any]:

@@ -14,7 +14,7 @@ class Colons(Change):
     """Words after colons, in what changes and in what goes."""
 
     rows = {"city": [{"id": 1, "name": "Paris"}]}
-    refused_back = ("postgresql", "mariadb")
+    refused_back = ("postgresql", "mysql")
     reordered = True
 
     def before(self, Base: Any) -> None:
@@ -106,7 +106,7 @@ class SerialToIdentity(Change):
 class ComputedBesideNamesakes(Change):
     """A computed column goes whose name ends that of another."""
 
-    refused_back = ("postgresql", "mariadb")
+    refused_back = ("postgresql", "mysql")
     reordered = True
     rows = {"city": [{"id": 1, "size": 2}]}
 

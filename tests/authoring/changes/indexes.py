@@ -80,7 +80,7 @@ class ChangedIndex(OfIndexes):
 class FunctionalIndex(OfIndexes):
     """An index over an expression."""
 
-    skip = {"mariadb": "there are no indexes over expressions", "sqlite": "Alembic skips them, and says so"}
+    skip = {"mysql": "there are no indexes over expressions", "sqlite": "Alembic skips them, and says so"}
 
     def new(self, t: Any) -> list[Any]:
         return [Index("ix_lower", sa.func.lower(t.name)), Index("ix_mixed", t.rank, text("lower(name)"), unique=True)]
@@ -89,7 +89,7 @@ class FunctionalIndex(OfIndexes):
 class DropFunctionalIndex(OfIndexes):
     """An index over an expression goes."""
 
-    skip = {"mariadb": "there are no indexes over expressions", "sqlite": "Alembic does not see them"}
+    skip = {"mysql": "there are no indexes over expressions", "sqlite": "Alembic does not see them"}
 
     def old(self, t: Any) -> list[Any]:
         return [Index("ix_lower", sa.func.lower(t.name))]
@@ -98,7 +98,7 @@ class DropFunctionalIndex(OfIndexes):
 class PartialIndex(OfIndexes):
     """An index over some of the rows."""
 
-    skip = {"mariadb": "there are no partial indexes"}
+    skip = {"mysql": "there are no partial indexes"}
 
     def new(self, t: Any) -> list[Any]:
         some = text("rank > 1 AND name <> 'it''s 5%'")
@@ -108,7 +108,7 @@ class PartialIndex(OfIndexes):
 class DropPartialIndex(OfIndexes):
     """An index over some of the rows goes."""
 
-    skip = {"mariadb": "there are no partial indexes"}
+    skip = {"mysql": "there are no partial indexes"}
 
     def old(self, t: Any) -> list[Any]:
         return [Index("ix_some", t.name, postgresql_where=t.rank > 1, sqlite_where=t.rank > 1)]
@@ -140,7 +140,7 @@ class IndexOfPostgreSQL(OfIndexes):
 class PrefixIndex(OfIndexes):
     """What only MariaDB has: an index over the beginning of a text."""
 
-    skip = only("mariadb", "only MariaDB has it")
+    skip = only("mysql", "only MariaDB has it")
 
     def new(self, t: Any) -> list[Any]:
         return [Index("ix_prefix", t.name, mysql_length=10, mariadb_length=10)]

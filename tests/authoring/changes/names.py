@@ -77,7 +77,7 @@ class HostileTypes(Change):
     """A column with such a name changes its type."""
 
     rows = {"Order": [{"select": 1, "rate %": 2}, {"select": 2, "rate %": None}]}
-    phases = {"postgresql": ("switch", "contract"), "mariadb": ("switch", "contract")}
+    phases = {"postgresql": ("switch", "contract"), "mysql": ("switch", "contract")}
 
     def before(self, Base: Any) -> None:
         self.table(Base, Integer())

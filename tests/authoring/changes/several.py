@@ -15,7 +15,7 @@ class EverythingOfAColumn(Change):
     """A column changes its type over several deploys, and its nullability, and its comment."""
 
     rows = {"city": [{"id": 1, "value": 12}, {"id": 2, "value": 7}]}
-    phases = {"postgresql": ("switch", "contract"), "mariadb": ("switch", "contract")}
+    phases = {"postgresql": ("switch", "contract"), "mysql": ("switch", "contract")}
 
     def before(self, Base: Any) -> None:
         class City(Base):
@@ -34,7 +34,7 @@ class UniqueIndexToConstraint(Change):
     """A unique index becomes a unique constraint over the same column."""
 
     rows = CITIES
-    skip = {"mariadb": "they are the same thing"}
+    skip = {"mysql": "they are the same thing"}
 
     def before(self, Base: Any) -> None:
         class City(Base):
@@ -115,7 +115,7 @@ class PercentInIndexes(Change):
     """Percent signs in the expression and the condition of an index, which come, and go."""
 
     rows = CITIES
-    skip = {"mariadb": "there are no such indexes", "sqlite": "Alembic skips them, and says so"}
+    skip = {"mysql": "there are no such indexes", "sqlite": "Alembic skips them, and says so"}
 
     def before(self, Base: Any) -> None:
         class City(Base):

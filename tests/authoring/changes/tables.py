@@ -287,7 +287,7 @@ class NoConvention(Change):
 
     convention = None
     rows = CITIES
-    unlike = {"mariadb": "safeops gives them names", "sqlite": "safeops gives them names"}
+    unlike = {"mysql": "safeops gives them names", "sqlite": "safeops gives them names"}
 
     def before(self, Base: Any) -> None:
         city(Base)

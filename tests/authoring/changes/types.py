@@ -47,14 +47,14 @@ class WiderNumeric(OfType):
 
     rows = {"city": [{"id": 1, "value": 12}, {"id": 2, "value": None}]}
     old, new = Numeric(8, 2), Numeric(10, 2)
-    phases = {"mariadb": SWITCH}
+    phases = {"mysql": SWITCH}
 
 
 class ToText(OfType):
     """A text may be as long as it likes."""
 
     old, new = String(50), Text()
-    phases = {"mariadb": SWITCH}
+    phases = {"mysql": SWITCH}
 
 
 class IntToBigint(OfType):
@@ -63,28 +63,28 @@ class IntToBigint(OfType):
     rows = {"city": [{"id": 1, "value": 12}, {"id": 2, "value": None}]}
     old, new = Integer(), BigInteger()
     extra = {"index": True, "server_default": "5"}
-    phases = {"postgresql": SWITCH, "mariadb": SWITCH}
-    writes = {"postgresql": ["TypeChange(", ".expand()", ".undo_expand()"], "mariadb": ["TypeChange("]}
+    phases = {"postgresql": SWITCH, "mysql": SWITCH}
+    writes = {"postgresql": ["TypeChange(", ".expand()", ".undo_expand()"], "mysql": ["TypeChange("]}
 
 
 class TextToNumber(OfType):
     """A text becomes a number."""
 
     old, new = String(20), Integer()
-    phases = {"postgresql": SWITCH, "mariadb": SWITCH}
+    phases = {"postgresql": SWITCH, "mysql": SWITCH}
 
 
 class Narrower(OfType):
     """A text must be shorter."""
 
     old, new = String(50), String(20)
-    phases = {"postgresql": SWITCH, "mariadb": SWITCH}
+    phases = {"postgresql": SWITCH, "mysql": SWITCH}
 
 
 class KeyToBigint(Change):
     """A key outgrows its type, and so does the foreign key to it."""
 
-    skip = {"mariadb": "no helper changes a key to which a foreign key refers there"}
+    skip = {"mysql": "no helper changes a key to which a foreign key refers there"}
     writes = {"sqlite": ['with_variant(sa.Integer(), "sqlite")', "# Nothing to undo"]}
     unlike = {"sqlite": "a row id stays INTEGER"}
     rows = {"city": [{"id": 1}, {"id": 2}], "street": [{"id": 1, "city_id": 1}, {"id": 2, "city_id": None}]}
@@ -111,7 +111,7 @@ class TypesAndTheirIndexes(Change):
     """Numbers outgrow their types, while their indexes come, go, and lose another column."""
 
     rows = {"city": [{"id": 1, "a": 1, "b": 2, "c": 3, "d": 4}, {"id": 2, "a": None, "b": 3, "c": 3, "d": None}]}
-    phases = dict.fromkeys(("postgresql", "mariadb"), ("switch",) * 3 + ("contract",) * 3)
+    phases = dict.fromkeys(("postgresql", "mysql"), ("switch",) * 3 + ("contract",) * 3)
     reordered = True
 
     def before(self, Base: Any) -> None:
@@ -137,8 +137,8 @@ class TypeAndForeignKey(Change):
     """A number gets the type of what it refers to from now on."""
 
     rows = {"country": [{"id": 1, "code": 7}], "city": [{"id": 1, "code": 7}, {"id": 2, "code": None}]}
-    phases = {"postgresql": SWITCH, "mariadb": SWITCH}
-    later = ("mariadb",)
+    phases = {"postgresql": SWITCH, "mysql": SWITCH}
+    later = ("mysql",)
 
     def before(self, Base: Any) -> None:
         self.tables(Base, Integer())
@@ -182,7 +182,7 @@ class EnumToEnum(Change):
 class CheckedNumeric(Change):
     """A number with a check may be longer."""
 
-    refused = refused_back = ("mariadb",)
+    refused = refused_back = ("mysql",)
     phases = {"postgresql": SWITCH}
     rows = {"city": [{"id": 1, "value": 12}, {"id": 2, "value": None}]}
     check = "value > 0"
@@ -218,7 +218,7 @@ class CheckedText(CheckedNumeric):
 class ComputedToBigint(Change):
     """A computed number outgrows its type."""
 
-    refused = refused_back = ("postgresql", "mariadb")
+    refused = refused_back = ("postgresql", "mysql")
     rows = {"city": [{"id": 1, "size": 2}]}
 
     def before(self, Base: Any) -> None:
@@ -251,7 +251,7 @@ class EnumValueInTheMiddle(OfType):
     old = Enum("happy", "sad", name="mood")
     new = Enum("bored", "happy", "calm", "it's 5%", "sad", name="mood")
     stays = {"postgresql": r"\n    '(bored|calm|it''s 5%)'"}
-    phases = {"mariadb": SWITCH}
+    phases = {"mysql": SWITCH}
 
 
 class EnumOfTwoTables(Change):
@@ -321,7 +321,7 @@ class TextToEnum(OfType):
 
     rows = {"city": [{"id": 1, "value": "sad"}, {"id": 2, "value": None}]}
     old, new = String(20), Enum("happy", "sad", name="mood")
-    phases = {"postgresql": SWITCH, "mariadb": SWITCH}
+    phases = {"postgresql": SWITCH, "mysql": SWITCH}
 
 
 class SchemaEnum(OfType):
