@@ -105,6 +105,9 @@ class DatabaseSession:
             for sql in (step.sql, *step.then):
                 self.run(sql)
 
+    def check_session(self) -> None:
+        """Raise UnsupportedOnDatabase if statements of this connection may reach sessions that serve others too."""
+
     def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
         """Bound the waiting of one step on this session, and restore what was set before on every path."""
         return _unbounded()

@@ -53,10 +53,10 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
     Raises:
         LockNotAcquired: Another runner held it for ``timeout`` seconds; the message says who.
         InvalidArgument: ``timeout`` is not a number of seconds.
+        UnsupportedOnDatabase: The connection goes through a pooler in transaction mode, which breaks session locks.
 
     Locks: none on tables. It ends with the session that holds it, also when that is killed; leaving the block then logs
-    an error. A pooler in transaction
-    mode breaks session locks: give Alembic a direct connection.
+    an error.
 
     Running it again: each run takes it anew; within one process it is not re-entrant.
 
@@ -86,6 +86,7 @@ def held_lock(connection: Connection, timeout: float | None, over: threading.Eve
     """Hold the lock for the block, or end without it once ``over`` is set: then the block must look whether it is."""
     with _lock_connection(connection) as own:
         database = database_for(own.dialect, lambda: own)
+        database.check_session()
         if not _wait(database, own, timeout, over):
             yield
             return

@@ -6,8 +6,9 @@ import hashlib
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,8 +16,10 @@ from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
 from safeops.databases.beside import watching
+from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
+from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
 
 _SESSION = """
@@ -83,6 +86,10 @@ def sqlstate(error: BaseException) -> str | None:
 class Session(Database):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
 
+    _lock_session: int | None = None
+    """The session that holds the runner lock, and what was set on it before."""
+    _before_lock: Mapping[str, str] = MappingProxyType({})
+
     def is_lock_failure(self, error: BaseException) -> bool:
         return sqlstate(error) in LOCK_FAILURES
 
@@ -119,27 +126,29 @@ class Session(Database):
         *before, deadlock, session = self.read(
             f"SELECT {shown}, current_setting('deadlock_timeout'), pg_backend_pid()"
         )[0]
+        self.check_session(session)
         lock = _before_deadlock(lock, _seconds(deadlock), step)
         own = dict(zip(names, map(str, before), strict=True))
         bounds = {**_raised(own, lock), **self._bounds(lock, statement, step)}
-        if self._set(bounds) != session:
-            raise self.unsupported(
-                "A bounded wait for locks",
-                "a direct connection: statements of this one go to different sessions, as behind a pooler in"
-                " transaction mode, where SET and a concurrent index build do not meet",
-                "Give Alembic the server's own port:",
-                "sqlalchemy.url = postgresql+psycopg://host:5432/database",
-            )
+        self.set_on(session, bounds)
         try:
             yield
         finally:
             if not self.connection.invalidated and not self.connection.closed:
-                self._set({name: own[name] for name in bounds})
+                self.set_on(session, {name: own[name] for name in bounds})
 
-    def _set(self, values: dict[str, str]) -> int:
-        """Set and return the id of the session that has the settings now."""
-        settings = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in values.items())
-        return int(self.read(f"SELECT {settings}, pg_backend_pid()")[0][-1])
+    def check_session(self, session: int | None = None) -> None:
+        if session is None:
+            session = self.scalar("SELECT pg_backend_pid()")
+        if shares_sessions(self.connection, session):
+            raise pooled(self, self.connection)
+
+    def set_on(self, session: int, values: Mapping[str, str]) -> None:
+        """Set parameters of a session, or raise and set nothing if the statement reaches another session."""
+        calls = [f"set_config('{name}', {self.literal(value)}, false)" for name, value in values.items()]
+        ours = ", ".join(f"CASE WHEN pg_backend_pid() = {session} THEN {call} END" for call in calls)
+        if self.read(f"SELECT {ours}, pg_backend_pid()")[0][-1] != session:
+            raise pooled(self, self.connection)
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
         bounds = self._bounds(lock, statement, step)
@@ -188,19 +197,46 @@ class Session(Database):
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
         # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
-        # The session idles for as long as the migration takes, and the lock ends with it.
-        sql = """SELECT pg_try_advisory_lock(:key), set_config('idle_session_timeout', '0', false),
-            set_config('application_name', :runner, false)"""
-        # The server keeps 63 bytes of it.
-        runner = f"safeops, pid {os.getpid()} on {socket.gethostname()}"[:63]
-        return bool(connection.scalar(sa.text(sql), {"key": runner_number(key), "runner": runner}))
+        sql = """SELECT CASE WHEN pg_backend_pid() = :session THEN pg_try_advisory_lock(:key) END,
+            pg_backend_pid(), current_setting('idle_session_timeout'), current_setting('application_name')"""
+        if self._lock_session is None:
+            self._lock_session = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+        parameters = {"key": runner_number(key), "session": self._lock_session}
+        taken, session, *before = connection.execute(sa.text(sql), parameters).one()
+        if session != self._lock_session:
+            raise pooled(self, connection)
+        if taken:
+            self._before_lock = dict(zip(("idle_session_timeout", "application_name"), before, strict=True))
+            # The session idles for as long as the migration takes, and the lock ends with it.
+            # The server keeps 63 bytes of the name.
+            runner = f"safeops, pid {os.getpid()} on {socket.gethostname()}"[:63]
+            self.set_on(session, {"idle_session_timeout": "0", "application_name": runner})
+        return bool(taken)
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool:
-        return bool(connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": runner_number(key)}))
+        # A pool may give the session to others afterwards.
+        assert self._lock_session is not None
+        released = connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": runner_number(key)})
+        self.set_on(self._lock_session, self._before_lock)
+        return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
         return described_runner(row) if row else super().runner_lock_holder(connection, key)
+
+
+def pooled(database: Database, connection: Connection) -> UnsupportedOnDatabase:
+    """Return the error of a connection whose statements reach sessions of others."""
+    url = connection.engine.url.set(host="SERVER", port=5432, password=None, query={})
+    return UnsupportedOnDatabase(
+        "A migration was asked for over a pooler in transaction mode (PgBouncer, Supavisor or the like), the server behind"
+        f" it is {database.describe()}, and it would need a direct connection.",
+        why="Such a pooler gives each transaction another session of the server, which serves the application too. The"
+        " settings and the migration lock of a run would end up in sessions of the application, and stay there.",
+        remedy="Give Alembic the address and port of the server itself, or of a pool in session mode, and leave the"
+        " application's URL as it is:",
+        code=f"sqlalchemy.url = {url.render_as_string(hide_password=False)}",
+    )
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}

@@ -59,18 +59,13 @@ class Surveying(Session):
     def reading_only(self) -> Iterator[None]:
         setting = "default_transaction_read_only"
         before, session = self.read(f"SELECT current_setting('{setting}'), pg_backend_pid()")[0]
-        self.scalar(f"SELECT set_config('{setting}', 'on', false)")
+        self.check_session(session)
+        self.set_on(session, {setting: "on"})
         try:
-            if tuple(self.read("SELECT current_setting('transaction_read_only'), pg_backend_pid()")[0]) != (
-                "on",
-                session,
-            ):
-                needed = "a direct connection: statements of this one go to different sessions, as behind a pooler"
-                raise self.unsupported("A session that refuses to write", needed)
             yield
         finally:
             if not self.connection.invalidated and not self.connection.closed:
-                self.scalar(f"SELECT set_config('{setting}', '{before}', false)")
+                self.set_on(session, {setting: before})
 
     def name_of_database(self) -> str:
         return str(self.scalar("SELECT current_database()"))
