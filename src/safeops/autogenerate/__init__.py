@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeops.autogenerate import defaults, named_types, rendering
+from safeops.autogenerate import defaults, named_types, rendering, servers
 from safeops.autogenerate.rewriting import SafeOperations
 
 __all__ = ["SafeOperations", "safe_operations"]
@@ -10,6 +10,7 @@ __all__ = ["SafeOperations", "safe_operations"]
 rendering.register()
 defaults.register()
 named_types.register()
+servers.register()
 
 safe_operations = SafeOperations()
 """Has ``alembic revision --autogenerate`` write helpers of safeops, for ``process_revision_directives`` in env.py.

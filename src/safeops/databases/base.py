@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -58,6 +59,8 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
     adds_checks_online: ClassVar[bool] = True
     """A check can be added to a table that has rows while others write to it."""
+    merges_equal_keys: ClassVar[bool] = False
+    """Of unique and primary keys of a new table that are equal but for their names the server makes one index."""
     indexes_foreign_keys: ClassVar[bool] = False
     """The server gives a foreign key an index where none covers it."""
     ties_foreign_keys: ClassVar[bool] = False
@@ -176,6 +179,27 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     @abstractmethod
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
         """Return a constraint as the server would spell it."""
+
+    def equal_keys(self, table: sa.Table) -> list[list[sa.Constraint]]:
+        """Return the constraints of a new table in groups: of several in one group the server makes a single one.
+
+        The first of a group names it, unless that has no name.
+        https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/parser/parse_utilcmd.c
+        (transformIndexConstraints)
+        """
+        groups: dict[Any, list[sa.Constraint]] = {}
+        for constraint in dict.fromkeys((table.primary_key, *table._sorted_constraints)):
+            groups.setdefault(self._key_parts(constraint) or id(constraint), []).append(constraint)
+        return list(groups.values())
+
+    def _key_parts(self, constraint: sa.Constraint) -> Constraint | None:
+        """Return in what a key must be equal to another to share its index; None for what shares none."""
+        if not self.merges_equal_keys or isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
+            return None
+        wanted = self.wanted_constraint(constraint)
+        if wanted.kind == "exclude":
+            return replace(wanted, name="")
+        return replace(wanted, name="", kind="", expression=None, definition="") if wanted.columns else None
 
     def index_of_key(self, key: sa.Constraint) -> sa.Index:
         """Return the unique index that a unique or primary key is made of."""

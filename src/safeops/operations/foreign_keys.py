@@ -154,7 +154,7 @@ def create(
         migration.database.check_support(key, validate)
         settle_name(migration, key)
         source = seen or look(migration, name)
-        other, remote = _referent(key)
+        other, remote = referent_of(key)
         referent = source if other == name else look(migration, other)
         if is_gone(migration, source, name, *key.column_keys) or is_gone(migration, referent, other, *remote):
             return skipped(f"foreign key {key.name} on {name}", GONE)
@@ -178,7 +178,8 @@ def create(
             return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
 
 
-def _referent(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
+def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
+    """Return the table that a key refers to, and the columns there."""
     target = key.elements[0].column.table
     return Name(target.name, target.schema), [element.column.name for element in key.elements]
 
@@ -188,7 +189,7 @@ def check_ready(
 ) -> None:
     """Raise what would stop the foreign key of a column that is still to be added."""
     migration.database.check_support(key, True)
-    other, remote = _referent(key)
+    other, remote = referent_of(key)
     referent = stands if other == name else look_at(migration, other)
     if referent is None or (other == name and set(remote) & set(key.column_keys)):
         return
@@ -240,7 +241,7 @@ def _is_settled(
 def _refuse_unready(
     migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint, validate: bool
 ) -> None:
-    other, remote = _referent(key)
+    other, remote = referent_of(key)
     _refuse_not_unique(key, referent, other, remote)
     if validate:
         rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))

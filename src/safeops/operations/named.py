@@ -47,7 +47,7 @@ def settle_names(migration: Migration, table: sa.Table, right: str) -> None:
 def named(constraint: Any, name: Name) -> Any:
     """Name a constraint that has no name as PostgreSQL would, on every database."""
     if not isinstance(constraint.name, str):
-        suffix = _SUFFIXES[type(constraint)]
+        suffix = _SUFFIXES.get(type(constraint), "excl")
         columns = [column.name for column in constraint.columns]
         constraint.name = fitting(name.name, *columns, suffix, max_bytes=63)
     return constraint

@@ -12,13 +12,13 @@ from safeops.archiving.columns import finish_archive
 from safeops.archiving.tables import archive_table
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
-from safeops.errors import DefinitionMismatch, InvalidArgument
+from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
 from safeops.foreseeing import foreseeing
 from safeops.locking import carry_out
 from safeops.looking import check_choice, check_names, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
-from safeops.operations import indexes, types
+from safeops.operations import foreign_keys, indexes, types
 from safeops.operations.ahead import unexplained
 from safeops.operations.columns import column_differences
 from safeops.operations.named import named, settle_names
@@ -101,11 +101,45 @@ def create_table_if_missing(
         for column in table.columns:
             migration.database.check_column_support(column)
         check_schema(migration, name, right)
+        for key in table.foreign_key_constraints:
+            key.use_alter = key.use_alter and _is_made_later(migration, name, key)
         typed = types.create_types_of(migration, table)
         with keeping(typed):
             made = carry_out(migration, migration.database.create_table(table))
             _confirm(migration, name)
         return made or bool(typed)
+
+
+def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstraint) -> bool:
+    """Tell whether the revision itself adds the key later; SQLAlchemy leaves one with ``use_alter`` out of CREATE TABLE.
+
+    Raises:
+        UnknownTable: Nothing adds it later, and the table that it refers to does not exist.
+    """
+    referent, remote = foreign_keys.referent_of(key)
+    if referent == name or not migration.context.dialect.supports_alter:
+        return False
+    there = migration.offline or foreseeing() is not None or look(migration, referent) is not None
+    missing = Difference(f"foreign key {key.name}", "missing", referent.name)
+    if not unexplained([missing], name, str(key.name)):
+        return True
+    if there:
+        return False
+    raise UnknownTable(
+        f"Foreign key {key.name} of {name} refers to table {referent}, which does not exist.",
+        why="With use_alter=True the key is added after both tables, by a call of its own, and no later call adds it.",
+        remedy="Leave the key out of this table, create the other table, then add the key:",
+        code=call(
+            "create_foreign_key_if_missing",
+            str(key.name),
+            name.name,
+            referent.name,
+            list(key.column_keys),
+            remote,
+            source_schema=name.schema,
+            referent_schema=referent.schema,
+        ),
+    )
 
 
 def _confirm(migration: Migration, name: Name) -> None:
@@ -141,8 +175,10 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
         )
         differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
         found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]
-    for constraint in table.constraints:
-        found += _constraint_differences(migration, stands, constraint)
+    for group in migration.database.equal_keys(table):
+        keyed = isinstance(group[0], sa.PrimaryKeyConstraint)
+        compared = [_constraint_differences(migration, stands, one) for one in (group[:1] if keyed else group)]
+        found += compared[0] if all(compared) else []
     if table.comment is not None and migration.database.has_comments and table.comment != stands.comment:
         found.append(Difference("comment", stands.comment, table.comment))
     return found
@@ -157,8 +193,7 @@ def _constraint_differences(migration: Migration, stands: Table, constraint: sa.
     keyed = isinstance(constraint, sa.PrimaryKeyConstraint)
     wanted = database.wanted_constraint(constraint if has_name or keyed else named(constraint, stands.name))
     there = database.same_named(stands, wanted)
-    others = [one for one in stands.constraints.values() if not has_name and one.kind == wanted.kind]
-    candidates = [there] if there else others
+    candidates = [there] if there else [] if has_name else _alike(stands, wanted)
     compared = [settle(migration, stands, one, _resolved(wanted, one), constraint) for one in candidates]
     unnamed_check = wanted.kind == "check" and not has_name
     if not compared or (unnamed_check and all(compared)):
@@ -168,6 +203,13 @@ def _constraint_differences(migration: Migration, stands: Table, constraint: sa.
         return unexplained([missing], stands.name, wanted.name)
     best = min(compared, key=len)
     return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
+
+
+def _alike(stands: Table, wanted: Constraint) -> list[Constraint]:
+    """Return what may be an unnamed constraint: of the same kind, on the same columns."""
+    same_kind = (one for one in stands.constraints.values() if one.kind == wanted.kind)
+    folded = [*map(str.casefold, wanted.columns)]
+    return [one for one in same_kind if [*map(str.casefold, one.columns)] == folded or wanted.expression]
 
 
 def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:

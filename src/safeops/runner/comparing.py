@@ -63,7 +63,8 @@ def differences_from(context: MigrationContext, wanted: sa.MetaData) -> list[str
 
 
 def lines_of(found: ops.UpgradeOps, context: MigrationContext) -> list[str]:
-    if found.is_empty():
+    # Comments are no difference.
+    if not found.as_diffs():
         return []
     # One that knows of no env.py: Alembic would ask that for models.
     bare = MigrationContext.configure(connection=context.connection)

@@ -44,6 +44,7 @@ class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames
     has_deferrable_foreign_keys = True
     ties_foreign_keys = True
     has_partial_indexes = True
+    merges_equal_keys = True
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
@@ -133,7 +134,7 @@ class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames
         return Column(
             name=str(column.name),
             type=type_name(spelled),
-            nullable=bool(column.nullable) and identity is None,
+            nullable=bool(column.nullable) and identity is None and not column.primary_key,
             default=None if computed is not None or identity is not None else self.default_text(column),
             computed=None if computed is None else self.rendered(computed),
             persisted=column.computed.persisted if column.computed is not None else None,

@@ -37,6 +37,7 @@ class SQLite(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Tw
     has_schemas = False
     has_deferrable_foreign_keys = True
     has_partial_indexes = True
+    merges_equal_keys = True
     has_comments = False
     renders_constraints_offline = False
     renders_column_changes_offline = False

@@ -1,0 +1,82 @@
+"""What models ask for and no server makes: taken out of what autogenerate finds, or it would be found again for ever."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import util
+from alembic.autogenerate import comparators
+from alembic.autogenerate.api import AutogenContext
+from alembic.operations import ops
+from alembic.util import to_list
+
+from safeops.autogenerate.arranging import name_of
+from safeops.autogenerate.operations import Note
+from safeops.databases import database_for
+from safeops.databases.base import Database
+from safeops.errors import UnsupportedOnDatabase
+from safeops.naming import Name
+
+log = logging.getLogger("safeops.autogenerate")
+
+
+def register() -> None:
+    """Register with Alembic, to run when it has compared the tables."""
+    ranks: Any = getattr(util, "DispatchPriority", None)
+    comparators.dispatch_for("schema", **({"priority": ranks.LAST} if ranks else {}))(settle)
+
+
+def settle(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
+    """Take out NULL for columns that never take it, and keys of which the server makes one with another."""
+    try:
+        database = database_for(context.dialect, lambda: context.connection)
+    except UnsupportedOnDatabase:
+        return
+    models = {
+        _name(context, one): one for metadata in to_list(context.metadata, []) for one in metadata.tables.values()
+    }
+    for table in upgrade_ops.ops:
+        model = models.get(name_of(table)) if isinstance(table, ops.ModifyTableOps) else None
+        if model is not None:
+            found = [kept for one in table.ops for kept in _without_null(database, model, one)]
+            table.ops[:] = _without_merged(database, model, found)
+    upgrade_ops.ops[:] = [one for one in upgrade_ops.ops if not isinstance(one, ops.ModifyTableOps) or one.ops]
+
+
+def _name(context: AutogenContext, table: sa.Table) -> Name:
+    return Name(table.name, None if table.schema == context.dialect.default_schema_name else table.schema)
+
+
+def _without_null(
+    database: Database, model: sa.Table, operation: ops.MigrateOperation
+) -> Iterator[ops.MigrateOperation]:
+    column = model.columns.get(operation.column_name) if isinstance(operation, ops.AlterColumnOp) else None
+    if column is None or not operation.modify_nullable or not _refuses_null(database, column):
+        yield operation
+        return
+    operation.modify_nullable = None
+    why = "of the primary key" if column.primary_key else "an identity"
+    yield Note(f"{name_of(operation)}.{column.name} is {why} and takes no NULL: say nullable=False in the models.")
+    if operation.has_changes():
+        yield operation
+
+
+def _refuses_null(database: Database, column: sa.Column[Any]) -> bool:
+    return column.primary_key or not database.wanted_column(column).nullable
+
+
+def _without_merged(
+    database: Database, model: sa.Table, found: list[ops.MigrateOperation]
+) -> list[ops.MigrateOperation]:
+    """Leave out the constraints that a table has already by the name of an equal one."""
+    new = {str(one.constraint_name): one for one in found if isinstance(one, ops.CreateUniqueConstraintOp)}
+    for group in database.equal_keys(model) if new else ():
+        missing = [new[str(one.name)] for one in group if str(one.name) in new]
+        # Where all are missing, the first of them is to be made.
+        for one in missing if len(missing) < len(group) else missing[1:]:
+            log.info("left out %s of %s: the server makes one key of it and an equal one", one.constraint_name, model)
+            found.remove(one)
+    return found
