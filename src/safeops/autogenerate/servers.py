@@ -31,15 +31,18 @@ def register() -> None:
 
 def settle(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
     """Take out NULL for columns that never take it, and keys of which the server makes one with another."""
+    connection = context.connection
+    if connection is None:
+        return
     try:
-        database = database_for(context.dialect, lambda: context.connection)
+        database = database_for(context.dialect, lambda: connection)
     except UnsupportedOnDatabase:
         return
     models = {
         _name(context, one): one for metadata in to_list(context.metadata, []) for one in metadata.tables.values()
     }
-    for table in upgrade_ops.ops:
-        model = models.get(name_of(table)) if isinstance(table, ops.ModifyTableOps) else None
+    for table in [one for one in upgrade_ops.ops if isinstance(one, ops.ModifyTableOps)]:
+        model = models.get(name_of(table))
         if model is not None:
             found = [kept for one in table.ops for kept in _without_null(database, model, one)]
             table.ops[:] = _without_merged(database, model, found)
@@ -53,13 +56,14 @@ def _name(context: AutogenContext, table: sa.Table) -> Name:
 def _without_null(
     database: Database, model: sa.Table, operation: ops.MigrateOperation
 ) -> Iterator[ops.MigrateOperation]:
-    column = model.columns.get(operation.column_name) if isinstance(operation, ops.AlterColumnOp) else None
-    if column is None or not operation.modify_nullable or not _refuses_null(database, column):
+    if not isinstance(operation, ops.AlterColumnOp) or not operation.modify_nullable:
         yield operation
         return
-    operation.modify_nullable = None
-    why = "of the primary key" if column.primary_key else "an identity"
-    yield Note(f"{name_of(operation)}.{column.name} is {why} and takes no NULL: say nullable=False in the models.")
+    column = model.columns.get(operation.column_name)
+    if column is not None and _refuses_null(database, column):
+        operation.modify_nullable = None
+        why = "of the primary key" if column.primary_key else "an identity"
+        yield Note(f"{name_of(operation)}.{column.name} is {why} and takes no NULL: say nullable=False in the models.")
     if operation.has_changes():
         yield operation
 
