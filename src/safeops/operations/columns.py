@@ -85,7 +85,7 @@ def add_column_if_missing(
         check_names(migration, right, column_name=column.name)
         name = Name(table_name, schema)
         alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
-        part_checks(migration, alone, alone.columns[column.name])
+        part_checks(alone, alone.columns[column.name])
         settle_names(migration, alone, right)
         stands = look(migration, name)
         if is_gone(migration, stands, name):
@@ -99,10 +99,8 @@ def add_column_if_missing(
             return add_companions(alone, name, None if changed else stands, if_different) or changed
 
 
-def part_checks(migration: Migration, alone: sa.Table, column: sa.Column[Any]) -> None:
-    """Take the checks out of a column's definition, in which they would scan the table under the lock of ADD COLUMN."""
-    if not migration.database.validates_constraints_later:
-        return
+def part_checks(alone: sa.Table, column: sa.Column[Any]) -> None:
+    """Take the checks out of a column's definition, in which they would be lost, or scan under the lock of ADD COLUMN."""
     for check in [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]:
         column.constraints.discard(check)
         own = sa.schema.conv(fitting(alone.name, column.name, "check", max_bytes=63))

@@ -66,9 +66,24 @@ def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, sta
     there = migration.database.same_named(stands, wanted)
     if there is None:
         _refuse_taken(migration, wanted, stands)
+        _refuse_copy(migration, wanted, stands)
     else:
         what = f"{wanted.kind} {wanted.name} on {name}"
         keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
+
+
+def _refuse_copy(migration: Migration, wanted: Constraint, stands: Table) -> None:
+    """Raise UnsafeOperation where a check of a new column would have the server copy a table that has rows."""
+    database = migration.database
+    if wanted.kind != "check" or database.adds_checks_online:
+        return
+    if look_into(migration, stands.name, lambda: database.has_rows(stands)):
+        refuse_unless_assured(
+            f"Check {wanted.name} cannot be added to {stands.name} online: the server copies the table for it.",
+            "Writes would wait for as long as that takes.",
+            "Add the column without the check. Or where writes may wait, say why:",
+            'with assured("the table is small"):\n    ...',
+        )
 
 
 def _refuse_taken(migration: Migration, wanted: Constraint, stands: Table) -> None:

@@ -127,7 +127,7 @@ def _check_column(arguments: RequiredArguments, column: Any) -> None:
 def _required(arguments: RequiredArguments, column: sa.Column[Any]) -> sa.Column[Any]:
     """Return the column in a table of its own, with all that belongs to it."""
     alone = _alone(arguments.migration, Name(arguments.table_name, arguments.schema), column._copy())
-    columns.part_checks(arguments.migration, alone, alone.columns[column.name])
+    columns.part_checks(alone, alone.columns[column.name])
     settle_names(arguments.migration, alone, arguments.right())
     return alone.columns[column.name]
 
