@@ -11,10 +11,12 @@ A change of a column over several deploys goes through these states:
 from __future__ import annotations
 
 import json
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
+from urllib.parse import quote, unquote
 
 from safeops.databases.definitions import Table
 from safeops.databases.sessions import DatabaseSession
@@ -25,7 +27,8 @@ from safeops.naming import Name
 Plan = Iterator[Step]
 
 MARK = "safeops "
-"""Begins the note that stands, as a comment of SQL, in what keeps a pair in step."""
+"""Begins the note in what keeps a pair in step: a comment of SQL, or a literal."""
+NOTED = re.compile(rf"/\*{MARK}(\{{.*?)\*/|'{MARK}(\{{[^']*)'", re.S)
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,19 @@ class Pair:
     @property
     def note(self) -> str:
         """The pair as a comment of SQL, from which ``pair_of`` reads it again."""
-        said = json.dumps({**asdict(self), "table": None}).replace("/", "\\u002f").replace("*", "\\u002a")
+        said = self._as_json.replace("/", "\\u002f").replace("*", "\\u002a")
         return f"/*{MARK}{said}*/"
+
+    @property
+    def literal_note(self) -> str:
+        """The pair as a literal, for a database whose dumps lose or break comments. Percent-encoded with another letter:
+        a catalogue shows a literal without its backslashes, and a driver takes % for a parameter."""
+        encoded = quote(self._as_json, safe=" {}[]:,().").replace("%", "=")
+        return f"'{MARK}{encoded}'"
+
+    @property
+    def _as_json(self) -> str:
+        return json.dumps({**asdict(self), "table": None})
 
     @property
     def mirrored(self) -> Pair:
@@ -69,12 +83,17 @@ class Pair:
         return replace(self, source=self.twin, twin=self.source)
 
 
+def is_noted(text: str) -> bool:
+    """Tell whether a text holds the note of a pair."""
+    return NOTED.search(text) is not None
+
+
 def pair_of(text: str, table: Name) -> Pair | None:
     """Read the note of a pair in the text of what keeps it in step."""
-    _, start, rest = text.partition(f"/*{MARK}")
-    if not start:
+    found = NOTED.search(text)
+    if found is None:
         return None
-    said: dict[str, Any] = json.loads(rest.partition("*/")[0])
+    said: dict[str, Any] = json.loads(found[1] or unquote(found[2].replace("=", "%")))
     return Pair(**{**said, "table": table})
 
 
@@ -99,6 +118,10 @@ class Twins(DatabaseSession):
     @abstractmethod
     def pair_named(self, stands: Table, name: str) -> Pair | None:
         """Return the pair of this name as its note tells it, while the database keeps it in step; None where it does not."""
+
+    def renoted(self, pair: Pair, stands: Table) -> Plan:
+        """Plan that what an earlier release wrote into the database has the form of this one."""
+        return iter(())
 
     def is_unfinished(self, pair: Pair, stands: Table) -> bool:
         """Tell whether an interrupted ``pair_up`` left the twin without all that keeps it in step, where a stop can."""

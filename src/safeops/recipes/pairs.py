@@ -120,8 +120,9 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     assert stands is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
     known = backfills_of(migration, stands.name, pair.twin)
-    if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) is not None:
-        return False
+    found = look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name))
+    if found is not None:
+        return carry_out(migration, database.renoted(found, stands))
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)

@@ -29,7 +29,7 @@ from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.showcreate import Item, backticked
 from safeops.databases.mysql.surveying import Surveying
 from safeops.databases.mysql.twins import Twins
-from safeops.databases.twins import MARK
+from safeops.databases.twins import is_noted
 from safeops.naming import Name
 
 PROBE = "safeops_probe"
@@ -142,7 +142,7 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
         sql = """SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS
             WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :name"""
         rows = self.bounded_read(sql, schema=table.name.schema, name=table.name.name)
-        others = [(name, text) for name, text in rows if not name.startswith(FILLS) and f"/*{MARK}" not in text]
+        others = [(name, text) for name, text in rows if not name.startswith(FILLS) and not is_noted(text)]
         return [f"trigger {name}: {text}" for name, text in others if _names(text, column)]
 
     def dependents_of_schema(self, schema: str) -> list[str]:

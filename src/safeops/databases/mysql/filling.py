@@ -5,6 +5,7 @@ from __future__ import annotations
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.filling import FILLS, Filler
+from safeops.databases.mysql import spelling
 from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
@@ -33,10 +34,11 @@ class Filling(Constraining):
 
     def _body(self, filler: Filler) -> str:
         column = f"NEW.{self.quoted(filler.column)}"
+        value = spelling.without_comments(self.filled_query(filler))
         # The write is the application's: without the column it would have gone well.
         return (
             "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;"
-            f" IF {column} IS NULL THEN SET {column} = ({self.filled_query(filler)}); END IF; END"
+            f" IF {column} IS NULL THEN SET {column} = ({value}); END IF; END"
         )
 
     def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:

@@ -41,7 +41,16 @@ _RESERVED = RESERVED_WORDS_MARIADB | RESERVED_WORDS_MYSQL
 _WHOLE = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 _LENGTH_ONE = {"char", "binary", "bit"}
 _TYPE = re.compile(r"^([a-z][a-z0-9_ ]*?)\s*(?:\((.*?)\))?((?:\s+(?:unsigned|signed|zerofill))*)$", re.S | re.I)
+# What a server runs, or is advised by, is no comment.
+_COMMENT = re.compile(
+    r"""('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`)|/\*(?!M?!|\+).*?\*/|(?:--(?=\s|$)|\#)[^\n]*""", re.S
+)
 _NOW = re.compile(r"\b(?:now|current_timestamp|localtimestamp|localtime)\b(?:\s*\(\s*(\d?)\s*\))?", re.I)
+
+
+def without_comments(sql: str) -> str:
+    """Return SQL of an author as a dump and the client that reads it can carry it: with a space for each comment."""
+    return _COMMENT.sub(lambda found: found[1] or " ", sql)
 
 
 def type_name(text: str) -> str:

@@ -83,7 +83,7 @@ class Surveying(Session):
     def open_pairs(self) -> list[Pair]:
         sql = """SELECT ACTION_STATEMENT, EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS
             WHERE EVENT_OBJECT_SCHEMA = DATABASE() AND LOCATE(:mark, ACTION_STATEMENT) > 0 ORDER BY 3, TRIGGER_NAME"""
-        found = [pair_of(text, Name(table, schema)) for text, schema, table in self.read(sql, mark=f"/*{MARK}{{")]
+        found = [pair_of(text, Name(table, schema)) for text, schema, table in self.read(sql, mark=f"{MARK}{{")]
         return list(dict.fromkeys(pair for pair in found if pair is not None))
 
     def open_renames(self) -> list[tuple[str, Name]]:
