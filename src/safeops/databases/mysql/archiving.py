@@ -128,7 +128,7 @@ class Archiving(Constraining):
 
     def _following(self, table: Name, column: str, key: Sequence[Column], archive: Name) -> list[str]:
         names = [self.quoted(one.name) for one in key]
-        own, kept, value = self.quoted_table(table), self.quoted_table(archive), self.quoted(column)
+        own, kept, value = self.quoted_here(table), self.quoted_here(archive), self.quoted(column)
         values = ", ".join(f"NEW.{one}" for one in (*names, value))
         insert = f"INSERT INTO {kept} ({', '.join((*names, value))}) VALUES ({values})"
         insert += f" ON DUPLICATE KEY UPDATE {value} = NEW.{value}"
@@ -142,7 +142,7 @@ class Archiving(Constraining):
         return [f"{head} {body}" for head, body in zip(heads, (insert, update, delete), strict=True)]
 
     def _triggers_of(self, archive: Name) -> list[tuple[str, str]]:
-        return [(event, self.quoted_table(Name(f"{archive.name}_{event}", archive.schema))) for event in EVENTS]
+        return [(event, self.quoted_here(Name(f"{archive.name}_{event}", archive.schema))) for event in EVENTS]
 
     def is_followed(self, table: Name, archive: Name) -> bool:
         sql = """SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :schema

@@ -25,10 +25,10 @@ class Filling(Constraining):
                 continue
             if name in there:
                 yield self._dropped(table, name, filler.column)
-            trigger = self.quoted_table(Name(name, table.schema))
+            trigger = self.quoted_here(Name(name, table.schema))
             # Two runners at once may both have found none.
             create = "CREATE OR REPLACE" if self.guards_natively else "CREATE"
-            sql = f"{create} TRIGGER {trigger} BEFORE {event} ON {self.quoted_table(table)} FOR EACH ROW {body}"
+            sql = f"{create} TRIGGER {trigger} BEFORE {event} ON {self.quoted_here(table)} FOR EACH ROW {body}"
             does = f"rows of {table} are given their {filler.column} by {event}"
             yield Step(sql, does, (table,))
 

@@ -73,6 +73,10 @@ class Session(Database):
         schema: str | None = self.scalar("SELECT DATABASE()")
         return schema
 
+    def quoted_here(self, name: Name) -> str:
+        """Quote a table for a text that is kept as it is sent: a copy of the database under another name has to mean its own."""
+        return self.quoted_table(Name(name.name) if name.schema == self.current_schema else name)
+
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES
 

@@ -108,11 +108,9 @@ class TwinTriggers(Constraining):
 
     def trigger_sqls(self, pair: Pair, stands: Table, *, anew: bool = False) -> Iterator[str]:
         """Render the statements that make the triggers of a pair, where ``anew`` in the place of those that stand."""
-        # The text is kept as it is sent: a restore under another name would look for this schema.
-        schema = None if pair.table.schema == self.current_schema else pair.table.schema
-        table = self.quoted_table(Name(pair.table.name, schema))
+        table = self.quoted_here(pair.table)
         for event in EVENTS:
-            trigger = self.quoted_table(Name(trigger_name(pair.name, event), schema))
+            trigger = self.quoted_here(Name(trigger_name(pair.name, event), pair.table.schema))
             if anew and not self.guards_natively:
                 yield f"DROP TRIGGER IF EXISTS {trigger}"
             last = self._last_trigger(pair.table, pair.name, event)
