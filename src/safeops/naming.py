@@ -23,6 +23,10 @@ class Name:
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}" if self.schema else self.name
 
+    def at(self, home: str | None) -> Name:
+        """Return the name as it is kept in the schema ``home``, which a copy of the database may call otherwise."""
+        return Name(self.name) if self.schema == home else self
+
 
 def nearest(name: str, known: Iterable[str], what: str, most: int = 8) -> str:
     """Return a sentence that names the known names nearest to ``name``, or where none is near at most so many of them."""

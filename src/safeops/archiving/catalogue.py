@@ -77,9 +77,19 @@ class Catalogue(KeptTable):
             return []
         rows = self.database.connection.execute(sa.select(*self.table.c).order_by(self.table.c.number)).all()
         return [
-            Record(number, schema, table, column, status, json.loads(definition), rows, created)
+            Record(
+                number, self._schema_of(number, schema), table, column, status, json.loads(definition), rows, created
+            )
             for number, schema, table, column, status, definition, rows, created in rows
         ]
+
+    def _schema_of(self, number: int, kept: str | None) -> str | None:
+        """Return the schema of an archive; one that was kept by name may be that of the database before it was copied."""
+        home = self.database.home
+        if home is None or kept == home:
+            return kept
+        here = kept is None or self.database.table(Record(number, home, "", None, "", {}, 0, 0.0).archive) is not None
+        return home if here else kept
 
     def latest(self, table: Name, column: str | None, *, open_: bool = False) -> Record | None:
         """Return the newest archive of a column or a table; with ``open_`` one whose drop has not finished."""
@@ -93,7 +103,12 @@ class Catalogue(KeptTable):
         number = max((one.number for one in self.records()), default=0) + 1
         while self.database.table(Record(number, table.schema, "", None, "", {}, 0, 0.0).archive) is not None:
             number += 1
-        values = {"number": number, "of_schema": table.schema, "of_table": table.name, "of_column": column}
+        values = {
+            "number": number,
+            "of_schema": table.at(self.database.home).schema,
+            "of_table": table.name,
+            "of_column": column,
+        }
         now: Any = sa.literal_column(self.database.now)
         rest = {"status": COPYING, "definition": "{}", "kept_rows": 0, "created_at": now}
         self.execute(sa.insert(self.table).values({**values, **rest}))

@@ -20,7 +20,7 @@ from safeops.backfilling.work import Work, key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
-from safeops.errors import UnsafeOperation
+from safeops.errors import BackfillConflict, UnsafeOperation
 from safeops.foreseeing import Forecast, foreseeing
 from safeops.foretold import Deed
 from safeops.locking import carry_out, patiently
@@ -151,13 +151,21 @@ def _copy(migration: Migration, stands: Table, column: str, record: Record, key:
     carry_out(migration, database.before_copy(look(migration, stands.name) or stands, column))
     index, columns = key
     update = database.copy(stands.name, index, columns, column, archive, RANGE)
-    _walk(migration, Work(_name_of(record, "copy"), stands.name, columns, index, (column,), None, False, update))
+    _walk(
+        migration, record, Work(_name_of(record, "copy"), stands.name, columns, index, (column,), None, False, update)
+    )
 
 
-def _walk(migration: Migration, work: Work) -> None:
+def _walk(migration: Migration, record: Record, work: Work) -> None:
     pace = Pace(migration.settings.target_seconds)
     with closing(Teller()) as teller:
-        report = Run(migration, work, pace, teller, None, None).carry_out()
+        run = partial(Run, migration, work, pace, teller, None, None)
+        try:
+            report = run().carry_out()
+        except BackfillConflict:
+            # It was begun before the database was copied under another name. A value is copied but once.
+            forget_walk(migration, record)
+            report = run().carry_out()
     log.info("%s: %d rows in %d batches (%.1f s)", work.name, report.rows, report.batches, report.seconds)
 
 
@@ -238,7 +246,7 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
     fill = None if definition["fill"] is None else str(definition["fill"])
     put_back = partial(database.put_back, stands, names, column, record.archive, fill)
     name = _name_of(record, "restore")
-    _walk(migration, Work(name, stands.name, key, index, (column,), None, False, put_back(RANGE)))
+    _walk(migration, record, Work(name, stands.name, key, index, (column,), None, False, put_back(RANGE)))
     if database.default_is_late(dict(definition)) and fill is not None:
         late = Step(
             put_back("1 = 1"), f"gave {record} its default in rows that came meanwhile", (stands.name,), scans=True

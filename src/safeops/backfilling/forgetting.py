@@ -25,7 +25,8 @@ def forget_backfills_of(migration: Migration, table: Name, column: str | None = 
 def backfills_of(migration: Migration, table: Name, column: str | None = None) -> list[str]:
     """Return the names of the backfills of a table, or of one of its columns."""
     state = State(migration.database, migration.settings.schema_for_state)
-    return [one.name for one in state.parts() if _is_of(one, table, column)] if state.exists() else []
+    tables = (table, table.at(migration.database.home))
+    return [one.name for one in state.parts() if _is_of(one, tables, column)] if state.exists() else []
 
 
 def forget_backfills(migration: Migration, names: list[str]) -> None:
@@ -39,7 +40,8 @@ def forget_backfills(migration: Migration, names: list[str]) -> None:
         log.info("forgot backfill %s, as what it filled goes away", name)
 
 
-def _is_of(part: Part, table: Name, column: str | None) -> bool:
+def _is_of(part: Part, tables: tuple[Name, ...], column: str | None) -> bool:
     work = json.loads(part.work or "{}")
-    same = (work.get("table"), work.get("schema")) == (table.name, table.schema)
-    return same and (column is None or column in work.get("columns", ()))
+    return Name(work.get("table", ""), work.get("schema")) in tables and (
+        column is None or column in work.get("columns", ())
+    )

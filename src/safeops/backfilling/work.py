@@ -39,6 +39,7 @@ class Work:
         fillable: The condition of the rows that need it and that the values would fill; None where nobody can tell.
         types: The types of all columns of the table, as SQLAlchemy reflects them.
         stands: The columns of the table.
+        home: The schema whose name is not kept.
     """
 
     name: str
@@ -53,11 +54,15 @@ class Work:
     fillable: str | None = None
     types: Mapping[str, Any] | None = None
     stands: Mapping[str, Column] | None = None
+    home: str | None = None
 
     @property
-    def fingerprint(self) -> str:
-        """What must be the same for progress to be that of the same work."""
-        said: list[Any] = [str(self.table), [one.name for one in self.key], self.columns, self.needs, self.keeps]
+    def fingerprints(self) -> tuple[str, str]:
+        """What must be the same for progress to be that of the same work: as it is kept, and as it was kept once."""
+        return self._fingerprint(self.table.at(self.home)), self._fingerprint(self.table)
+
+    def _fingerprint(self, table: Name) -> str:
+        said: list[Any] = [str(table), [one.name for one in self.key], self.columns, self.needs, self.keeps]
         function = self.function
         said += [self.update] if function is None else [function.name, function.reads, function.writes]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
@@ -68,7 +73,7 @@ class Work:
         return json.dumps(
             {
                 "table": self.table.name,
-                "schema": self.table.schema,
+                "schema": self.table.at(self.home).schema,
                 "columns": list(self.columns),
                 "key": [one.name for one in self.key],
             }
@@ -116,7 +121,16 @@ def work_for(
     types = _types_of(migration, stands)
     expressions = Expressions(migration.database, name, types)
     needs = needed(expressions, targets, where)
-    work = Work(label(targets, function), stands.name, columns, index, targets, needs, keeps or where is None)
+    work = Work(
+        label(targets, function),
+        stands.name,
+        columns,
+        index,
+        targets,
+        needs,
+        keeps or where is None,
+        home=migration.database.home,
+    )
     if function is None:
         work = with_update(work, expressions, values)  # type: ignore[arg-type]
         _check_runs(migration, name, (work.update or "").replace(RANGE, "1 = 0"))

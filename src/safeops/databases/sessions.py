@@ -49,6 +49,11 @@ class DatabaseSession:
         """Seconds that a look may wait for a lock."""
 
     @property
+    def home(self) -> str | None:
+        """The schema that is the database itself: its name is not kept, because a copy may have another one."""
+        return None
+
+    @property
     def offline(self) -> bool:
         return self._connection is None
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.engine import backfill
 from safeops.backfilling.forgetting import backfills_of, forget_backfills, forget_backfills_of
+from safeops.backfilling.parts import Part
 from safeops.backfilling.state import State
 from safeops.backfilling.status import forget_backfill
 from safeops.backfilling.work import key_of
@@ -89,7 +90,8 @@ def bring_in_step(
         state = State(migration.database, migration.settings.schema_for_state)
         filled = not is_filled(state, pair)
         texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
-    _fill(pair, table, *texts, options)
+        name = fill_name(pair, migration.database.home)
+    _fill(name, pair, table, *texts, options)
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
@@ -173,24 +175,23 @@ def _said(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
 
 
-def _fill(pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> None:
+def _fill(name: str, pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> None:
     """Fill the twin, and rows whose keys moved meanwhile once more."""
-    name = fill_name(pair)
     for _ in range(ROUNDS):
-        report = _filled(pair, table, value, unfilled, options)
+        report = _filled(name, pair, table, value, unfilled, options)
         if not report.remaining:
             return
         forget_backfill(name)
-    _filled(pair, table, value, unfilled, options)
+    _filled(name, pair, table, value, unfilled, options)
 
 
-def _filled(pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> Any:
+def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> Any:
     try:
         return backfill(
             table.name,
             {pair.twin: sa.literal_column(value)},
             where=sa.literal_column(unfilled, sa.Boolean()),
-            name=fill_name(pair),
+            name=name,
             schema=table.schema,
             **options,
         )
@@ -202,15 +203,22 @@ def _filled(pair: Pair, table: Name, value: str, unfilled: str, options: dict[st
         raise unconvertible(pair, error) from error
 
 
-def fill_name(pair: Pair) -> str:
+def fill_name(pair: Pair, home: str | None) -> str:
     """Return what the progress of the fill is kept under."""
     way = "back to" if pair.switched else "to"
-    return fitting(f"{pair.table}.{pair.source} {way} {pair.twin}", max_bytes=180)
+    return fitting(f"{pair.table.at(home)}.{pair.source} {way} {pair.twin}", max_bytes=180)
 
 
 def is_filled(state: State, pair: Pair) -> bool:
-    part = state.part(fill_name(pair)) if state.exists() else None
+    part = _fill_of(state, pair)
     return part is not None and part.is_finished
+
+
+def _fill_of(state: State, pair: Pair) -> Part | None:
+    """Return the progress of the fill; earlier releases kept it under the name of the schema too."""
+    homes = dict.fromkeys((state.database.home, None))
+    found = (state.part(fill_name(pair, home)) for home in homes) if state.exists() else ()
+    return next(filter(None, found), None)
 
 
 def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
@@ -247,7 +255,7 @@ def _is_unfilled(migration: Migration, pair: Pair) -> bool:
         return _has_rows(migration, pair, migration.database.unfilled(pair))
     # A row without a value in the old type may be one that was written since and that it does not take.
     state = State(migration.database, migration.settings.schema_for_state)
-    part = state.part(fill_name(pair)) if state.exists() else None
+    part = _fill_of(state, pair)
     return part is not None and not part.is_finished
 
 

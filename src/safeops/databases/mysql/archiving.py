@@ -104,7 +104,7 @@ class Archiving(Constraining):
             "checks": [
                 [one.name, one.definition] for one in checks if one.definition != f"CHECK {clauses.get('CHECK')}"
             ],
-            "keys": [_key_as_json(one) for one in keys],
+            "keys": [_key_as_json(one, stands.name.schema) for one in keys],
         }
 
     def column_of_archive(self, definition: Definition) -> Column:
@@ -218,7 +218,11 @@ class Archiving(Constraining):
         yield from self._keys_again(self.table(stands.name) or stands, definition)
 
     def _keys_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
+        # What is kept of an archive says nothing of the database's own name; earlier releases did.
+        former = definition.get("archive", [None, None])[1]
         for one in definition["keys"]:
+            if one["referent"][0] == former:
+                one = {**one, "referent": [None, one["referent"][1]]}
             there = stands.constraints.get(one["name"])
             if there is None or not there.valid:
                 yield self.add_constraint(stands.name, _key_of(stands.name, one), stands, True)
@@ -252,7 +256,7 @@ class Archiving(Constraining):
     def described_table(self, stands: Table, archive: Name) -> Definition:
         keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
         made = [one.name for one in stands.indexes.values() if self.is_made_for_key(stands, one)]
-        return {"keys": [_key_as_json(one) for one in keys], "made": made}
+        return {"keys": [_key_as_json(one, stands.name.schema) for one in keys], "made": made}
 
     def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
         drops = ", ".join(f"DROP FOREIGN KEY {self.quoted(one['name'])}" for one in definition["keys"])
@@ -279,8 +283,8 @@ class Archiving(Constraining):
         return None if found is None else int(found)
 
 
-def _key_as_json(one: Constraint) -> dict[str, Any]:
-    referent = one.referent or Name("")
+def _key_as_json(one: Constraint, home: str | None) -> dict[str, Any]:
+    referent = (one.referent or Name("")).at(home)
     actions = {"onupdate": one.onupdate, "ondelete": one.ondelete}
     columns = {"columns": list(one.columns), "remote": list(one.remote)}
     return {"name": one.name, "referent": [referent.schema, referent.name], **columns, **actions}
@@ -290,6 +294,7 @@ def _key_of(table: Name, one: dict[str, Any]) -> Any:
     schema, referent = one["referent"]
     made = ops.CreateForeignKeyOp(
         one["name"], table.name, referent, one["columns"], one["remote"],
-        source_schema=table.schema, referent_schema=schema, onupdate=one["onupdate"], ondelete=one["ondelete"],
+        source_schema=table.schema, referent_schema=schema or table.schema,
+        onupdate=one["onupdate"], ondelete=one["ondelete"],
     )  # fmt: skip
     return made.to_constraint()

@@ -73,9 +73,13 @@ class Session(Database):
         schema: str | None = self.scalar("SELECT DATABASE()")
         return schema
 
+    @property
+    def home(self) -> str | None:
+        return None if self.offline else self.current_schema
+
     def quoted_here(self, name: Name) -> str:
-        """Quote a table for a text that is kept as it is sent: a copy of the database under another name has to mean its own."""
-        return self.quoted_table(Name(name.name) if name.schema == self.current_schema else name)
+        """Quote a name for a text that the server keeps as it is sent."""
+        return self.quoted_table(name.at(self.home))
 
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES
