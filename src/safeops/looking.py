@@ -88,6 +88,12 @@ def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
     return patiently(migration, step.does, action, step)
 
 
+def refuse_hidden_rows(migration: Migration, *tables: Name) -> None:
+    """Raise UnsafeOperation if row security hides rows of the tables from the migration: it would take a part for all."""
+    if migration.database.has_row_security and not migration.offline:
+        look_into(migration, tables[0], lambda: migration.database.refuse_hidden_rows(tables))
+
+
 def look_at(migration: Migration, name: Name) -> Table | None:
     """Return the table as it stands, None offline, or raise UnknownTable."""
     return known(migration, look(migration, name), name)

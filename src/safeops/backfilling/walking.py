@@ -261,6 +261,9 @@ class Walk:
         )
 
     def _explained(self, error: DBAPIError, part: Part) -> Exception:
+        if (hidden := self.database.hidden_rows(error)) is not None:
+            hidden.state = kept_state(self.meter)
+            return hidden
         if not self.database.is_violation(error):
             return error
         return ViolatingRows(

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases.steps import Step, rendering_dialect
+from safeops.errors import SafeOpsError
 from safeops.naming import Name
 
 
@@ -38,6 +39,8 @@ class DatabaseSession:
     product: ClassVar[str]
     begins: ClassVar[str] = "BEGIN"
     """The statement that begins a transaction which is to write."""
+    has_row_security: ClassVar[bool] = False
+    """Policies may hide rows of a table from a role."""
     locks_runners_by_session: ClassVar[bool] = True
     """The lock that lets one runner at a time migrate belongs to a session of its own."""
 
@@ -179,6 +182,13 @@ class DatabaseSession:
     def is_dependency(self, error: BaseException) -> bool:
         """Tell whether the server refused to drop something because others depend on it."""
         return False
+
+    def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
+        """Raise UnsafeOperation if row security may hide rows of a table from the role of this session."""
+
+    def hidden_rows(self, error: DBAPIError) -> SafeOpsError | None:
+        """Return that error if the server refused a statement because it would have hidden rows from it."""
+        return None
 
     def is_refusal(self, error: BaseException) -> bool:
         """Tell whether the server refused to do it online."""

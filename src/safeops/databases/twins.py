@@ -131,6 +131,9 @@ class Twins(DatabaseSession):
     def check_pair(self, pair: Pair, stands: Table) -> None:
         """Raise what is wrong with a pair that does not stand yet, before anything is touched."""
 
+    def check_sees(self, pair: Pair, stands: Table) -> None:
+        """Raise UnsafeOperation if row security hides rows that the pair is filled, compared or checked by."""
+
     @abstractmethod
     def pair_up(self, pair: Pair, stands: Table) -> Plan:
         """Plan that the twin stands and follows. Rows from before have no value in it yet."""

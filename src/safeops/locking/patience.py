@@ -221,6 +221,9 @@ def patiently(
                 return action()
         except DBAPIError as error:
             spent = time.monotonic() - started
+            if (hidden := database.hidden_rows(error)) is not None:
+                hidden.state = (work or Work()).state
+                raise hidden from error
             if not (watch.cancelled or _may_help_to_wait(database, error, step, tables, attempts)):
                 raise
             if watch.cancelled or spent >= settings.retry_budget:

@@ -14,7 +14,16 @@ from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
-from safeops.looking import check_choice, check_names, known, look, look_into, skipped, table_or_none
+from safeops.looking import (
+    check_choice,
+    check_names,
+    known,
+    look,
+    look_into,
+    refuse_hidden_rows,
+    skipped,
+    table_or_none,
+)
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
 from safeops.operations import constraints, foreign_keys, indexes, types
@@ -182,6 +191,8 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
 
 def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop the index or a constraint of the column, before the column itself is added."""
+    if _companions_read(alone):
+        refuse_hidden_rows(migration, stands.name, *(_referent(one) for one in alone.foreign_key_constraints))
     for index in alone.indexes:
         indexes.check_ready(migration, index, name, stands, if_different)
     for constraint in alone.constraints:
@@ -189,6 +200,16 @@ def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: 
             constraints.check_ready(migration, named(constraint, name), name, stands, if_different)
         elif isinstance(constraint, sa.ForeignKeyConstraint):
             foreign_keys.check_ready(migration, named(constraint, name), name, stands, if_different)
+
+
+def _companions_read(alone: sa.Table) -> bool:
+    """Tell whether an index or a constraint of the column holds for the rows or not."""
+    unique = any(index.unique for index in alone.indexes)
+    return unique or any(not isinstance(one, sa.PrimaryKeyConstraint) for one in alone.constraints)
+
+
+def _referent(key: sa.ForeignKeyConstraint) -> Name:
+    return Name(key.referred_table.name, key.referred_table.schema)
 
 
 def add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:

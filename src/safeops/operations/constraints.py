@@ -54,7 +54,7 @@ def create(
             if settled is not None:
                 return settled
             _refuse_unready(migration, stands, constraint, validate)
-        offenders = _offenders(migration, stands, constraint) if stands else None
+        offenders = _offenders(migration, stands, constraint) if stands and validate else None
         plan = migration.database.add_constraint(name, constraint, stands, validate)
         return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
 

@@ -175,7 +175,10 @@ def create(
         plan = migration.database.add_constraint(name, key, source, validate)
         offenders = rows.orphans(migration, source, key, referent.name)
         with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
-            return carry_out(migration, plan, rows.explained_by(migration, source, offenders)) or built
+            return (
+                carry_out(migration, plan, rows.explained_by(migration, source, offenders if validate else None))
+                or built
+            )
 
 
 def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:

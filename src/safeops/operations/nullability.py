@@ -52,8 +52,9 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
             return skipped(f"NOT NULL of {name}.{column_name}", GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
-        offenders = rows.nulls(migration, stands, column_name) if stands else None
-        if stands is not None and offenders is not None and stands.columns[column_name].nullable:
+        takes_null = stands is not None and stands.columns[column_name].nullable
+        offenders = rows.nulls(migration, stands, column_name) if stands and takes_null else None
+        if stands is not None and offenders is not None:
             rows.refuse(migration, stands, offenders)
         plan = migration.database.set_not_null(name, column_name, stands)
         changed = carry_out(migration, plan, rows.explained_by(migration, stands, offenders))

@@ -14,6 +14,7 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import DuplicateRows, OrphanedRows, SafeOpsError, ViolatingRows
 from safeops.locking import patiently
+from safeops.looking import refuse_hidden_rows
 from safeops.migration import Migration
 from safeops.naming import Name
 
@@ -31,6 +32,8 @@ class Offenders:
         keys: The quoted columns that name a row.
         columns: The columns of the query that finds them all.
         remedy: What to do about them.
+        grouped: GROUP BY and HAVING, if a value and not a row breaks the rule.
+        referents: The other tables that the query reads.
     """
 
     error: type[SafeOpsError]
@@ -40,6 +43,7 @@ class Offenders:
     columns: str = "*"
     remedy: str = "Mend or delete these rows, and run again. This finds them all:"
     grouped: str = ""
+    referents: tuple[Name, ...] = ()
 
     @property
     def query(self) -> str:
@@ -71,7 +75,7 @@ def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, re
     )
     problem = f"of {table.name} refer by ({', '.join(key.column_keys)}) to rows that {referent} does not have"
     keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
-    return Offenders(OrphanedRows, problem, source, keys, columns="child.*")
+    return Offenders(OrphanedRows, problem, source, keys, columns="child.*", referents=(referent,))
 
 
 def duplicates(
@@ -107,7 +111,12 @@ def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
 def explained_by(
     migration: Migration, table: Table | None, offenders: Offenders | None, excluding: str = ""
 ) -> Callable[[DBAPIError], Any]:
-    """Return what turns a violation that the server reports into the error that tells of the rows."""
+    """Return what turns a violation that the server reports into the error that tells of the rows.
+
+    The error has to see the rows, which is settled now, before anything is changed.
+    """
+    if table is not None and offenders is not None:
+        refuse_hidden_rows(migration, table.name, *offenders.referents)
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
         if table is None or not migration.database.is_violation(error):

@@ -102,6 +102,8 @@ def bring_in_step(
 def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
     """Have the twin get what it lacks of the default, the indexes and the constraints."""
 
+    look_into(migration, pair.table, lambda: migration.database.check_sees(pair, stands))
+
     def explain(error: DBAPIError) -> SafeOpsError | None:
         return unfitting(pair, error) if migration.database.is_violation(error) else None
 

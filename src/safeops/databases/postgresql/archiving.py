@@ -61,8 +61,8 @@ class Archiving(Plans):
             return f"it is a {stands.kind}"
         if self.scalar("SELECT 1 FROM pg_inherits WHERE :id IN (inhrelid, inhparent) LIMIT 1", id=stands.id):
             return "it inherits from another table, or another one from it, as a partition does"
-        if column is not None and self.scalar(f"SELECT row_security_active({stands.id}::oid)"):
-            return "its row security hides rows from the role of the migration, which would be lost"
+        if column is not None:
+            self.refuse_hidden_rows([stands.name])
         return None
 
     # Columns ----------------------------------------------------------------------------------------------------

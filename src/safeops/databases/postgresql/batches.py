@@ -14,7 +14,7 @@ from typing import Any
 from safeops.databases.base import Database
 from safeops.databases.batches import Target, Values
 from safeops.databases.definitions import Column
-from safeops.databases.postgresql.session import sqlstate
+from safeops.databases.postgresql.spelling import sqlstate
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -40,6 +40,9 @@ class Batches(Database):
 
     def batching(self) -> AbstractContextManager[None]:
         return self.timeouts(self.patience, None, Step(""))
+
+    def rendered_batching(self) -> tuple[list[str], list[str]]:
+        return ["SET row_security = off"], ["RESET row_security"]
 
     @contextmanager
     def batch(self, wait: float, flush: bool) -> Iterator[None]:

@@ -8,12 +8,13 @@ from contextlib import contextmanager, suppress
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.session import Session, sqlstate
+from safeops.databases.postgresql.row_security import FORBIDDEN
+from safeops.databases.postgresql.session import Session
+from safeops.databases.postgresql.spelling import sqlstate
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
 PROBE = "safeops_probe"
-FORBIDDEN = "42501"
 
 
 class Scratch(Session):

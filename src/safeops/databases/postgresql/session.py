@@ -17,6 +17,8 @@ from sqlalchemy.engine import Connection
 from safeops.databases.base import Database
 from safeops.databases.beside import watching
 from safeops.databases.postgresql.pooling import shares_sessions
+from safeops.databases.postgresql.row_security import SEES_ALL, RowSecurity
+from safeops.databases.postgresql.spelling import sqlstate
 from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
 from safeops.errors import UnsupportedOnDatabase
@@ -77,13 +79,7 @@ GONE = {"42P01", "42703", "42704"}
 WATCH_EVERY = 0.2
 
 
-def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE of a driver's error, whatever the driver calls it."""
-    original = getattr(error, "orig", None) or error
-    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
-
-
-class Session(Database):
+class Session(RowSecurity):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
 
     _lock_session: int | None = None
@@ -122,6 +118,7 @@ class Session(Database):
     @contextmanager
     def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
         names = ["lock_timeout", "statement_timeout", *(["transaction_timeout"] if self.version >= (17,) else [])]
+        names += SEES_ALL
         shown = ", ".join(f"current_setting('{name}')" for name in names)
         *before, deadlock, session = self.read(
             f"SELECT {shown}, current_setting('deadlock_timeout'), pg_backend_pid()"
@@ -129,7 +126,7 @@ class Session(Database):
         self.check_session(session)
         lock = _before_deadlock(lock, _seconds(deadlock), step)
         own = dict(zip(names, map(str, before), strict=True))
-        bounds = {**_raised(own, lock), **self._bounds(lock, statement, step)}
+        bounds = {**_raised(own, lock), **self._bounds(lock, statement, step), **SEES_ALL}
         self.set_on(session, bounds)
         try:
             yield
@@ -151,7 +148,7 @@ class Session(Database):
             raise pooled(self, self.connection)
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
-        bounds = self._bounds(lock, statement, step)
+        bounds = {**self._bounds(lock, statement, step), **(SEES_ALL if step.scans else {})}
         if step.alone:
             return [f"SET {name} = {value}" for name, value in bounds.items()], [f"RESET {name}" for name in bounds]
         return ["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in bounds.items())], ["COMMIT"]
@@ -265,7 +262,7 @@ def _outlasting(bound: float, lock: float) -> float:
 
 def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
     """Return what to raise of a session's own timeouts, which would end a step before its lock timeout does."""
-    bounds = {name: _seconds(setting) for name, setting in own.items() if name != "lock_timeout"}
+    bounds = {name: _seconds(setting) for name, setting in own.items() if name not in ("lock_timeout", *SEES_ALL)}
     return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}
 
 

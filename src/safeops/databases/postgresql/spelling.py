@@ -32,6 +32,12 @@ _WITH_ZONE = re.compile(r"^(timestamp|time)(?: ?\((\d)\))?(?: (with|without) tim
 _PARTS = re.compile(r"^([a-z_][a-z0-9_. \"]*?)\s*(?:\((.*)\))?((?:\[\d*\])*)$", re.DOTALL)
 
 
+def sqlstate(error: BaseException) -> str | None:
+    """Return the SQLSTATE of a driver's error, whatever the driver calls it."""
+    original = getattr(error, "orig", None) or error
+    return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+
+
 def type_name(text: str) -> str:
     """Spell a type as ``format_type()`` does; a type that is not the server's own stays as it is."""
     if '"' in text:

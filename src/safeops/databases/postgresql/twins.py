@@ -76,6 +76,7 @@ class Twins(TwinScripts, twins.Twins):
     # Before anything is touched ---------------------------------------------------------------------------------
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
+        self.check_sees(pair, stands)
         self._check_free(pair, stands)
         self._check_shape(pair, stands)
         self._check_published(pair, stands)
@@ -85,6 +86,12 @@ class Twins(TwinScripts, twins.Twins):
         if pair.back is not None and pair.type is not None:
             value = f"CAST(NULL AS {split_collation(pair.type)[0]}) AS {self.quoted(pair.source)}"
             self.read(f"SELECT ({pair.back}) FROM (SELECT {value}) safeops_row")
+
+    def check_sees(self, pair: Pair, stands: Table) -> None:
+        """Refuse hidden rows, also those on the other side of a foreign key: its copy would be checked without them."""
+        inbound = [Name(row[1], row[0]) for row in self.read(INBOUND, id=stands.id, column=pair.source)]
+        referents = [key.referent for key in stands.constraints.values() if key.referent and pair.source in key.columns]
+        self.refuse_hidden_rows([stands.name, *inbound, *referents])
 
     def _check_free(self, pair: Pair, stands: Table) -> None:
         if pair.twin in stands.columns:
