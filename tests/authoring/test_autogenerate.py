@@ -322,3 +322,20 @@ def test_defaults_that_the_server_cannot_compare_or_spells_differently_are_no_ch
     ]
     columns = [sa.Column(f"c{place}", type_, server_default=one) for place, (type_, one) in enumerate(defaults)]
     authored.run(models(users(*columns)))
+
+
+@pytest.mark.only("pg18", "pg14")
+def test_the_servers_own_keys_to_partitions_are_no_difference(authored: Authored) -> None:
+    """PostgreSQL keeps a foreign key to a partitioned table to each of its partitions too, and SQLAlchemy reflects those."""
+
+    def tables(*parts: Any) -> sa.MetaData:
+        key = {"name": "id", "type_": sa.Integer, "primary_key": True}
+        made = models(("parts", sa.Column(**key)), ("q", sa.Column(**key), *parts))
+        made.tables["parts"].dialect_options["postgresql"]["partition_by"] = "RANGE (id)"
+        return made
+
+    authored.run(tables(sa.Column("bid", sa.ForeignKey("parts.id", name="fk"), index=True)))
+    authored.database.execute("CREATE SCHEMA own", "CREATE TABLE own.p PARTITION OF parts DEFAULT")
+    authored.check()
+    text = authored.run(tables(sa.Column("bid", sa.Integer)))
+    assert [line.split("(")[0] for line in statements(text)] == ["drop_constraint_if_exists", "drop_index_if_exists"]

@@ -83,6 +83,12 @@ class Live:
         known = stands.constraints if stands else {}
         return single if single in known and constraint not in known else constraint
 
+    def keys_to_partitions(self, name: Name) -> set[str]:
+        stands = self.table(name)
+        if stands is None:
+            return set()
+        return look_into(self.migration, name, lambda: self.migration.database.keys_to_partitions(stands))
+
     def archive_refusal(self, name: Name, column: str | None) -> str | None:
         """Say why a table, or a column of it, cannot be archived; None where it can."""
         stands = self.table(name)

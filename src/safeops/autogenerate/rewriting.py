@@ -44,6 +44,7 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         with looking(context) as live:
             if live is not None:
                 _spell_constraints(live, [*upgrade.ops, *downgrade.ops])
+                _leave_out_keys_to_partitions(live, upgrade, downgrade)
             replace_keys(context, live, upgrade.ops, downgrade.ops)
             if live is not None:
                 live.gone = constraints_gone(upgrade.ops)
@@ -63,6 +64,21 @@ def _spell_constraints(live: Live, found: list[ops.MigrateOperation]) -> None:
             name = getattr(one, "constraint_name", None)
             if name and (spelled := live.constraint_name(name_of(table), str(name))) != name:
                 one.constraint_name = conv(spelled)  # type: ignore[attr-defined]
+
+
+def _leave_out_keys_to_partitions(live: Live, *bodies: ops.OpContainer) -> None:
+    """Leave out the foreign keys that PostgreSQL keeps to each partition by itself: SQLAlchemy reflects them too."""
+    for body in bodies:
+        for table in [one for one in body.ops if isinstance(one, ops.ModifyTableOps)]:
+            own = live.keys_to_partitions(name_of(table))
+            table.ops[:] = [one for one in table.ops if not (own and _key_name(one) in own)]
+            if not table.ops:
+                body.ops.remove(table)
+
+
+def _key_name(one: ops.MigrateOperation) -> str | None:
+    dropped = isinstance(one, ops.DropConstraintOp) and one.constraint_type == "foreignkey"
+    return str(one.constraint_name) if dropped or isinstance(one, ops.CreateForeignKeyOp) else None  # type: ignore[attr-defined]
 
 
 def _fill_empty(body: ops.OpContainer) -> None:

@@ -162,6 +162,14 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Describe the foreign keys of other tables that stand on a unique or primary key, or on an index alike."""
         return []
 
+    def keys_to_partitions(self, stands: Table) -> set[str]:
+        """Return the foreign keys that the server itself keeps to each partition of a table that the author's refers to."""
+        return set()
+
+    def left_on_partitions(self, stands: Table, name: str) -> bool:
+        """Tell whether partitions have a part of an index or constraint that the whole table lacks."""
+        return False
+
     def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
         """Tell whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
         return False
@@ -316,6 +324,9 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     def name_flaw(self, name: str) -> str | None:
         """Say why the server takes no such name; None where it does."""
         return None
+
+    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
+        """Raise UnsafeOperation for a unique key that lacks columns by which the table is partitioned."""
 
     def check_column_support(self, column: sa.Column[Any]) -> None:
         """Raise UnsupportedOnDatabase for a column that this server does not have."""

@@ -56,6 +56,7 @@ class Index:
     options: tuple[str, ...] = _part("options", default=())
     table: str = ""
     valid: bool = True
+    inherited: bool = False
     of_constraint: bool = False
     definition: str = ""
     comment: str | None = None
@@ -84,6 +85,7 @@ class Constraint:
     include: tuple[str, ...] = _part("include", default=())
     nulls_not_distinct: bool = _part("nulls not distinct", default=False)
     valid: bool = True
+    inherited: bool = False
     definition: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,7 @@ from safeops.operations.story import (
     GONE,
     explained_dependents,
     is_gone,
+    is_left,
     keep_or_raise,
     refuse_dependents,
     refuse_unless_assured,
@@ -53,6 +55,7 @@ def create(
             settled = _settled(migration, name, stands, constraint, validate, if_different)
             if settled is not None:
                 return settled
+            look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, constraint))
             _refuse_unready(migration, stands, constraint, validate)
         offenders = _offenders(migration, stands, constraint) if stands and validate else None
         plan = migration.database.add_constraint(name, constraint, stands, validate)
@@ -67,6 +70,7 @@ def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, sta
     if there is None:
         _refuse_taken(migration, wanted, stands)
         _refuse_copy(migration, wanted, stands)
+        look_into(migration, name, lambda: migration.database.check_partition_keys(name, stands, constraint))
     else:
         what = f"{wanted.kind} {wanted.name} on {name}"
         keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
@@ -277,7 +281,7 @@ def drop_constraint_if_exists(
         stands = table_or_none(look(migration, name), name)
         constraint_name = _as_created(migration, stands, constraint_name, name, type_)
         there = migration.database.constraint_named(stands, constraint_name, type_) if stands else None
-        if there is None and not migration.offline:
+        if there is None and not migration.offline and not is_left(migration, stands, name, constraint_name):
             return skipped(f"constraint {constraint_name} on {name}", "it is not there")
         if stands is not None and there is not None:
             standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, there))

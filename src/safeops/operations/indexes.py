@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,7 +17,15 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, call
 from safeops.operations import rows
 from safeops.operations.named import settle_name
-from safeops.operations.story import GONE, explained_dependents, is_gone, keep_or_raise, refuse_dependents, settle
+from safeops.operations.story import (
+    GONE,
+    explained_dependents,
+    is_gone,
+    is_left,
+    keep_or_raise,
+    refuse_dependents,
+    settle,
+)
 
 
 def create_index_if_missing(
@@ -95,6 +104,7 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
                 return keep_or_raise(what, found, if_different, *_other_name(index, name))
         elif stands is not None:
             refuse_taken(migration, str(index.name), stands)
+            look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, index))
         twice = (
             rows.duplicates(
                 migration, stands, str(index.name), _texts(migration, index), wanted.where, wanted.nulls_not_distinct
@@ -112,6 +122,7 @@ def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table
     there = stands.indexes.get(str(index.name))
     if there is None:
         refuse_taken(migration, str(index.name), stands)
+        look_into(migration, name, lambda: migration.database.check_partition_keys(name, stands, index))
     elif there.valid:
         found = differences(there, migration.database.wanted_index(index))
         keep_or_raise(f"index {index.name} on {name}", found, if_different, *_other_name(index, name))
@@ -185,7 +196,7 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
         name = Name(table_name, schema)
         stands = table_or_none(look(migration, name), name)
         there = stands.indexes.get(index_name) if stands else None
-        if there is None and not migration.offline:
+        if there is None and not migration.offline and not is_left(migration, stands, name, index_name):
             return skipped(f"index {index_name} on {name}", "it is not there")
         if stands is not None and there is not None:
             _refuse_constraint(there, name)

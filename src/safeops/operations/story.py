@@ -65,6 +65,12 @@ def keeping(done: Sequence[str]) -> Iterator[None]:
         raise
 
 
+def is_left(migration: Migration, stands: Table | None, name: Name, thing: str) -> bool:
+    """Tell whether an interrupted build left parts of an index or constraint on partitions of the table."""
+    database = migration.database
+    return stands is not None and look_into(migration, name, lambda: database.left_on_partitions(stands, thing))
+
+
 def check_schema(migration: Migration, name: Name, right: str) -> None:
     """Raise InvalidArgument where a thing is to be created in a schema that does not exist."""
     database = migration.database

@@ -16,6 +16,7 @@ from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.naming import Name
 
+# A foreign key to a partitioned table stands there once more for each partition: those rows are the server's own.
 TABLE = """
 SELECT json_build_object(
   'id', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'rows', c.reltuples::bigint,
@@ -42,13 +43,14 @@ SELECT json_build_object(
       'referent_name', f.relname,
       'referent_schema', (SELECT s.nspname FROM pg_namespace s WHERE s.oid = f.relnamespace),
       'onupdate', k.confupdtype, 'ondelete', k.confdeltype, 'match', k.confmatchtype,
-      'deferrable', k.condeferrable, 'deferred', k.condeferred))
+      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0))
     FROM pg_constraint k LEFT JOIN pg_class f ON f.oid = k.confrelid
-    WHERE k.conrelid = c.oid),
+    WHERE k.conrelid = c.oid AND NOT (k.contype = 'f' AND EXISTS (
+      SELECT 1 FROM pg_constraint o WHERE o.oid = k.conparentid AND o.conrelid = k.conrelid))),
   'indexes', (
     SELECT json_agg(json_build_object(
       'name', r.relname, 'comment', obj_description(r.oid, 'pg_class'),
-      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid),
+      'valid', i.indisvalid AND i.indisready, 'definition', pg_get_indexdef(r.oid), 'inherited', r.relispartition,
       'of_constraint', EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = r.oid AND k.contype IN ('p','u','x')
         AND k.conrelid = c.oid)))
     FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = c.oid),
@@ -172,6 +174,7 @@ def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
         include=tuple(_split(included.group(1))) if included else (),
         nulls_not_distinct="NULLS NOT DISTINCT" in raw["definition"],
         valid=raw["valid"],
+        inherited=raw["inherited"],
         definition=raw["definition"],
     )
 
@@ -193,6 +196,7 @@ def _index(raw: Mapping[str, Any], table: str, texts: set[str]) -> Index:
         read,
         definition=raw["definition"],
         valid=raw["valid"],
+        inherited=raw["inherited"],
         of_constraint=raw["of_constraint"],
         comment=raw["comment"],
     )

@@ -12,11 +12,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.base import Plan
-from safeops.databases.definitions import Table
+from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
 from safeops.databases.postgresql.spelling import block, object_name
 from safeops.databases.steps import Step
-from safeops.naming import Name, fitting
+from safeops.naming import Name, call, fitting
 
 NOTE = "safeops took NULL before the key: "
 
@@ -151,12 +151,13 @@ class Constraining(Indexing):
 
     def _add_partitioned_key(self, name: Name, key: Any, stands: Table) -> Plan:
         """Make the key of each partition online; that of the whole adopts them."""
+        drop = call("drop_constraint_if_exists", str(key.name), name.name, schema=name.schema)
+        self.check_leftovers(stands, str(key.name), tuple(column.name for column in key.columns), drop)
         if isinstance(key, sa.PrimaryKeyConstraint):
             for column in key.columns:
                 yield from self.set_not_null(name, column.name, stands)
         for partition in stands.partitions:
-            part_name = fitting(partition.name, str(key.name), max_bytes=self.max_identifier)
-            part = self.table(partition)
+            part_name, part = self.part_name(partition, str(key.name)), self.table(partition)
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
@@ -184,12 +185,22 @@ class Constraining(Indexing):
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
         there = stands.constraints.get(constraint) if stands else None
+        if stands is not None and there is None and stands.is_partitioned:
+            yield from self._drop_left_on_partitions(stands, constraint)
+            return
         index = stands.indexes.get(constraint) if stands else None
         step = self._drop_constraint(name, constraint, (there.referent,) if there and there.referent else ())
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
         took_null = [column for column in took_null if stands is not None and column in stands.columns]
         yield replace(step, then=tuple(self._alter_column(name, column, "DROP NOT NULL") for column in took_null))
+
+    def _drop_left_on_partitions(self, stands: Table, constraint: str) -> Plan:
+        for part, left in [*self.leftovers(stands, constraint), *self.left_foreign_keys(stands, constraint)]:
+            if isinstance(left, Constraint):
+                yield from self.drop_constraint(part.name, left.name, left.kind, part)
+            else:
+                yield from self.drop_index(part.name, left.name, part)
 
     def _drop_constraint(self, name: Name, constraint: str, also: tuple[Name, ...] = ()) -> Step:
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {self.quoted(constraint)}"

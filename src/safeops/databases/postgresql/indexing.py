@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.base import Plan
-from safeops.databases.definitions import Table
-from safeops.databases.postgresql.scratch import Scratch
+from safeops.databases.definitions import Index, Table
+from safeops.databases.postgresql.catalogue import index_of
+from safeops.databases.postgresql.partitioning import Partitioning
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Step
-from safeops.naming import Name, fitting
+from safeops.naming import Name, call
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Written:
     rest: str
 
 
-class Indexing(Scratch):
+class Indexing(Partitioning):
     """The plans for indexes."""
 
     def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
@@ -74,6 +75,9 @@ class Indexing(Scratch):
         https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
         """
         named = index.name
+        columns = index_of(f"CREATE INDEX i ON t {index.rest}", name=named, table=name.name).names
+        drop = call("drop_index_if_exists", named, name.name, schema=name.schema)
+        self.check_leftovers(stands, named, columns, drop)
         if named not in stands.indexes:
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
             yield Step(sql, f"created index {named} on {name} for its partitions", (name,))
@@ -81,7 +85,7 @@ class Indexing(Scratch):
             part = self.table(partition)
             if part is None or part.kind == "foreign table":
                 continue
-            part_name = fitting(partition.name, named, max_bytes=self.max_identifier)
+            part_name = self.part_name(partition, named)
             yield from self.build_index(partition, replace(index, name=part_name), part)
             whole, child = self._index_name(name, named, stands), self._index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
@@ -90,7 +94,11 @@ class Indexing(Scratch):
     def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
         full = self._index_name(name, index, stands)
         if stands is not None and stands.is_partitioned:
-            yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
+            if index in stands.indexes:
+                yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
+            for part, left in self.leftovers(stands, index):
+                if isinstance(left, Index):
+                    yield from self.drop_index(part.name, left.name, part)
             return
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {full}"
         yield Step(sql, f"dropped index {index}", (name,), alone=True, waits_inside=True)

@@ -24,11 +24,13 @@ INVALID = """SELECT r.relname, n.nspname, t.relname FROM pg_index i JOIN pg_clas
     AND NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) ORDER BY 2, 3, 1"""
 UNVALIDATED = """SELECT k.conname, n.nspname, t.relname FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
     JOIN pg_namespace n ON n.oid = t.relnamespace
-    WHERE NOT k.convalidated AND k.contype IN ('c', 'f', 'n') AND n.nspname <> 'information_schema' {enforced}
+    WHERE NOT k.convalidated AND k.contype IN ('c', 'f', 'n') AND k.conparentid = 0
+    AND n.nspname <> 'information_schema' {enforced}
     ORDER BY 2, 3, 1"""
 PAIRS = """SELECT DISTINCT p.prosrc, n.nspname, t.relname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
     JOIN pg_class t ON t.oid = g.tgrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-    WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND position(:mark IN p.prosrc) > 0 ORDER BY 2, 3, 1"""
+    WHERE NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled IN ('O', 'A')
+    AND position(:mark IN p.prosrc) > 0 ORDER BY 2, 3, 1"""
 RENAMES = """SELECT DISTINCT v.relname, n.nspname, t.relname FROM pg_class v
     JOIN pg_rewrite r ON r.ev_class = v.oid JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
     JOIN pg_class t ON d.refclassid = 'pg_class'::regclass AND t.oid = d.refobjid AND t.relkind IN ('r', 'p', 'f')

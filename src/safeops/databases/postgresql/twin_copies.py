@@ -250,7 +250,8 @@ class TwinCopies(TwinTriggers):
         rename = f"ALTER TABLE {table} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
         referent = (copy.of.referent,) if copy.of.referent else ()
         does = f"foreign key {copy.original} of {copy.table} is that of the new column"
-        yield self.after_vacuum(Step(drop, does, (copy.table, *referent), (rename,)))
+        parts = self.renamed_parts(stands, copy.name, copy.original)
+        yield self.after_vacuum(Step(drop, does, (copy.table, *referent), (rename, *parts)))
 
     def renaming(self, copy: Copy) -> list[str]:
         """Return the statements that give a copy its original's name, once that is free."""

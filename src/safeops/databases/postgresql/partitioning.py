@@ -1,0 +1,217 @@
+"""What PostgreSQL asks of the keys of partitioned tables, and what an interrupted build leaves on their partitions.
+
+https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-LIMITATIONS
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+
+from safeops.databases.definitions import Constraint, Index, Table
+from safeops.databases.postgresql.scratch import Scratch
+from safeops.errors import DefinitionMismatch, UnsafeOperation
+from safeops.naming import Code, Name, call, fitting
+
+# The partition keys of a table and of its partitions; which columns an expression uses, its dependencies tell.
+KEYS = """
+SELECT n.nspname, c.relname, pg_get_partkeydef(c.oid), 0 = ANY (p.partattrs::int2[]),
+  (SELECT json_agg(a.attname ORDER BY x.place)::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY x (number, place)
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.number),
+  (SELECT json_agg(DISTINCT a.attname)::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid
+    AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.objid = c.oid AND d.refobjid = c.oid AND d.objsubid = 0)
+FROM pg_partition_tree(:id) t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_partitioned_table p ON p.partrelid = c.oid ORDER BY t.level, 1, 2
+"""
+
+# A foreign key has a row for each partition on either side; an attached index that is of no constraint has none.
+PARTS = """
+WITH RECURSIVE key AS (
+  SELECT oid, conrelid, confrelid, conname, conname AS whole, true AS top FROM pg_constraint
+  WHERE conrelid = :id AND conname IN (:name, :original)
+  UNION ALL SELECT k.oid, k.conrelid, k.confrelid, k.conname, p.whole, false
+  FROM pg_constraint k JOIN key p ON k.conparentid = p.oid
+), index AS (
+  SELECT r.oid, i.indrelid, r.relname, r.relname AS whole, true AS top
+  FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = :id AND r.relname IN (:name, :original)
+  UNION ALL SELECT r.oid, i.indrelid, r.relname, p.whole, false FROM index p JOIN pg_inherits h ON h.inhparent = p.oid
+  JOIN pg_index i ON i.indexrelid = h.inhrelid JOIN pg_class r ON r.oid = h.inhrelid
+), part AS (
+  SELECT one.conrelid AS table, one.conname AS name, other.conname AS original, false AS is_index
+  FROM key one JOIN key other USING (conrelid, confrelid)
+  WHERE one.whole = :name AND other.whole = :original AND NOT one.top AND NOT other.top
+  UNION ALL SELECT one.indrelid, one.relname, other.relname, true FROM index one JOIN index other USING (indrelid)
+  WHERE one.whole = :name AND other.whole = :original AND NOT one.top AND NOT other.top
+)
+SELECT n.nspname, c.relname, p.name, p.original, p.is_index FROM part p JOIN pg_class c ON c.oid = p.table
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.name <> p.original ORDER BY 1, 2, 3
+"""
+
+
+class Partitioning(Scratch):
+    """Keys and partitions."""
+
+    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
+        if not stands.is_partitioned or not _is_key(wanted):
+            return
+        if isinstance(wanted, ExcludeConstraint) and self.version < (17,):
+            raise self.unsupported(
+                f"Exclusion constraint {wanted.name} on the partitioned table {stands.name}", "PostgreSQL 17"
+            )
+        columns = _equal_columns(wanted)
+        missing: list[str] = []
+        for level, text, has_expression, key, _ in self._partition_keys(stands):
+            if has_expression:
+                raise _impossible(stands, wanted, level, text)
+            missing += [one for one in key if one not in (*columns, *missing)]
+        if missing:
+            raise _lacking(name, wanted, columns, missing)
+
+    def partition_key_using(self, stands: Table, column: str) -> tuple[Name, str] | None:
+        """Return the table, at whatever level, whose partition key uses a column, and that key."""
+        found = (one for one in self._partition_keys(stands) if column in one[-1])
+        return next(((name, text) for name, text, *_ in found), None)
+
+    def _partition_keys(self, stands: Table) -> list[tuple[Name, str, bool, list[str], list[str]]]:
+        if not stands.is_partitioned:
+            return []
+        rows = self.read(KEYS, id=stands.id)
+        return [
+            (Name(table, schema), text, expression, _list(columns), [*_list(columns), *_list(used)])
+            for schema, table, text, expression, columns, used in rows
+        ]
+
+    def keys_to_partitions(self, stands: Table) -> set[str]:
+        sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
+            AND o.conrelid = k.conrelid
+            WHERE k.contype = 'f' AND k.conrelid = :id"""
+        return {row[0] for row in self.read(sql, id=stands.id)}
+
+    def left_on_partitions(self, stands: Table, name: str) -> bool:
+        left = chain(self.leftovers(stands, name), self.left_foreign_keys(stands, name))
+        return next(left, None) is not None
+
+    def leftovers(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
+        """Go through what an interrupted build of an index or a constraint made on partitions, and the whole never took."""
+        for partition in stands.partitions:
+            part, part_name = self.table(partition), self.part_name(partition, name)
+            if part is not None:
+                key: Constraint | Index | None = part.constraints.get(part_name) or part.indexes.get(part_name)
+                if key is not None and not key.inherited:
+                    yield part, key
+                yield from self.leftovers(part, part_name)
+
+    def left_foreign_keys(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
+        """Go through the foreign keys of partitions, likewise: those have the name of the whole."""
+        for partition in stands.partitions:
+            part = self.table(partition)
+            if part is not None:
+                key = part.constraints.get(name)
+                if key is not None and key.kind == "foreign key" and not key.inherited:
+                    yield part, key
+                yield from self.left_foreign_keys(part, name)
+
+    def check_leftovers(self, stands: Table, name: str, columns: tuple[str, ...], code: str) -> None:
+        """Raise DefinitionMismatch where a partition has another key or index under the name that its part is to have."""
+        for part, there in self.leftovers(stands, name):
+            if there.names != columns:
+                raise DefinitionMismatch(
+                    f"{there.name} of partition {part.name} is on ({', '.join(there.names)}), not ({', '.join(columns)}).",
+                    why="It may be left of an earlier build that could not be completed. It was left untouched.",
+                    remedy="Drop what is left on the partitions first:",
+                    code=code,
+                )
+
+    def renamed_parts(self, stands: Table, name: str, original: str) -> list[str]:
+        """Return the statements that give the parts of an index or constraint the names that another's parts have."""
+        found = self.read(PARTS, id=stands.id, name=name, original=original)
+        return [
+            f"ALTER {'INDEX' if is_index else 'TABLE'} {self.quoted_table(Name(one if is_index else table, schema))} RENAME"
+            f" {'TO' if is_index else f'CONSTRAINT {self.quoted(one)} TO'} {self.quoted(other)}"
+            for schema, table, one, other, is_index in found
+        ]
+
+    def part_name(self, partition: Name, name: str) -> str:
+        """Return the name that a partition's part of an index or key has."""
+        return fitting(partition.name, name, max_bytes=self.max_identifier)
+
+
+def _list(text: str | None) -> list[str]:
+    found: list[str] = json.loads(text) if text else []
+    return found
+
+
+def _is_key(wanted: sa.Index | sa.Constraint) -> bool:
+    if isinstance(wanted, sa.Index):
+        return bool(wanted.unique)
+    return isinstance(wanted, (sa.UniqueConstraint, sa.PrimaryKeyConstraint, ExcludeConstraint))
+
+
+def _equal_columns(wanted: Any) -> list[str]:
+    """Return the plain columns of a key, in which two rows of different partitions always differ."""
+    if isinstance(wanted, ExcludeConstraint):
+        return [name for name, operator in wanted.operators.items() if operator == "="]
+    if isinstance(wanted, sa.Index):
+        return [one.name for one in wanted.expressions if isinstance(one, sa.Column)]
+    return [column.name for column in wanted.columns]
+
+
+_HELPERS = {
+    sa.UniqueConstraint: "create_unique_constraint_if_missing",
+    sa.PrimaryKeyConstraint: "create_primary_key_if_missing",
+}
+
+
+def _kind(wanted: sa.Index | sa.Constraint) -> str:
+    kinds = {sa.UniqueConstraint: "Unique constraint", sa.PrimaryKeyConstraint: "Primary key"}
+    return kinds.get(type(wanted), "Unique index" if isinstance(wanted, sa.Index) else "Exclusion constraint")
+
+
+def _impossible(stands: Table, wanted: sa.Index | sa.Constraint, name: Name, key: str) -> UnsafeOperation:
+    columns = _equal_columns(wanted)
+    first = stands.partitions[0] if stands.partitions else Name(f"{stands.name.name}_1", stands.name.schema)
+    index = fitting(first.name, str(wanted.name), max_bytes=63)
+    return UnsafeOperation(
+        f"{_kind(wanted)} {wanted.name} cannot be created: {name} is partitioned by {key}, which has an expression.",
+        why="PostgreSQL keeps a key unique within each partition only, so a key must contain the partition key, and an"
+        " expression cannot be in one.",
+        remedy="Keep the values unique within each partition:",
+        code=call("create_index_if_missing", index, first.name, columns, unique=True, schema=first.schema),
+    )
+
+
+def _lacking(table: Name, wanted: sa.Index | sa.Constraint, columns: list[str], missing: list[str]) -> UnsafeOperation:
+    name = str(wanted.name)
+    listed = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
+    return UnsafeOperation(
+        f"{_kind(wanted)} {name} lacks {listed}, by which {table} or a partition of it is partitioned.",
+        why="PostgreSQL keeps a key unique within each partition only, so a key must contain the"
+        " partition key of every level.",
+        remedy=f"Add the {listed}; to keep ({', '.join(columns)}) unique alone, use a table that is not partitioned:",
+        code=_with_columns(wanted, table, [*columns, *missing], missing),
+    )
+
+
+def _with_columns(wanted: Any, table: Name, columns: list[str], missing: list[str]) -> str:
+    if isinstance(wanted, ExcludeConstraint):
+        elements = [*wanted.operators.items(), *((one, "=") for one in missing)]
+        pairs = [Code(repr(one)) for one in elements]
+        using = wanted.using
+        return call(
+            "create_exclude_constraint_if_missing",
+            str(wanted.name),
+            table.name,
+            *pairs,
+            using=using,
+            schema=table.schema,
+        )
+    if isinstance(wanted, sa.Index):
+        return call("create_index_if_missing", str(wanted.name), table.name, columns, unique=True, schema=table.schema)
+    helper = _HELPERS[type(wanted)]
+    return call(helper, str(wanted.name), table.name, columns, schema=table.schema)
