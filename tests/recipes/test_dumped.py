@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from safeops import (
     restore_column,
     restore_table,
 )
+from safeops.databases.twins import pair_of
+from safeops.naming import Name
 from safeops.runner.backups import backup as safeops_backup
 from safeops.runner.backups import restore as safeops_restore
 
@@ -185,7 +188,7 @@ def own(one: Database, other: Database, file: Path) -> None:
     safeops_restore(done.path, other.url)
 
 
-# --- the test ----------------------------------------------------------------------------------------------------
+# --- the tests ----------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -235,3 +238,50 @@ def test_every_phase_survives_dump_and_restore_and_continues(
     continued(copy, made)
     assert_same(snapshot(database), snapshot(copy), f"the schema at the end, after {way.__name__}")
     assert_same(all_rows(database), all_rows(copy), f"the rows at the end, after {way.__name__}")
+
+
+def as_of_the_last_release(database: Database, table: str) -> None:
+    """Writes the note of a pair into its triggers as a comment."""
+    sql = "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()"
+    for (name,) in database.query(f"{sql} AND event_object_table = '{table}'"):
+        text = database.query(f"SHOW CREATE TRIGGER `{name}`")[0][2]
+        pair = pair_of(text, Name(table))
+        assert pair is not None
+        note = re.escape(pair.literal_note)
+        former = pair.note.join(re.split(f"DECLARE safeops_pair LONGTEXT DEFAULT {note};", text))
+        database.execute(f"DROP TRIGGER `{name}`", former)
+
+
+def commented(database: Database) -> int:
+    return database.query(
+        "SELECT count(*) FROM information_schema.triggers WHERE action_statement LIKE '%/*safeops%'"
+        " AND trigger_schema = DATABASE()"
+    )[0][0]
+
+
+@pytest.mark.only("mysql")
+def test_a_change_of_the_last_release_is_restored_continued_and_brought_up_to_date(
+    database: Database, new_database: Make, tmp_path: Path, on_path: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.execute(
+        "CREATE TABLE u (id int PRIMARY KEY, a varchar(9), n varchar(9))", "INSERT INTO u VALUES (1, 'x', '7')"
+    )
+    renamed, typed = ColumnRename("u", "a", "b"), TypeChange("u", "n", sa.Integer(), using="CAST(n AS SIGNED)")
+    for phase in (renamed.expand, typed.expand, lambda: drop_column_if_exists("u", "z", archive=True)):
+        migrate(database, phase)
+    database.execute("UPDATE safeops_archives SET of_schema = DATABASE()")
+    as_of_the_last_release(database, "u")
+    assert commented(database) == 4
+    copy = new_database()
+    own(database, copy, tmp_path / "own")
+    assert "--comments, because there are comments in them: trigger safeops_" in caplog.text
+    assert_same(snapshot(database), snapshot(copy), "the schema")
+    for phase in (renamed.contract, typed.switch, typed.contract):
+        assert migrate(copy, phase) is True
+    assert migrate(copy, lambda: restore_column("u", sa.Column("z", sa.Integer())))
+    assert copy.query("SELECT b, n, z FROM u") == [("x", 7, 5)]
+    for phase in (renamed.expand, typed.expand):
+        assert migrate(database, phase) is True
+        assert migrate(database, phase) is False
+    assert commented(database) == 0
+    plain(database, new_database(), tmp_path / "plain")

@@ -23,7 +23,8 @@ OPTIONS = (
 # MySQL's own knows these, and asks or writes without them what other servers do not take.
 OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
 # One that reads every client's command in a dump could be made to run programs.
-CLIENT = ("--binary-mode", "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
+# The statement of a trigger stands in a comment that runs; a comment within ends it where the client strips comments.
+CLIENT = ("--binary-mode", "--comments", "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
 WHOLE = b"-- Dump completed"
 C_DRIVERS = ("mysqldb", "mariadbconnector")
 """Drivers for which localhost is a socket, as it is for the programs."""
@@ -32,6 +33,10 @@ SIZE = """SELECT COALESCE(SUM(DATA_LENGTH), 0) FROM information_schema.TABLES WH
 COMPRESSED = 20
 UNSAFE = """SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
   AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND ENGINE NOT IN ('InnoDB', 'ROCKSDB') ORDER BY 1"""
+COMMENTED = """SELECT CONCAT('trigger ', TRIGGER_NAME) FROM information_schema.TRIGGERS
+    WHERE TRIGGER_SCHEMA = DATABASE() AND LOCATE('/*', ACTION_STATEMENT) > 0
+  UNION ALL SELECT CONCAT('event ', EVENT_NAME) FROM information_schema.EVENTS
+    WHERE EVENT_SCHEMA = DATABASE() AND LOCATE('/*', EVENT_DEFINITION) > 0 ORDER BY 1"""
 VERSIONED = """SELECT COUNT(*) FROM information_schema.TABLES
   WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'SYSTEM VERSIONED'"""
 THINGS = """SELECT CONCAT(LOWER(TABLE_TYPE), ' ', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
@@ -63,8 +68,13 @@ class Dumping(Database):
         return int(self.scalar(SIZE)) // COMPRESSED
 
     def dump_doubts(self) -> list[str]:
-        tables = ", ".join(row[0] for row in self.read(UNSAFE))
-        return [f"not as of one moment, for their engine has no transactions: {tables}"] if tables else []
+        unsafe, commented = (", ".join(row[0] for row in self.read(sql)) for sql in (UNSAFE, COMMENTED))
+        doubts = {
+            "not as of one moment, because their engine has no transactions": unsafe,
+            "restored by safeops restore, and by the client of the server only if it is started with --comments, because"
+            " there are comments in them": commented,
+        }
+        return [f"{doubt}: {found}" for doubt, found in doubts.items() if found]
 
     def things(self) -> list[str]:
         return [row[0] for row in self.read(THINGS)]
