@@ -264,7 +264,8 @@ def test_a_change_of_the_last_release_is_restored_continued_and_brought_up_to_da
     database: Database, new_database: Make, tmp_path: Path, on_path: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     database.execute(
-        "CREATE TABLE u (id int PRIMARY KEY, a varchar(9), n varchar(9))", "INSERT INTO u VALUES (1, 'x', '7')"
+        "CREATE TABLE u (id int PRIMARY KEY, a varchar(9), n varchar(9), z int)",
+        "INSERT INTO u VALUES (1, 'x', '7', 5)",
     )
     renamed, typed = ColumnRename("u", "a", "b"), TypeChange("u", "n", sa.Integer(), using="CAST(n AS SIGNED)")
     for phase in (renamed.expand, typed.expand, lambda: drop_column_if_exists("u", "z", archive=True)):
