@@ -109,6 +109,11 @@ class Upgrade(Direction):
     def _added(self, operation: ops.AddColumnOp) -> Written:
         column = operation.column
         refusal = self.live.column_refusal(name_of(operation), column) if self.live else None
+        domain = self.live.domain_advice(name_of(operation), column) if self.live and refusal else ""
+        if domain:
+            yield Note(f"It refuses as long as the table has rows, because it would block: {refusal}.\n{domain}")
+            yield safe.become(safe.AddColumn, operation, fills=False)
+            return
         computed = column.computed is not None or column.identity is not None
         fills = bool(refusal) and not computed and not column.nullable and column.server_default is not None
         if refusal and not fills and column.server_default is not None:

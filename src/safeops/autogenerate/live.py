@@ -26,6 +26,7 @@ from safeops.looking import look, look_into
 from safeops.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.operations.columns import column_differences
+from safeops.operations.domains import NONE, instead_of_domain
 from safeops.recipes.type_change import TypeChange, check_change, standing_change
 
 T = TypeVar("T")
@@ -114,6 +115,12 @@ class Live:
             asked.name = asked.key = "safeops_again"
             sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
         return self._asked(stands, lambda: self._database.column_refusal(asked, stands))
+
+    def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
+        """Say what to do instead of adding a column whose domain has rules of its own; empty for another column."""
+        stands = self.table(name)
+        words, code = (stands and self._asked(stands, lambda: instead_of_domain(self.migration, name, column))) or NONE
+        return "\n".join([words, *(f"    {line}" for line in code.splitlines())]) if words else ""
 
     def mend_computed(self, operation: ops.MigrateOperation) -> None:
         """Give the computed columns that come back their own expressions."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
-from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.definitions import Column, Constraint, Domain, Index, Table
 from safeops.databases.dumping import Dumping
 from safeops.databases.filling import Filling
 from safeops.databases.load import Load
@@ -131,6 +131,10 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
 
     def enum_names(self, schema: str | None) -> list[str]:
         return []
+
+    def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+        """Return what the domain is that a type stands for; None for another type."""
+        return None
 
     def has_schema(self, schema: str) -> bool:
         return False

@@ -93,6 +93,20 @@ class Constraint:
         return self.columns
 
 
+@dataclass(frozen=True)
+class Domain:
+    """A type with rules of its own; each of ``checks`` calls the value VALUE."""
+
+    base: str
+    required: bool
+    has_default: bool
+    checks: tuple[str, ...]
+
+    @property
+    def has_rules(self) -> bool:
+        return self.required or bool(self.checks)
+
+
 Thing: TypeAlias = Column | Index | Constraint
 
 

@@ -190,6 +190,10 @@ class DatabaseSession:
         """Return that error if the server refused a statement because it would have hidden rows from it."""
         return None
 
+    def is_unconvertible(self, error: BaseException) -> bool:
+        """Tell whether the server knows no conversion from a column's type to the one that was asked for."""
+        return False
+
     def is_refusal(self, error: BaseException) -> bool:
         """Tell whether the server refused to do it online."""
         return False

@@ -41,6 +41,11 @@ def without_comments(sql: str) -> str:
     return _TOKEN.sub(kept, sql).strip()
 
 
+def with_word(sql: str, word: str, by: str) -> str:
+    """Return the SQL with another text in the place of a word, which in strings and quoted names is left alone."""
+    return _TOKEN.sub(lambda found: by if found.lastgroup == "word" and found[0] == word else found[0], sql)
+
+
 def unquoted(token: str) -> str:
     """Return the name that a quoted identifier stands for."""
     if token[:1] in '"`' and len(token) > 1:

@@ -15,7 +15,7 @@ from safeops.archiving.catalogue import RESTORED, Record
 from safeops.archiving.columns import catalogue_of, forget_walk, noted, plans_to_complete, written_restore
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
-from safeops.errors import DefinitionMismatch, ViolatingRows
+from safeops.errors import DefinitionMismatch, UnsafeOperation, ViolatingRows
 from safeops.locking import carry_out
 from safeops.looking import known, look, look_into
 from safeops.migration import Migration
@@ -50,16 +50,40 @@ def check_type(migration: Migration, stands: Table, record: Record, column: sa.C
 
 
 def refuse_rewriting(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
-    """Raise UnsafeOperation where adding a computed column again would rewrite the table."""
-    missing = record.column not in stands.columns
-    if not (record.definition["computed"] and missing and column.computed is not None):
+    """Raise UnsafeOperation where adding the column again would rewrite the table."""
+    if record.column in stands.columns or not look_into(
+        migration, stands.name, lambda: migration.database.has_rows(stands)
+    ):
         return
-    why = look_into(migration, stands.name, lambda: migration.database.column_refusal(column, stands))
-    if why and look_into(migration, stands.name, lambda: migration.database.has_rows(stands)):
-        code = (
-            f'with assured("the table is small"):\n    {call("restore_column", record.table, written_column(column))}'
-        )
+    again = call("restore_column", record.table, written_column(column))
+    if not record.definition["computed"]:
+        _refuse_domain(migration, stands, record, column, again)
+        return
+    why = column.computed is not None and look_into(
+        migration, stands.name, lambda: migration.database.column_refusal(column, stands)
+    )
+    if why:
+        code = f'with assured("the table is small"):\n    {again}'
         refuse_unless_assured(f"Adding column {record} would block: {why}.", "", "Where that is fine, say why:", code)
+
+
+def _refuse_domain(migration: Migration, stands: Table, record: Record, column: sa.Column[Any], again: str) -> None:
+    domain = look_into(migration, stands.name, lambda: migration.database.domain(column.type))
+    if domain is None or not domain.has_rules:
+        return
+    type_ = migration.database.type_text(column.type)
+    without, with_it = (f"op.execute('ALTER DOMAIN {type_} {action} NOT NULL')" for action in ("DROP", "SET"))
+    problem = f"Column {record} is of the domain {type_}, which has rules of its own."
+    why = "Adding it again checks every row against them, and rewrites the table under a lock that blocks all others."
+    if domain.required:
+        raise UnsafeOperation(
+            problem,
+            why=f"Its values come after the column, and {type_} takes no NULL until then.",
+            remedy="Let the domain take NULL while the values are put back:",
+            code=f"{without}\n{again}\n{with_it}",
+        )
+    code = f'with assured("the table is small"):\n    {again}'
+    refuse_unless_assured(problem, why, "Where that is fine, say why:", code)
 
 
 def complete(migration: Migration, record: Record) -> None:

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
-from safeops.errors import DependentObjects, InvalidArgument
+from safeops.errors import DependentObjects, InvalidArgument, UnsafeOperation
 from safeops.locking import carry_out
 from safeops.looking import check_has_columns, check_names, known, look, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, written_type
 from safeops.operations.columns import column_differences
+from safeops.operations.domains import instead_of_domain
 from safeops.operations.story import GONE, is_gone, refuse_unless_assured
 
 
@@ -75,16 +76,9 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         if not column_differences(migration, stands, stands.columns[column_name], column, only=only):
             return skipped(f"the type of {name}.{column_name}", "it is as asked")
         look_into(migration, name, lambda: migration.database.check_type_change(column, stands))
-        why = look_into(migration, name, lambda: migration.database.type_refusal(column, stands))
-        if why:
-            refuse_unless_assured(
-                f"{name}.{column_name} is {stands.columns[column_name].type}; making it"
-                f" {migration.database.type_text(type_)} would block: {why}.",
-                "",
-                "Change it over several deploys, which blocks nobody:",
-                f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()",
-            )
-        explain = _explained(migration, stands, name, column_name)
+        change = f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()"
+        _refuse_blocking(migration, stands, name, column, change)
+        explain = _explained(migration, stands, name, column_name, change)
         return carry_out(migration, migration.database.alter_type(name, column, stands), explain)
 
 
@@ -92,10 +86,35 @@ def _is_type(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, sa.types.TypeEngine)
 
 
-def _explained(migration: Migration, stands: Table, name: Name, column: str) -> Callable[[DBAPIError], Any]:
-    """Return what turns the server's refusal to change a type that others depend on into DependentObjects."""
+def _refuse_blocking(migration: Migration, stands: Table, name: Name, column: sa.Column[Any], change: str) -> None:
+    """Raise UnsafeOperation where the server would rewrite or scan rows for the new type."""
+    database = migration.database
+    why = look_into(migration, name, lambda: database.type_refusal(column, stands))
+    if not why or not look_into(migration, name, lambda: database.has_rows(stands)):
+        return
+    words, code = instead_of_domain(migration, name, column)
+    refuse_unless_assured(
+        f"{name}.{column.name} is {stands.columns[str(column.name)].type}; making it"
+        f" {database.type_text(column.type)} would block: {why}.",
+        "",
+        words or "Change it over several deploys, which blocks nobody:",
+        code or change,
+    )
 
-    def explain(error: DBAPIError) -> DependentObjects | None:
+
+def _explained(
+    migration: Migration, stands: Table, name: Name, column: str, change: str
+) -> Callable[[DBAPIError], Any]:
+    """Return what turns the server's refusal to change a type into an error that teaches."""
+
+    def explain(error: DBAPIError) -> DependentObjects | UnsafeOperation | None:
+        if migration.database.is_unconvertible(error):
+            return UnsafeOperation(
+                f"{migration.database.product} does not change {name}.{column} to that type:"
+                f" {' '.join(str(error.orig).split())}",
+                remedy="Say how a value is converted, over several deploys:",
+                code=change,
+            )
         dependents = look_into(migration, name, lambda: migration.database.dependents(stands, column))
         if not dependents:
             return None

@@ -27,6 +27,7 @@ from safeops.looking import (
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
 from safeops.operations import constraints, foreign_keys, indexes, types
+from safeops.operations.domains import refuse_domain
 from safeops.operations.named import named, settle_names
 from safeops.operations.story import (
     explained_dependents,
@@ -162,6 +163,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
         return
     if not look_into(migration, name, lambda: migration.database.has_rows(stands)):
         return
+    refuse_domain(migration, name, column, stands)
     code = call(
         "add_required_column",
         name.name,

@@ -184,7 +184,10 @@ class Populating:
 
     def _as_element(self) -> Any:
         plain = not isinstance(self.populate, (sa.ClauseElement, dict)) and not _is_mapped(self.populate)
-        return sa.literal(self.populate, self.column.type) if plain else self.populate
+        type_ = self.column.type
+        while isinstance(within := getattr(type_, "data_type", None), sa.types.TypeEngine):
+            type_ = within  # SQLAlchemy writes no value of a domain.
+        return sa.literal(self.populate, type_) if plain else self.populate
 
     # Old rows ---------------------------------------------------------------------------------------------------
 

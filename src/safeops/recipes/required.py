@@ -15,10 +15,11 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
 from safeops.locking import carry_out
-from safeops.looking import check_names, look_at, skipped
+from safeops.looking import check_names, look_at, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, written_column
 from safeops.operations import columns, types
+from safeops.operations.domains import refuse_domain
 from safeops.operations.named import settle_names
 from safeops.operations.nullability import enforce_not_null
 from safeops.operations.story import keep_or_raise, keeping
@@ -214,6 +215,10 @@ class _Required:
             self._check_fills(arguments)
         if self.migration.offline and (self.populating.is_function or not database.renders_column_changes_offline):
             raise self._online_only()
+        if self.migration.offline and not database.default_is_constant(sa.Column(self.own, self.column.type)):
+            raise self.migration.online_only(
+                f"Column {self.shown}", "Only the live database tells what its type checks."
+            )
 
     def _check_fills(self, arguments: RequiredArguments) -> None:
         if self.populating.is_function:
@@ -250,6 +255,8 @@ class _Required:
                 keep_or_raise(f"column {self.shown}", found, "raise", "Change one of the two definitions.")
         else:
             columns.check_companions(self.migration, self._table, self.name, stands, "raise")
+            if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(stands)):
+                refuse_domain(self.migration, self.name, self.column, stands)
         if there is None or there.nullable or self.keep_filled:
             self.populating.check(stands)
 
@@ -264,21 +271,34 @@ class _Required:
 
     def _added(self, stands: Table | None) -> Iterator[Step]:
         """Plan the column without its default, which would be the value of the rows that stand, and then its default."""
-        *first, last = self.migration.database.add_column(self.name, self._bare(), stands)
+        bare = self._bare(stands)
+        *first, last = self.migration.database.add_column(self.name, bare, stands)
         yield from first
-        if self.default is None or not self.migration.context.impl.transactional_ddl:
+        if bare.server_default is not None:
+            # From now on the default of the type counts again, or that of the column.
+            now = self.migration.database.set_default(self.name, self.own, self.default, stands)
+            yield replace(last, then=(*last.then, *(step.sql for step in now)))
+        elif self.default is None or not self.migration.context.impl.transactional_ddl:
             yield last
             yield from self._defaulted(None if stands is None else self._look()) if self.default is not None else ()
         else:
             then = (step.sql for step in self._defaulted(stands))
             yield replace(last, then=(*last.then, *then))
 
-    def _bare(self) -> sa.Column[Any]:
+    def _bare(self, stands: Table | None) -> sa.Column[Any]:
         checks = [one for one in self.column.constraints if isinstance(one, sa.CheckConstraint)]
         kept = [] if self.migration.database.validates_constraints_later else [one._copy() for one in checks]
         type_ = self.column._copy().type
-        bare: sa.Column[Any] = sa.Column(self.column.name, type_, *kept, comment=self.column.comment)
+        # Else a domain would give its default to the rows, and they would count as filled.
+        null = sa.text("NULL") if stands is not None and self._has_default_of_type() else None
+        bare: sa.Column[Any] = sa.Column(
+            self.column.name, type_, *kept, server_default=null, comment=self.column.comment
+        )
         return _alone(self.migration, self.name, bare).columns[self.own]
+
+    def _has_default_of_type(self) -> bool:
+        domain = look_into(self.migration, self.name, lambda: self.migration.database.domain(self.column.type))
+        return domain is not None and domain.has_default and not domain.required
 
     def _defaulted(self, stands: Table | None) -> Iterator[Step]:
         return self.migration.database.set_default(self.name, self.own, self.default, stands)

@@ -18,6 +18,7 @@ from safeops.databases.postgresql.batches import Batches
 from safeops.databases.postgresql.dumping import Dumping
 from safeops.databases.postgresql.filling import Filling
 from safeops.databases.postgresql.indexing import with_included
+from safeops.databases.postgresql.judging import Judging
 from safeops.databases.postgresql.load import Load
 from safeops.databases.postgresql.renaming import Renames
 from safeops.databases.postgresql.scratch import PROBE
@@ -27,12 +28,11 @@ from safeops.databases.postgresql.surveying import Surveying
 from safeops.databases.postgresql.twins import Twins
 from safeops.naming import Name
 
-REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
 LOOKS = 10
 """How often a table is looked at that another session changes at that moment."""
 
 
-class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
+class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving, Judging):
     """PostgreSQL, looked at through its catalogue."""
 
     product = "PostgreSQL"
@@ -209,35 +209,10 @@ class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames
 
     # Judging ----------------------------------------------------------------------------------------------------
 
-    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
-        if column.identity is None and column.computed is None and column.server_default is None:
-            return None
-        rewrites = self.rewrites(stands, self.rendered(AddColumn(PROBE, column)))
-        why = "its values differ from row to row, so PostgreSQL rewrites the whole table under an ACCESS EXCLUSIVE lock"
-        return why if rewrites else None
-
     def serial_as_identity(
         self, name: Name, column: str, identity: sa.Identity, stands: Table
     ) -> tuple[str, str] | None:
         return identity_of.serial_as_identity(self, name, column, identity, stands)
-
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
-        name = str(column.name)
-        # A foreign key is not checked again while its operator stays, and it stays where nothing is rewritten.
-        scanned = [one for one in stands.having(name) if isinstance(one, Constraint) and one.kind == "check"]
-        if scanned:
-            return f"check {scanned[0].name} on the column is checked again on every row under an ACCESS EXCLUSIVE lock"
-        try:
-            rewrites = self.rewrites(stands, self.type_sql(Name(PROBE), column))
-        except sa.exc.DBAPIError as error:
-            if self.is_lock_failure(error) or self.is_cut_short(error):
-                raise
-            return f"PostgreSQL refuses it: {_first_line(error)}"
-        return REWRITTEN if rewrites else None
-
-    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
-        statements = (self.type_sql(Name(PROBE), one) for one in (column, former))
-        return REWRITTEN if self.rewrites(stands, *statements) else None
 
 
 def _action(action: str | None) -> str | None:
@@ -250,7 +225,3 @@ def _of(table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         return table.columns.get(str(wanted.name))
     things = list((table.indexes if isinstance(wanted, sa.Index) else table.constraints).values())
     return next((one for one in things if one.name == str(wanted.name)), None)
-
-
-def _first_line(error: sa.exc.DBAPIError) -> str:
-    return str(error.orig).splitlines()[0]

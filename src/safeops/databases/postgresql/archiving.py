@@ -183,6 +183,9 @@ END $safeops$"""
         if definition["generated"]:
             kind = {"s": "STORED", "v": "VIRTUAL"}[definition["generated"]]
             spec += f" GENERATED ALWAYS AS ({definition['default']}) {kind}"
+        else:
+            # Else a domain would give its default to the rows, and they would count as restored.
+            spec += " DEFAULT NULL"
         then = [f"ALTER TABLE {own} ALTER COLUMN {quoted} {one}" for one in self._settings(definition)]
         if definition["comment"]:
             then.append(self._comment("COLUMN", f"{own}.{quoted}", definition["comment"]))
@@ -194,8 +197,8 @@ END $safeops$"""
         yield Step(add, f"added column {stands.name}.{column} again", (stands.name,), (*back, *then))
 
     def _settings(self, definition: Definition) -> Iterator[str]:
-        if definition["default"] and not definition["generated"]:
-            yield f"SET DEFAULT {definition['default']}"
+        if not definition["generated"]:
+            yield f"SET DEFAULT {definition['default']}" if definition["default"] else "DROP DEFAULT"
         if definition["storage"]:
             yield f"SET STORAGE {STORAGE[definition['storage']]}"
         if definition["compression"]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.row_security import FORBIDDEN
-from safeops.databases.postgresql.session import Session
+from safeops.databases.postgresql.session import VIOLATIONS, Session
 from safeops.databases.postgresql.spelling import sqlstate
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
@@ -31,6 +31,16 @@ class Scratch(Session):
             for statement in statements:
                 self.run(statement)
             return bool(self.scalar(files) != before)
+
+    def adds_by_rewriting(self, table: Table, add: str) -> bool:
+        """Have the server tell whether adding a column would rewrite the table."""
+        try:
+            return self.rewrites(table, add)
+        except sa.exc.DBAPIError as error:
+            # Only a rewrite has the NULL of a new column meet the NOT NULL of its domain.
+            if sqlstate(error) in VIOLATIONS:
+                return True
+            raise
 
     def copy_empty(self, table: Table, probe: Name, *options: str) -> None:
         like = " ".join((self.quoted_table(table.name), *options))

@@ -73,6 +73,7 @@ LOCK_FAILURES = {"55P03", "40P01"}
 VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
 DEPENDENT = "2BP01"
 CANCELLED = "57014"
+UNCONVERTIBLE = "42804"
 # A duplicate and an undefined table, column and other object.
 CAME = {"42P07", "42701", "42710"}
 GONE = {"42P01", "42703", "42704"}
@@ -102,6 +103,9 @@ class Session(RowSecurity):
 
     def is_dependency(self, error: BaseException) -> bool:
         return sqlstate(error) == DEPENDENT
+
+    def is_unconvertible(self, error: BaseException) -> bool:
+        return sqlstate(error) == UNCONVERTIBLE
 
     def _bounds(self, lock: float, statement: float | None, step: Step) -> dict[str, str]:
         """Return the settings of a step, in milliseconds; 0 means without bound."""

@@ -130,7 +130,7 @@ class Twins(TwinScripts, twins.Twins):
     def _check_added(self, pair: Pair, stands: Table) -> None:
         """Refuse a domain with constraints: the server rewrites the table to check each row's NULL against them."""
         type_ = pair.type or stands.columns[pair.source].type
-        if self.rewrites(stands, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"):
+        if self.adds_by_rewriting(stands, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"):
             raise UnsafeOperation(
                 f"A column of type {type_} beside {stands.name}.{pair.source} would rewrite the table: {type_} is a domain"
                 " with constraints of its own.",
