@@ -174,6 +174,12 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Tell whether partitions have a part of an index or constraint that the whole table lacks."""
         return False
 
+    def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
+        """Raise DependentObjects where replication finds the rows of a table by one of the indexes, which are to go."""
+
+    def check_takes_null(self, stands: Table, column: str) -> None:
+        """Raise DependentObjects where something that stands on the column takes no NULL in it."""
+
     def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
         """Tell whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
         return False

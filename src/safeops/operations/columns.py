@@ -276,6 +276,8 @@ def drop_column_if_exists(
         explain = explained_dependents(migration, what)
         if stands is not None:
             refuse_dependents(what, _dependents(migration, stands, column_name))
+            own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
+            look_into(migration, name, lambda: migration.database.check_identity(stands, own))
             if archive:
                 return archive_column(migration, stands, column_name, explain)
             abandon_archive(migration, stands.name, column_name)

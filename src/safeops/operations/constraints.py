@@ -260,7 +260,7 @@ def drop_constraint_if_exists(
         True if it was dropped, False if it was not there.
 
     Raises:
-        DependentObjects: A foreign key of another table stands on it.
+        DependentObjects: A foreign key of another table stands on it, or it is the replica identity of a published table.
         LockNotAcquired: The table was in use for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, on both tables of a foreign key; MariaDB and MySQL ALGORITHM=INPLACE,
@@ -286,5 +286,6 @@ def drop_constraint_if_exists(
         if stands is not None and there is not None:
             standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, there))
             refuse_dependents(f"{there.kind} {there.name} of {name}", standing)
+            look_into(migration, name, lambda: migration.database.check_identity(stands, [there.name]))
         plan = migration.database.drop_constraint(name, there.name if there else constraint_name, type_, stands)
         return carry_out(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))

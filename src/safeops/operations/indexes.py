@@ -177,7 +177,8 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
         True if it was dropped, False if it was not there.
 
     Raises:
-        DependentObjects: The index belongs to a constraint, or a foreign key stands on it.
+        DependentObjects: The index belongs to a constraint, a foreign key stands on it, or it is the replica identity of
+            a published table.
         LockNotAcquired: It waited for others' transactions for the whole retry budget.
 
     Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (DROP INDEX CONCURRENTLY; of a partitioned table ACCESS EXCLUSIVE, briefly);
@@ -204,6 +205,7 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
             standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, as_key))
             remedy = f"Create another such index first, or drop the foreign key first; {index_name} can go then."
             refuse_dependents(f"index {index_name} of {name}", standing, remedy)
+            look_into(migration, name, lambda: migration.database.check_identity(stands, [there.name]))
         explain = explained_dependents(migration, f"index {index_name} of {name}")
         return carry_out(migration, migration.database.drop_index(name, index_name, stands), explain)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safeops.errors import UnsafeOperation
 from safeops.locking import carry_out
-from safeops.looking import check_has_columns, check_names, known, look, skipped
+from safeops.looking import check_has_columns, check_names, known, look, look_into, skipped
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations import rows
@@ -78,6 +78,7 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
         UnknownTable: There is no such table.
         UnknownColumn: There is no such column.
         UnsafeOperation: The column is part of the primary key.
+        DependentObjects: The column is in the replica identity of the table.
         LockNotAcquired: The table was in use for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite rebuilds the table.
@@ -106,6 +107,8 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
             return skipped(f"NOT NULL of {name}.{column_name}", "it is not there")
         if stands is not None and column_name in stands.primary_key:
             refuse_key(name, column_name)
+        if stands is not None:
+            look_into(migration, name, lambda: migration.database.check_takes_null(stands, column_name))
         return carry_out(migration, migration.database.drop_not_null(name, column_name, stands))
 
 

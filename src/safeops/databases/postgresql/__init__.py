@@ -20,6 +20,7 @@ from safeops.databases.postgresql.filling import Filling
 from safeops.databases.postgresql.indexing import with_included
 from safeops.databases.postgresql.judging import Judging
 from safeops.databases.postgresql.load import Load
+from safeops.databases.postgresql.publishing import Publishing
 from safeops.databases.postgresql.renaming import Renames
 from safeops.databases.postgresql.scratch import PROBE
 from safeops.databases.postgresql.scratching import Scratching
@@ -32,7 +33,9 @@ LOOKS = 10
 """How often a table is looked at that another session changes at that moment."""
 
 
-class PostgreSQL(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving, Judging):
+class PostgreSQL(
+    Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving, Judging, Publishing
+):
     """PostgreSQL, looked at through its catalogue."""
 
     product = "PostgreSQL"
