@@ -183,7 +183,7 @@ class ViolatingRows(SafeOpsError):
 
 
 class BackfillIncomplete(SafeOpsError):
-    """Rows are left without a value: it came out NULL, or the application goes on writing rows without it."""
+    """Rows are left without a value: it came out NULL, a trigger took it back, or the application writes rows without it."""
 
     number = "S601"
 

@@ -11,6 +11,10 @@ from safeops.naming import Code, call
 
 SHOWN = 5
 """Keys that a message shows."""
+CANCELLED = (
+    "An UPDATE of the table runs {}, which can cancel the update or take the value back: disable or change it for as long"
+    " as the rows are filled, and run again."
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,13 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
     if left.nulls:
         said.append(f"For {left.nulls:,} of them the value came out NULL{_keys(database, work, left, filled=False)}.")
         remedies.append("Give those a value too, as sa.func.coalesce(..., '') does, or leave them out by where=.")
-    if left.fillable:
+    triggers = database.update_triggers(work.table) if left.fillable else []
+    if triggers:
+        said.append(
+            f"{left.fillable:,} of them have none although it was written{_keys(database, work, left, filled=True)}."
+        )
+        remedies.append(CANCELLED.format(", ".join(triggers)))
+    elif left.fillable:
         said.append(
             f"{left.fillable:,} of them the application has written without it{_keys(database, work, left, filled=True)},"
             f" and went on doing so through {sweeps} sweeps."

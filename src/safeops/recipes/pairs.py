@@ -13,6 +13,7 @@ from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.engine import backfill
 from safeops.backfilling.forgetting import backfills_of, forget_backfills, forget_backfills_of
 from safeops.backfilling.parts import Part
+from safeops.backfilling.remaining import CANCELLED
 from safeops.backfilling.state import State
 from safeops.backfilling.status import forget_backfill
 from safeops.backfilling.work import key_of
@@ -21,6 +22,7 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, overtaken
 from safeops.errors import (
+    BackfillIncomplete,
     InvalidArgument,
     PhaseMissing,
     SafeOpsError,
@@ -35,7 +37,7 @@ from safeops.operations.story import explained_dependents, refuse_dependents
 
 log = logging.getLogger("safeops")
 
-ROUNDS = 3
+ROUNDS = 4
 """How often rows are filled that are found without a value after a walk: their keys moved while it went on."""
 OPTIONS = frozenset({"batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress", "key"})
 
@@ -179,12 +181,33 @@ def _said(error: DBAPIError) -> str:
 
 def _fill(name: str, pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> None:
     """Fill the twin, and rows whose keys moved meanwhile once more."""
+    left = None
     for _ in range(ROUNDS):
         report = _filled(name, pair, table, value, unfilled, options)
         if not report.remaining:
             return
+        # What is left would otherwise count as finished.
         forget_backfill(name)
-    _filled(name, pair, table, value, unfilled, options)
+        if report.batches and report.remaining == left:
+            break
+        left = report.remaining
+    with running("backfill") as migration:
+        raise _cancelled(migration, pair, unfilled, report.remaining)
+
+
+def _cancelled(migration: Migration, pair: Pair, unfilled: str, left: int) -> BackfillIncomplete:
+    """Return the error of rows that have no value although it was written again and again."""
+    database = migration.database
+    triggers = look_into(migration, pair.table, lambda: database.update_triggers(pair.table))
+    unknown = (
+        "Something takes the value back, or writes rows past the triggers that keep the two in sync. Find it first."
+    )
+    return BackfillIncomplete(
+        f"{left:,} rows of {pair.table} have no value in {pair.twin} although it was written.",
+        remedy=f"{CANCELLED.format(', '.join(triggers)) if triggers else unknown} This query finds them all:",
+        code=f"SELECT * FROM {database.quoted_table(pair.table)} WHERE {unfilled}",
+        state=f"{pair.source} has all values. {pair.twin} exists, and running again continues from there.",
+    )
 
 
 def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> Any:

@@ -65,6 +65,7 @@ class TypeChange:
             UnknownTable, UnknownColumn: There is no such table or column.
             ViolatingRows: Values that the new type does not take.
             UnsafeOperation: The column cannot be copied online; the message says why.
+            BackfillIncomplete: A trigger of the table cancels the UPDATE or takes the value back; the message names it.
             LockNotAcquired: The table was in use for the whole retry budget.
 
         Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, to add the column; rows, a batch at a time; indexes are built and

@@ -143,6 +143,13 @@ class Batches(Session):
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or number_of(error) in TRANSIENT
 
+    def update_triggers(self, table: Name) -> list[str]:
+        sql = """SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'UPDATE'
+            AND EVENT_OBJECT_SCHEMA = COALESCE(:schema, DATABASE()) AND EVENT_OBJECT_TABLE = :name
+            AND TRIGGER_NAME NOT LIKE 'safeops%' ORDER BY ACTION_TIMING DESC, TRIGGER_NAME"""
+        rows = self.read(sql, schema=table.schema, name=table.name)
+        return [f"trigger {self.quoted(row[0])}" for row in rows]
+
     def session_id(self) -> str:
         return f"connection {self.scalar('SELECT CONNECTION_ID()')}"
 

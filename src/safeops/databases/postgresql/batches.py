@@ -23,6 +23,15 @@ SERIALIZATION_FAILURE = "40001"
 # A pid comes again; together with the time of the connection it does not.
 SESSION = """SELECT 'pid ' || pid || ' since ' ||
   to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM pg_stat_activity"""
+# On a partitioned table those of its partitions run too.
+UPDATED = """
+WITH tables AS (SELECT CAST(to_regclass(:table) AS oid) AS id UNION SELECT relid FROM pg_partition_tree(to_regclass(:table)))
+SELECT DISTINCT 'trigger', g.tgname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+WHERE g.tgrelid IN (SELECT id FROM tables) AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 16 > 0
+  AND NOT starts_with(p.proname, 'safeops')
+UNION SELECT 'rule', r.rulename FROM pg_rewrite r
+WHERE r.ev_class IN (SELECT id FROM tables) AND r.ev_type = '2' AND r.is_instead ORDER BY 1, 2
+"""
 
 
 class Batches(Database):
@@ -76,6 +85,10 @@ class Batches(Database):
 
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or sqlstate(error) == SERIALIZATION_FAILURE
+
+    def update_triggers(self, table: Name) -> list[str]:
+        rows = self.read(UPDATED, table=self.quoted_table(table))
+        return [f"{kind} {self.quoted(name)}" for kind, name in rows]
 
     def session_id(self) -> str:
         return str(self.read(f"{SESSION} WHERE pid = pg_backend_pid()")[0][0])

@@ -13,10 +13,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from safeops.databases import sqltext
 from safeops.databases.batches import Target, Values
 from safeops.databases.definitions import Column
 from safeops.databases.sqlite.session import Session
 from safeops.naming import Name
+
+
+def _event(trigger: str) -> str:
+    """Return the event that a trigger runs on."""
+    words = (text.lower() for kind, text in sqltext.tokens(trigger) if kind == "word")
+    return next((word for word in words if word in ("insert", "update", "delete")), "")
 
 
 class Batches(Session):
@@ -68,6 +75,12 @@ class Batches(Session):
 
     def estimated_rows(self, table: Name) -> int | None:
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
+
+    def update_triggers(self, table: Name) -> list[str]:
+        sql = f"""SELECT name, sql FROM {self.master(table.schema or "main")} WHERE type = 'trigger'
+            AND tbl_name = {self.literal(table.name)} COLLATE NOCASE AND name NOT LIKE 'safeops%' ORDER BY name"""
+        found = self.read(sql)
+        return [f"trigger {self.quoted(name)}" for name, text in found if _event(text) == "update"]
 
     def session_id(self) -> str:
         return f"pid {os.getpid()} on {socket.gethostname()} since {_started(os.getpid())}"

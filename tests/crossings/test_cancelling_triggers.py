@@ -1,0 +1,81 @@
+"""A trigger that cancels an UPDATE, or takes its value back: whatever fills rows says so, and names it."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from safeops import BackfillIncomplete, ColumnRename, TypeChange, add_required_column, backfill
+from tests.projects import migrate
+from tests.servers import Database
+
+NAME = 'No "updates"'
+CANCEL = {
+    "postgresql": (
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id % 2 = 0 THEN RETURN NEW; END IF;"
+        " RETURN NULL; END'",
+        'CREATE TRIGGER "No ""updates""" BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION no()',
+    ),
+    "sqlite": (
+        'CREATE TRIGGER "No ""updates""" BEFORE UPDATE ON t WHEN NEW.id % 2 = 1 BEGIN SELECT RAISE(IGNORE); END',
+    ),
+}
+DROP = {"postgresql": 'DROP TRIGGER "No ""updates""" ON t', "sqlite": 'DROP TRIGGER "No ""updates"""'}
+FILLS = {
+    "rename": lambda: ColumnRename("t", "a", "b").expand(),
+    "type": lambda: TypeChange("t", "a", sa.Numeric(12, 2)).expand(),
+    "required": lambda: add_required_column("t", sa.Column("r", sa.Integer), populate=sa.column("a")),
+    "backfill": lambda: backfill("t", {"n": sa.column("a")}),
+}
+
+
+def prepare(database: Database) -> None:
+    database.execute(
+        "CREATE TABLE t (id integer PRIMARY KEY, a integer, n integer)",
+        "INSERT INTO t (id, a) VALUES (1, 10), (2, 20), (3, 30), (4, 40)",
+    )
+
+
+@pytest.mark.only("postgresql", "sqlite")
+@pytest.mark.parametrize("fill", FILLS.values(), ids=FILLS)
+def test_rows_whose_update_is_cancelled_are_not_taken_for_filled(database, fill):
+    prepare(database)
+    database.execute(*CANCEL[database.kind])
+
+    for _ in range(2):
+        with pytest.raises(BackfillIncomplete, match="2 ") as raised:
+            migrate(database, fill)
+        assert '"No ""updates"""' in str(raised.value)
+        assert "the application has written" not in str(raised.value)
+    database.execute(DROP[database.kind])
+
+    migrate(database, fill)
+    assert database.query("SELECT count(a) FROM t") == [(4,)]
+
+
+@pytest.mark.only("mysql")
+def test_rows_whose_value_a_trigger_takes_back_are_not_taken_for_filled(database):
+    prepare(database)
+
+    def stop(progress):
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        migrate(database, lambda: ColumnRename("t", "a", "b").expand(batch_size=1, progress=stop))
+    database.execute("CREATE TRIGGER back BEFORE UPDATE ON t FOR EACH ROW SET NEW.b = OLD.b, NEW.n = OLD.n")
+
+    for fill in (FILLS["rename"], FILLS["backfill"]):
+        with pytest.raises(BackfillIncomplete, match="trigger back"):
+            migrate(database, fill)
+    database.execute("DROP TRIGGER back")
+    migrate(database, FILLS["rename"])
+    assert database.query("SELECT count(b) FROM t") == [(4,)]
+
+
+@pytest.mark.only("postgresql")
+def test_a_rule_that_replaces_the_update_is_named_too(database):
+    prepare(database)
+    database.execute("CREATE RULE instead AS ON UPDATE TO t WHERE NEW.id = 1 DO INSTEAD NOTHING")
+
+    with pytest.raises(BackfillIncomplete, match=r"1 of them [^\n]*\n.*\n.* rule instead"):
+        migrate(database, FILLS["backfill"])
