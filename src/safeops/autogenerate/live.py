@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
@@ -241,7 +241,7 @@ def looking(context: MigrationContext) -> Iterator[Live | None]:
     if context.connection is None:
         yield None
         return
-    with _second(context.connection) as connection:
+    with _second(context.dialect, context.connection) as connection:
         database = database_for(context.dialect, lambda: connection)
         database.begin_by_hand()
         try:
@@ -250,11 +250,11 @@ def looking(context: MigrationContext) -> Iterator[Live | None]:
             database.end_by_hand()
 
 
-def _second(connection: Connection) -> AbstractContextManager[Connection]:
+def _second(dialect: Dialect, connection: Connection) -> AbstractContextManager[Connection]:
     if isinstance(connection.engine.pool, (StaticPool, SingletonThreadPool)):
         # A database in memory is seen by its one connection alone.
         return connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    return beside(connection)
+    return beside(connection, database_for(dialect, lambda: connection).handed_over())
 
 
 def _alone(name: Name, column: str, type_: Any) -> sa.Column[Any]:

@@ -22,6 +22,7 @@ from safeops.backfilling.work import Work
 from safeops.databases import database_for
 from safeops.databases.batches import Bound
 from safeops.databases.beside import on_a_connection
+from safeops.databases.sessions import Handed
 from safeops.errors import SafeOpsError
 from safeops.migration import Terms
 from safeops.policy import Settings
@@ -55,7 +56,7 @@ class RangeTask:
 
     def __call__(self) -> None:
         """Walk over free ranges on a connection of its own, until there is none."""
-        on_a_connection(self.connect.engine(), self._walk)
+        on_a_connection(self.connect.engine(), self._walk, handed=self.connect.handed)
 
     def _walk(self, connection: Connection) -> None:
         database = database_for(connection.dialect, lambda: connection)
@@ -65,7 +66,11 @@ class RangeTask:
         meter = Meter(progress, lambda _: None, of_a_worker=True)
         database.begin_by_hand()
         try:
-            with stopping_on_signals(in_worker=True) as stop, database.batching(), beating(database, schema, token):
+            with (
+                stopping_on_signals(in_worker=True) as stop,
+                database.batching(),
+                beating(database, schema, token, stop, self.connect.handed),
+            ):
                 walk = Walk(
                     Terms(database, self.settings), self.work, self.pace, schema, token, stop, meter, helps=True
                 )
@@ -88,12 +93,13 @@ class Connecting:
     how: Connect | None
     url: str
     key: str
+    handed: Handed = ()
 
     @classmethod
-    def of(cls, engine: Engine, how: Connect | None) -> Connecting:
+    def of(cls, engine: Engine, how: Connect | None, handed: Handed) -> Connecting:
         key = f"{os.getpid()} {uuid.uuid4().hex}"
         _engines[key] = engine
-        return cls(how, engine.url.render_as_string(hide_password=False), key)
+        return cls(how, engine.url.render_as_string(hide_password=False), key, handed)
 
     def forget(self) -> None:
         _engines.pop(self.key, None)

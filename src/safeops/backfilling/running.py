@@ -30,7 +30,7 @@ from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import ClaimLost, State
 from safeops.backfilling.stopping import Stop, stopping_on_signals
-from safeops.backfilling.walking import Pace, Walk, forgotten, stopped
+from safeops.backfilling.walking import Pace, Walk, forgotten, note_lost_claim, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
 from safeops.databases.batches import Bound
@@ -99,7 +99,8 @@ class Run:
             with stopping_on_signals() as self.stop, self.database.batching():
                 self._make_known()
                 self.walk = self._walk_of(self.stop)
-                with beating(self.database, self.schema, self.token):
+                self.handed = self.database.handed_over()
+                with beating(self.database, self.schema, self.token, self.stop, self.handed):
                     before, remaining = self._done()
                 done = self._totals()
         except (DBAPIError, PendingRollbackError) as error:
@@ -143,7 +144,7 @@ class Run:
             if self.walk.claimed(WHOLE) is not None:
                 with self._released(), suppress(ClaimLost):
                     return self._totals(), self._walked_and_swept()
-                log.warning("backfill %s: another runner took this one for dead and goes on from there", self.work.name)
+                note_lost_claim(self.work.name, self.stop, self.meter)
 
     @contextmanager
     def _released(self) -> Iterator[None]:
@@ -252,7 +253,11 @@ class Run:
             # that has died still walks over it, it stays as it is.
             self._cut_what_is_left(open_[0].part)
             open_ = self._open_ranges()
-        connecting = Connecting.of(self.database.connection.engine, self.connect)
+        connecting = Connecting.of(
+            self.database.connection.engine,
+            self.connect,
+            self.handed if self.connect is None else self.database.handed_over(role=False),
+        )
         settings = self.terms.settings
         tasks = [RangeTask(self.work, self.pace, settings, one.part, connecting) for one in open_]
         try:
@@ -277,7 +282,7 @@ class Run:
         if not self.database.connection.invalidated:
             self.state.set_status(self.work.name, "stopping")
             return
-        with suppress(DBAPIError), beside(self.database.connection) as own:
+        with suppress(DBAPIError), beside(self.database.connection, self.handed) as own:
             State(database_for(own.dialect, lambda: own), self.schema).set_status(self.work.name, "stopping")
 
     def _check_reachable(self) -> None:

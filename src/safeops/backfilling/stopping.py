@@ -25,6 +25,8 @@ class Stop:
         # An Event must not be set by a signal: its lock may be held by the wait that the handler has interrupted.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self.reason = ""
+        self.unrenewed = ""
+        """Why the lease of the run is not renewed; empty while it is."""
 
     def __bool__(self) -> bool:
         return self._asked

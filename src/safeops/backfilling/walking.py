@@ -115,7 +115,7 @@ class Walk:
             try:
                 part = self._batch(part)
             except ClaimLost:
-                log.warning("backfill %s: another runner took this one for dead and goes on from there", part.name)
+                note_lost_claim(part.name, self.stop, self.meter)
                 return False
         return True
 
@@ -288,6 +288,14 @@ def forgotten(name: str) -> BackfillConflict:
     error = BackfillConflict(f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew.")
     error.__cause__ = LookupError(name)
     return error
+
+
+def note_lost_claim(name: str, stop: Stop, meter: Meter) -> None:
+    """Log that another runner has the claim now, or raise BackfillStopped if this run could never keep one."""
+    if stop.unrenewed:
+        how = f"lost its claim to another runner, because its lease could not be renewed ({stop.unrenewed})"
+        raise stopped(name, how, meter)
+    log.warning("backfill %s: another runner took this one for dead and goes on from there", name)
 
 
 def stopped(name: str, how: str, meter: Meter) -> BackfillStopped:

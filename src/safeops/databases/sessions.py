@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
@@ -14,6 +14,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops.databases.steps import Step, rendering_dialect
 from safeops.errors import SafeOpsError
 from safeops.naming import Name
+
+Handed: TypeAlias = tuple[tuple[str, str], ...]
+"""What was set on a session, by name, as a value that travels to another session."""
 
 
 @dataclass
@@ -112,6 +115,17 @@ class DatabaseSession:
         with self.transaction():
             for sql in (step.sql, *step.then):
                 self.run(sql)
+
+    def handed_over(self, *, role: bool = True) -> Handed:
+        """Return what env.py may have set on this session that decides how names are resolved, and what may be done.
+
+        Args:
+            role: The role too; not for a session of another login, which may not take it.
+        """
+        return ()
+
+    def take_over(self, handed: Handed) -> None:
+        """Set on this session what was handed over by another."""
 
     def check_session(self) -> None:
         """Raise UnsupportedOnDatabase if statements of this connection may reach sessions that serve others too."""

@@ -12,7 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
 
+from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
+from safeops.databases.sessions import Handed
 from safeops.errors import UnsupportedOnDatabase
 from safeops.locking import without_migration_lock
 from safeops.runner.loading import scripts_of
@@ -29,16 +31,18 @@ class Reached:
         engine: What env.py connected with.
         options: What env.py gave to ``context.configure()``.
         current: The revisions that the database is at.
+        handed: What env.py has set on its session.
     """
 
     script: ScriptDirectory
     engine: Engine
     options: dict[str, Any]
     current: tuple[str, ...]
+    handed: Handed = ()
 
     def connected(self, body: Callable[[Connection], T]) -> T:
         """Run ``body`` on a connection of its own, in autocommit; also where the engine is an asynchronous one."""
-        return on_a_connection(self.engine, body)
+        return on_a_connection(self.engine, body, handed=self.handed)
 
 
 def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
@@ -77,6 +81,8 @@ def reach(config: Config) -> Reached:
 
     def look(context: MigrationContext) -> Reached:
         assert context.connection is not None
-        return Reached(script, context.connection.engine, dict(context.opts), context.get_current_heads())
+        current, connection = context.get_current_heads(), context.connection
+        handed = database_for(context.dialect, lambda: connection).handed_over()
+        return Reached(script, connection.engine, dict(context.opts), current, handed)
 
     return look_on(config, look)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy.engine import Connection
 
 from safeops.backfilling.stopping import Stop
+from safeops.databases.beside import on_a_connection
 from safeops.errors import LockNotAcquired
 from safeops.locking import without_migration_lock
 from safeops.locking.runner import held_lock
@@ -52,7 +53,8 @@ class _Holder:
 
     def run(self) -> None:
         try:
-            self.reached.connected(self._hold)
+            # As migration_lock of env.py takes it: on MariaDB and MySQL it is named by the database of the session.
+            on_a_connection(self.reached.engine, self._hold)
         except BaseException as error:
             self.error = error
         finally:

@@ -132,7 +132,8 @@ def _creating_nothing() -> AbstractContextManager[None]:
 def _made(reached: Reached) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
-        return reached.connected(lambda own: database_for(own.dialect, lambda: own).make_scratch(name))
+        # As who has connected: the role of the migrations may not make databases.
+        return on_a_connection(reached.engine, lambda own: database_for(own.dialect, lambda: own).make_scratch(name))
     except DBAPIError as error:
         raise NotReady(
             f"No scratch database can be made: {summary(error)}.",
@@ -145,7 +146,7 @@ def _made(reached: Reached) -> str:
 def _drop(reached: Reached, place: str) -> None:
     try:
         with _creating_nothing():
-            reached.connected(lambda own: database_for(own.dialect, lambda: own).drop_scratch(place))
+            on_a_connection(reached.engine, lambda own: database_for(own.dialect, lambda: own).drop_scratch(place))
     except DBAPIError as error:
         # It must not hide how the check ended.
         log.warning("the scratch database %s could not be dropped, drop it yourself: %s", place, summary(error))

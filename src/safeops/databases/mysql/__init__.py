@@ -348,6 +348,10 @@ class MariaDB(MySQL):
     without_copy = ", ALGORITHM=NOCOPY"
     isolation = "tx_isolation"
     recordsets_since = (10, 6)
+
+    def role_text(self, role: str) -> str:
+        return self.quoted(role)
+
     # https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment
     batch_modes = ("SIMULTANEOUS_ASSIGNMENT",)
     assigns_at_once = True

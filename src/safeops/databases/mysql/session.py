@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
+from safeops.databases.sessions import Handed
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name, fitting
@@ -25,6 +26,10 @@ NAME_TAKEN = {1823, 1826}
 CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 GONE = {1008, 1051, 1091, 1360}
 UNKNOWN_TABLE = {1049, 1146}
+
+# What decides on a session what a statement means.
+TEXTS = ("@@SESSION.sql_mode", "@@SESSION.time_zone")
+HANDED = (*TEXTS, "@@SESSION.foreign_key_checks", "@@SESSION.unique_checks")
 
 _SESSION = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
   COALESCE(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()), p.TIME), p.INFO, x.trx_started IS NOT NULL"""
@@ -80,6 +85,25 @@ class Session(Database):
     def quoted_here(self, name: Name) -> str:
         """Quote a name for a text that the server keeps as it is sent."""
         return self.quoted_table(name.at(self.home))
+
+    def handed_over(self, *, role: bool = True) -> Handed:
+        schema, taken, *values = self.read(f"SELECT DATABASE(), CURRENT_ROLE(), {', '.join(HANDED)}")[0]
+        found = dict(zip(HANDED, map(str, values), strict=True))
+        if schema is not None:
+            found["USE"] = self.quoted(schema)
+        # MariaDB shows the name of a role as it is, MySQL the list as SET ROLE takes it; NULL and NONE are none.
+        if role:
+            found["SET ROLE"] = self.role_text(taken) if taken and taken != "NONE" else "NONE"
+        return tuple(found.items())
+
+    def take_over(self, handed: Handed) -> None:
+        for name, value in handed:
+            given = self.literal(value) if name in TEXTS else value
+            self.run(f"SET {name} = {given}" if name in HANDED else f"{name} {value}")
+
+    def role_text(self, role: str) -> str:
+        """Return a role as SET ROLE takes it, from what CURRENT_ROLE() shows."""
+        return role
 
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
 from safeops.databases.beside import watching
+from safeops.databases.postgresql.handing import Handing
 from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.postgresql.row_security import SEES_ALL, RowSecurity
 from safeops.databases.postgresql.spelling import sqlstate
@@ -80,7 +81,7 @@ GONE = {"42P01", "42703", "42704"}
 WATCH_EVERY = 0.2
 
 
-class Session(RowSecurity):
+class Session(RowSecurity, Handing):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
 
     _lock_session: int | None = None

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
+from safeops.databases.sessions import Handed
 from safeops.databases.sqlite.runner import RunnerLock
 from safeops.databases.sqlite.tokens import literal, quoted
 from safeops.databases.steps import Step
@@ -19,6 +20,8 @@ from safeops.naming import Name
 
 # https://www.sqlite.org/rescode.html: SQLITE_BUSY and SQLITE_LOCKED, whose extended codes have further bits.
 LOCK_FAILURES = {5, 6}
+# What decides on a connection what a statement means. A database in memory cannot be attached by another.
+HANDED = ("foreign_keys", "recursive_triggers", "ignore_check_constraints", "trusted_schema")
 CAME = ("already exists", "duplicate column name")
 LOCKED = ("database is locked", "database table is locked", "database schema is locked")
 
@@ -32,6 +35,18 @@ class Session(Database):
     _bounded = False
     _was_never_autocommit = False
     _runner_lock: RunnerLock | None = None
+
+    def handed_over(self, *, role: bool = True) -> Handed:
+        attached = [(str(row[1]), str(row[2])) for row in self.read("PRAGMA database_list") if row[2]]
+        return (*attached, *((name, str(self.scalar(f"PRAGMA {name}"))) for name in HANDED))
+
+    def take_over(self, handed: Handed) -> None:
+        known = {row[1] for row in self.read("PRAGMA database_list")}
+        for name, value in handed:
+            if name in HANDED:
+                self._send(f"PRAGMA {name}={value}")
+            elif name not in known:
+                self._send(f"ATTACH DATABASE {literal(value)} AS {quoted(name)}")
 
     def is_lock_failure(self, error: BaseException) -> bool:
         original = getattr(error, "orig", None) or error
