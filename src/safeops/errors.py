@@ -35,7 +35,11 @@ and whether running again is safe. The code at its end names the page in docs/er
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 NOTHING_CHANGED = "Nothing was changed; running again is safe."
+SHOWN = 8
+"""How many of the changes before an error are listed."""
 
 
 class SafeOpsError(Exception):
@@ -68,9 +72,26 @@ class SafeOpsError(Exception):
         code = "".join(f"\n    {line}" for line in self.code.splitlines())
         return f"{sentences}{code}  [{self.number}]"
 
+    def after(self, own: Sequence[str], earlier: Sequence[str]) -> None:
+        """Report what was changed before it: by the call that raised it, and by earlier calls of the same revision."""
+        if own and self.state == NOTHING_CHANGED:
+            self.state = f"Finished before and kept: {_listed(own)}. Running again continues from there."
+        if earlier and self.state == NOTHING_CHANGED:
+            self.state = (
+                f"This step changed nothing. Done earlier in this revision, and kept: {_listed(earlier)}."
+                " Running again is safe: it skips what is done."
+            )
+        elif earlier:
+            self.state = f"{self.state} Done earlier in this revision, and kept: {_listed(earlier)}."
+
     def __reduce__(self) -> tuple[object, ...]:
         # An executor hands errors from process to process, and keyword-only arguments do not survive the default.
         return _rebuild, (type(self), self.__dict__)
+
+
+def _listed(done: Sequence[str]) -> str:
+    more = [f"{len(done) - SHOWN} changes before these"] if len(done) > SHOWN else []
+    return "; ".join([*done[-SHOWN:], *more])
 
 
 def _rebuild(cls: type[SafeOpsError], state: dict[str, str]) -> SafeOpsError:

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import alembic.context
 import alembic.op
@@ -18,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.errors import OnlineOnly, OutsideMigration, TransactionNotOurs
+from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs
 from safeops.foreseeing import as_helper, foreseeing
 from safeops.hiding import hide_from_autogenerate
 from safeops.policy import Settings, in_force
@@ -26,6 +27,8 @@ from safeops.policy import Settings, in_force
 log = logging.getLogger("safeops")
 
 _SETTINGS = "safeops.settings"
+_telling_already: ContextVar[bool] = ContextVar("safeops_telling", default=False)
+_done: WeakKeyDictionary[MigrationContext, tuple[str, list[str]]] = WeakKeyDictionary()
 
 hide_from_autogenerate()
 
@@ -65,6 +68,16 @@ class Migration(Terms):
         step = frame.f_locals.get("step") if frame is not None else None
         return str(getattr(getattr(step, "revision", None), "revision", ""))
 
+    @property
+    def done(self) -> list[str]:
+        """What helpers have changed so far in the revision that runs."""
+        now = self.revision
+        revision, found = _done.get(self.context, (now, []))
+        if revision != now:
+            found = []
+        _done[self.context] = now, found
+        return found
+
     def render(self, sql: str) -> None:
         """Write a statement, or a comment, to the output of ``--sql``."""
         self.context.impl.static_output(sql if sql.startswith("--") else f"{sql};")
@@ -95,9 +108,26 @@ def running(helper: str) -> Iterator[Migration]:
             return
         database.begin_by_hand()
         try:
-            yield migration
+            with _telling(migration):
+                yield migration
         finally:
             database.end_by_hand()
+
+
+@contextmanager
+def _telling(migration: Migration) -> Iterator[None]:
+    """Report in an error of the outermost helper what it changed, and what helpers before it changed."""
+    if _telling_already.get():
+        yield
+        return
+    before, token = len(migration.done), _telling_already.set(True)
+    try:
+        yield
+    except SafeOpsError as error:
+        error.after(migration.done[before:], migration.done[:before])
+        raise
+    finally:
+        _telling_already.reset(token)
 
 
 def _context(helper: str) -> MigrationContext:

@@ -199,7 +199,12 @@ def key_for(migration: Migration, stands: Table, column: str) -> Key:
         why="Each value is kept under the key of its row, so that it finds its row again. A key that a foreign key changes"
         " ON UPDATE does not serve where the server tells nobody of that.",
         remedy="Give the table such a key first, or drop the column without its values:",
-        code=call("create_primary_key_if_missing", f"{stands.name.name}_pkey", stands.name.name, ["id"])
+        code=call(
+            "create_primary_key_if_missing",
+            f"{stands.name.name}_pkey",
+            stands.name.name,
+            [f"column of {stands.name.name}"],
+        )
         + "\n"
         + call("drop_column_if_exists", stands.name.name, column, schema=stands.name.schema),
     )

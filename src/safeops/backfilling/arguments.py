@@ -29,8 +29,14 @@ class Arguments:
     def __init__(self, migration: Migration, table_name: Any, schema: Any) -> None:
         self.migration, self.table_name, self.schema = migration, table_name, schema
 
-    def right(self, values: str = '{"email_lower": sa.func.lower(sa.column("email"))}', **keywords: Any) -> str:
+    @property
+    def sql(self) -> str:
+        """Stands in a call for SQL that only its author knows: no column that another table has."""
+        return f'sa.text("SQL over columns of {self.table_name}")'
+
+    def right(self, values: str | None = None, **keywords: Any) -> str:
         """Write the call out as it should be."""
+        values = values or f'{{"column to fill": {self.sql}}}'
         return call("backfill", self.table_name, Code(values), schema=self.schema, **keywords)
 
     def wrong(self, argument: str, value: Any, what: str, example: Any) -> InvalidArgument:
@@ -76,7 +82,7 @@ class Arguments:
             fits = where is None or where is True or isinstance(where, sa.ClauseElement)
             fits = fits or hasattr(where, "__clause_element__")
         if not fits:
-            example = Code('sa.column("status") == "new"')
+            example = Code(self.sql)
             raise self.wrong("where", where, "a condition, nor True for each row", example)
 
     def key(self, key: Any) -> tuple[str, ...] | None:

@@ -16,7 +16,8 @@ from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run, Tell
 from safeops.backfilling.walking import Throttle
-from safeops.backfilling.work import Given, targets_of, work_for
+from safeops.backfilling.work import Given, Work, targets_of, work_for
+from safeops.foretold import counted
 from safeops.looking import look_at
 from safeops.migration import Migration, running
 from safeops.naming import Name, fitting
@@ -113,8 +114,15 @@ def backfill(
         work = work_for(migration, stands, table, values, where, key, label)
         with closing(Teller()) as teller:
             report = Run(migration, work, pace, progress or teller, executor, connect).carry_out()
-        log.info("backfill %s: %d rows in %d batches (%.1f s)", work.name, report.rows, report.batches, report.seconds)
-        return report
+        return reported(migration, work, report)
+
+
+def reported(migration: Migration, work: Work, report: BackfillReport) -> BackfillReport:
+    """Report a backfill that has ended, in the log and for the errors of later calls."""
+    log.info("backfill %s: %d rows in %d batches (%.1f s)", work.name, report.rows, report.batches, report.seconds)
+    if report.rows:
+        migration.done.append(f"filled {counted(report.rows)} of {work.table}")
+    return report
 
 
 def label_for(migration: Migration, table: Name, arguments: Arguments, name: str | None) -> Callable[..., str]:

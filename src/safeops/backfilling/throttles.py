@@ -346,7 +346,7 @@ def _database(progress: BackfillProgress) -> Database:
         raise InvalidArgument(
             "This throttle asks the server, and the progress that it was given has no connection.",
             remedy="Hand it to a backfill, which gives its own:",
-            code='backfill("users", {"full_name": sa.text("name")}, throttles=[...])',
+            code="backfill(..., throttles=[...])",
         )
     return progress.database
 

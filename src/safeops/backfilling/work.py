@@ -257,7 +257,7 @@ def _no_key(migration: Migration, stands: Table, keys: Mapping[str, Sequence[str
     fit = [names for names in keys.values() if _flaw(migration, stands, names, ()) is None]
     others = [f"({', '.join(names)})" for names in keys.values() if names not in fit]
     listed = f"Its unique keys that take NULL or cannot be walked: {', '.join(others)}. " if others else ""
-    new = f'create_primary_key_if_missing("{stands.name.name}_pkey", "{stands.name.name}", ["id"])'
+    new = f'create_primary_key_if_missing("{stands.name.name}_pkey", "{stands.name.name}", ["column of {stands.name.name}"])'
     return UnsafeOperation(
         problem,
         why="Without such a key there is no order in which each row comes once, and no place to go on from after a stop.",

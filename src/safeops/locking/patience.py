@@ -72,6 +72,7 @@ def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | Non
             started = time.monotonic()
             _persist(migration, step, work, explain)
             log.info("%s (%.2f s)", step.does, time.monotonic() - started)
+            migration.done.append(step.does)
         work.done.append(step.does)
     return bool(work.done)
 
@@ -95,6 +96,7 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
             raise
         if step.refutes:
             work.done = [one for one in work.done if one != step.leaves]
+            migration.done[:] = [one for one in migration.done if one != step.leaves]
         taught.state = work.state
         raise taught from error
 

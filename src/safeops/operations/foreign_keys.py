@@ -87,7 +87,14 @@ def create_foreign_key_if_missing(
     Example:
         create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)
     """
-    right = call("create_foreign_key_if_missing", constraint_name, source_table, referent_table, ["user_id"], ["id"])
+    right = call(
+        "create_foreign_key_if_missing",
+        constraint_name,
+        source_table,
+        referent_table,
+        [f"column of {source_table}"],
+        [f"key of {referent_table}"],
+    )
     with running("create_foreign_key_if_missing") as migration:
         check_names(
             migration,

@@ -74,7 +74,7 @@ def create_index_if_missing(
     Example:
         create_index_if_missing("ix_users_email", "users", ["email"], unique=True)
     """
-    right = call("create_index_if_missing", index_name, table_name, ["email"], schema=schema)
+    right = call("create_index_if_missing", index_name, table_name, [f"column of {table_name}"], schema=schema)
     with running("create_index_if_missing") as migration:
         check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
         if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:

@@ -59,7 +59,9 @@ def create_unique_constraint_if_missing(
     Example:
         create_unique_constraint_if_missing("uq_users_email", "users", ["email"])
     """
-    right = call("create_unique_constraint_if_missing", constraint_name, table_name, ["email"], schema=schema)
+    right = call(
+        "create_unique_constraint_if_missing", constraint_name, table_name, [f"column of {table_name}"], schema=schema
+    )
     with running("create_unique_constraint_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         check_columns(migration, "columns", columns, right)
@@ -120,7 +122,9 @@ def create_primary_key_if_missing(
     Example:
         create_primary_key_if_missing("pk_events", "events", ["id"])
     """
-    right = call("create_primary_key_if_missing", constraint_name, table_name, ["id"], schema=schema)
+    right = call(
+        "create_primary_key_if_missing", constraint_name, table_name, [f"column of {table_name}"], schema=schema
+    )
     with running("create_primary_key_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         check_columns(migration, "columns", columns, right)

@@ -75,7 +75,7 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
     Example:
         restore_column("users", sa.Column("email", sa.String(320), nullable=False))
     """
-    right = call("restore_column", table_name, Code('sa.Column("email", sa.Text)'), schema=schema)
+    right = call("restore_column", table_name, Code('sa.Column("name of the column", ...)'), schema=schema)
     with running("restore_column") as migration:
         check_names(migration, right, table_name=table_name, schema=schema)
         if not isinstance(column, sa.Column):

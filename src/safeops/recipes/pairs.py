@@ -83,8 +83,8 @@ def bring_in_step(
         equip: Whether the twin gets the default, the indexes and the constraints too.
         **options: Those of ``backfill``.
     """
-    check_options(written, options)
     with running(written.removesuffix("()")) as migration:
+        check_options(written, options)
         pair = choose(migration)
         if pair is None:
             return False

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
 from safeops.backfilling.arguments import Arguments
-from safeops.backfilling.engine import label_for
+from safeops.backfilling.engine import label_for, reported
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
 from safeops.backfilling.offline import LOST
@@ -41,8 +41,8 @@ class RequiredArguments(Arguments):
         plain = isinstance(column, sa.Column) and isinstance(column.name, str)
         self.column = written_column(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
 
-    def right(self, values: str = 'sa.func.lower(sa.column("name"))', **keywords: Any) -> str:
-        populate = Code("..." if values == "{...}" else values)
+    def right(self, values: str | None = None, **keywords: Any) -> str:
+        populate = Code("..." if values == "{...}" else values or self.sql)
         return call(
             "add_required_column", self.table_name, self.column, populate=populate, schema=self.schema, **keywords
         )
@@ -51,7 +51,7 @@ class RequiredArguments(Arguments):
         wrong = None
         if populate is ...:
             wrong = (
-                "populate is still the three dots of autogenerate: only you know what the rows that stand are to have."
+                "populate is still the three dots of autogenerate: only you know which value existing rows should get."
             )
         elif populate is None:
             wrong = "populate is None, but the column is to be NOT NULL: each row needs a value."
@@ -217,7 +217,8 @@ class Populating:
         executor, connect = self.options.get("executor"), self.options.get("connect")
         with closing(Teller()) as teller:
             tell = self.options.get("progress") or teller
-            return Run(self.migration, work, self.pace, tell, executor, connect).carry_out()
+            report = Run(self.migration, work, self.pace, tell, executor, connect).carry_out()
+        return reported(self.migration, work, report)
 
     def render(self, default: str | None) -> None:
         """Render all of it as UPDATEs that find nothing to do the second time."""

@@ -164,7 +164,7 @@ def failed(course: Course, running: Pending, error: Exception, reached: Reached,
     ended = "was stopped" if stopped else "failed"
     return RevisionFailed(
         f"Revision {name} {ended} after {seconds:.1f} s{f', at {place}' if place else ''}:\n{_indented(told(error))}",
-        state=f"{_standing(course, reached)}\n{_half_done(course, running, reached)}",
+        state=f"{_standing(course, reached)}\n{_half_done(course, running, reached, error)}",
         remedy="Running it again goes on there:"
         if stopped
         else "Once the cause is put right, running it again goes on there:",
@@ -204,9 +204,14 @@ def _standing(course: Course, reached: Reached) -> str:
     return f"{at} {finished}{rolled_back}"
 
 
-def _half_done(course: Course, running: Pending, reached: Reached) -> str:
-    helpers = f"What helpers of {running.revision} have done stands; they find it and go on."
+def _half_done(course: Course, running: Pending, reached: Reached, error: Exception) -> str:
+    # A helper's error says itself what helpers did before it.
+    said = "" if isinstance(error, SafeOpsError) else f"What helpers of {running.revision} have done is kept"
+    helpers = f"{said}; they find it and continue." if said else ""
     if course.transactional:
-        return f"{helpers} What it did by op. since the last of them was rolled back."
+        return f"{helpers} What it did by op. since the last of them was rolled back.".strip()
     name = database_for(reached.engine.dialect, None).product
-    return f"{helpers} What it did by op. may stand too, as {name} commits each change at once: look before you go on."
+    also = (
+        f"What it did by op. may be kept too, because {name} commits each change at once: look before you run it again."
+    )
+    return f"{helpers} {also}".strip()

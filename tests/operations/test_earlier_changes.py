@@ -1,0 +1,101 @@
+"""What an error says of the calls before it: each of them has committed."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from tests.projects import log_lines, migrate
+from tests.servers import Database
+
+from safeops import (
+    add_required_column,
+    backfill,
+    create_index_if_missing,
+    create_table_if_missing,
+    drop_column_if_exists,
+    set_server_default,
+)
+from safeops.errors import BackfillIncomplete, DefinitionMismatch, InvalidArgument, SafeOpsError
+
+pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
+
+
+@pytest.fixture
+def t(database: Database) -> Database:
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, u int, c varchar(9))", "INSERT INTO t VALUES (1, 1, 'x'), (2, 2, 'y')"
+    )
+    return database
+
+
+def required(populate: object) -> None:
+    add_required_column("t", sa.Column("r", sa.String(9), nullable=False), populate=populate)
+
+
+def raised(database: Database, body: object) -> SafeOpsError:
+    with pytest.raises(SafeOpsError) as caught:
+        migrate(database, body)  # type: ignore[arg-type]
+    return caught.value
+
+
+def test_a_refusal_names_what_earlier_calls_have_done(t: Database) -> None:
+    def body() -> None:
+        create_table_if_missing("n", sa.Column("id", sa.Integer, primary_key=True))
+        drop_column_if_exists("t", "u")
+        backfill("t", {"c": sa.text("'z'")}, where=sa.text("c = 'x'"))
+        required(...)
+
+    error = raised(t, body)
+    assert isinstance(error, InvalidArgument)
+    assert "Nothing was changed" not in str(error)
+    before = "This step changed nothing. Done earlier in this revision, and kept: created table n; dropped column t.u"
+    assert error.state.startswith(before)
+    assert "; filled 1 row of " in error.state
+    # What is done is skipped, and is not told again.
+    assert "Done earlier" not in raised(t, body).state.replace("filled 1 row", "")
+
+
+def test_nothing_was_changed_where_nothing_was(t: Database) -> None:
+    assert raised(t, lambda: required(...)).state == "Nothing was changed; running again is safe."
+
+
+def test_another_revision_has_nothing_to_do_with_it(t: Database) -> None:
+    migrate(t, lambda: drop_column_if_exists("t", "u"))
+    assert raised(t, lambda: required(...)).state == "Nothing was changed; running again is safe."
+
+
+def test_an_error_names_what_its_own_call_and_what_earlier_ones_have_done(t: Database) -> None:
+    def body() -> None:
+        set_server_default("t", "c", "new")
+        required(sa.text("nullif(c, 'x')"))
+
+    error = raised(t, body)
+    assert isinstance(error, BackfillIncomplete)
+    own, earlier = error.state.split(" Done earlier in this revision, and kept: ")
+    assert own.startswith("All other rows are done and kept")
+    assert earlier.startswith("set the default 'new' of t.c")
+
+
+def test_a_mismatch_after_a_change_of_the_same_call(t: Database) -> None:
+    def body() -> None:
+        create_table_if_missing("n", sa.Column("a", sa.Integer))
+        create_index_if_missing("ix", "t", ["c"])
+        create_index_if_missing("ix", "t", ["u"])
+
+    error = raised(t, body)
+    assert isinstance(error, DefinitionMismatch)
+    assert "built index ix on t" in error.state
+    assert "created table n" in error.state
+
+
+def test_a_required_column_reports_its_rows_as_a_backfill_does(t: Database) -> None:
+    with log_lines() as lines:
+        migrate(t, lambda: required(sa.text("c")))
+    assert [one for one in lines if one.startswith("backfill r1/t/r: 2 rows in ")]
+
+
+def test_a_remedy_names_no_column_that_the_table_lacks(t: Database) -> None:
+    for wrong in (lambda: required(...), lambda: required(None), lambda: backfill("t", {}), lambda: backfill("t", 5)):
+        assert 'sa.text("SQL over columns of t")' in raised(t, wrong).code
+    assert "create_index" in (error := raised(t, lambda: create_index_if_missing("", "t", ["c"]))).code
+    assert "email" not in str(error)
