@@ -49,6 +49,11 @@ def fitting(*parts: str, max_bytes: int) -> str:
     return f"{whole.encode()[: max_bytes - 9].decode(errors='ignore')}_{digest}"
 
 
+def columns_of(table_name: Any, given: Any) -> list[str]:
+    """Return the columns of a call as it should be: the one that was given alone, or what cannot be taken for one."""
+    return [given] if isinstance(given, str) and given else [f"column of {table_name}"]
+
+
 def call(function: str, *arguments: Any, **keywords: Any) -> str:
     """Write a call out as code. Keywords that are None are left out; a ``Code`` argument stands as it is."""
     written = [_written(argument) for argument in arguments]

@@ -14,7 +14,7 @@ from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.locking import carry_out, patiently
 from safeops.looking import check_choice, check_has_columns, check_names, known, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
-from safeops.naming import Name, call
+from safeops.naming import Name, call, columns_of
 from safeops.operations import rows
 from safeops.operations.named import settle_name
 from safeops.operations.story import (
@@ -74,7 +74,7 @@ def create_index_if_missing(
     Example:
         create_index_if_missing("ix_users_email", "users", ["email"], unique=True)
     """
-    right = call("create_index_if_missing", index_name, table_name, [f"column of {table_name}"], schema=schema)
+    right = call("create_index_if_missing", index_name, table_name, columns_of(table_name, columns), schema=schema)
     with running("create_index_if_missing") as migration:
         check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
         if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:

@@ -9,7 +9,7 @@ from alembic.operations import ops
 
 from safeops.looking import check_choice, check_columns, check_names
 from safeops.migration import running
-from safeops.naming import Name, call
+from safeops.naming import Name, call, columns_of
 from safeops.operations.constraints import create
 
 
@@ -60,7 +60,11 @@ def create_unique_constraint_if_missing(
         create_unique_constraint_if_missing("uq_users_email", "users", ["email"])
     """
     right = call(
-        "create_unique_constraint_if_missing", constraint_name, table_name, [f"column of {table_name}"], schema=schema
+        "create_unique_constraint_if_missing",
+        constraint_name,
+        table_name,
+        columns_of(table_name, columns),
+        schema=schema,
     )
     with running("create_unique_constraint_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
@@ -123,7 +127,7 @@ def create_primary_key_if_missing(
         create_primary_key_if_missing("pk_events", "events", ["id"])
     """
     right = call(
-        "create_primary_key_if_missing", constraint_name, table_name, [f"column of {table_name}"], schema=schema
+        "create_primary_key_if_missing", constraint_name, table_name, columns_of(table_name, columns), schema=schema
     )
     with running("create_primary_key_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
