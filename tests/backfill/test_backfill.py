@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from safeops import (
     OnlineOnly,
     UnknownColumn,
     UnknownTable,
+    UnsupportedOnDatabase,
     ViolatingRows,
     backfill,
     backfill_status,
@@ -382,7 +384,12 @@ class TestOffline:
 
     def test_each_value_sees_the_row_as_it_was(self, database):
         database.execute(*WORLD, "UPDATE users SET b = 'b'")
-        self.twice(database, lambda: backfill("users", {"a": sa.column("b"), "b": sa.column("a")}, where=True))
+        exchange = partial(backfill, "users", {"a": sa.column("b"), "b": sa.column("a")}, where=True)
+        if database.server.product == "mysql":
+            with pytest.raises(UnsupportedOnDatabase, match="Fill one column after the other"):
+                render(database, exchange)
+            return
+        self.twice(database, exchange)
         assert database.query("SELECT a, b FROM users WHERE id = 3") == [("b", "a3")]
 
     def test_forgotten(self, database):

@@ -141,7 +141,6 @@ TYPES = {
         "varbinary(20)": [b"", b"\x00\xff'\\%:"],
         "blob": [b"\x00\xff"],
         "binary(2)": [b"\x00\xff"],
-        "uuid": [uuid.UUID(int=5)],
         "enum('sad','it''s')": ["sad", "it's"],
         "varchar(20) CHARACTER SET latin1": ["ñ ß"],
         "bit(8)": [5],
@@ -163,7 +162,8 @@ def test_values_come_and_go_as_the_driver_has_them(database):
     """What the function gives is what a read by SQLAlchemy has, and what the function itself gets later."""
     if database.kind == "postgresql":
         database.execute("CREATE TYPE mood AS ENUM ('sad', 'it''s')")
-    types = {f"c{place}": pair for place, pair in enumerate(TYPES[database.kind].items())}
+    own = {"uuid": [uuid.UUID(int=5)]} if database.server.product == "mariadb" else {}
+    types = {f"c{place}": pair for place, pair in enumerate({**TYPES[database.kind], **own}.items())}
     count = 1 + max(len(given) for _, given in types.values())
     columns = [f"{name} {type_}, {name}_copy {type_}" for name, (type_, _) in types.items()]
     database.execute(f"CREATE TABLE people (id integer PRIMARY KEY, {', '.join(columns)})")

@@ -2,9 +2,6 @@
 
 import itertools
 import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from tests.projects import log_lines, migrate, statements_of
+from tests.servers import numbers
 
 from safeops import BackfillIncomplete, UnsafeOperation, backfill, reads
 
@@ -120,13 +118,7 @@ MARIADB = {
         "k",
         [f"'{one}'" for one in TEXTS if one != " "] + [r"'back\\slash'"],
     ),
-    "utf8mb4_unicode_nopad_ci": (
-        "k varchar(50) COLLATE utf8mb4_unicode_nopad_ci",
-        "k",
-        ["'a'", "'a '", "'b'", "''", "' '", "'Ö'"],
-    ),
     "latin1": ("k varchar(50) CHARACTER SET latin1", "k", ["'a'", "'Bé'", "'ß'", "'ñ'", "'it''s %'", r"'\\'"]),
-    "uuid": ("k uuid", "k", UUIDS),
     "char(36)": ("k char(36)", "k", UUIDS),
     "binary(16)": ("k binary(16)", "k", [f"UNHEX(REPLACE({one}, '-', ''))" for one in UUIDS]),
     "varbinary": ("k varbinary(16)", "k", [f"X'{one}'" for one in BYTES]),
@@ -135,7 +127,16 @@ MARIADB = {
     "time": ("k time(3)", "k", ["'-838:59:59'", "'00:00:00.001'", "'100:00:00'"]),
     "year": ("k year", "k", ["1901", "2024", "2155"]),
     "unsigned": ("k bigint unsigned", "k", ["0", "9223372036854775808", "18446744073709551615"]),
+}
+PADDED = ["'a'", "'a '", "'b'", "''", "' '", "'Ö'"]
+ONLY_MARIADB = {
+    "utf8mb4_unicode_nopad_ci": ("k varchar(50) COLLATE utf8mb4_unicode_nopad_ci", "k", PADDED),
+    "uuid": ("k uuid", "k", UUIDS),
     "inet6": ("k inet6", "k", ["'::1'", "'fe80::1'", "'ffff::'"]),
+}
+ONLY_MYSQL = {
+    "utf8mb4_0900_ai_ci": ("k varchar(50) COLLATE utf8mb4_0900_ai_ci", "k", PADDED),
+    "utf8mb4_0900_bin": ("k varchar(50) COLLATE utf8mb4_0900_bin", "k", PADDED),
 }
 SQLITE = {
     "text": ("k text NOT NULL", "k", [f"'{one}'" for one in [*TEXTS, "back\\slash"]]),
@@ -184,8 +185,9 @@ def test_keys_in_the_order_of_icu(database):
 
 
 @pytest.mark.only("mysql")
-def test_keys_of_mariadb(database):
-    assert_all_walk(database, MARIADB)
+def test_keys_of_mariadb_and_mysql(database):
+    own = {"mariadb": ONLY_MARIADB, "mysql": ONLY_MYSQL}[database.server.product]
+    assert_all_walk(database, {**MARIADB, **own})
 
 
 @pytest.mark.only("sqlite")
@@ -261,6 +263,13 @@ def test_another_unique_key(database):
     assert_walks(database, 13, "other", key=["code", "team"])
 
 
+# A zone whose clocks were set back by an hour on 27 October 2024 at 01:00 UTC.
+AUTUMN = """REPLACE INTO time_zone VALUES (4711, 'N');
+REPLACE INTO time_zone_name VALUES ('Safeops/Autumn', 4711);
+REPLACE INTO time_zone_transition_type VALUES (4711, 0, 7200, 1, 'SUM'), (4711, 1, 3600, 0, 'WIN');
+REPLACE INTO time_zone_transition VALUES (4711, 0, 0), (4711, 1729990800, 1);"""
+
+
 class TestNoKey:
     @staticmethod
     def refusal(database, **options):
@@ -314,17 +323,13 @@ class TestNoKey:
     @pytest.mark.only("mysql")
     def test_timestamps_where_clocks_are_set_back(self, database):
         """Two moments have one text there: rows would be passed over."""
-        program = shutil.which("mariadb-tzinfo-to-sql")
-        zone = "/usr/share/zoneinfo/Europe/Paris"
-        if program is None or not Path(zone).exists():
-            pytest.skip("this machine has no zones to load")
-        database.server.run_client("mysql", subprocess.check_output([program, zone, "Europe/Paris"], text=True))
+        database.server.run_client("mysql", AUTUMN)
         database.execute("CREATE TABLE t (k timestamp NOT NULL PRIMARY KEY, n integer NOT NULL DEFAULT 0)")
         database.execute(
             "SET time_zone = '+00:00'",
-            "INSERT INTO t (k) SELECT FROM_UNIXTIME(1729986000 + 600 * seq) FROM seq_0_to_19",
+            f"INSERT INTO t (k) SELECT FROM_UNIXTIME(1729986000 + 600 * seq) FROM {numbers(0, 19)}",
         )
-        in_paris = database.engine(connect_args={"init_command": "SET time_zone = 'Europe/Paris'"})
+        in_paris = database.engine(connect_args={"init_command": "SET time_zone = 'Safeops/Autumn'"})
         with in_paris.connect() as connection, pytest.raises(UnsafeOperation, match="clocks are set back"):
             migrate(database, lambda: backfill("t", ONCE, where=True, batch_size=2), connection=connection)
         assert walked(database, batch_size=2).rows == 20
@@ -342,7 +347,7 @@ class TestNoKey:
         assert walked(database).rows == 1
 
 
-numbers = itertools.count()
+made_so_far = itertools.count()
 few = examples(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 sizes = st.integers(1, 7)
 letters = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=9)
@@ -350,7 +355,7 @@ letters = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs
 
 def assert_random_keys_walk(database, columns, rows, size):
     """One database for all examples: each has a table of its own."""
-    name, key = f"b{next(numbers)}", [column.partition(" ")[0] for column in columns]
+    name, key = f"b{next(made_so_far)}", [column.partition(" ")[0] for column in columns]
     database.execute(f"CREATE TABLE {name} ({', '.join(columns)}, n integer DEFAULT 0, PRIMARY KEY ({', '.join(key)}))")
     with database.observer().begin() as connection:
         table = sa.table(name, *map(sa.column, key))
@@ -381,7 +386,9 @@ def test_random_composite_keys(database, keys, size):
 @few
 @given(st.sets(st.tuples(letters), min_size=1, max_size=20), sizes)
 def test_random_texts(database, keys, size):
-    type_ = {"mysql": "varchar(20) COLLATE utf8mb4_nopad_bin"}.get(database.kind, "text")
+    without_padding = {"mariadb": "utf8mb4_nopad_bin", "mysql": "utf8mb4_0900_bin"}
+    collation = without_padding.get(database.server.product)
+    type_ = f"varchar(20) COLLATE {collation}" if collation else "text"
     assert_random_keys_walk(database, [f"k {type_} NOT NULL"], keys, size)
 
 
@@ -520,7 +527,9 @@ def large(database, shape):
         "CREATE INDEX ix_v ON t (v)",
     )
     series = (
-        f"generate_series(1, {COUNT}) i" if database.kind == "postgresql" else f"(SELECT seq i FROM seq_1_to_{COUNT}) s"
+        f"generate_series(1, {COUNT}) i"
+        if database.kind == "postgresql"
+        else f"(SELECT seq i FROM {numbers(1, COUNT)}) s"
     )
     if database.kind == "mysql":
         values = values.replace("'k' || i", "concat('k', i)").replace("/", "DIV")
@@ -562,7 +571,7 @@ class TestPlans:
         self.check(database, "analyzed", assert_plan_touches_few)
 
     @pytest.mark.only("mysql")
-    def test_on_mariadb(self, database, shape):
+    def test_on_mariadb_and_mysql(self, database, shape):
         large(database, shape)
         self.check(database, "never analyzed", assert_few_are_read)
         database.execute("ANALYZE TABLE t")
@@ -599,4 +608,4 @@ def assert_few_are_read(database, statement, message):
         driven.exec_driver_sql(statement)
         counters = driven.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%'").all()
     read = sum(int(value) for name, value in counters if name != "Handler_read_rnd_deleted")
-    assert 0 < read <= 5 * BATCH, f"{read} rows: {message}"
+    assert 0 < read <= 5 * BATCH + 5, f"{read} rows: {message}"

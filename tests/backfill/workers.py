@@ -20,7 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
-from tests.servers import Database
+from tests.servers import Database, numbers
 
 from safeops import reads
 from safeops.backfilling.progress import BackfillProgress
@@ -34,7 +34,7 @@ def accounts(database: Database, rows: int = 3000, filled: bool = True) -> None:
     """Makes the table; with ``filled`` False no row has a balance."""
     ids = {
         "postgresql": f"SELECT generate_series(1, {rows}) AS i",
-        "mysql": f"SELECT seq AS i FROM seq_1_to_{rows}",
+        "mysql": f"SELECT seq AS i FROM {numbers(1, rows)}",
         "sqlite": f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) SELECT i FROM n",
     }[database.kind]
     database.execute(

@@ -24,7 +24,7 @@ from tests.catalogue import assert_same, snapshot
 from tests.concurrency.harness import Traffic, idle_holder
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
 from tests.projects import migrate, render, run_sql, statements_of
-from tests.servers import Database, has_ability
+from tests.servers import Database, has_ability, numbers
 
 from safeops import (
     DefinitionMismatch,
@@ -48,7 +48,7 @@ WORLD = (
 MANY = {
     "postgresql": "INSERT INTO users SELECT i, 1 + i % 2, 'e' || i, i % 90, 'n' || i FROM generate_series(9, 100000) i",
     "mysql": "INSERT INTO users SELECT seq, 1 + seq % 2, concat('e', seq), seq % 90, concat('n', seq)"
-    " FROM seq_9_to_100000",
+    f" FROM {numbers(9, 100000)}",
 }
 
 LOCK_TIMEOUT, RETRY_BUDGET = 0.25, 0.7

@@ -3,13 +3,15 @@
 import pytest
 import sqlalchemy as sa
 from tests.operations.shape import SQLALCHEMY, WORLD, Defines, Expect, Named, OnTable, assert_refused
-from tests.projects import migrate
+from tests.projects import migrate, render
 
 from safeops import (
     DefinitionMismatch,
     DuplicateRows,
+    OnlineOnly,
     UnknownColumn,
     UnknownTable,
+    UnsafeOperation,
     create_index_if_missing,
     drop_index_if_exists,
 )
@@ -112,6 +114,12 @@ def test_variants(database, server, variant):
         pytest.skip(f"{server.kind} lacks {needs}")
     database.execute(*WORLD)
     make = lambda: create_index_if_missing("ix", "users", columns, **options)  # noqa: E731
+    if server.product == "mysql" and needs == "has_expression_indexes":
+        virtual = ['sa.Column("ix_value"', "persisted=False", 'create_index_if_missing("ix", "users", ["ix_value"])']
+        assert_refused(database, [Expect(make, ["expression", *virtual], UnsafeOperation)])
+        with pytest.raises(OnlineOnly):
+            render(database, make)
+        database.execute("DELETE FROM users")
     assert [migrate(database, make), migrate(database, make)] == [True, False]
     plain = Expect(lambda: create_index_if_missing("ix", "users", ["email"]), ["columns is"], DefinitionMismatch)
     assert_refused(database, [plain])

@@ -9,6 +9,7 @@ from sqlalchemy.dialects import mysql
 from tests.catalogue import snapshot
 from tests.lifecycle.harness import crash_everywhere
 from tests.projects import migrate
+from tests.servers import numbers
 
 import safeops
 from safeops import (
@@ -515,7 +516,9 @@ def writing(database, *statements):
 
 def test_no_write_fails_or_goes_lost_while_a_column_is_renamed(database):
     database.execute("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, old int NOT NULL, n int, KEY ix (old))")
-    database.execute("INSERT INTO t (old) VALUES (0), (0)", "INSERT INTO t (old, n) SELECT seq, 1 FROM seq_1_to_500")
+    database.execute(
+        "INSERT INTO t (old) VALUES (0), (0)", f"INSERT INTO t (old, n) SELECT seq, 1 FROM {numbers(1, 500)}"
+    )
     older = ("UPDATE t SET old = old + 1 WHERE id = 1", "INSERT INTO t (old) VALUES (7)")
     newer = ("UPDATE t SET new = new + 1 WHERE id = 2", "INSERT INTO t (new) SELECT 7")
     with writing(database, *older) as by_old:
@@ -532,7 +535,7 @@ def test_no_write_fails_or_goes_lost_while_a_column_is_renamed(database):
 
 
 def test_no_write_fails_or_goes_lost_while_a_type_changes(database):
-    database.execute(*INT, "INSERT INTO t (id, c) SELECT seq, seq FROM seq_100_to_600")
+    database.execute(*INT, f"INSERT INTO t (id, c) SELECT seq, seq FROM {numbers(100, 600)}")
     done, before = 0, schema(database)
     writes = (
         "UPDATE t SET c = c - 1 WHERE id = 1",

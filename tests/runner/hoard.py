@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from tests.catalogue import all_rows, assert_same, snapshot
 from tests.projects import Project, run_sql
-from tests.servers import Database, MariaDB, PostgreSQL
+from tests.servers import Database, MariaDB, PostgreSQL, numbers
 
 EACH = pytest.mark.only("pg15", "pg18", "mysql", "sqlite")
 
@@ -64,7 +64,7 @@ CREATE TABLE followed (a int) WITH SYSTEM VERSIONING;
 CREATE VIEW names AS SELECT upper(name) AS name FROM parents;
 INSERT INTO parents (name, data, flags) VALUES ('{TEXT.replace(chr(92), chr(92) * 2)}', X'{BYTES}', b'101'),
     ('a\\nb\\r\\n\\0', NULL, NULL);
-INSERT INTO `Child (x)` (`the parent`) SELECT 1 FROM seq_1_to_100;
+INSERT INTO `Child (x)` (`the parent`) SELECT 1 FROM {numbers(1, 100)};
 INSERT INTO followed VALUES (1);
 UPDATE followed SET a = 2;
 DELIMITER //

@@ -149,6 +149,10 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     def dependents_of_enum(self, name: Name) -> list[str]:
         return []
 
+    def awaits_default(self, column: Column) -> bool:
+        """Tell whether an interrupted run added a column without its default."""
+        return False
+
     def has_rows(self, table: Table) -> bool:
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
 

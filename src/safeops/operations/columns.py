@@ -123,6 +123,8 @@ def _add_bare(
 ) -> bool:
     there = stands.columns.get(str(column.name)) if stands else None
     if stands is not None and there is not None:
+        if migration.database.awaits_default(there):
+            return carry_out(migration, migration.database.add_column(name, column, stands))
         found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.check_column_support(column)

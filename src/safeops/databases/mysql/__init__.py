@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
 from safeops.databases.filling import FILLS
-from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql import defaults, showcreate, spelling
 from safeops.databases.mysql.archiving import Archiving
 from safeops.databases.mysql.batches import Batches
 from safeops.databases.mysql.catalogue import index_of, table_of
@@ -53,10 +53,14 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
     def has_expression_indexes(self) -> bool:  # type: ignore[override]
         return self.version >= (8, 0, 13) or not self.version
 
+    def __init__(self, dialect: sa.Dialect, connection: Callable[[], sa.Connection] | None) -> None:
+        super().__init__(dialect, connection)
+        if self.copies_for_expressions:
+            self.dialect.ddl_compiler = defaults.SpelledDDL
+
     def default_clause(self, default: str) -> str:
-        # https://dev.mysql.com/doc/refman/8.0/en/data-type-defaults.html: an expression stands in parentheses.
-        is_literal = re.fullmatch(r"'(?:[^'\\]|''|\\.)*'|-?\d+(\.\d+)?|NULL|TRUE|FALSE", default, re.I | re.S)
-        return default if is_literal or default.startswith("(") else f"({default})"
+        # ALTER COLUMN takes no function without parentheses, not even those that a column's definition takes.
+        return defaults.clause(default, "")
 
     # Looking ----------------------------------------------------------------------------------------------------
 
@@ -313,7 +317,7 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
             raise self.unsupported("An identity column outside the primary key", "a server with identity columns")
 
     def check_index_support(self, index: sa.Index) -> None:
-        expressions = [one for one in self.wanted_index(index).columns if not _is_plain(one)]
+        expressions = self.expressions_of(index)
         if expressions and not self.has_expression_indexes:
             raise self.unsupported(
                 f"An index on the expression {expressions[0]}",
@@ -326,6 +330,8 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
         if column.computed is not None:
             return not column.computed.persisted
         words = spelling.default(self.default_text(column)) or ""
+        if self.expression_default(column):
+            return False
         return not re.search(r"\w\s*\(", re.sub(r"'(?:[^'\\]|''|\\.)*'|current_timestamp(\(\d\))?", "", words))
 
     def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
@@ -333,6 +339,8 @@ class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Ren
             return f"{self.product} computes it for every row, and copies the table for that"
         if self.default_is_constant(column):
             return None
+        if (expression := self.expression_default(column)) and defaults.is_constant(expression):
+            return f"{self.product} copies the table for a default that is an expression, DEFAULT {expression}"
         return f"its values differ from row to row; {self.product} copies the table, or gives every row the same one"
 
 
@@ -344,6 +352,8 @@ class MariaDB(MySQL):
     grows_from = 128
     grow_in_keys = ("enum(", "set(")
     guards_natively = True
+    copies_for_expressions = False
+    explaining = "EXPLAIN EXTENDED"
     runs_blocks = True
     without_copy = ", ALGORITHM=NOCOPY"
     isolation = "tx_isolation"
@@ -360,7 +370,8 @@ class MariaDB(MySQL):
 
     def default_clause(self, default: str) -> str:
         # A call stays as it is: in parentheses it would be shown as another default.
-        return default if re.fullmatch(r"\w+(\([^()]*\))?", default) else super().default_clause(default)
+        is_call = re.fullmatch(r"\w+(\([^()]*\))?", default)
+        return default if is_call or default.startswith("(") else super().default_clause(default)
 
 
 def _default(text: str | None) -> str | None:
@@ -371,10 +382,6 @@ def _default(text: str | None) -> str | None:
 def _prefix(element: str) -> str:
     match = re.fullmatch(r"(.*)\((\d+)\)", re.sub(r"\s+(asc|desc)$", "", element, flags=re.I), re.S)
     return f"LEFT({match[1]}, {match[2]})" if match else re.sub(r"\s+(asc|desc)$", "", element, flags=re.I)
-
-
-def _is_plain(element: str) -> bool:
-    return bool(re.fullmatch(r"(`(?:[^`]|``)*`|[^\W\d]\w*)(\(\d+\))?(\s+(asc|desc))?", element.strip(), re.I))
 
 
 def _names(text: str, column: str) -> bool:

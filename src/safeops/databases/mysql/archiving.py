@@ -15,9 +15,9 @@ from safeops.databases.archives import Definition
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate
+from safeops.databases.mysql.altering import INSTANT
 from safeops.databases.mysql.catalogue import column_of, definition_of
 from safeops.databases.mysql.constraining import Constraining
-from safeops.databases.mysql.plans import INSTANT
 from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Step
 from safeops.naming import Name

@@ -136,9 +136,7 @@ class Batches(Session):
         return f"CAST({name} AS {re.sub('^timestamp', 'datetime', column.type, flags=re.I)})"
 
     def estimated_rows(self, table: Name) -> int | None:
-        plan = self.read(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
-        rows = plan[0]._mapping.get("rows") if plan else None  # type: ignore[attr-defined]
-        return None if rows is None else int(rows)
+        return self.planned_rows(table, "TRUE", (), 0)
 
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or number_of(error) in TRANSIENT

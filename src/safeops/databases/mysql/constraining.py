@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
+from safeops.databases.mysql.altering import ONLINE, STRICT
 from safeops.databases.mysql.catalogue import UNPROVED, definition_of
 from safeops.databases.mysql.guards import GUARD, plain
-from safeops.databases.mysql.plans import ONLINE, STRICT, Plans
+from safeops.databases.mysql.plans import Plans
 from safeops.databases.mysql.spelling import action as spelled_action
 from safeops.databases.steps import Step
 from safeops.naming import Name

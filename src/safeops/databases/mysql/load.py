@@ -7,38 +7,26 @@ from typing import Any, NoReturn
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.base import Database
 from safeops.databases.load import Replica
-from safeops.databases.mysql.session import number_of
+from safeops.databases.mysql.session import Session, number_of
 
 # The appliers of a replica work as "system user".
 ACTIVE = """SELECT COUNT(*) FROM information_schema.PROCESSLIST
   WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND COMMAND NOT IN ('Sleep', 'Daemon') AND USER <> 'system user'"""
-# One row a page size, and none or an error for who may not see the sessions of others.
-# https://mariadb.com/kb/en/information-schema-innodb_cmp-table/
-SEES_ALL = "SELECT COUNT(*) FROM information_schema.INNODB_CMP"
 # The first is MariaDB's, with every source that it has; the next MySQL's from 8.0.22 on; the last that of older ones.
 # https://mariadb.com/kb/en/show-replica-status/ https://dev.mysql.com/doc/refman/8.4/en/show-replica-status.html
 STATUS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 SYNTAX_ERROR = 1064
 
 
-class Load(Database):
+class Load(Session):
     """See ``safeops.databases.load``. The primary knows who reads its log, but not what of it was applied."""
 
     sees_sessions_with = "the privilege PROCESS"
 
     def active_sessions(self) -> tuple[int, float]:
         active = int(self.scalar(ACTIVE))
-        return active, active if self._sees_all_sessions() else float("inf")
-
-    def _sees_all_sessions(self) -> bool:
-        try:
-            return bool(self.scalar(SEES_ALL))
-        except DBAPIError:
-            if self.connection.invalidated:
-                raise
-            return False
+        return active, active if self.sees_all_sessions() else float("inf")
 
     def replicas(self) -> NoReturn:
         raise self.unsupported(

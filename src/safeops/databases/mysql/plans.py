@@ -1,4 +1,4 @@
-"""The plans of MariaDB and MySQL for tables, columns and indexes. Each statement commits by itself.
+"""The plans of MariaDB and MySQL for tables and columns. Each statement commits by itself.
 
 Every ALTER names its algorithm and lock, so that the server refuses rather than blocks:
 https://mariadb.com/kb/en/innodb-online-ddl-overview/, https://dev.mysql.com/doc/refman/8.0/en/innodb-online-ddl-operations.html
@@ -7,33 +7,34 @@ https://mariadb.com/kb/en/innodb-online-ddl-overview/, https://dev.mysql.com/doc
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateTable
 
 from safeops.databases.base import Plan
-from safeops.databases.definitions import Constraint, Index, Table
-from safeops.databases.mysql import spelling
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.mysql import defaults, spelling
+from safeops.databases.mysql.altering import INSTANT, ONLINE, STRICT
 from safeops.databases.mysql.catalogue import definition_of
-from safeops.databases.mysql.guards import GUARD, Guards, plain
+from safeops.databases.mysql.guards import GUARD
+from safeops.databases.mysql.indexing import Indexing
 from safeops.databases.steps import Step
-from safeops.errors import DependentObjects
-from safeops.naming import Name, call
+from safeops.naming import Name
 
 _KNOWN_TO_ALEMBIC = frozenset(
     ("type", "CHARACTER SET", "COLLATE", "NULL", "DEFAULT", "ON UPDATE", "AUTO_INCREMENT", "COMMENT")
 )
-INSTANT = ", ALGORITHM=INSTANT"
-ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
-# Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
-STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
+UNFINISHED = "safeops: its default is still to be set"
+"""The comment of a column until its default is set and its rows are filled: a run that was stopped finds it by that."""
+LARGE = "text|blob|json|geom|point|line|polygon"
 
 
-class Plans(Guards):
-    """The plans for tables, columns and indexes."""
+class Plans(Indexing):
+    """The plans for tables and columns."""
+
+    copies_for_expressions: ClassVar[bool] = True
+    """ADD COLUMN copies the table where the default is an expression."""
 
     # Tables -----------------------------------------------------------------------------------------------------
 
@@ -47,7 +48,7 @@ class Plans(Guards):
         made = self.rendered(CreateTable(table, if_not_exists=True))
         yield Step(made, f"created table {name}", (name, *referents - {name}))
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
-            yield from self.create_index(name, index, None)
+            yield from self.create_index(name, index, None, new=True)
 
     def drop_table(self, name: Name, stands: Table | None) -> Plan:
         referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
@@ -56,9 +57,36 @@ class Plans(Guards):
     # Columns ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
+        expression = self.expression_default(column)
+        if stands is not None and expression and not defaults.is_constant(expression):
+            yield from self._add_with_expression(name, column, expression, stands)
+            return
         action = f"ADD COLUMN {GUARD}{self.column_spec(column)}"
         step = self.alter(name, action, f"added column {name}.{column.name}", instant=True, free=stands)
         yield self.guarded(step, self.unless("column", name, str(column.name), self.alter_sql(name, action) + INSTANT))
+
+    def _add_with_expression(self, name: Name, column: sa.Column[Any], expression: str, stands: Table) -> Plan:
+        """Add a column whose values differ from row to row; together with such a default MySQL adds none (1674)."""
+        quoted, does = self.quoted(str(column.name)), f"added column {name}.{column.name}"
+        if str(column.name) not in stands.columns:
+            bare: sa.Column[Any] = sa.Column(str(column.name), column._copy().type, comment=UNFINISHED)
+            yield self.alter(name, f"ADD COLUMN {self.column_spec(bare)}", f"{does}, without its default", instant=True)
+        action = f"ALTER COLUMN {quoted} SET DEFAULT {expression}"
+        yield self.alter(name, action, f"set the default {expression} of {name}.{column.name}", instant=True)
+        fill = f"UPDATE {self.quoted_table(name)} SET {quoted} = {expression} WHERE {quoted} IS NULL"
+        whole = self.alter_sql(name, f"MODIFY {self.column_spec(column)}{ONLINE}")
+        yield Step(fill, does, (name,), (whole,), scans=True, under=STRICT)
+
+    def awaits_default(self, column: Column) -> bool:
+        return column.comment == UNFINISHED
+
+    def expression_default(self, column: sa.Column[Any]) -> str | None:
+        """Return the default of a column that the server copies the table for; None where it does not."""
+        text = self.default_text(column)
+        if text is None or column.computed is not None or not self.copies_for_expressions:
+            return None
+        spelled = defaults.clause(text, self.type_text(column.type))
+        return spelled if spelled.startswith("(") else None
 
     def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
         """Drop what is the column's own first: the server would refuse, or keep a part of it."""
@@ -85,6 +113,11 @@ class Plans(Guards):
             changed = found.with_(DEFAULT=proper or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
             yield self.modify(name, column, str(changed), does)
             return
+        if self.copies_for_expressions and defaults.needs_definition(default, found.clauses["type"]):
+            spelled = None if default is None else defaults.clause(default, found.clauses["type"])
+            changed = found.with_(DEFAULT=spelled)
+            yield self.modify(name, column, str(changed), does, instant=True)
+            return
         # Without a default a column refuses rows that omit it, even one that takes NULL.
         action = (
             f"SET DEFAULT {self.default_clause(default or 'NULL')}" if default or found.nullable else "DROP DEFAULT"
@@ -97,15 +130,24 @@ class Plans(Guards):
 
     def _default_offline(self, name: Name, column: str, default: str | None) -> str:
         head = f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)}"
+        large = f"DATA_TYPE REGEXP {self.literal(LARGE)}" if self.copies_for_expressions else "FALSE"
         if default is None:
-            takes_null = self.column_where(name, column, "IS_NULLABLE = 'YES'")
+            takes_null = self.column_where(name, column, f"IS_NULLABLE = 'YES' AND NOT {large}")
             refuses_it = self.column_where(name, column, "IS_NULLABLE = 'NO'")
+            had_one = self._refusing_large(name, column, f"{large} AND COLUMN_DEFAULT IS NOT NULL")
             nullable = self.when(takes_null, f"{head} SET DEFAULT NULL{INSTANT}")
-            return f"{nullable};\n{self.when(refuses_it, f'{head} DROP DEFAULT{INSTANT}')}"
+            return f"{had_one}{nullable};\n{self.when(refuses_it, f'{head} DROP DEFAULT{INSTANT}')}"
         if re.search(r"\bON\s+UPDATE\b", default, re.I):
             raise self.online_only(f"ON UPDATE of {name}.{column}", "It stands in the definition of the column alone.")
-        stands = self.column_where(name, column, "TRUE")
-        return self.when(stands, f"{head} SET DEFAULT {self.default_clause(default)}{INSTANT}")
+        sql = f"{head} SET DEFAULT {self.default_clause(default)}{INSTANT}"
+        return self._refusing_large(name, column, large) + self.when(self.column_where(name, column, "TRUE"), sql)
+
+    def _refusing_large(self, name: Name, column: str, condition: str) -> str:
+        """Stop the script at a column whose default only its whole definition can change."""
+        if not self.copies_for_expressions:
+            return ""
+        found = self.column_where(name, column, condition)
+        return self.failing(found, f"{column}: set its default online") + ";\n"
 
     def column_where(self, name: Name, column: str, condition: str) -> str:
         where = f"{self.of_table(name)} AND COLUMN_NAME = {self.literal(column)} AND {condition}"
@@ -120,6 +162,8 @@ class Plans(Guards):
             charset, collation = found.get("CHARACTER SET"), found.get("COLLATE")
         check = None if table.columns[str(column.name)].type == "json" else found.get("CHECK")
         changed = found.with_(type=bare, CHARACTER_SET=charset, COLLATE=collation, CHECK=check)
+        if self.copies_for_expressions:
+            changed = defaults.respelled(changed)
         yield self.modify(
             name, str(column.name), str(changed), f"changed {name}.{column.name} to {spelled}", instant=True
         )
@@ -159,132 +203,6 @@ class Plans(Guards):
             why = f"{self.product} wants the whole definition of the column again, which only the live table has."
             raise self.online_only(deed, why)
         return stands
-
-    # Indexes ----------------------------------------------------------------------------------------------------
-
-    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
-        named = str(index.name)
-        if stands is not None and named in stands.indexes:
-            return
-        marked = self.index_sql(name, index)
-        online = " ALGORITHM=INPLACE LOCK=NONE"
-        sql = plain(marked)
-        offline = self.unless("index", name, named, marked + online)
-        does = f"built index {named} on {name}"
-        yield Step(sql + online, does, (name,), scans=True, anyway=sql, offline=offline, under=STRICT)
-
-    def index_sql(self, name: Name, index: sa.Index) -> str:
-        """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
-        self.share_options(index)
-        rendered = self.rendered(CreateIndex(index))
-        own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
-        quoted = self.quoted(str(index.name))
-        head, _, rest = rendered.partition(f"INDEX {quoted} ON {own} ")
-        return f"{head}INDEX {GUARD}{quoted} ON {self.quoted_table(name)} {rest}"
-
-    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
-        if stands is not None:
-            self._refuse_needed(stands, stands.indexes[index])
-        action = f"DROP INDEX {GUARD}{self.quoted(index)}"
-        step = self.alter(name, action, f"dropped index {index}")
-        yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
-
-    def _refuse_needed(self, stands: Table, index: Index) -> None:
-        """Say by name which foreign key needs the index; the server speaks of a renamed file."""
-        for key in (one for one in stands.constraints.values() if one.kind == "foreign key"):
-            if covers(index.names, key.columns) and not self.covering(stands, key.columns, index.name):
-                raise DependentObjects(
-                    f"Index {index.name} on {stands.name} is needed by foreign key {key.name}.",
-                    why=f"{self.product} keeps an index on the columns of each foreign key.",
-                    remedy="Drop the key first, or give it another index:",
-                    code=call("drop_constraint_if_exists", key.name, stands.name.name, type_="foreignkey"),
-                )
-
-    def referring_to(self, stands: Table, index: str, columns: tuple[str, ...]) -> list[str]:
-        """Describe the foreign keys that refer to what an index begins with, and that no other index serves as well."""
-        sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
-            FROM information_schema.KEY_COLUMN_USAGE
-            WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
-        with self.bounded():
-            rows = self.read(sql, schema=stands.name.schema, name=stands.name.name)
-        keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
-        return [
-            f"foreign key {key} of {schema}.{other}"
-            for (key, schema, other), remote in keys
-            if covers(columns, remote) and not self.covering(stands, remote, index)
-        ]
-
-    def covering(self, stands: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
-        """Return the indexes that a foreign key on the columns can use, all but one."""
-        return [one.name for one in stands.indexes.values() if one.name != but and covers(one.names, columns)]
-
-    def is_made_for_key(self, stands: Table, index: Index) -> bool:
-        """Tell whether an index was made for the foreign key of the same name, and goes with it."""
-        keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
-        mine = [one for one in keys if one.name == index.name and one.columns == index.names]
-        others = [one for one in keys if one not in mine and covers(index.names, one.columns)]
-        needed = any(not self.covering(stands, one.columns, index.name) for one in others)
-        return bool(mine) and not index.unique and not index.options and not needed
-
-    def share_options(self, thing: sa.Table | sa.Index) -> None:
-        """Let ``mysql_...`` options count under ``mariadb://``, and the other way round: SQLAlchemy would ignore them."""
-        mine = f"{self.dialect.name}_"
-        other = "mysql_" if mine == "mariadb_" else "mariadb_"
-        for option, value in dict(thing.dialect_kwargs).items():
-            if option.startswith(other):
-                mine_option = mine + option.removeprefix(other)
-                if thing.dialect_kwargs.get(mine_option) is None:
-                    thing.dialect_kwargs[mine_option] = value
-
-    # Details ----------------------------------------------------------------------------------------------------
-
-    def alter_sql(self, name: Name, action: str) -> str:
-        return f"ALTER TABLE {self.quoted_table(name)} {action}"
-
-    def alter(
-        self,
-        name: Name,
-        action: str,
-        does: str,
-        *,
-        also: tuple[Name, ...] = (),
-        instant: bool = False,
-        under: tuple[tuple[str, str], ...] = (),
-        free: Table | None = None,
-    ) -> Step:
-        """Plan an ALTER: INSTANT where that is to be hoped for, else INPLACE without a lock, else refused.
-
-        Args:
-            name: The table.
-            action: What follows ALTER TABLE and its name.
-            does: What is true afterwards.
-            also: Further tables that it locks.
-            instant: Whether to try INSTANT first.
-            under: Session variables for the statement.
-            free: A table that may be copied if it has no rows: that blocks nobody for long.
-        """
-        sql = plain(self.alter_sql(name, action))
-        ways = [sql + INSTANT, sql + ONLINE] if instant else [sql + ONLINE]
-        if free is not None and self.is_copied(action) and not self.has_rows(free):
-            ways.append(sql)
-        first, *others = ways
-        return Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
-
-    def is_copied(self, action: str) -> bool:
-        """Tell whether the server copies the table for it, as far as the text tells."""
-        return bool(re.search(r"\b(CHECK|STORED|PERSISTENT|DROP PRIMARY KEY|uuid)\b|DEFAULT \(?\w+\(", action, re.I))
-
-    def doubt(self, step: Step) -> str:
-        refuses = step.anyway and step.anyway not in step.instead and self.is_copied(step.sql)
-        return ", which the server may refuse to do online" if refuses else ""
-
-    def guarded(self, step: Step, offline: str) -> Step:
-        return replace(step, offline=offline)
-
-
-def covers(index: tuple[str, ...], columns: tuple[str, ...]) -> bool:
-    """Tell whether an index begins with the columns."""
-    return tuple(map(str.casefold, index[: len(columns)])) == tuple(map(str.casefold, columns))
 
 
 def _is_text(type_: str) -> bool:

@@ -34,6 +34,9 @@ HANDED = (*TEXTS, "@@SESSION.foreign_key_checks", "@@SESSION.unique_checks")
 _SESSION = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
   COALESCE(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()), p.TIME), p.INFO, x.trx_started IS NOT NULL"""
 _TRANSACTIONS = "LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID"
+# What an account without PROCESS may look at: its own sessions.
+_SESSION_ALONE = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
+  p.TIME, p.INFO, FALSE"""
 # Each needs something of its own: a plugin of MariaDB, an instrument that is on (MySQL 8: always), or nothing.
 BY_PLUGIN = f"""SELECT DISTINCT {_SESSION} FROM information_schema.METADATA_LOCK_INFO m
   JOIN information_schema.PROCESSLIST p ON p.ID = m.THREAD_ID {_TRANSACTIONS}
@@ -42,6 +45,13 @@ BY_INSTRUMENT = f"""SELECT DISTINCT {_SESSION} FROM performance_schema.metadata_
   JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
   JOIN information_schema.PROCESSLIST p ON p.ID = t.PROCESSLIST_ID {_TRANSACTIONS}
   WHERE m.OBJECT_SCHEMA = :schema AND m.OBJECT_NAME = :name AND m.LOCK_STATUS = 'GRANTED' AND p.ID <> CONNECTION_ID()"""
+# Without PROCESS, and with SELECT on performance_schema.
+BY_THREADS = """SELECT DISTINCT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_HOST,
+  CONCAT(t.PROCESSLIST_COMMAND, IF(COALESCE(t.PROCESSLIST_STATE, '') = '', '', CONCAT(', ', t.PROCESSLIST_STATE))),
+  t.PROCESSLIST_TIME, t.PROCESSLIST_INFO, FALSE
+  FROM performance_schema.metadata_locks m JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
+  WHERE m.OBJECT_SCHEMA = :schema AND m.OBJECT_NAME = :name AND m.LOCK_STATUS = 'GRANTED'
+  AND t.PROCESSLIST_ID <> CONNECTION_ID()"""
 CANDIDATES = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p
   JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
   WHERE p.ID <> CONNECTION_ID() ORDER BY x.trx_started"""
@@ -49,6 +59,9 @@ CONNECTED = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSA
   WHERE p.DB = DATABASE() AND p.ID <> CONNECTION_ID() ORDER BY p.TIME DESC LIMIT 5"""
 RUNNER = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSACTIONS}
   WHERE p.ID = IS_USED_LOCK(:key)"""
+# None, or an error, for an account that may not see the sessions of others.
+# https://mariadb.com/kb/en/information-schema-innodb_cmp-table/
+SEES_ALL = "SELECT COUNT(*) FROM information_schema.INNODB_CMP"
 PROGRAMS = """SELECT ATTR_VALUE FROM performance_schema.session_connect_attrs
   WHERE PROCESSLIST_ID = :id AND ATTR_NAME = 'program_name'"""
 
@@ -187,21 +200,40 @@ class Session(Database):
         if found:
             return list(dict.fromkeys(found))
         open_ = [f"perhaps {one}: it has a transaction open" for one in self._described(CANDIDATES)]
-        return open_ or [f"perhaps {one}: it uses this database" for one in self._described(CONNECTED)]
+        perhaps = open_ or [f"perhaps {one}: it uses this database" for one in self._described(CONNECTED)]
+        return [*perhaps, *self._unseen()]
+
+    def _unseen(self) -> list[str]:
+        """Say what lets this account see the sessions of others, where it does not."""
+        if self.sees_all_sessions():
+            return []
+        user, _, host = str(self.scalar("SELECT CURRENT_USER()")).rpartition("@")
+        account = f"{self.literal(user)}@{self.literal(host)}"
+        return [f"perhaps sessions of others, which this account may not see: GRANT PROCESS ON *.* TO {account}"]
+
+    def sees_all_sessions(self) -> bool:
+        try:
+            return bool(self.scalar(SEES_ALL))
+        except DBAPIError:
+            if self.connection.invalidated:
+                raise
+            return False
 
     def _holders(self, name: Name) -> list[str]:
-        for query in (BY_PLUGIN, BY_INSTRUMENT):
+        for query in (BY_PLUGIN, BY_INSTRUMENT, BY_THREADS):
             found = self._described(query, schema=name.schema or self.current_schema, name=name.name)
             if found:
                 return found
         return []
 
     def _described(self, query: str, **parameters: Any) -> list[str]:
-        try:
-            return [described(row, self._program(row[0])) for row in self.read(query, **parameters)]
-        except DBAPIError:
-            # The plugin is not installed, or the account may not look.
-            return []
+        for asked in dict.fromkeys((query, alone(query))):
+            try:
+                return [described(row, self._program(row[0])) for row in self.read(asked, **parameters)]
+            except DBAPIError:
+                # The plugin is not installed, or the account may not look.
+                continue
+        return []
 
     def _program(self, session: int) -> str:
         try:
@@ -221,7 +253,7 @@ class Session(Database):
         return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        row = connection.execute(sa.text(RUNNER), {"key": lock_name(connection, key)}).first()
+        row = runner_row(connection, key)
         return described(row) if row else super().runner_lock_holder(connection, key)
 
 
@@ -231,6 +263,20 @@ def _name_taken(step: Step) -> DefinitionMismatch:
         why="The name of a foreign key stands once in a schema.",
         remedy="Give the new one another name.",
     )
+
+
+def alone(query: str) -> str:
+    """Return a question about sessions without their transactions, which only an account with PROCESS may see."""
+    return query.replace(_SESSION, _SESSION_ALONE).replace(_TRANSACTIONS, "")
+
+
+def runner_row(connection: Connection, key: str) -> Any:
+    """Return the session that holds the runner lock; None where there is none, or this account may not see it."""
+    asked = {"key": lock_name(connection, key)}
+    try:
+        return connection.execute(sa.text(RUNNER), asked).first()
+    except DBAPIError:
+        return connection.execute(sa.text(alone(RUNNER)), asked).first()
 
 
 def lock_name(connection: Connection, key: str) -> str:

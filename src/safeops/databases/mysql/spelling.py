@@ -100,10 +100,10 @@ def default(text: str | None, on_update: str | None = None) -> str | None:
     whole = re.sub(r"\btrue\b", "1", re.sub(r"\bfalse\b", "0", whole, flags=re.I), flags=re.I)
     whole = re.sub(r"\s+ON\s+UPDATE\s+", " ON UPDATE ", whole, flags=re.I)
     whole = _NOW.sub(lambda match: f"current_timestamp({match[1]})" if match[1] else "current_timestamp", whole)
-    return _without_parentheses(whole)
+    return without_parentheses(whole)
 
 
-def _without_parentheses(text: str) -> str:
+def without_parentheses(text: str) -> str:
     """Drop parentheses around the whole: one server keeps them around an expression, the other does not."""
     while text.startswith("(") and text.endswith(")") and _closes_last(text):
         text = text[1:-1].strip()
@@ -143,6 +143,19 @@ def unquoted(text: str) -> str:
     """Leave out quotes around a name at the start that needs none: the server always writes them, SQLAlchemy does not."""
     match = re.match(r"`([a-z_][a-z0-9_]*)`(?!`)", text)
     return match[1] + text[match.end() :] if match and match[1] not in _RESERVED else text
+
+
+def is_plain(element: str) -> bool:
+    """Tell whether an element of an index is a column, or the beginning of one."""
+    return bool(re.fullmatch(r"(`(?:[^`]|``)*`|[^\W\d]\w*)(\(\d+\))?(\s+(asc|desc))?", element.strip(), re.I))
+
+
+def index_element(text: str) -> str:
+    """Put an expression into parentheses of its own: without them it is no element of an index."""
+    match = re.fullmatch(r"(.*?)(\s+(?:asc|desc))?", text, re.I | re.S)
+    if is_plain(text) or match is None or without_parentheses(match[1]) != match[1]:
+        return text
+    return f"({match[1]}){match[2] or ''}"
 
 
 def expression(text: str) -> str:

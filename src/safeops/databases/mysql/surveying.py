@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from safeops.databases.mysql.session import RUNNER, Session, described, lock_name
+from safeops.databases.mysql.session import Session, described, lock_name, runner_row
 from safeops.databases.steps import Step
 from safeops.databases.surveying import NOTHING
 from safeops.databases.twins import MARK, Pair, pair_of
@@ -34,6 +35,8 @@ class Surveying(Session):
 
     refusing_writes = "SET SESSION TRANSACTION READ ONLY"
     accepting_writes = "SET SESSION TRANSACTION READ WRITE"
+    explaining: ClassVar[str] = "EXPLAIN FORMAT=TRADITIONAL"
+    """What makes the server show its plan as a table that tells which share of the rows a condition leaves."""
 
     @contextmanager
     def reading_only(self) -> Iterator[None]:
@@ -77,7 +80,7 @@ class Surveying(Session):
         if session is None:
             return None
         # Others' sessions are hidden from some users.
-        row = connection.execute(sa.text(RUNNER), asked).first()
+        row = runner_row(connection, key)
         return described(row) if row else f"session {session}"
 
     def open_pairs(self) -> list[Pair]:
@@ -112,7 +115,7 @@ class Surveying(Session):
             super().explain(sql)
 
     def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
-        plan = self.read(f"EXPLAIN EXTENDED SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}")
+        plan = self.read(f"{self.explaining} SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}")
         found = plan[0]._mapping if plan else {}  # type: ignore[attr-defined]
         if found.get("rows") is None:
             return None

@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import sqltext
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.batches import COLLATION
 from safeops.databases.mysql.catalogue import definition_of
 from safeops.databases.mysql.constraining import Constraining
-from safeops.databases.mysql.plans import STRICT
 from safeops.databases.mysql.session import number_of
 from safeops.databases.steps import Step
 from safeops.databases.twins import MARK, Pair, Plan, pair_of

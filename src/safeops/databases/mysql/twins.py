@@ -12,9 +12,9 @@ from dataclasses import replace
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate
+from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.catalogue import definition_of
 from safeops.databases.mysql.constraining import UNCHECKED
-from safeops.databases.mysql.plans import STRICT
 from safeops.databases.mysql.showcreate import Definition, Item
 from safeops.databases.mysql.twin_checks import TwinChecks, mark
 from safeops.databases.mysql.twin_spelling import (

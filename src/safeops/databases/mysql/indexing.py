@@ -1,0 +1,147 @@
+"""The plans of MariaDB and MySQL for indexes."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateIndex
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Index, Table
+from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql.altering import ONLINE, STRICT, Altering
+from safeops.databases.mysql.guards import GUARD, plain
+from safeops.databases.steps import Step
+from safeops.errors import DependentObjects, UnsafeOperation
+from safeops.naming import Code, Name, call, fitting
+from safeops.policy import assurance
+
+
+class Indexing(Altering):
+    """The plans for indexes."""
+
+    def create_index(self, name: Name, index: sa.Index, stands: Table | None, *, new: bool = False) -> Plan:
+        """Build an index online; of a kind that the servers build under a lock only, on a table without rows.
+
+        Args:
+            name: The table.
+            index: The index.
+            stands: The table as it stands.
+            new: The step before has created the table.
+        """
+        named = str(index.name)
+        if stands is not None and named in stands.indexes:
+            return
+        marked = self.index_sql(name, index)
+        sql, locks = plain(marked), self._builds_under_lock(index)
+        if locks and not new:
+            self._refuse_lock(name, index, stands)
+        online = "" if locks and new else " ALGORITHM=INPLACE LOCK=NONE"
+        offline = self.unless("index", name, named, marked + online)
+        does = f"built index {named} on {name}"
+        instead = (sql,) if locks and stands is not None and not self.has_rows(stands) else ()
+        yield Step(sql + online, does, (name,), scans=True, anyway=sql, offline=offline, instead=instead, under=STRICT)
+
+    def _builds_under_lock(self, index: sa.Index) -> bool:
+        kind = index.dialect_options[self.dialect.name].get("prefix") or ""
+        return kind.upper() in ("FULLTEXT", "SPATIAL") or bool(self.expressions_of(index))
+
+    def _refuse_lock(self, name: Name, index: sa.Index, stands: Table | None) -> None:
+        if stands is None:
+            why = f"{self.product} keeps writes out while it builds it, which is fine on an empty table alone."
+            raise self.online_only(f"Index {index.name} on {name}", why)
+        expressions = self.expressions_of(index)
+        if not expressions or assurance() is not None or not self.has_rows(stands):
+            return
+        column = fitting(str(index.name), "value", max_bytes=self.max_identifier)
+        computed = Code(f'sa.Column("{column}", sa.String(100), sa.Computed({expressions[0]!r}, persisted=False))')
+        raise UnsafeOperation(
+            f"Index {index.name} on {name} cannot be built online, because it is on the expression {expressions[0]}.",
+            why=f"{self.product} keeps writes out while it builds such an index, and {name} has rows.",
+            remedy="A virtual column of that expression is added at once, and an index on it is built online; queries that"
+            " use the expression use that index too. Give the column the type of the expression:",
+            code=f"{call('add_column_if_missing', name.name, computed, schema=name.schema)}\n"
+            f"{call('create_index_if_missing', str(index.name), name.name, [column], schema=name.schema)}",
+        )
+
+    def expressions_of(self, index: sa.Index) -> list[str]:
+        """Return the elements of an index that are no columns, without the parentheses around them."""
+        found = (one for one in showcreate.entries(self._elements(index)[1]))
+        texts = (re.sub(r"\s+(asc|desc)$", "", " ".join(one), flags=re.I) for one in found)
+        return [spelling.without_parentheses(one) for one in texts if not spelling.is_plain(one)]
+
+    def _elements(self, index: sa.Index) -> tuple[str, str, str]:
+        """Return what stands before, in and after the list of the elements of an index."""
+        self.share_options(index)
+        rendered = self.rendered(CreateIndex(index))
+        own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
+        head, _, rest = rendered.partition(f"INDEX {self.quoted(str(index.name))} ON {own} ")
+        group = showcreate.atoms(rest)[0]
+        return head, group, rest.removeprefix(group)
+
+    def index_sql(self, name: Name, index: sa.Index) -> str:
+        """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
+        head, group, rest = self._elements(index)
+        elements = ", ".join(spelling.index_element(" ".join(one)) for one in showcreate.entries(group))
+        return f"{head}INDEX {GUARD}{self.quoted(str(index.name))} ON {self.quoted_table(name)} ({elements}){rest}"
+
+    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
+        if stands is not None:
+            self._refuse_needed(stands, stands.indexes[index])
+        action = f"DROP INDEX {GUARD}{self.quoted(index)}"
+        step = self.alter(name, action, f"dropped index {index}")
+        yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
+
+    def _refuse_needed(self, stands: Table, index: Index) -> None:
+        """Say by name which foreign key needs the index; the server speaks of a renamed file."""
+        for key in (one for one in stands.constraints.values() if one.kind == "foreign key"):
+            if covers(index.names, key.columns) and not self.covering(stands, key.columns, index.name):
+                raise DependentObjects(
+                    f"Index {index.name} on {stands.name} is needed by foreign key {key.name}.",
+                    why=f"{self.product} keeps an index on the columns of each foreign key.",
+                    remedy="Drop the key first, or give it another index:",
+                    code=call("drop_constraint_if_exists", key.name, stands.name.name, type_="foreignkey"),
+                )
+
+    def referring_to(self, stands: Table, index: str, columns: tuple[str, ...]) -> list[str]:
+        """Describe the foreign keys that refer to what an index begins with, and that no other index serves as well."""
+        sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
+            FROM information_schema.KEY_COLUMN_USAGE
+            WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
+        with self.bounded():
+            rows = self.read(sql, schema=stands.name.schema, name=stands.name.name)
+        keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
+        return [
+            f"foreign key {key} of {schema}.{other}"
+            for (key, schema, other), remote in keys
+            if covers(columns, remote) and not self.covering(stands, remote, index)
+        ]
+
+    def covering(self, stands: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
+        """Return the indexes that a foreign key on the columns can use, all but one."""
+        return [one.name for one in stands.indexes.values() if one.name != but and covers(one.names, columns)]
+
+    def is_made_for_key(self, stands: Table, index: Index) -> bool:
+        """Tell whether an index was made for the foreign key of the same name, and goes with it."""
+        keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
+        mine = [one for one in keys if one.name == index.name and one.columns == index.names]
+        others = [one for one in keys if one not in mine and covers(index.names, one.columns)]
+        needed = any(not self.covering(stands, one.columns, index.name) for one in others)
+        return bool(mine) and not index.unique and not index.options and not needed
+
+    def share_options(self, thing: sa.Table | sa.Index) -> None:
+        """Let ``mysql_...`` options count under ``mariadb://``, and the other way round: SQLAlchemy would ignore them."""
+        mine = f"{self.dialect.name}_"
+        other = "mysql_" if mine == "mariadb_" else "mariadb_"
+        for option, value in dict(thing.dialect_kwargs).items():
+            if option.startswith(other):
+                mine_option = mine + option.removeprefix(other)
+                if thing.dialect_kwargs.get(mine_option) is None:
+                    thing.dialect_kwargs[mine_option] = value
+
+
+def covers(index: tuple[str, ...], columns: tuple[str, ...]) -> bool:
+    """Tell whether an index begins with the columns."""
+    return tuple(map(str.casefold, index[: len(columns)])) == tuple(map(str.casefold, columns))
