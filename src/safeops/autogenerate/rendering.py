@@ -66,9 +66,14 @@ def renamed(old: str, new: str) -> Renderer:
         if not last.startswith(start):
             return [*before, last]
         context.imports.add(f"from safeops import {new}")
-        return [*before, f"{new}({last[len(start) :]}"]
+        return [*before, f"{new}({_with_replace(operation, last[len(start) :])}"]
 
     return written
+
+
+def _with_replace(operation: Any, arguments: str) -> str:
+    replaces = getattr(operation, "replaces", False)
+    return f"{arguments.removesuffix(')')}, if_different='replace')" if replaces else arguments
 
 
 def _as_alembic(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:

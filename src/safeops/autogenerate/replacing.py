@@ -13,6 +13,7 @@ from sqlalchemy.sql.elements import conv
 
 from safeops.autogenerate.advice import leads, models
 from safeops.autogenerate.arranging import Operations, name_of
+from safeops.autogenerate.exchanging import exchange, exchange_foreign_keys
 from safeops.autogenerate.live import Live
 from safeops.autogenerate.operations import Note
 from safeops.databases.definitions import Constraint, Index, Table
@@ -25,6 +26,8 @@ log = logging.getLogger("safeops.autogenerate")
 
 def replace_keys(context: MigrationContext, live: Live | None, forth: Operations, back: Operations) -> None:
     """Have what takes the place of an index or a unique key created before it is dropped, in both directions."""
+    if live:
+        exchange_foreign_keys(live, forth, back)
     dropped = {name_of(one) for one in forth if isinstance(one, ops.DropTableOp)}
     for table in (one for one in _tables(forth) if live and name_of(one) not in dropped):
         stands = live.table(name_of(table)) if live else None
@@ -60,15 +63,28 @@ class _Replacement:
     stands: Table
 
     def prepare(self) -> None:
+        self.any_index = self.live.migration.database.indexes_foreign_keys
+        exchange(self.live, self.table, self.reverse, self._serves_alike, "index", "unique")
         self.drops = [one for one in self.table.ops if _drops(one)]
         self.gone = {_folded(one) for one in self.drops}
-        self.any_index = self.live.migration.database.indexes_foreign_keys
         if self.any_index:
             self._stand_in()
         for drop in self.drops:
             keys = [one for one in self._referring(drop) if one not in self._going()]
             if keys:
                 self._keep_referred(drop, keys)
+
+    def _serves_alike(self, drop: ops.MigrateOperation, create: ops.MigrateOperation) -> bool:
+        """Tell whether no foreign key needs the one and cannot do with the other."""
+        referring = [key.remote for _, key in self._referring(drop)]
+        if not self.any_index:
+            return not referring
+        things: Any = self.stands.constraints if isinstance(drop, ops.DropConstraintOp) else self.stands.indexes
+        if _named(drop) not in things:
+            return False
+        old, new = things[_named(drop)].names, _columns(create)
+        own = [one.columns for one in self.stands.constraints.values() if one.kind == "foreign key"]
+        return all(leads(columns, old) == leads(columns, new) for columns in (*own, *referring))
 
     def _going(self) -> Keys:
         """Return the foreign keys that the revision drops."""

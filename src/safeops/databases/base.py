@@ -25,7 +25,7 @@ from safeops.databases.steps import Step, rendered
 from safeops.databases.surveying import Surveying
 from safeops.databases.twins import Twins
 from safeops.errors import UnsupportedOnDatabase
-from safeops.naming import Name
+from safeops.naming import Name, fitting
 
 Plan = Iterator[Step]
 
@@ -272,6 +272,18 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     @abstractmethod
     def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         """Plan a foreign key, check, unique, primary key or exclusion constraint."""
+
+    @abstractmethod
+    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+        """Plan an index in the place of one of the same name; until the new one is there the old one is."""
+
+    @abstractmethod
+    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        """Plan a constraint in the place of one of the same name and kind; it finishes what an earlier run began."""
+
+    def passing_name(self, name: str) -> str:
+        """Return the name under which the successor of an index or a constraint is built."""
+        return fitting("safeops_new", name, max_bytes=self.max_identifier)
 
     @abstractmethod
     def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan: ...

@@ -37,7 +37,9 @@ def create_check_constraint_if_missing(
         condition: SQL as a string, or a SQLAlchemy expression.
         schema: The schema of the table.
         validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
-        if_different: "raise" or "keep": what to do where a constraint of that name has another definition.
+        if_different: "raise", "keep" or "replace": what to do where a check of that name has another definition. "replace"
+            adds and checks the new one as ``safeops_new_<name>`` before the old one is dropped; on MariaDB, MySQL and
+            SQLite in one statement.
         **kw: As in ``op.create_check_constraint``.
 
     Returns:

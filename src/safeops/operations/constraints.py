@@ -18,6 +18,7 @@ from safeops.operations import indexes, rows
 from safeops.operations.named import settle_name
 from safeops.operations.story import (
     GONE,
+    IF_DIFFERENT,
     explained_dependents,
     is_gone,
     is_left,
@@ -43,7 +44,7 @@ def create(
 ) -> bool:
     """Create a constraint on one table that was made from arguments; ``seen`` is the table where it was just looked at."""
     with running("create_constraint_if_missing") as migration:
-        check_choice("if_different", if_different, ("raise", "keep"))
+        check_choice("if_different", if_different, IF_DIFFERENT)
         migration.database.check_support(constraint, validate)
         settle_name(migration, constraint)
         stands = seen or look(migration, name)
@@ -51,6 +52,8 @@ def create(
             return skipped(f"constraint {constraint.name} on {name}", GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(constraint))
+        if if_different == "replace" and _is_another(migration, stands, constraint):
+            return _replace(migration, name, stands, constraint, validate)
         if stands is not None:
             settled = _settled(migration, name, stands, constraint, validate, if_different)
             if settled is not None:
@@ -60,6 +63,30 @@ def create(
         offenders = _offenders(migration, stands, constraint) if stands and validate else None
         plan = migration.database.add_constraint(name, constraint, stands, validate)
         return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
+
+
+def _is_another(migration: Migration, stands: Table | None, constraint: sa.Constraint) -> bool:
+    """Tell whether a constraint of the same name and kind is to be replaced; offline it always is."""
+    if stands is None:
+        return True
+    wanted = migration.database.wanted_constraint(constraint)
+    there = migration.database.same_named(stands, wanted)
+    same_kind = there is not None and there.kind == wanted.kind
+    return there is not None and same_kind and bool(settle(migration, stands, there, wanted, constraint))
+
+
+def _replace(migration: Migration, name: Name, stands: Table | None, constraint: sa.Constraint, validate: bool) -> bool:
+    """Put the constraint in the place of another one, which nothing else may depend on."""
+    database = migration.database
+    if stands is not None:
+        wanted = database.wanted_constraint(constraint)
+        there = database.same_named(stands, wanted)
+        if there is not None and wanted.kind == "unique":
+            indexes.refuse_needed(migration, stands, there, wanted.columns)
+        _refuse_unready(migration, stands, constraint, validate)
+    offenders = _offenders(migration, stands, constraint) if stands else None
+    plan = database.replace_constraint(name, constraint, stands, validate)
+    return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
 def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:

@@ -35,7 +35,8 @@ def create_exclude_constraint_if_missing(
         *elements: Pairs of a column or expression and an operator, as in ``op.create_exclude_constraint``.
         where: The condition of a partial constraint.
         schema: The schema of the table.
-        if_different: "raise" or "keep": what to do where a constraint of that name has another definition.
+        if_different: "raise", "keep" or "replace": what to do where a constraint of that name has another definition.
+            "replace" drops the old one in the statement that adds the new one.
         **kw: ``using`` ("gist"), ``deferrable``, ``initially``, ``ops``.
 
     Returns:

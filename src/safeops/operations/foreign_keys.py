@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table, differences
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
@@ -17,7 +18,7 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.operations import indexes, rows
 from safeops.operations.named import settle_name
-from safeops.operations.story import GONE, is_gone, keep_or_raise, keeping, settle
+from safeops.operations.story import GONE, IF_DIFFERENT, is_gone, keep_or_raise, keeping, settle
 
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 
@@ -62,7 +63,9 @@ def create_foreign_key_if_missing(
         validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
         index: Whether to build ``ix_<table>_<columns>`` on the columns that refer: without one, each delete in the other
             table scans this one. It is the author's to drop.
-        if_different: "raise" or "keep": what to do where a constraint of that name has another definition.
+        if_different: "raise", "keep" or "replace": what to do where a key of that name has another definition. "replace"
+            adds the new one as ``safeops_new_<name>`` and checks all rows before the old one is dropped, so that every
+            write is checked by one of them.
         **kw: As in ``op.create_foreign_key``.
 
     Returns:
@@ -120,7 +123,7 @@ def create_foreign_key_if_missing(
             ("match", match, (None, "FULL", "SIMPLE", "PARTIAL")),
         ):
             check_choice(argument, value.upper() if isinstance(value, str) else value, choices)
-        check_choice("if_different", if_different, ("raise", "keep"))
+        check_choice("if_different", if_different, IF_DIFFERENT)
         validate = not kw.pop("postgresql_not_valid", False) and validate
         name, other = Name(source_table, source_schema), Name(referent_table, referent_schema)
         timing = {"deferrable": deferrable, "initially": initially, "match": match}
@@ -157,7 +160,7 @@ def create(
 ) -> bool:
     """Create a foreign key that was made from arguments or from a column."""
     with running("create_foreign_key_if_missing") as migration:
-        check_choice("if_different", if_different, ("raise", "keep"))
+        check_choice("if_different", if_different, IF_DIFFERENT)
         migration.database.check_support(key, validate)
         settle_name(migration, key)
         source = seen or look(migration, name)
@@ -170,22 +173,41 @@ def create(
         referent = known(migration, referent, other)
         check_has_columns(referent, remote)
         if source is None or referent is None:
-            _ = index and _index(migration, key, name, None, if_different)
-            return carry_out(migration, migration.database.add_constraint(name, key, None, validate))
-        settled = _is_settled(migration, name, source, referent, key, validate, if_different)
+            _ = index and _index(migration, key, name, None, "raise")
+            return carry_out(migration, _plan(migration, name, key, None, validate, if_different == "replace"))
+        replaces = if_different == "replace" and _is_another(migration, source, referent, key)
+        settled = not replaces and _is_settled(migration, name, source, referent, key, validate, if_different)
         if not settled:
             _refuse_unready(migration, source, referent, key, validate)
-        built = index and _index(migration, key, name, source, if_different)
+        built = index and _index(migration, key, name, source, "keep" if if_different == "keep" else "raise")
         if settled:
             return built
         source = look_at(migration, name) or source if built else source
-        plan = migration.database.add_constraint(name, key, source, validate)
+        plan = _plan(migration, name, key, source, validate, replaces)
         offenders = rows.orphans(migration, source, key, referent.name)
         with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
             return (
                 carry_out(migration, plan, rows.explained_by(migration, source, offenders if validate else None))
                 or built
             )
+
+
+def _plan(
+    migration: Migration, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None, validate: bool, replaces: bool
+) -> Plan:
+    database = migration.database
+    return (database.replace_constraint if replaces else database.add_constraint)(name, key, stands, validate)
+
+
+def _is_another(migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint) -> bool:
+    """Tell whether there is another key of this name to replace, or an earlier run has not finished replacing it."""
+    there, passing = source.constraints.get(str(key.name)), migration.database.passing_name(str(key.name))
+    if passing in source.constraints or passing in source.indexes:
+        return True
+    if there is None or there.kind != "foreign key":
+        return False
+    wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+    return bool(settle(migration, source, there, wanted, key))
 
 
 def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:

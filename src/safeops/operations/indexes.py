@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
@@ -19,6 +20,7 @@ from safeops.operations import rows
 from safeops.operations.named import settle_name
 from safeops.operations.story import (
     GONE,
+    IF_DIFFERENT,
     explained_dependents,
     is_gone,
     is_left,
@@ -49,7 +51,9 @@ def create_index_if_missing(
         columns: Columns, or expressions such as ``sa.text("lower(email)")``, in order.
         unique: Whether no two rows may have the same values.
         schema: The schema of the table.
-        if_different: "raise" or "keep": what to do where an index of that name has another definition.
+        if_different: "raise", "keep" or "replace": what to do where an index of that name has another definition.
+            "replace" builds the new one before the old one is dropped: as ``safeops_new_<index>`` with a brief exchange of
+            the names at the end, or on MariaDB, MySQL and SQLite in one statement or transaction.
         **kw: As in ``op.create_index``: ``postgresql_where``, ``postgresql_using``, ``postgresql_include``,
             ``postgresql_ops``, ``mysql_length``, ``sqlite_where`` and so on.
 
@@ -88,7 +92,7 @@ def create_index_if_missing(
 def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_different: str) -> bool:
     """Create an index that was made from arguments; ``seen`` is the table where it was just looked at."""
     with running("create_index_if_missing") as migration:
-        check_choice("if_different", if_different, ("raise", "keep"))
+        check_choice("if_different", if_different, IF_DIFFERENT)
         migration.database.check_index_support(index)
         what = f"index {settle_name(migration, index).name} on {name}"
         stands = seen or look(migration, name)
@@ -100,20 +104,47 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
         wanted = migration.database.wanted_index(index)
         if stands is not None and there is not None:
             found = settle(migration, stands, there, wanted, index) if there.valid or stands.is_partitioned else []
+            if found and if_different == "replace":
+                return _replace(migration, name, index, stands, there)
             if found or there.valid:
                 return keep_or_raise(what, found, if_different, *_other_name(index, name))
         elif stands is not None:
             refuse_taken(migration, str(index.name), stands)
             look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, index))
-        twice = (
-            rows.duplicates(
-                migration, stands, str(index.name), _texts(migration, index), wanted.where, wanted.nulls_not_distinct
-            )
-            if stands and index.unique
-            else None
-        )
-        explain = rows.explained_by(migration, stands, twice)
-        return carry_out(migration, migration.database.create_index(name, index, stands), explain)
+        replaces = if_different == "replace" and stands is None
+        database = migration.database
+        plan = (database.replace_index if replaces else database.create_index)(name, index, stands)
+        return carry_out(migration, plan, _explained(migration, index, stands))
+
+
+def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> Callable[[DBAPIError], Any]:
+    if stands is None or not index.unique:
+        return rows.explained_by(migration, stands, None)
+    wanted, texts = migration.database.wanted_index(index), _texts(migration, index)
+    twice = rows.duplicates(migration, stands, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
+    return rows.explained_by(migration, stands, twice)
+
+
+def _replace(migration: Migration, name: Name, index: sa.Index, stands: Table, there: Index) -> bool:
+    """Put the index in the place of another one, which nothing else may depend on."""
+    _refuse_constraint(there, name)
+    look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, index))
+    refuse_needed(migration, stands, there, migration.database.wanted_index(index).names)
+    plan = migration.database.replace_index(name, index, stands)
+    return carry_out(migration, plan, _explained(migration, index, stands))
+
+
+def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint, columns: Sequence[str]) -> None:
+    """Raise DependentObjects where a foreign key needs an index or a unique key that is replaced by one on these columns."""
+    database = migration.database
+    look_into(migration, stands.name, lambda: database.check_identity(stands, [there.name]))
+    if not database.ties_foreign_keys and list(there.names) == list(columns)[: len(there.names)]:
+        return
+    unique = isinstance(there, Constraint) or (there.unique and not there.where)
+    as_key = Constraint(there.name, "unique" if unique else "index", tuple(there.names))
+    standing = look_into(migration, stands.name, lambda: database.dependents_of_key(stands, as_key))
+    drop = "Drop these foreign keys first, replace it, and create them again."
+    refuse_dependents(f"{there.name} of {stands.name} to replace it", standing, drop)
 
 
 def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:

@@ -35,7 +35,9 @@ def create_unique_constraint_if_missing(
         schema: The schema of the table.
         deferrable: Whether the check may wait for the end of a transaction (PostgreSQL).
         initially: "DEFERRED" or "IMMEDIATE" (PostgreSQL).
-        if_different: "raise" or "keep": what to do where the name is taken by another definition.
+        if_different: "raise", "keep" or "replace": what to do where the name is taken by another definition. "replace"
+            builds the new index as ``safeops_new_<name>``, then exchanges the two in a brief statement; on MariaDB, MySQL
+            and SQLite all in one statement.
         **kw: As in ``op.create_unique_constraint``: ``postgresql_include``, ``postgresql_nulls_not_distinct``.
 
     Returns:
@@ -132,5 +134,6 @@ def create_primary_key_if_missing(
     with running("create_primary_key_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         check_columns(migration, "columns", columns, right)
+        check_choice("if_different", if_different, ("raise", "keep"))
         operation = ops.CreatePrimaryKeyOp(constraint_name, table_name, list(columns), schema=schema, **kw)
         return create(operation.to_constraint(migration.context), Name(table_name, schema), if_different=if_different)

@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 log = logging.getLogger("safeops")
 
+IF_DIFFERENT = ("raise", "replace", "keep")
+"""What the helpers of indexes and constraints can do where a name is taken by another definition."""
+
 FINISHED = "Finished before and kept: "
 
 

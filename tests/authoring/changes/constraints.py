@@ -98,6 +98,8 @@ class DropForeignKey(OfConstraints):
 class ChangedForeignKey(OfConstraints):
     """A foreign key deletes otherwise than before, under the same name."""
 
+    writes = {"all": ['if_different="replace"']}
+
     def old(self) -> list[Any]:
         return [ForeignKeyConstraint(["country_id"], ["country.id"], ondelete="CASCADE")]
 

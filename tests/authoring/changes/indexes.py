@@ -70,6 +70,8 @@ class DropIndexes(OfIndexes):
 class ChangedIndex(OfIndexes):
     """An index gets another column, one becomes unique."""
 
+    writes = {"all": ['if_different="replace"']}
+
     def old(self, t: Any) -> list[Any]:
         return [Index("ix_a", t.rank), Index("ix_b", t.name)]
 

@@ -122,6 +122,8 @@ def _deed(node: ast.Call, values: dict[str, ast.expr]) -> Deed:
         return Deed(f"calls {called}{on}", f"TODO {called} is not of safeops: say what it locks, and for how long.")
     what = known.what.format(*shown, *["?"] * 3)
     kept = any(one.arg == "archive" for one in node.keywords)
+    replaces = any(one.arg == "if_different" and ast.unparse(one.value) == "'replace'" for one in node.keywords)
+    what += ", in the place of the one of that name" if replaces else ""
     return known._replace(what=f"{what}, keeping what is in it in an archive" if kept else what)
 
 

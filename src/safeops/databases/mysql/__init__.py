@@ -24,6 +24,7 @@ from safeops.databases.mysql.guards import plain
 from safeops.databases.mysql.judging import Judging
 from safeops.databases.mysql.load import Load
 from safeops.databases.mysql.renaming import Renames
+from safeops.databases.mysql.replacing import Replacing
 from safeops.databases.mysql.scratching import Scratching
 from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.showcreate import Item, backticked
@@ -35,7 +36,7 @@ from safeops.naming import Name
 PROBE = "safeops_probe"
 
 
-class MySQL(Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
+class MySQL(Replacing, Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"

@@ -142,12 +142,14 @@ class Constraining(Indexing):
         yield from self.create_index(name, self.index_of_key(key), stands)
         if kind == "PRIMARY KEY":
             yield from self._not_null_for_key(name, key, stands)
-        timing = " DEFERRABLE" if key.deferrable else ""
-        timing += f" INITIALLY {key.initially.upper()}" if key.initially else ""
         quoted = self.quoted(named)
-        add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{timing}"
+        add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{self.timing(key)}"
         guarded = self._unless_constraint(name, named, add)
         yield Step(add, f"added {kind.lower()} {named} to {name}", (name,), offline=guarded)
+
+    def timing(self, key: sa.Constraint) -> str:
+        deferrable = " DEFERRABLE" if key.deferrable else ""
+        return f"{deferrable} INITIALLY {key.initially.upper()}" if key.initially else deferrable
 
     def _add_partitioned_key(self, name: Name, key: Any, stands: Table) -> Plan:
         """Make the key of each partition online; that of the whole adopts them."""
@@ -214,9 +216,11 @@ class Constraining(Indexing):
         return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded)
 
     def _unless_constraint(self, name: Name, constraint: str, sql: str, also: str = "true") -> str:
-        missing = f"""NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
-                 AND conname = {self.literal(constraint)}) AND {also}"""
-        return block(missing, sql)
+        return block(f"NOT {self._has_constraint(name, constraint)} AND {also}", sql)
+
+    def _has_constraint(self, name: Name, constraint: str) -> str:
+        return f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+                 AND conname = {self.literal(constraint)})"""
 
     def _alter_column(self, name: Name, column: str, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)} {action}"

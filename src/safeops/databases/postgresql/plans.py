@@ -14,13 +14,13 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.constraining import Constraining
+from safeops.databases.postgresql.replacing import Replacing
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
 
-class Plans(Constraining):
+class Plans(Replacing):
     """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
 
     # Tables -----------------------------------------------------------------------------------------------------

@@ -137,6 +137,19 @@ class Plans(Session):
         if isinstance(constraint, sa.ForeignKeyConstraint) and not self.scalar("PRAGMA foreign_keys"):
             log.info("%s holds on connections that say PRAGMA foreign_keys=ON; this one does not", constraint.name)
 
+    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+        sql = self.rendered(CreateIndex(index, if_not_exists=True))
+        drop = self._drop_index(name, str(index.name))
+        yield Step(drop, f"replaced index {index.name} on {name}", (name,), then=(sql,), scans=True)
+
+    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        stands = self._seen(stands, f"Constraint {constraint.name}")
+        drop, add = (
+            self._dropping(stands, str(constraint.name)),
+            edits.adding_constraint(self.constraint_spec(constraint)),
+        )
+        yield self._rebuild(stands, f"replaced {constraint.name} on {name}", lambda sql: add(drop(sql)))
+
     def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
         # Every constraint is valid from the first.
         return iter(())
@@ -146,16 +159,19 @@ class Plans(Session):
         is_key = stands.constraints[constraint].kind == "primary key"
         if is_key:
             _refuse_needed_key(stands)
+        drop = self._dropping(stands, constraint)
 
+        def edit(sql: str) -> str:
+            return edits.giving_null_back(drop(sql)) if is_key else drop(sql)
+
+        yield self._rebuild(stands, f"dropped constraint {constraint} of {name}", edit)
+
+    def _dropping(self, stands: Table, constraint: str) -> edits.Edit:
         def found(text: TableText) -> Clause:
             clauses = clauses_of(text, stands.name.name)
             return next(clause for one, clause in clauses if folded(one) == folded(constraint))
 
-        def edit(sql: str) -> str:
-            sql = edits.dropping_clause(found)(sql)
-            return edits.giving_null_back(sql) if is_key else sql
-
-        yield self._rebuild(stands, f"dropped constraint {constraint} of {name}", edit)
+        return edits.dropping_clause(found)
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         """Render a constraint as it stands in CREATE TABLE."""
