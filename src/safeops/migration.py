@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs
+from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.foreseeing import as_helper, foreseeing
 from safeops.hiding import hide_from_autogenerate
 from safeops.policy import Settings, in_force
@@ -144,7 +144,30 @@ def _context(helper: str) -> MigrationContext:
             remedy="Call it inside upgrade() or downgrade() of a revision, and run:",
             code="alembic upgrade head",
         )
+    refuse_translated(context)
     return context
+
+
+def refuse_translated(context: MigrationContext) -> None:
+    """Raise UnsafeOperation where the connection gives tables other schemas than the revision names.
+
+    SQLAlchemy translates some statements of Alembic and not others, so that a helper would change the tables of one schema
+    and keep its notes in another.
+    """
+    options = context.connection.get_execution_options() if context.connection is not None else {}
+    mapping = options.get("schema_translate_map") or {}
+    # SQLAlchemy itself adds one for None.
+    translated = {old: new for old, new in mapping.items() if old not in (new, "_none")}
+    if not translated:
+        return
+    database = database_for(context.dialect, None)
+    raise UnsafeOperation(
+        f"The connection of this migration has schema_translate_map={translated!r}.",
+        why="It changes the schema in some statements only: Alembic creates an index in the translated schema, and adds a"
+        " column in the other one.",
+        remedy="Take it off the connection. In env.py, choose the schema before context.configure():",
+        code=database.choosing_schema(str(next(iter(translated.values())))),
+    )
 
 
 def _bind(context: MigrationContext) -> Connection:

@@ -17,6 +17,7 @@ from safeops.autogenerate.operations import Note
 from safeops.autogenerate.phases import expanded_last, undone_first
 from safeops.autogenerate.replacing import replace_keys
 from safeops.errors import UnsupportedOnDatabase
+from safeops.migration import refuse_translated
 
 log = logging.getLogger("safeops.autogenerate")
 
@@ -28,6 +29,7 @@ class SafeOperations(rewriter.Rewriter):
         self, context: MigrationContext, revision: Any, directives: list[ops.MigrationScript]
     ) -> None:
         """Rewrite what autogenerate has found."""
+        refuse_translated(context)
         super().process_revision_directives(context, revision, directives)
         for script in directives:
             for upgrade, downgrade in zip(script.upgrade_ops_list, script.downgrade_ops_list, strict=True):

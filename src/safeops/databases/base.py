@@ -88,6 +88,10 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Compile the expression of a check, a computed column or an index, which names columns without their table."""
         return rendered(expression, self.dialect, include_table=False)
 
+    def choosing_schema(self, schema: str) -> str:
+        """Return the lines of env.py after which tables without a schema are those of this one."""
+        return f"connection.exec_driver_sql({f'USE {self.quoted(schema)}'!r})\nconnection.commit()"
+
     def literal(self, value: str) -> str:
         return self.rendered(sa.literal(value, sa.String()))
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table, differences
+from safeops.databases.mysql.altering import ONLINE, STRICT
 from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.mysql.guards import GUARD, plain
-from safeops.databases.mysql.plans import ONLINE, STRICT
 from safeops.databases.steps import Step
 from safeops.naming import Name
 

@@ -87,6 +87,13 @@ class Plans(Replacing):
     def drop_schema(self, schema: str) -> Plan:
         yield Step(f"DROP SCHEMA IF EXISTS {self.quoted(schema)}", f"dropped schema {schema}")
 
+    def choosing_schema(self, schema: str) -> str:
+        sql = f"SET search_path TO {self.quoted(schema)}"
+        return (
+            f"connection.exec_driver_sql({sql!r})\nconnection.commit()\n"
+            f"connection.dialect.default_schema_name = {schema!r}"
+        )
+
     # Details ----------------------------------------------------------------------------------------------------
 
     def _comment(self, kind: str, what: str, comment: str) -> str:
