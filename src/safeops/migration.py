@@ -154,7 +154,8 @@ def refuse_translated(context: MigrationContext) -> None:
     SQLAlchemy translates some statements of Alembic and not others, so that a helper would change the tables of one schema
     and keep its notes in another.
     """
-    options = context.connection.get_execution_options() if context.connection is not None else {}
+    connection = None if context.as_sql else context.connection
+    options = connection.get_execution_options() if connection is not None else {}
     mapping = options.get("schema_translate_map") or {}
     # SQLAlchemy itself adds one for None.
     translated = {old: new for old, new in mapping.items() if old not in (new, "_none")}
