@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
-from safeops.errors import InvalidArgument, UnknownColumn, UnknownTable
+from safeops.errors import NOTHING_CHANGED, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.foreseeing import foreseeing
 from safeops.locking import patiently
 from safeops.migration import Migration
 from safeops.naming import Name, nearest
 
 T = TypeVar("T")
+
+FINISHED = "Finished before and kept: "
 
 log = logging.getLogger("safeops")
 
@@ -135,3 +138,16 @@ def skipped(what: str, why: str) -> bool:
     if (forecast := foreseeing()) is not None:
         forecast.skip(what, why)
     return False
+
+
+@contextmanager
+def keeping(done: Sequence[str]) -> Iterator[None]:
+    """Say in an error that comes from the block what was finished before it."""
+    try:
+        yield
+    except SafeOpsError as error:
+        if done and error.state == NOTHING_CHANGED:
+            error.state = f"{FINISHED}{'; '.join(done)}. Running again goes on from there."
+        elif done and error.state.startswith(FINISHED):
+            error.state = f"{FINISHED}{'; '.join(done)}; {error.state.removeprefix(FINISHED)}"
+        raise

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from safeops.archiving.catalogue import ARCHIVED, COPYING, RESTORING, Catalogue, Record
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.forgetting import forget_backfills_of
@@ -20,11 +22,11 @@ from safeops.backfilling.work import Work, key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
-from safeops.errors import BackfillConflict, UnsafeOperation
+from safeops.errors import BackfillConflict, SafeOpsError, UnsafeOperation
 from safeops.foreseeing import Forecast, foreseeing
 from safeops.foretold import Deed
 from safeops.locking import carry_out, patiently
-from safeops.looking import look, look_into
+from safeops.looking import keeping, look, look_into
 from safeops.migration import Migration
 from safeops.naming import Code, Name, call
 
@@ -56,26 +58,40 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     key = key_for(migration, stands, column)
     if (forecast := foreseeing()) is not None:
         return _tell(forecast, database, stands, column)
+    _refuse_undroppable(migration, stands, column, explain)
     record = noted(migration, lambda: _begun(catalogue, stands, column))
     if not record.definition:
         definition = look_into(migration, stands.name, lambda: database.described_column(stands, column))
         definition |= {"key": [one.name for one in key[1]], "archive": [record.archive.name, record.schema]}
         noted(migration, partial(catalogue.change, record, definition=definition))
         record = replace(record, definition=definition)
-    if not record.definition["computed"]:
-        _copy(migration, stands, column, record, key)
-        _count(migration, catalogue, record)
-    forget_backfills_of(migration, stands.name, column)
-    forget_walk(migration, record)
-    now = look(migration, stands.name) or stands
-    plan = (
-        database.drop_column(stands.name, column, now)
-        if record.definition["computed"]
-        else database.drop_followed(now, column, key[1], record.archive, dict(record.definition))
-    )
-    carry_out(migration, plan, explain)  # type: ignore[arg-type]
+    done: list[str] = []
+    with keeping(done):
+        if not record.definition["computed"]:
+            _copy(migration, stands, column, record, key, done)
+            _count(migration, catalogue, record)
+        forget_backfills_of(migration, stands.name, column)
+        forget_walk(migration, record)
+        now = look(migration, stands.name) or stands
+        plan = (
+            database.drop_column(stands.name, column, now)
+            if record.definition["computed"]
+            else database.drop_followed(now, column, key[1], record.archive, dict(record.definition))
+        )
+        carry_out(migration, plan, explain)  # type: ignore[arg-type]
     noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
     return True
+
+
+def _refuse_undroppable(migration: Migration, stands: Table, column: str, explain: Callable[..., object]) -> None:
+    """Raise what the server would refuse the drop for, before anything is copied."""
+    try:
+        look_into(migration, stands.name, lambda: migration.database.check_droppable(stands, column))
+    except DBAPIError as error:
+        taught = explain(error)
+        if not isinstance(taught, SafeOpsError):
+            raise
+        raise taught from error
 
 
 def _tell(forecast: Forecast, database: Database, stands: Table, column: str) -> bool:
@@ -138,7 +154,7 @@ def _begun(catalogue: Catalogue, stands: Table, column: str) -> Record:
     return catalogue.latest(stands.name, column, open_=True) or catalogue.add(stands.name, column)
 
 
-def _copy(migration: Migration, stands: Table, column: str, record: Record, key: Key) -> None:
+def _copy(migration: Migration, stands: Table, column: str, record: Record, key: Key, done: list[str]) -> None:
     """Follow the application first, then copy all rows; what follows is newer than what is copied."""
     database, archive = migration.database, record.archive
     followed = look_into(migration, stands.name, lambda: database.is_followed(stands.name, archive))
@@ -148,12 +164,14 @@ def _copy(migration: Migration, stands: Table, column: str, record: Record, key:
         carry_out(migration, database.drop_archive(archive, {}))
         forget_walk(migration, record)
         carry_out(migration, database.create_archive(stands, column, key[1], archive))
+    done.append(f"created table {archive} and the triggers by which it follows the writes to {stands.name}.{column}")
     carry_out(migration, database.before_copy(look(migration, stands.name) or stands, column))
     index, columns = key
     update = database.copy(stands.name, index, columns, column, archive, RANGE)
     _walk(
         migration, record, Work(_name_of(record, "copy"), stands.name, columns, index, (column,), None, False, update)
     )
+    done.append("copied all its values")
 
 
 def _walk(migration: Migration, record: Record, work: Work) -> None:
@@ -226,7 +244,7 @@ def _moves_unseen(migration: Migration, stands: Table, names: Sequence[str]) -> 
 # Restoring ------------------------------------------------------------------------------------------------------
 
 
-def bring_column_back(migration: Migration, stands: Table, record: Record) -> None:
+def bring_column_back(migration: Migration, stands: Table, record: Record, done: list[str]) -> None:
     """Add a column again and put its values back; constraints and NOT NULL are left to ``plans_to_complete``."""
     database, definition, column = migration.database, dict(record.definition), record.column or ""
     missing = column not in stands.columns
@@ -238,10 +256,12 @@ def bring_column_back(migration: Migration, stands: Table, record: Record) -> No
     if missing:
         carry_out(migration, database.add_again(stands, column, definition))
         stands = look(migration, record.of) or stands
+    done.append(f"added column {record} again")
     if not database.default_is_late(definition):
         carry_out(migration, database.default_again(stands, column, definition))
     if not definition["computed"]:
         _put_back(migration, look(migration, record.of) or stands, record, definition)
+        done.append("put its archived values back")
 
 
 def _put_back(migration: Migration, stands: Table, record: Record, definition: dict[str, object]) -> None:

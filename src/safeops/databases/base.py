@@ -147,6 +147,13 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Describe the views, policies, foreign keys and so on that stand on a table or on one of its columns."""
         return []
 
+    def dependents_on_type(self, table: Table, column: str) -> list[str]:
+        """Describe what keeps the server from changing the type of a column."""
+        return self.dependents(table, column)
+
+    def check_droppable(self, table: Table, column: str) -> None:
+        """Have the server raise its refusal to drop a column, where it can try and take it back."""
+
     def dependents_of_schema(self, schema: str) -> list[str]:
         return []
 

@@ -150,11 +150,12 @@ def _carry_out_online(migration: Migration, step: Step) -> None:
 def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:
     reason = assurance()
     if step.anyway is None or reason is None:
+        helps = step.anyway is not None
         raise UnsafeOperation(
             f"{migration.database.describe()} cannot do this online: {step.sql}",
             why=f"It says: {error.orig!s}. Done another way it would block reads or writes for as long as it takes.",
-            remedy="Where that is fine, say why:",
-            code='with assured("the table is small and nobody writes to it"):\n    ...',
+            remedy="Where that is fine, say why:" if helps else "",
+            code='with assured("the table is small and nobody writes to it"):\n    ...' if helps else "",
         ) from error
     log.warning("not online, because %s: %s", reason, step.anyway)
     migration.database.run(step.anyway)

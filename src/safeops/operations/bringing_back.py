@@ -50,12 +50,13 @@ def check_type(migration: Migration, stands: Table, record: Record, column: sa.C
 
 
 def refuse_rewriting(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
-    """Raise UnsafeOperation where adding the column again would rewrite the table."""
-    if record.column in stands.columns or not look_into(
-        migration, stands.name, lambda: migration.database.has_rows(stands)
-    ):
+    """Raise UnsafeOperation where adding the column again, or a check of it, would rewrite the table."""
+    if not look_into(migration, stands.name, lambda: migration.database.has_rows(stands)):
         return
     again = call("restore_column", record.table, written_column(column))
+    _refuse_checks(migration, stands, record, again)
+    if record.column in stands.columns:
+        return
     if not record.definition["computed"]:
         _refuse_domain(migration, stands, record, column, again)
         return
@@ -65,6 +66,17 @@ def refuse_rewriting(migration: Migration, stands: Table, record: Record, column
     if why:
         code = f'with assured("the table is small"):\n    {again}'
         refuse_unless_assured(f"Adding column {record} would block: {why}.", "", "Where that is fine, say why:", code)
+
+
+def _refuse_checks(migration: Migration, stands: Table, record: Record, again: str) -> None:
+    missing = [name for name, *_ in record.definition.get("checks", ()) if name not in stands.constraints]
+    if missing and not migration.database.adds_checks_online:
+        refuse_unless_assured(
+            f"Column {record} had the check {', '.join(missing)}, which cannot be added to {stands.name} online.",
+            "The server copies the table for it, and writes wait for as long as that takes.",
+            "Where that is fine, say why:",
+            f'with assured("the table is small"):\n    {again}',
+        )
 
 
 def _refuse_domain(migration: Migration, stands: Table, record: Record, column: sa.Column[Any], again: str) -> None:

@@ -115,7 +115,7 @@ def _explained(
                 remedy="Say how a value is converted, over several deploys:",
                 code=change,
             )
-        dependents = look_into(migration, name, lambda: migration.database.dependents(stands, column))
+        dependents = look_into(migration, name, lambda: migration.database.dependents_on_type(stands, column))
         if not dependents:
             return None
         listed = "".join(f"\n  - {one}" for one in dependents)

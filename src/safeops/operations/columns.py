@@ -17,6 +17,7 @@ from safeops.locking import carry_out
 from safeops.looking import (
     check_choice,
     check_names,
+    keeping,
     known,
     look,
     look_into,
@@ -33,7 +34,6 @@ from safeops.operations.story import (
     explained_dependents,
     is_gone,
     keep_or_raise,
-    keeping,
     refuse_archive_offline,
     refuse_dependents,
     refuse_unless_assured,

@@ -13,12 +13,22 @@ from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table, differences
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
-from safeops.looking import check_choice, check_columns, check_has_columns, check_names, known, look, look_at, skipped
+from safeops.looking import (
+    check_choice,
+    check_columns,
+    check_has_columns,
+    check_names,
+    keeping,
+    known,
+    look,
+    look_at,
+    skipped,
+)
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.operations import indexes, rows
 from safeops.operations.named import settle_name
-from safeops.operations.story import GONE, IF_DIFFERENT, is_gone, keep_or_raise, keeping, settle
+from safeops.operations.story import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle
 
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 

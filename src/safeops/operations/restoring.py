@@ -13,7 +13,7 @@ from safeops.archiving.catalogue import COPYING, RESTORED, Record
 from safeops.archiving.columns import bring_column_back, catalogue_of, discard, noted, written_restore
 from safeops.archiving.tables import bring_table_back
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
-from safeops.looking import check_names, known, look, refuse_hidden_rows, skipped
+from safeops.looking import check_names, keeping, known, look, refuse_hidden_rows, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
 from safeops.operations.bringing_back import check_type, complete, forget, refuse_rewriting, tie
@@ -98,8 +98,10 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
         check_type(migration, stands, record, column)
         refuse_hidden_rows(migration, stands.name, record.archive)
         refuse_rewriting(migration, stands, record, column)
-        bring_column_back(migration, stands, record)
-        complete(migration, record)
+        done: list[str] = []
+        with keeping(done):
+            bring_column_back(migration, stands, record, done)
+            complete(migration, record)
     return True
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -13,7 +12,6 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Column, Difference, Table, Thing, differences
 from safeops.errors import (
-    NOTHING_CHANGED,
     DefinitionMismatch,
     DependentObjects,
     InvalidArgument,
@@ -33,8 +31,6 @@ log = logging.getLogger("safeops")
 IF_DIFFERENT = ("raise", "replace", "keep")
 """What the helpers of indexes and constraints can do where a name is taken by another definition."""
 
-FINISHED = "Finished before and kept: "
-
 
 def is_gone(migration: Migration, stands: Table | None, name: Name, *parts: str) -> bool:
     """Tell whether what a step of ``downgrade()`` works on was dropped by a later step, before an interruption.
@@ -53,19 +49,6 @@ def is_gone(migration: Migration, stands: Table | None, name: Name, *parts: str)
 
 
 GONE = "a later step of this revision has dropped it"
-
-
-@contextmanager
-def keeping(done: Sequence[str]) -> Iterator[None]:
-    """Say in an error that comes from the block what was finished before it."""
-    try:
-        yield
-    except SafeOpsError as error:
-        if done and error.state == NOTHING_CHANGED:
-            error.state = f"{FINISHED}{'; '.join(done)}. Running again goes on from there."
-        elif done and error.state.startswith(FINISHED):
-            error.state = f"{FINISHED}{'; '.join(done)}; {error.state.removeprefix(FINISHED)}"
-        raise
 
 
 def is_left(migration: Migration, stands: Table | None, name: Name, thing: str) -> bool:

@@ -15,7 +15,7 @@ from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
 from safeops.foreseeing import foreseeing
 from safeops.locking import carry_out
-from safeops.looking import check_choice, check_names, look, look_into, skipped, table_or_none
+from safeops.looking import check_choice, check_names, keeping, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
 from safeops.operations import foreign_keys, indexes, types
@@ -26,7 +26,6 @@ from safeops.operations.story import (
     check_schema,
     explained_dependents,
     keep_or_raise,
-    keeping,
     refuse_archive_offline,
     refuse_dependents,
     settle,

@@ -15,14 +15,14 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
 from safeops.locking import carry_out
-from safeops.looking import check_names, look_at, look_into, skipped
+from safeops.looking import check_names, keeping, look_at, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, written_column
 from safeops.operations import columns, types
 from safeops.operations.domains import refuse_domain
 from safeops.operations.named import settle_names
 from safeops.operations.nullability import enforce_not_null
-from safeops.operations.story import keep_or_raise, keeping
+from safeops.operations.story import keep_or_raise
 from safeops.recipes.populating import NOTHING_DONE, Populating, RequiredArguments
 
 log = logging.getLogger("safeops")

@@ -369,6 +369,10 @@ class MariaDB(MySQL):
     has_expression_indexes = False
     statement_bound = "max_statement_time"
 
+    def row_versions(self, table: Name) -> tuple[int, int]:
+        # It counts none: each instant change is noted in the table itself.
+        return 0, 1
+
     def default_clause(self, default: str) -> str:
         # A call stays as it is: in parentheses it would be shown as another default.
         is_call = re.fullmatch(r"\w+(\([^()]*\))?", default)

@@ -20,7 +20,8 @@ from safeops.databases.mysql.catalogue import column_of, definition_of
 from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Step
-from safeops.naming import Name
+from safeops.errors import UnsafeOperation
+from safeops.naming import Name, call
 
 EVENTS = ("insert", "update", "delete")
 
@@ -55,6 +56,60 @@ class Archiving(Constraining):
         if column is not None and stands.columns[column].identity:
             return "the column is the counter of the table (AUTO_INCREMENT)"
         return None
+
+    def check_droppable(self, table: Table, column: str) -> None:
+        """Try it on an empty copy: what keeps INSTANT from a table is for no catalogue to tell.
+
+        https://mariadb.com/kb/en/instant-add-column-for-innodb/
+        """
+        probe = Name("safeops_droppable", table.name.schema)
+        drop = f"DROP TABLE IF EXISTS {self.quoted_table(probe)}"
+        self.run(drop)
+        try:
+            self.run(f"CREATE TABLE {self.quoted_table(probe)} LIKE {self.quoted_table(table.name)}")
+            *before, _ = self.drop_column(probe, column, self.table(probe))
+            for step in before:
+                self.carry_out(step)
+            self.run(f"ALTER TABLE {self.quoted_table(probe)} DROP COLUMN {self.quoted(column)}{INSTANT}")
+        except DBAPIError as error:
+            if not self.is_refusal(error):
+                raise
+            raise self._not_in_a_moment(table, column, str(error.orig)) from error
+        finally:
+            self.run(drop)
+        used, most = self.row_versions(table.name)
+        if used >= most:
+            raise self._not_in_a_moment(
+                table, column, f"{used} instant changes have been made since it was built", rebuild=True
+            )
+
+    def _not_in_a_moment(self, table: Table, column: str, said: str, *, rebuild: bool = False) -> UnsafeOperation:
+        force = call("op.execute", f"ALTER TABLE {self.quoted_table(table.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
+        return UnsafeOperation(
+            f"{table.name}.{column} cannot be dropped with archive=True: {self.describe()} does not drop a column of"
+            f" {table.name} in a moment.",
+            why=f"It says: {said}. Writes would wait while the table is rebuilt, since none may fall between the archive"
+            " and the drop.",
+            remedy="Rebuild the table first, which writes do not wait for:"
+            if rebuild
+            else "Drop what stands in the way first; or copy what you want to keep, and drop the column without an archive:",
+            code=force if rebuild else call("drop_column_if_exists", table.name.name, column),
+        )
+
+    def row_versions(self, table: Name) -> tuple[int, int]:
+        """Return how many instant changes the server counts on a table, and how many it takes.
+
+        https://dev.mysql.com/doc/refman/en/innodb-online-ddl-operations.html
+        """
+        sql = """SELECT TOTAL_ROW_VERSIONS FROM information_schema.INNODB_TABLES
+            WHERE NAME = CONCAT(IFNULL(:schema, DATABASE()), '/', :name)"""
+        try:
+            used = self.scalar(sql, schema=table.schema, name=table.name)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            used = None  # It takes the right PROCESS, or an older server does not count.
+        return int(used or 0), 64 if self.version < (9, 1) else 255
 
     def carry_out(self, step: Step) -> None:
         if isinstance(step, Parting):

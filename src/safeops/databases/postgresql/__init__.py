@@ -15,6 +15,7 @@ from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql import identity as identity_of
 from safeops.databases.postgresql.archiving import Archiving
 from safeops.databases.postgresql.batches import Batches
+from safeops.databases.postgresql.depending import Depending
 from safeops.databases.postgresql.dumping import Dumping
 from safeops.databases.postgresql.filling import Filling
 from safeops.databases.postgresql.indexing import with_included
@@ -34,7 +35,7 @@ LOOKS = 10
 
 
 class PostgreSQL(
-    Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving, Judging, Publishing
+    Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving, Judging, Publishing, Depending
 ):
     """PostgreSQL, looked at through its catalogue."""
 
@@ -99,14 +100,9 @@ class PostgreSQL(
         return bool(self.scalar("SELECT 1 FROM pg_namespace WHERE nspname = :schema", schema=schema))
 
     def dependents(self, table: Table, column: str | None = None) -> list[str]:
-        number = 0
         if column is not None:
-            number = self.scalar(
-                "SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column",
-                id=table.id,
-                column=column,
-            )
-        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id, number=number)]
+            return self.dependents_of_column(table, column)
+        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id)]
 
     def dependents_of_schema(self, schema: str) -> list[str]:
         sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d

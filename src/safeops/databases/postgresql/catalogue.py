@@ -83,17 +83,9 @@ SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid)
 FROM pg_depend d
 LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
 LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-LEFT JOIN pg_attrdef g ON d.classid = 'pg_attrdef'::regclass AND g.oid = d.objid
-WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND (:number = 0 OR d.refobjsubid = :number)
-  AND d.deptype IN ('n', 'a') AND (
+WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND d.deptype IN ('n', 'a') AND (
     (d.classid = 'pg_rewrite'::regclass AND r.ev_class <> :id)
     OR (d.classid = 'pg_constraint'::regclass AND k.conrelid <> :id)
-    OR (:number > 0 AND d.classid = 'pg_policy'::regclass)
-    OR (:number > 0 AND d.classid = 'pg_trigger'::regclass
-      AND d.objid NOT IN (SELECT oid FROM pg_trigger WHERE starts_with(tgname, 'safeops_fill')))
-    OR (:number > 0 AND d.classid = 'pg_statistic_ext'::regclass)
-    OR (:number > 0 AND d.classid = 'pg_attrdef'::regclass AND g.adnum <> :number)
-    OR (:number > 0 AND d.classid = 'pg_class'::regclass AND d.objid = :id AND d.objsubid NOT IN (0, :number))
     OR (d.classid = 'pg_class'::regclass AND d.deptype = 'n' AND d.objid <> :id)
     OR d.classid = 'pg_proc'::regclass)
 """

@@ -1,0 +1,78 @@
+"""What depends on a column, by the rules that PostgreSQL itself follows when it drops one or changes its type."""
+
+from __future__ import annotations
+
+from safeops.databases.definitions import Table
+from safeops.databases.postgresql.scratch import Scratch
+
+# The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
+# along is named too where it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
+OF_COLUMN = """
+WITH RECURSIVE columns AS (
+  SELECT a.attrelid AS id, a.attnum AS number, a.attname FROM pg_attribute a
+  WHERE a.attrelid = :id AND a.attname = :column AND NOT a.attisdropped
+  UNION SELECT a.attrelid, a.attnum, a.attname FROM columns c JOIN pg_inherits h ON h.inhparent = c.id
+  JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = c.attname AND NOT a.attislocal),
+found AS (
+  SELECT d.* FROM pg_depend d JOIN columns c ON d.refobjid = c.id AND d.refobjsubid = c.number
+  WHERE d.refclassid = 'pg_class'::regclass)
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) || CASE
+  WHEN v.oid IS NOT NULL THEN ': ' || pg_get_viewdef(v.oid) WHEN r.oid IS NOT NULL THEN ': ' || pg_get_ruledef(r.oid)
+  ELSE '' END
+FROM found d
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid
+LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
+WHERE NOT starts_with(coalesce(g.tgname, ''), 'safeops_fill')
+  AND NOT EXISTS (SELECT FROM columns c WHERE d.classid = 'pg_class'::regclass AND (d.objid, d.objsubid) = (c.id, c.number))
+  AND NOT EXISTS (SELECT FROM columns c WHERE (e.adrelid, e.adnum) = (c.id, c.number))
+  AND (d.classid IN ('pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_statistic_ext'::regclass, 'pg_attrdef'::regclass)
+    OR d.deptype IN ('n', 'a') AND d.classid = 'pg_class'::regclass AND d.objid = d.refobjid AND d.objsubid <> 0
+    OR d.deptype = 'n' AND NOT EXISTS (
+      SELECT FROM found o WHERE (o.classid, o.objid) = (d.classid, d.objid) AND o.deptype IN ('a', 'i')))
+ORDER BY 1
+"""
+
+# What the column is in by the way that the table was made; of a partition the parent.
+BOUND = """
+SELECT 'table ' || h.inhparent::regclass || ', from which ' || h.inhrelid::regclass || ' inherits it'
+FROM pg_inherits h JOIN pg_attribute a ON a.attrelid = h.inhparent AND a.attname = :column WHERE h.inhrelid = :id
+UNION ALL SELECT 'type ' || format_type(c.reloftype, NULL) || ', of which ' || c.oid::regclass || ' is a table'
+FROM pg_class c WHERE c.oid = :id AND c.reloftype <> 0
+UNION ALL SELECT 'the partition key of ' || p.partrelid::regclass || ': ' || pg_get_partkeydef(p.partrelid)
+FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attname = :column
+WHERE p.partrelid = :id AND (a.attnum = ANY (p.partattrs) OR EXISTS (
+  SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND (d.objid, d.objsubid) = (p.partrelid, 0)
+  AND d.refclassid = 'pg_class'::regclass AND (d.refobjid, d.refobjsubid) = (p.partrelid, a.attnum)))
+"""
+
+# Values of the row type of the table, which the server does not convert: also in arrays, domains, ranges and other types.
+IN_ROWS = """
+WITH RECURSIVE types AS (
+  SELECT reltype AS id FROM pg_class WHERE oid = :id
+  UNION SELECT y.id FROM types, LATERAL (
+    SELECT t.oid AS id FROM pg_type t WHERE t.typelem = types.id OR t.typbasetype = types.id
+    UNION ALL SELECT r.rngtypid FROM pg_range r WHERE r.rngsubtype = types.id
+    UNION ALL SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'c'
+    WHERE a.atttypid = types.id AND NOT a.attisdropped) y)
+SELECT 'column ' || a.attrelid::regclass || '.' || quote_ident(a.attname) || ', which holds rows of it'
+FROM types JOIN pg_attribute a ON a.atttypid = types.id AND NOT a.attisdropped
+JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 1 LIMIT 20
+"""
+
+
+class Depending(Scratch):
+    """Says what depends on a column."""
+
+    def dependents_of_column(self, table: Table, column: str) -> list[str]:
+        found = [*self.read(BOUND, id=table.id, column=column), *self.read(OF_COLUMN, id=table.id, column=column)]
+        return list(dict.fromkeys(row[0] for row in found))
+
+    def dependents_on_type(self, table: Table, column: str) -> list[str]:
+        rows = self.read(IN_ROWS, id=table.id)
+        return [*self.dependents_of_column(table, column), *(row[0] for row in rows)]
+
+    def check_droppable(self, table: Table, column: str) -> None:
+        with self.scratch():
+            self.run(f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {self.quoted(column)}")
