@@ -16,6 +16,7 @@ import alembic.context
 import alembic.op
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import database_for
 from safeops.databases.base import Database
@@ -126,6 +127,12 @@ def _telling(migration: Migration) -> Iterator[None]:
     except SafeOpsError as error:
         error.after(migration.done[before:], migration.done[:before])
         raise
+    except DBAPIError as error:
+        taught = migration.database.taught(error)
+        if taught is None:
+            raise
+        taught.after(migration.done[before:], migration.done[:before])
+        raise taught from error
     finally:
         _telling_already.reset(token)
 

@@ -464,7 +464,6 @@ class TestMariaDB:
             ("json", ["'{\"a\": 1}'"], sa.JSON()),
             ("decimal(20,10)", ["1.5000000001"], sa.Numeric(20, 10)),
             ("varbinary(9)", ["x'00ff'"], sa.VARBINARY(9)),
-            ("int DEFAULT NULL CHECK (c > 0)", ["1"], sa.Integer()),
             ("enum('x','y') DEFAULT 'y'", ["'x'"], sa.Enum("x", "y")),
         ],
     )  # fmt: skip
@@ -496,6 +495,10 @@ class TestMariaDB:
             with assured("the table is small"):
                 return restore()
 
+        if database.server.product == "mysql":
+            assert migrate(database, restore, down=True)
+            assert (snapshot(database), ordered(database, "t")) == (before, rows)
+            return
         with pytest.raises(UnsafeOperation, match="cannot do this online"):
             migrate(database, restore, down=True)
         assert ordered(database, "t") == rows

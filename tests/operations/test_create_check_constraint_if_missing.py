@@ -71,7 +71,7 @@ class TestCreateCheck(Defines, Named, OnTable):
         "length(name) < 20 AND NOT (age < 0)",
         "email LIKE '%@%'",
         "name <> ':age' AND coalesce(age, 0) < 1e3",
-        "CASE WHEN age > 100 THEN name IS NOT NULL ELSE id > 0 END",
+        "(CASE WHEN age > 100 THEN name IS NOT NULL ELSE id > 0 END) IS NOT FALSE",
     ],
 )
 def test_conditions_of_all_sorts(database, condition):

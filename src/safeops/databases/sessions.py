@@ -78,6 +78,10 @@ class DatabaseSession:
         number = ".".join(map(str, self.version[:2]))
         return f"{self.product} {number}" if number else self.product
 
+    def taught(self, error: DBAPIError) -> SafeOpsError | None:
+        """Return what to say of an error that the server raises for what was asked of it, not for how it was done."""
+        return None
+
     def scalar(self, sql: str, **parameters: Any) -> Any:
         rows = self.read(sql, **parameters)
         return rows[0][0] if rows else None

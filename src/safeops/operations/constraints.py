@@ -213,8 +213,9 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
         ViolatingRows: Rows break the check.
         LockNotAcquired: The table was in use for the whole retry budget.
 
-    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE, and ROW SHARE on the table that a foreign key refers to. On MariaDB, MySQL
-    and SQLite every constraint is valid from the first.
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE, and ROW SHARE on the table that a foreign key refers to. MySQL copies the
+    table for a check that is NOT ENFORCED, and refuses that online. On MariaDB and SQLite every constraint is valid from
+    the first.
 
     Running it again: nothing is left to do.
 
@@ -240,8 +241,16 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
         if stands is not None and stands.constraints[constraint_name].valid:
             return skipped(f"constraint {constraint_name} on {name}", "it is valid")
         offenders = _offenders_of(migration, stands, stands.constraints[constraint_name]) if stands else None
+        if stands is not None and offenders is not None and not migration.database.adds_checks_online:
+            _refuse_before_copy(migration, stands, stands.constraints[constraint_name], offenders)
         plan = migration.database.validate_constraint(name, constraint_name, stands)
         return carry_out(migration, plan, rows.explained_by(migration, stands, offenders))
+
+
+def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, offenders: rows.Offenders) -> None:
+    """Name the rows that break a check before the server copies the table to look at them."""
+    if there.kind == "check":
+        rows.refuse(migration, stands, offenders)
 
 
 def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> rows.Offenders | None:

@@ -23,6 +23,7 @@ from safeops.databases.mysql.filling import Filling
 from safeops.databases.mysql.guards import plain
 from safeops.databases.mysql.judging import Judging
 from safeops.databases.mysql.load import Load
+from safeops.databases.mysql.refusing import Refusing
 from safeops.databases.mysql.renaming import Renames
 from safeops.databases.mysql.replacing import Replacing
 from safeops.databases.mysql.scratching import Scratching
@@ -36,7 +37,9 @@ from safeops.naming import Name
 PROBE = "safeops_probe"
 
 
-class MySQL(Replacing, Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
+class MySQL(
+    Refusing, Replacing, Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving
+):
     """MySQL 8, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"

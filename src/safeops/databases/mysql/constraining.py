@@ -39,10 +39,18 @@ class Constraining(Plans):
     def _add_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
         """MariaDB copies the table for a check; MySQL too. It is refused but on a table without rows."""
         named = str(check.name)
+        if stands is not None and named in stands.constraints:
+            yield self._enforce(name, named, stands)
+            return
         action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.part_text(check.sqltext)})"
         step = self.alter(name, action, f"added check {named} to {name}", free=stands)
         told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
         yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))
+
+    def _enforce(self, name: Name, check: str, stands: Table) -> Step:
+        """MySQL alone has checks that stand NOT ENFORCED; it copies the table to look at all rows."""
+        action = f"ALTER CHECK {self.quoted(check)} ENFORCED"
+        return self.alter(name, action, f"enforced check {check} of {name}", free=stands)
 
     # Keys -------------------------------------------------------------------------------------------------------
 
@@ -112,7 +120,9 @@ class Constraining(Plans):
         spec = f"FOREIGN KEY {guard}({self.quoted(*key.column_keys)}) REFERENCES {self.quoted_table(referent)}"
         spec += f" ({self.quoted(*(element.column.name for element in key.elements))})"
         for event, action in (("DELETE", key.ondelete), ("UPDATE", key.onupdate)):
-            spec += f" ON {event} {spelled_action(action)}" if spelled_action(action) else ""
+            # MySQL shows RESTRICT again, though InnoDB does the same without it.
+            spelled = "RESTRICT" if (action or "").upper() == "RESTRICT" else spelled_action(action)
+            spec += f" ON {event} {spelled}" if spelled else ""
         return f"ADD CONSTRAINT {self.quoted(str(key.name))} {spec}"
 
     def _orphans(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
@@ -152,6 +162,8 @@ class Constraining(Plans):
         there = stands.constraints.get(constraint) if stands else None
         if stands is not None and there is not None and there.kind == "foreign key" and there.referent:
             yield from self._add_foreign_key(name, _as_key(stands, there), stands)
+        elif stands is not None and there is not None and there.kind == "check":
+            yield self._enforce(name, there.name, stands)
 
     # Dropping ---------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
 REFUSALS = {1221, 1845, 1846, 4092}
 NEEDED_BY_KEY = 1553
-NAME_TAKEN = {1823, 1826}
+NAME_TAKEN = {1823, 1826, 3822}
 CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 GONE = {1008, 1051, 1091, 1360}
 UNKNOWN_TABLE = {1049, 1146}
@@ -141,7 +141,7 @@ class Session(Database):
             super().carry_out(step)
         except DBAPIError as error:
             if number_of(error) in NAME_TAKEN or (number_of(error) == 1005 and "errno: 121" in str(error)):
-                raise _name_taken(step) from error
+                raise _name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
             raise
 
     def _refute(self, step: Step) -> None:
@@ -257,10 +257,10 @@ class Session(Database):
         return described(row) if row else super().runner_lock_holder(connection, key)
 
 
-def _name_taken(step: Step) -> DefinitionMismatch:
+def _name_taken(step: Step, kind: str) -> DefinitionMismatch:
     return DefinitionMismatch(
-        f"Another table has a foreign key of that name. This was not done: {step.does}.",
-        why="The name of a foreign key stands once in a schema.",
+        f"Another table has a {kind} of that name. This was not done: {step.does}.",
+        why=f"The name of a {kind} is unique in a schema.",
         remedy="Give the new one another name.",
     )
 

@@ -16,6 +16,7 @@ _PIECE = re.compile(
 _HIDDEN = re.compile(r"""('(?:[^'\\]|''|\\.)*'|`(?:[^`]|``)*`)|/\*M?!\d*\s*(.*?)\s*\*/""", re.S)
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a"}
 _WITH_VALUE = {"DEFAULT", "COMMENT", "COLLATE", "CHECK", "COLUMN_FORMAT", "STORAGE", "SRID", "KEY_BLOCK_SIZE"}
+_WITH_VALUE |= {"ENGINE_ATTRIBUTE", "SECONDARY_ENGINE_ATTRIBUTE"}
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def definition(found: list[str]) -> Definition:
     while words:
         word = words.pop(0).upper()
         if word == "NOT":
-            clauses["NULL"] = f"NOT {words.pop(0)}"
+            second = words.pop(0).upper()
+            clauses["NULL" if second == "NULL" else f"NOT {second}"] = "NOT NULL" if second == "NULL" else ""
         elif word == "NULL":
             clauses["NULL"] = "NULL"
         elif word in ("CHARACTER", "ON"):

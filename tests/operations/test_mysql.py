@@ -1,0 +1,152 @@
+"""What is MySQL's own: checks that are not enforced, clauses that MariaDB lacks, and what the server refuses by number."""
+
+import pytest
+import sqlalchemy as sa
+from tests.catalogue import snapshot
+from tests.projects import migrate
+
+from safeops import (
+    DefinitionMismatch,
+    InvalidArgument,
+    UnsafeOperation,
+    ViolatingRows,
+    add_column_if_missing,
+    alter_column_type,
+    assured,
+    create_check_constraint_if_missing,
+    create_foreign_key_if_missing,
+    create_index_if_missing,
+    create_table_if_missing,
+    drop_constraint_if_exists,
+    relax_not_null,
+    set_server_default,
+    validate_constraint,
+)
+
+pytestmark = pytest.mark.only("mysql97")
+
+CHECKED = ("CREATE TABLE t (id int PRIMARY KEY, n int, CONSTRAINT ck CHECK (n > 0) NOT ENFORCED)",)
+
+
+@pytest.mark.parametrize(
+    "enforce",
+    [lambda: create_check_constraint_if_missing("ck", "t", "n > 0"), lambda: validate_constraint("ck", "t")],
+    ids=["create", "validate"],
+)
+def test_a_check_that_is_not_enforced_becomes_so(database, enforce):
+    database.execute(*CHECKED, "INSERT INTO t VALUES (1, -1)")
+    before = snapshot(database)
+    with pytest.raises(ViolatingRows, match="1 row breaks the check ck"):
+        migrate(database, enforce)
+    database.execute("UPDATE t SET n = 1")
+    with pytest.raises(UnsafeOperation, match="ALTER CHECK ck ENFORCED"):
+        migrate(database, enforce)
+    assert snapshot(database) == before
+
+    def surely():
+        with assured("the table is small"):
+            return enforce()
+
+    assert [migrate(database, surely) for _ in range(2)] == [True, False]
+    assert "ENFORCED" not in snapshot(database)
+
+
+def test_another_check_that_is_not_enforced_is_a_difference(database):
+    database.execute(*CHECKED)
+    with pytest.raises(DefinitionMismatch, match="n > 0"):
+        migrate(database, lambda: create_check_constraint_if_missing("ck", "t", "n > 5"))
+    assert migrate(database, lambda: validate_constraint("ck", "t")) is True
+
+
+def test_clauses_that_mariadb_lacks_are_kept(database):
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL NOT SECONDARY COMMENT 'x', p point NOT NULL SRID 4326,"
+        ' b varchar(9) SECONDARY_ENGINE_ATTRIBUTE=\'{"k": "v"}\', d int DEFAULT 3 INVISIBLE)'
+    )
+    before = snapshot(database)
+    assert migrate(database, lambda: relax_not_null("t", "a")) is True
+    assert migrate(database, lambda: alter_column_type("t", "b", sa.String(19))) is True
+    changed = [line.strip() for line in snapshot(database).splitlines() if line not in before.splitlines()]
+    assert changed[0].startswith("`a` int NOT SECONDARY DEFAULT NULL COMMENT 'x'")
+    assert changed[1].startswith('`b` varchar(19) DEFAULT NULL /*!80021 SECONDARY_ENGINE_ATTRIBUTE \'{"k": "v"}\'')
+    assert len(changed) == 2
+
+
+WORLD = (
+    "CREATE TABLE parent (id bigint unsigned PRIMARY KEY, code varchar(10) CHARACTER SET latin1 UNIQUE)",
+    "CREATE TABLE t (id int PRIMARY KEY, p int, s varchar(10), CONSTRAINT ck_other CHECK (id > 0))",
+    "CREATE TABLE u (id int PRIMARY KEY, p int)",
+)
+KEY = sa.Column("id", sa.Integer, primary_key=True)
+REFUSED = {
+    "a key over types that differ": (
+        lambda: create_foreign_key_if_missing("fk", "t", "parent", ["p"], ["id"]),
+        "incompatible",
+    ),
+    "a key over character sets": (
+        lambda: create_foreign_key_if_missing("fk", "t", "parent", ["s"], ["code"]),
+        "incompatible",
+    ),
+    "a new table with such a key": (
+        lambda: create_table_if_missing("x", KEY._copy(), sa.Column("p", sa.Integer, sa.ForeignKey("parent.id"))),
+        "incompatible",
+    ),
+    "a unique TEXT": (
+        lambda: create_table_if_missing("x", KEY._copy(), sa.Column("p", sa.Text, unique=True)),
+        "mysql_length",
+    ),
+    "an expression of no column": (lambda: create_index_if_missing("ix", "t", [sa.text("lower(zz)")]), "zz"),
+    "an expression that is no SQL": (lambda: create_index_if_missing("ix", "t", [sa.text("lower(s s)")]), "s s"),
+    "an expression by chance": (lambda: create_index_if_missing("ix", "t", [sa.func.rand()]), "same arguments"),
+    "a check of no column": (lambda: create_check_constraint_if_missing("ck", "t", "zz > 1"), "zz"),
+    "a check that is a number": (lambda: create_check_constraint_if_missing("ck", "t", "p + 1"), "true or false"),
+    "a check by chance": (lambda: create_check_constraint_if_missing("ck", "t", "p > rand()"), "same arguments"),
+    "too long": (lambda: add_column_if_missing("t", sa.Column("v", sa.String(20000))), "shorter"),
+    "a default of another type": (
+        lambda: add_column_if_missing("t", sa.Column("v", sa.Integer, server_default="abc")),
+        "default of its type",
+    ),
+    "another such default": (lambda: set_server_default("t", "p", "abc"), "default of its type"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_the_server_refuses_is_told_by_its_number(database, case):
+    body, word = REFUSED[case]
+    database.execute(*WORLD)
+    before = snapshot(database)
+    with pytest.raises(InvalidArgument, match=word) as error:
+        migrate(database, body)
+    assert "MySQL 9.7 refuses this" in str(error.value)
+    assert "Nothing was changed" in str(error.value)
+    assert snapshot(database) == before
+
+
+def test_the_name_of_a_check_on_another_table(database):
+    database.execute(*WORLD)
+    with pytest.raises(DefinitionMismatch, match="Another table has a check of that name"):
+        migrate(database, lambda: create_check_constraint_if_missing("ck_other", "u", "p > 1"))
+
+
+def test_what_earlier_calls_have_changed_is_not_called_nothing(database):
+    database.execute(*WORLD)
+
+    def up():
+        add_column_if_missing("t", sa.Column("new", sa.Integer))
+        create_check_constraint_if_missing("ck", "t", "p + 1")
+
+    with pytest.raises(InvalidArgument, match=r"(?s)This step changed nothing.*added column t\.new"):
+        migrate(database, up)
+
+
+def test_a_table_without_a_primary_key_where_the_server_wants_one(database):
+    database.execute(*WORLD, "SET GLOBAL sql_require_primary_key = ON")
+    try:
+        for body in (
+            lambda: create_table_if_missing("x", sa.Column("a", sa.Integer)),
+            lambda: drop_constraint_if_exists("u_pkey", "u", type_="primary"),
+        ):
+            with pytest.raises(InvalidArgument, match="SET SESSION sql_require_primary_key"):
+                migrate(database, body)
+    finally:
+        database.execute("SET GLOBAL sql_require_primary_key = OFF")
