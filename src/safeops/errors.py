@@ -54,6 +54,8 @@ class SafeOpsError(Exception):
     """
 
     number = "S000"
+    in_any_case = False
+    """No earlier step could make it right: the call itself is not finished."""
 
     def __init__(
         self,

@@ -8,18 +8,25 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
 from safeops.errors import (
+    DefinitionMismatch,
     DependentObjects,
+    DuplicateRows,
+    InvalidArgument,
+    OrphanedRows,
     PhaseMissing,
     SafeOpsError,
     UnknownColumn,
     UnknownConstraint,
     UnknownTable,
     UnknownType,
+    UnsafeOperation,
+    UnsupportedOnDatabase,
+    ViolatingRows,
 )
 from safeops.foretold import RUN, SKIP, UNKNOWN, Deed, Foretold, summary
 
@@ -28,6 +35,15 @@ AFTER = "would run after"
 DROPS = frozenset({"drop_archives", "drop_column_if_exists", "drop_table_if_exists"})
 MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
 """What a helper raises where the steps before it have not been done yet."""
+
+
+CERTAIN = (
+    *(InvalidArgument, UnsupportedOnDatabase, UnsafeOperation, DefinitionMismatch, DependentObjects, PhaseMissing),
+    *(UnknownTable, UnknownColumn, UnknownConstraint, UnknownType, OrphanedRows, DuplicateRows, ViolatingRows),
+)
+"""What a helper raises again as long as the database stays as it is; others depend on who else is at work."""
+OPAQUE = re.compile(r"\.\.\.$|\b(DO|CALL|EXEC|EXECUTE)\b|\$\$", re.IGNORECASE)
+"""Raw SQL that shows not all it does."""
 
 
 class WouldWrite(Exception):
@@ -68,9 +84,9 @@ class Forecast:
         if self._open is not None:
             self._open.skipped.append(f"{what}: {why}")
 
-    def unknown(self, helper: str, detail: str, *, loses: bool = False) -> None:
+    def unknown(self, helper: str, detail: str, *, loses: bool = False, ends: bool = False) -> None:
         """Tell what nobody can foresee."""
-        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses)))
+        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses, ends=ends)))
 
     def would_add(self, table: str, column: str) -> bool:
         """Tell whether a step before would have added a column, or the helper that runs, as its first step."""
@@ -114,13 +130,21 @@ class Forecast:
         earlier = self._earlier(lambda one: _makes(one, call, said) if missing else _changes(one, call, error))
         detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
         if earlier is None:
-            return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+            refusal = error if isinstance(error, CERTAIN) and self._stays(call, error) else None
+            told = Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+            return replace(told, refusal=refusal)
         revision, before = earlier
         if missing and before.action == RUN:
             detail = f"{AFTER} {before.helper} of revision {revision}: {before.detail}"
             return Foretold(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table)
         detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
         return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+
+    def _stays(self, call: _Call, error: SafeOpsError) -> bool:
+        """Tell whether no step before could change what an error is about."""
+        before = (one for _, one in self.told if one.action != SKIP)
+        said = f"{error.problem}\n{error.code}"
+        return error.in_any_case or not any(_may_change(one, call, said) for one in before)
 
     def _earlier(self, fits: Callable[[Foretold], bool]) -> tuple[str, Foretold] | None:
         """Return the latest step before that fits, at best one that would do something of itself."""
@@ -227,6 +251,20 @@ def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
         return call.table is not None and _names(one.detail, call.table)
     thing = one.target.partition(" on ")[0]
     return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
+
+
+def _may_change(one: Foretold, call: _Call, said: str) -> bool:
+    """Tell whether a step may change what a later call is refused for; where that is open, it may."""
+    if one.target is None:
+        return one.ends or bool(OPAQUE.search(one.detail)) or call.table is None or _names(one.detail, call.table)
+    if one.table is None or one.table != call.table:
+        return one.target == call.target or _names(said, one.table or one.target)
+    if one.target == call.target or call.table in (one.target, call.target):
+        return True
+    if one.target.startswith(f"{one.table}.") or call.helper == "alter_column_type":
+        # Another column, or an index that the message would name.
+        return _names(said, one.target.partition(" on ")[0])
+    return True
 
 
 def _names(text: str, name: str) -> bool:

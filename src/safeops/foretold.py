@@ -91,6 +91,10 @@ class Foretold:
     seconds: float | None = None
     loses: bool = field(default=False, repr=False)
     table: str | None = field(default=None, repr=False)
+    refusal: SafeOpsError | None = field(default=None, repr=False, compare=False)
+    """The error that it is certain to end in; None if it may go well, or a step before it may change that."""
+    ends: bool = field(default=False, repr=False)
+    """The revision ended here while it was planned: what it would do from here on is not known."""
 
     def as_json(self) -> dict[str, Any]:
         names = ("helper", "target", "action", "detail", "locks", "blocks", "rows", "seconds")

@@ -150,7 +150,9 @@ def table(name: str, more: str = "") -> tuple[str, str]:
 
 
 def gate(folder: Path, name: str) -> str:
-    """Lines of a revision that say where it is, and wait there until ``folder/go`` stands."""
+    """Lines of a revision that say where it is, and wait there until ``folder/go`` exists; not while it is only planned."""
     return (
-        f'pathlib.Path("{folder}/at_{name}").touch()\nwhile not os.path.exists("{folder}/go"):\n    time.sleep(0.02)\n'
+        "from safeops.foreseeing import foreseeing\nif foreseeing() is None:\n"
+        f'    pathlib.Path("{folder}/at_{name}").touch()\n'
+        f'    while not os.path.exists("{folder}/go"):\n        time.sleep(0.02)\n'
     )

@@ -60,7 +60,9 @@ class RequiredArguments(Arguments):
         elif is_function(populate) and (Function.of(populate).writes or (column.name,)) != (column.name,):
             wrong = f"The function of populate writes {Function.of(populate).writes}, not {column.name} alone."
         if wrong:
-            raise InvalidArgument(wrong, remedy="Write:", code=self.right())
+            error = InvalidArgument(wrong, remedy="Write:", code=self.right())
+            error.in_any_case = True
+            raise error
 
     def check_options(self, options: Iterable[str]) -> None:
         for unknown in sorted(set(options) - set(OPTIONS)):

@@ -60,7 +60,7 @@ def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], 
         if getattr(error, "connection_invalidated", False):
             raise
         said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
-        forecast.unknown(_raiser(error), f"{said}: {summary(error)}")
+        forecast.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)
     finally:
         _close_what_it_began(connection)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from alembic.config import Config
 
+from safeops.errors import NotReady, SafeOpsError
 from safeops.foreseeing import foretelling
-from safeops.foretold import Foretold
+from safeops.foretold import Foretold, summary
 from safeops.migration import Migration
 from safeops.policy import settings
 from safeops.runner.checklist import steps_to
@@ -16,6 +18,8 @@ from safeops.runner.forecasting import recording, run_revision
 from safeops.runner.loading import scripts_of
 from safeops.runner.pending import described
 from safeops.runner.reading import read
+
+log = logging.getLogger("safeops")
 
 PATIENCE = 5.0
 """Seconds that a look may go on trying to get at a table that others hold."""
@@ -83,6 +87,37 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
         return _plan(migration, steps_to(script, revision, migration.context.get_current_heads(), down=down), down)
 
     return read(config, look, refusing_writes=True)
+
+
+def refuse_what_would_fail(config: Config, revision: str, again: str) -> list[str]:
+    """Raise NotReady for what helpers are certain to refuse; return why that cannot be told.
+
+    Args:
+        config: The configuration of the project.
+        revision: Where the upgrade goes.
+        again: The command to run again.
+    """
+    try:
+        found = plan(config, revision)
+    except Exception as error:
+        log.debug("the upgrade could not be planned", exc_info=True)
+        return [f"It could not be planned before it began: {summary(error)}"]
+    refused = [(one.revision, step, step.refusal) for one in found.revisions for step in one.steps if step.refusal]
+    if refused:
+        raise NotReady(
+            "\n".join(_refused(revision, step, error) for revision, step, error in refused),
+            why="The pre-flight check planned all pending revisions; no step before these changes why they are refused.",
+            remedy="Fix them, and run again (alembic upgrade does not make this check):",
+            code=again,
+        )
+    return []
+
+
+def _refused(revision: str, step: Foretold, error: SafeOpsError) -> str:
+    said = [*error.problem.splitlines(), *error.why.splitlines(), *error.remedy.splitlines()]
+    said += [f"    {line}" for line in error.code.splitlines()]
+    listed = "\n".join(f"  {line}" for line in said)
+    return f"{revision}: {step.helper} {step.target or ''} would be refused:\n{listed}  [{error.number}]"
 
 
 def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:

@@ -19,6 +19,7 @@ from safeops.runner.commands import spelled
 from safeops.runner.environment import Reached
 from safeops.runner.health import PATIENCE, check_askable, illness
 from safeops.runner.holding import holding_lock
+from safeops.runner.planning import refuse_what_would_fail
 from safeops.runner.running import (
     DONE,
     GAVE_UP,
@@ -81,8 +82,8 @@ def upgrade(
 
     Steps: looks that there is one head and that the database can be reached and written; where nothing is pending, returns;
     takes the migration lock and looks again, so that who has waited for another runner finds nothing to do; names old
-    transactions, replicas that are behind and a disk that is nearly full; makes the backup; runs the revisions; asks
-    whether the application is healthy.
+    transactions, replicas that are behind and a disk that is nearly full; plans the revisions, and ends there if one is
+    certain to be refused; makes the backup; runs the revisions; asks whether the application is healthy.
 
     Args:
         config: The configuration of the project.
@@ -126,7 +127,7 @@ def upgrade(
         before = current_of(reached)
         if not checklist.steps_to(reached.script, revision, before):
             return Upgraded(before, before)
-        warnings = checklist.look(reached)
+        warnings = [*checklist.look(reached), *refuse_what_would_fail(config, revision, again)]
         for one in warnings:
             warn(one)
         saved = None if stop else back_up_first(config, backup)
