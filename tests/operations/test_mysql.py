@@ -8,17 +8,23 @@ from tests.projects import migrate
 from safeops import (
     DefinitionMismatch,
     InvalidArgument,
+    TableRename,
     UnsafeOperation,
     ViolatingRows,
     add_column_if_missing,
     alter_column_type,
     assured,
+    backfill,
     create_check_constraint_if_missing,
     create_foreign_key_if_missing,
     create_index_if_missing,
     create_table_if_missing,
+    drop_column_if_exists,
     drop_constraint_if_exists,
+    drop_table_if_exists,
     relax_not_null,
+    restore_column,
+    restore_table,
     set_server_default,
     validate_constraint,
 )
@@ -150,3 +156,30 @@ def test_a_table_without_a_primary_key_where_the_server_wants_one(database):
                 migrate(database, body)
     finally:
         database.execute("SET GLOBAL sql_require_primary_key = OFF")
+
+
+RENAME = TableRename("t", "renamed")
+
+
+@pytest.mark.parametrize("setting", ["sql_require_primary_key", "sql_generate_invisible_primary_key"])
+def test_all_that_safeops_creates_has_a_primary_key_where_the_server_wants_one(database, setting):
+    database.execute(f"SET GLOBAL {setting} = ON")
+    try:
+        keys = [KEY._copy()] if setting == "sql_require_primary_key" else []
+        make = lambda: create_table_if_missing("t", *keys, sa.Column("a", sa.Integer), sa.Column("b", sa.Integer))  # noqa: E731
+        assert [migrate(database, make) for _ in range(2)] == [True, False]
+        database.execute("INSERT INTO t (a) VALUES (1), (NULL)")
+        before = snapshot(database)
+        for phase in (RENAME.expand, RENAME.contract):
+            assert migrate(database, phase) is True
+        for phase in (RENAME.undo_contract, RENAME.undo_expand):
+            assert migrate(database, phase, down=True) is True
+        assert migrate(database, lambda: backfill("t", {"a": 2})).rows == 1
+        assert migrate(database, lambda: drop_column_if_exists("t", "a", archive=True)) is True
+        assert migrate(database, lambda: restore_column("t", sa.Column("a", sa.Integer)), down=True) is True
+        assert migrate(database, lambda: drop_table_if_exists("t", archive=True)) is True
+        assert migrate(database, lambda: restore_table("t"), down=True) is True
+        assert before.splitlines()[0] in snapshot(database)
+        assert database.query("SELECT a FROM t ORDER BY a") == [(1,), (2,)]
+    finally:
+        database.execute(f"SET GLOBAL {setting} = OFF")

@@ -28,6 +28,7 @@ REFUSED: Mapping[int, tuple[str, str]] = {
     1067: (_DEFAULT, ""),
     1071: (_LENGTH, 'create_index_if_missing(..., mysql_length={"...": 100})'),
     1074: (_SHORTER, ""),
+    1090: ("Drop the table instead:", 'drop_table_if_exists("...")'),
     1101: ("Leave the default out: only an expression can be one, sa.text(\"('...')\").", ""),
     1118: (_SHORTER, ""),
     1163: ("Store the table in InnoDB.", ""),
@@ -54,6 +55,7 @@ REFUSED: Mapping[int, tuple[str, str]] = {
     3812: (_BOOLEAN, ""),
     3814: (_FUNCTION, ""),
     3815: (_FUNCTION, ""),
+    4028: ("Drop the table instead:", 'drop_table_if_exists("...")'),
     6125: (_PARENT, ""),
 }
 # Of these it is no argument that is wrong: the table has a history, which a change of its columns would falsify.

@@ -121,7 +121,9 @@ class Renames(Rights):
         old, new, view, _ = _all(names)
         yield from self._clear(names)
         columns = self._columns(old)
-        listed = ", ".join(f"{self.quoted(one)} INT" for one in columns)
+        # With a primary key, because a server can require one, or make one of a name that a column has.
+        first, *others = (f"{self.quoted(one)} INT" for one in columns)
+        listed = ", ".join([f"{first} PRIMARY KEY", *others])
         comment = self.literal(f"{NOTE}: empty")
         sql = f"CREATE TABLE {self.quoted_table(new)} ({listed}) COMMENT = {comment}"
         yield Step(sql, f"made a table to stand in for {new}")
