@@ -159,6 +159,8 @@ def _copy(migration: Migration, stands: Table, column: str, record: Record, key:
     database, archive = migration.database, record.archive
     followed = look_into(migration, stands.name, lambda: database.is_followed(stands.name, archive))
     if not followed or look(migration, archive) is None:
+        asked = f"Archiving {stands.name}.{column}"
+        look_into(migration, stands.name, lambda: database.check_triggers(asked, stands.name, locks_table=True))
         # Writes since it stopped following would be missed: it begins anew.
         carry_out(migration, database.unfollow(stands.name, archive))
         carry_out(migration, database.drop_archive(archive, {}))

@@ -181,6 +181,15 @@ class DatabaseSession:
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         return "another runner"
 
+    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+        """Raise what keeps this server or account from making triggers, before anything is changed.
+
+        Args:
+            asked: What needs them, for the message.
+            table: The table.
+            locks_table: It also needs a lock that keeps all other sessions from writing.
+        """
+
     def is_lock_failure(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
         return False
@@ -196,6 +205,10 @@ class DatabaseSession:
     def is_violation(self, error: BaseException) -> bool:
         """Tell whether rows broke a constraint."""
         return False
+
+    def refuses_value(self, error: BaseException) -> bool:
+        """Tell whether a value was refused, by its type, a constraint or a trigger: not a full disk or a lost connection."""
+        return self.is_violation(error)
 
     def is_dependency(self, error: BaseException) -> bool:
         """Tell whether the server refused to drop something because others depend on it."""

@@ -175,6 +175,8 @@ class ColumnRename:
             stands = self._looked_at(migration, written)
             standing = self._standing(migration, stands)
             if standing is not None:
+                if migration.database.is_promoted(standing, stands) and standing.source not in stands.columns:
+                    standing = standing.mirrored
                 pairs.refuse_torn(stands, standing, self._undoing(standing))
                 return standing
             if source not in stands.columns and twin in stands.columns:
@@ -197,6 +199,8 @@ class ColumnRename:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
             if standing.source == survivor and standing.twin not in stands.columns:
                 return pairs.part_from(migration, standing)
+            if other not in stands.columns and migration.database.is_promoted(standing, stands):
+                return pairs.part_from(migration, standing.mirrored)
             pairs.refuse_torn(stands, standing, self._undoing(standing))
             if standing.source == survivor and phase == "undo_expand":
                 # The survivor never lacked a value, so that nothing has to have finished.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -90,15 +91,22 @@ def bring_in_step(
             return False
         paired = _paired(migration, pair, table, options)
         state = State(migration.database, migration.settings.schema_for_state)
-        filled = not is_filled(state, pair)
+        computed = _is_computed(migration, pair)
+        filled = not computed and not is_filled(state, pair)
         texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
         name = fill_name(pair, migration.database.home)
-    _fill(name, pair, table, *texts, options)
+    if not computed:
+        _fill(name, pair, table, *texts, options)
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
         stands = _as_it_was(migration, pair)
         return equipped(migration, pair, stands) or paired or filled
+
+
+def _is_computed(migration: Migration, pair: Pair) -> bool:
+    stands = look_at(migration, pair.table)
+    return stands is not None and migration.database.is_computed(pair, stands)
 
 
 def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
@@ -110,6 +118,11 @@ def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
         return unfitting(pair, error) if migration.database.is_violation(error) else None
 
     return carry_out(migration, migration.database.equip_twin(pair, stands), explain)
+
+
+def settled(migration: Migration, pair: Pair, stands: Table) -> bool:
+    """Finish what an interrupted exchange left to do; return whether there was anything."""
+    return carry_out(migration, migration.database.settle_pair(pair, stands))
 
 
 def _as_it_was(migration: Migration, pair: Pair) -> Table:
@@ -157,6 +170,8 @@ def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None
 def _check(migration: Migration, pair: Pair, stands: Table) -> None:
     """Raise what is wrong with a pair before anything is touched."""
     database = migration.database
+    asked = f"Keeping {pair.source} and {pair.twin} of {pair.table} in sync"
+    look_into(migration, pair.table, lambda: database.check_triggers(asked, pair.table, locks_table=True))
     try:
         look_into(migration, pair.table, lambda: database.check_pair(pair, stands))
         look_into(migration, pair.table, lambda: database.read(_conversion(database, pair)))
@@ -225,6 +240,8 @@ def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, optio
             raise
         with running("backfill") as migration:
             _as_it_was(migration, pair)
+            if not migration.database.refuses_value(error):
+                raise
         raise unconvertible(pair, error) from error
 
 
@@ -287,13 +304,9 @@ def _is_unfilled(migration: Migration, pair: Pair) -> bool:
 def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
     sql = f"SELECT 1 FROM {migration.database.quoted_table(pair.table)} WHERE {condition} LIMIT 1"
     step = Step(sql, f"read {pair.table}", (pair.table,), scans=True)
-    try:
+    with _explaining_values(migration, pair):
         return bool(patiently(migration, step.does, lambda: migration.database.read(sql), step))
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise
-        _as_it_was(migration, pair)
-        raise unconvertible(pair, error) from error
+    return False
 
 
 def phase_missing(problem: str, missing: str) -> PhaseMissing:
@@ -329,12 +342,20 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         f" session_replication_role = replica. Decide which value is right, write it to both, and run {code} again."
         " This finds them all:",
     )
-    try:
+    with _explaining_values(migration, pair):
         rows.refuse(migration, stands, offenders)
+
+
+@contextmanager
+def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
+    try:
+        yield
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
         _as_it_was(migration, pair)
+        if not migration.database.refuses_value(error):
+            raise
         raise unconvertible(pair, error) from error
 
 

@@ -259,6 +259,9 @@ class _Required:
                 refuse_domain(self.migration, self.name, self.column, stands)
         if there is None or there.nullable or self.keep_filled:
             self.populating.check(stands)
+            if self.by_trigger:
+                asked = f"add_required_column() of {self.shown} without a server default"
+                self.migration.database.check_triggers(asked, stands.name, locks_table=False)
 
     # The column -------------------------------------------------------------------------------------------------
 

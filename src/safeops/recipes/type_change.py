@@ -237,7 +237,7 @@ class TypeChange:
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
             if standing.switched:
-                return skipped(written, "it was switched before")
+                return pairs.settled(migration, standing, stands) or skipped(written, "it was switched before")
             return self._exchanged(migration, stands, standing, written, missing)
 
     def _contract(self) -> bool:
@@ -270,10 +270,11 @@ class TypeChange:
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
             standing = self._standing(migration, stands)
-            if standing is None and self._former(migration).of(self._kept_as(migration)) is not None:
+            if standing is None and self._is_contracted(migration):
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
             if standing is None or not standing.switched:
-                return skipped(written, "it was not switched")
+                settled = standing is not None and pairs.settled(migration, standing, stands)
+                return settled or skipped(written, "it was not switched")
             return self._exchanged(migration, stands, standing, written, missing)
 
     def _undo_contract(self, options: dict[str, Any]) -> bool:
@@ -301,6 +302,7 @@ class TypeChange:
 
     def _exchanged(self, migration: Migration, stands: Table, standing: Pair, written: str, missing: str) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""
+        pairs.settled(migration, standing, stands)
         pairs.refuse_unfilled(migration, standing, missing)
         pairs.refuse_out_of_step(migration, stands, standing, written)
         pairs.refuse_dependents_on(migration, stands, self.column_name, standing)
@@ -361,8 +363,13 @@ class TypeChange:
         check_sql("reverse_using", self.reverse_using, self.column_name)
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
-        name = self._pair(migration, stands).name
-        return look_into(migration, stands.name, lambda: migration.database.pair_named(stands, name))
+        database, pair = migration.database, self._pair(migration, stands)
+        found = look_into(migration, stands.name, lambda: database.pair_named(stands, pair.name))
+        torn = None if found else look_into(migration, stands.name, lambda: database.torn_pair(pair, stands))
+        return found or (None if torn is None or self._is_contracted(migration) else torn)
+
+    def _is_contracted(self, migration: Migration) -> bool:
+        return self._former(migration).of(self._kept_as(migration)) is not None
 
     def _pair(self, migration: Migration, stands: Table) -> Pair:
         longest = migration.database.max_identifier

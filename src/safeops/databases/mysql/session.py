@@ -20,6 +20,27 @@ from safeops.naming import Name, fitting
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
+# A number, date, text, label or JSON that a type does not take; division by zero; a trigger's SIGNAL.
+REFUSED_VALUES = {
+    1048,
+    1264,
+    1265,
+    1292,
+    1364,
+    1365,
+    1366,
+    1406,
+    1411,
+    1416,
+    1441,
+    1525,
+    1644,
+    1690,
+    1918,
+    3140,
+    3141,
+    3156,
+}
 REFUSALS = {1221, 1845, 1846, 4092}
 NEEDED_BY_KEY = 1553
 NAME_TAKEN = {1823, 1826, 3822}
@@ -118,6 +139,12 @@ class Session(Database):
         """Return a role as SET ROLE takes it, from what CURRENT_ROLE() shows."""
         return role
 
+    @property
+    def is_clustered(self) -> bool:
+        """Tell whether the server is a node of a Galera cluster, whose locks and sessions are its own."""
+        found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
+        return bool(found) and str(found[0][1]).upper() == "ON"
+
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES
 
@@ -126,6 +153,9 @@ class Session(Database):
 
     def is_violation(self, error: BaseException) -> bool:
         return number_of(error) in VIOLATIONS
+
+    def refuses_value(self, error: BaseException) -> bool:
+        return number_of(error) in VIOLATIONS | REFUSED_VALUES
 
     def is_refusal(self, error: BaseException) -> bool:
         return number_of(error) in REFUSALS

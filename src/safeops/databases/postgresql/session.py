@@ -99,6 +99,10 @@ class Session(RowSecurity, Handing):
         needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
         return sqlstate(error) in CAME or (needs_it and sqlstate(error) in GONE)
 
+    def refuses_value(self, error: BaseException) -> bool:
+        # https://www.postgresql.org/docs/current/errcodes-appendix.html: data, integrity, PL/pgSQL's RAISE.
+        return (sqlstate(error) or "")[:2] in ("22", "23", "P0")
+
     def is_violation(self, error: BaseException) -> bool:
         return sqlstate(error) in VIOLATIONS
 

@@ -58,6 +58,11 @@ class Session(Database):
         said = str(getattr(error, "orig", None) or error)
         return any(one in said for one in CAME) or ("DROP " in step.sql and "no such" in said)
 
+    def refuses_value(self, error: BaseException) -> bool:
+        # https://www.sqlite.org/rescode.html: busy, out of memory, read-only, interrupted, broken, full, not to be opened.
+        code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0)
+        return code & 0xFF not in (5, 6, 7, 8, 9, 10, 11, 13, 14)
+
     def is_violation(self, error: BaseException) -> bool:
         return isinstance(error, sa.exc.IntegrityError)
 
