@@ -9,6 +9,7 @@ from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
 from safeops.locking import carry_out
+from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, check_names, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
@@ -194,6 +195,8 @@ class ColumnRename:
             return rendered
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            does = f"dropped column {self.table_name}.{other}, whose values {survivor} has"
+            outline(migration, stands.name, does)
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)

@@ -12,6 +12,7 @@ from safeops.databases.definitions import Table
 from safeops.databases.renaming import Plan, Renamed
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
 from safeops.locking import carry_out
+from safeops.locking.foretelling import outline
 from safeops.looking import check_names, look, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
@@ -122,6 +123,7 @@ class TableRename:
             TableRename("users", "people").contract()
         """
         with self._running("contract") as (migration, found):
+            outline(migration, found.names.new, f"dropped the view under the old name {found.names.old}")
             if found.is_untouched:
                 self._misses("contract", "expand", f"table {found.names.old} still has its old name")
             self._refuse_dependents(migration, found)
@@ -151,6 +153,7 @@ class TableRename:
             TableRename("users", "people").undo_expand()
         """
         with self._running("undo_expand") as (migration, found):
+            outline(migration, found.names.new, f"renamed table {found.names.new} back to {found.names.old}")
             if found.is_contracted:
                 self._misses("undo_expand", "undo_contract", f"the old name {found.names.old} is gone")
             self._refuse_dependents(migration, found)

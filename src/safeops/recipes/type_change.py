@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
+from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
@@ -233,6 +234,7 @@ class TypeChange:
         written, missing = self._written("switch"), self._written("expand")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            self._outline_exchange(migration, stands, migration.database.type_text(self._type))
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
@@ -244,6 +246,8 @@ class TypeChange:
         written, missing = self._written("contract"), self._written("switch")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            does = f"dropped the hidden column of {self._shown} with the values of the old type"
+            outline(migration, stands.name, does, loses=True)
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
@@ -256,6 +260,7 @@ class TypeChange:
         written, missing = self._written("undo_expand"), self._written("undo_switch")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            outline(migration, stands.name, f"dropped the hidden column of {self._shown}, a copy of it in the new type")
             standing = self._standing(migration, stands)
             if standing is not None and standing.switched:
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
@@ -269,6 +274,7 @@ class TypeChange:
         written, missing = self._written("undo_switch"), self._written("undo_contract")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            self._outline_exchange(migration, stands, "its old type")
             standing = self._standing(migration, stands)
             if standing is None and self._is_contracted(migration):
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
@@ -299,6 +305,14 @@ class TypeChange:
     @property
     def _name(self) -> Name:
         return Name(self.table_name, self.schema)
+
+    def _outline_exchange(self, migration: Migration, stands: Table, type_: str) -> None:
+        does = f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}"
+        outline(migration, stands.name, does)
+
+    @property
+    def _shown(self) -> str:
+        return f"{self._name}.{self.column_name}"
 
     def _exchanged(self, migration: Migration, stands: Table, standing: Pair, written: str, missing: str) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""

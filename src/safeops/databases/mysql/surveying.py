@@ -23,6 +23,7 @@ LONG = "writes, for as long as it takes"
 MODES = (
     (r"ALGORITHM=INSTANT", "ALGORITHM=INSTANT", BRIEFLY),
     (r"LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE", f"{BRIEFLY} at its start and end"),
+    (r"ALGORITHM=(NOCOPY|INPLACE)", "the table, which is not copied", BRIEFLY),
     (r"^(ALTER TABLE|CREATE (UNIQUE |FULLTEXT |SPATIAL )?INDEX)\b", "the table, which is copied", LONG),
     (r"^(DROP|RENAME|CREATE (\S+ )*TRIGGER|LOCK TABLES)\b", "the metadata of the table", BRIEFLY),
     (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
