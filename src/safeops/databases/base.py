@@ -371,6 +371,9 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     def check_index_support(self, index: sa.Index) -> None:
         """Raise UnsupportedOnDatabase for an index that this server does not have."""
 
+    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+        """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
+
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
         """Tell without asking the server whether every row gets the same value from the default."""
         if column.identity is not None or column.computed is not None:

@@ -84,6 +84,9 @@ class Constraint:
     initially: str | None = _part("initially")
     include: tuple[str, ...] = _part("include", default=())
     nulls_not_distinct: bool = _part("nulls not distinct", default=False)
+    periods: bool = _part("over periods of time", default=False)
+    """WITHOUT OVERLAPS of a key, PERIOD of a foreign key: its last column is a range."""
+    enforced: bool = _part("enforced", default=True)
     valid: bool = True
     inherited: bool = False
     definition: str = ""

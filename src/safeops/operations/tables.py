@@ -99,6 +99,9 @@ def create_table_if_missing(
             return any(built)
         for column in table.columns:
             migration.database.check_column_support(column)
+        things: list[sa.Index | sa.Constraint] = [*table.indexes, *table.constraints]
+        for thing in things:
+            migration.database.check_virtual(None, thing)
         check_schema(migration, name, right)
         for key in table.foreign_key_constraints:
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)

@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
 from sqlalchemy.dialects.postgresql import DOMAIN
 
-from safeops.databases.definitions import Constraint, Domain, Table
+from safeops.databases.definitions import Constraint, Domain, Table, names_in
 from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.scratch import PROBE
 from safeops.databases.postgresql.spelling import split_collation
-from safeops.naming import Name
+from safeops.naming import Code, Name, call
 
 REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
 
@@ -74,6 +74,29 @@ class Judging(Plans):
         return (
             "its values differ from row to row, so PostgreSQL rewrites the whole table under an ACCESS EXCLUSIVE lock"
         )
+
+    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+        if isinstance(thing, sa.CheckConstraint) or self.version < (18,) or thing.table is None:
+            return
+        virtual = (
+            {one.name: one.computed for one in stands.columns.values() if one.persisted is False} if stands else {}
+        )
+        for new in thing.table.columns:
+            if new.computed is not None and not self.column_spec(new).endswith(" STORED"):
+                virtual[new.name] = self.rendered(new.computed.sqltext)
+        named = names_in(self.wanted_index(thing) if isinstance(thing, sa.Index) else self.wanted_constraint(thing))
+        for column in (one for one in virtual if one in named):
+            indexed = isinstance(thing, (sa.Index, sa.UniqueConstraint))
+            expression = Code(f"[sa.text({f'({virtual[column]})'!r})]")
+            unique = True if isinstance(thing, sa.UniqueConstraint) or getattr(thing, "unique", False) else None
+            raise self.unsupported(
+                f"{thing.name} over the virtual generated column {column}",
+                "a stored column: this one is computed when it is read, and no table or index has its values",
+                f"Make the column a stored one{', or index the expression that it is computed from:' if indexed else '.'}",
+                call("create_index_if_missing", str(thing.name), thing.table.name, expression, unique=unique)
+                if indexed
+                else "",
+            )
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         name = str(column.name)
