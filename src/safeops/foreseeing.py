@@ -63,6 +63,7 @@ class _Call:
     deeds: list[Deed] = field(default_factory=list)
     outline: list[Deed] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Forecast:
@@ -91,6 +92,11 @@ class Forecast:
         """Tell why the helper that runs has nothing to do."""
         if self._open is not None:
             self._open.skipped.append(f"{what}: {why}")
+
+    def note(self, said: str) -> None:
+        """Tell what else to know of the helper that runs."""
+        if self._open is not None:
+            self._open.notes.append(said)
 
     def unknown(self, helper: str, detail: str, *, loses: bool = False, ends: bool = False) -> None:
         """Tell what nobody can foresee."""
@@ -229,7 +235,7 @@ def _done(call: _Call, *, cut_short: bool) -> Foretold:
         call.helper,
         call.target,
         RUN,
-        f"would {'; then '.join(texts)}",
+        ". ".join([f"would {'; then '.join(texts)}", *(one.rstrip(".") for one in dict.fromkeys(call.notes))]),
         _joined(deed.locks for deed in deeds),
         _joined(deed.blocks for deed in deeds),
         max(rows, default=None),

@@ -35,7 +35,8 @@ class Subscribed:
     def in_sync(self, seconds: float = 20.0) -> bool:
         """Wait until all is applied, and tell whether it is: False if the subscriber has stopped over an error."""
         (end,) = self.publisher.query("SELECT pg_current_wal_insert_lsn()::text")[0]
-        applied = f"SELECT confirmed_flush_lsn >= '{end}' FROM pg_replication_slots WHERE slot_name = '{self.subscriber.name}'"
+        slot = f"FROM pg_replication_slots WHERE slot_name = '{self.subscriber.name}'"
+        applied = f"SELECT confirmed_flush_lsn >= '{end}' {slot}"
         before, deadline = self._failures(), time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.publisher.query(applied) == [(True,)]:
@@ -46,7 +47,9 @@ class Subscribed:
         raise AssertionError("the subscriber neither goes on nor fails")
 
     def _failures(self) -> int:
-        return self.subscriber.query("SELECT coalesce(sum(apply_error_count), 0)::int FROM pg_stat_subscription_stats")[0][0]
+        return self.subscriber.query("SELECT coalesce(sum(apply_error_count), 0)::int FROM pg_stat_subscription_stats")[
+            0
+        ][0]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
-from safeops.databases.definitions import Column, Constraint, Domain, Index, Table
+from safeops.databases.definitions import Column, Constraint, Domain, Index, Published, Table
 from safeops.databases.dumping import Dumping
 from safeops.databases.filling import Filling
 from safeops.databases.load import Load
@@ -191,6 +191,14 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
 
     def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
         """Raise DependentObjects where replication finds the rows of a table by one of the indexes, which are to go."""
+
+    def published(self, stands: Table) -> Published:
+        """Return who publishes the table with the columns that it will have."""
+        return Published()
+
+    def published_when_new(self, name: Name) -> Published:
+        """Return who publishes a table as soon as it is created."""
+        return Published()
 
     def check_takes_null(self, stands: Table, column: str) -> None:
         """Raise DependentObjects where something that stands on the column takes no NULL in it."""

@@ -97,6 +97,14 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class Published:
+    """The publications of a table with all its columns, and the slots that subscribers of the database read from."""
+
+    names: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Domain:
     """A type with rules of its own; each of ``checks`` calls the value VALUE."""
 

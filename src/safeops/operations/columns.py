@@ -39,6 +39,7 @@ from safeops.operations.story import (
     refuse_unless_assured,
     settle,
 )
+from safeops.replication import heed_new_column, note_subscribers
 
 
 def add_column_if_missing(
@@ -130,6 +131,9 @@ def _add_bare(
     migration.database.check_column_support(column)
     types.check_type_of(migration, column)
     _refuse_blocking(migration, name, column, stands)
+    if stands is not None and column.computed is None:
+        written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
+        heed_new_column(migration, stands, str(column.name), written)
     return carry_out(migration, migration.database.add_column(name, column, stands))
 
 
@@ -280,6 +284,9 @@ def drop_column_if_exists(
             refuse_dependents(what, _dependents(migration, stands, column_name))
             own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
             look_into(migration, name, lambda: migration.database.check_identity(stands, own))
+            note_subscribers(
+                migration, stands, f"a subscriber whose {column_name} is NOT NULL and has no default stops."
+            )
             if archive:
                 return archive_column(migration, stands, column_name, explain)
             abandon_archive(migration, stands.name, column_name)

@@ -18,6 +18,7 @@ from safeops.looking import check_names, keeping, known, look, refuse_hidden_row
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
 from safeops.operations.bringing_back import check_type, complete, forget, refuse_rewriting, tie
+from safeops.replication import heed_new_column
 
 log = logging.getLogger("safeops")
 
@@ -100,6 +101,8 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
         check_type(migration, stands, record, column)
         refuse_hidden_rows(migration, stands.name, record.archive)
         refuse_rewriting(migration, stands, record, column)
+        if record.column not in stands.columns and not record.definition["computed"]:
+            heed_new_column(migration, stands, str(column.name), right)
         done: list[str] = []
         with keeping(done):
             bring_column_back(migration, stands, record, done)

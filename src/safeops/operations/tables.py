@@ -30,6 +30,7 @@ from safeops.operations.story import (
     refuse_dependents,
     settle,
 )
+from safeops.replication import heed_new_table
 
 
 def create_table_if_missing(
@@ -103,6 +104,8 @@ def create_table_if_missing(
         for thing in things:
             migration.database.check_virtual(None, thing)
         check_schema(migration, name, right)
+        if not migration.offline:
+            heed_new_table(migration, name, right)
         for key in table.foreign_key_constraints:
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)
         typed = types.create_types_of(migration, table)

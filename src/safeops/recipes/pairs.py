@@ -35,6 +35,7 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, fitting
 from safeops.operations import rows
 from safeops.operations.story import explained_dependents, refuse_dependents
+from safeops.replication import heed_kept_table, heed_new_column, note_subscribers
 
 log = logging.getLogger("safeops")
 
@@ -89,7 +90,7 @@ def bring_in_step(
         pair = choose(migration)
         if pair is None:
             return False
-        paired = _paired(migration, pair, table, options)
+        paired = _paired(migration, pair, table, options, written)
         state = State(migration.database, migration.settings.schema_for_state)
         computed = _is_computed(migration, pair)
         filled = not computed and not is_filled(state, pair)
@@ -134,7 +135,7 @@ def _as_it_was(migration: Migration, pair: Pair) -> Table:
     return stands
 
 
-def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any]) -> bool:
+def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any], written: str) -> bool:
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
@@ -145,6 +146,9 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
+    heed_new_column(migration, stands, pair.twin, written)
+    state = State(database, migration.settings.schema_for_state)
+    heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
     return carry_out(migration, database.pair_up(pair, stands))
@@ -423,6 +427,13 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     def explain(error: DBAPIError) -> SafeOpsError | None:
         return unconvertible(pair, error) if migration.database.is_violation(error) else explain_dependents(error)
 
+    note_subscribers(
+        migration,
+        stands,
+        f"a subscriber whose {pair.source} is NOT NULL and has no default stops."
+        if pair.type is None
+        else f"a subscriber stops at a value that its {pair.source} does not take.",
+    )
     done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done

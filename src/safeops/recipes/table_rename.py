@@ -18,6 +18,7 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
 from safeops.operations.ahead import is_dropped
 from safeops.operations.story import explained_dependents, refuse_dependents
+from safeops.replication import heed_new_name
 
 log = logging.getLogger("safeops")
 
@@ -98,6 +99,7 @@ class TableRename:
             if found.is_untouched and found.table is not None:
                 table = found.table
                 look_into(migration, table.name, lambda: migration.database.check_rename(table))
+                heed_new_name(migration, table, self.new_name, self._call("expand"))
             return self._carry_out(migration, found, migration.database.rename_table)
 
     def contract(self) -> bool:
@@ -157,6 +159,8 @@ class TableRename:
             if found.is_contracted:
                 self._misses("undo_expand", "undo_contract", f"the old name {found.names.old} is gone")
             self._refuse_dependents(migration, found)
+            if found.table is not None and not found.is_untouched:
+                heed_new_name(migration, found.table, self.old_name, self._call("undo_expand"))
             return self._carry_out(migration, found, migration.database.rename_back)
 
     def undo_contract(self) -> bool:
