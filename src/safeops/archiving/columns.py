@@ -56,6 +56,8 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     column = stands.columns[column].name
     what = f"column {stands.name}.{column}"
     refuse_flaw(migration, stands, column, what)
+    asked = f"Archiving {what}"
+    look_into(migration, stands.name, lambda: database.check_triggers(asked, stands.name, locks_table=True))
     key = key_for(migration, stands, column)
     _heed_subscribers(migration, catalogue, stands, column)
     if (forecast := foreseeing()) is not None:
@@ -170,8 +172,6 @@ def _copy(migration: Migration, stands: Table, column: str, record: Record, key:
     database, archive = migration.database, record.archive
     followed = look_into(migration, stands.name, lambda: database.is_followed(stands.name, archive))
     if not followed or look(migration, archive) is None:
-        asked = f"Archiving {stands.name}.{column}"
-        look_into(migration, stands.name, lambda: database.check_triggers(asked, stands.name, locks_table=True))
         # Writes since it stopped following would be missed: it begins anew.
         carry_out(migration, database.unfollow(stands.name, archive))
         carry_out(migration, database.drop_archive(archive, {}))

@@ -14,7 +14,8 @@ from safeops.naming import Name
 # https://mariadb.com/kb/en/binary-logging-of-stored-routines/
 NO_TRIGGERS = 1419
 DENIED = 1142
-PROBE = "safeops_no_trigger"
+PROBE = "safeops_unknown"
+"""A name of nothing: of no table, and of no column."""
 
 
 class Preflight(Session):
@@ -51,15 +52,15 @@ class Preflight(Session):
     def _trigger_refused(self, table: Name) -> DBAPIError | None:
         """Try a trigger that cannot be made: the server looks at the account first."""
         # A table that does not exist is locked by nothing; the right on all tables of the schema suffices for it.
-        error = self._tried(Name(PROBE, table.schema), "")
-        return self._tried(table, f"FOLLOWS {PROBE} ") if error and number_of(error) == DENIED else error
+        error = self._tried(Name(PROBE, table.schema))
+        return self._tried(table) if error and number_of(error) == DENIED else error
 
-    def _tried(self, table: Name, order: str) -> DBAPIError | None:
-        trigger = self.quoted_table(Name(f"{PROBE}_made", table.schema))
+    def _tried(self, table: Name) -> DBAPIError | None:
+        trigger = self.quoted_table(Name(PROBE, table.schema))
         head = f"CREATE TRIGGER {trigger} BEFORE INSERT ON {self.quoted_table(table)} FOR EACH ROW"
         try:
             with self.bounded(), self.trying_out():
-                self.run(f"{head} {order}SET @safeops_probe = 1")
+                self.run(f"{head} SET NEW.{self.quoted(PROBE)} = 1")
         except DBAPIError as error:
             if error.connection_invalidated or self.is_lock_failure(error):
                 raise
@@ -96,5 +97,4 @@ def _logs_statements(error: DBAPIError) -> UnsafeOperation:
         remedy="Have an administrator run one of these, and run again:",
         code="SET GLOBAL binlog_format = ROW;  -- for new sessions, also in the server's configuration\n"
         "GRANT BINLOG ADMIN ON *.* TO account;  -- MySQL: SESSION_VARIABLES_ADMIN",
-        state="No row was changed by this step; running again is safe.",
     )

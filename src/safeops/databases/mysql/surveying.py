@@ -10,6 +10,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from safeops.databases.mysql.cluster import holder
 from safeops.databases.mysql.session import Session, described, lock_name, runner_row
 from safeops.databases.steps import Step
 from safeops.databases.surveying import NOTHING
@@ -76,6 +77,8 @@ class Surveying(Session):
         return super().bytes_of(Name(archive.name, archive.schema or self.current_schema))
 
     def runner_seen(self, connection: Connection, key: str) -> str | None:
+        if self.is_clustered:
+            return holder(connection, key)
         asked = {"key": lock_name(connection, key)}
         session = connection.scalar(sa.text("SELECT IS_USED_LOCK(:key)"), asked)
         if session is None:
