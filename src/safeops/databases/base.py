@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
-from safeops.databases.definitions import Column, Constraint, Domain, Index, Published, Table
+from safeops.databases.definitions import Column, Constraint, Index, Published, Table
 from safeops.databases.dumping import Dumping
 from safeops.databases.filling import Filling
 from safeops.databases.load import Load
@@ -24,13 +24,14 @@ from safeops.databases.scratching import Scratching
 from safeops.databases.steps import Step, rendered
 from safeops.databases.surveying import Surveying
 from safeops.databases.twins import Twins
+from safeops.databases.types import Types
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name, fitting
 
 Plan = Iterator[Step]
 
 
-class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, Scratching, Twins, ABC):
+class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, Scratching, Twins, Types, ABC):
     """The database that a migration runs on, or for which ``--sql`` is rendered."""
 
     max_identifier: ClassVar[int] = 63
@@ -127,17 +128,6 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
 
     def index_elsewhere(self, index: str, table: Table) -> Name | None:
         """Return the other table whose index has this name already, where such names are unique in a schema."""
-        return None
-
-    def enum(self, name: Name) -> tuple[str, ...] | None:
-        """Return the values of a named type in order; None where there is none."""
-        return None
-
-    def enum_names(self, schema: str | None) -> list[str]:
-        return []
-
-    def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        """Return what the domain is that a type stands for; None for another type."""
         return None
 
     def has_schema(self, schema: str) -> bool:
