@@ -12,6 +12,7 @@ from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -126,18 +127,18 @@ class Archiving(Plans):
     def _following(self, function: str, keys: Sequence[str], column: str, archive: str) -> str:
         quoted, value = [self.quoted(one) for one in keys], self.quoted(column)
         old, new = (", ".join(f"{row}.{one}" for one in quoted) for row in ("OLD", "NEW"))
-        matched = " AND ".join(f"kept.{one} = OLD.{one}" for one in quoted)
+        matched = " AND ".join(f"kept.{one} OPERATOR(pg_catalog.=) OLD.{one}" for one in quoted)
         # The application needs no right on the archive.
         return f"""CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $safeops$
+{SAFE_PATH} AS $safeops$
 #variable_conflict use_column
 BEGIN
-  IF TG_OP <> 'INSERT' THEN
-    IF TG_OP = 'DELETE' OR ROW({old}) IS DISTINCT FROM ROW({new}) THEN
+  IF NOT {IS_INSERT} THEN
+    IF {IS_DELETE} OR NOT pg_catalog.record_image_eq(ROW({old}), ROW({new})) THEN
       DELETE FROM {archive} AS kept WHERE {matched};
     END IF;
   END IF;
-  IF TG_OP <> 'DELETE' THEN
+  IF NOT {IS_DELETE} THEN
     INSERT INTO {archive} ({", ".join(quoted)}, {value}) VALUES ({new}, NEW.{value})
       ON CONFLICT ({", ".join(quoted)}) DO UPDATE SET {value} = EXCLUDED.{value};
   END IF;
