@@ -73,7 +73,9 @@ class TwinTriggers(Plans):
         behind = differ(source, self.source_value(pair, was))
         return f"CASE WHEN {behind} THEN {ahead} ELSE false END"
 
-    def trigger_statements(self, pair: Pair, default: str | None, others: list[str], *, certain: bool) -> list[str]:
+    def trigger_statements(
+        self, pair: Pair, default: str | None, others: list[str], *, certain: bool, type_: str = ""
+    ) -> list[str]:
         """Return the statements that keep a pair in step.
 
         Args:
@@ -81,8 +83,9 @@ class TwinTriggers(Plans):
             default: The default that both columns have, ``NO_DEFAULT``, or None where each row would get another.
             others: The other triggers that run before a row is written.
             certain: The conversion takes every value.
+            type_: The type of the source, where the twin stands in the place that it had before.
         """
-        body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain)
+        body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain, type_)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         plain = pair.winner is not None and default in (None, NO_DEFAULT)
         path = SAFE_PATH if plain else self.path_of_now()
@@ -125,7 +128,7 @@ BEGIN
   RETURN NEW;
 END """
 
-    def _one_way(self, pair: Pair, certain: bool) -> str:
+    def _one_way(self, pair: Pair, certain: bool, type_: str) -> str:
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)
         row = f"(SELECT NEW.{source} AS {source}) AS {self.quoted(pair.table.name)}"
         follow = f"NEW.{twin} := (SELECT {self.twin_value(pair)} FROM {row});"
@@ -134,15 +137,40 @@ END """
         else:
             # A value that has no counterpart must not refuse the application's write: the next phase tells of it.
             follow = f"BEGIN {follow} EXCEPTION WHEN OTHERS THEN NEW.{twin} := NULL; END;"
+        by_position = self._by_position(pair, type_) if pair.switched else ""
+        declared = f"DECLARE safeops_given record;\nBEGIN\n  safeops_given := ROW(NEW.{twin});"
         return f"""
 {pair.note}
-BEGIN
+{declared if by_position else "BEGIN"}
   IF {IS_UPDATE} THEN
     IF pg_catalog.record_image_eq(ROW(NEW.{source}), ROW(OLD.{source})) THEN RETURN NEW; END IF;
   END IF;
   {follow}
-  RETURN NEW;
+{by_position}  RETURN NEW;
 END """
+
+    def _by_position(self, pair: Pair, type_: str) -> str:
+        """Take a value over that an INSERT or COPY without a list of columns gave to the twin, or refuse the row.
+
+        The twin stands where the source stood before they exchanged their names, and nothing else gives it a value.
+        """
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        row = f"(SELECT NEW.{twin} AS {source}) AS {self.quoted(pair.table.name)}"
+        value = f"(SELECT CAST(({pair.back or source}) AS {type_}) FROM {row})"
+        said = f"a value for column {pair.source} of {pair.table} was written by its position, and {type_} does not take it"
+        hint = (
+            f"Name the columns: INSERT INTO {self._table(pair)} ({source}, ...) VALUES (...), or COPY {self._table(pair)}"
+            f" ({source}, ...). The type of the column was changed, and its place is another one."
+        )
+        fail = f"RAISE data_exception USING MESSAGE := {self.literal(said)}, HINT := {self.literal(hint)}"
+        return f"""  IF {IS_INSERT} THEN
+    IF {lacking("safeops_given.f1", 0)} AND NOT pg_catalog.record_image_eq(ROW(NEW.{twin}), safeops_given) THEN
+      NEW.{twin} := safeops_given.f1;
+      BEGIN NEW.{source} := {value}; EXCEPTION WHEN OTHERS THEN {fail}, DETAIL := SQLERRM; END;
+      IF {lacking(f"NEW.{source}", 1)} THEN {fail}; END IF;
+    END IF;
+  END IF;
+"""
 
     def _table(self, pair: Pair) -> str:
         return self.quoted_table(pair.table)

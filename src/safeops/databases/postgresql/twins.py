@@ -178,7 +178,8 @@ class Twins(TwinScripts, twins.Twins):
             else []
         )
         then += self._attributes(pair, stands, found)
-        then += self.trigger_statements(pair, default, found["triggers"] or [], certain=self._is_certain(pair, stands))
+        certain, others = self._is_certain(pair, stands), found["triggers"] or []
+        then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
         does = f"added {stands.name}.{pair.twin}, in step with {pair.source}"
         yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then)))
 
@@ -320,7 +321,8 @@ class Twins(TwinScripts, twins.Twins):
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)
         renames = [(source, between), (twin, source), (between, twin)]
         swapped = [f"ALTER TABLE {table} RENAME COLUMN {one} TO {other}" for one, other in renames]
-        triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False)
+        type_ = stands.columns[pair.twin].type
+        triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False, type_=type_)
         # A function that was compiled before takes the column for what it was; a change of it, be it none, has it compiled.
         return [*swapped, *triggers, *(f"ALTER FUNCTION {one}" for one in found["functions"] or [])]
 
