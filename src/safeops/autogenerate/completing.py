@@ -73,7 +73,7 @@ def literal_text(context: AutogenContext) -> Iterator[None]:
 
 def _domain(type_: Any, context: AutogenContext) -> str:
     arguments = domain_arguments(type_, render._repr_type(type_.data_type, context))
-    return f"{context.dialect.name}.DOMAIN({arguments})"
+    return f"{type(type_).__module__.split('.')[2]}.DOMAIN({arguments})"
 
 
 @dataclass
