@@ -1,7 +1,7 @@
 """A primary and its replica, in folders of their own, for tests of the lag between them.
 
 Pair        both servers, and a connection to the primary as a backfill has it
-standby     starts a PostgreSQL pair;  mariadb_pair  a MariaDB one: as context managers that stop them whatever happens
+standby     starts a PostgreSQL pair;  replicating  one of MariaDB or MySQL: as context managers that stop both
 progress    what a throttle is called with
 until       polls, as the engine does, up to a deadline
 """
@@ -10,14 +10,26 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
-from tests.servers import MariaDB, PostgreSQL, Server, _program, _run, _unprivileged, start
+from tests.servers import (
+    MariaDB,
+    MySQL,
+    PostgreSQL,
+    Server,
+    _mysql_program,
+    _MySQLFamily,
+    _program,
+    _run,
+    _unprivileged,
+    start,
+)
 
 from safeops.backfilling.progress import BackfillProgress
 from safeops.databases import database_for
@@ -124,28 +136,31 @@ def standby(name: str) -> Iterator[Pair]:
         yield _pair(primary, replica, stack)
 
 
-# --- MariaDB ---------------------------------------------------------------------------------------------------------
+# --- MariaDB and MySQL -----------------------------------------------------------------------------------------------
 
 
-class Logging(MariaDB):
+class _Replicating(_MySQLFamily):
     """A server that writes a log which others can replay."""
+
+    words: ClassVar[str]
+    """What the server calls a replica."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        super().__init__(*map(_program, ("mariadbd", "mariadb", "mariadb-dump")))
+        super().__init__(*self.programs())
 
-    def _command(self) -> Sequence[str | Path]:
-        usual = [part for part in super()._command() if part != "--skip-log-bin"]
-        return [*usual, "--log-bin=log", f"--server-id={self.number}", "--slave-net-timeout=2"]
+    @staticmethod
+    @abstractmethod
+    def programs() -> Iterable[str]: ...
 
-    def follow(self, primary: Logging) -> None:
-        ((file, position, *_),) = primary._administer("SHOW MASTER STATUS")
-        self._administer(
-            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port}, MASTER_CONNECT_RETRY=1,"
-            f" MASTER_USER='{self.user}', MASTER_PASSWORD='{self.password}',"
-            f" MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}"
-        )
-        self._administer("START SLAVE")
+    @abstractmethod
+    def follow(self, primary: Any) -> None: ...
+
+    def stop_thread(self, thread: str) -> None:
+        self._administer(f"STOP {self.words} {thread}")
+
+    def start_threads(self) -> None:
+        self._administer(f"START {self.words}")
 
     def pause(self) -> None:
         """Keeps the applier waiting, while replication goes on."""
@@ -155,16 +170,58 @@ class Logging(MariaDB):
         self._administer("UNLOCK TABLES")
 
 
+class ReplicatingMariaDB(_Replicating, MariaDB):
+    words = "SLAVE"
+
+    @staticmethod
+    def programs() -> Iterable[str]:
+        return map(_program, ("mariadbd", "mariadb", "mariadb-dump"))
+
+    def _command(self) -> Sequence[str | Path]:
+        usual = [part for part in super()._command() if part != "--skip-log-bin"]
+        return [*usual, "--log-bin=log", f"--server-id={self.number}", "--slave-net-timeout=2"]
+
+    def follow(self, primary: ReplicatingMariaDB) -> None:
+        ((file, position, *_),) = primary._administer("SHOW MASTER STATUS")
+        self._administer(
+            f"CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={primary.port}, MASTER_CONNECT_RETRY=1,"
+            f" MASTER_USER='{self.user}', MASTER_PASSWORD='{self.password}',"
+            f" MASTER_LOG_FILE='{file}', MASTER_LOG_POS={position}"
+        )
+        self.start_threads()
+
+
+class ReplicatingMySQL(_Replicating, MySQL):
+    words = "REPLICA"
+
+    @staticmethod
+    def programs() -> Iterable[str]:
+        return map(_mysql_program, ("sbin/mysqld", "bin/mysql", "bin/mysqldump"))
+
+    def _command(self) -> Sequence[str | Path]:
+        return [*super()._command(), f"--server-id={self.number}", "--replica-net-timeout=2"]
+
+    def follow(self, primary: ReplicatingMySQL) -> None:
+        ((file, position, *_),) = primary._administer("SHOW BINARY LOG STATUS")
+        self._administer(
+            f"CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={primary.port}, SOURCE_CONNECT_RETRY=1,"
+            f" SOURCE_USER='{self.user}', SOURCE_PASSWORD='{self.password}', GET_SOURCE_PUBLIC_KEY=1,"
+            f" SOURCE_LOG_FILE='{file}', SOURCE_LOG_POS={position}"
+        )
+        self.start_threads()
+
+
 @contextmanager
-def mariadb_pair() -> Iterator[Pair]:
+def replicating(name: str) -> Iterator[Pair]:
+    kind = {"mariadb": ReplicatingMariaDB, "mysql97": ReplicatingMySQL}[name]
     with ExitStack() as stack:
-        primary, replica = (_started(number, stack) for number in (1, 2))
+        primary, replica = (_started(kind, number, stack) for number in (1, 2))
         replica.follow(primary)
         yield _pair(primary, replica, stack)
 
 
-def _started(number: int, stack: ExitStack) -> Logging:
-    server = Logging(number)
+def _started(kind: Callable[[int], _Replicating], number: int, stack: ExitStack) -> _Replicating:
+    server = kind(number)
     stack.callback(server.stop)
     return server
 

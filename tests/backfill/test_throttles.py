@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from tests.backfill.replication import autocommit, busy, mariadb_pair, progress, standby, until
+from tests.backfill.replication import autocommit, busy, progress, replicating, standby, until
 from tests.servers import MissingServer, _fail_or_skip, _unprivileged
 
 from safeops.backfilling.throttles import active_sessions, replica_lag
@@ -34,10 +34,10 @@ def postgresql(request):
         yield pair_of(request.config, request.param, lambda: stack.enter_context(standby(request.param)))
 
 
-@pytest.fixture(scope="module")
-def mariadb(request):
+@pytest.fixture(scope="module", params=["mariadb", "mysql97"])
+def mysql(request):
     with ExitStack() as stack:
-        yield pair_of(request.config, "mariadb", lambda: stack.enter_context(mariadb_pair()))
+        yield pair_of(request.config, request.param, lambda: stack.enter_context(replicating(request.param)))
 
 
 @pytest.fixture(params=["connected", "urls"])
@@ -234,41 +234,41 @@ class TestAReplicaThatDoesNotAnswer:
                 assert time.monotonic() - began < 2.9
 
 
-class TestReplicaLagOnMariaDB:
-    def test_follows_the_lag_of_the_replica(self, mariadb):
-        throttle = replica_lag(MAX, urls=[mariadb.replica_url()], give_up_after=60)
-        mariadb.goes_on(throttle)
-        with paused(mariadb.replica):
-            mariadb.holds(throttle, f"behind, more than {MAX:g} s")
-        mariadb.goes_on(throttle)
+class TestReplicaLagOnMariaDBAndMySQL:
+    def test_follows_the_lag_of_the_replica(self, mysql):
+        throttle = replica_lag(MAX, urls=[mysql.replica_url()], give_up_after=60)
+        mysql.goes_on(throttle)
+        with paused(mysql.replica):
+            mysql.holds(throttle, f"behind, more than {MAX:g} s")
+        mysql.goes_on(throttle)
 
     @pytest.mark.parametrize("thread", ["SQL_THREAD", "IO_THREAD"])
-    def test_replication_that_does_not_run_stops_it(self, mariadb, thread):
-        throttle = replica_lag(5.0, urls=[mariadb.replica_url()], give_up_after=GIVE_UP)
-        mariadb.goes_on(throttle)
-        mariadb.replica._administer(f"STOP SLAVE {thread}")
+    def test_replication_that_does_not_run_stops_it(self, mysql, thread):
+        throttle = replica_lag(5.0, urls=[mysql.replica_url()], give_up_after=GIVE_UP)
+        mysql.goes_on(throttle)
+        mysql.replica.stop_thread(thread)
         try:
-            mariadb.holds(throttle, "its replication does not run")
-            error = stopped_by(mariadb, throttle)
+            mysql.holds(throttle, "its replication does not run")
+            error = stopped_by(mysql, throttle)
         finally:
-            mariadb.replica._administer("START SLAVE")
-        assert mariadb.url.password not in error.replace("user:password@", "")
-        mariadb.goes_on(replica_lag(5.0, urls=[mariadb.replica_url()]))
+            mysql.replica.start_threads()
+        assert mysql.url.password not in error.replace("user:password@", "")
+        mysql.goes_on(replica_lag(5.0, urls=[mysql.replica_url()]))
 
-    def test_a_primary_is_no_replica(self, mariadb):
-        reason = replica_lag(MAX, urls=[mariadb.url])(progress(mariadb.connection))
-        assert f"replica 127.0.0.1:{mariadb.primary.port}: it is not a replica" in reason
+    def test_a_primary_is_no_replica(self, mysql):
+        reason = replica_lag(MAX, urls=[mysql.url])(progress(mysql.connection))
+        assert f"replica 127.0.0.1:{mysql.primary.port}: it is not a replica" in reason
 
-    def test_a_user_who_may_not_look_is_told(self, mariadb):
-        mariadb.replica._administer("CREATE USER low@'%' IDENTIFIED BY 'Uv9low'")
-        url = mariadb.replica_url(username="low", password="Uv9low", database="information_schema")
-        reason = replica_lag(MAX, urls=[url])(progress(mariadb.connection))
-        assert "SLAVE MONITOR" in reason
+    def test_a_user_who_may_not_look_is_told(self, mysql):
+        mysql.replica._administer("CREATE USER low@'%' IDENTIFIED BY 'Uv9low'")
+        url = mysql.replica_url(username="low", password="Uv9low", database="information_schema")
+        reason = replica_lag(MAX, urls=[url])(progress(mysql.connection))
+        assert {"mariadb": "SLAVE MONITOR", "mysql": "REPLICATION CLIENT"}[mysql.replica.product] in reason
         assert "Uv9low" not in reason
 
-    def test_without_urls_it_is_refused(self, mariadb):
+    def test_without_urls_it_is_refused(self, mysql):
         with pytest.raises(UnsupportedOnDatabase, match="urls="):
-            replica_lag(MAX)(progress(mariadb.connection))
+            replica_lag(MAX)(progress(mysql.connection))
 
 
 @pytest.mark.only("sqlite")
