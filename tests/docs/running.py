@@ -68,9 +68,9 @@ _BEFORE: dict[str, str] = {}
 
 def _schema_before(database: Database) -> str:
     """The scene is the same for each page: on a server it is read once."""
-    if database.kind not in _BEFORE:
-        _BEFORE[database.kind] = _schema(database)
-    return _BEFORE[database.kind]
+    if database.server.product not in _BEFORE:
+        _BEFORE[database.server.product] = _schema(database)
+    return _BEFORE[database.server.product]
 
 
 def _schema(database: Database) -> str:
