@@ -41,12 +41,14 @@ if TYPE_CHECKING:
         PhaseMissing,
         RevisionFailed,
         SafeOpsError,
+        ServerRefused,
         TransactionNotOurs,
         Unhealthy,
         UnknownColumn,
         UnknownConstraint,
         UnknownTable,
         UnknownType,
+        Unreachable,
         UnsafeOperation,
         UnsupportedOnDatabase,
         ViolatingRows,
@@ -92,8 +94,8 @@ _HOMES = {
         "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped BackupFailed"
         " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument Irreversible LockNotAcquired"
         " NotCurrent NotReady OnlineOnly OrphanedRows OutsideMigration PhaseMissing RevisionFailed"
-        " SafeOpsError TransactionNotOurs Unhealthy UnknownColumn UnknownConstraint UnknownTable UnknownType"
-        " UnsafeOperation UnsupportedOnDatabase ViolatingRows"
+        " SafeOpsError ServerRefused TransactionNotOurs Unhealthy UnknownColumn UnknownConstraint UnknownTable"
+        " UnknownType Unreachable UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
     "safeops.locking": "migration_lock",
     "safeops.migration": "configure",
@@ -145,6 +147,7 @@ __all__ = [
     "PhaseMissing",
     "RevisionFailed",
     "SafeOpsError",
+    "ServerRefused",
     "Settings",
     "TableRename",
     "TransactionNotOurs",
@@ -154,6 +157,7 @@ __all__ = [
     "UnknownConstraint",
     "UnknownTable",
     "UnknownType",
+    "Unreachable",
     "UnsafeOperation",
     "UnsupportedOnDatabase",
     "ViolatingRows",

@@ -15,6 +15,8 @@
       DependentObjects              S302  something else stands on what would be dropped
       PhaseMissing                  S303  the phase before this one has not finished
       LockNotAcquired               S401  others held the lock for the whole retry budget
+      ServerRefused                 S402  a right, space, memory or time was missing, or the server is read only
+      Unreachable                   S403  the server cannot be reached, or the connection to it was lost
       OrphanedRows                  S501  rows that break a foreign key
       DuplicateRows                 S502  rows that break a unique constraint
       ViolatingRows                 S503  rows that break a check or a not null
@@ -37,13 +39,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alembic.util import CommandError
+
 NOTHING_CHANGED = "Nothing was changed; running again is safe."
 SHOWN = 8
 """How many of the changes before an error are listed."""
 
 
-class SafeOpsError(Exception):
-    """The parent of all errors of safeops.
+class SafeOpsError(CommandError):
+    """The parent of all errors of safeops. Alembic's own commands print it without a traceback.
 
     Args:
         problem: What is wrong, with the author's own names.
@@ -185,6 +189,20 @@ class LockNotAcquired(SafeOpsError):
     """Other sessions held the lock for the whole retry budget; the message names them."""
 
     number = "S401"
+
+
+class ServerRefused(SafeOpsError):
+    """The server refused a statement: a right, space, memory or time was missing, or it is read only."""
+
+    number = "S402"
+    unexpected = False
+    """Its code is none that safeops knows."""
+
+
+class Unreachable(SafeOpsError):
+    """The server cannot be reached, or the connection to it was lost."""
+
+    number = "S403"
 
 
 class OrphanedRows(SafeOpsError):

@@ -68,8 +68,16 @@ def check_columns(migration: Migration, what: str, columns: Any, right: str) -> 
         raise InvalidArgument(f"{what} names a column twice: {columns!r}.", remedy="Write:", code=right)
 
 
+def check_flags(right: str, **flags: Any) -> None:
+    """Raise InvalidArgument unless each flag is True, False or None."""
+    for argument, value in flags.items():
+        if not (value is None or isinstance(value, (bool, int))):
+            raise InvalidArgument(f"{argument} is {value!r}, not True or False.", remedy="Write:", code=right)
+
+
 def check_choice(argument: str, value: Any, choices: tuple[str | None, ...]) -> None:
-    if value not in choices:
+    # An expression of SQL has no truth value that a comparison could give.
+    if not (value is None or isinstance(value, str)) or value not in choices:
         listed = " or ".join(repr(choice) for choice in choices)
         raise InvalidArgument(
             f"{argument} is {value!r}, not {listed}.", remedy="Write:", code=f"{argument}={choices[-1]!r}"

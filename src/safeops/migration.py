@@ -16,10 +16,11 @@ import alembic.context
 import alembic.op
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from safeops.databases import database_for
 from safeops.databases.base import Database
+from safeops.databases.refusals import refused
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.foreseeing import as_helper, foreseeing
 from safeops.hiding import hide_from_autogenerate
@@ -109,15 +110,18 @@ def running(helper: str) -> Iterator[Migration]:
             return
         database.begin_by_hand()
         try:
-            with _telling(migration):
+            with _telling(migration, helper):
                 yield migration
         finally:
             database.end_by_hand()
 
 
 @contextmanager
-def _telling(migration: Migration) -> Iterator[None]:
-    """Report in an error of the outermost helper what it changed, and what helpers before it changed."""
+def _telling(migration: Migration, helper: str) -> Iterator[None]:
+    """Report in an error of the outermost helper what it changed, and what helpers before it changed.
+
+    What the server or its driver refuse becomes an error of safeops here.
+    """
     if _telling_already.get():
         yield
         return
@@ -127,12 +131,12 @@ def _telling(migration: Migration) -> Iterator[None]:
     except SafeOpsError as error:
         error.after(migration.done[before:], migration.done[:before])
         raise
-    except DBAPIError as error:
-        taught = migration.database.taught(error)
-        if taught is None:
+    except SQLAlchemyError as error:
+        told = refused(migration.database, error, helper)
+        if told is None:
             raise
-        taught.after(migration.done[before:], migration.done[:before])
-        raise taught from error
+        told.after(migration.done[before:], migration.done[:before])
+        raise told from error
     finally:
         _telling_already.reset(token)
 

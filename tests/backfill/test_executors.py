@@ -475,7 +475,7 @@ class TestErrorsInWorkers:
         database.execute("ALTER TABLE accounts ADD CONSTRAINT small CHECK (balance <> 250000)")
         with pytest.raises(ViolatingRows) as raised:
             fill(database, executor=executor)
-        assert "would write values that break a constraint of" in str(raised.value)
+        assert "cannot write the row of" in str(raised.value)
         assert "small" in str(raised.value)
         assert "accounts" in str(raised.value)
         database.execute("ALTER TABLE accounts DROP CONSTRAINT small")

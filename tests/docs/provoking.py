@@ -166,7 +166,31 @@ def _by_a_signal(_: Database) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _with_a_role(database: Database) -> Iterator[None]:
+    """There is a role that may read, and owns nothing."""
+    database.execute("CREATE ROLE safeops_docs_app", "GRANT SELECT ON users TO safeops_docs_app")
+    try:
+        yield
+    finally:
+        database.execute("DROP OWNED BY safeops_docs_app", "DROP ROLE safeops_docs_app")
+
+
+@contextmanager
+def _with_an_administrator(database: Database) -> Iterator[None]:
+    """All sessions are ended while the column is added."""
+
+    def listener(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("ALTER TABLE"):
+            database.end_sessions()
+
+    with listening({"before_cursor_execute": listener}):
+        yield
+
+
 _DISTURBED: dict[str, Callable[[Database], AbstractContextManager[None]]] = {
     "S401": _beside_a_report,
+    "S402": _with_a_role,
+    "S403": _with_an_administrator,
     "S603": _by_a_signal,
 }

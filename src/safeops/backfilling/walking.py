@@ -22,9 +22,12 @@ from safeops.backfilling.stopping import Stop
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
+from safeops.databases.kinds import OF_ROWS
+from safeops.databases.refusals import refused, said
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
 from safeops.locking import patiently
 from safeops.migration import Terms
+from safeops.naming import call
 
 log = logging.getLogger("safeops")
 
@@ -195,6 +198,8 @@ class Walk:
             began = time.monotonic()
             done, rows, walked = self._committed(part)
         except DBAPIError as error:
+            if self._narrows(error):
+                return part
             if not self.database.is_transient(error):
                 raise self._explained(error, part) from error
             self._ran_into(error, began)
@@ -236,6 +241,16 @@ class Walk:
 
     # What may go wrong ------------------------------------------------------------------------------------------
 
+    def _narrows(self, error: DBAPIError) -> bool:
+        """Make the next batch smaller if a row of this one is refused, until it is that row alone."""
+        if self.servo.size == 1 or self.database.kind_of(error) not in OF_ROWS:
+            return False
+        if self.database.is_transient(error):
+            return False
+        self.servo.after_failure()
+        log.info("backfill %s: a row is refused; the next batch has %d rows", self.work.name, self.servo.size)
+        return True
+
     def _ran_into(self, error: DBAPIError, began: float) -> None:
         """Make the batches smaller and pause, or give up."""
         self._clashed = self._clashed or began
@@ -264,14 +279,24 @@ class Walk:
         if (hidden := self.database.hidden_rows(error)) is not None:
             hidden.state = kept_state(self.meter)
             return hidden
-        if not self.database.is_violation(error):
+        if self.database.kind_of(error) in OF_ROWS:
+            return self._refused_row(error, part)
+        told = None if error.connection_invalidated else refused(self.database, error, "backfill")
+        if told is None:
             return error
+        told.state = kept_state(self.meter)
+        return told
+
+    def _refused_row(self, error: DBAPIError, part: Part) -> ViolatingRows:
+        work = self.work
+        ahead = self.database.within(work.key, part.after, None, from_=part.first)
+        key = self.database.nth(work.table, work.key, work.index, ahead, 1, part.upto) or part.upto or ()
+        named = ", ".join(f"{column.name} = {value}" for column, value in zip(work.key, key, strict=False))
         return ViolatingRows(
-            f"Backfill {self.work.name} would write values that break a constraint of {self.work.table}: {error.orig}",
-            why=f"The batch after the key {', '.join(part.after or ()) or '(the first)'} was rolled back.",
-            remedy="Mend the values of those rows or the expression, and run again. Where the expression changes, let go of"
-            " the progress first:",
-            code=f'forget_backfill("{self.work.name}")',
+            f"Backfill {work.name} cannot write the row of {work.table} with {named}: {said(error)}.",
+            why="The new value breaks a constraint, does not fit the column or cannot be computed, or a trigger refuses it.",
+            remedy="Fix that row, or the expression, and run again. If the expression changes, discard the progress first:",
+            code=call("forget_backfill", work.name),
             state=kept_state(self.meter),
         )
 

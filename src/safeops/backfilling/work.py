@@ -15,6 +15,7 @@ from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
 from safeops.databases.batches import Target
 from safeops.databases.definitions import Column, Table
+from safeops.databases.kinds import OF_STATEMENT
 from safeops.errors import InvalidArgument, UnsafeOperation
 from safeops.foreseeing import foreseeing
 from safeops.looking import check_has_columns, look_into
@@ -57,11 +58,9 @@ class Work:
     home: str | None = None
 
     @property
-    def fingerprints(self) -> tuple[str, ...]:
+    def fingerprints(self) -> tuple[str, str]:
         """What must be the same for progress to be that of the same work: as it is kept, and as it was kept once."""
-        needs, update = (_unqualified(one) for one in (self.needs, self.update))
-        former = replace(self, needs=needs, update=update)
-        return self._fingerprint(self.table.at(self.home)), *(one._fingerprint(one.table) for one in (self, former))
+        return self._fingerprint(self.table.at(self.home)), self._fingerprint(self.table)
 
     def _fingerprint(self, table: Name) -> str:
         said: list[Any] = [str(table), [one.name for one in self.key], self.columns, self.needs, self.keeps]
@@ -86,13 +85,6 @@ class Work:
         stands, types = self.stands or {}, self.types or {}
         named = tuple(stands[one] for one in columns)
         return Target(self.table, self.key, named, tuple(types[one] for one in columns), self.keeps)
-
-
-def _unqualified(sql: str | None) -> str | None:
-    """Return a condition as earlier releases wrote it for PostgreSQL, without the schema of the server's own."""
-    if sql is None:
-        return None
-    return sql.replace("pg_catalog.num_nulls(", "num_nulls(").replace("OPERATOR(pg_catalog.=)", "=")
 
 
 Given = Mapping[str, Any] | Callable[..., Any]
@@ -197,7 +189,7 @@ def _check_runs(migration: Migration, name: Name, sql: str) -> None:
     try:
         look_into(migration, name, lambda: migration.database.explain(sql))
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if migration.database.kind_of(error) not in OF_STATEMENT:
             raise
         raise InvalidArgument(
             f"{migration.database.describe()} refuses the values or the condition of the backfill of {name}:"

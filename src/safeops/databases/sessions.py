@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from safeops.databases.kinds import Kind
 from safeops.databases.steps import Step, rendering_dialect
 from safeops.errors import SafeOpsError
 from safeops.naming import Name
@@ -40,6 +41,8 @@ class DatabaseSession:
     """
 
     product: ClassVar[str]
+    role_code: ClassVar[str] = ""
+    """How env.py takes a role that has the rights."""
     begins: ClassVar[str] = "BEGIN"
     """The statement that begins a transaction which is to write."""
     has_row_security: ClassVar[bool] = False
@@ -181,15 +184,6 @@ class DatabaseSession:
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         return "another runner"
 
-    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
-        """Raise what keeps this server or account from making triggers, before anything is changed.
-
-        Args:
-            asked: What needs them, for the message.
-            table: The table.
-            locks_table: It also needs a lock that keeps all other sessions from writing.
-        """
-
     def is_lock_failure(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
         return False
@@ -202,13 +196,13 @@ class DatabaseSession:
         """Tell whether what the step makes or drops came or went since the look before it."""
         return False
 
+    def kind_of(self, error: DBAPIError) -> Kind:
+        """Tell what kind of error a server or its driver gave."""
+        return "lost" if error.connection_invalidated else "other"
+
     def is_violation(self, error: BaseException) -> bool:
         """Tell whether rows broke a constraint."""
         return False
-
-    def refuses_value(self, error: BaseException) -> bool:
-        """Tell whether a value was refused, by its type, a constraint or a trigger: not a full disk or a lost connection."""
-        return self.is_violation(error)
 
     def is_dependency(self, error: BaseException) -> bool:
         """Tell whether the server refused to drop something because others depend on it."""

@@ -93,6 +93,7 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
         if taught is None and migration.database.is_race(error, step):
             taught = _overtaken(step, error)
         if taught is None:
+            error.add_detail(step.does)
             raise
         if step.refutes:
             work.done = [one for one in work.done if one != step.leaves]

@@ -10,7 +10,7 @@ from alembic.operations import ops
 
 from safeops.databases import sqltext
 from safeops.errors import InvalidArgument
-from safeops.looking import check_names
+from safeops.looking import check_flags, check_names
 from safeops.migration import running
 from safeops.naming import Name, call
 from safeops.operations.constraints import create
@@ -65,6 +65,7 @@ def create_check_constraint_if_missing(
     right = call("create_check_constraint_if_missing", constraint_name, table_name, "age >= 0", schema=schema)
     with running("create_check_constraint_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
+        check_flags(right, validate=validate)
         if not isinstance(condition, (str, sa.sql.ClauseElement)) or (
             isinstance(condition, str) and not condition.strip()
         ):

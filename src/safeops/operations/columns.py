@@ -16,6 +16,7 @@ from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
 from safeops.looking import (
     check_choice,
+    check_flags,
     check_names,
     keeping,
     known,
@@ -27,10 +28,9 @@ from safeops.looking import (
 )
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
-from safeops.operations import constraints, foreign_keys, indexes
+from safeops.operations import constraints, foreign_keys, indexes, types
 from safeops.operations.domains import refuse_domain
 from safeops.operations.named import named, settle_names
-from safeops.operations.prerequisites import check_types, prepare
 from safeops.operations.story import (
     explained_dependents,
     is_gone,
@@ -40,7 +40,6 @@ from safeops.operations.story import (
     refuse_unless_assured,
     settle,
 )
-from safeops.replication import heed_new_column, note_subscribers
 
 
 def add_column_if_missing(
@@ -130,13 +129,9 @@ def _add_bare(
         found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.check_column_support(column)
-    check_types(migration, [column])
+    types.check_type_of(migration, column)
     _refuse_blocking(migration, name, column, stands)
-    if stands is not None and column.computed is None:
-        written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
-        heed_new_column(migration, stands, str(column.name), written)
-    with keeping(prepare(migration, [column])):
-        return carry_out(migration, migration.database.add_column(name, column, stands))
+    return carry_out(migration, migration.database.add_column(name, column, stands))
 
 
 def column_differences(
@@ -273,6 +268,7 @@ def drop_column_if_exists(
     right = call("drop_column_if_exists", table_name, column_name, schema=schema)
     with running("drop_column_if_exists") as migration:
         check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
+        check_flags(right, archive=archive)
         name = Name(table_name, schema)
         stands = table_or_none(look(migration, name), name)
         what = f"column {name}.{column_name}"
@@ -286,9 +282,6 @@ def drop_column_if_exists(
             refuse_dependents(what, _dependents(migration, stands, column_name))
             own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
             look_into(migration, name, lambda: migration.database.check_identity(stands, own))
-            note_subscribers(
-                migration, stands, f"a subscriber whose {column_name} is NOT NULL and has no default stops."
-            )
             if archive:
                 return archive_column(migration, stands, column_name, explain)
             abandon_archive(migration, stands.name, column_name)

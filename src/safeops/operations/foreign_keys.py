@@ -16,6 +16,7 @@ from safeops.locking import carry_out
 from safeops.looking import (
     check_choice,
     check_columns,
+    check_flags,
     check_has_columns,
     check_names,
     keeping,
@@ -118,6 +119,7 @@ def create_foreign_key_if_missing(
             source_schema=source_schema,
             referent_schema=referent_schema,
         )
+        check_flags(right, deferrable=deferrable, validate=validate, index=index)
         check_columns(migration, "local_cols", local_cols, right)
         check_columns(migration, "remote_cols", remote_cols, right)
         if len(local_cols) != len(remote_cols):
@@ -180,7 +182,6 @@ def create(
             return skipped(f"foreign key {key.name} on {name}", GONE)
         source = known(migration, source, name)
         check_has_columns(source, key.column_keys)
-        migration.database.check_virtual(source, key)
         referent = known(migration, referent, other)
         check_has_columns(referent, remote)
         if source is None or referent is None:
@@ -232,7 +233,6 @@ def check_ready(
 ) -> None:
     """Raise what would stop the foreign key of a column that is still to be added."""
     migration.database.check_support(key, True)
-    migration.database.check_virtual(stands, key)
     other, remote = referent_of(key)
     referent = stands if other == name else look_at(migration, other)
     if referent is None or (other == name and set(remote) & set(key.column_keys)):

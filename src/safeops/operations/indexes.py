@@ -13,7 +13,17 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.locking import carry_out, patiently
-from safeops.looking import check_choice, check_has_columns, check_names, known, look, look_into, skipped, table_or_none
+from safeops.looking import (
+    check_choice,
+    check_flags,
+    check_has_columns,
+    check_names,
+    known,
+    look,
+    look_into,
+    skipped,
+    table_or_none,
+)
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, columns_of
 from safeops.operations import rows
@@ -81,6 +91,7 @@ def create_index_if_missing(
     right = call("create_index_if_missing", index_name, table_name, columns_of(table_name, columns), schema=schema)
     with running("create_index_if_missing") as migration:
         check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
+        check_flags(right, unique=unique)
         if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:
             raise InvalidArgument(f"columns is {columns!r}, not a list of columns.", remedy="Write:", code=right)
         kw.pop("postgresql_concurrently", None)
@@ -100,7 +111,6 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
             return skipped(what, GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(index))
-        migration.database.check_virtual(stands, index)
         there = stands.indexes.get(str(index.name)) if stands else None
         wanted = migration.database.wanted_index(index)
         if stands is not None and there is not None:
@@ -151,7 +161,6 @@ def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint
 def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop the index of a column that is still to be added."""
     migration.database.check_index_support(index)
-    migration.database.check_virtual(stands, index)
     there = stands.indexes.get(str(index.name))
     if there is None:
         refuse_taken(migration, str(index.name), stands)

@@ -7,7 +7,7 @@ from typing import Any
 
 from alembic.operations import ops
 
-from safeops.looking import check_choice, check_columns, check_names
+from safeops.looking import check_choice, check_columns, check_flags, check_names
 from safeops.migration import running
 from safeops.naming import Name, call, columns_of
 from safeops.operations.constraints import create
@@ -71,6 +71,7 @@ def create_unique_constraint_if_missing(
     with running("create_unique_constraint_if_missing") as migration:
         check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
         check_columns(migration, "columns", columns, right)
+        check_flags(right, deferrable=deferrable)
         timing = initially.upper() if isinstance(initially, str) else initially
         check_choice("initially", timing, (None, "DEFERRED", "IMMEDIATE"))
         operation = ops.CreateUniqueConstraintOp(

@@ -60,10 +60,15 @@ def is_left(migration: Migration, stands: Table | None, name: Name, thing: str) 
 def check_schema(migration: Migration, name: Name, right: str) -> None:
     """Raise InvalidArgument where a thing is to be created in a schema that does not exist."""
     database = migration.database
-    if migration.offline or not name.schema or not database.has_schemas or database.has_schema(name.schema):
+    if migration.offline or not name.schema or database.has_schema(name.schema):
         return
+    problem = f"There is no schema {name.schema}, in which {name.name} is to be created."
+    if not database.has_schemas:
+        raise InvalidArgument(
+            problem, remedy="Attach a file under that name in env.py, or leave schema= out:", code=right
+        )
     raise InvalidArgument(
-        f"There is no schema {name.schema}, in which {name.name} is to be created.",
+        problem,
         remedy="Create it first:",
         code=f"{call('create_schema_if_missing', name.schema)}\n{right}",
     )

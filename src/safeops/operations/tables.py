@@ -15,14 +15,22 @@ from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
 from safeops.foreseeing import foreseeing
 from safeops.locking import carry_out
-from safeops.looking import check_choice, check_names, keeping, look, look_into, skipped, table_or_none
+from safeops.looking import (
+    check_choice,
+    check_flags,
+    check_names,
+    keeping,
+    look,
+    look_into,
+    skipped,
+    table_or_none,
+)
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
-from safeops.operations import foreign_keys, indexes
+from safeops.operations import foreign_keys, indexes, types
 from safeops.operations.ahead import unexplained
 from safeops.operations.columns import column_differences
 from safeops.operations.named import named, settle_names
-from safeops.operations.prerequisites import prepare
 from safeops.operations.story import (
     check_schema,
     explained_dependents,
@@ -31,7 +39,6 @@ from safeops.operations.story import (
     refuse_dependents,
     settle,
 )
-from safeops.replication import heed_new_table
 
 
 def create_table_if_missing(
@@ -44,8 +51,8 @@ def create_table_if_missing(
 ) -> bool:
     """The table exists with these columns, constraints and indexes.
 
-    Steps: looks for the table; creates named types that are missing, as ``op.create_table`` does, and the sequences of its
-    defaults; creates the table with its indexes and comments, on servers with transactional DDL in one transaction.
+    Steps: looks for the table; creates named types that are missing, as ``op.create_table`` does; creates the table with
+    its indexes and comments, on servers with transactional DDL in one transaction.
 
     Args:
         table_name: The table.
@@ -61,7 +68,7 @@ def create_table_if_missing(
 
     Raises:
         DefinitionMismatch: A column, constraint or comment differs or is missing.
-        UnknownType: A type does not exist that the columns do not say how to create, or that has ``create_type=False``.
+        UnknownType: A named type with ``create_type=False`` does not exist.
         LockNotAcquired: A table that it refers to was in use for the whole retry budget.
 
     Locks: the new table; PostgreSQL SHARE ROW EXCLUSIVE on tables that it refers to, briefly.
@@ -101,15 +108,10 @@ def create_table_if_missing(
             return any(built)
         for column in table.columns:
             migration.database.check_column_support(column)
-        things: list[sa.Index | sa.Constraint] = [*table.indexes, *table.constraints]
-        for thing in things:
-            migration.database.check_virtual(None, thing)
         check_schema(migration, name, right)
-        if not migration.offline:
-            heed_new_table(migration, name, right)
         for key in table.foreign_key_constraints:
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)
-        typed = prepare(migration, list(table.columns), creates_enums=True)
+        typed = types.create_types_of(migration, table)
         with keeping(typed):
             made = carry_out(migration, migration.database.create_table(table))
             _confirm(migration, name)
@@ -257,6 +259,7 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None, archive:
     right = call("drop_table_if_exists", table_name, schema=schema)
     with running("drop_table_if_exists") as migration:
         check_names(migration, right, table_name=table_name, schema=schema)
+        check_flags(right, archive=archive)
         name = Name(table_name, schema)
         stands = table_or_none(look(migration, name, to_create=True), name)
         refuse_archive_offline(migration, f"table {name}", archive)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +19,7 @@ from safeops.backfilling.status import forget_backfill
 from safeops.backfilling.work import key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
+from safeops.databases.kinds import OF_ROWS, OF_STATEMENT
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, overtaken
 from safeops.errors import (
@@ -35,7 +35,6 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, fitting
 from safeops.operations import rows
 from safeops.operations.story import explained_dependents, refuse_dependents
-from safeops.replication import heed_kept_table, heed_new_column, note_subscribers
 
 log = logging.getLogger("safeops")
 
@@ -90,24 +89,17 @@ def bring_in_step(
         pair = choose(migration)
         if pair is None:
             return False
-        paired = _paired(migration, pair, table, options, written)
+        paired = _paired(migration, pair, table, options)
         state = State(migration.database, migration.settings.schema_for_state)
-        computed = _is_computed(migration, pair)
-        filled = not computed and not is_filled(state, pair)
+        filled = not is_filled(state, pair)
         texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
         name = fill_name(pair, migration.database.home)
-    if not computed:
-        _fill(name, pair, table, *texts, options)
+    _fill(name, pair, table, *texts, options)
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
         stands = _as_it_was(migration, pair)
         return equipped(migration, pair, stands) or paired or filled
-
-
-def _is_computed(migration: Migration, pair: Pair) -> bool:
-    stands = look_at(migration, pair.table)
-    return stands is not None and migration.database.is_computed(pair, stands)
 
 
 def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
@@ -121,11 +113,6 @@ def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
     return carry_out(migration, migration.database.equip_twin(pair, stands), explain)
 
 
-def settled(migration: Migration, pair: Pair, stands: Table) -> bool:
-    """Finish what an interrupted exchange left to do; return whether there was anything."""
-    return carry_out(migration, migration.database.settle_pair(pair, stands))
-
-
 def _as_it_was(migration: Migration, pair: Pair) -> Table:
     """Return the table as it stands, or raise where another runner has parted or exchanged the two since."""
     database, stands = migration.database, look_at(migration, pair.table)
@@ -135,7 +122,7 @@ def _as_it_was(migration: Migration, pair: Pair) -> Table:
     return stands
 
 
-def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any], written: str) -> bool:
+def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any]) -> bool:
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
@@ -146,9 +133,6 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
-    heed_new_column(migration, stands, pair.twin, written)
-    state = State(database, migration.settings.schema_for_state)
-    heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
     return carry_out(migration, database.pair_up(pair, stands))
@@ -174,13 +158,11 @@ def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None
 def _check(migration: Migration, pair: Pair, stands: Table) -> None:
     """Raise what is wrong with a pair before anything is touched."""
     database = migration.database
-    asked = f"Keeping {pair.source} and {pair.twin} of {pair.table} in sync"
-    look_into(migration, pair.table, lambda: database.check_triggers(asked, pair.table, locks_table=True))
     try:
         look_into(migration, pair.table, lambda: database.check_pair(pair, stands))
         look_into(migration, pair.table, lambda: database.read(_conversion(database, pair)))
     except DBAPIError as error:
-        if error.connection_invalidated or database.is_lock_failure(error):
+        if database.is_lock_failure(error) or database.kind_of(error) not in OF_STATEMENT:
             raise
         raise InvalidArgument(
             f"{database.product} does not take {pair.table}.{pair.source} as {pair.twin}: {_said(error)}",
@@ -239,14 +221,15 @@ def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, optio
             schema=table.schema,
             **options,
         )
-    except DBAPIError as error:
-        if error.connection_invalidated:
+    except ViolatingRows as error:
+        cause = error.__cause__
+        if not isinstance(cause, DBAPIError):
             raise
         with running("backfill") as migration:
             _as_it_was(migration, pair)
-            if not migration.database.refuses_value(error):
+            if migration.database.kind_of(cause) == "violation":
                 raise
-        raise unconvertible(pair, error) from error
+        raise unconvertible(pair, cause, error.problem) from cause
 
 
 def fill_name(pair: Pair, home: str | None) -> str:
@@ -308,9 +291,13 @@ def _is_unfilled(migration: Migration, pair: Pair) -> bool:
 def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
     sql = f"SELECT 1 FROM {migration.database.quoted_table(pair.table)} WHERE {condition} LIMIT 1"
     step = Step(sql, f"read {pair.table}", (pair.table,), scans=True)
-    with _explaining_values(migration, pair):
+    try:
         return bool(patiently(migration, step.does, lambda: migration.database.read(sql), step))
-    return False
+    except DBAPIError as error:
+        if migration.database.kind_of(error) not in OF_ROWS:
+            raise
+        _as_it_was(migration, pair)
+        raise unconvertible(pair, error) from error
 
 
 def phase_missing(problem: str, missing: str) -> PhaseMissing:
@@ -346,20 +333,12 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         f" session_replication_role = replica. Decide which value is right, write it to both, and run {code} again."
         " This finds them all:",
     )
-    with _explaining_values(migration, pair):
-        rows.refuse(migration, stands, offenders)
-
-
-@contextmanager
-def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
     try:
-        yield
+        rows.refuse(migration, stands, offenders)
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if database.kind_of(error) not in OF_ROWS:
             raise
         _as_it_was(migration, pair)
-        if not migration.database.refuses_value(error):
-            raise
         raise unconvertible(pair, error) from error
 
 
@@ -372,12 +351,12 @@ def unfitting(pair: Pair, error: DBAPIError) -> ViolatingRows:
     )
 
 
-def unconvertible(pair: Pair, error: DBAPIError) -> ViolatingRows:
+def unconvertible(pair: Pair, error: DBAPIError, where: str = "") -> ViolatingRows:
     """Return the error of values that the conversion does not take."""
     converts = pair.winner is None
     return ViolatingRows(
         f"Values of {pair.table}.{pair.source} cannot become those of {pair.twin}: {_said(error)}",
-        why="Each row is written, and the server refuses one of them.",
+        why=where or "Each row is written, and the server refuses one of them.",
         remedy="Mend those rows, or give a conversion that takes them:"
         if converts
         else "Mend those rows, and run again.",
@@ -427,13 +406,6 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     def explain(error: DBAPIError) -> SafeOpsError | None:
         return unconvertible(pair, error) if migration.database.is_violation(error) else explain_dependents(error)
 
-    note_subscribers(
-        migration,
-        stands,
-        f"a subscriber whose {pair.source} is NOT NULL and has no default stops."
-        if pair.type is None
-        else f"a subscriber stops at a value that its {pair.source} does not take.",
-    )
     done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done

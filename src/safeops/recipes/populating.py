@@ -24,6 +24,7 @@ from safeops.backfilling.work import Work, key_of, work_for
 from safeops.databases import sqltext
 from safeops.databases.definitions import Table
 from safeops.databases.filling import ROW, Filler
+from safeops.databases.kinds import OF_STATEMENT
 from safeops.errors import InvalidArgument
 from safeops.looking import check_has_columns, look_into
 from safeops.migration import Migration
@@ -148,6 +149,8 @@ class Populating:
         try:
             look_into(self.migration, self.name, lambda: database.check_value(query, type_))
         except DBAPIError as error:
+            if database.kind_of(error) not in OF_STATEMENT:
+                raise
             raise InvalidArgument(
                 f"{database.describe()} refuses populate or where of {self.name}.{own}: {error.orig}\n"
                 f"It was asked for: {query}",

@@ -11,8 +11,10 @@ from safeops.errors import (
     BackfillConflict,
     DefinitionMismatch,
     DependentObjects,
+    InvalidArgument,
     PhaseMissing,
     SafeOpsError,
+    ServerRefused,
     UnknownColumn,
 )
 from safeops.foreseeing import as_helper, foreseeing
@@ -29,12 +31,12 @@ def whoever_else(phase: Callable[[], bool]) -> bool:
     for _ in range(RACES if foreseeing() is None else 0):
         try:
             return phase()
-        except (SafeOpsError, DBAPIError) as error:
+        except SafeOpsError as error:
             before, said = said, str(error)
             # What several looks told, while another runner went on between them, is told only once.
             if not _is_race(error) and (said == before or not _may_be_torn(error)):
                 raise
-            log.info("looking anew, because another runner may be faster: %s", said.splitlines()[0])
+            log.info("looking again, in case another runner has changed it: %s", said.splitlines()[0])
     with as_helper():
         return phase()
     return False
@@ -47,6 +49,7 @@ def _is_race(error: Exception) -> bool:
 
 
 def _may_be_torn(error: Exception) -> bool:
-    if isinstance(error, DBAPIError):
-        return not error.connection_invalidated
-    return isinstance(error, (PhaseMissing, DependentObjects, UnknownColumn))
+    # A statement that names what another runner has dropped is refused as one that was written so.
+    refused = isinstance(error, InvalidArgument) or (isinstance(error, ServerRefused) and error.unexpected)
+    torn = refused and isinstance(error.__cause__, DBAPIError)
+    return torn or isinstance(error, (PhaseMissing, DependentObjects, UnknownColumn))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
-from safeops.errors import SafeOpsError
+from safeops.errors import SafeOpsError, Unreachable
 from safeops.foreseeing import Forecast, WouldWrite, foreseeing
 from safeops.foretold import summary
 from safeops.runner.refusing import refusing_writes_beside
@@ -57,7 +57,7 @@ def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], 
     try:
         body()
     except Exception as error:
-        if getattr(error, "connection_invalidated", False):
+        if isinstance(error, Unreachable) or getattr(error, "connection_invalidated", False):
             raise
         said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
         forecast.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import database_class, database_for
-from safeops.errors import SafeOpsError, TransactionNotOurs, UnsupportedOnDatabase
+from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.foretold import summary
 from safeops.migration import Migration, current_settings, outside_transaction
 from safeops.runner.environment import look_on
@@ -108,13 +108,13 @@ def _explaining() -> Iterator[None]:
 
 def explained(error: DBAPIError) -> SafeOpsError:
     """Return the error of a server that cannot be reached, or that refuses a question."""
-    if error.statement is None:
-        return SafeOpsError(
+    if error.statement is None or error.connection_invalidated:
+        return Unreachable(
             f"The database cannot be reached: {summary(error)}",
             remedy="Check the URL that env.py connects to, and that the server runs.",
         )
     asked = " ".join(error.statement.split())
-    return SafeOpsError(
+    return ServerRefused(
         f"The database refused to answer: {summary(error)}",
         why=f"It was asked: {asked if len(asked) <= 120 else f'{asked[:117]}...'}",
         remedy="Look with a user that may read what the migrations write.",
@@ -131,7 +131,7 @@ def refuse_missing(dialect: Dialect, arguments: Any, options: Any) -> None:
     """Raise where connecting would create the database."""
     path = database_class(dialect).missing_file(arguments, options)
     if path is not None:
-        raise SafeOpsError(
+        raise Unreachable(
             f"There is no database: the file {path} does not exist.",
             why="Connecting would create it, and looking must not.",
             remedy="Check the URL; where the database is to be made, the first upgrade makes it:",

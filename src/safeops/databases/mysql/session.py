@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
-from safeops.databases.mysql.cluster import ClusterLock, holder
+from safeops.databases.kinds import Kind
 from safeops.databases.sessions import Handed
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch
@@ -21,36 +21,32 @@ from safeops.naming import Name, fitting
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
-# A number, date, text, label or JSON that a type does not take; division by zero; a trigger's SIGNAL.
-REFUSED_VALUES = {
-    1048,
-    1264,
-    1265,
-    1292,
-    1364,
-    1365,
-    1366,
-    1406,
-    1411,
-    1416,
-    1441,
-    1525,
-    1644,
-    1690,
-    1918,
-    3140,
-    3141,
-    3156,
-}
 REFUSALS = {1221, 1845, 1846, 4092}
 NEEDED_BY_KEY = 1553
 NAME_TAKEN = {1823, 1826, 3822}
 CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 GONE = {1008, 1051, 1091, 1360}
-# A row that another runner has written, on another node at the same time.
-TAKEN = {1062, 1213}
 UNKNOWN_TABLE = {1049, 1146}
 
+# fmt: off
+KINDS: Mapping[Kind, set[int]] = {
+    "lost": {1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031},
+    "rights": {1044, 1045, 1095, 1142, 1143, 1227, 1370, 1396, 1410, 1419, 1959, 3530},
+    "read only": {1290, 1792, 1836},
+    "resources": {1021, 1037, 1038, 1040, 1041, 1114, 1203, 1226, 3019},
+    "cancelled": {1317, 1969, 3024},
+    "values": {1264, 1265, 1292, 1365, 1366, 1367, 1406, 1411, 1416, 1426, 1441, 1690, 3140, 3141, 3144, 3156, 4038},
+    "rule": {1644},
+    "violation": {*VIOLATIONS, 1451},
+    "dependents": {NEEDED_BY_KEY, 1217, 1829, 1834, 3108, 3730, 3837, 3959},
+    "unsupported": {
+        1069, 1070, 1071, 1105, 1118, 1170, 1178, 1214, 1235, 1347, 1464, 1901, 1906, 3106, 3748, 4119, 4129,
+    },
+    "statement": {
+        1049, 1054, 1064, 1067, 1072, 1101, 1115, 1128, 1146, 1166, 1273, 1305, 1582, 3102, 3757, 3763, 3770, 3813,
+    },
+}
+# fmt: on
 # What decides on a session what a statement means.
 TEXTS = ("@@SESSION.sql_mode", "@@SESSION.time_zone")
 HANDED = (*TEXTS, "@@SESSION.foreign_key_checks", "@@SESSION.unique_checks")
@@ -107,9 +103,9 @@ class RowsFound(Exception):
 class Session(Database):
     """What MariaDB and MySQL add to a database for waiting, watching and locking."""
 
+    role_code = "GRANT ALL ON the_database.* TO the_user;  -- as an administrator"
     statement_bound = "max_statement_time"
     """The session variable that bounds a statement."""
-    _cluster_lock: ClusterLock | None = None
 
     @property
     def current_schema(self) -> str | None:
@@ -143,11 +139,11 @@ class Session(Database):
         """Return a role as SET ROLE takes it, from what CURRENT_ROLE() shows."""
         return role
 
-    @property
-    def is_clustered(self) -> bool:
-        """Tell whether the server is a node of a Galera cluster, whose locks and sessions are its own."""
-        found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
-        return bool(found) and str(found[0][1]).upper() == "ON"
+    def kind_of(self, error: DBAPIError) -> Kind:
+        number = number_of(error)
+        if error.connection_invalidated:
+            return "lost"
+        return next((kind for kind, numbers in KINDS.items() if number in numbers), "other")
 
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES
@@ -157,9 +153,6 @@ class Session(Database):
 
     def is_violation(self, error: BaseException) -> bool:
         return number_of(error) in VIOLATIONS
-
-    def refuses_value(self, error: BaseException) -> bool:
-        return number_of(error) in VIOLATIONS | REFUSED_VALUES
 
     def is_refusal(self, error: BaseException) -> bool:
         return number_of(error) in REFUSALS
@@ -278,27 +271,15 @@ class Session(Database):
     # The runner lock --------------------------------------------------------------------------------------------
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
-        if self.is_clustered:
-            self._cluster_lock = self._cluster_lock or ClusterLock(connection, key)
-            try:
-                return self._cluster_lock.acquire()
-            except DBAPIError as error:
-                if number_of(error) not in TAKEN:
-                    raise
-                return False
         # A year, the most that the server takes: the session is idle for as long as the migration runs.
         connection.execute(sa.text("SET SESSION wait_timeout = 31536000"))
         return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": lock_name(connection, key)}))
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
-        if self._cluster_lock is not None:
-            return self._cluster_lock.release()
         released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": lock_name(connection, key)})
         return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        if self._cluster_lock is not None:
-            return holder(connection, key) or super().runner_lock_holder(connection, key)
         row = runner_row(connection, key)
         return described(row) if row else super().runner_lock_holder(connection, key)
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
 from safeops.databases.beside import watching
+from safeops.databases.kinds import Kind
 from safeops.databases.postgresql.handing import Handing
 from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.postgresql.row_security import SEES_ALL, RowSecurity
@@ -78,15 +80,50 @@ UNCONVERTIBLE = "42804"
 # A duplicate and an undefined table, column and other object.
 CAME = {"42P07", "42701", "42710"}
 GONE = {"42P01", "42703", "42704"}
+# The session was ended: by an administrator, a crash, or a timeout of its own.
+ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
+# By the code, else by its class.
+KINDS: Mapping[str, Kind] = {
+    "08": "lost",
+    "28": "rights",
+    "42501": "rights",
+    "25006": "read only",
+    "53": "resources",
+    "58": "resources",
+    CANCELLED: "cancelled",
+    "22": "values",
+    "09": "rule",
+    "27": "rule",
+    "38": "rule",
+    "39": "rule",
+    "P0": "rule",
+    "23": "violation",
+    "44": "violation",
+    DEPENDENT: "dependents",
+    "0A": "unsupported",
+    "54": "unsupported",
+    "55": "unsupported",
+    "42809": "unsupported",
+    "42P16": "unsupported",
+    "42": "statement",
+    "3F": "statement",
+}
 WATCH_EVERY = 0.2
 
 
 class Session(RowSecurity, Handing):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
 
+    role_code = 'connection.execute(sa.text("SET ROLE owner_of_the_tables"))\nconnection.commit()'
     _lock_session: int | None = None
     """The session that holds the runner lock, and what was set on it before."""
     _before_lock: Mapping[str, str] = MappingProxyType({})
+
+    def kind_of(self, error: DBAPIError) -> Kind:
+        code = sqlstate(error) or ""
+        if error.connection_invalidated or code in ENDED:
+            return "lost"
+        return KINDS.get(code) or KINDS.get(code[:2], "other")
 
     def is_lock_failure(self, error: BaseException) -> bool:
         return sqlstate(error) in LOCK_FAILURES
@@ -98,10 +135,6 @@ class Session(RowSecurity, Handing):
         # Other statements may name things of the author's own that never were.
         needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
         return sqlstate(error) in CAME or (needs_it and sqlstate(error) in GONE)
-
-    def refuses_value(self, error: BaseException) -> bool:
-        # https://www.postgresql.org/docs/current/errcodes-appendix.html: data, integrity, PL/pgSQL's RAISE.
-        return (sqlstate(error) or "")[:2] in ("22", "23", "P0")
 
     def is_violation(self, error: BaseException) -> bool:
         return sqlstate(error) in VIOLATIONS

@@ -94,6 +94,8 @@ class SQLite(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Tw
         return {name: self.infos(Name(name, schema)) for name in names}
 
     def table_names(self, schema: str | None) -> list[str]:
+        if schema and not self.has_schema(schema):
+            return []
         return [name for name in self._names(schema or "main", "table") if not name.startswith("sqlite_")]
 
     def index_elsewhere(self, index: str, table: Table) -> Name | None:

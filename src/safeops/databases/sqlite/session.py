@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
+from safeops.databases.kinds import Kind
 from safeops.databases.sessions import Handed
 from safeops.databases.sqlite.runner import RunnerLock
 from safeops.databases.sqlite.tokens import literal, quoted
@@ -20,6 +22,20 @@ from safeops.naming import Name
 
 # https://www.sqlite.org/rescode.html: SQLITE_BUSY and SQLITE_LOCKED, whose extended codes have further bits.
 LOCK_FAILURES = {5, 6}
+# By the extended code, else by the primary one.
+KINDS: Mapping[int, Kind] = {
+    1: "statement",
+    3: "rights",
+    7: "resources",
+    8: "read only",
+    9: "cancelled",
+    13: "resources",
+    18: "values",
+    19: "violation",
+    1811: "rule",
+    20: "values",
+    23: "rights",
+}
 # What decides on a connection what a statement means. A database in memory cannot be attached by another.
 HANDED = ("foreign_keys", "recursive_triggers", "ignore_check_constraints", "trusted_schema")
 CAME = ("already exists", "duplicate column name")
@@ -48,6 +64,15 @@ class Session(Database):
             elif name not in known:
                 self._send(f"ATTACH DATABASE {literal(value)} AS {quoted(name)}")
 
+    def kind_of(self, error: DBAPIError) -> Kind:
+        if error.connection_invalidated:
+            return "lost"
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        # Python 3.10 does not tell the code.
+        if code is None:
+            return "violation" if isinstance(error, sa.exc.IntegrityError) else "other"
+        return KINDS.get(code) or KINDS.get(code & 0xFF, "other")
+
     def is_lock_failure(self, error: BaseException) -> bool:
         original = getattr(error, "orig", None) or error
         code = getattr(original, "sqlite_errorcode", None)
@@ -57,11 +82,6 @@ class Session(Database):
     def is_race(self, error: BaseException, step: Step) -> bool:
         said = str(getattr(error, "orig", None) or error)
         return any(one in said for one in CAME) or ("DROP " in step.sql and "no such" in said)
-
-    def refuses_value(self, error: BaseException) -> bool:
-        # https://www.sqlite.org/rescode.html: busy, out of memory, read-only, interrupted, broken, full, not to be opened.
-        code = getattr(getattr(error, "orig", None) or error, "sqlite_errorcode", 0)
-        return code & 0xFF not in (5, 6, 7, 8, 9, 10, 11, 13, 14)
 
     def is_violation(self, error: BaseException) -> bool:
         return isinstance(error, sa.exc.IntegrityError)

@@ -1,0 +1,181 @@
+"""Errors of a server or its driver, told as errors of safeops: by their codes, never by their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, PendingRollbackError, SQLAlchemyError
+
+from safeops.databases.kinds import Kind
+from safeops.errors import (
+    DependentObjects,
+    InvalidArgument,
+    SafeOpsError,
+    ServerRefused,
+    Unreachable,
+    UnsupportedOnDatabase,
+    ViolatingRows,
+)
+
+if TYPE_CHECKING:
+    from safeops.databases.sessions import DatabaseSession
+
+LONGEST = 300
+UNCERTAIN = "Whether the last statement was carried out cannot be determined; running again looks, and continues."
+
+
+def refused(database: DatabaseSession, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
+    """Return what an error means for the author of a revision; None for one that safeops itself is to blame for.
+
+    Args:
+        database: The session that got it.
+        error: The error, with what was being done as its detail.
+        helper: The helper that was running.
+    """
+    if isinstance(error, PendingRollbackError):
+        return _lost(database, "the connection was lost before", "")
+    if isinstance(error, (CompileError, ArgumentError)):
+        return InvalidArgument(
+            f"{helper}() got something that cannot be written as SQL for {database.product}: {error}",
+            remedy="Give each type, value and expression as SQLAlchemy takes it, and each argument in its own place.",
+        )
+    if not isinstance(error, DBAPIError):
+        return None
+    return database.taught(error) or _TOLD[database.kind_of(error)](database, said(error), _undone(error))
+
+
+def said(error: DBAPIError) -> str:
+    """Return what the server said, in one line."""
+    original = error.orig
+    arguments: tuple[object, ...] = getattr(original, "args", ())
+    # Drivers of MariaDB and MySQL give a number and a text.
+    text = str(arguments[1]) if len(arguments) == 2 and isinstance(arguments[0], int) else str(original)
+    return " ".join(text.split()).rstrip(".")
+
+
+def _undone(error: DBAPIError) -> str:
+    if error.detail:
+        return f" This was not done: {'; '.join(error.detail)}."
+    if not error.statement:
+        return ""
+    asked = " ".join(error.statement.split())
+    return f"\nThe statement was: {asked if len(asked) <= LONGEST else f'{asked[: LONGEST - 3]}...'}"
+
+
+def _lost(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return Unreachable(
+        f"The connection to {database.product} was lost: {words}.{undone}",
+        why="The server stopped or restarted, an administrator ended the session, or the network failed.",
+        remedy="Run the same command again once the server can be reached.",
+        state=UNCERTAIN,
+    )
+
+
+def _rights(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ServerRefused(
+        f"{database.product} refused, because the role of the migration lacks a right: {words}.{undone}",
+        why="Most changes of a table need its owner, new objects need CREATE on their schema, and foreign keys need"
+        " REFERENCES on the table that they refer to.",
+        remedy="Connect as the owner, have the owner grant the right, or take the owner's role in env.py before"
+        " context.configure():",
+        code=database.role_code,
+    )
+
+
+def _read_only(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ServerRefused(
+        f"{database.product} does not let this session write: {words}.{undone}",
+        why="It is a replica, its disk is protected, or the session, the role or the server is set to read only.",
+        remedy="Connect to the primary with a role that may write.",
+    )
+
+
+def _resources(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ServerRefused(
+        f"{database.product} ran out of disk space, memory or connections: {words}.{undone}",
+        why="The server rolled the statement back. An index build or a rebuilt table needs about as much free space as"
+        " the table has.",
+        remedy="Free or add what is missing, and run the same command again.",
+    )
+
+
+def _cancelled(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ServerRefused(
+        f"{database.product} ended a statement early: {words}.{undone}",
+        why="A timeout of the role, the database or the session was shorter than the statement, or an administrator"
+        " cancelled it.",
+        remedy="Run again; give statements more time if it was a timeout:",
+        code="with settings(statement_timeout=60.0):\n    ...",
+    )
+
+
+def _values(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ViolatingRows(
+        f"A value cannot be converted, computed or stored: {words}.{undone}",
+        why=f"{database.product} tries each value of the rows, and each value that is given.",
+        remedy="Fix the value in those rows, or the expression, default or type in the revision, and run again.",
+    )
+
+
+def _rule(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ViolatingRows(
+        f"A trigger or function of this database raised an error: {words}.{undone}",
+        why="It checks rows that are written, and does not take these.",
+        remedy="Fix the rows that it refuses or the trigger, and run again.",
+    )
+
+
+def _violation(_: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return ViolatingRows(
+        f"Rows break a constraint: {words}.{undone}",
+        remedy="Fix those rows, and run again.",
+    )
+
+
+def _dependents(_: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return DependentObjects(
+        f"Other objects depend on it: {words}.{undone}",
+        remedy="Drop or change them first, in this revision or an earlier one.",
+    )
+
+
+def _unsupported(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return UnsupportedOnDatabase(
+        f"{database.describe()} does not support this here: {words}.{undone}",
+        why="It depends on the kind of the table, the column or the index, and on limits of the server.",
+        remedy="Do it in a way that the server offers, with op.execute() if safeops has no helper for it.",
+    )
+
+
+def _statement(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    return InvalidArgument(
+        f"{database.product} does not take this: {words}.{undone}",
+        why="A name, a type, an operator class or an expression in the arguments does not exist there, or is not allowed"
+        " in this place.",
+        remedy="Correct the arguments, or create first what they name.",
+    )
+
+
+def _other(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    error = ServerRefused(
+        f"{database.product} refused: {words}.{undone}", remedy="Resolve what it reports, and run again."
+    )
+    error.unexpected = True
+    return error
+
+
+_TOLD: dict[Kind, Callable[[DatabaseSession, str, str], SafeOpsError]] = {
+    "lost": _lost,
+    "rights": _rights,
+    "read only": _read_only,
+    "resources": _resources,
+    "cancelled": _cancelled,
+    "values": _values,
+    "rule": _rule,
+    "violation": _violation,
+    "dependents": _dependents,
+    "unsupported": _unsupported,
+    "statement": _statement,
+    "other": _other,
+}
