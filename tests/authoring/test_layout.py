@@ -32,6 +32,10 @@ SAMPLES = (
     "f(-1, +x, not y, a and b, a < b <= c, lambda: 3, (1,), (), [], {}, *a, b'x', 1.5, None, ..., x[1:2], **k)",
     f"op.add_column('{LONG}', sa.Column('p', sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), 'x')))",
     f"{LONG}.{LONG}.{LONG}.f()",
+    "t = sa.Column('x', sa.String(length=1500).with_variant(sa.String(length=1500, collation='latin1_cs'), 'mysql'))",
+    f"sa.Column('{LONG}', sa.Text().with_variant(sa.String(9), 'mysql').with_variant(sa.String(length=10), 'x'), key='a')",
+    f"sa.Column('{LONG}', type_=sa.String(9).with_variant(sa.String(length=9, collation='{LONG}{LONG}a'), 'mysql')"
+    ".with_variant(sa.Text(), 'sqlite'), nullable=False)",
     "op.execute('say \"hi\"')",
     "op.execute('back\\\\slash, \\n, \\x00, ü, \\u2028, both \\' and \"')",
     "return",

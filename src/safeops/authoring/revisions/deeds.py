@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 GO_ON = "while readers and writers go on (SQLite: writers wait)"
@@ -15,6 +16,8 @@ class Deed(NamedTuple):
     what: str
     why: str
     phase: str = ""
+    kind: str = ""
+    """What calls of the same helper have in common: "creates table"."""
 
 
 _IN_STEP = (
@@ -119,12 +122,23 @@ def _deed(node: ast.Call, values: dict[str, ast.expr]) -> Deed:
     known = DEEDS.get(called)
     if known is None:
         on = f" on {shown[0]}" if shown else ""
-        return Deed(f"calls {called}{on}", f"TODO {called} is not of safeops: say what it locks, and for how long.")
+        todo = f"TODO {called} is not of safeops: say what it locks, and for how long."
+        return Deed(f"calls {called}{on}", todo, kind=f"calls {called} ...")
     what = known.what.format(*shown, *["?"] * 3)
     kept = any(one.arg == "archive" for one in node.keywords)
     replaces = any(one.arg == "if_different" and ast.unparse(one.value) == "'replace'" for one in node.keywords)
     what += ", in the place of the one of that name" if replaces else ""
-    return known._replace(what=f"{what}, keeping what is in it in an archive" if kept else what)
+    what += ", keeping what is in it in an archive" if kept else ""
+    return known._replace(what=what, kind=_common(known.what) + ("; archived" if kept else ""))
+
+
+_NOUNS = "table|index|column|type|value|check|exclusion|foreign key|schema|constraint"
+
+
+def _common(template: str) -> str:
+    """Return what a deed is called without the names in it: "creates table", or "makes ... NOT NULL"."""
+    named = re.match(rf"\w+ ({_NOUNS})(?= \{{)", template)
+    return named[0] if named else re.sub(r"\{.*\}", "...", template).split(";")[0]
 
 
 def _shown(node: ast.expr) -> str:
@@ -137,3 +151,50 @@ def _shown(node: ast.expr) -> str:
         case ast.Call(args=[first, *_]):
             return _shown(first)
     return ast.unparse(node)
+
+
+MANY = 5
+"""More deeds than these are told by their numbers."""
+
+
+def told(done: Sequence[Deed]) -> str:
+    """Say what calls do, of many of a kind how many."""
+    each = dict.fromkeys(one.what for one in done)
+    if len(each) <= MANY:
+        return "; ".join(each) + "." if each else ""
+    kinds: dict[str, list[str]] = {}
+    for one in done:
+        kinds.setdefault(one.kind or one.what, []).append(one.what)
+    return "; ".join(same[0] if len(same) == 1 else _counted(kind, len(same)) for kind, same in kinds.items()) + "."
+
+
+def reasons(done: Sequence[Deed]) -> str:
+    """Say why calls are safe, of many for each reason which calls it is about."""
+    if len(dict.fromkeys(one.what for one in done)) <= MANY:
+        return " ".join(dict.fromkeys(one.why for one in done))
+    kinds: dict[str, list[str]] = {}
+    for one in done:
+        kinds.setdefault(one.why, []).append(_several(one.kind.partition(";")[0] or one.what))
+    labels = {why: ", ".join(dict.fromkeys(of)) for why, of in kinds.items()}
+    return " ".join(f"{label[:1].upper()}{label[1:]}: {_continued(why)}" for why, label in labels.items())
+
+
+def _counted(kind: str, number: int) -> str:
+    bare, _, kept = kind.partition("; ")
+    verb, _, noun = bare.partition(" ")
+    if "..." in bare:
+        return f"{bare.removesuffix(' ...')} ({number} times)"
+    return f"{verb} {number} {_plural(noun)}{', keeping what is in them in archives' if kept else ''}"
+
+
+def _several(kind: str) -> str:
+    verb, _, noun = kind.partition(" ")
+    return f"{verb} {_plural(noun)}" if re.fullmatch(_NOUNS, noun) else kind.removesuffix(" ...")
+
+
+def _continued(sentence: str) -> str:
+    return sentence if sentence[:2].isupper() else f"{sentence[:1].lower()}{sentence[1:]}"
+
+
+def _plural(noun: str) -> str:
+    return f"{noun}es" if noun.endswith("x") else f"{noun}s"

@@ -8,12 +8,16 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 WIDTH = 88
 _STEP = "    "
 _VALUE = "_safeops_value"
 # Neither a prefix but b, nor three quotes.
 _PLAIN_STRING = re.compile(r"b?(?:'(?!'')|\"(?!\"\"))")
+
+
+Parts = tuple[str, list[tuple[str, ast.expr]], str]
 
 
 class _CannotLayOut(Exception):
@@ -71,6 +75,9 @@ def _statement(statement: ast.stmt, lines: Sequence[str], depth: int) -> list[st
     value, used = getattr(statement, part, None), depth * len(_STEP)
     if not isinstance(value, (ast.Call, ast.List, ast.Tuple, ast.Dict)) or used + len(_flat(statement)) <= WIDTH:
         return [_fitting(_flat(statement), used)]
+    if len(_links(value)) > 1:
+        # Outside of brackets ruff puts a chain into parentheses.
+        raise _CannotLayOut
     around = copy.copy(statement)
     setattr(around, part, ast.Name(_VALUE, ast.Load()))
     prefix, suffix = _flat(around).split(_VALUE)
@@ -142,20 +149,52 @@ def _broken(node: ast.expr, prefix: str, suffix: str, used: int) -> list[str]:
         case ast.Call(ast.Attribute(ast.Call() as inner_call, method), args=[], keywords=[]):
             # ruff breaks the call in front, not the empty one behind it.
             return _broken(inner_call, prefix, f".{method}(){suffix}", used)
-    opening, parts, closing = _parts(node)
+    if len(links := _links(node)) > 1:
+        return _chained(links, prefix, suffix, used)
+    return _in_brackets(_parts(node), flat, prefix, suffix, used)
+
+
+def _in_brackets(whole: Parts, flat: str, prefix: str, suffix: str, used: int) -> list[str]:
+    opening, parts, closing = whole
     if not parts:
         return [flat]
+    if used + len(prefix + opening) > WIDTH:
+        raise _CannotLayOut
     inner, joined = used + len(_STEP), ", ".join(before + _flat(part) for before, part in parts)
-    if isinstance(node, ast.Call) and inner + len(joined) <= WIDTH:
+    if closing == ")" and opening != "(" and inner + len(joined) <= WIDTH:
         lines = [joined]
     else:
         lines = [line for before, part in parts for line in _broken(part, before, ",", inner)]
     return [prefix + opening, *(_STEP + line for line in lines), closing + suffix]
 
 
-def _parts(node: ast.expr) -> tuple[str, list[tuple[str, ast.expr]], str]:
+def _links(node: ast.expr) -> list[ast.Call]:
+    """Return the calls of methods of what another call returns, the first one first: a chain of one is no chain to ruff."""
+    match node:
+        case ast.Call(ast.Attribute(ast.Call() as before)):
+            return [*_links(before), node]
+        case ast.Call(func) if any(isinstance(one, ast.Call) for one in ast.walk(func)):
+            raise _CannotLayOut
+    return []
+
+
+def _chained(links: Sequence[ast.Call], prefix: str, suffix: str, used: int) -> list[str]:
+    """Put each call of a chain on lines of its own."""
+    first: Any = links[0].func
+    lines = _broken(first.value, prefix, "", used)
+    for link in links:
+        method: Any = link.func
+        opening, parts, closing = _parts(link)
+        opening, last = f".{method.attr}(", suffix if link is links[-1] else ""
+        flat = f"{opening}{', '.join(before + _flat(part) for before, part in parts)}){last}"
+        fits = used + len(flat) <= WIDTH
+        lines += [flat] if fits else _in_brackets((opening, parts, closing), flat, "", last, used)
+    return lines
+
+
+def _parts(node: ast.expr) -> Parts:
     """Return the bracket that opens a node, what stands in it, each behind its own prefix, and the closing bracket."""
-    if isinstance(node, ast.Call) and not re.search(r"\((?!\))", _flat(node.func)):
+    if isinstance(node, ast.Call):
         named = [(f"{one.arg}=" if one.arg else "**", one.value) for one in node.keywords]
         return f"{_flat(node.func)}(", [*map(_argument, node.args), *named], ")"
     if isinstance(node, (ast.List, ast.Tuple)):

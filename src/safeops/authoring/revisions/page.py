@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from alembic.util import format_as_comma
 
-from safeops.authoring.revisions.deeds import Deed, deeds
+from safeops.authoring.revisions.deeds import Deed, deeds, reasons, told
 from safeops.authoring.revisions.imports import written_imports
 from safeops.authoring.revisions.layout import laid_out
 from safeops.authoring.revisions.prose import in_docstring, paragraph
@@ -80,16 +80,17 @@ class Page:
     def what(self) -> str:
         if self._is_merge:
             return "Joins lines of revisions into one; nothing else."
-        text = _joined(self._upgrades)
+        text = told(self._upgrades)
         return paragraph("What", text[:1].upper() + text[1:], "which tables change, and how.")
 
     @property
     def why_safe(self) -> str:
         if self._is_merge:
             return "It has no statement."
-        reasons = dict.fromkeys(deed.why for deed in self._upgrades)
         return paragraph(
-            "Why it is safe", " ".join(reasons), "what it locks and for how long; what the running application sees."
+            "Why it is safe",
+            reasons(self._upgrades),
+            "what it locks and for how long; what the running application sees.",
         )
 
     @property
@@ -103,7 +104,7 @@ class Page:
         if self._is_merge:
             to = self._given["down_revision"][0]
             return f"alembic downgrade {to} takes the line apart again; nothing else. -1 is ambiguous here."
-        undone, more = _joined(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
+        undone, more = told(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
         is_known = self._downgrades or self._draft
         text = f"alembic downgrade -1 {undone} {more}".strip() if is_known else ""
         return paragraph("Roll back", text, "what `alembic downgrade -1` puts back, and what it cannot.")
@@ -220,7 +221,3 @@ def _indented(source: str) -> str:
         return laid_out(source, depth=1).strip()
     except SyntaxError:
         return textwrap.indent(source, "    ").strip()
-
-
-def _joined(done: list[Deed]) -> str:
-    return "; ".join(dict.fromkeys(deed.what for deed in done)) + "." if done else ""
