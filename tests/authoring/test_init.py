@@ -83,7 +83,7 @@ def test_a_new_project_works(init: Init, tmp_path: Path) -> None:
     assert files_in(tmp_path) == after
 
 
-def test_the_url_comes_from_the_command_line_the_file_or_the_environment(init_files: Init, tmp_path: Path) -> None:
+def test_the_url_comes_from_the_command_line_the_environment_or_the_file(init_files: Init, tmp_path: Path) -> None:
     init_files()
     refused = alembic(tmp_path, "-x other=1 upgrade head", fails=True)
     assert "Fill in sqlalchemy.url in alembic.ini,\nor set DATABASE_URL" in refused
@@ -94,7 +94,9 @@ def test_the_url_comes_from_the_command_line_the_file_or_the_environment(init_fi
     (tmp_path / "environment.db").unlink()
     commands = ("upgrade head", "-x url=sqlite:///line.db upgrade head")
     alembic(tmp_path, *commands, DATABASE_URL="sqlite:///environment.db")
-    assert [path.name for path in sorted(tmp_path.glob("*.db"))] == ["file.db", "line.db"]
+    assert [path.name for path in sorted(tmp_path.glob("*.db"))] == ["environment.db", "line.db"]
+    alembic(tmp_path, "upgrade head")
+    assert (tmp_path / "file.db").exists()
 
 
 def test_the_trial_gets_the_arguments_for_env_py(init: Init, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, shown_path, told
 from safeops.cli.parsing import add_json, add_verb
-from safeops.runner.branching import heads, merge
+from safeops.runner.branching import MERGE, heads, merge, stay_apart
+from safeops.runner.loading import scripts_of
 from safeops.runner.pending import Pending
 
 
@@ -22,10 +23,11 @@ class Heads:
 
     heads: tuple[Pending, ...]
     merged: Path | None
+    apart: bool = False
 
     @property
     def exit_status(self) -> int:
-        return 1 if len(self.heads) > 1 else 0
+        return 1 if len(self.heads) > 1 and not self.apart else 0
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "merged": None if self.merged is None else str(self.merged)}
@@ -37,8 +39,9 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
         common,
         run,
         help="show the newest revisions; --merge brings several together",
-        description="Shows the newest revisions. There should be one; with --merge several get a\n"
-        "revision that merges them. No database is asked.\n\n"
+        description="Shows the newest revisions. There should be one, unless each has a\n"
+        "branch label of its own; with --merge several get a revision that merges them.\n"
+        "No database is asked.\n\n"
         "Exit status: 0 one head, 1 several, 4 raised.",
         example='safeops heads --merge -m "merge the two features"',
     )
@@ -51,7 +54,7 @@ def run(options: Namespace) -> int:
     def do() -> Heads:
         config = config_of(options)
         merged = merge(config, options.message) if options.merge else None
-        return Heads(tuple(heads(config)), merged)
+        return Heads(tuple(heads(config)), merged, stay_apart(scripts_of(config)))
 
     return told(options, do, partial(lines_of, merging=options.merge))
 
@@ -65,5 +68,7 @@ def lines_of(found: Heads, *, merging: bool = False) -> Iterator[str]:
         yield from fitting(f"Wrote {shown_path(str(found.merged))}: look at it, and commit it.")
     for one in found.heads:
         yield from fitting(f"{one.revision}  {one.message}".rstrip())
-    if len(found.heads) > 1:
-        yield "There should be one head. Merge them: safeops heads --merge"
+    if found.apart:
+        yield "Each has a branch label of its own: they stay apart."
+    elif len(found.heads) > 1:
+        yield from fitting(f"There should be one head. {MERGE}")

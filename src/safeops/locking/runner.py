@@ -23,15 +23,19 @@ KEY = "safeops:migration_lock"
 POLL = 0.2
 REMIND = 10.0
 
-_needless: ContextVar[bool] = ContextVar("safeops_migration_lock_needless", default=False)
+_needless: ContextVar[list[Connection] | None] = ContextVar("safeops_migration_lock_needless", default=None)
 
 
 @contextmanager
-def without_migration_lock() -> Iterator[None]:
-    """Have ``migration_lock`` of env.py do nothing inside: whoever only looks need not wait, or it is held already."""
-    token = _needless.set(True)
+def without_migration_lock() -> Iterator[list[Connection]]:
+    """Have ``migration_lock`` of env.py do nothing inside: whoever only looks need not wait, or it is held already.
+
+    It gives the connections for which env.py asked for the lock.
+    """
+    asked = _needless.get()
+    token = _needless.set(asked := [] if asked is None else asked)
     try:
-        yield
+        yield asked
     finally:
         _needless.reset(token)
 
@@ -74,7 +78,8 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             remedy="Give seconds, or None to wait for as long as it takes:",
             code="with migration_lock(connection, timeout=600):",
         )
-    if _needless.get():
+    if (asked := _needless.get()) is not None:
+        asked.append(connection)
         yield
         return
     with held_lock(connection, timeout, threading.Event()):

@@ -15,6 +15,7 @@ from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.foretold import spelled_size, summary
+from safeops.runner.branching import stay_apart
 from safeops.runner.environment import Reached
 from safeops.runner.pending import steps_between, unknown_revisions
 
@@ -30,6 +31,7 @@ def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *
     """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise why there is none."""
     if not down:
         check_heads(script, revision)
+        revision = "heads" if revision == "head" and stay_apart(script) else revision
     check_known(script, current)
     try:
         return steps_between(script, revision, current, down=down)
@@ -43,12 +45,12 @@ def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *
 
 def check_heads(script: ScriptDirectory, revision: str) -> None:
     heads = script.get_heads()
-    if revision == "head" and len(heads) > 1:
+    if revision == "head" and len(heads) > 1 and not stay_apart(script):
         raise NotReady(
             f"There are {len(heads)} heads: {', '.join(sorted(heads))}.",
             why="Two revisions follow the same one, as after two branches were merged, and nobody has said how they go on.",
-            remedy="Write the revision that merges them, look at it, commit it, and upgrade again (where they are to stay"
-            " apart, `safeops upgrade heads` goes to each of them):",
+            remedy="Write the revision that merges them, look at it, commit it, and upgrade again (if they are meant to stay"
+            " apart, give each a branch label of its own, or upgrade to `heads`):",
             code="safeops heads --merge",
         )
 

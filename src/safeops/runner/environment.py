@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from alembic.config import Config
@@ -32,6 +32,7 @@ class Reached:
         options: What env.py gave to ``context.configure()``.
         current: The revisions that the database is at.
         handed: What env.py has set on its session.
+        takes_lock: Whether env.py calls ``migration_lock``.
     """
 
     script: ScriptDirectory
@@ -39,6 +40,7 @@ class Reached:
     options: dict[str, Any]
     current: tuple[str, ...]
     handed: Handed = ()
+    takes_lock: bool = True
 
     def connected(self, body: Callable[[Connection], T]) -> T:
         """Run ``body`` on a connection of its own, in autocommit; also where the engine is an asynchronous one."""
@@ -85,4 +87,21 @@ def reach(config: Config) -> Reached:
         handed = database_for(context.dialect, lambda: connection).handed_over()
         return Reached(script, connection.engine, dict(context.opts), current, handed)
 
-    return look_on(config, look)
+    with without_migration_lock() as asked:
+        before = len(asked)
+        reached = look_on(config, look)
+        return replace(reached, takes_lock=len(asked) > before)
+
+
+def lacks_of(reached: Reached) -> Iterator[str]:
+    """Say what a run by plain ``alembic`` lacks in env.py."""
+    if not reached.takes_lock:
+        yield (
+            "env.py does not call migration_lock(), so that two runs of alembic upgrade can migrate at the same time. Write:"
+            " with migration_lock(connection), context.begin_transaction():"
+        )
+    if not reached.options.get("transaction_per_migration"):
+        yield (
+            "env.py does not pass transaction_per_migration=True to context.configure(), so that a revision that fails may"
+            " take back the version of those that finished before it. Pass it."
+        )

@@ -18,6 +18,9 @@ from alembic.util import load_python_file, to_tuple
 from safeops.errors import SafeOpsError
 from safeops.foretold import summary
 
+RESERVED = frozenset({"base", "head", "heads", "current"})
+"""Names of revisions that Alembic reads as places."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -60,9 +63,12 @@ def faults(script: ScriptDirectory) -> list[Fault]:
         warnings.filterwarnings("ignore", "Revision .* is not present")
         try:
             script.get_heads()
+            # A walk passes by what has such a name, but not by what follows it.
+            walked = [(one.revision, *to_tuple(one.down_revision, default=())) for one in script.walk_revisions()]
+            reserved = RESERVED.intersection(name for names in walked for name in names)
         except Exception as error:
             return list(_found(script)) or [Fault(str(error) or summary(error))]
-    return []
+        return list(_found(script)) if reserved else []
 
 
 def files_of(script: ScriptDirectory) -> list[Path]:
@@ -99,6 +105,9 @@ def _found(script: ScriptDirectory) -> Iterator[Fault]:
         for name in ("revision", "down_revision"):
             if not hasattr(module, name):
                 yield Fault(f"it says no {name}", str(path), 1)
+        if getattr(module, "revision", None) in RESERVED:
+            said = f"revision is {module.revision!r}, a word that Alembic keeps for itself: give it another name"
+            yield Fault(said, str(path), line_of(path, "revision"))
     # What a file that does not load would have, nobody knows.
     if len(loaded) == len(files_of(script)):
         known = {name for module in loaded.values() for name in _names(module)}

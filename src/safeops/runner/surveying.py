@@ -21,6 +21,7 @@ from safeops.foretold import summary
 from safeops.locking.runner import KEY
 from safeops.migration import Migration
 from safeops.naming import Name, call
+from safeops.runner.branching import MERGE, stay_apart
 from safeops.runner.loading import scripts_of
 from safeops.runner.pending import Pending, pending_revisions, unknown_revisions
 from safeops.runner.reading import read
@@ -118,8 +119,8 @@ def _host(url: URL) -> str:
 
 
 def _of_revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[str, ...]) -> Iterator[Attention]:
-    if len(heads) > 1:
-        advice = "Two branches have no common end. Merge them: safeops heads --merge"
+    if len(heads) > 1 and not stay_apart(script):
+        advice = f"Two branches have no common end. {MERGE}"
         yield Attention("several heads", ", ".join(heads), advice)
     for one in unknown_revisions(script, current):
         advice = (

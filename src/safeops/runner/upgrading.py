@@ -16,7 +16,7 @@ from safeops.errors import InvalidArgument, RevisionFailed, TransactionNotOurs, 
 from safeops.runner import checklist
 from safeops.runner.backups import backup as back_up
 from safeops.runner.commands import spelled
-from safeops.runner.environment import Reached
+from safeops.runner.environment import Reached, lacks_of
 from safeops.runner.health import PATIENCE, check_askable, illness
 from safeops.runner.holding import holding_lock
 from safeops.runner.planning import refuse_what_would_fail
@@ -127,7 +127,7 @@ def upgrade(
         before = current_of(reached)
         if not checklist.steps_to(reached.script, revision, before):
             return Upgraded(before, before)
-        warnings = [*checklist.look(reached), *refuse_what_would_fail(config, revision, again)]
+        warnings = [*checklist.look(reached), *lacks_of(reached), *refuse_what_would_fail(config, revision, again)]
         for one in warnings:
             warn(one)
         saved = None if stop else back_up_first(config, backup)

@@ -72,5 +72,5 @@ def _told(database: type[Database] | None) -> str:
 def _url_source(project: Project, reads_environment: bool) -> str:
     if not reads_environment:
         return f"the database that `{shown(project.env)}` chooses"
-    source = f"the database of `sqlalchemy.url` in `{shown(project.ini)}`"
-    return f"{source}, or where that is empty of the environment\nvariable `DATABASE_URL`"
+    source = "the database of the environment variable `DATABASE_URL`"
+    return f"{source}, or where that is\nnot set of `sqlalchemy.url` in `{shown(project.ini)}`"
