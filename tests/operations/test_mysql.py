@@ -183,3 +183,20 @@ def test_all_that_safeops_creates_has_a_primary_key_where_the_server_wants_one(d
         assert database.query("SELECT a FROM t ORDER BY a") == [(1,), (2,)]
     finally:
         database.execute(f"SET GLOBAL {setting} = OFF")
+
+
+def test_what_is_shown_instead_of_an_index_on_expressions_runs(database):
+    """It is the index that was asked for: unique, in the same order and direction."""
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, a varchar(9), b int)", "INSERT INTO t VALUES (1, 'A', 2)")
+    elements = [sa.text("lower(a) DESC"), "b", sa.text("(b + 1)")]
+    with pytest.raises(UnsafeOperation) as error:
+        migrate(database, lambda: create_index_if_missing("ix", "t", elements, unique=True))
+    names = {
+        "sa": sa,
+        "add_column_if_missing": add_column_if_missing,
+        "create_index_if_missing": create_index_if_missing,
+    }
+    assert [migrate(database, lambda one=one: eval(one, names)) for one in error.value.code.splitlines()] == [True] * 3
+    assert "UNIQUE KEY `ix` (`ix_value_1` DESC,`b`,`ix_value_2`)" in snapshot(database)
+    (plan,) = database.query("EXPLAIN FORMAT=TRADITIONAL SELECT 1 FROM t WHERE lower(a) = 'a'")
+    assert "ix" in plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import groupby
 
 import sqlalchemy as sa
@@ -50,27 +51,46 @@ class Indexing(Altering):
 
     def _refuse_lock(self, name: Name, index: sa.Index, stands: Table | None) -> None:
         if stands is None:
-            why = f"{self.product} keeps writes out while it builds it, which is fine on an empty table alone."
+            why = f"{self.product} blocks writes while it builds it, which is fine only on an empty table."
             raise self.online_only(f"Index {index.name} on {name}", why)
         expressions = self.expressions_of(index)
         if not expressions or assurance() is not None or not self.has_rows(stands):
             return
-        column = fitting(str(index.name), "value", max_bytes=self.max_identifier)
-        computed = Code(f'sa.Column("{column}", sa.String(100), sa.Computed({expressions[0]!r}, persisted=False))')
         raise UnsafeOperation(
             f"Index {index.name} on {name} cannot be built online, because it is on the expression {expressions[0]}.",
-            why=f"{self.product} keeps writes out while it builds such an index, and {name} has rows.",
+            why=f"{self.product} blocks writes while it builds such an index, and {name} has rows.",
             remedy="A virtual column of that expression is added at once, and an index on it is built online; queries that"
-            " use the expression use that index too. Give the column the type of the expression:",
-            code=f"{call('add_column_if_missing', name.name, computed, schema=name.schema)}\n"
-            f"{call('create_index_if_missing', str(index.name), name.name, [column], schema=name.schema)}",
+            " use the expression use that index too. Give the column the type of the expression, in the models too:",
+            code=self._online_instead(name, index),
         )
+
+    def _online_instead(self, name: Name, index: sa.Index) -> str:
+        """Write the calls that do the same online: a virtual column for each expression, and an index on all of them."""
+        calls: list[str] = []
+        elements: list[str] = []
+        for element, direction in self._directed(index):
+            column = spelling.unquoted(element).strip("`")
+            if not spelling.is_plain(element):
+                column = fitting(str(index.name), "value", str(len(calls) + 1), max_bytes=self.max_identifier)
+                computed = f"sa.Computed({spelling.without_parentheses(element)!r}, persisted=False)"
+                added = Code(f'sa.Column("{column}", sa.String(100), {computed})')
+                calls.append(call("add_column_if_missing", name.name, added, schema=name.schema))
+            elements.append(Code(f'sa.text("{column}{direction}")') if direction else column)
+        unique = True if index.unique else None
+        made = call("create_index_if_missing", str(index.name), name.name, elements, unique=unique, schema=name.schema)
+        return "\n".join([*calls, made])
+
+    def _directed(self, index: sa.Index) -> Iterator[tuple[str, str]]:
+        """Yield each element of an index, and the direction behind it."""
+        for one in showcreate.entries(self._elements(index)[1]):
+            match = re.fullmatch(r"(.*?)(\s+desc|\s+asc)?", " ".join(one), re.I | re.S)
+            assert match is not None
+            yield match[1], match[2] or ""
 
     def expressions_of(self, index: sa.Index) -> list[str]:
         """Return the elements of an index that are no columns, without the parentheses around them."""
-        found = (one for one in showcreate.entries(self._elements(index)[1]))
-        texts = (re.sub(r"\s+(asc|desc)$", "", " ".join(one), flags=re.I) for one in found)
-        return [spelling.without_parentheses(one) for one in texts if not spelling.is_plain(one)]
+        elements = (element for element, _ in self._directed(index))
+        return [spelling.without_parentheses(one) for one in elements if not spelling.is_plain(one)]
 
     def _elements(self, index: sa.Index) -> tuple[str, str, str]:
         """Return what stands before, in and after the list of the elements of an index."""
