@@ -21,6 +21,7 @@ from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Step
 from safeops.errors import UnsafeOperation
+from safeops.foreseeing import foreseeing
 from safeops.naming import Name, call
 
 EVENTS = ("insert", "update", "delete")
@@ -62,6 +63,16 @@ class Archiving(Constraining):
 
         https://mariadb.com/kb/en/instant-add-column-for-innodb/
         """
+        # A plan creates no table, and a temporary one takes no ALGORITHM.
+        if foreseeing() is None:
+            self._try_to_drop(table, column)
+        used, most = self.row_versions(table.name)
+        if used >= most:
+            raise self._not_in_a_moment(
+                table, column, f"{used} instant changes have been made since it was built", rebuild=True
+            )
+
+    def _try_to_drop(self, table: Table, column: str) -> None:
         probe = Name("safeops_droppable", table.name.schema)
         drop = f"DROP TABLE IF EXISTS {self.quoted_table(probe)}"
         self.run(drop)
@@ -77,11 +88,6 @@ class Archiving(Constraining):
             raise self._not_in_a_moment(table, column, str(error.orig)) from error
         finally:
             self.run(drop)
-        used, most = self.row_versions(table.name)
-        if used >= most:
-            raise self._not_in_a_moment(
-                table, column, f"{used} instant changes have been made since it was built", rebuild=True
-            )
 
     def _not_in_a_moment(self, table: Table, column: str, said: str, *, rebuild: bool = False) -> UnsafeOperation:
         force = call("op.execute", f"ALTER TABLE {self.quoted_table(table.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
