@@ -30,7 +30,7 @@ def columns_of(authored: Authored, table: str) -> set[str]:
 class TestTables:
     def test_a_new_one_with_its_indexes(self, authored: Authored) -> None:
         text = authored.there_and_back(models(users(sa.Column("name", sa.String(50), index=True))))
-        assert "from safeops import create_table_if_missing\n" in text
+        assert "    create_table_if_missing,\n" in text
         assert body(text).startswith("create_table_if_missing('users',")
         assert "create_index_if_missing(op.f('ix_users_name'), 'users', ['name'], unique=False)" in body(text)
         assert body(text, "downgrade") == "drop_table_if_exists('users')"

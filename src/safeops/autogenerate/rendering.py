@@ -14,6 +14,7 @@ from alembic.operations import ops
 
 from safeops.autogenerate import operations as safe
 from safeops.autogenerate.completing import completed, escaped, literal_text, plain_text
+from safeops.autogenerate.importing import import_helper, note_use
 from safeops.naming import Code
 
 Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
@@ -30,14 +31,16 @@ def _whole(renderer: Renderer) -> Renderer:
         with literal_text(context):
             rendered = renderer(context, operation)
         lines = [rendered] if isinstance(rendered, str) else rendered
-        return [line if line.startswith("#") else completed(context, line) for line in lines]
+        found = [line if line.startswith("#") else completed(context, line) for line in lines]
+        note_use(context, "\n".join(one for one in found if not one.startswith("#")))
+        return found
 
     return written
 
 
 def written_call(context: AutogenContext, helper: str, *arguments: Any, **options: Any) -> str:
     """Write a call of a helper, and have the revision import it. Options that are None are left out."""
-    context.imports.add(f"from safeops import {helper}")
+    import_helper(context, helper)
     written = [_written(one) for one in arguments]
     written += [f"{name}={_written(value)}" for name, value in options.items() if value is not None]
     return f"{helper}({', '.join(written)})"
@@ -65,7 +68,7 @@ def renamed(old: str, new: str) -> Renderer:
         # A renderer that somebody else has put in the place of Alembic's has the last word.
         if not last.startswith(start):
             return [*before, last]
-        context.imports.add(f"from safeops import {new}")
+        import_helper(context, new)
         return [*before, f"{new}({_with_replace(operation, last[len(start) :])}"]
 
     return written
