@@ -33,6 +33,8 @@ from safeops.foretold import RUN, SKIP, UNKNOWN, Deed, Foretold, summary
 REST = "what follows from that"
 AFTER = "would run after"
 DROPS = frozenset({"drop_archives", "drop_column_if_exists", "drop_table_if_exists"})
+RESTORES = frozenset({"restore_column", "restore_table"})
+"""They drop the archive whose values they have put back."""
 MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
 """What a helper raises where the steps before it have not been done yet."""
 
@@ -59,7 +61,9 @@ class _Call:
     table: str | None
     drops: bool
     deeds: list[Deed] = field(default_factory=list)
+    outline: list[Deed] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Forecast:
@@ -79,10 +83,20 @@ class Forecast:
         if self._open is not None:
             self._open.deeds.append(deed)
 
+    def outline(self, deed: Deed) -> None:
+        """Tell what the phase that runs comes to, whatever it finds to do now."""
+        if self._open is not None:
+            self._open.outline.append(deed)
+
     def skip(self, what: str, why: str) -> None:
         """Tell why the helper that runs has nothing to do."""
         if self._open is not None:
             self._open.skipped.append(f"{what}: {why}")
+
+    def note(self, said: str) -> None:
+        """Tell what else to know of the helper that runs."""
+        if self._open is not None:
+            self._open.notes.append(said)
 
     def unknown(self, helper: str, detail: str, *, loses: bool = False, ends: bool = False) -> None:
         """Tell what nobody can foresee."""
@@ -120,6 +134,8 @@ class Forecast:
             return self._failed(call, error)
         earlier = self._earlier(lambda one: one.target == call.target or _creates(one, call))
         detail = "; ".join(dict.fromkeys(call.skipped)) or "there is nothing to do"
+        if earlier is not None and call.outline and earlier[1].action == RUN:
+            return _after(call, *earlier)
         if earlier is not None and call.target is not None:
             said = f"as it stands now {detail}; before it comes {earlier[1].helper} of revision {earlier[0]}"
             return Foretold(call.helper, call.target, UNKNOWN, said, loses=call.drops, table=call.table)
@@ -135,8 +151,7 @@ class Forecast:
             return replace(told, refusal=refusal)
         revision, before = earlier
         if missing and before.action == RUN:
-            detail = f"{AFTER} {before.helper} of revision {revision}: {before.detail}"
-            return Foretold(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table)
+            return _after(call, revision, before)
         detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
         return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
 
@@ -202,8 +217,17 @@ def told(does: str) -> Iterator[None]:
         raise
 
 
+def _after(call: _Call, revision: str, before: Foretold) -> Foretold:
+    """Tell what follows from a step before: by its own outline, where it has one."""
+    after = f"{AFTER} {before.helper} of revision {revision}"
+    if call.outline:
+        own = _done(call, cut_short=False)
+        return replace(own, detail=f"{after}: {own.detail}")
+    return Foretold(call.helper, call.target, RUN, f"{after}: {before.detail}", loses=call.drops, table=call.table)
+
+
 def _done(call: _Call, *, cut_short: bool) -> Foretold:
-    deeds = call.deeds
+    deeds = [*call.outline, *call.deeds]
     texts = list(dict.fromkeys(deed.told for deed in deeds)) + ([REST] if cut_short else [])
     rows = [deed.rows for deed in deeds if deed.rows is not None]
     seconds = [deed.seconds for deed in deeds if deed.seconds is not None]
@@ -211,12 +235,12 @@ def _done(call: _Call, *, cut_short: bool) -> Foretold:
         call.helper,
         call.target,
         RUN,
-        f"would {'; then '.join(texts)}",
+        ". ".join([f"would {'; then '.join(texts)}", *(one.rstrip(".") for one in dict.fromkeys(call.notes))]),
         _joined(deed.locks for deed in deeds),
         _joined(deed.blocks for deed in deeds),
         max(rows, default=None),
         sum(seconds) if seconds else None,
-        any(deed.loses for deed in deeds),
+        call.helper not in RESTORES and any(deed.loses for deed in call.outline or deeds),
         call.table,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -89,15 +90,32 @@ def written_type(type_: Any) -> Code:
     own = type(type_)
     dialect = re.match(r"sqlalchemy\.dialects\.(\w+)", own.__module__)
     package = dialect[1] if dialect else own.__module__
+    if dialect and own.__visit_name__ == "DOMAIN":
+        return Code(f"{package}.DOMAIN({domain_arguments(type_, written_type(type_.data_type))})")
+    known = sys.modules.get(dialect[0]) if dialect else None
 
     def full(match: re.Match[str]) -> str:
         word = match[0]
         if word[0] in "'\"" or (word != own.__name__ and not hasattr(sa, word)):
-            return word
+            return f"{package}.{word}" if hasattr(known, word) else word
         plain = getattr(sa, word, None) is own if word == own.__name__ else True
         return f"{'sa' if plain else package}.{word}"
 
     return Code(_CALLED.sub(full, repr(type_)))
+
+
+def domain_arguments(type_: Any, data_type: str) -> str:
+    """Write the arguments of a domain out as code, which its ``repr()`` leaves out."""
+    given = {name: getattr(type_, name, None) for name in ("collation", "default", "constraint_name", "check")}
+    options = [f"{name}={_sql(value)}" for name, value in given.items() if value is not None]
+    options += ["not_null=True"] if type_.not_null else []
+    options += [f"schema={type_.schema!r}"] if type_.schema else []
+    options += ["create_type=False"] if not type_.create_type else []
+    return ", ".join([repr(str(type_.name)), data_type, *options])
+
+
+def _sql(value: Any) -> str:
+    return f"sa.text({value.text!r})" if isinstance(value, sa.TextClause) else repr(str(value))
 
 
 def in_shell(text: str) -> str:

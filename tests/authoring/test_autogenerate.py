@@ -339,3 +339,20 @@ def test_the_servers_own_keys_to_partitions_are_no_difference(authored: Authored
     authored.check()
     text = authored.run(tables(sa.Column("bid", sa.Integer)))
     assert [line.split("(")[0] for line in statements(text)] == ["drop_constraint_if_exists", "drop_index_if_exists"]
+
+
+@pytest.mark.only("mysql")
+def test_what_mysql_alone_has_is_no_change_the_second_time(authored: Authored) -> None:
+    """Defaults that are expressions; indexes on expressions and of a kind that is built under a lock."""
+    is_mysql = authored.database.server.product == "mysql"
+    lower = [sa.Index("ix_lower", sa.func.lower(sa.column("u")))] if is_mysql else []
+    columns = (
+        sa.Column("u", sa.String(36), server_default=sa.text("(uuid())")),
+        sa.Column("c", sa.String(36), server_default=sa.text("(concat('a', 'b'))")),
+        sa.Column("n", sa.Integer, server_default=sa.text("-1")),
+        sa.Column("moment", sa.DateTime, server_default=sa.func.now()),
+        sa.Column("story", sa.Text),
+        sa.Index("ft", "story", mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT"),
+    )
+    text = authored.there_and_back(models(users(*columns, *lower)))
+    assert ("ix_lower" in text) is is_mysql

@@ -156,3 +156,19 @@ def test_a_signal_leaves_no_scratch_database(database: Database, tmp_path: Path)
         assert runner.stderr is not None and "Stopped by Ctrl-C or SIGTERM." in runner.stderr.read()
     assert scratch_databases(database) == []
     assert project.current() == ()
+
+
+@pytest.mark.only("mysql")
+def test_defaults_that_are_expressions_are_the_same_the_second_time(database: Database, tmp_path: Path) -> None:
+    """Alembic alone takes DEFAULT (uuid()), and that of a column whose rename is open, for different from itself."""
+    columns = (
+        'sa.Column("id", sa.Integer, primary_key=True)',
+        'sa.Column("u", sa.String(36), server_default=sa.text("(uuid())"))',
+        "sa.Column(\"c\", sa.String(36), server_default=sa.text(\"(concat('a', 'b'))\"))",
+        'sa.Column("n", sa.String(9), nullable=False)',
+    )
+    bodies = {
+        "r1": (f'create_table_if_missing("t", {", ".join(columns)})', 'drop_table_if_exists("t")'),
+        "r2": ('ColumnRename("t", "n", "m").expand()', 'ColumnRename("t", "n", "m").undo_expand()'),
+    }
+    assert [one for one in found(Deploy(tmp_path, database, bodies)) if one[1] != "note"] == []

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.backfill.replication import standby, until
 from tests.catalogue import all_rows, assert_same, rows, snapshot
 from tests.projects import Project, log_lines
+from tests.runner.deploys import ONE_EACH, Deploy
 from tests.runner.hoard import EACH
 from tests.servers import Database
 
@@ -576,3 +577,51 @@ def _texts(value: ast.AST) -> list[str]:
         value = value.values[0] if value.values else value
         return [f"{value.value}x"] if isinstance(value, ast.Constant) else []
     return [f"{value.value} x"] if isinstance(value, ast.Constant) and isinstance(value.value, str) else []
+
+
+PHASES = (
+    ('TypeChange("t", "b", sa.BigInteger()).expand()', "pass"),
+    ('TypeChange("t", "b", sa.BigInteger()).switch()', "pass"),
+    ('TypeChange("t", "b", sa.BigInteger()).contract()', "pass"),
+    ('ColumnRename("t", "c", "d").expand()', "pass"),
+    ('ColumnRename("t", "c", "d").contract()', "pass"),
+)
+
+
+@ONE_EACH
+def test_each_pending_phase_says_its_own_steps(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, b varchar(9), c int)", "INSERT INTO t VALUES (1, '1', 1)")
+    using = 'using="CAST(b AS SIGNED)", ' if database.kind == "mysql" else 'using="CAST(b AS BIGINT)", '
+    phases = [up.replace("sa.BigInteger()", f"sa.BigInteger(), {using[:-2]}") for up, _ in PHASES]
+    project = Deploy(tmp_path, database, {f"r{number}": (up, "pass") for number, up in enumerate(phases)})
+
+    def told() -> list[Foretold]:
+        return [step for one in plan(project.config).revisions for step in one.steps]
+
+    _, switch, contract, _, dropped = told()
+    for ahead in (True, False):
+        said = "would run after TypeChange.expand of revision r0: would" if ahead else "would"
+        assert switch.detail.startswith(f"{said} exchange the names of t.b and its hidden column, so that it has ")
+        assert contract.detail.startswith(f"{said} drop the hidden column of t.b with the values of the old type")
+        assert contract.loses and not switch.loses and not dropped.loses
+        assert all(one.locks and one.blocks for one in (switch, contract, dropped))
+        if ahead:
+            assert "of revision r3: would drop column t.c, whose values d has" in dropped.detail
+            project.main("upgrade", "r0")
+            switch = told()[0]
+            project.main("upgrade", "r1")
+            contract = told()[0]
+            project.main("upgrade", "r3")
+            dropped = told()[0]
+    assert dropped.action == "run" and dropped.detail.startswith("would drop column t.c, whose values d has")
+
+
+@ONE_EACH
+def test_a_restore_loses_nothing(database: Database, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, b int)", "INSERT INTO t VALUES (1, 1)")
+    up, down = 'drop_column_if_exists("t", "b", archive=True)', 'restore_column("t", sa.Column("b", sa.Integer))'
+    project = Deploy(tmp_path, database, {"r0": (up, down)})
+    project.main("upgrade")
+    found = plan(project.config, "base", down=True)
+    assert found.losses == ()
+    assert found.revisions[0].steps[0].detail.startswith("would put the archived values of t.b back; then add column")

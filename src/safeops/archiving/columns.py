@@ -29,6 +29,7 @@ from safeops.locking import carry_out, patiently
 from safeops.looking import keeping, look, look_into
 from safeops.migration import Migration
 from safeops.naming import Code, Name, call
+from safeops.replication import heed_kept_table
 
 log = logging.getLogger("safeops")
 
@@ -55,7 +56,10 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     column = stands.columns[column].name
     what = f"column {stands.name}.{column}"
     refuse_flaw(migration, stands, column, what)
+    asked = f"Archiving {what}"
+    look_into(migration, stands.name, lambda: database.check_triggers(asked, stands.name, locks_table=True))
     key = key_for(migration, stands, column)
+    _heed_subscribers(migration, catalogue, stands, column)
     if (forecast := foreseeing()) is not None:
         return _tell(forecast, database, stands, column)
     _refuse_undroppable(migration, stands, column, explain)
@@ -92,6 +96,15 @@ def _refuse_undroppable(migration: Migration, stands: Table, column: str, explai
         if not isinstance(taught, SafeOpsError):
             raise
         raise taught from error
+
+
+def _heed_subscribers(migration: Migration, catalogue: Catalogue, stands: Table, column: str) -> None:
+    """Raise UnsafeOperation where the tables that an archive takes would be published by themselves."""
+    written = call("drop_column_if_exists", stands.name.name, column, schema=stands.name.schema, archive=True)
+    heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
+    state = State(migration.database, migration.settings.schema_for_state)
+    heed_kept_table(migration, state.name, state.exists(), written)
+    heed_kept_table(migration, Name("safeops_archive_1", stands.name.schema), False, written)
 
 
 def _tell(forecast: Forecast, database: Database, stands: Table, column: str) -> bool:

@@ -14,12 +14,16 @@ from safeops.foretold import Deed
 from safeops.locking import carry_out
 from safeops.looking import look, look_into
 from safeops.migration import Migration
+from safeops.naming import call
+from safeops.replication import heed_kept_table
 
 
 def archive_table(migration: Migration, stands: Table, explain: Callable[..., object]) -> bool:
     """Rename a table into an archive, so that its names are free and nothing ties it to other tables."""
     database, catalogue = migration.database, catalogue_of(migration)
     refuse_flaw(migration, stands, None, f"table {stands.name}")
+    written = call("drop_table_if_exists", stands.name.name, schema=stands.name.schema, archive=True)
+    heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
     if (forecast := foreseeing()) is not None:
         drop = next(database.drop_table(stands.name, stands))
         forecast.deed(Deed(f"put table {stands.name} away as an archive", *database.locking_of(drop)))

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from alembic.autogenerate import render
 from alembic.autogenerate.api import AutogenContext
+
+from safeops.naming import domain_arguments
 
 Token = tokenize.TokenInfo
 
@@ -59,11 +62,18 @@ def literal_text(context: AutogenContext) -> Iterator[None]:
     doubled, theirs = getattr(preparer, "_double_percents", False), impl.render_ddl_sql_expr
     preparer._double_percents = False
     impl.render_ddl_sql_expr = theirs if isinstance(theirs, _Literally) else _Literally(theirs)
+    # Alembic looks for it by this name; without it a domain is written without its rules.
+    impl._render_DOMAIN_type = _domain
     try:
         yield
     finally:
         preparer._double_percents = doubled
         impl.render_ddl_sql_expr = theirs
+
+
+def _domain(type_: Any, context: AutogenContext) -> str:
+    arguments = domain_arguments(type_, render._repr_type(type_.data_type, context))
+    return f"{type(type_).__module__.split('.')[2]}.DOMAIN({arguments})"
 
 
 @dataclass

@@ -55,9 +55,19 @@ class Upgrade(Direction):
         self.types: dict[tuple[Name, str], TypeWay] = {}
         self.same_defaults: set[tuple[Name, str]] = set()
         self.later: set[tuple[Name, str]] = set()
+        self.unseen: set[tuple[Name, str]] = set()
 
     def _of_table(self, table: ops.ModifyTableOps) -> list[ops.MigrateOperation]:
-        return [*advice.renames(self.context, table), *super()._of_table(table)]
+        found = safe.become(ops.ModifyTableOps, table, ops=self._without_unseen(table.ops))
+        return [*advice.renames(self.context, table), *super()._of_table(found)]
+
+    def _without_unseen(self, found: Sequence[ops.MigrateOperation]) -> list[ops.MigrateOperation]:
+        """Leave out indexes that exist, though SQLAlchemy does not reflect them: those of MySQL on expressions."""
+        exchanged = {one.index_name for one in found if isinstance(one, ops.DropIndexOp)}
+        created = (one for one in found if isinstance(one, ops.CreateIndexOp) and one.index_name not in exchanged)
+        unseen = [one for one in created if self.live and self.live.has_index(name_of(one), one)]
+        self.unseen.update((name_of(one), str(one.index_name)) for one in unseen)
+        return [one for one in found if one not in unseen]
 
     def _convert(self, operation: ops.MigrateOperation) -> Written:
         if type(operation) is ops.DropTableOp:
@@ -166,10 +176,15 @@ class Downgrade(Direction):
             yield safe.safe(operation)
         elif type(operation) is ops.AlterColumnOp:
             yield from self._altered(operation)
-        elif isinstance(operation, ops.DropConstraintOp) and _key(operation) in self.forth.later:
+        elif isinstance(operation, (ops.DropConstraintOp, ops.DropIndexOp)) and self._is_left_out(operation):
             return
         else:
             yield safe.safe(operation)
+
+    def _is_left_out(self, operation: ops.DropConstraintOp | ops.DropIndexOp) -> bool:
+        if isinstance(operation, ops.DropIndexOp):
+            return (name_of(operation), str(operation.index_name)) in self.forth.unseen
+        return _key(operation) in self.forth.later
 
     def _altered(self, operation: ops.AlterColumnOp) -> Written:
         key = name_of(operation), str(operation.column_name)

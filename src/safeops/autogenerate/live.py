@@ -27,6 +27,7 @@ from safeops.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.operations.columns import column_differences
 from safeops.operations.domains import NONE, instead_of_domain
+from safeops.operations.story import settle
 from safeops.recipes.type_change import TypeChange, check_change, standing_change
 
 T = TypeVar("T")
@@ -162,6 +163,16 @@ class Live:
         except DBAPIError:
             # The default is one that the server does not take yet.
             return False
+
+    def has_index(self, name: Name, operation: ops.CreateIndexOp) -> bool:
+        """Tell whether an index that autogenerate wants to create exists as asked."""
+        stands = self.table(name)
+        there = stands.indexes.get(str(operation.index_name)) if stands else None
+        if stands is None or there is None or not there.valid:
+            return False
+        index = operation.to_index(self.migration.context)
+        wanted = self._database.wanted_index(index)
+        return self._asked(stands, lambda: settle(self.migration, stands, there, wanted, index)) == []
 
     def type_way(self, name: Name, column: str, old: Any, new: Any) -> TypeWay:
         """Return the way that a change of type goes."""

@@ -44,7 +44,7 @@ def settle(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) 
     for table in [one for one in upgrade_ops.ops if isinstance(one, ops.ModifyTableOps)]:
         model = models.get(name_of(table))
         if model is not None:
-            found = [kept for one in table.ops for kept in _without_null(database, model, one)]
+            found = [kept for one in table.ops for kept in _settled(database, model, one)]
             table.ops[:] = _without_merged(database, model, found)
     upgrade_ops.ops[:] = [one for one in upgrade_ops.ops if not isinstance(one, ops.ModifyTableOps) or one.ops]
 
@@ -53,14 +53,18 @@ def _name(context: AutogenContext, table: sa.Table) -> Name:
     return Name(table.name, None if table.schema == context.dialect.default_schema_name else table.schema)
 
 
-def _without_null(
-    database: Database, model: sa.Table, operation: ops.MigrateOperation
-) -> Iterator[ops.MigrateOperation]:
-    if not isinstance(operation, ops.AlterColumnOp) or not operation.modify_nullable:
+def _settled(database: Database, model: sa.Table, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+    column = model.columns.get(operation.column_name) if isinstance(operation, ops.AlterColumnOp) else None
+    if not isinstance(operation, ops.AlterColumnOp) or column is None:
         yield operation
         return
-    column = model.columns.get(operation.column_name)
-    if column is not None and _refuses_null(database, column):
+    domain = database.domain_that_stands(column.type)
+    if domain and domain.required and operation.modify_nullable:
+        # SQLAlchemy reflects the NOT NULL and the default of a domain as those of the column.
+        operation.modify_nullable = None
+    if domain and domain.has_default and operation.modify_server_default is None:
+        operation.modify_server_default = False
+    if operation.modify_nullable and _refuses_null(database, column):
         operation.modify_nullable = None
         why = "of the primary key" if column.primary_key else "an identity"
         yield Note(f"{name_of(operation)}.{column.name} is {why} and takes no NULL: say nullable=False in the models.")

@@ -15,12 +15,14 @@ from safeops.backfilling.parallel import Connect
 from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run, Tell
+from safeops.backfilling.state import State
 from safeops.backfilling.walking import Throttle
 from safeops.backfilling.work import Given, Work, targets_of, work_for
 from safeops.foretold import counted
 from safeops.looking import look_at
 from safeops.migration import Migration, running
 from safeops.naming import Name, fitting
+from safeops.replication import heed_kept_table
 
 log = logging.getLogger("safeops")
 
@@ -112,6 +114,8 @@ def backfill(
         if stands is None:
             raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
         work = work_for(migration, stands, table, values, where, key, label)
+        state = State(migration.database, migration.settings.schema_for_state)
+        heed_kept_table(migration, state.name, state.exists(), arguments.right("{...}"))
         with closing(Teller()) as teller:
             report = Run(migration, work, pace, progress or teller, executor, connect).carry_out()
         return reported(migration, work, report)

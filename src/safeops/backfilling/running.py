@@ -122,12 +122,12 @@ class Run:
     def _make_known(self) -> None:
         """Make the work known under its name, or raise where other work is."""
         name, work = self.work.name, self.work
-        kept, former = work.fingerprints
+        kept, *former = work.fingerprints
         patiently(self.terms, "made the table of the progress of backfills", self.state.create)
         patiently(self.terms, f"noted backfill {name}", lambda: self.state.add(name, kept, work.described))
         stands = self.state.part(name)
         # A script of --sql cannot tell what it would have been online.
-        if stands is not None and stands.fingerprint not in ("", kept, former):
+        if stands is not None and stands.fingerprint not in ("", kept, *former):
             raise _conflict(work)
 
     def _done(self) -> tuple[Part, int]:

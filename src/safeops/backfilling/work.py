@@ -58,9 +58,11 @@ class Work:
     home: str | None = None
 
     @property
-    def fingerprints(self) -> tuple[str, str]:
+    def fingerprints(self) -> tuple[str, ...]:
         """What must be the same for progress to be that of the same work: as it is kept, and as it was kept once."""
-        return self._fingerprint(self.table.at(self.home)), self._fingerprint(self.table)
+        needs, update = (_unqualified(one) for one in (self.needs, self.update))
+        former = replace(self, needs=needs, update=update)
+        return self._fingerprint(self.table.at(self.home)), *(one._fingerprint(one.table) for one in (self, former))
 
     def _fingerprint(self, table: Name) -> str:
         said: list[Any] = [str(table), [one.name for one in self.key], self.columns, self.needs, self.keeps]
@@ -85,6 +87,13 @@ class Work:
         stands, types = self.stands or {}, self.types or {}
         named = tuple(stands[one] for one in columns)
         return Target(self.table, self.key, named, tuple(types[one] for one in columns), self.keeps)
+
+
+def _unqualified(sql: str | None) -> str | None:
+    """Return a condition as earlier releases wrote it for PostgreSQL, without the schema of the server's own."""
+    if sql is None:
+        return None
+    return sql.replace("pg_catalog.num_nulls(", "num_nulls(").replace("OPERATOR(pg_catalog.=)", "=")
 
 
 Given = Mapping[str, Any] | Callable[..., Any]

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
-from safeops.databases.definitions import Column, Constraint, Domain, Index, Table
+from safeops.databases.definitions import Column, Constraint, Index, Published, Table
 from safeops.databases.dumping import Dumping
 from safeops.databases.filling import Filling
 from safeops.databases.load import Load
@@ -24,13 +24,14 @@ from safeops.databases.scratching import Scratching
 from safeops.databases.steps import Step, rendered
 from safeops.databases.surveying import Surveying
 from safeops.databases.twins import Twins
+from safeops.databases.types import Types
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name, fitting
 
 Plan = Iterator[Step]
 
 
-class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, Scratching, Twins, ABC):
+class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, Scratching, Twins, Types, ABC):
     """The database that a migration runs on, or for which ``--sql`` is rendered."""
 
     max_identifier: ClassVar[int] = 63
@@ -129,17 +130,6 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         """Return the other table whose index has this name already, where such names are unique in a schema."""
         return None
 
-    def enum(self, name: Name) -> tuple[str, ...] | None:
-        """Return the values of a named type in order; None where there is none."""
-        return None
-
-    def enum_names(self, schema: str | None) -> list[str]:
-        return []
-
-    def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        """Return what the domain is that a type stands for; None for another type."""
-        return None
-
     def has_schema(self, schema: str) -> bool:
         return False
 
@@ -191,6 +181,14 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
 
     def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
         """Raise DependentObjects where replication finds the rows of a table by one of the indexes, which are to go."""
+
+    def published(self, stands: Table) -> Published:
+        """Return who publishes the table with the columns that it will have."""
+        return Published()
+
+    def published_when_new(self, name: Name) -> Published:
+        """Return who publishes a table as soon as it is created."""
+        return Published()
 
     def check_takes_null(self, stands: Table, column: str) -> None:
         """Raise DependentObjects where something that stands on the column takes no NULL in it."""
@@ -373,6 +371,9 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
 
     def check_index_support(self, index: sa.Index) -> None:
         """Raise UnsupportedOnDatabase for an index that this server does not have."""
+
+    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+        """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
 
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
         """Tell without asking the server whether every row gets the same value from the default."""

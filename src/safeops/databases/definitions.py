@@ -84,6 +84,9 @@ class Constraint:
     initially: str | None = _part("initially")
     include: tuple[str, ...] = _part("include", default=())
     nulls_not_distinct: bool = _part("nulls not distinct", default=False)
+    periods: bool = _part("over periods of time", default=False)
+    """WITHOUT OVERLAPS of a key, PERIOD of a foreign key: its last column is a range."""
+    enforced: bool = _part("enforced", default=True)
     valid: bool = True
     inherited: bool = False
     definition: str = ""
@@ -91,6 +94,14 @@ class Constraint:
     @property
     def names(self) -> tuple[str, ...]:
         return self.columns
+
+
+@dataclass(frozen=True)
+class Published:
+    """The publications of a table with all its columns, and the slots that subscribers of the database read from."""
+
+    names: tuple[str, ...] = ()
+    slots: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -184,6 +184,15 @@ class DatabaseSession:
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
         return "another runner"
 
+    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+        """Raise what keeps this server or account from making triggers, before anything is changed.
+
+        Args:
+            asked: What needs them, for the message.
+            table: The table.
+            locks_table: It also needs a lock that keeps all other sessions from writing.
+        """
+
     def is_lock_failure(self, error: BaseException) -> bool:
         """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
         return False

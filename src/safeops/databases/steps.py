@@ -57,7 +57,13 @@ def rendering_dialect(dialect: Dialect) -> Dialect:
     """Return a dialect that compiles to the SQL that the server reads, without the driver's doubled percent signs."""
     made: Any = type(dialect)
     twin = made(paramstyle="named")
-    for attribute in ("server_version_info", "is_mariadb", "default_schema_name", "_backslash_escapes"):
+    for attribute in (
+        "server_version_info",
+        "is_mariadb",
+        "default_schema_name",
+        "supports_sequences",
+        "_backslash_escapes",
+    ):
         if hasattr(dialect, attribute):
             setattr(twin, attribute, getattr(dialect, attribute))
     twin.identifier_preparer = twin.preparer(twin)

@@ -127,6 +127,22 @@ class Twins(DatabaseSession):
         """Tell whether an interrupted ``pair_up`` left the twin without all that keeps it in step, where a stop can."""
         return False
 
+    def is_computed(self, pair: Pair, stands: Table) -> bool:
+        """Tell whether the server computes the twin, so that it is never filled."""
+        return False
+
+    def torn_pair(self, pair: Pair, stands: Table) -> Pair | None:
+        """Return the pair if an interrupted ``promote_twin`` exchanged the names and left no triggers to find it by."""
+        return None
+
+    def is_promoted(self, pair: Pair, stands: Table) -> bool:
+        """Tell whether ``promote_twin`` dropped the former source, and was interrupted before the triggers."""
+        return False
+
+    def settle_pair(self, pair: Pair, stands: Table) -> Plan:
+        """Plan what an interrupted ``promote_twin`` left to do, where the names are exchanged."""
+        return iter(())
+
     @abstractmethod
     def check_pair(self, pair: Pair, stands: Table) -> None:
         """Raise what is wrong with a pair that does not stand yet, before anything is touched."""

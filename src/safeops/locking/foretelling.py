@@ -8,8 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from safeops.databases.base import Database
 from safeops.databases.steps import Step
-from safeops.foreseeing import Forecast
+from safeops.foreseeing import Forecast, foreseeing
 from safeops.foretold import Deed
+from safeops.migration import Terms
 from safeops.naming import Name
 from safeops.policy import assurance
 
@@ -37,6 +38,16 @@ def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> b
         if not seen:
             raise
     return bool(seen)
+
+
+def outline(migration: Terms, table: Name, does: str, *, loses: bool = False) -> None:
+    """Tell what a phase of a change comes to, also if the phase before it is still pending."""
+    forecast = foreseeing()
+    if forecast is None:
+        return
+    rows, size = measured(migration.database, table) if loses else (None, None)
+    locks, blocks = migration.database.locking_of(Step(f"DROP TABLE {table}", does, (table,)))
+    forecast.outline(Deed(does, locks, blocks, rows, size, loses=loses))
 
 
 def _deed(database: Database, step: Step) -> Deed:

@@ -17,6 +17,7 @@ from safeops.naming import Code, Name, call, written_type
 from safeops.operations.columns import column_differences
 from safeops.operations.domains import instead_of_domain
 from safeops.operations.story import GONE, is_gone, refuse_unless_assured
+from safeops.replication import note_subscribers
 
 
 def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: str | None = None) -> bool:
@@ -78,6 +79,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         look_into(migration, name, lambda: migration.database.check_type_change(column, stands))
         change = f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()"
         _refuse_blocking(migration, stands, name, column, change)
+        note_subscribers(migration, stands, f"a subscriber stops at a value that its {column_name} does not take.")
         explain = _explained(migration, stands, name, column_name, change)
         return carry_out(migration, migration.database.alter_type(name, column, stands), explain)
 

@@ -28,9 +28,10 @@ from safeops.looking import (
 )
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call, fitting, written_column
-from safeops.operations import constraints, foreign_keys, indexes, types
+from safeops.operations import constraints, foreign_keys, indexes
 from safeops.operations.domains import refuse_domain
 from safeops.operations.named import named, settle_names
+from safeops.operations.prerequisites import check_types, prepare
 from safeops.operations.story import (
     explained_dependents,
     is_gone,
@@ -40,6 +41,7 @@ from safeops.operations.story import (
     refuse_unless_assured,
     settle,
 )
+from safeops.replication import heed_new_column, note_subscribers
 
 
 def add_column_if_missing(
@@ -129,9 +131,13 @@ def _add_bare(
         found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.check_column_support(column)
-    types.check_type_of(migration, column)
+    check_types(migration, [column])
     _refuse_blocking(migration, name, column, stands)
-    return carry_out(migration, migration.database.add_column(name, column, stands))
+    if stands is not None and column.computed is None:
+        written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
+        heed_new_column(migration, stands, str(column.name), written)
+    with keeping(prepare(migration, [column])):
+        return carry_out(migration, migration.database.add_column(name, column, stands))
 
 
 def column_differences(
@@ -282,6 +288,9 @@ def drop_column_if_exists(
             refuse_dependents(what, _dependents(migration, stands, column_name))
             own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
             look_into(migration, name, lambda: migration.database.check_identity(stands, own))
+            note_subscribers(
+                migration, stands, f"a subscriber whose {column_name} is NOT NULL and has no default stops."
+            )
             if archive:
                 return archive_column(migration, stands, column_name, explain)
             abandon_archive(migration, stands.name, column_name)

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.databases.definitions import Constraint, Table, differences
-from safeops.errors import UnknownConstraint
+from safeops.errors import DefinitionMismatch, UnknownConstraint
 from safeops.locking import carry_out
 from safeops.looking import check_choice, check_has_columns, check_names, known, look, look_into, skipped, table_or_none
 from safeops.migration import Migration, running
@@ -52,6 +52,7 @@ def create(
             return skipped(f"constraint {constraint.name} on {name}", GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(constraint))
+        migration.database.check_virtual(stands, constraint)
         if if_different == "replace" and _is_another(migration, stands, constraint):
             return _replace(migration, name, stands, constraint, validate)
         if stands is not None:
@@ -92,6 +93,7 @@ def _replace(migration: Migration, name: Name, stands: Table | None, constraint:
 def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop a constraint of a column that is still to be added."""
     migration.database.check_support(constraint, True)
+    migration.database.check_virtual(stands, constraint)
     wanted = migration.database.wanted_constraint(constraint)
     there = migration.database.same_named(stands, wanted)
     if there is None:
@@ -238,6 +240,8 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
                 f"Table {name} has no constraint {constraint_name}.",
                 remedy=nearest(constraint_name, stands.constraints, "constraints"),
             )
+        if stands is not None:
+            _refuse_unenforced(stands.constraints[constraint_name], name)
         if stands is not None and stands.constraints[constraint_name].valid:
             return skipped(f"constraint {constraint_name} on {name}", "it is valid")
         offenders = _offenders_of(migration, stands, stands.constraints[constraint_name]) if stands else None
@@ -251,6 +255,17 @@ def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, 
     """Name the rows that break a check before the server copies the table to look at them."""
     if there.kind == "check":
         rows.refuse(migration, stands, offenders)
+
+
+def _refuse_unenforced(there: Constraint, name: Name) -> None:
+    if not there.enforced:
+        raise DefinitionMismatch(
+            f"{there.kind.capitalize()} {there.name} of {name} is NOT ENFORCED, so it cannot be validated:"
+            f" {there.definition}",
+            why="The server checks no row against it, neither old nor new.",
+            remedy="Drop it, and create it again, which enforces and validates it:",
+            code=call("drop_constraint_if_exists", there.name, name.name, schema=name.schema),
+        )
 
 
 def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> rows.Offenders | None:

@@ -182,6 +182,7 @@ def create(
             return skipped(f"foreign key {key.name} on {name}", GONE)
         source = known(migration, source, name)
         check_has_columns(source, key.column_keys)
+        migration.database.check_virtual(source, key)
         referent = known(migration, referent, other)
         check_has_columns(referent, remote)
         if source is None or referent is None:
@@ -233,6 +234,7 @@ def check_ready(
 ) -> None:
     """Raise what would stop the foreign key of a column that is still to be added."""
     migration.database.check_support(key, True)
+    migration.database.check_virtual(stands, key)
     other, remote = referent_of(key)
     referent = stands if other == name else look_at(migration, other)
     if referent is None or (other == name and set(remote) & set(key.column_keys)):

@@ -111,6 +111,7 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
             return skipped(what, GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(index))
+        migration.database.check_virtual(stands, index)
         there = stands.indexes.get(str(index.name)) if stands else None
         wanted = migration.database.wanted_index(index)
         if stands is not None and there is not None:
@@ -161,6 +162,7 @@ def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint
 def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop the index of a column that is still to be added."""
     migration.database.check_index_support(index)
+    migration.database.check_virtual(stands, index)
     there = stands.indexes.get(str(index.name))
     if there is None:
         refuse_taken(migration, str(index.name), stands)

@@ -13,10 +13,12 @@ from safeops.archiving.catalogue import COPYING, RESTORED, Record
 from safeops.archiving.columns import bring_column_back, catalogue_of, discard, noted, written_restore
 from safeops.archiving.tables import bring_table_back
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
+from safeops.locking.foretelling import outline
 from safeops.looking import check_names, keeping, known, look, refuse_hidden_rows, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
 from safeops.operations.bringing_back import check_type, complete, forget, refuse_rewriting, tie
+from safeops.replication import heed_new_column
 
 log = logging.getLogger("safeops")
 
@@ -92,12 +94,15 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
                 noted(migration, catalogue_of(migration).drop_if_empty)
                 return skipped(f"column {name}.{column.name}", "it is there, and nothing of it is archived")
             raise _no_archive(migration, f"column {name}.{column.name}", UnknownColumn)
+        outline(migration, stands.name, f"put the archived values of {name}.{column.name} back")
         if record.status == RESTORED:
             forget(migration, record)
             return True
         check_type(migration, stands, record, column)
         refuse_hidden_rows(migration, stands.name, record.archive)
         refuse_rewriting(migration, stands, record, column)
+        if record.column not in stands.columns and not record.definition["computed"]:
+            heed_new_column(migration, stands, str(column.name), right)
         done: list[str] = []
         with keeping(done):
             bring_column_back(migration, stands, record, done)

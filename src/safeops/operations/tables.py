@@ -27,10 +27,11 @@ from safeops.looking import (
 )
 from safeops.migration import Migration, running
 from safeops.naming import Code, Name, call
-from safeops.operations import foreign_keys, indexes, types
+from safeops.operations import foreign_keys, indexes
 from safeops.operations.ahead import unexplained
 from safeops.operations.columns import column_differences
 from safeops.operations.named import named, settle_names
+from safeops.operations.prerequisites import prepare
 from safeops.operations.story import (
     check_schema,
     explained_dependents,
@@ -39,6 +40,7 @@ from safeops.operations.story import (
     refuse_dependents,
     settle,
 )
+from safeops.replication import heed_new_table
 
 
 def create_table_if_missing(
@@ -51,8 +53,8 @@ def create_table_if_missing(
 ) -> bool:
     """The table exists with these columns, constraints and indexes.
 
-    Steps: looks for the table; creates named types that are missing, as ``op.create_table`` does; creates the table with
-    its indexes and comments, on servers with transactional DDL in one transaction.
+    Steps: looks for the table; creates named types that are missing, as ``op.create_table`` does, and the sequences of its
+    defaults; creates the table with its indexes and comments, on servers with transactional DDL in one transaction.
 
     Args:
         table_name: The table.
@@ -68,7 +70,7 @@ def create_table_if_missing(
 
     Raises:
         DefinitionMismatch: A column, constraint or comment differs or is missing.
-        UnknownType: A named type with ``create_type=False`` does not exist.
+        UnknownType: A type does not exist that the columns do not say how to create, or that has ``create_type=False``.
         LockNotAcquired: A table that it refers to was in use for the whole retry budget.
 
     Locks: the new table; PostgreSQL SHARE ROW EXCLUSIVE on tables that it refers to, briefly.
@@ -108,10 +110,15 @@ def create_table_if_missing(
             return any(built)
         for column in table.columns:
             migration.database.check_column_support(column)
+        things: list[sa.Index | sa.Constraint] = [*table.indexes, *table.constraints]
+        for thing in things:
+            migration.database.check_virtual(None, thing)
         check_schema(migration, name, right)
+        if not migration.offline:
+            heed_new_table(migration, name, right)
         for key in table.foreign_key_constraints:
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)
-        typed = types.create_types_of(migration, table)
+        typed = prepare(migration, list(table.columns), creates_enums=True)
         with keeping(typed):
             made = carry_out(migration, migration.database.create_table(table))
             _confirm(migration, name)

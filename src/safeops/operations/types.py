@@ -194,38 +194,23 @@ def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
         return carry_out(migration, migration.database.drop_enum(name), explain)
 
 
-def create_types_of(migration: Migration, table: sa.Table) -> list[str]:
-    """Create the named types of a new table's columns that are missing, as ``op.create_table`` does; say which."""
-    made: list[str] = []
-    if not migration.database.has_named_types:
-        return made
-    for enum in {id(one): one for one in map(_enum_of, table.columns) if one is not None}.values():
-        name = Name(str(enum.name), enum.schema)
-        if not getattr(enum, "create_type", True):
-            check_type(migration, enum)
-            continue
-        there = _look(migration, name)
-        if there is None:
-            carry_out(migration, migration.database.create_enum(name, list(enum.enums)))
-            made.append(f"created type {name}")
-    return made
-
-
-def check_type(migration: Migration, enum: sa.Enum) -> None:
-    """Raise UnknownType where a column's named type does not exist."""
+def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:
+    """Create the type of a column if it is missing and the models are to create it; say so."""
+    if not getattr(enum, "create_type", True) or enum_stands(migration, enum) is not None:
+        return []
     name = Name(str(enum.name), enum.schema)
-    if not migration.offline and _look(migration, name) is None:
-        raise unknown_type(migration, name)
+    carry_out(migration, migration.database.create_enum(name, list(enum.enums)))
+    return [f"created type {name}"]
 
 
-def _enum_of(column: sa.Column[Any]) -> sa.Enum | None:
-    type_: Any = column.type
+def enum_stands(migration: Migration, enum: sa.Enum) -> tuple[str, ...] | None:
+    """Return the values of a type as it stands; None where there is none, and offline."""
+    return _look(migration, Name(str(enum.name), enum.schema))
+
+
+def enum_of(type_: Any) -> sa.Enum | None:
+    """Return the enum that a type is, or that its elements are of."""
     type_ = getattr(type_, "item_type", type_)
+    while isinstance(type_, sa.types.TypeDecorator):
+        type_ = type_.impl_instance
     return type_ if isinstance(type_, sa.Enum) and type_.name and type_.native_enum else None
-
-
-def check_type_of(migration: Migration, column: sa.Column[Any]) -> None:
-    """Raise UnknownType where the named type of a column to be added does not exist."""
-    enum = _enum_of(column)
-    if enum is not None and migration.database.has_named_types:
-        check_type(migration, enum)

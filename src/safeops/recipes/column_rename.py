@@ -9,6 +9,7 @@ from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
 from safeops.locking import carry_out
+from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, check_names, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
@@ -175,6 +176,8 @@ class ColumnRename:
             stands = self._looked_at(migration, written)
             standing = self._standing(migration, stands)
             if standing is not None:
+                if migration.database.is_promoted(standing, stands) and standing.source not in stands.columns:
+                    standing = standing.mirrored
                 pairs.refuse_torn(stands, standing, self._undoing(standing))
                 return standing
             if source not in stands.columns and twin in stands.columns:
@@ -192,11 +195,15 @@ class ColumnRename:
             return rendered
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            does = f"dropped column {self.table_name}.{other}, whose values {survivor} has"
+            outline(migration, stands.name, does)
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
             if standing.source == survivor and standing.twin not in stands.columns:
                 return pairs.part_from(migration, standing)
+            if other not in stands.columns and migration.database.is_promoted(standing, stands):
+                return pairs.part_from(migration, standing.mirrored)
             pairs.refuse_torn(stands, standing, self._undoing(standing))
             if standing.source == survivor and phase == "undo_expand":
                 # The survivor never lacked a value, so that nothing has to have finished.

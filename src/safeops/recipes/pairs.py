@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +36,7 @@ from safeops.migration import Migration, running
 from safeops.naming import Name, fitting
 from safeops.operations import rows
 from safeops.operations.story import explained_dependents, refuse_dependents
+from safeops.replication import heed_kept_table, heed_new_column, note_subscribers
 
 log = logging.getLogger("safeops")
 
@@ -89,17 +91,24 @@ def bring_in_step(
         pair = choose(migration)
         if pair is None:
             return False
-        paired = _paired(migration, pair, table, options)
+        paired = _paired(migration, pair, table, options, written)
         state = State(migration.database, migration.settings.schema_for_state)
-        filled = not is_filled(state, pair)
+        computed = _is_computed(migration, pair)
+        filled = not computed and not is_filled(state, pair)
         texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
         name = fill_name(pair, migration.database.home)
-    _fill(name, pair, table, *texts, options)
+    if not computed:
+        _fill(name, pair, table, *texts, options)
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
         stands = _as_it_was(migration, pair)
         return equipped(migration, pair, stands) or paired or filled
+
+
+def _is_computed(migration: Migration, pair: Pair) -> bool:
+    stands = look_at(migration, pair.table)
+    return stands is not None and migration.database.is_computed(pair, stands)
 
 
 def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
@@ -113,6 +122,11 @@ def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
     return carry_out(migration, migration.database.equip_twin(pair, stands), explain)
 
 
+def settled(migration: Migration, pair: Pair, stands: Table) -> bool:
+    """Finish what an interrupted exchange left to do; return whether there was anything."""
+    return carry_out(migration, migration.database.settle_pair(pair, stands))
+
+
 def _as_it_was(migration: Migration, pair: Pair) -> Table:
     """Return the table as it stands, or raise where another runner has parted or exchanged the two since."""
     database, stands = migration.database, look_at(migration, pair.table)
@@ -122,7 +136,7 @@ def _as_it_was(migration: Migration, pair: Pair) -> Table:
     return stands
 
 
-def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any]) -> bool:
+def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any], written: str) -> bool:
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
@@ -133,6 +147,9 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
+    heed_new_column(migration, stands, pair.twin, written)
+    state = State(database, migration.settings.schema_for_state)
+    heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
     return carry_out(migration, database.pair_up(pair, stands))
@@ -158,6 +175,8 @@ def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None
 def _check(migration: Migration, pair: Pair, stands: Table) -> None:
     """Raise what is wrong with a pair before anything is touched."""
     database = migration.database
+    asked = f"Keeping {pair.source} and {pair.twin} of {pair.table} in sync"
+    look_into(migration, pair.table, lambda: database.check_triggers(asked, pair.table, locks_table=True))
     try:
         look_into(migration, pair.table, lambda: database.check_pair(pair, stands))
         look_into(migration, pair.table, lambda: database.read(_conversion(database, pair)))
@@ -291,13 +310,9 @@ def _is_unfilled(migration: Migration, pair: Pair) -> bool:
 def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
     sql = f"SELECT 1 FROM {migration.database.quoted_table(pair.table)} WHERE {condition} LIMIT 1"
     step = Step(sql, f"read {pair.table}", (pair.table,), scans=True)
-    try:
+    with _explaining_values(migration, pair):
         return bool(patiently(migration, step.does, lambda: migration.database.read(sql), step))
-    except DBAPIError as error:
-        if migration.database.kind_of(error) not in OF_ROWS:
-            raise
-        _as_it_was(migration, pair)
-        raise unconvertible(pair, error) from error
+    return False
 
 
 def phase_missing(problem: str, missing: str) -> PhaseMissing:
@@ -333,10 +348,16 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         f" session_replication_role = replica. Decide which value is right, write it to both, and run {code} again."
         " This finds them all:",
     )
-    try:
+    with _explaining_values(migration, pair):
         rows.refuse(migration, stands, offenders)
+
+
+@contextmanager
+def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
+    try:
+        yield
     except DBAPIError as error:
-        if database.kind_of(error) not in OF_ROWS:
+        if migration.database.kind_of(error) not in OF_ROWS:
             raise
         _as_it_was(migration, pair)
         raise unconvertible(pair, error) from error
@@ -406,6 +427,13 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     def explain(error: DBAPIError) -> SafeOpsError | None:
         return unconvertible(pair, error) if migration.database.is_violation(error) else explain_dependents(error)
 
+    note_subscribers(
+        migration,
+        stands,
+        f"a subscriber whose {pair.source} is NOT NULL and has no default stops."
+        if pair.type is None
+        else f"a subscriber stops at a value that its {pair.source} does not take.",
+    )
     done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done

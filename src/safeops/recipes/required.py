@@ -11,19 +11,22 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.backfilling.running import BackfillReport
+from safeops.backfilling.state import State
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
 from safeops.locking import carry_out
 from safeops.looking import check_names, keeping, look_at, look_into, skipped
 from safeops.migration import Migration, running
-from safeops.naming import Name, call, written_column
-from safeops.operations import columns, types
+from safeops.naming import Code, Name, call, written_column
+from safeops.operations import columns
 from safeops.operations.domains import refuse_domain
 from safeops.operations.named import settle_names
 from safeops.operations.nullability import enforce_not_null
+from safeops.operations.prerequisites import check_types, prepare
 from safeops.operations.story import keep_or_raise
 from safeops.recipes.populating import NOTHING_DONE, Populating, RequiredArguments
+from safeops.replication import heed_kept_table, heed_new_column
 
 log = logging.getLogger("safeops")
 
@@ -194,6 +197,7 @@ class _Required:
 
     def render(self) -> BackfillReport:
         database = self.migration.database
+        prepare(self.migration, [self.column])
         carry_out(self.migration, self._added(None))
         if self.by_trigger:
             carry_out(self.migration, database.fill_new_rows(self.populating.filler(None), None))
@@ -210,7 +214,7 @@ class _Required:
         """Raise what this database, or nobody, can do."""
         database = self.migration.database
         database.check_column_support(self.column)
-        types.check_type_of(self.migration, self.column)
+        check_types(self.migration, [self.column])
         if self.keep_filled and self.default is None:
             self._check_fills(arguments)
         if self.migration.offline and (self.populating.is_function or not database.renders_column_changes_offline):
@@ -257,8 +261,28 @@ class _Required:
             columns.check_companions(self.migration, self._table, self.name, stands, "raise")
             if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(stands)):
                 refuse_domain(self.migration, self.name, self.column, stands)
-        if there is None or there.nullable or self.keep_filled:
-            self.populating.check(stands)
+            self._heed_subscribers(stands)
+        fills = there is None or there.nullable or self.keep_filled
+        if fills and self.by_trigger:
+            asked = f"add_required_column() of {self.shown} without a server default"
+            self.migration.database.check_triggers(asked, stands.name, locks_table=False)
+        if there is None:
+            self.done.extend(prepare(self.migration, [self.column]))
+        if fills:
+            with keeping(self.done):
+                self.populating.check(stands)
+
+    def _heed_subscribers(self, stands: Table) -> None:
+        written = call(
+            "add_required_column",
+            self.name.name,
+            written_column(self.column),
+            populate=Code("..."),
+            schema=self.name.schema,
+        )
+        heed_new_column(self.migration, stands, self.own, written)
+        state = State(self.migration.database, self.migration.settings.schema_for_state)
+        heed_kept_table(self.migration, state.name, state.exists(), written)
 
     # The column -------------------------------------------------------------------------------------------------
 

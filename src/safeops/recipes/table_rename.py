@@ -12,11 +12,13 @@ from safeops.databases.definitions import Table
 from safeops.databases.renaming import Plan, Renamed
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
 from safeops.locking import carry_out
+from safeops.locking.foretelling import outline
 from safeops.looking import check_names, look, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, nearest
 from safeops.operations.ahead import is_dropped
 from safeops.operations.story import explained_dependents, refuse_dependents
+from safeops.replication import heed_new_name
 
 log = logging.getLogger("safeops")
 
@@ -97,6 +99,7 @@ class TableRename:
             if found.is_untouched and found.table is not None:
                 table = found.table
                 look_into(migration, table.name, lambda: migration.database.check_rename(table))
+                heed_new_name(migration, table, self.new_name, self._call("expand"))
             return self._carry_out(migration, found, migration.database.rename_table)
 
     def contract(self) -> bool:
@@ -122,6 +125,7 @@ class TableRename:
             TableRename("users", "people").contract()
         """
         with self._running("contract") as (migration, found):
+            outline(migration, found.names.new, f"dropped the view under the old name {found.names.old}")
             if found.is_untouched:
                 self._misses("contract", "expand", f"table {found.names.old} still has its old name")
             self._refuse_dependents(migration, found)
@@ -151,9 +155,12 @@ class TableRename:
             TableRename("users", "people").undo_expand()
         """
         with self._running("undo_expand") as (migration, found):
+            outline(migration, found.names.new, f"renamed table {found.names.new} back to {found.names.old}")
             if found.is_contracted:
                 self._misses("undo_expand", "undo_contract", f"the old name {found.names.old} is gone")
             self._refuse_dependents(migration, found)
+            if found.table is not None and not found.is_untouched:
+                heed_new_name(migration, found.table, self.old_name, self._call("undo_expand"))
             return self._carry_out(migration, found, migration.database.rename_back)
 
     def undo_contract(self) -> bool:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.twins import Pair
+from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
@@ -233,17 +234,20 @@ class TypeChange:
         written, missing = self._written("switch"), self._written("expand")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            self._outline_exchange(migration, stands, migration.database.type_text(self._type))
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
             if standing.switched:
-                return skipped(written, "it was switched before")
+                return pairs.settled(migration, standing, stands) or skipped(written, "it was switched before")
             return self._exchanged(migration, stands, standing, written, missing)
 
     def _contract(self) -> bool:
         written, missing = self._written("contract"), self._written("switch")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            does = f"dropped the hidden column of {self._shown} with the values of the old type"
+            outline(migration, stands.name, does, loses=True)
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
@@ -256,6 +260,7 @@ class TypeChange:
         written, missing = self._written("undo_expand"), self._written("undo_switch")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            outline(migration, stands.name, f"dropped the hidden column of {self._shown}, a copy of it in the new type")
             standing = self._standing(migration, stands)
             if standing is not None and standing.switched:
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
@@ -269,11 +274,13 @@ class TypeChange:
         written, missing = self._written("undo_switch"), self._written("undo_contract")
         with running(written.removesuffix("()")) as migration:
             stands = self._looked_at(migration, written)
+            self._outline_exchange(migration, stands, "its old type")
             standing = self._standing(migration, stands)
-            if standing is None and self._former(migration).of(self._kept_as(migration)) is not None:
+            if standing is None and self._is_contracted(migration):
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
             if standing is None or not standing.switched:
-                return skipped(written, "it was not switched")
+                settled = standing is not None and pairs.settled(migration, standing, stands)
+                return settled or skipped(written, "it was not switched")
             return self._exchanged(migration, stands, standing, written, missing)
 
     def _undo_contract(self, options: dict[str, Any]) -> bool:
@@ -299,8 +306,17 @@ class TypeChange:
     def _name(self) -> Name:
         return Name(self.table_name, self.schema)
 
+    def _outline_exchange(self, migration: Migration, stands: Table, type_: str) -> None:
+        does = f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}"
+        outline(migration, stands.name, does)
+
+    @property
+    def _shown(self) -> str:
+        return f"{self._name}.{self.column_name}"
+
     def _exchanged(self, migration: Migration, stands: Table, standing: Pair, written: str, missing: str) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""
+        pairs.settled(migration, standing, stands)
         pairs.refuse_unfilled(migration, standing, missing)
         pairs.refuse_out_of_step(migration, stands, standing, written)
         pairs.refuse_dependents_on(migration, stands, self.column_name, standing)
@@ -361,8 +377,13 @@ class TypeChange:
         check_sql("reverse_using", self.reverse_using, self.column_name)
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
-        name = self._pair(migration, stands).name
-        return look_into(migration, stands.name, lambda: migration.database.pair_named(stands, name))
+        database, pair = migration.database, self._pair(migration, stands)
+        found = look_into(migration, stands.name, lambda: database.pair_named(stands, pair.name))
+        torn = None if found else look_into(migration, stands.name, lambda: database.torn_pair(pair, stands))
+        return found or (None if torn is None or self._is_contracted(migration) else torn)
+
+    def _is_contracted(self, migration: Migration) -> bool:
+        return self._former(migration).of(self._kept_as(migration)) is not None
 
     def _pair(self, migration: Migration, stands: Table) -> Pair:
         longest = migration.database.max_identifier

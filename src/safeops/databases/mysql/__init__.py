@@ -10,7 +10,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
 from safeops.databases.filling import FILLS
 from safeops.databases.mysql import defaults, showcreate, spelling
@@ -30,6 +29,7 @@ from safeops.databases.mysql.scratching import Scratching
 from safeops.databases.mysql.session import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.showcreate import Item, backticked
 from safeops.databases.mysql.surveying import Surveying
+from safeops.databases.mysql.twin_checks import names
 from safeops.databases.mysql.twins import Twins
 from safeops.databases.twins import is_noted
 from safeops.naming import Name
@@ -151,7 +151,7 @@ class MySQL(
             WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :name"""
         rows = self.bounded_read(sql, schema=table.name.schema, name=table.name.name)
         others = [(name, text) for name, text in rows if not name.startswith(FILLS) and not is_noted(text)]
-        return [f"trigger {name}: {text}" for name, text in others if _names(text, column)]
+        return [f"trigger {name}: {text}" for name, text in others if names(text, column)]
 
     def dependents_of_schema(self, schema: str) -> list[str]:
         sql = """SELECT CONCAT(LOWER(TABLE_TYPE), ' ', TABLE_NAME) FROM information_schema.TABLES
@@ -359,6 +359,10 @@ class MariaDB(MySQL):
     copies_for_expressions = False
     explaining = "EXPLAIN EXTENDED"
     runs_blocks = True
+    requires_values_before_triggers = True
+    renames_what_is_used = True
+    spells_defaults_by_type = False
+    counts_errors_in_handlers = True
     without_copy = ", ALGORITHM=NOCOPY"
     isolation = "tx_isolation"
     recordsets_since = (10, 6)
@@ -392,11 +396,6 @@ def _prefix(element: str) -> str:
     return f"LEFT({match[1]}, {match[2]})" if match else re.sub(r"\s+(asc|desc)$", "", element, flags=re.I)
 
 
-def _names(text: str, column: str) -> bool:
-    words = (sqltext.unquoted(word) for kind, word in sqltext.tokens(text) if kind in ("word", "quoted"))
-    return any(word.casefold() == column.casefold() for word in words)
-
-
 def _generated(table: Table, column: str) -> list[str]:
     others = (one for one in table.columns.values() if one.name != column and one.computed)
-    return [f"generated column {one.name}: {one.computed}" for one in others if _names(one.computed or "", column)]
+    return [f"generated column {one.name}: {one.computed}" for one in others if names(one.computed or "", column)]

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from safeops.databases.batches import Target, Values
 from safeops.databases.definitions import Column
-from safeops.databases.mysql.session import Session, number_of
+from safeops.databases.mysql.preflight import Preflight
+from safeops.databases.mysql.session import number_of
 from safeops.naming import Name
 
 BINARY = re.compile(r"(var)?binary|\w*blob", re.I)
@@ -27,7 +28,7 @@ COLLATION = """SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema
   WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
 
 
-class Batches(Session):
+class Batches(Preflight):
     """See ``safeops.databases.batches``."""
 
     now = "UNIX_TIMESTAMP(SYSDATE(6))"
@@ -81,7 +82,7 @@ class Batches(Session):
         values = {self.isolation: "'READ-COMMITTED'"}
         if self.batch_modes:
             values["sql_mode"] = self._sql_mode()
-        with self.setting(values):
+        with self.logging_rows(), self.setting(values):
             yield
 
     def rendered_batching(self) -> tuple[list[str], list[str]]:
@@ -152,6 +153,9 @@ class Batches(Session):
         return f"connection {self.scalar('SELECT CONNECTION_ID()')}"
 
     def is_gone(self, session: str) -> bool:
+        # Another node of a cluster has its own list, so only the lease tells.
+        if self.is_clustered:
+            return False
         return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session.split()[1]))
 
 

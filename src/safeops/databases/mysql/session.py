@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
 from safeops.databases.kinds import Kind
+from safeops.databases.mysql.cluster import ClusterLock, holder
 from safeops.databases.sessions import Handed
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch
@@ -26,6 +27,8 @@ NEEDED_BY_KEY = 1553
 NAME_TAKEN = {1823, 1826, 3822}
 CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 GONE = {1008, 1051, 1091, 1360}
+# A row that another runner has written, on another node at the same time.
+TAKEN = {1062, 1213}
 UNKNOWN_TABLE = {1049, 1146}
 
 # fmt: off
@@ -106,6 +109,7 @@ class Session(Database):
     role_code = "GRANT ALL ON the_database.* TO the_user;  -- as an administrator"
     statement_bound = "max_statement_time"
     """The session variable that bounds a statement."""
+    _cluster_lock: ClusterLock | None = None
 
     @property
     def current_schema(self) -> str | None:
@@ -144,6 +148,12 @@ class Session(Database):
         if error.connection_invalidated:
             return "lost"
         return next((kind for kind, numbers in KINDS.items() if number in numbers), "other")
+
+    @property
+    def is_clustered(self) -> bool:
+        """Tell whether the server is a node of a Galera cluster, whose locks and sessions are its own."""
+        found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
+        return bool(found) and str(found[0][1]).upper() == "ON"
 
     def is_lock_failure(self, error: BaseException) -> bool:
         return number_of(error) in LOCK_FAILURES
@@ -271,15 +281,27 @@ class Session(Database):
     # The runner lock --------------------------------------------------------------------------------------------
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        if self.is_clustered:
+            self._cluster_lock = self._cluster_lock or ClusterLock(connection, key)
+            try:
+                return self._cluster_lock.acquire()
+            except DBAPIError as error:
+                if number_of(error) not in TAKEN:
+                    raise
+                return False
         # A year, the most that the server takes: the session is idle for as long as the migration runs.
         connection.execute(sa.text("SET SESSION wait_timeout = 31536000"))
         return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": lock_name(connection, key)}))
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
+        if self._cluster_lock is not None:
+            return self._cluster_lock.release()
         released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": lock_name(connection, key)})
         return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        if self._cluster_lock is not None:
+            return holder(connection, key) or super().runner_lock_holder(connection, key)
         row = runner_row(connection, key)
         return described(row) if row else super().runner_lock_holder(connection, key)
 

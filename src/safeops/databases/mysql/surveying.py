@@ -10,6 +10,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from safeops.databases.mysql.cluster import holder
 from safeops.databases.mysql.session import Session, described, lock_name, runner_row
 from safeops.databases.steps import Step
 from safeops.databases.surveying import NOTHING
@@ -23,6 +24,7 @@ LONG = "writes, for as long as it takes"
 MODES = (
     (r"ALGORITHM=INSTANT", "ALGORITHM=INSTANT", BRIEFLY),
     (r"LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE", f"{BRIEFLY} at its start and end"),
+    (r"ALGORITHM=(NOCOPY|INPLACE)", "the table, which is not copied", BRIEFLY),
     (r"^(ALTER TABLE|CREATE (UNIQUE |FULLTEXT |SPATIAL )?INDEX)\b", "the table, which is copied", LONG),
     (r"^(DROP|RENAME|CREATE (\S+ )*TRIGGER|LOCK TABLES)\b", "the metadata of the table", BRIEFLY),
     (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
@@ -75,6 +77,8 @@ class Surveying(Session):
         return super().bytes_of(Name(archive.name, archive.schema or self.current_schema))
 
     def runner_seen(self, connection: Connection, key: str) -> str | None:
+        if self.is_clustered:
+            return holder(connection, key)
         asked = {"key": lock_name(connection, key)}
         session = connection.scalar(sa.text("SELECT IS_USED_LOCK(:key)"), asked)
         if session is None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from safeops.databases import sqltext
 from safeops.databases.definitions import Constraint, Table
+from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.catalogue import definition_of
-from safeops.databases.mysql.twin_triggers import TwinTriggers, is_counted
-from safeops.databases.twins import MARK, Pair
+from safeops.databases.mysql.showcreate import Item
+from safeops.databases.mysql.twin_triggers import TwinTriggers, is_counted, mark
+from safeops.databases.twins import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Code, call
 from safeops.policy import assurance
@@ -15,6 +22,9 @@ TEMPORAL = ("timestamp", "datetime")
 
 class TwinChecks(TwinTriggers):
     """What is looked at and refused before a pair is made."""
+
+    renames_what_is_used: ClassVar[bool] = False
+    """Checks, generated columns, defaults, indexes on expressions and the partitioning follow a column to its new name."""
 
     def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
         """Tell whether a column was added for the pair."""
@@ -28,7 +38,7 @@ class TwinChecks(TwinTriggers):
         """The names are exchanged in place, so that foreign keys of others and generated columns go along."""
         if pair.winner is None or self.is_marked(stands, pair, pair.source):
             return []
-        along = ("foreign key ", "generated column ")
+        along = ("foreign key ", "generated column ") if self.renames_what_is_used else ("foreign key ",)
         return [one for one in self.dependents(stands, pair.source) if one.startswith(along)]
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
@@ -38,6 +48,8 @@ class TwinChecks(TwinTriggers):
                 why="It was left untouched: taking it for the twin would overwrite what stands in it.",
                 remedy="Choose another name, or drop that column first.",
             )
+        if not self.renames_what_is_used:
+            self._refuse_used(pair, stands)
         found = definition_of(stands, pair.source)
         if "STORED" in (found.get("GENERATED") or ""):
             raise self.unsupported(
@@ -48,18 +60,64 @@ class TwinChecks(TwinTriggers):
             )
         if pair.winner is None:
             self._check_one_way(pair, stands)
-        elif is_counted(stands, pair.source) and assurance() is None:
-            raise self._counted(pair)
+        elif is_counted(stands, pair.source):
+            self._check_counted(pair)
 
-    def _counted(self, pair: Pair) -> UnsafeOperation:
-        return UnsafeOperation(
-            f"{pair.source} of {pair.table} is AUTO_INCREMENT: until contract() {pair.twin} can be read, but not written"
-            " nor indexed.",
-            why=f"{self.product} gives out the number after all triggers, so that the second name can but be a virtual"
-            " column: WHERE by it reads the whole table.",
-            remedy="Where the new application does not look for rows by it before contract(), say so:",
-            code='with assured("the new application finds rows by other columns until then"):\n    ...',
-        )
+    def _refuse_used(self, pair: Pair, stands: Table) -> None:
+        """Refuse at once what the server would refuse at the exchange of the names, when both deploys are out."""
+        what = f"Another {'name' if pair.type is None else 'type'} for {pair.source} of {pair.table}"
+        for used_by, code in self._users(stands, pair.source):
+            raise self.unsupported(
+                f"{what}, which {used_by} uses,",
+                f"a server on which {used_by.rpartition(' ')[0]} follows a column to another name: PostgreSQL or MariaDB",
+                f"Drop it before expand(), and create it again after the last phase{':' if code else '.'}",
+                code,
+            )
+        checks = [one.name for one in self.checks_on(stands, pair.source) if not one.options]
+        if pair.winner is not None and checks and assurance() is None:
+            raise UnsafeOperation(
+                f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
+                why=f"{self.product} renames no column that a check uses, and copies the table to add a check again.",
+                remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
+                code=f"{call('drop_constraint_if_exists', checks[0], pair.table.name)}\n# or, in both revisions:\n"
+                'with assured("the table is small"):\n    ...',
+            )
+
+    def _users(self, stands: Table, column: str) -> Iterator[tuple[str, str]]:
+        """Describe what uses a column by an expression, checks excepted, with the call that drops it."""
+        shown, table = showcreate.read(stands.sql), stands.name.name
+        for name, found in shown.columns.items():
+            if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
+                yield f"generated column {name}", call("drop_column_if_exists", table, name)
+            elif names(found.get("DEFAULT") or "", column):
+                yield f"default of {name}", call("set_server_default", table, name, None)
+        for item in shown.items:
+            if any(one.startswith("(") and names(one, column) for one in item.elements):
+                yield f"index {item.name}", call("drop_index_if_exists", item.name, table)
+        if names(stands.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
+            yield f"partitioning of {table}", ""
+
+    def checks_on(self, stands: Table, column: str) -> list[Item]:
+        found = showcreate.read(stands.sql).items
+        return [one for one in found if one.kind == "check" and names(one.text, column)]
+
+    def _check_counted(self, pair: Pair) -> None:
+        what = f"{pair.source} of {pair.table} is AUTO_INCREMENT"
+        if not self.renames_what_is_used:
+            raise self.unsupported(
+                f"Another name for {pair.source} of {pair.table}, which is AUTO_INCREMENT,",
+                "virtual columns that show a number which the server gives out: MariaDB or PostgreSQL",
+                "Rename it while the application is stopped:",
+                call("op.alter_column", pair.table.name, pair.source, new_column_name=pair.twin),
+            )
+        if assurance() is None:
+            raise UnsafeOperation(
+                f"{what}: until contract() {pair.twin} can be read, but not written nor indexed.",
+                why=f"{self.product} gives out the number after all triggers, so that the second name can but be a virtual"
+                " column: WHERE by it reads the whole table.",
+                remedy="Where the new application does not look for rows by it before contract(), say so:",
+                code='with assured("the new application finds rows by other columns until then"):\n    ...',
+            )
 
     def _check_one_way(self, pair: Pair, stands: Table) -> None:
         found = definition_of(stands, pair.source)
@@ -109,11 +167,11 @@ def _dropping(named: str, table: str) -> str:
     return call("drop_constraint_if_exists", key, other, type_="foreignkey", schema=schema)
 
 
-def mark(pair: Pair) -> str:
-    """Return the comment of the column that was added for a pair, or that stays behind."""
-    return f"{MARK}{pair.name}{' switched' if pair.switched else ''}"
+def names(sql: str, column: str) -> bool:
+    """Tell whether SQL, as the server spells it, names a column."""
+    words = (sqltext.unquoted(word) for kind, word in sqltext.tokens(sql) if kind in ("word", "quoted"))
+    return any(word.casefold() == column.casefold() for word in words)
 
 
 def _both(pair: Pair) -> tuple[str, str]:
-    plain = f"{MARK}{pair.name}"
-    return plain, f"{plain} switched"
+    return mark(replace(pair, switched=False)), mark(replace(pair, switched=True))

@@ -69,6 +69,25 @@ def placeholder(type_: str) -> str:
     return "'::'" if kind == "inet6" else "'0.0.0.0'" if kind == "inet4" else "0"
 
 
+def default_for(type_: str, default: str | None, former: str) -> str | None:
+    """Spell a default of another type: MySQL puts that of a TEXT in parentheses, and gives the time the type's digits."""
+    if default is None or default.upper() == "NULL":
+        return default
+    if is_wrapped(type_) or is_wrapped(former):
+        found = re.fullmatch(r"\(_\w+('.*')\)", default, re.S)
+        literal = found[1] if found else default
+        return literal if not is_wrapped(type_) or literal.startswith("(") else f"({literal})"
+    bare = spelling.type_name(type_)
+    if re.match(r"datetime|timestamp", bare) and re.fullmatch(r"current_timestamp(\(\d\))?", default, re.I):
+        return f"CURRENT_TIMESTAMP{bare.lstrip('abcdefghijklmnopqrstuvwxyz')}"
+    return default
+
+
+def is_wrapped(type_: str) -> bool:
+    """Tell whether a default of a type stands in parentheses."""
+    return bool(re.match(r"\w*(text|blob)|json|geom|point|(multi)?(linestring|polygon|point)", type_, re.I))
+
+
 def changes_columns(key: Constraint) -> bool:
     changing = ("CASCADE", "SET NULL")
     return (key.onupdate or "").upper() in changing or (key.ondelete or "").upper() == "SET NULL"
@@ -78,6 +97,18 @@ def column_of(element: str) -> str:
     """Return the column at the start of an element of an index."""
     match = _QUOTED.match(element)
     return name_of(match.group()) if match else element
+
+
+def exchanged(text: str, pair: Pair) -> str:
+    """Put each name of a pair in the place of the other, in SQL as the server spells it."""
+    names = {pair.source.casefold(): pair.twin, pair.twin.casefold(): pair.source}
+
+    def named(match: re.Match[str]) -> str:
+        quoted = match.group()
+        other = names.get(name_of(quoted).casefold()) if quoted.startswith("`") else None
+        return quoted if other is None else showcreate.backticked(other)
+
+    return _QUOTED.sub(named, text)
 
 
 def renamed(text: str, pair: Pair) -> str:

@@ -9,37 +9,40 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import sqltext
+from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.batches import COLLATION
 from safeops.databases.mysql.catalogue import definition_of
 from safeops.databases.mysql.constraining import Constraining
+from safeops.databases.mysql.preflight import NO_TRIGGERS, not_allowed
 from safeops.databases.mysql.session import number_of
 from safeops.databases.steps import Step
-from safeops.databases.twins import MARK, Pair, Plan, pair_of
-from safeops.errors import UnsafeOperation
+from safeops.databases.twins import MARK, Pair, pair_of
 from safeops.naming import Name
 
 # The order in which they are made anew: as long as INSERT has its old note, the pair is the old one.
 EVENTS = ("UPDATE", "INSERT")
 # Copying between columns of one type loses nothing, and strict modes would refuse what stands in old rows: zero dates.
 LENIENT = (("sql_mode", "IF(FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@sql_mode), 'NO_BACKSLASH_ESCAPES', '')"),)
+TRUNCATED = 1265
 NOTED_AS = "DECLARE safeops_pair LONGTEXT DEFAULT"
-# https://mariadb.com/kb/en/binary-logging-of-stored-routines/
-NO_TRIGGERS = 1419
 
 
 @dataclass(frozen=True)
 class Locked(Step):
-    """Statements, each of which commits by itself, between which nobody else reads or writes the table."""
+    """Statements, each of which commits by itself, between which no other session reads or writes the table.
+
+    Those of ``instead`` may take long: they run without the lock.
+    """
 
     table: Name = field(default_factory=lambda: Name(""))
 
@@ -49,6 +52,12 @@ class TwinTriggers(Constraining):
 
     runs_blocks: ClassVar[bool] = False
     """Statements can be sent as one block, which the server carries on with where the client is killed."""
+    requires_values_before_triggers: ClassVar[bool] = False
+    """An INSERT ... SELECT that leaves out a NOT NULL column without a default is refused before a trigger could fill it."""
+    spells_defaults_by_type: ClassVar[bool] = True
+    """The default of a TEXT has parentheses, that of a DATETIME(6) the digits of its time."""
+    counts_errors_in_handlers: ClassVar[bool] = False
+    """@@error_count tells a handler whether a warning is a refusal."""
     without_copy: ClassVar[str] = ", ALGORITHM=INPLACE"
     """Has the server refuse what would take long."""
 
@@ -60,10 +69,15 @@ class TwinTriggers(Constraining):
                 super().carry_out(step)
         except DBAPIError as error:
             if number_of(error) == NO_TRIGGERS:
-                raise _not_allowed(step) from error
+                kept = "What was finished before is kept; running again continues from there."
+                raise not_allowed(f"This was not done: {step.does}. This", state=kept) from error
             raise
 
     def _carry_out_locked(self, step: Locked) -> None:
+        if step.sql in step.instead:
+            for sql in (step.sql, *step.then):
+                self.run(sql)
+            return
         try:
             self.run(f"LOCK TABLES {self.quoted_table(step.table)} WRITE")
             for sql in self._together(step.sql, *step.then):
@@ -82,60 +96,144 @@ class TwinTriggers(Constraining):
     # Looking ----------------------------------------------------------------------------------------------------
 
     def pair_named(self, stands: Table, name: str) -> Pair | None:
-        """Return the pair while both of its triggers stand."""
-        texts = self.triggers_of_pair(stands.name, name)
-        return pair_of(texts["INSERT"], stands.name) if len(texts) == len(EVENTS) else None
+        """Return the pair while triggers serve each event; or whatever is left of it once one of its columns is gone."""
+        own, passing = self.triggers_of_pair(stands.name, name), self.passing_of_pair(stands.name, name)
+        texts = [*own.values(), *passing.values()]
+        pair = next((found for found in (pair_of(text, stands.name) for text in texts) if found), None)
+        if pair is None or pair.source not in stands.columns or pair.twin not in stands.columns:
+            return pair
+        return self._as_arranged(pair, stands) if {*own, *passing} == {*EVENTS} else None
+
+    def _as_arranged(self, pair: Pair, stands: Table) -> Pair:
+        """Return the pair as its columns are: a stop may leave them with their names exchanged and the note not."""
+        switched = stands.columns[pair.twin].comment == mark(replace(pair, switched=True))
+        if pair.winner is not None or pair.switched == switched:
+            return pair
+        default = stands.columns[pair.source].default if switched else None
+        type_ = self.spelled_type(stands, pair.twin)
+        return replace(pair, type=type_, value=pair.back, back=pair.value, default=default, switched=switched)
+
+    def torn_pair(self, pair: Pair, stands: Table) -> Pair | None:
+        there, switched = stands.columns.get(pair.twin), mark(replace(pair, switched=True))
+        exchanged = there is not None and there.comment == switched
+        return self._as_arranged(pair, stands) if exchanged and not self.pair_named(stands, pair.name) else None
 
     def triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:
         """Return the bodies of the triggers of a pair by their events."""
-        what = "EVENT_MANIPULATION, TRIGGER_NAME, ACTION_STATEMENT"
-        rows = self._asked(f"SELECT {what} FROM information_schema.TRIGGERS WHERE {_on(self, table)}")
-        return {event: text for event, trigger, text in rows if trigger == trigger_name(name, event)}
+        return self._bodies(table, {trigger_name(name, event): event for event in EVENTS})
+
+    def passing_of_pair(self, table: Name, name: str) -> dict[str, str]:
+        """Return the bodies of those that serve a pair while its columns exchange their names."""
+        return self._bodies(table, {passing_name(name, event): event for event in EVENTS})
+
+    def _bodies(self, table: Name, events: dict[str, str]) -> dict[str, str]:
+        sql = f"SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE {_on(self, table)}"
+        return {events[trigger]: text for trigger, text in self._asked(sql) if trigger in events}
 
     def _asked(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         with self.bounded():
             return self.read(sql, **parameters)
 
     def _last_trigger(self, table: Name, name: str, event: str) -> str | None:
-        """Return the last of the users' triggers of an event: what they write has to be in step too."""
+        """Return the last of the users' triggers of an event: what they write must be in sync too."""
+        own = ", ".join(self.literal(one(name, event)) for one in (trigger_name, passing_name))
         sql = f"""SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {_on(self, table)}
             AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = '{event}'
-            AND TRIGGER_NAME <> {self.literal(trigger_name(name, event))} ORDER BY ACTION_ORDER DESC LIMIT 1"""
+            AND TRIGGER_NAME NOT IN ({own}) ORDER BY ACTION_ORDER DESC LIMIT 1"""
         found: str | None = next((row[0] for row in self._asked(sql)), None)
         return found
 
     # Making -----------------------------------------------------------------------------------------------------
 
     def trigger_sqls(self, pair: Pair, stands: Table, *, anew: bool = False) -> Iterator[str]:
-        """Render the statements that make the triggers of a pair, where ``anew`` in the place of those that stand."""
-        table = self.quoted_here(pair.table)
+        """Render the statements that make the triggers of a pair, where ``anew`` in the place of the existing ones."""
         for event in EVENTS:
-            trigger = self.quoted_here(Name(trigger_name(pair.name, event), pair.table.schema))
+            trigger = trigger_name(pair.name, event)
             if anew and not self.guards_natively:
-                yield f"DROP TRIGGER IF EXISTS {trigger}"
+                yield self._dropping(pair.table, trigger)
+            head = f"CREATE {'OR REPLACE ' if anew and self.guards_natively else ''}TRIGGER"
             last = self._last_trigger(pair.table, pair.name, event)
-            follows = f"FOLLOWS {self.quoted(last)} " if last else ""
-            head = f"CREATE {'OR REPLACE ' if anew and self.guards_natively else ''}TRIGGER {trigger}"
-            # A comment would not survive a dump: its statements are comments themselves, and a client strips comments.
-            body = f"BEGIN {NOTED_AS} {pair.literal_note}; {self._pair_body(pair, stands, event)}END"
-            yield f"{head} BEFORE {event} ON {table} FOR EACH ROW {follows}{body}"
+            yield self._trigger(
+                f"{head} {{}} BEFORE {event}", pair, trigger, last, self._pair_body(pair, stands, event)
+            )
+
+    def _trigger(self, head: str, pair: Pair, name: str, last: str | None, body: str) -> str:
+        trigger, table = self.quoted_here(Name(name, pair.table.schema)), self.quoted_here(pair.table)
+        follows = f"FOLLOWS {self.quoted(last)} " if last else ""
+        # A comment would not survive a dump: its statements are comments themselves, and a client strips comments.
+        noted = f"BEGIN {NOTED_AS} {pair.literal_note}; {body}END"
+        return f"{head.replace('{}', trigger)} ON {table} FOR EACH ROW {follows}{noted}"
 
     def renoted(self, pair: Pair, stands: Table) -> Plan:
         """Make the triggers again of which no dump could be read: their notes are comments."""
         texts = self.triggers_of_pair(pair.table, pair.name)
         if not any(f"/*{MARK}" in text for text in texts.values()):
             return
-        first, *others = self.trigger_sqls(pair, stands, anew=True)
+        first, *others = self.replaced_sqls(pair, pair, stands)
         under = STRICT if pair.winner is None else LENIENT
         does = (
             f"the triggers that keep {pair.source} and {pair.twin} of {pair.table} in sync can be dumped and restored"
         )
         yield Locked(first, does, (pair.table,), tuple(others), under=under, table=pair.table)
 
-    def drop_trigger(self, pair: Pair, event: str) -> Step:
-        trigger = trigger_name(pair.name, event)
-        sql = f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, pair.table.schema))}"
-        return Step(sql, f"dropped trigger {trigger}", (pair.table,))
+    def drop_triggers(self, pair: Pair) -> Plan:
+        for trigger in self.trigger_names(pair):
+            yield Step(self._dropping(pair.table, trigger), f"dropped trigger {trigger}", (pair.table,))
+
+    def trigger_names(self, pair: Pair) -> list[str]:
+        """Return the names of the existing triggers of a pair."""
+        own, passing = self.triggers_of_pair(pair.table, pair.name), self.passing_of_pair(pair.table, pair.name)
+        named = [trigger_name(pair.name, event) for event in EVENTS if event in own]
+        return [*named, *(passing_name(pair.name, event) for event in EVENTS if event in passing)]
+
+    def _dropping(self, table: Name, trigger: str) -> str:
+        return f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, table.schema))}"
+
+    # Exchanging -------------------------------------------------------------------------------------------------
+
+    def replaced_sqls(self, pair: Pair, kept: Pair, stands: Table, *exchange: str) -> Iterator[str]:
+        """Render other triggers, or an exchange of names and triggers: a stop after any statement leaves the two in sync."""
+        passing = () if self.runs_blocks else EVENTS
+        yield from (self._passing_trigger(pair, stands, event) for event in passing)
+        yield from exchange
+        yield from self.trigger_sqls(kept, stands, anew=True)
+        yield from (self._dropping(pair.table, passing_name(pair.name, event)) for event in passing)
+
+    def settle_pair(self, pair: Pair, stands: Table) -> Plan:
+        statements = [*self._settling(pair, stands)] if pair.winner is None and pair.twin in stands.columns else []
+        if statements:
+            does = f"finished the exchange of {pair.source} and {pair.twin} of {pair.table}"
+            first, *others = statements
+            yield Locked(first, does, (pair.table,), tuple(others), under=STRICT, table=pair.table)
+
+    def _settling(self, pair: Pair, stands: Table) -> Iterator[str]:
+        own, passing = self.triggers_of_pair(pair.table, pair.name), self.passing_of_pair(pair.table, pair.name)
+        notes = [pair_of(text, pair.table) for text in own.values()]
+        fits = [note is not None and note.switched == pair.switched for note in notes]
+        leftover = [event for event in EVENTS if event in passing]
+        if not all(fits) or len(own) < len(EVENTS):
+            lacking = [] if self.runs_blocks else [event for event in EVENTS if event not in passing]
+            yield from (self._passing_trigger(pair, stands, event) for event in lacking)
+            yield from self.trigger_sqls(pair, stands, anew=True)
+            leftover += lacking
+        yield from (self._dropping(pair.table, passing_name(pair.name, event)) for event in leftover)
+
+    def _passing_trigger(self, pair: Pair, stands: Table, event: str) -> str:
+        body = self._passing_body(pair, event) if pair.winner is None else self._pair_body(pair, stands, event)
+        is_there = event in self.triggers_of_pair(pair.table, pair.name)
+        last = trigger_name(pair.name, event) if is_there else self._last_trigger(pair.table, pair.name, event)
+        return self._trigger(f"CREATE TRIGGER {{}} BEFORE {event}", pair, passing_name(pair.name, event), last, body)
+
+    def _passing_body(self, pair: Pair, event: str) -> str:
+        """Look how the columns are called: it serves before and after they exchange their names."""
+        before, after = (self._one_way(one, event) for one in (pair, replace(pair, value=pair.back, type=None)))
+        looked = (
+            "(SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
+            f" AND TABLE_NAME = {self.literal(pair.table.name)} AND COLUMN_NAME = {self.literal(pair.twin)})"
+        )
+        return f"IF {looked} = {self.literal(mark(pair))} THEN BEGIN {before}END; ELSE BEGIN {after}END; END IF; "
+
+    # Bodies -----------------------------------------------------------------------------------------------------
 
     def _pair_body(self, pair: Pair, stands: Table, event: str) -> str:
         if self.is_computed(pair, stands):
@@ -150,14 +248,20 @@ class TwinTriggers(Constraining):
         value = new if pair.value is None else self._evaluated(pair, new)
         # The write is the application's, which knows nothing of the twin: it must go well.
         handler = f"DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET {twin} = NULL; "
-        # Some refusals count as warnings to a handler, as rounding does too: that one is no error.
-        refused = f"BEGIN IF @@error_count > 0 THEN SET {twin} = NULL; END IF; END"
-        handler += f"DECLARE CONTINUE HANDLER FOR SQLWARNING {refused}; "
+        handler += self._refused_by_warning(pair, twin)
         follow = f"SET {twin} = {value}; "
         # MariaDB checks its JSON after the trigger.
         if (pair.type or "").lower() == "json":
             follow += f"IF NOT JSON_VALID({twin}) THEN SET {twin} = NULL; END IF; "
         return handler + (follow if event == "INSERT" else f"IF NOT {same(new, old)} THEN {follow}END IF; ")
+
+    def _refused_by_warning(self, pair: Pair, twin: str) -> str:
+        """Some refusals count as warnings to a handler, as the rounding of a DECIMAL does too: that one is no error."""
+        if self.counts_errors_in_handlers:
+            refused = f"BEGIN IF @@error_count > 0 THEN SET {twin} = NULL; END IF; END"
+            return f"DECLARE CONTINUE HANDLER FOR SQLWARNING {refused}; "
+        is_rounded = spelling.type_name(pair.type or "").startswith("decimal")
+        return "" if is_rounded else f"DECLARE CONTINUE HANDLER FOR {TRUNCATED} SET {twin} = NULL; "
 
     def _evaluated(self, pair: Pair, new: str) -> str:
         source, table = self.quoted(pair.source), self.quoted(pair.table.name)
@@ -223,6 +327,15 @@ def trigger_name(pair: str, event: str) -> str:
     return f"{pair}_{event.lower()}"
 
 
+def passing_name(pair: str, event: str) -> str:
+    return f"{pair}_{event[:3].lower()}pass"
+
+
+def mark(pair: Pair) -> str:
+    """Return the comment of the column that was added for a pair, or that stays behind."""
+    return f"{MARK}{pair.name}{' switched' if pair.switched else ''}"
+
+
 def same(one: str, other: str) -> str:
     """Compare two values to the last bit: equal letters may differ in case, and equal texts of numbers in a digit."""
     return f"({one} <=> {other} AND CAST({one} AS BINARY) <=> CAST({other} AS BINARY))"
@@ -244,14 +357,3 @@ def _places(pair: Pair) -> tuple[tuple[str, str], ...]:
 def _on(database: Constraining, table: Name) -> str:
     schema = database.literal(table.schema) if table.schema else "DATABASE()"
     return f"EVENT_OBJECT_SCHEMA = {schema} AND EVENT_OBJECT_TABLE = {database.literal(table.name)}"
-
-
-def _not_allowed(step: Step) -> UnsafeOperation:
-    return UnsafeOperation(
-        f"This account may not create triggers while the server writes a binary log. This was not done: {step.does}.",
-        why="Where the log has statements, a replica runs what the trigger does with other privileges, so that the"
-        " server wants SUPER, or to be told that its triggers can be trusted.",
-        remedy="Have an administrator run this once, and run again:",
-        code="SET GLOBAL log_bin_trust_function_creators = 1;",
-        state="What was finished before is kept; running again goes on from there.",
-    )

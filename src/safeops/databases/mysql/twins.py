@@ -9,33 +9,76 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from sqlalchemy.exc import DBAPIError
+
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.altering import STRICT
-from safeops.databases.mysql.catalogue import definition_of
+from safeops.databases.mysql.catalogue import definition_of, table_of
 from safeops.databases.mysql.constraining import UNCHECKED
 from safeops.databases.mysql.showcreate import Definition, Item
-from safeops.databases.mysql.twin_checks import TwinChecks, mark
+from safeops.databases.mysql.twin_checks import TwinChecks
 from safeops.databases.mysql.twin_spelling import (
     changes_columns,
     column_of,
     converted_alike,
+    default_for,
+    exchanged,
+    is_wrapped,
     placeholder,
     renamed,
     repeatable,
     retyped,
     strict,
 )
-from safeops.databases.mysql.twin_triggers import EVENTS, LENIENT, Locked, is_counted, same
+from safeops.databases.mysql.twin_triggers import LENIENT, Locked, is_counted, mark, same
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair
 from safeops.errors import DependentObjects
-from safeops.naming import fitting
+from safeops.naming import Name, fitting
+
+TRIAL = "safeops_trial"
 
 
 class Twins(TwinChecks):
     """See ``safeops.databases.twins``."""
+
+    def check_pair(self, pair: Pair, stands: Table) -> None:
+        super().check_pair(pair, stands)
+        is_new = pair.winner is None and not pair.switched and pair.twin not in stands.columns
+        if is_new and not showcreate.read(stands.sql).is_partitioned:
+            self._try_out(replace(pair, table=Name(TRIAL, pair.table.schema)), stands)
+
+    def _try_out(self, pair: Pair, stands: Table) -> None:
+        """Change the type on an empty temporary copy: what the server refuses there, it would refuse after the fill."""
+        trial = self.quoted_table(pair.table)
+        with self.bounded(), self.trying_out():
+            try:
+                if not self._copied_for_trial(trial, stands):
+                    return
+                self.run(
+                    self.alter_sql(pair.table, f"ADD {self.quoted(pair.twin)} {self._twin_definition(pair, stands)}")
+                )
+                copied = table_of(self.read(f"SHOW CREATE TABLE {trial}")[0][1], pair.table)
+                for item in self._originals_on(copied, pair.source):
+                    self.run(self._index_copied(pair, item))
+                source, twin = (repeatable(copied, one) for one in (pair.source, pair.twin))
+                kept = replace(pair, switched=True)
+                self.run(self.alter_sql(pair.table, self._exchange_action(pair, copied, kept, source, twin)))
+            finally:
+                if not self.connection.invalidated:
+                    self.run(f"DROP TEMPORARY TABLE IF EXISTS {trial}")
+
+    def _copied_for_trial(self, trial: str, stands: Table) -> bool:
+        try:
+            self.run(f"CREATE TEMPORARY TABLE {trial} LIKE {self.quoted_table(stands.name)}")
+        except DBAPIError as error:
+            if error.connection_invalidated or self.is_lock_failure(error):
+                raise
+            # This account may not, or the server makes no such copy: what it refuses is then seen later.
+            return False
+        return True
 
     # Pairing ----------------------------------------------------------------------------------------------------
 
@@ -86,13 +129,14 @@ class Twins(TwinChecks):
             return
         found, default = definition_of(stands, pair.source), self.constant_default(stands, pair.source)
         twin = self.quoted(pair.twin)
-        if found.get("ON UPDATE"):
+        # MySQL takes the default of a TEXT for a literal in SET DEFAULT, whatever its parentheses.
+        if found.get("ON UPDATE") or (default and self.spells_defaults_by_type and is_wrapped(found.clauses["type"])):
             whole = self._twin_definition(pair, stands).with_(DEFAULT=default, ON_UPDATE=found.get("ON UPDATE"))
             yield self.alter_sql(pair.table, f"MODIFY {twin} {whole}, ALGORITHM=INSTANT")
         elif default is not None:
             action = f"ALTER COLUMN {twin} SET DEFAULT {self.default_clause(default)}"
             yield self.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
-        if not found.nullable and self.default_of(stands, pair.source) is None:
+        if self.requires_values_before_triggers and not found.nullable and self.default_of(stands, pair.source) is None:
             # The server refuses an INSERT ... SELECT that leaves it out, before any trigger could fill it.
             action = f"ALTER COLUMN {self.quoted(pair.source)} SET DEFAULT ({twin})"
             yield self.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
@@ -114,13 +158,16 @@ class Twins(TwinChecks):
         for item in self._originals_on(stands, pair.source):
             name = self._copy_name(pair, item.name)
             if name not in stands.indexes or name in outdated:
-                elements = ", ".join(renamed(one, pair) for one in item.elements)
-                kind = {"key": "", "primary key": "UNIQUE "}.get(item.kind, f"{item.kind.upper()} ")
-                options = " ".join(("", *item.options)) if item.kind != "primary key" else ""
-                sql = f"CREATE {kind}INDEX {self.quoted(name)} ON {self.quoted_table(pair.table)} ({elements}){options}"
+                sql = self._index_copied(pair, item)
                 does = f"built index {name} on {pair.table}"
                 online = f"{sql} ALGORITHM=INPLACE LOCK=NONE"
                 yield Step(online, does, (pair.table,), scans=True, anyway=sql, under=STRICT)
+
+    def _index_copied(self, pair: Pair, item: Item) -> str:
+        name, elements = self._copy_name(pair, item.name), ", ".join(renamed(one, pair) for one in item.elements)
+        kind = {"key": "", "primary key": "UNIQUE "}.get(item.kind, f"{item.kind.upper()} ")
+        options = " ".join(("", *item.options)) if item.kind != "primary key" else ""
+        return f"CREATE {kind}INDEX {self.quoted(name)} ON {self.quoted_table(pair.table)} ({elements}){options}"
 
     def _indexes_on(self, stands: Table, column: str) -> list[Item]:
         items = showcreate.read(stands.sql).items
@@ -155,16 +202,27 @@ class Twins(TwinChecks):
             return
         if self.is_marked(stands, pair, pair.twin):
             self._refuse_new_indexes(pair, stands)
-            yield self._names_exchanged(pair)
+            yield from self._default_taken_back(pair, stands)
+            yield self._names_exchanged(pair, stands)
             stands = self._anew(stands)
         yield from self.drop_twin(pair.mirrored, stands)
 
-    def _names_exchanged(self, pair: Pair) -> Step:
-        """Exchange the names of two of one type; the triggers say the same of both, so that nobody notices."""
+    def _names_exchanged(self, pair: Pair, stands: Table) -> Step:
+        """Exchange the names of two of one type; the triggers say the same of both, so that applications do not notice."""
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)
-        action = f"RENAME COLUMN {source} TO {twin}, RENAME COLUMN {twin} TO {source}"
+        checks = [] if self.renames_what_is_used else self._checks_of_pair(pair, stands)
+        actions = [f"DROP CHECK {self.quoted(one.name)}" for one in checks]
+        actions += [f"RENAME COLUMN {source} TO {twin}", f"RENAME COLUMN {twin} TO {source}"]
+        actions += [
+            f"ADD CONSTRAINT {self.quoted(one.name)} CHECK {exchanged(one.text, pair)} {' '.join(one.options)}".rstrip()
+            for one in checks
+        ]
         does = f"{pair.source} and {pair.twin} of {pair.table} exchanged their names"
-        return self.alter(pair.table, action, does, instant=True)
+        return self.alter(pair.table, ", ".join(actions), does, instant=True, free=stands)
+
+    def _checks_of_pair(self, pair: Pair, stands: Table) -> list[Item]:
+        found = {one.name: one for name in (pair.source, pair.twin) for one in self.checks_on(stands, name)}
+        return [*found.values()]
 
     def _refuse_new_indexes(self, pair: Pair, stands: Table) -> None:
         """Refuse indexes and constraints that were made for the new name meanwhile: they would go with the twin."""
@@ -179,18 +237,14 @@ class Twins(TwinChecks):
     def _exchange(self, pair: Pair, stands: Table, kept: Pair) -> Plan:
         source, twin = (repeatable(stands, one) for one in (pair.source, pair.twin))
         does = f"{pair.source} of {pair.table} has the type {twin.clauses['type']}"
-        if stands.columns[pair.twin].comment == mark(kept):
-            # Stopped in between: the names are exchanged, the triggers are those from before.
-            kept = replace(kept, type=stands.columns[pair.twin].type)
-            first, *others = self.trigger_sqls(kept, stands, anew=True)
-            yield Locked(first, does, (pair.table,), tuple(others), under=STRICT, table=pair.table)
-            return
         if not source.nullable and twin.nullable:
             yield self._pass_not_null_on(pair, source, twin)
             source, twin = source.with_(NULL="NULL"), strict(twin)
-        exchange = self.alter_sql(pair.table, self._exchange_action(pair, stands, kept, source, twin))
-        triggers = tuple(self.trigger_sqls(kept, stands, anew=True))
-        yield Locked(exchange, does, (pair.table,), triggers, under=STRICT, table=pair.table)
+        exchange = (
+            self.alter_sql(pair.table, self._exchange_action(pair, stands, kept, source, twin)) + self.without_copy
+        )
+        first, *others = self.replaced_sqls(pair, kept, stands, exchange)
+        yield Locked(first, does, (pair.table,), tuple(others), under=STRICT, table=pair.table)
 
     def _pass_not_null_on(self, pair: Pair, source: Definition, twin: Definition) -> Step:
         """Have the twin refuse NULL for both: so the exchange of their names needs to change nothing but names."""
@@ -205,43 +259,68 @@ class Twins(TwinChecks):
         parts = [f"DROP INDEX {self.quoted(one)}" for one in indexes]
         parts += [f"RENAME INDEX {self.quoted(self._copy_name(pair, one))} TO {self.quoted(one)}" for one in indexes]
         bare = source.with_(NULL="NULL", DEFAULT=None, INVISIBLE=None, COMMENT=self.literal(mark(kept)))
-        full = twin.with_(
-            DEFAULT=source.get("DEFAULT"), INVISIBLE=source.get("INVISIBLE"), COMMENT=source.get("COMMENT")
-        )
+        default = source.get("DEFAULT")
+        if self.spells_defaults_by_type:
+            default = default_for(twin.clauses["type"], default, source.clauses["type"])
+        full = twin.with_(DEFAULT=default, INVISIBLE=source.get("INVISIBLE"), COMMENT=source.get("COMMENT"))
         full = full if twin.nullable else strict(full)
         names = self.quoted(pair.source), self.quoted(pair.twin)
         parts.append(f"CHANGE {names[0]} {names[1]} {renamed(str(bare), pair)}")
         parts.append(f"CHANGE {names[1]} {names[0]} {renamed(str(full), pair.mirrored)}")
-        return f"{', '.join(parts)}{self.without_copy}"
+        return ", ".join(parts)
 
     # Parting ----------------------------------------------------------------------------------------------------
 
     def drop_twin(self, pair: Pair, stands: Table) -> Plan:
-        """Undo what was made for the pair, the triggers before the column: a trigger without its column fails each write."""
+        """Undo what was made for the pair. Of two that applications write, the column goes before the triggers do."""
         if pair.twin not in stands.columns:
+            # Stopped in between: until then each write fails.
+            yield from self.drop_triggers(pair)
             return
         if pair.winner is not None and self.is_marked(stands, pair, pair.source):
             # A stopped promote_twin left it so: what is to stay has to be the column itself again.
-            yield self._names_exchanged(pair)
+            yield self._names_exchanged(pair, stands)
             stands = self._anew(stands)
-        yield from self._source_restored(pair, stands)
-        there = self.triggers_of_pair(pair.table, pair.name)
-        yield from (self.drop_trigger(pair, event) for event in EVENTS if event in there)
+        if pair.winner is None:
+            yield from self._source_restored(pair, stands)
+            yield from self.drop_triggers(pair)
+        yield from self._default_taken_back(pair, stands)
         parts = [f"DROP FOREIGN KEY {self.quoted(one.name)}" for one in self._own_keys(stands, pair.twin)]
         parts += [f"DROP INDEX {self.quoted(one.name)}" for one in self._indexes_on(stands, pair.twin)]
         if parts:
             yield self.alter(pair.table, ", ".join(parts), f"dropped the indexes of {pair.twin} of {pair.table}")
-        action = f"DROP COLUMN {self.quoted(pair.twin)}"
-        yield self.alter(pair.table, action, f"dropped column {pair.twin} of {pair.table}", instant=True)
+        yield self._column_dropped(pair, stands)
+        yield from self.drop_triggers(pair)
+
+    def _default_taken_back(self, pair: Pair, stands: Table) -> Plan:
+        """Drop a default that only an earlier version gave the source here: the server renames no column that it names."""
+        if self.leans(stands, pair) and not self.requires_values_before_triggers:
+            action = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT"
+            yield self.alter(pair.table, action, f"{pair.source} of {pair.table} is as it was", instant=True)
+
+    def _column_dropped(self, pair: Pair, stands: Table) -> Step:
+        """Drop the column and then its triggers in one lock: a write that came without them would be lost with it."""
+        leans = self.requires_values_before_triggers and self.leans(stands, pair)
+        lent = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT, " if leans else ""
+        action = f"{lent}DROP COLUMN {self.quoted(pair.twin)}"
+        does = f"dropped column {pair.twin} of {pair.table}"
+        step = self.alter(pair.table, action, does, instant=True)
+        if pair.winner is None:
+            return step
+        drops = tuple(self._dropping(pair.table, one) for one in self.trigger_names(pair))
+        ways = step.sql, does, step.locks, drops
+        return Locked(*ways, anyway=step.anyway, instead=step.instead, table=pair.table)
 
     def _source_restored(self, pair: Pair, stands: Table) -> Plan:
         """Give the source back what it lent to its twin."""
         source, does = repeatable(stands, pair.source), f"{pair.source} of {pair.table} is as it was"
-        if self.leans(stands, pair):
-            action = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT"
-            yield self.alter(pair.table, action, does, instant=True)
-        if pair.winner is None and source.nullable and not stands.columns[pair.twin].nullable:
+        if source.nullable and not stands.columns[pair.twin].nullable:
             yield self.modify(pair.table, pair.source, str(strict(source)), does)
+
+    def is_promoted(self, pair: Pair, stands: Table) -> bool:
+        # The column that was added for the pair has the mark, and it was to go.
+        there = stands.columns.get(pair.twin)
+        return pair.winner is not None and there is not None and not self.is_marked(stands, pair, pair.twin)
 
     # Conditions -------------------------------------------------------------------------------------------------
 

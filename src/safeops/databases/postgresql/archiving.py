@@ -10,7 +10,9 @@ from typing import Any
 from safeops.databases.archives import Definition
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Table
+from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -89,12 +91,17 @@ class Archiving(Plans):
         names = {one.name for one in own} | {row[0] for row in found["constraints"]}
         indexes = [one for one in whole.indexes.values() if one.name in names]
         found["indexes"] = [[one.name, one.definition, one.of_constraint, one.comment] for one in indexes]
-        found["not_null_names"] = [
-            one.name for one in whole.constraints.values() if one.kind == "not null" and one.columns == (column,)
-        ]
+        not_null = not_null_of(whole, column)
+        found["not_null_rules"] = None if not_null is None else [not_null.name, rules_of(not_null), not_null.valid]
         computed = bool(found["generated"])
         fill = None if computed else found["default"]
-        return {**found, "name": column, "required": found["not_null"], "computed": computed, "fill": fill}
+        return {
+            **found,
+            "name": column,
+            "required": not whole.columns[column].nullable,
+            "computed": computed,
+            "fill": fill,
+        }
 
     def column_of_archive(self, definition: Definition) -> Column:
         return Column(definition["name"], definition["spelled"])
@@ -120,18 +127,18 @@ class Archiving(Plans):
     def _following(self, function: str, keys: Sequence[str], column: str, archive: str) -> str:
         quoted, value = [self.quoted(one) for one in keys], self.quoted(column)
         old, new = (", ".join(f"{row}.{one}" for one in quoted) for row in ("OLD", "NEW"))
-        matched = " AND ".join(f"kept.{one} = OLD.{one}" for one in quoted)
+        matched = " AND ".join(f"kept.{one} OPERATOR(pg_catalog.=) OLD.{one}" for one in quoted)
         # The application needs no right on the archive.
         return f"""CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp AS $safeops$
+{SAFE_PATH} AS $safeops$
 #variable_conflict use_column
 BEGIN
-  IF TG_OP <> 'INSERT' THEN
-    IF TG_OP = 'DELETE' OR ROW({old}) IS DISTINCT FROM ROW({new}) THEN
+  IF NOT {IS_INSERT} THEN
+    IF {IS_DELETE} OR NOT pg_catalog.record_image_eq(ROW({old}), ROW({new})) THEN
       DELETE FROM {archive} AS kept WHERE {matched};
     END IF;
   END IF;
-  IF TG_OP <> 'DELETE' THEN
+  IF NOT {IS_DELETE} THEN
     INSERT INTO {archive} ({", ".join(quoted)}, {value}) VALUES ({new}, NEW.{value})
       ON CONFLICT ({", ".join(quoted)}) DO UPDATE SET {value} = EXCLUDED.{value};
   END IF;
@@ -219,9 +226,18 @@ END $safeops$"""
             excluding = any(row[0] == name and row[1] == "exclude" for row in definition["constraints"])
             if not excluding and not (of_constraint and name in stands.constraints):
                 yield self._index_again(stands, name, text, comment)
+        if definition.get("not_null_rules"):
+            yield self._not_null_again(stands, column, *definition["not_null_rules"], filled=filled)
         for name, kind, text, valid, referent in definition["constraints"]:
             locks = (stands.name, Name(referent[1], referent[0])) if referent else (stands.name,)
             yield self._constraint_again(stands, name, kind, text, valid, locks)
+
+    def _not_null_again(self, stands: Table, column: str, name: str, rules: str, valid: bool, *, filled: bool) -> Plan:
+        """Plan NOT NULL by its name and rules; who restores the column validates it where it was valid."""
+        if not_null_of(stands, column) is None and (filled or not valid):
+            rules = rules.removesuffix(" NOT VALID") + " NOT VALID"
+            add = f"ADD CONSTRAINT {self.quoted(name)} NOT NULL {self.quoted(column)}{rules}"
+            yield Step(f"ALTER TABLE {self.quoted_table(stands.name)} {add}", f"added not null {name}", (stands.name,))
 
     def _index_again(self, stands: Table, name: str, definition: str, comment: str | None) -> Plan:
         there = stands.indexes.get(name)

@@ -43,7 +43,9 @@ SELECT json_build_object(
       'referent_name', f.relname,
       'referent_schema', (SELECT s.nspname FROM pg_namespace s WHERE s.oid = f.relnamespace),
       'onupdate', k.confupdtype, 'ondelete', k.confdeltype, 'match', k.confmatchtype,
-      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0))
+      'deferrable', k.condeferrable, 'deferred', k.condeferred, 'inherited', k.coninhcount > 0,
+      -- Columns that the catalogue has from PostgreSQL 18 on.
+      'enforced', coalesce(to_jsonb(k) ->> 'conenforced', 'true'), 'periods', to_jsonb(k) ->> 'conperiod'))
     FROM pg_constraint k LEFT JOIN pg_class f ON f.oid = k.confrelid
     WHERE k.conrelid = c.oid AND NOT (k.contype = 'f' AND EXISTS (
       SELECT 1 FROM pg_constraint o WHERE o.oid = k.conparentid AND o.conrelid = k.conrelid))),
@@ -165,6 +167,8 @@ def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
         initially="DEFERRED" if raw["deferred"] else None,
         include=tuple(_split(included.group(1))) if included else (),
         nulls_not_distinct="NULLS NOT DISTINCT" in raw["definition"],
+        periods=raw["periods"] == "true",
+        enforced=raw["enforced"] == "true",
         valid=raw["valid"],
         inherited=raw["inherited"],
         definition=raw["definition"],

@@ -6,6 +6,7 @@ https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +37,7 @@ class Constraining(Indexing):
                 yield self._drop_constraint(name, left)
             return
         if stands is not None and self.version >= (18,):
-            yield from self._set_not_null_natively(name, column, stands)
+            yield from self.set_not_null_natively(name, column, stands)
             return
         proof, kept = self._proof(name, column, stands)
         if not kept:
@@ -53,17 +54,14 @@ class Constraining(Indexing):
         if not kept:
             yield self._drop_constraint(name, proof)
 
-    def _set_not_null_natively(self, name: Name, column: str, stands: Table) -> Plan:
-        constraint = next(
-            (one for one in stands.constraints.values() if one.kind == "not null" and one.columns == (column,)),
-            None,
-        )
+    def set_not_null_natively(self, name: Name, column: str, stands: Table, rules: str = "") -> Plan:
+        constraint = not_null_of(stands, column)
         # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
         usual = object_name(name.name, column, "not_null")
         ours = fitting("safeops_not_null", name.name, column, max_bytes=self.max_identifier)
         proof = constraint.name if constraint else (ours if usual in stands.constraints else usual)
         if constraint is None:
-            add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)} NOT VALID"
+            add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
         yield self._validate(name, proof)
         left, kept = self._proof(name, column, stands)
@@ -82,7 +80,7 @@ class Constraining(Indexing):
 
     def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
         ours = self._proof(stands.name, column, stands)[0] in stands.constraints
-        return ours or any(one.kind == "not null" and one.columns == (column,) for one in stands.constraints.values())
+        return ours or not_null_of(stands, column) is not None
 
     def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
         left, kept = self._proof(name, column, stands)
@@ -238,3 +236,15 @@ def _is_valid(stands: Table, constraint: str) -> bool:
 def _is_check(stands: Table, constraint: str) -> bool:
     there = stands.constraints.get(constraint)
     return there is not None and there.kind == "check"
+
+
+def not_null_of(stands: Table, column: str) -> Constraint | None:
+    """Return the constraint by which a column is NOT NULL; before PostgreSQL 18 it is none."""
+    found = (one for one in stands.constraints.values() if one.kind == "not null" and one.columns == (column,))
+    return next(found, None)
+
+
+def rules_of(not_null: Constraint) -> str:
+    """Return what follows the column in NOT NULL: NO INHERIT, NOT VALID, or nothing."""
+    found = re.search(r"( NO INHERIT)?( NOT VALID)?$", not_null.definition)
+    return found[0] if found else ""

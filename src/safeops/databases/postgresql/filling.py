@@ -81,7 +81,7 @@ class Filling(Plans):
             tag = f"{tag[:-1]}_$"
         return (
             f"CREATE OR REPLACE FUNCTION {self.quoted_table(name)}() RETURNS trigger LANGUAGE plpgsql"
-            f" SET search_path FROM CURRENT AS {tag}{body}{tag}"
+            f" {self.path_of_now()} AS {tag}{body}{tag}"
         )
 
     def _trigger(self, filler: Filler, name: str) -> str:

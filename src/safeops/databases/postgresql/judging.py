@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import sqlalchemy as sa
-from alembic.ddl.base import AddColumn
 from sqlalchemy.dialects.postgresql import DOMAIN
 
-from safeops.databases.definitions import Constraint, Domain, Table
-from safeops.databases.postgresql.plans import Plans
+from safeops.databases.definitions import Constraint, Table, names_in
+from safeops.databases.postgresql.domains import Domains
 from safeops.databases.postgresql.scratch import PROBE
-from safeops.databases.postgresql.spelling import split_collation
-from safeops.naming import Name
+from safeops.naming import Code, Name, call
 
 REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
-
-# A domain keeps the rules of the domain that it is made of.
-DOMAINS = """
-WITH RECURSIVE chain AS (
-  SELECT t.* FROM pg_type t WHERE t.oid = to_regtype(:type)
-  UNION ALL SELECT t.* FROM pg_type t JOIN chain c ON c.typtype = 'd' AND t.oid = c.typbasetype)
-SELECT json_build_object(
-  'base', (SELECT format_type(typbasetype, typtypmod) FROM chain c WHERE typtype = 'd'
-    AND NOT EXISTS (SELECT FROM chain d WHERE d.typtype = 'd' AND d.oid = c.typbasetype)),
-  'required', bool_or(typtype = 'd' AND typnotnull),
-  'has_default', bool_or(typtype = 'd' AND typdefault IS NOT NULL),
-  'checks', (SELECT json_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
-    WHERE k.contype = 'c' AND k.contypid IN (SELECT oid FROM chain)))::text
-FROM chain HAVING bool_or(typtype = 'd')
-"""
 
 # The tables below a table, with what only they have on a column of it.
 BELOW = """
@@ -47,15 +29,8 @@ ORDER BY 1, 2
 """
 
 
-class Judging(Plans):
+class Judging(Domains):
     """Says why a change would block a table that has rows."""
-
-    def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        raw = self.scalar(DOMAINS, type=split_collation(self.type_text(type_))[0])
-        if raw is None:
-            return None
-        found = json.loads(raw)
-        return Domain(found["base"], found["required"], found["has_default"], tuple(found["checks"] or ()))
 
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
         # What a domain checks, and its own default, only the server knows.
@@ -64,7 +39,7 @@ class Judging(Plans):
     def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         own = column.identity is not None or column.computed is not None or column.server_default is not None
         domain = self.domain(column.type)
-        if not (own or domain) or not self.adds_by_rewriting(stands, self.rendered(AddColumn(PROBE, column))):
+        if not (own or domain) or not self.adds_by_rewriting(stands, *self.adding(column)):
             return None
         if domain and domain.has_rules:
             return (
@@ -74,6 +49,29 @@ class Judging(Plans):
         return (
             "its values differ from row to row, so PostgreSQL rewrites the whole table under an ACCESS EXCLUSIVE lock"
         )
+
+    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+        if isinstance(thing, sa.CheckConstraint) or self.version < (18,) or thing.table is None:
+            return
+        virtual = (
+            {one.name: one.computed for one in stands.columns.values() if one.persisted is False} if stands else {}
+        )
+        for new in thing.table.columns:
+            if new.computed is not None and not self.column_spec(new).endswith(" STORED"):
+                virtual[new.name] = self.rendered(new.computed.sqltext)
+        named = names_in(self.wanted_index(thing) if isinstance(thing, sa.Index) else self.wanted_constraint(thing))
+        for column in (one for one in virtual if one in named):
+            indexed = isinstance(thing, (sa.Index, sa.UniqueConstraint))
+            expression = Code(f"[sa.text({f'({virtual[column]})'!r})]")
+            unique = True if isinstance(thing, sa.UniqueConstraint) or getattr(thing, "unique", False) else None
+            raise self.unsupported(
+                f"{thing.name} over the virtual generated column {column}",
+                "a stored column: this one is computed when it is read, and no table or index has its values",
+                f"Make the column a stored one{', or index the expression that it is computed from:' if indexed else '.'}",
+                call("create_index_if_missing", str(thing.name), thing.table.name, expression, unique=unique)
+                if indexed
+                else "",
+            )
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
         name = str(column.name)

@@ -94,6 +94,18 @@ class Plans(Replacing):
             f"connection.dialect.default_schema_name = {schema!r}"
         )
 
+    def path_of_now(self) -> str:
+        """Return the clause by which a function finds what the author's expressions name as it is found now.
+
+        The server's own comes first and temporary things last, whatever search_path the application sets: nothing that is
+        created later in a schema of the path can take the place of either.
+        """
+        if self.offline:
+            return "SET search_path FROM CURRENT"
+        schemas = self.scalar("SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]")
+        named = [one for one in schemas if one != "pg_catalog"]
+        return f"SET search_path = {self.quoted('pg_catalog', *named, 'pg_temp')}"
+
     # Details ----------------------------------------------------------------------------------------------------
 
     def _comment(self, kind: str, what: str, comment: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from safeops.databases.definitions import Table
+from safeops.databases.definitions import Published, Table
 from safeops.databases.postgresql.session import Session
 from safeops.errors import DependentObjects
 from safeops.naming import Name, call
@@ -44,6 +44,25 @@ JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = c.oi
 WHERE c.relreplident = 'i' AND a.attnum = ANY (i.indkey) ORDER BY 1, 2
 """
 
+# A partition is sent as itself or as the whole. A list of columns (from PostgreSQL 15 on) does not grow with the table.
+PUBLISHED = """
+WITH RECURSIVE above AS (
+  SELECT CAST(:id AS oid) AS id UNION SELECT h.inhparent FROM pg_inherits h JOIN above ON h.inhrelid = above.id),
+below AS (SELECT CAST(:id AS oid) AS id UNION SELECT h.inhrelid FROM pg_inherits h JOIN below ON h.inhparent = below.id),
+tables AS (SELECT id FROM above UNION SELECT id FROM below)
+SELECT DISTINCT t.pubname FROM tables JOIN pg_class c ON c.oid = tables.id JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = c.relname
+JOIN pg_publication p ON p.pubname = t.pubname WHERE NOT EXISTS (
+  SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid IN (SELECT id FROM tables)
+  AND to_jsonb(r) ->> 'prattrs' IS NOT NULL)
+ORDER BY 1
+"""
+ALL_TABLES = "SELECT pubname FROM pg_publication WHERE puballtables"
+OF_SCHEMA = """ UNION SELECT p.pubname FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
+JOIN pg_namespace n ON n.oid = s.pnnspid WHERE n.nspname = coalesce(:schema, current_schema())"""
+SLOTS = """SELECT slot_name FROM pg_replication_slots
+WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary ORDER BY 1"""
+
 
 class Publishing(Session):
     """Says what a change would do to subscribers."""
@@ -78,6 +97,17 @@ class Publishing(Session):
                 remedy="Give the table another replica identity first:",
                 code=call("op.execute", f"ALTER TABLE {self.quoted_table(name)} REPLICA IDENTITY FULL"),
             )
+
+    def published(self, stands: Table) -> Published:
+        return self._published(self.read(PUBLISHED, id=stands.id))
+
+    def published_when_new(self, name: Name) -> Published:
+        if self.version < (15,):
+            return self._published(self.read(f"{ALL_TABLES} ORDER BY 1"))
+        return self._published(self.read(f"{ALL_TABLES}{OF_SCHEMA} ORDER BY 1", schema=name.schema))
+
+    def _published(self, rows: Sequence[Sequence[str]]) -> Published:
+        return Published(tuple(row[0] for row in rows), tuple(row[0] for row in self.read(SLOTS)) if rows else ())
 
     def _by(self, index: str | None) -> str:
         return "FULL" if index is None else f"USING INDEX {self.quoted(index)}"

@@ -32,10 +32,10 @@ class Scratch(Session):
                 self.run(statement)
             return bool(self.scalar(files) != before)
 
-    def adds_by_rewriting(self, table: Table, add: str) -> bool:
+    def adds_by_rewriting(self, table: Table, *add: str) -> bool:
         """Have the server tell whether adding a column would rewrite the table."""
         try:
-            return self.rewrites(table, add)
+            return self.rewrites(table, *add)
         except sa.exc.DBAPIError as error:
             # Only a rewrite has the NULL of a new column meet the NOT NULL of its domain.
             if sqlstate(error) in VIOLATIONS:

@@ -31,6 +31,14 @@ _LENGTH_ONE = {"character", "bit"}
 _WITH_ZONE = re.compile(r"^(timestamp|time)(?: ?\((\d)\))?(?: (with|without) time zone)?$")
 _PARTS = re.compile(r"^([a-z_][a-z0-9_. \"]*?)\s*(?:\((.*)\))?((?:\[\d*\])*)$", re.DOTALL)
 
+# Each name in a trigger has its schema, and each operator: a role that may create in a schema of the search_path could
+# otherwise have the writers run a function of that name.
+IS_INSERT, IS_UPDATE, IS_DELETE = (
+    f"TG_OP OPERATOR(pg_catalog.=) '{event}'" for event in ("INSERT", "UPDATE", "DELETE")
+)
+SAFE_PATH = "SET search_path = pg_catalog, pg_temp"
+"""Of a function that names nothing of the author's: nothing but the server's own is found."""
+
 
 def sqlstate(error: BaseException) -> str | None:
     """Return the SQLSTATE of a driver's error, whatever the driver calls it."""

@@ -8,6 +8,7 @@ from typing import Any
 from safeops.databases import twins
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
+from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
 from safeops.databases.postgresql.spelling import object_name, split_collation
 from safeops.databases.postgresql.twin_copies import INBOUND, Copy, is_ours
@@ -115,10 +116,13 @@ class Twins(TwinScripts, twins.Twins):
                 remedy="Add the generated column under its new name or type, and drop this one when nobody reads it.",
             )
         self._check_added(pair, stands)
+        # Also a foreign key with PERIOD has only what its key of the other table has.
         stiff = [
             one
             for one in stands.having(pair.source)
-            if getattr(one, "kind", "") == "exclude" or (getattr(one, "kind", "") == "primary key" and one.deferrable)  # type: ignore[union-attr]
+            if getattr(one, "kind", "") == "exclude"
+            or getattr(one, "periods", False)
+            or (getattr(one, "kind", "") == "primary key" and one.deferrable)  # type: ignore[union-attr]
         ]
         if stiff:
             raise UnsafeOperation(
@@ -174,7 +178,8 @@ class Twins(TwinScripts, twins.Twins):
             else []
         )
         then += self._attributes(pair, stands, found)
-        then += self.trigger_statements(pair, default, found["triggers"] or [], certain=self._is_certain(pair, stands))
+        certain, others = self._is_certain(pair, stands), found["triggers"] or []
+        then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
         does = f"added {stands.name}.{pair.twin}, in step with {pair.source}"
         yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then)))
 
@@ -213,8 +218,8 @@ class Twins(TwinScripts, twins.Twins):
         return said
 
     def equip_twin(self, pair: Pair, stands: Table) -> Plan:
-        if pair.winner is not None and not stands.columns[pair.source].nullable:
-            yield from self.set_not_null(stands.name, pair.twin, stands)
+        if pair.winner is not None:
+            yield from self._twin_not_null(pair, stands)
         copies = self.copies(pair, stands)
         yield from self.without_outdated(pair, copies)
         for copy in copies:
@@ -223,8 +228,7 @@ class Twins(TwinScripts, twins.Twins):
     # Apart ------------------------------------------------------------------------------------------------------
 
     def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
-        if not stands.columns[pair.source].nullable:
-            yield from self.set_not_null(stands.name, pair.twin, stands)
+        yield from self._twin_not_null(pair, stands)
         copies = self.copies(pair, stands)
         for copy in copies:
             if copy.kind == "foreign key":
@@ -244,11 +248,8 @@ class Twins(TwinScripts, twins.Twins):
             then.append(f"ALTER TABLE {table} DROP COLUMN {self.quoted(pair.source)}")
         else:
             then += [self.removal(copy) for copy in copies]
-            then += (
-                []
-                if stands.columns[pair.source].nullable
-                else [self._alter_column(stands.name, pair.source, "DROP NOT NULL")]
-            )
+            required = not stands.columns[pair.source].nullable or found["not_null"]
+            then += [self._alter_column(stands.name, pair.source, "DROP NOT NULL")] if required else []
         for copy in copies:
             then += self.renaming(copy)
         then += self._same_not_null(pair, stands, found)
@@ -285,10 +286,25 @@ class Twins(TwinScripts, twins.Twins):
         type_ = pair.type or stands.columns[pair.source].type
         return [self._alter_column(stands.name, pair.twin, f"SET DEFAULT {value}::{type_}")]
 
+    def _twin_not_null(self, pair: Pair, stands: Table) -> Plan:
+        """Plan that the twin is NOT NULL if the source is; where that is not validated, the exchange adds it."""
+        if stands.columns[pair.source].nullable:
+            return
+        there = not_null_of(stands, pair.source)
+        if there is not None and "NO INHERIT" in rules_of(there) and stands.columns[pair.twin].nullable:
+            yield from self.set_not_null_natively(stands.name, pair.twin, stands, " NO INHERIT")
+        else:
+            yield from self.set_not_null(stands.name, pair.twin, stands)
+
     def _same_not_null(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
         """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
         if not found["not_null"]:
             return []
+        there = not_null_of(stands, pair.source)
+        if there is not None and not there.valid:
+            spec = f"NOT NULL {self.quoted(pair.twin)}{rules_of(there)}"
+            table = self.quoted_table(stands.name)
+            return [f"ALTER TABLE {table} ADD CONSTRAINT {self.quoted(there.name)} {spec}"]
         of_twin = [
             one.name for one in stands.constraints.values() if one.kind == "not null" and one.columns == (pair.twin,)
         ]
@@ -305,7 +321,8 @@ class Twins(TwinScripts, twins.Twins):
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)
         renames = [(source, between), (twin, source), (between, twin)]
         swapped = [f"ALTER TABLE {table} RENAME COLUMN {one} TO {other}" for one, other in renames]
-        triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False)
+        type_ = stands.columns[pair.twin].type
+        triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False, type_=type_)
         # A function that was compiled before takes the column for what it was; a change of it, be it none, has it compiled.
         return [*swapped, *triggers, *(f"ALTER FUNCTION {one}" for one in found["functions"] or [])]
 

@@ -1,0 +1,100 @@
+"""What a server or an account of MariaDB and MySQL lacks for triggers, found before anything is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.mysql.session import Session, number_of
+from safeops.errors import UnsafeOperation
+from safeops.naming import Name
+
+# https://mariadb.com/kb/en/binary-logging-of-stored-routines/
+NO_TRIGGERS = 1419
+DENIED = 1142
+PROBE = "safeops_unknown"
+"""A name of nothing: of no table, and of no column."""
+
+
+class Preflight(Session):
+    """The checks."""
+
+    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+        if locks_table and self.is_clustered:
+            raise self.unsupported(
+                asked,
+                "LOCK TABLES that holds on every node: in a Galera cluster it holds on one, and can stop all others",
+                "Change the table in place by op.alter_column() while no application is connected.",
+            )
+        with self.logging_rows():
+            error = self._trigger_refused(table)
+        if error is not None and number_of(error) == NO_TRIGGERS:
+            raise not_allowed(f"{asked} needs triggers. This") from error
+        if error is not None:
+            raise _not_granted(asked, table) from error
+
+    @contextmanager
+    def logging_rows(self) -> Iterator[None]:
+        """Have the binary log take rows, if it takes statements: with those the server writes nothing at READ COMMITTED."""
+        logs, kind = self.read("SELECT @@GLOBAL.log_bin, @@SESSION.binlog_format")[0]
+        if not logs or kind != "STATEMENT":
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.setting({"binlog_format": "'ROW'"}))
+            except DBAPIError as error:
+                raise _logs_statements(error) from error
+            yield
+
+    def _trigger_refused(self, table: Name) -> DBAPIError | None:
+        """Try a trigger that cannot be made: the server looks at the account first."""
+        # A table that does not exist is locked by nothing; the right on all tables of the schema suffices for it.
+        error = self._tried(Name(PROBE, table.schema))
+        return self._tried(table) if error and number_of(error) == DENIED else error
+
+    def _tried(self, table: Name) -> DBAPIError | None:
+        trigger = self.quoted_table(Name(PROBE, table.schema))
+        head = f"CREATE TRIGGER {trigger} BEFORE INSERT ON {self.quoted_table(table)} FOR EACH ROW"
+        try:
+            with self.bounded(), self.trying_out():
+                self.run(f"{head} SET NEW.{self.quoted(PROBE)} = 1")
+        except DBAPIError as error:
+            if error.connection_invalidated or self.is_lock_failure(error):
+                raise
+            return error if number_of(error) in (NO_TRIGGERS, DENIED) else None
+        return None
+
+
+def not_allowed(asked: str, state: str = "") -> UnsafeOperation:
+    return UnsafeOperation(
+        f"{asked} account may not create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
+        why="With statements in the log, a replica runs what the trigger does with other privileges, so the server requires"
+        " SUPER, or the setting that its triggers can be trusted.",
+        remedy="Have an administrator run this, keep it in the server's configuration, and run again:",
+        code="SET GLOBAL log_bin_trust_function_creators = 1;",
+        **({"state": state} if state else {}),
+    )
+
+
+def _not_granted(asked: str, table: Name) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"{asked} needs triggers, and this account has no TRIGGER privilege on {table}.",
+        why="While two columns are kept in sync, or values are archived, triggers copy what applications write.",
+        remedy="Have an administrator run this with the account of the migrations, and run again:",
+        code="GRANT TRIGGER ON database_name.* TO account;",
+    )
+
+
+def _logs_statements(error: DBAPIError) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"Rows are filled at READ COMMITTED, which the server refuses while its binary log takes statements"
+        f" (binlog_format=STATEMENT, error 1665), and this account may not change that for its session: {error.orig}",
+        why="At that level other sessions can insert between the rows of a batch; a replica that runs the statement alone"
+        " could come to other rows.",
+        remedy="Have an administrator run one of these, and run again:",
+        code="SET GLOBAL binlog_format = ROW;  -- for new sessions, also in the server's configuration\n"
+        "GRANT BINLOG ADMIN ON *.* TO account;  -- MySQL: SESSION_VARIABLES_ADMIN",
+    )

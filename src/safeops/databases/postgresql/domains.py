@@ -1,0 +1,105 @@
+"""The types of PostgreSQL that columns are made with: domains, and others that may be missing."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.ddl.base import AddColumn
+from sqlalchemy.dialects.postgresql import DOMAIN, CreateDomainType
+from sqlalchemy.schema import CreateSequence
+
+from safeops.databases.base import Plan
+from safeops.databases.definitions import Domain
+from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.scratch import PROBE
+from safeops.databases.postgresql.spelling import block, split_collation
+from safeops.databases.prerequisites import made_of, sequences_of
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+# A domain keeps the rules of the domain that it is made of.
+DOMAINS = """
+WITH RECURSIVE chain AS (
+  SELECT t.* FROM pg_type t WHERE t.oid = to_regtype(:type)
+  UNION ALL SELECT t.* FROM pg_type t JOIN chain c ON c.typtype = 'd' AND t.oid = c.typbasetype)
+SELECT json_build_object(
+  'base', (SELECT format_type(typbasetype, typtypmod) FROM chain c WHERE typtype = 'd'
+    AND NOT EXISTS (SELECT FROM chain d WHERE d.typtype = 'd' AND d.oid = c.typbasetype)),
+  'required', bool_or(typtype = 'd' AND typnotnull),
+  'has_default', bool_or(typtype = 'd' AND typdefault IS NOT NULL),
+  'checks', (SELECT json_agg(pg_get_expr(k.conbin, 0) ORDER BY k.conname) FROM pg_constraint k
+    WHERE k.contype = 'c' AND k.contypid IN (SELECT oid FROM chain)))::text
+FROM chain HAVING bool_or(typtype = 'd')
+"""
+
+
+class Domains(Plans):
+    """Looks at domains, and creates them."""
+
+    def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+        return self.domain_that_stands(type_) or (self.asked_domain(type_) if self.is_domain(type_) else None)
+
+    def domain_that_stands(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+        return self._domain(split_collation(self.type_text(type_))[0])
+
+    def _domain(self, text: str) -> Domain | None:
+        raw = self.scalar(DOMAINS, type=text)
+        found = json.loads(raw) if raw is not None else None
+        if found is None:
+            return None
+        return Domain(found["base"], found["required"], found["has_default"], tuple(found["checks"] or ()))
+
+    def is_domain(self, type_: Any) -> bool:
+        return isinstance(type_, DOMAIN)
+
+    def asked_domain(self, type_: Any) -> Domain | None:
+        asked = copy.copy(type_)
+        asked.name, asked.schema = PROBE, "pg_temp"
+        made = self._missing_domains(type_.data_type)
+        with self.scratch():
+            for sql in (*made, self.domain_sql(asked)):
+                self.run(sql)
+            return self._domain(f"pg_temp.{PROBE}")
+
+    def domain_sql(self, type_: Any) -> str:
+        return self.rendered(CreateDomainType(type_))
+
+    def _missing_domains(self, type_: sa.types.TypeEngine[Any]) -> list[str]:
+        domains = [one for one in made_of(type_, self.dialect) if self.is_domain(one)]
+        return [self.domain_sql(one) for one in domains if self.domain_that_stands(one) is None]
+
+    def create_domain(self, type_: Any) -> Plan:
+        name = Name(str(type_.name), type_.schema)
+        sql = self.domain_sql(type_)
+        guarded = block(f"to_regtype({self.literal(self.quoted_table(name))}) IS NULL", sql)
+        yield Step(sql, f"created domain {name}", offline=guarded)
+
+    def lacks_type(self, text: str) -> bool:
+        bare = split_collation(text)[0]
+        if re.fullmatch(r"(small|big)?serial[248]?", bare, re.IGNORECASE):
+            return False
+        try:
+            return bool(self.scalar("SELECT to_regtype(:type) IS NULL", type=bare))
+        except sa.exc.DBAPIError as error:
+            if self.is_lock_failure(error) or error.connection_invalidated:
+                raise
+            # It is more than a type.
+            return False
+
+    def creating_type(self, text: str) -> str:
+        name = re.sub(r"\(.*\)|\[\d*\]", "", text).strip()
+        known = self.scalar("SELECT 1 FROM pg_available_extensions WHERE name = lower(:name)", name=name)
+        return f"CREATE EXTENSION IF NOT EXISTS {name.lower()}" if known else f"CREATE TYPE {name} AS (...)"
+
+    def adding(self, column: sa.Column[Any]) -> list[str]:
+        """Return the statements that add the column, behind those that make what it lacks."""
+        sequences = [CreateSequence(one, if_not_exists=True) for one in sequences_of(column, self.dialect)]
+        return [
+            *self._missing_domains(column.type),
+            *map(self.rendered, sequences),
+            self.rendered(AddColumn(PROBE, column)),
+        ]

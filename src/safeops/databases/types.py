@@ -1,0 +1,62 @@
+"""The named types and sequences that every database answers for: one without them has none."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateSequence
+
+from safeops.databases.definitions import Domain
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+
+class Types:
+    """What a column may be made with."""
+
+    @abstractmethod
+    def rendered(self, construct: Any) -> str: ...
+
+    def enum(self, name: Name) -> tuple[str, ...] | None:
+        """Return the values of a named type in order; None where there is none."""
+        return None
+
+    def enum_names(self, schema: str | None) -> list[str]:
+        return []
+
+    def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+        """Return what the domain is that a type stands for; None for another type."""
+        return None
+
+    def is_domain(self, type_: Any) -> bool:
+        return False
+
+    def domain_that_stands(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+        """Return the domain of a type's name; None where there is none."""
+        return None
+
+    def asked_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+        """Return what a domain of the models would be, as the server spells it."""
+        return None
+
+    def domain_sql(self, type_: Any) -> str:
+        """Render CREATE DOMAIN."""
+        return ""
+
+    def lacks_type(self, text: str) -> bool:
+        """Tell whether the server has no type that is spelled so."""
+        return False
+
+    def creating_type(self, text: str) -> str:
+        """Return a statement that creates a type, as far as can be told from its name."""
+        return ""
+
+    def create_domain(self, type_: Any) -> Iterator[Step]:
+        return iter(())
+
+    def create_sequence(self, sequence: sa.Sequence) -> Iterator[Step]:
+        name = Name(str(sequence.name), sequence.schema)
+        yield Step(self.rendered(CreateSequence(sequence, if_not_exists=True)), f"created sequence {name}")
