@@ -1,5 +1,6 @@
 """Renames and type changes on MariaDB: what both applications write, what a stop leaves, and what stands in the end."""
 
+import decimal
 import threading
 from contextlib import contextmanager
 
@@ -388,6 +389,41 @@ def test_a_phase_of_a_rename_can_stop_anywhere(new_database, phase):
     crash_everywhere(new_database, getattr(RENAME, phase), prepare, kills=1, after_crash=written_meanwhile)
 
 
+@pytest.mark.only("mysql97")
+@pytest.mark.parametrize("dropped", [["update"], ["insert"], ["update", "insert"]], ids="+".join)
+def test_a_switch_that_an_earlier_version_left_half_done_is_finished(database, dropped):
+    """It exchanged the names first, and then dropped each trigger and made it anew."""
+    change = TypeChange("t", "v", sa.Integer(), using="CAST(v AS SIGNED)")
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, v decimal(10,2))", "INSERT INTO t VALUES (1, 1.25)")
+    migrate(database, change.expand)
+    expanded = [database.query(f"SHOW CREATE TRIGGER safeops_t_v_type_{event}")[0][2] for event in ("update", "insert")]
+    migrate(database, change.switch)
+    finished = schema(database)
+    triggers = [f"safeops_t_v_type_{event}" for event in dropped]
+    database.execute(*(f"DROP TRIGGER {one}" for one in triggers))
+    if len(dropped) > 1:
+        database.execute(*expanded)
+    assert migrate(database, change.switch) is True
+    assert migrate(database, change.switch) is False
+    assert database.query("SELECT v, safeops_v FROM t") == [(1, decimal.Decimal("1.25"))]
+    assert schema(database) == finished
+    database.execute("UPDATE t SET v = 7", "INSERT INTO t (id, v) VALUES (2, 8)")
+    assert database.query("SELECT safeops_v FROM t ORDER BY id") == [(7,), (8,)]
+
+
+@pytest.mark.only("mysql97")
+@pytest.mark.parametrize("phase", ["contract", "undo_expand"])
+def test_a_default_that_an_earlier_version_gave_is_taken_back(database, phase):
+    database.execute(KEPT)
+    before = schema(database)
+    migrate(database, RENAME.expand)
+    database.execute("ALTER TABLE t ALTER COLUMN old SET DEFAULT (new)")
+    assert migrate(database, getattr(RENAME, phase)) is True
+    assert schema(database) == (before if phase == "undo_expand" else before.replace("`old`", "`new`"))
+    with pytest.raises(sa.exc.OperationalError, match="1364"):
+        database.execute("INSERT INTO t (n) VALUES (1)")
+
+
 def test_on_update_counts_for_both(database):
     stamp = "timestamp(3) NOT NULL DEFAULT current_timestamp(3) ON UPDATE current_timestamp(3)"
     database.execute(f"CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, old {stamp}, n int)")
@@ -422,6 +458,25 @@ def test_an_auto_increment_column_is_readable_under_both_names_where_that_is_ass
     assert schema(database) == before.replace("`old`", "`new`")
     database.execute("INSERT INTO t (n) VALUES (4)")
     assert database.query("SELECT new FROM t WHERE n = 4") == [(4,)]
+
+
+@pytest.mark.parametrize("change", [RENAME, TypeChange("t", "old", sa.BigInteger())], ids=["rename", "type"])
+def test_a_table_that_loses_no_column_online_is_refused_at_once(database, change):
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, old int, words text, FULLTEXT KEY ft (words))")
+    before = snapshot(database)
+    with pytest.raises(UnsafeOperation, match="FULLTEXT index ft") as raised:
+        migrate(database, change.expand)
+    assert snapshot(database) == before
+    assert 'drop_index_if_exists("ft", "t")' in raised.value.code
+
+    def assuredly(phase):
+        with assured("the table is small"):
+            return phase()
+
+    for phase in (change.expand, change.undo_expand):
+        assert migrate(database, lambda phase=phase: assuredly(phase)) is True
+    assert schema(database) == before
+    database.execute("INSERT INTO t (id, old) VALUES (1, 1)")
 
 
 USED = {

@@ -45,7 +45,8 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
     """Let one runner at a time migrate a database; the others wait, and then find nothing to do.
 
     Steps: opens a connection of its own, as the engine of ``connection`` does but outside its pool, polls for a session
-    lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``; SQLite: a lock on a file
+    lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``, in a
+    Galera cluster a row with a lease of 30 s; SQLite: a lock on a file
     beside the database),
     says who holds it, runs the block, and lets go. Nothing is executed on ``connection`` itself.
 

@@ -50,6 +50,7 @@ class TwinChecks(TwinTriggers):
             )
         if not self.renames_what_is_used:
             self._refuse_used(pair, stands)
+        self._refuse_rebuilt(pair, stands)
         found = definition_of(stands, pair.source)
         if "STORED" in (found.get("GENERATED") or ""):
             raise self.unsupported(
@@ -81,6 +82,20 @@ class TwinChecks(TwinTriggers):
                 remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
                 code=f"{call('drop_constraint_if_exists', checks[0], pair.table.name)}\n# or, in both revisions:\n"
                 'with assured("the table is small"):\n    ...',
+            )
+
+    def _refuse_rebuilt(self, pair: Pair, stands: Table) -> None:
+        """Refuse what would keep the last phase from dropping a column online."""
+        kinds = ("fulltext", "spatial")
+        found = next((one for one in showcreate.read(stands.sql).items if one.kind in kinds), None)
+        if found is not None and assurance() is None:
+            drop = call("drop_index_if_exists", found.name, pair.table.name)
+            raise UnsafeOperation(
+                f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: {found.kind.upper()} index"
+                f" {found.name}.",
+                why=f"{self.product} drops no column online from a table with such an index.",
+                remedy="Drop the index before expand() and create it again after the last phase; or let it be rebuilt:",
+                code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
             )
 
     def _users(self, stands: Table, column: str) -> Iterator[tuple[str, str]]:
