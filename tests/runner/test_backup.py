@@ -36,7 +36,7 @@ from tests.runner.hoard import (
     small_disk,
     with_user,
 )
-from tests.servers import Database, MariaDB, PostgreSQL, _postgresql_home
+from tests.servers import Database, PostgreSQL, _MySQLFamily, _postgresql_home
 
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.runner.backups import backup, restore
@@ -242,7 +242,7 @@ def test_nasty_passwords_and_names_reach_the_programs(database: Database, tmp_pa
         create = psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name))
         server.admin.execute(create)
     else:
-        assert isinstance(server, MariaDB)
+        assert isinstance(server, _MySQLFamily)
         with server.admin.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {database.quoted(name)}")
     plain = Database(database.url.set(database=name), server)
@@ -286,7 +286,9 @@ def test_a_program_that_is_missing_or_too_old_is_told(
 def test_a_missing_client_is_told(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = project(tmp_path, database).config
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BackupFailed, match="No mariadb-dump and no mysqldump was found in PATH"):
+    with pytest.raises(
+        BackupFailed, match=r"No (mariadb-dump and no mysqldump|mysqldump and no mariadb-dump) was found in PATH"
+    ):
         backup(config)
 
 
@@ -369,13 +371,13 @@ def test_a_socket_and_options_of_the_url_reach_the_program(database: Database, t
 
 
 @pytest.mark.only("mysql")
-def test_a_socket_of_mariadb_reaches_the_program(database: Database, tmp_path: Path) -> None:
-    assert isinstance(database.server, MariaDB)
-    socket = {"unix_socket": str(database.server.sockets / "mariadb.sock")}
+def test_a_socket_of_mariadb_or_mysql_reaches_the_program(database: Database, tmp_path: Path) -> None:
+    assert isinstance(database.server, _MySQLFamily)
+    socket = {"unix_socket": str(database.server.socket)}
     url = sa.URL.create("mysql+pymysql", "safeops", "password", database=database.name, query=socket)
     made = project(tmp_path, database)
     made.database = dataclasses.replace(database, url=url)
-    assert backup(made.config).server.startswith("MariaDB")
+    assert backup(made.config).server.startswith(("MariaDB", "MySQL 9.7"))
 
 
 @pytest.mark.only("sqlite")
@@ -459,9 +461,9 @@ def test_sqlite_is_copied_as_of_one_moment_while_others_write(database: Database
 
 @pytest.mark.only("mysql")
 def test_tables_without_transactions_are_named(database: Database, tmp_path: Path) -> None:
-    database.execute("CREATE TABLE old (a int) ENGINE=Aria", "INSERT INTO old VALUES (1)")
+    database.execute("CREATE TABLE old (a int) ENGINE=MyISAM", "INSERT INTO old VALUES (1)")
     done = backup(project(tmp_path, database).config)
-    assert done.doubts == ("not as of one moment, for their engine has no transactions: old",)
+    assert done.doubts == ("not as of one moment, because their engine has no transactions: old",)
 
 
 @ONE_EACH

@@ -72,7 +72,7 @@ def _writing(database: Database) -> str:
     if database.kind == "sqlite":
         return insert
     if database.kind == "mysql":
-        database.execute(f"CREATE FUNCTION writes() RETURNS int BEGIN {insert}; RETURN 1; END")
+        database.execute(f"CREATE FUNCTION writes() RETURNS int DETERMINISTIC BEGIN {insert}; RETURN 1; END")
     else:
         database.execute(f"CREATE FUNCTION writes() RETURNS int LANGUAGE plpgsql AS $$BEGIN {insert}; RETURN 1; END$$")
     return "SELECT writes()"

@@ -84,7 +84,9 @@ def test_up_to_date(database: Database, tmp_path: Path) -> None:
     assert said["current"] == said["heads"] == ["r1"]
     assert said["database"] == database.name
     assert said["server"].startswith(
-        {"postgresql": "PostgreSQL 1", "mysql": "MariaDB 1", "sqlite": "SQLite 3"}[database.kind]
+        {"postgresql": "PostgreSQL 1", "mariadb": "MariaDB 1", "mysql": "MySQL 9.7", "sqlite": "SQLite 3"}[
+            database.server.product
+        ]
     )
     assert said["size_bytes"] > 0 or database.kind == "mysql"
     assert status(made(tmp_path, database, "pass", "pass").config).as_json()["pending"] == [
