@@ -30,6 +30,10 @@ def heed_new_column(migration: Migration, stands: Table, column: str, written: s
         written: The call that adds it, as its author writes it.
     """
     published = look_into(migration, stands.name, lambda: migration.database.published(stands))
+    if published.listing:
+        _tell(
+            f"{_publications(published.listing)}: subscribers do not get {stands.name}.{column}, as columns are listed."
+        )
     _heed(
         published, f"column {stands.name}.{column}", f"Add {column} to {stands.name} on each subscriber first.", written
     )
@@ -62,14 +66,15 @@ def heed_kept_table(migration: Migration, kept: Name, exists: bool, written: str
 def note_subscribers(migration: Migration, stands: Table, said: str) -> None:
     """Tell in a plan and in the log what subscribers of a table have to do as well."""
     published = look_into(migration, stands.name, lambda: migration.database.published(stands))
-    if published.names:
-        _tell(f"{_publications(published)}: {said}")
+    names = (*published.names, *published.listing)
+    if names:
+        _tell(f"{_publications(names)}: {said}")
 
 
 def _heed(published: Published, needs: str, first: str, written: str) -> None:
     if not published.names:
         return
-    problem = f"{_publications(published)}: its subscribers stop unless they have {needs}."
+    problem = f"{_publications(published.names)}: its subscribers stop unless they have {needs}."
     if not published.slots or assurance() is not None:
         _tell(problem)
         return
@@ -81,9 +86,8 @@ def _heed(published: Published, needs: str, first: str, written: str) -> None:
     )
 
 
-def _publications(published: Published) -> str:
-    several = len(published.names) > 1
-    return f"Publication{'s' if several else ''} {', '.join(published.names)}"
+def _publications(names: tuple[str, ...]) -> str:
+    return f"Publication{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 def _tell(said: str) -> None:

@@ -98,10 +98,12 @@ class Constraint:
 
 @dataclass(frozen=True)
 class Published:
-    """The publications of a table with all its columns, and the slots that subscribers of the database read from."""
+    """The publications of a table with all its columns, the slots that subscribers of the database read from, and the
+    publications that list its columns."""
 
     names: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
+    listing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

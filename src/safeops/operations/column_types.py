@@ -39,7 +39,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         UnknownTable: There is no such table.
         UnknownColumn: There is no such column.
         DependentObjects: A view, a generated column, a foreign key or the like uses it, and the server refuses.
-        UnsafeOperation: It would rewrite or scan the table; the message shows the ``TypeChange`` that does not.
+        UnsafeOperation: It would rewrite or scan rows; the message shows the ``TypeChange`` that does not.
         LockNotAcquired: The table was in use for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly (a statement that a session prepared before and whose result has the column

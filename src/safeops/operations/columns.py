@@ -73,7 +73,7 @@ def add_column_if_missing(
         UnknownTable: There is no such table.
         DefinitionMismatch: The column has another type, nullability, default, collation or expression.
         UnsafeOperation: It is NOT NULL without a default and the table has rows, or its values would differ from row to
-            row, so that the server rewrites the table.
+            row, so that the server rewrites the table; or subscribers of logical replication would stop over it.
         LockNotAcquired: The table was in use for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT; SQLite the file, briefly.
@@ -257,7 +257,8 @@ def drop_column_if_exists(
     Raises:
         DependentObjects: A view, policy, trigger, generated column, or an index or constraint with other columns too,
             stands on it.
-        UnsafeOperation: With ``archive``, the table has no unique key of other columns that are NOT NULL.
+        UnsafeOperation: With ``archive``, the table has no unique key of other columns that are NOT NULL, or the server does
+            not drop the column in a moment.
         LockNotAcquired: The table was in use for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite the file. With

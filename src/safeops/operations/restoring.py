@@ -64,7 +64,8 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
         UnknownTable: There is no such table.
         UnknownColumn: There is no such column and no archive of it; the message names the archives that there are.
         DefinitionMismatch: The archived column has another type.
-        UnsafeOperation: Its values are computed and stored, so that the server rewrites the table.
+        UnsafeOperation: Its values are computed and stored, or its domain has rules, so that the server rewrites the table;
+            it had a check that the server copies the table for; or subscribers of logical replication would stop over it.
         ViolatingRows: Rows that are new since have no value, or break a constraint. All else is done; the archive stays.
         LockNotAcquired: Others held the table, or the rows of a batch, for the whole retry budget.
 

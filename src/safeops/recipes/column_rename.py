@@ -53,7 +53,8 @@ class ColumnRename:
         Raises:
             UnknownTable, UnknownColumn: There is no such table or column.
             DefinitionMismatch: A column of the new name stands that is not ours.
-            UnsafeOperation: The column cannot be copied online; the message says why.
+            UnsafeOperation: The column cannot be copied online, or subscribers of logical replication would stop over the
+                new one; the message says why.
             BackfillIncomplete: A trigger of the table cancels the UPDATE or takes the value back; the message names it.
             LockNotAcquired: The table was in use for the whole retry budget.
 

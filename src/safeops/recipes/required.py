@@ -72,7 +72,8 @@ def add_required_column(
     Raises:
         InvalidArgument, UnknownTable, UnknownColumn: Something is wrong with the arguments; nothing was touched.
         DefinitionMismatch: The column stands with another type, default or collation.
-        UnsafeOperation: The table has no key to walk along; nothing was touched.
+        UnsafeOperation: The table has no key to walk along, the server would rewrite it for the column's domain, or
+            subscribers of logical replication would stop over the column; nothing was touched.
         UnsupportedOnDatabase: ``keep_filled`` without a server default on SQLite.
         BackfillIncomplete: ``populate`` came out NULL for rows. The column stands, nullable, and new rows are filled on.
         ViolatingRows: Rows stay without a value that ``where`` leaves out, or that the application goes on writing while

@@ -83,7 +83,8 @@ class TableRename:
             UnknownTable: The table stands under neither name.
             DefinitionMismatch: Both names are taken, or the old one by a view of another kind.
             UnsupportedOnDatabase: A view cannot stand for this table here.
-            UnsafeOperation: MariaDB and MySQL: the account may not see or give rights.
+            UnsafeOperation: MariaDB and MySQL: the account may not see or give rights. PostgreSQL: subscribers of logical
+                replication would stop over the new name.
             LockNotAcquired: The table was in use for the whole retry budget.
 
         Locks: PostgreSQL ACCESS EXCLUSIVE on the table, MariaDB and MySQL its exclusive metadata lock, briefly.

@@ -65,7 +65,8 @@ class TypeChange:
             InvalidArgument: The change needs no rewrite: the message shows the ``alter_column_type`` that does it.
             UnknownTable, UnknownColumn: There is no such table or column.
             ViolatingRows: Values that the new type does not take.
-            UnsafeOperation: The column cannot be copied online; the message says why.
+            UnsafeOperation: The column cannot be copied online, or subscribers of logical replication would stop over the
+                new one; the message says why.
             BackfillIncomplete: A trigger of the table cancels the UPDATE or takes the value back; the message names it.
             LockNotAcquired: The table was in use for the whole retry budget.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from safeops.databases.definitions import Published, Table
 from safeops.databases.postgresql.session import Session
@@ -50,15 +51,16 @@ WITH RECURSIVE above AS (
   SELECT CAST(:id AS oid) AS id UNION SELECT h.inhparent FROM pg_inherits h JOIN above ON h.inhrelid = above.id),
 below AS (SELECT CAST(:id AS oid) AS id UNION SELECT h.inhrelid FROM pg_inherits h JOIN below ON h.inhparent = below.id),
 tables AS (SELECT id FROM above UNION SELECT id FROM below)
-SELECT DISTINCT t.pubname FROM tables JOIN pg_class c ON c.oid = tables.id JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = c.relname
-JOIN pg_publication p ON p.pubname = t.pubname WHERE NOT EXISTS (
+SELECT DISTINCT t.pubname, EXISTS (
   SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid IN (SELECT id FROM tables)
   AND to_jsonb(r) ->> 'prattrs' IS NOT NULL)
+FROM tables JOIN pg_class c ON c.oid = tables.id JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = c.relname
+JOIN pg_publication p ON p.pubname = t.pubname
 ORDER BY 1
 """
-ALL_TABLES = "SELECT pubname FROM pg_publication WHERE puballtables"
-OF_SCHEMA = """ UNION SELECT p.pubname FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
+ALL_TABLES = "SELECT pubname, false FROM pg_publication WHERE puballtables"
+OF_SCHEMA = """ UNION SELECT p.pubname, false FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
 JOIN pg_namespace n ON n.oid = s.pnnspid WHERE n.nspname = coalesce(:schema, current_schema())"""
 SLOTS = """SELECT slot_name FROM pg_replication_slots
 WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary ORDER BY 1"""
@@ -106,8 +108,9 @@ class Publishing(Session):
             return self._published(self.read(f"{ALL_TABLES} ORDER BY 1"))
         return self._published(self.read(f"{ALL_TABLES}{OF_SCHEMA} ORDER BY 1", schema=name.schema))
 
-    def _published(self, rows: Sequence[Sequence[str]]) -> Published:
-        return Published(tuple(row[0] for row in rows), tuple(row[0] for row in self.read(SLOTS)) if rows else ())
+    def _published(self, rows: Sequence[Sequence[Any]]) -> Published:
+        whole, listed = (tuple(row[0] for row in rows if row[1] is lists) for lists in (False, True))
+        return Published(whole, tuple(row[0] for row in self.read(SLOTS)) if whole else (), listed)
 
     def _by(self, index: str | None) -> str:
         return "FULL" if index is None else f"USING INDEX {self.quoted(index)}"
