@@ -1,9 +1,12 @@
 """What is MySQL's own: checks that are not enforced, clauses that MariaDB lacks, and what the server refuses by number."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import sqlalchemy as sa
 from tests.catalogue import snapshot
 from tests.projects import migrate
+from tests.servers import numbers
 
 from safeops import (
     DefinitionMismatch,
@@ -13,6 +16,7 @@ from safeops import (
     ViolatingRows,
     add_column_if_missing,
     alter_column_type,
+    archives,
     assured,
     backfill,
     create_check_constraint_if_missing,
@@ -200,3 +204,23 @@ def test_what_is_shown_instead_of_an_index_on_expressions_runs(database):
     assert "UNIQUE KEY `ix` (`ix_value_1` DESC,`b`,`ix_value_2`)" in snapshot(database)
     (plan,) = database.query("EXPLAIN FORMAT=TRADITIONAL SELECT 1 FROM t WHERE lower(a) = 'a'")
     assert "ix" in plan
+
+
+def test_rows_are_counted(database):
+    """9.7 explains a query as a tree, and takes no EXTENDED."""
+    database.execute(
+        "CREATE TABLE kept (id int PRIMARY KEY)",
+        "INSERT INTO kept VALUES (1), (2), (3)",
+        "CREATE TABLE t (id int PRIMARY KEY, n int)",
+        f"INSERT INTO t (id) SELECT seq FROM {numbers(1, 12000)}",
+    )
+    assert migrate(database, lambda: drop_table_if_exists("kept", archive=True)) is True
+    assert [one.rows for one in migrate(database, archives)] == [3]
+
+    def fill():
+        with ThreadPoolExecutor(2) as executor:
+            return backfill("t", {"n": sa.column("id")}, where=True, executor=executor)
+
+    assert migrate(database, fill).rows == 12000
+    parts = [done for (done,) in database.query("SELECT processed FROM safeops_backfill WHERE part > 0")]
+    assert max(parts) < 4000, parts
