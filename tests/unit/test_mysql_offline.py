@@ -1,4 +1,4 @@
-"""What is rendered for MySQL 8, of which there is no server here: guarded by prepared statements, told by its text."""
+"""What is rendered for MySQL, told by its text: guarded by prepared statements. tests/operations run it on 9.7."""
 
 import re
 
@@ -163,7 +163,7 @@ def test_what_it_has_not():
     assert "((lower(a)) DESC)" in render(URL, lambda: create_table_if_missing("t", *columns))
 
 
-# --- reading SHOW CREATE TABLE of MySQL 8 ----------------------------------------------------------------
+# --- reading SHOW CREATE TABLE of MySQL ------------------------------------------------------------------
 
 SHOWN = r"""CREATE TABLE `t, (x` (
   `id` int unsigned NOT NULL AUTO_INCREMENT,

@@ -40,7 +40,7 @@ PROBE = "safeops_probe"
 class MySQL(
     Refusing, Replacing, Judging, Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving
 ):
-    """MySQL 8, looked at through SHOW CREATE TABLE."""
+    """MySQL, looked at through SHOW CREATE TABLE."""
 
     product = "MySQL"
     adds_checks_online = False

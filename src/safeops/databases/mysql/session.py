@@ -60,7 +60,7 @@ _TRANSACTIONS = "LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread
 # What an account without PROCESS may look at: its own sessions.
 _SESSION_ALONE = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
   p.TIME, p.INFO, FALSE"""
-# Each needs something of its own: a plugin of MariaDB, an instrument that is on (MySQL 8: always), or nothing.
+# Each needs something of its own: a plugin of MariaDB, an instrument that is on (MySQL: always), or nothing.
 BY_PLUGIN = f"""SELECT DISTINCT {_SESSION} FROM information_schema.METADATA_LOCK_INFO m
   JOIN information_schema.PROCESSLIST p ON p.ID = m.THREAD_ID {_TRANSACTIONS}
   WHERE m.TABLE_SCHEMA = :schema AND m.TABLE_NAME = :name AND p.ID <> CONNECTION_ID()"""
