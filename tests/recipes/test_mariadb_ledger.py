@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from tests.projects import migrate
 
-from safeops import ColumnRename, TypeChange
+from safeops import ColumnRename, TypeChange, add_required_column, drop_column_if_exists, restore_column
 
 pytestmark = pytest.mark.only("mysql")
 
@@ -86,3 +86,44 @@ def test_no_acknowledged_write_is_lost_when_a_name_goes(database, phase, survivo
     stays, goes = writers if survivor == "old" else writers[::-1]
     # The one learns it from the first write that would be lost, the other never.
     assert (stays.errors, goes.errors) == ([], [1054])
+
+
+def test_no_acknowledged_write_is_lost_when_a_column_is_archived(database):
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, n int, old int)",
+        f"INSERT INTO t VALUES {', '.join(f'({n}, 0, {n})' for n in range(1, 200))}",
+    )
+    goes, stays = Writer(database, "old", 1_000), Writer(database, "n", 1_000_001)
+    with writing(goes, stays):
+        assert migrate(database, lambda: drop_column_if_exists("t", "old", archive=True)) is True
+    assert (goes.errors, stays.errors) == ([1054], [])
+    assert migrate(database, lambda: restore_column("t", sa.Column("old", sa.Integer)), down=True) is True
+    for column, one in (("old", goes), ("n", stays)):
+        assert kept(database, column, one) == one.ledger
+
+
+def test_no_acknowledged_write_is_lost_while_types_are_exchanged(database):
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, old int)",
+        f"INSERT INTO t VALUES {', '.join(f'({n}, {n})' for n in range(1, 200))}",
+    )
+    writer = Writer(database, "old", 1_000)
+    with writing(writer):
+        for phase in ("expand", "switch", "contract", "undo_contract", "undo_switch", "undo_expand"):
+            assert migrate(database, getattr(CHANGE, phase)) is True
+    assert writer.errors == []
+    assert kept(database, "old", writer) == writer.ledger
+
+
+def test_a_required_column_is_added_without_losing_a_write(database):
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, old int)",
+        f"INSERT INTO t VALUES {', '.join(f'({n}, {n})' for n in range(1, 200))}",
+    )
+    column = sa.Column("r", sa.Integer, nullable=False)
+    writer = Writer(database, "old", 1_000)
+    with writing(writer):
+        migrate(database, lambda: add_required_column("t", column, populate=sa.text("old"), keep_filled=True))
+    assert writer.errors == []
+    assert kept(database, "old", writer) == writer.ledger
+    assert database.query("SELECT count(*) FROM t WHERE r IS NULL") == [(0,)]
