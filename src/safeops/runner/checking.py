@@ -189,11 +189,13 @@ def _offline(scratch: Scratch, scripts: list[Script]) -> Iterator[Finding]:
     for one in scripts:
         try:
             _render(scratch, one)
-        except OnlineOnly:
+        except (OnlineOnly, CommandError):
+            # The second is Alembic's own, as of its batch mode on SQLite.
             online.append(one.revision)
         except Exception as error:
             # What asks --sql for rows gets None for them.
-            advice = NO_ROWS if "NoneType" in str(error) else ""
+            looks = isinstance(error, sa.exc.NoInspectionAvailable) or "NoneType" in str(error)
+            advice = NO_ROWS if looks else ""
             yield _of_revision("offline", ERROR, one, "fails when it is rendered by --sql", error, advice)
     if online:
         count = f"{len(online)} revision{'s have' if len(online) > 1 else ' has'}"
