@@ -44,6 +44,14 @@ CERTAIN = (
     *(UnknownTable, UnknownColumn, UnknownConstraint, UnknownType, OrphanedRows, DuplicateRows, ViolatingRows),
 )
 """What a helper raises again as long as the database stays as it is; others depend on who else is at work."""
+_WORDS = """
+add all alter analyze and as by cascade check column comment concurrently constraint create default delete domain drop
+exists for foreign from function grant identity if in index insert into is key lock materialized not null of on only
+or order policy primary publication references rename replace replica restrict role rule schema select sequence set
+table tables temporary to trigger type unique update using validate values view where with
+"""
+SQL_WORDS = frozenset(_WORDS.split())
+"""Words of SQL that stand in messages too, and name nothing."""
 OPAQUE = re.compile(r"\.\.\.$|\b(DO|CALL|EXEC|EXECUTE)\b|\$\$", re.IGNORECASE)
 """Raw SQL that shows not all it does."""
 
@@ -272,7 +280,7 @@ def _creates(one: Foretold, call: _Call) -> bool:
 def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
     """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
     if one.target is None:
-        return call.table is not None and _names(one.detail, call.table)
+        return call.table is not None and (_names(one.detail, call.table) or _mentions(one.detail, str(error)))
     thing = one.target.partition(" on ")[0]
     return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
 
@@ -280,7 +288,8 @@ def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
 def _may_change(one: Foretold, call: _Call, said: str) -> bool:
     """Tell whether a step may change what a later call is refused for; where that is open, it may."""
     if one.target is None:
-        return one.ends or bool(OPAQUE.search(one.detail)) or call.table is None or _names(one.detail, call.table)
+        opaque = one.ends or bool(OPAQUE.search(one.detail)) or call.table is None
+        return opaque or _names(one.detail, str(call.table)) or _mentions(one.detail, said)
     if one.table is None or one.table != call.table:
         return one.target == call.target or _names(said, one.table or one.target)
     if one.target == call.target or call.table in (one.target, call.target):
@@ -293,6 +302,12 @@ def _may_change(one: Foretold, call: _Call, said: str) -> bool:
 
 def _names(text: str, name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(name.rpartition('.')[2])}(?!\w)", text) is not None
+
+
+def _mentions(sql: str, said: str) -> bool:
+    """Tell whether raw SQL names something that an error names too: a view, a publication, a domain, a column."""
+    names = {word for word in re.findall(r"[^\W\d]\w*", sql) if word.lower() not in SQL_WORDS}
+    return any(_names(said, name) for name in names)
 
 
 # What was called ------------------------------------------------------------------------------------------------
