@@ -185,6 +185,10 @@ class Twins(DatabaseSession):
     def out_of_step(self, pair: Pair) -> str:
         """Return the condition of the rows whose twin is not what it is to be, to the last bit."""
 
+    def finish_keys(self, stands: Table) -> Plan:
+        """Plan that foreign keys to the table are valid which an interrupted ``promote_twin`` has made for new rows."""
+        return iter(())
+
     def spelled_type(self, stands: Table, column: str) -> str:
         """Return the type of a column, so that a twin of that type can be made."""
         return stands.columns[column].type

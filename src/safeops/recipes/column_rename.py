@@ -234,9 +234,10 @@ class ColumnRename:
             raise pairs.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
         check_has_columns(stands, [survivor])
         # A stop may have come between the drop and this.
+        finished = pairs.finish_keys(migration, stands)
         forget_backfills_of(migration, stands.name, self.new_name)
         forget_backfills_of(migration, stands.name, self.old_name)
-        return skipped(written, f"{other} is gone")
+        return finished or skipped(written, f"{other} is gone")
 
     def _looked_at(self, migration: Migration, written: str) -> Table:
         names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}

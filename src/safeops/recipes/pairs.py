@@ -98,7 +98,7 @@ def bring_in_step(
         texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
         name = fill_name(pair, migration.database.home)
     if not computed:
-        _fill(name, pair, table, *texts, options)
+        filled = _fill(name, pair, table, *texts, options) or filled
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
@@ -199,13 +199,16 @@ def _said(error: DBAPIError) -> str:
     return " ".join(str(error.orig).split())
 
 
-def _fill(name: str, pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> None:
-    """Fill the twin, and rows whose keys moved meanwhile once more."""
+def _fill(name: str, pair: Pair, table: Name, value: str, unfilled: str, options: dict[str, Any]) -> bool:
+    """Fill the twin, and rows that a walk missed once more: their keys moved, or their partition was attached since.
+
+    Returns whether a walk had missed any.
+    """
     left = None
-    for _ in range(ROUNDS):
+    for count in range(ROUNDS):
         report = _filled(name, pair, table, value, unfilled, options)
         if not report.remaining:
-            return
+            return count > 0
         # What is left would otherwise count as finished.
         forget_backfill(name)
         if report.batches and report.remaining == left:
@@ -406,6 +409,12 @@ def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair:
         found,
         f"Drop or change them first, in this revision or an earlier one.{other}",
     )
+
+
+def finish_keys(migration: Migration, stands: Table) -> bool:
+    """Have the foreign keys be valid that an interrupted exchange or contraction has left for new rows alone."""
+    plan = migration.database.finish_keys(stands)
+    return carry_out(migration, plan)
 
 
 def part_from(migration: Migration, pair: Pair) -> bool:

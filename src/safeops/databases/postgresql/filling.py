@@ -104,6 +104,8 @@ class Filling(Plans):
         else:
             fillers = [(row[0], Name(row[1], row[2])) for row in self._fillers(stands, column)]
         drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)} ON {self.quoted_table(name)}" for one, _ in fillers]
+        if drops and stands is not None and stands.is_partitioned:
+            drops.insert(0, self.lock_whole(stands.name))
         return (*drops, *(f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for _, one in fillers))
 
     def _fillers(self, stands: Table, column: str = "") -> list[tuple[str, str, str, str]]:

@@ -24,8 +24,8 @@ SELECT n.nspname, c.relname, pg_get_partkeydef(c.oid), 0 = ANY (p.partattrs::int
   (SELECT json_agg(a.attname ORDER BY x.place)::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY x (number, place)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.number),
   (SELECT json_agg(DISTINCT a.attname)::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid
-    AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-    AND d.objid = c.oid AND d.refobjid = c.oid AND d.objsubid = 0)
+    AND a.attnum = d.objsubid WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
+    AND d.objid = c.oid AND d.refobjid = c.oid AND d.refobjsubid = 0 AND d.deptype = 'i')
 FROM pg_partition_tree(:id) t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_partitioned_table p ON p.partrelid = c.oid ORDER BY t.level, 1, 2
 """
@@ -136,6 +136,17 @@ class Partitioning(Scratch):
             f" {'TO' if is_index else f'CONSTRAINT {self.quoted(one)} TO'} {self.quoted(other)}"
             for schema, table, one, other, is_index in found
         ]
+
+    def lock_whole(self, *names: Name) -> str:
+        """Return the statement that locks tables before their partitions, as writers do.
+
+        DROP TRIGGER locks the partitions first and waits for the table then: writers find a deadlock, and lose.
+        """
+        return f"LOCK TABLE {', '.join(map(self.quoted_table, names))} IN ACCESS EXCLUSIVE MODE"
+
+    def locked(self, stands: Table) -> tuple[Name, ...]:
+        """Return what a step locks: of a partitioned table partitions too, one for all of them."""
+        return (stands.name, *stands.partitions[:1])
 
     def part_name(self, partition: Name, name: str) -> str:
         """Return the name that a partition's part of an index or key has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
@@ -14,11 +14,11 @@ from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.postgresql.indexing import Written
 from safeops.databases.postgresql.scratch import PROBE
 from safeops.databases.postgresql.spelling import split_collation
-from safeops.databases.postgresql.twin_triggers import TwinTriggers
+from safeops.databases.postgresql.twin_parts import Copy, TwinParts, replaced, timing
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair
 from safeops.errors import UnsafeOperation
-from safeops.naming import Name, fitting
+from safeops.naming import Name
 
 _QUOTED = r'(?:"(?:[^"]|"")*"|[^\s".(]+)'
 _INDEX = re.compile(rf"^CREATE (?:UNIQUE )?INDEX {_QUOTED} ON (?:ONLY )?{_QUOTED}\.{_QUOTED} (USING .*)$", re.DOTALL)
@@ -35,47 +35,22 @@ ORDER BY 1, 2, 3
 """
 
 
-@dataclass(frozen=True)
-class Copy:
-    """A copy of an index or a constraint.
-
-    Args:
-        kind: "index", "unique", "primary key", "check" or "foreign key".
-        table: The table that has it: for a foreign key that refers to the column, another one.
-        original: The name that it takes over.
-        name: Its own name until then.
-        rest: An index after the name of its table; a constraint as it follows its name.
-        of: The index or constraint that it is a copy of.
-        wanted: What it is to be, as far as its columns go.
-    """
-
-    kind: str
-    table: Name
-    original: str
-    name: str
-    rest: str
-    of: Index | Constraint
-    wanted: Index | Constraint
-
-    @property
-    def valid(self) -> bool:
-        return self.of.valid
-
-
-class TwinCopies(TwinTriggers):
+class TwinCopies(TwinParts):
     """Finds, makes and renames the copies."""
 
     def copies(self, pair: Pair, stands: Table) -> list[Copy]:
         """Return the copies that the twin of a pair is to have."""
-        return [*self._own_copies(pair, stands), *self.foreign_keys(pair, stands), *self.inbound(pair, stands)]
-
-    def _copy_name(self, pair: Pair, original: str) -> str:
-        return fitting("safeops", pair.twin, original, max_bytes=self.max_identifier)
+        found = [*self._own_copies(pair, stands), *self.foreign_keys(pair, stands), *self.inbound(pair, stands)]
+        for part in self.partitions_of(stands):
+            found += [*self._own_copies(pair, part), *self.foreign_keys(pair, part), *self.inbound(pair, part)]
+        return found
 
     # Indexes, unique constraints and checks ---------------------------------------------------------------------
 
     def _own_copies(self, pair: Pair, stands: Table) -> Iterator[Copy]:
         indexes, checks = self._of_column(pair, stands)
+        if not indexes and not checks:
+            return
         spelled = self._spelled(pair, stands, indexes)
         for index in indexes:
             wanted = spelled.indexes[index.name]
@@ -84,15 +59,16 @@ class TwinCopies(TwinTriggers):
             if rest != _rest_of(index.definition):
                 constraint = stands.constraints.get(index.name)
                 kind = constraint.kind if index.of_constraint and constraint else "index"
-                name = self._copy_name(pair, index.name)
+                if constraint is not None and kind != "index" and stands.is_partitioned:
+                    yield from self.key_parts(pair, stands, constraint, rest, wanted)
+                    continue
+                name = self.copy_name(pair, index.name)
                 yield Copy(kind, stands.name, index.name, name, rest, constraint or index, wanted)
         for check in checks:
             there = spelled.constraints.get(check.name)
             definition = (there.definition if there else "").removesuffix(" NOT VALID")
             if there is not None and definition != check.definition.removesuffix(" NOT VALID"):
-                yield Copy(
-                    "check", stands.name, check.name, self._copy_name(pair, check.name), definition, check, there
-                )
+                yield Copy("check", stands.name, check.name, self.copy_name(pair, check.name), definition, check, there)
 
     def _of_column(self, pair: Pair, stands: Table) -> tuple[list[Index], list[Constraint]]:
         def counts(one: Index | Constraint) -> bool:
@@ -143,10 +119,11 @@ class TwinCopies(TwinTriggers):
     def foreign_keys(self, pair: Pair, stands: Table) -> Iterator[Copy]:
         for key in stands.constraints.values():
             if key.kind == "foreign key" and pair.source in key.columns and not is_ours(key.name):
-                columns = _replaced(pair, key.columns)
+                columns = replaced(pair, key.columns)
                 # A key within the table may refer to the source as well: (tenant, parent) to (tenant, id).
-                remote = _replaced(pair, key.remote) if key.referent == stands.name else list(key.remote)
-                yield self._key_copy(pair, stands.name, key, columns, remote)
+                remote = replaced(pair, key.remote) if key.referent == stands.name else list(key.remote)
+                copy = self._key_copy(pair, stands.name, key, columns, remote)
+                yield from self.late_or_not(copy, stands) if remote != [*key.remote] else (copy,)
 
     def inbound(self, pair: Pair, stands: Table) -> Iterator[Copy]:
         """Go through the foreign keys that refer to the source and do not have it themselves."""
@@ -155,7 +132,8 @@ class TwinCopies(TwinTriggers):
             key = child.constraints.get(named) if child else None
             both = child is not None and child.id == stands.id and key is not None and pair.source in key.columns
             if child is not None and key is not None and not is_ours(named) and not both:
-                yield self._key_copy(pair, child.name, key, list(key.columns), _replaced(pair, key.remote))
+                copy = self._key_copy(pair, child.name, key, list(key.columns), replaced(pair, key.remote))
+                yield from self.late_or_not(copy, child)
 
     def _key_copy(self, pair: Pair, table: Name, key: Constraint, columns: list[str], remote: list[str]) -> Copy:
         match = _KEY.match(key.definition)
@@ -167,7 +145,7 @@ class TwinCopies(TwinTriggers):
         rest = match[2].removesuffix(" NOT VALID")
         rest = f"FOREIGN KEY ({self.quoted(*columns)}) REFERENCES {match[1]}({self.quoted(*remote)}){rest}"
         wanted = replace(key, columns=tuple(columns), remote=tuple(remote))
-        return Copy("foreign key", table, key.name, self._copy_name(pair, key.name), rest, key, wanted)
+        return Copy("foreign key", table, key.name, self.copy_name(pair, key.name), rest, key, wanted)
 
     # Plans ------------------------------------------------------------------------------------------------------
 
@@ -179,11 +157,11 @@ class TwinCopies(TwinTriggers):
             if stands is not None and _is_outdated(copy, stands):
                 yield from self._drop_copy(stands, copy.name)
         stands = self.table(pair.table)
-        standing = [one for one in stands.having(pair.twin) if is_ours(one.name)] if stands is not None else []
-        found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
-        for name in sorted(found - {copy.name for copy in copies}):
-            if stands is not None:
-                yield from self._drop_copy(stands, name)
+        for table in [stands, *self.partitions_of(stands)] if stands is not None else []:
+            standing = [one for one in table.having(pair.twin) if is_ours(one.name)]
+            found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
+            for name in sorted(found - {copy.name for copy in copies}):
+                yield from self._drop_copy(table, name)
 
     def _drop_copy(self, stands: Table, name: str) -> Plan:
         if name in stands.constraints:
@@ -200,19 +178,21 @@ class TwinCopies(TwinTriggers):
     def make(self, copy: Copy) -> Plan:
         """Plan that a copy stands and is valid; nothing is left to do where it does."""
         stands = self.table(copy.table)
-        if stands is None:
+        if stands is None or copy.spec or copy.late:
             return
         if copy.kind in ("index", "unique", "primary key"):
             yield from self._make_index(copy, stands)
             return
-        add = (
-            f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.name)} {copy.rest} NOT VALID"
-        )
+        add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.name)} {copy.rest}"
+        if copy.kind == "foreign key" and stands.is_partitioned and self.version < (18,):
+            if copy.name not in stands.constraints:
+                yield from self._make_through_partitions(copy, stands, add)
+            return
         locks = (
             (copy.table, copy.of.referent) if isinstance(copy.of, Constraint) and copy.of.referent else (copy.table,)
         )
         if copy.name not in stands.constraints:
-            yield self.after_vacuum(Step(add, f"added {copy.name} for new rows of {copy.table}", locks))
+            yield self.after_vacuum(Step(f"{add} NOT VALID", f"added {copy.name} for new rows of {copy.table}", locks))
         there = stands.constraints.get(copy.name)
         if copy.valid and not (there is not None and there.valid):
             yield self._validate(copy.table, copy.name, locks)
@@ -224,12 +204,19 @@ class TwinCopies(TwinTriggers):
         there = stands.indexes.get(copy.name)
         if there is None or not there.valid:
             yield from self.build_index(copy.table, Written(copy.name, unique, copy.rest), stands)
-        if copy.kind == "unique" and isinstance(copy.of, Constraint):
-            timing = " DEFERRABLE" if copy.of.deferrable else ""
-            timing += " INITIALLY DEFERRED" if copy.of.initially == "DEFERRED" else ""
+        if copy.kind == "unique" and isinstance(copy.of, Constraint) and not copy.within:
             quoted = self.quoted(copy.name)
-            add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}{timing}"
+            add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}"
+            add += timing(copy.of)
             yield self.after_vacuum(Step(add, f"added unique {copy.name} to {copy.table}", (copy.table,)))
+
+    def _make_through_partitions(self, copy: Copy, stands: Table, add: str) -> Plan:
+        """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
+        for partition in stands.partitions:
+            yield from self.make(replace(copy, table=partition))
+        referent = (copy.of.referent,) if isinstance(copy.of, Constraint) and copy.of.referent else ()
+        locks = (copy.table, *referent, *stands.partitions)
+        yield self.after_vacuum(Step(add, f"added {copy.name} to {copy.table} from its partitions", locks))
 
     def after_vacuum(self, step: Step) -> Step:
         """Have a step take a weak lock on its first table before the strong one.
@@ -250,12 +237,16 @@ class TwinCopies(TwinTriggers):
         rename = f"ALTER TABLE {table} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
         referent = (copy.of.referent,) if copy.of.referent else ()
         does = f"foreign key {copy.original} of {copy.table} is that of the new column"
-        parts = self.renamed_parts(stands, copy.name, copy.original)
-        yield self.after_vacuum(Step(drop, does, (copy.table, *referent), (rename, *parts)))
+        children = [copy.table] if copy.of.referent not in (None, copy.table) else []
+        first, *then = self.locks_with(copy.of.referent or copy.table, children)
+        then += [drop, rename, *self.renamed_parts(stands, copy.name, copy.original)]
+        yield self.after_vacuum(Step(first, does, (copy.table, *referent), tuple(then)))
 
     def renaming(self, copy: Copy) -> list[str]:
         """Return the statements that give a copy its original's name, once that is free."""
         table, name, original = self.quoted_table(copy.table), self.quoted(copy.name), self.quoted(copy.original)
+        if copy.spec or copy.within:
+            return [self.key_of_part(copy)]
         if copy.kind == "primary key":
             return [f"ALTER TABLE {table} ADD CONSTRAINT {original} PRIMARY KEY USING INDEX {name}"]
         if copy.kind == "index":
@@ -263,14 +254,18 @@ class TwinCopies(TwinTriggers):
             renamed = [f"ALTER INDEX {index} RENAME TO {original}"]
             comment = copy.of.comment if isinstance(copy.of, Index) else None
             there = self.quoted_table(Name(copy.original, copy.table.schema))
-            return renamed + ([self._comment("INDEX", there, comment)] if comment else [])
+            renamed += [self._comment("INDEX", there, comment)] if comment else []
+            stands = self.table(copy.table)
+            return renamed + (self.renamed_parts(stands, copy.name, copy.original) if stands else [])
         return [f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {original}"]
 
-    def removal(self, copy: Copy) -> str:
+    def removal(self, copy: Copy) -> list[str]:
         """Return the statement that drops what a copy was made of."""
+        if copy.within:
+            return []
         if copy.kind == "index":
-            return f"DROP INDEX IF EXISTS {self.quoted_table(Name(copy.original, copy.table.schema))}"
-        return f"ALTER TABLE {self.quoted_table(copy.table)} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
+            return [f"DROP INDEX IF EXISTS {self.quoted_table(Name(copy.original, copy.table.schema))}"]
+        return [f"ALTER TABLE {self.quoted_table(copy.table)} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"]
 
 
 def _rest_of(definition: str) -> str:
@@ -285,13 +280,10 @@ def _is_outdated(copy: Copy, stands: Table) -> bool:
     if there is None:
         return False
     if isinstance(copy.wanted, Constraint) and copy.kind == "foreign key":
-        return (there.columns, there.remote) != (copy.wanted.columns, copy.wanted.remote)
+        parts = "columns", "remote", "referent"
+        return copy.late or any(getattr(there, one) != getattr(copy.wanted, one) for one in parts)
     known = {*stands.columns}
     return names_in(there) & known != names_in(copy.wanted) & known
-
-
-def _replaced(pair: Pair, columns: tuple[str, ...]) -> list[str]:
-    return [pair.twin if one == pair.source else one for one in columns]
 
 
 def is_ours(name: str) -> bool:

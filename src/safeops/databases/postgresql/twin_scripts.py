@@ -126,6 +126,7 @@ _PART = """
         OR d.classid IN ('pg_policy'::regclass, 'pg_trigger'::regclass)) LOOP
     RAISE EXCEPTION 'column % of % cannot go: % depends on it', {twin}, safeops_table, safeops_one.what;
   END LOOP;
+  EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', safeops_table);
   EXECUTE format('DROP TRIGGER %I ON %s', safeops_trigger, safeops_table);
   DROP FUNCTION {function}();
   FOR safeops_one IN SELECT k.conname, k.conrelid::regclass AS child FROM pg_constraint k WHERE k.contype = 'f'

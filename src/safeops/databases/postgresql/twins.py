@@ -11,7 +11,8 @@ from safeops.databases.definitions import Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
 from safeops.databases.postgresql.spelling import object_name, split_collation
-from safeops.databases.postgresql.twin_copies import INBOUND, Copy, is_ours
+from safeops.databases.postgresql.twin_copies import INBOUND, is_ours
+from safeops.databases.postgresql.twin_parts import Copy, in_partition_key
 from safeops.databases.postgresql.twin_scripts import TwinScripts
 from safeops.databases.postgresql.twin_triggers import NO_DEFAULT
 from safeops.databases.steps import Step
@@ -38,6 +39,8 @@ SELECT json_build_object(
     WHERE i.indrelid = a.attrelid AND i.indisreplident),
   'clustered', (SELECT r.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
     WHERE i.indrelid = a.attrelid AND i.indisclustered),
+  'parent', (SELECT i.inhparent::regclass::text FROM pg_inherits i
+    WHERE i.inhrelid = a.attrelid AND a.attinhcount > 0 LIMIT 1),
   'domain_default', t.typdefault,
   'not_null', (SELECT k.conname FROM pg_constraint k
     WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum])
@@ -80,6 +83,7 @@ class Twins(TwinScripts, twins.Twins):
         self.check_sees(pair, stands)
         self._check_free(pair, stands)
         self._check_shape(pair, stands)
+        self._check_partitioned(pair, stands)
         self._check_published(pair, stands)
         # What the new type does not take is found now, not after the fill.
         self.copies(pair, stands)
@@ -119,7 +123,8 @@ class Twins(TwinScripts, twins.Twins):
         # Also a foreign key with PERIOD has only what its key of the other table has.
         stiff = [
             one
-            for one in stands.having(pair.source)
+            for table in (stands, *self.partitions_of(stands))
+            for one in table.having(pair.source)
             if getattr(one, "kind", "") == "exclude"
             or getattr(one, "periods", False)
             or (getattr(one, "kind", "") == "primary key" and one.deferrable)  # type: ignore[union-attr]
@@ -130,6 +135,16 @@ class Twins(TwinScripts, twins.Twins):
                 f"{stiff[0].definition}",
                 remedy="Drop it first, and create it again after the change.",
             )
+
+    def _check_partitioned(self, pair: Pair, stands: Table) -> None:
+        parent = self._source(pair, stands)["parent"]
+        if parent:
+            raise UnsafeOperation(
+                f"{stands.name} inherits {pair.source} from {parent}: PostgreSQL does not drop or rename it here alone.",
+                remedy=f"Change the column on {parent}, and all its partitions change with it.",
+            )
+        if (level := self.partition_key_using(stands, pair.source)) is not None:
+            raise in_partition_key(pair, stands, *level)
 
     def _check_added(self, pair: Pair, stands: Table) -> None:
         """Refuse a domain with constraints: the server rewrites the table to check each row's NULL against them."""
@@ -228,6 +243,8 @@ class Twins(TwinScripts, twins.Twins):
     # Apart ------------------------------------------------------------------------------------------------------
 
     def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
+        yield from self.finish_keys(stands)
+        tree = self.tree(stands)
         yield from self._twin_not_null(pair, stands)
         copies = self.copies(pair, stands)
         for copy in copies:
@@ -236,31 +253,48 @@ class Twins(TwinScripts, twins.Twins):
         # Another pair's keys to the source need its unique index; that pair makes them anew.
         yield from self._without_copies_of_others(pair.source, stands)
         now = self.table(stands.name) or stands
-        yield self._exchange(pair, now, [one for one in copies if one.kind != "foreign key"], kept)
+        yield self._exchange(pair, now, [one for one in copies if one.late or one.kind != "foreign key"], kept, tree)
+        yield from self.finish_keys(now)
 
-    def _exchange(self, pair: Pair, stands: Table, copies: list[Copy], kept: Pair | None) -> Step:
+    def _exchange(self, pair: Pair, stands: Table, copies: list[Copy], kept: Pair | None, tree: str | None) -> Step:
         found, table = self._source(pair, stands), self.quoted_table(stands.name)
-        lock = f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"
+        late = [one for one in copies if one.late]
+        copies = [one for one in copies if not one.late]
+        children = list(dict.fromkeys(one.table for one in late if one.table != stands.name))
+        lock, *then = self.locks_with(stands.name, children)
         # After an exchange by another runner, the statements below would exchange the two back.
-        then = [self.still_in_step(stands.id, pair), *self.trigger_removal(stands.id, pair)]
-        then += self._moved_default(pair, stands)
+        then += [self.still_in_step(stands.id, pair), *self.same_tree(stands, tree)]
+        then += [*self.trigger_removal(stands.id, pair), *(one for copy in late for one in self.late_drop(copy))]
+        then += [*self._moved_default(pair, stands), *self._moved_defaults_of_parts(pair, stands)]
         if kept is None:
             then.append(f"ALTER TABLE {table} DROP COLUMN {self.quoted(pair.source)}")
         else:
-            then += [self.removal(copy) for copy in copies]
+            then += [statement for copy in copies for statement in self.removal(copy)]
             required = not stands.columns[pair.source].nullable or found["not_null"]
-            then += [self._alter_column(stands.name, pair.source, "DROP NOT NULL")] if required else []
+            then += self._nullable_again(pair, stands) if required else []
         for copy in copies:
             then += self.renaming(copy)
+        then += [statement for copy in late for statement in self.late_add(copy)]
         then += self._same_not_null(pair, stands, found)
         if found["replica"] in {one.original for one in copies}:
             then.append(f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {self.quoted(found['replica'])}")
         if found["clustered"] in {one.original for one in copies}:
             then.append(f"ALTER TABLE {table} CLUSTER ON {self.quoted(found['clustered'])}")
+        then += self.identities_of_parts(pair, stands)
         if kept is not None:
             then += self._swapped(pair, kept, stands, found)
         done = f"{stands.name}.{pair.twin} has taken the place of {pair.source}"
-        return self.after_vacuum(Step(lock, done, (stands.name, *sequences(self, pair, stands)), tuple(then)))
+        return self.after_vacuum(
+            Step(lock, done, (*self.locked(stands), *children, *sequences(self, pair, stands)), tuple(then))
+        )
+
+    def settle_pair(self, pair: Pair, stands: Table) -> Plan:
+        yield from self.finish_keys(stands)
+
+    def _nullable_again(self, pair: Pair, stands: Table) -> list[str]:
+        """Return the statements by which the source takes NULL; from 18 on a partition may have a NOT NULL of its own."""
+        parts = self.partitions_of(stands) if self.version >= (18,) else ()
+        return [self._alter_column(one.name, pair.source, "DROP NOT NULL") for one in (stands, *parts)]
 
     def _moved_default(self, pair: Pair, stands: Table) -> list[str]:
         """Return the statements that move the default, the identity or the sequence to the twin."""
@@ -277,6 +311,22 @@ class Twins(TwinScripts, twins.Twins):
             *moved_sequence(self, pair, stands),
             self._alter_column(stands.name, pair.source, "DROP DEFAULT"),
         ]
+
+    def _moved_defaults_of_parts(self, pair: Pair, stands: Table) -> list[str]:
+        """Return the statements by which each partition has the default that it had, where that is another one."""
+        said = []
+        for part in self.partitions_of(stands):
+            if part.columns[pair.source].default == stands.columns[pair.source].default:
+                continue
+            default = self.spelled_default(pair, part)
+            said += [self._alter_column(part.name, pair.source, "DROP DEFAULT")]
+            said += moved_sequence(self, pair, part)
+            said += (
+                [self._alter_column(part.name, pair.twin, "DROP DEFAULT")]
+                if default is None
+                else self._default_statements(pair, part, default)
+            )
+        return said
 
     def _default_statements(self, pair: Pair, stands: Table, default: str) -> list[str]:
         if not default.startswith("(SELECT"):
@@ -330,11 +380,13 @@ class Twins(TwinScripts, twins.Twins):
         yield from self._given_back(pair.mirrored, stands)
         yield from self._without_copies_of_others(pair.twin, stands)
         now = self.table(stands.name) or stands
-        first, *then = self.trigger_removal(now.id, pair)
+        lock, then = self.lock_whole(now.name), self.trigger_removal(now.id, pair)
         if pair.twin in now.columns:
             then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.twin)}")
         referents = {key.referent for key in now.constraints.values() if key.referent and pair.twin in key.columns}
-        yield self.after_vacuum(Step(first, f"dropped {now.name}.{pair.twin}", (now.name, *referents), tuple(then)))
+        yield self.after_vacuum(
+            Step(lock, f"dropped {now.name}.{pair.twin}", (*self.locked(now), *referents), tuple(then))
+        )
 
     def _given_back(self, pair: Pair, stands: Table) -> Plan:
         """Plan that foreign keys which an interrupted promotion has handed over are the source's again."""
