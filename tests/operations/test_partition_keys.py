@@ -7,6 +7,7 @@ from tests.projects import migrate
 
 from safeops import (
     DefinitionMismatch,
+    DependentObjects,
     UnsafeOperation,
     UnsupportedOnDatabase,
     add_column_if_missing,
@@ -15,6 +16,7 @@ from safeops import (
     create_index_if_missing,
     create_primary_key_if_missing,
     create_unique_constraint_if_missing,
+    drop_column_if_exists,
     drop_constraint_if_exists,
     drop_index_if_exists,
 )
@@ -116,3 +118,12 @@ def test_an_interrupted_build_is_taken_back(database):
     with pytest.raises(DefinitionMismatch):
         migrate(database, lambda: create_index_if_missing("ix", "Ev ents", ["a"]))
     assert migrate(database, lambda: create_foreign_key_if_missing("fk", "Ev ents", "r", ["a"], ["id"])) is True
+
+
+@pytest.mark.parametrize(("table", "column"), [("Ev ents", "day"), ("Ev ents", "Re gion"), ("log", "at")])
+def test_a_column_of_a_partition_key_is_not_dropped(database, table, column):
+    database.execute(*TWO_LEVELS, *BY_EXPRESSION)
+    before = state(database)
+    with pytest.raises(DependentObjects, match="partition key"):
+        migrate(database, lambda: drop_column_if_exists(table, column))
+    assert state(database) == before

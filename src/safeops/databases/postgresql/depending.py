@@ -42,9 +42,10 @@ UNION ALL SELECT 'type ' || format_type(c.reloftype, NULL) || ', of which ' || c
 FROM pg_class c WHERE c.oid = :id AND c.reloftype <> 0
 UNION ALL SELECT 'the partition key of ' || p.partrelid::regclass || ': ' || pg_get_partkeydef(p.partrelid)
 FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attname = :column
-WHERE p.partrelid = :id AND (a.attnum = ANY (p.partattrs) OR EXISTS (
-  SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND (d.objid, d.objsubid) = (p.partrelid, 0)
-  AND d.refclassid = 'pg_class'::regclass AND (d.refobjid, d.refobjsubid) = (p.partrelid, a.attnum)))
+WHERE (p.partrelid = :id OR p.partrelid IN (SELECT relid FROM pg_partition_tree(:id)))
+  AND (a.attnum = ANY (p.partattrs) OR EXISTS (
+  SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND (d.objid, d.objsubid) = (p.partrelid, a.attnum)
+  AND d.refclassid = 'pg_class'::regclass AND (d.refobjid, d.refobjsubid) = (p.partrelid, 0) AND d.deptype = 'i'))
 """
 
 # Values of the row type of the table, which the server does not convert: also in arrays, domains, ranges and other types.

@@ -69,8 +69,8 @@ class Twins(TwinScripts, twins.Twins):
 
     def belongings(self, pair: Pair, stands: Table) -> list[str]:
         sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) FROM pg_constraint k
-            WHERE k.contype = 'f' AND k.confrelid = :id
-            AND (SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (k.confkey)"""
+            WHERE k.contype = 'f' AND (k.confrelid = :id OR k.confrelid IN (SELECT relid FROM pg_partition_tree(:id)))
+            AND (SELECT attnum FROM pg_attribute WHERE attrelid = k.confrelid AND attname = :column) = ANY (k.confkey)"""
         return [row[0] for row in self.read(sql, id=stands.id, column=pair.source)]
 
     def spelled_type(self, stands: Table, column: str) -> str:
