@@ -268,6 +268,15 @@ def current_settings(context: MigrationContext) -> Settings:
     return in_force(attributes.get(_SETTINGS, Settings()))
 
 
+def settings_of_command() -> Settings:
+    """Return the settings of the Alembic command that runs env.py, or the default ones if none does."""
+    try:
+        attributes = alembic.context.config.attributes
+    except (NameError, AttributeError):
+        attributes = {}
+    return in_force(attributes.get(_SETTINGS, Settings()))
+
+
 def configure(**settings: Any) -> None:
     """Set what the helpers of this run are allowed to do. Call it in env.py.
 

@@ -141,6 +141,13 @@ class DatabaseSession:
         """Bound the waiting of one step on this session, and restore what was set before on every path."""
         return _unbounded()
 
+    def session_bound(self, seconds: float) -> tuple[str, str] | None:
+        """Return what bounds the waiting for locks of a whole session, and what takes that back.
+
+        None if the session has a bound of its own: env.py, the role or the server have set it.
+        """
+        return None
+
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
         """Render the statements before and after a step that bound its waiting."""
         return [], []

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 from sqlalchemy.engine import Connection
@@ -16,6 +16,7 @@ from safeops.databases import database_class, database_for
 from safeops.databases.base import Database
 from safeops.databases.beside import beside
 from safeops.errors import InvalidArgument, LockNotAcquired
+from safeops.locking.plain import bounded_waiting
 
 log = logging.getLogger("safeops")
 
@@ -48,7 +49,9 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
     lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``, in a
     Galera cluster a row with a lease of 30 s; SQLite: a lock on a file
     beside the database),
-    says who holds it, runs the block, and lets go. Nothing is executed on ``connection`` itself.
+    says who holds it, runs the block, and lets go. On ``connection`` itself it bounds for the block how long each
+    statement waits for a lock, plain ``op.*`` included, by the setting ``lock_timeout``, unless the session has a bound of
+    its own.
 
     Args:
         connection: The connection that env.py gives to ``context.configure()``; also that of an async env.py, inside
@@ -56,7 +59,8 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
         timeout: Seconds to wait; None waits for as long as it takes.
 
     Raises:
-        LockNotAcquired: Another runner held it for ``timeout`` seconds; the message says who.
+        LockNotAcquired: Another runner held it for ``timeout`` seconds, or a plain statement in the block waited for a lock
+            for ``lock_timeout`` seconds; the message says who was in the way.
         InvalidArgument: ``timeout`` is not a number of seconds.
         UnsupportedOnDatabase: The connection goes through a pooler in transaction mode, which breaks session locks.
 
@@ -79,11 +83,11 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             remedy="Give seconds, or None to wait for as long as it takes:",
             code="with migration_lock(connection, timeout=600):",
         )
-    if (asked := _needless.get()) is not None:
+    asked = _needless.get()
+    if asked is not None:
         asked.append(connection)
-        yield
-        return
-    with held_lock(connection, timeout, threading.Event()):
+    held = nullcontext() if asked is not None else held_lock(connection, timeout, threading.Event())
+    with held, bounded_waiting(connection):
         yield
 
 

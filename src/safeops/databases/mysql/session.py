@@ -217,6 +217,13 @@ class Session(Database):
     def _value(self, value: Any) -> str:
         return self.literal(value) if isinstance(value, str) else str(value)
 
+    def session_bound(self, seconds: float) -> tuple[str, str] | None:
+        own, server = self.read("SELECT @@SESSION.lock_wait_timeout, @@GLOBAL.lock_wait_timeout")[0]
+        bound = max(math.ceil(seconds), 1)
+        if own != server or own <= bound:
+            return None
+        return f"SET SESSION lock_wait_timeout = {bound}", f"SET SESSION lock_wait_timeout = {own}"
+
     @contextmanager
     def bounded(self) -> Iterator[None]:
         """Bound the waiting of a look: the server's own default is a day."""

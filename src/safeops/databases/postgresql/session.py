@@ -176,6 +176,13 @@ class Session(RowSecurity, Handing):
             if not self.connection.invalidated and not self.connection.closed:
                 self.set_on(session, {name: own[name] for name in bounds})
 
+    def session_bound(self, seconds: float) -> tuple[str, str] | None:
+        own, session = self.read("SELECT current_setting('lock_timeout'), pg_backend_pid()")[0]
+        self.check_session(session)
+        if own != "0":
+            return None
+        return f"SET lock_timeout = {max(int(seconds * 1000), 1)}", "SET lock_timeout = 0"
+
     def check_session(self, session: int | None = None) -> None:
         if session is None:
             session = self.scalar("SELECT pg_backend_pid()")

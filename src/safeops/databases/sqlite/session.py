@@ -91,6 +91,10 @@ class Session(Database):
         with self._waiting(self.patience):
             return super().read(sql, **parameters)
 
+    def session_bound(self, seconds: float) -> tuple[str, str] | None:
+        own, bound = self._send("PRAGMA busy_timeout")[0][0], max(int(seconds * 1000), 1)
+        return (f"PRAGMA busy_timeout={bound}", f"PRAGMA busy_timeout={own}") if own > bound else None
+
     @contextmanager
     def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
         with self._waiting(lock):
