@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -14,12 +15,15 @@ from weakref import WeakKeyDictionary
 
 import alembic.context
 import alembic.op
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from safeops.databases import database_for
 from safeops.databases.base import Database
+from safeops.databases.reaching import explain_connecting, of_a_url
 from safeops.databases.refusals import refused
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.foreseeing import as_helper, foreseeing
@@ -33,6 +37,20 @@ _telling_already: ContextVar[bool] = ContextVar("safeops_telling", default=False
 _done: WeakKeyDictionary[MigrationContext, tuple[str, list[str]]] = WeakKeyDictionary()
 
 hide_from_autogenerate()
+
+
+def _is_connecting() -> bool:
+    """Tell whether env.py runs and has not handed a connection to Alembic yet."""
+    if not isinstance(getattr(alembic.context, "_proxy", None), EnvironmentContext):
+        return False
+    try:
+        alembic.context.get_context()
+    except Exception:
+        return True
+    return False
+
+
+explain_connecting(_is_connecting)
 
 
 @dataclass(frozen=True)
@@ -302,4 +320,18 @@ def configure(**settings: Any) -> None:
             remedy="Call it in env.py before context.configure(), or around helpers write:",
             code="with settings(lock_timeout=1.0):",
         ) from None
+    _check_url(alembic.context.config)
     attributes[_SETTINGS] = attributes.get(_SETTINGS, Settings()).with_(**settings)
+
+
+def _check_url(config: Config) -> None:
+    """Raise where env.py would fail on the URL of the configuration file, and print a part of its password."""
+    try:
+        url = config.get_main_option("sqlalchemy.url")
+        if url:
+            make_url(url)
+    except (configparser.InterpolationError, ArgumentError, ValueError) as error:
+        told = of_a_url(error)
+        if told is not None:
+            raise told from None
+        raise

@@ -20,6 +20,7 @@ from alembic.util import CommandError
 from safeops import __version__
 from safeops.cli import backup, check, guide, heads, init, plan, restore, rollback, stamp, status, upgrade
 from safeops.cli.outcome import fitting
+from safeops.databases.reaching import of_a_url
 from safeops.errors import SafeOpsError
 
 VERBS = (init, guide, status, plan, backup, restore, upgrade, rollback, heads, stamp, check)
@@ -45,8 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("Stopped. Running it again is safe.")
     except (SafeOpsError, CommandError, configparser.Error, OSError) as error:
-        return _failed(str(error))
+        return _failed(str(of_a_url(error) or error))
     except Exception as error:
+        if (told := of_a_url(error)) is not None:
+            return _failed(str(told))
         return _failed(f"{type(error).__name__}: {error}")
 
 

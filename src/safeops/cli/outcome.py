@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from alembic.util import CommandError
 
 from safeops.cli.shown import show
+from safeops.databases.reaching import of_a_url
 from safeops.errors import LockNotAcquired, NotReady, SafeOpsError
 from safeops.runner.running import GAVE_UP, RAISED, Applied, is_giving_up
 
@@ -48,6 +49,7 @@ def told(options: Namespace, do: Callable[[], Outcome], lines_of: Callable[[Any]
 
 def _failed(options: Namespace, error: Exception) -> int:
     status = GAVE_UP if isinstance(error, (NotReady, LockNotAcquired)) or is_giving_up(error) else RAISED
+    error = of_a_url(error) or error
     message = str(error) if isinstance(error, (SafeOpsError, CommandError)) else f"{type(error).__name__}: {error}"
     if options.json:
         number = getattr(error, "number", None)
