@@ -104,6 +104,7 @@ def changes(database: Database) -> list[Change]:
             "SELECT 1",
         ),
         Change("required", [half(required)], [required]),
+        Change("half", [half(ColumnRename("half", "a", "c").expand)], [ColumnRename("half", "a", "c").expand]),
         Change("stopped", [half(shouted)], [shouted]),
     ]
 
@@ -126,7 +127,7 @@ def required(**options: Any) -> None:
     add_required_column("required", column, populate=sa.text("coalesce(b /* it */, 'none')"), **options)
 
 
-def half(fill: Callable[..., None]) -> Call:
+def half(fill: Callable[..., object]) -> Call:
     """The fill, as it is after its first batch."""
 
     def first(_: object) -> None:
