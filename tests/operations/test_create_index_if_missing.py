@@ -56,7 +56,7 @@ class TestCreateIndex(Defines, Named, OnTable):
     )
     bad = (
         Expect(lambda: create_index_if_missing("", "users", ["name"]), ["index name"]),
-        Expect(lambda: create_index_if_missing("ix", "users", "name"), ["columns is 'name'", '["email"]']),
+        Expect(lambda: create_index_if_missing("ix", "users", "name"), ["columns is 'name'", '["name"]']),
         Expect(lambda: create_index_if_missing("ix", "users", []), ["columns is []"]),
         Expect(lambda: create_index_if_missing("ix", None, ["name"]), ["table name"]),
         Expect(lambda: create(if_different="drop"), ["if_different"]),
