@@ -38,7 +38,7 @@ from safeops.databases.twins import Pair
 from safeops.errors import DependentObjects
 from safeops.naming import Name, fitting
 
-TRIAL = "safeops_trial"
+TRIAL = "safeops_probe"
 
 
 class Twins(TwinChecks):
