@@ -1,4 +1,4 @@
-"""What safeops leaves in a PostgreSQL database calls nothing of a schema that a search_path finds first.
+"""What safeops runs and leaves in a PostgreSQL database calls nothing of a schema that a search_path finds first.
 
 A role that may create in one schema of a search_path can put a function, an operator or a type there that is a better match
 than the server's own. It would run as the migration, and later as each writer.
@@ -17,6 +17,8 @@ from safeops import (
     TypeChange,
     add_required_column,
     backfill,
+    create_check_constraint_if_missing,
+    create_unique_constraint_if_missing,
     drop_column_if_exists,
     restore_column,
 )
@@ -29,6 +31,9 @@ pytestmark = pytest.mark.only("postgresql")
 TYPES = ("integer", "bigint", "smallint", "text", "varchar", "name", "boolean", "numeric", "record")
 # Not varchar, for which the server has no operator of its own: Alembic itself would call that for its version table.
 OPERANDS = [one for one in TYPES if one != "varchar"]
+# Operators and functions that the server does not have for these types, so that they are better matches in the catalogue.
+MIXED = [("oid", "smallint"), ("oid", "integer"), ("oid", "bigint"), ("oid", "regclass"), ("smallint", "integer")]
+BETTER = [("quote_ident", "name"), ("to_regclass", "varchar"), ("format_type", "oid, bigint"), ("lower", "name")]
 CALLED = "BEGIN PERFORM pg_catalog.nextval('evil.calls'::pg_catalog.regclass); RETURN {}; END"
 
 
@@ -48,6 +53,13 @@ def _hostile() -> list[str]:
             f"CREATE OPERATOR evil.{sign} (FUNCTION = evil.eq_{one}, LEFTARG = {one}, RIGHTARG = {one})"
             for sign in ("=", "<>", "<", ">", "<=", ">=")
         ]
+    for one, other in MIXED:
+        sign = "&" if other == "integer" and one == "smallint" else "="
+        made.append(_function(f"eq_{one}_{other}", f"{one}, {other}", "bool" if sign == "=" else "int4", "1"))
+        made.append(
+            f"CREATE OPERATOR evil.{sign} (FUNCTION = evil.eq_{one}_{other}, LEFTARG = {one}, RIGHTARG = {other})"
+        )
+    made += [_function(named, arguments, "text", "'x'") for named, arguments in BETTER]
     made.append(_function("seen", "text", "bool", "true"))
     made += [f"CREATE DOMAIN evil.{one} AS pg_catalog.{one} CHECK (evil.seen(VALUE::text))" for one in ("int8", "text")]
     made.append("GRANT USAGE ON SCHEMA evil TO PUBLIC")
@@ -118,6 +130,8 @@ def test_columns_archives_backfills_and_tables_call_nothing_of_a_hostile_schema(
     check_functions(database)
     run(database, lambda: drop_column_if_exists("t", "b", archive=True, schema="public"))
     run(database, lambda: restore_column("t", sa.Column("b", sa.Text), schema="public"))
+    run(database, lambda: create_unique_constraint_if_missing("uq", "t", ["id", "c"], schema="public"))
+    run(database, lambda: create_check_constraint_if_missing("ck", "t", "c IS NOT NULL", schema="public"))
     run(database, TableRename("t", "u", schema="public").expand)
 
 

@@ -23,12 +23,15 @@ _TOKEN = re.compile(
 )
 
 
+def parts(sql: str) -> list[tuple[str, str]]:
+    """Split SQL into (kind, text) pairs that are together the whole text; white space and comments are "space"."""
+    return [(match.lastgroup or "other", match.group()) for match in _TOKEN.finditer(sql)]
+
+
 @lru_cache(maxsize=512)
 def tokens(sql: str) -> tuple[tuple[str, str], ...]:
     """Split SQL into (kind, text) pairs; white space and comments are left out."""
-    return tuple(
-        (match.lastgroup or "other", match.group()) for match in _TOKEN.finditer(sql) if match.lastgroup != "space"
-    )
+    return tuple((kind, text) for kind, text in parts(sql) if kind != "space")
 
 
 def without_comments(sql: str) -> str:

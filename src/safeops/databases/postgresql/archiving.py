@@ -12,6 +12,7 @@ from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Step
 from safeops.naming import Name
@@ -151,7 +152,7 @@ END $safeops$"""
     def is_followed(self, table: Name, archive: Name) -> bool:
         sql = f"""SELECT count(*) FROM pg_trigger WHERE tgrelid = {self._regclass(table)} AND tgenabled = 'A'
             AND tgname = {self.literal(archive.name)}"""
-        return bool(self.scalar(sql))
+        return bool(self.scalar(sealed(sql)))
 
     def unfollow(self, table: Name, archive: Name) -> Plan:
         drop, *then = self._unfollowing(table, archive)

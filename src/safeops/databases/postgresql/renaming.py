@@ -7,7 +7,9 @@ A statement that waits for the lock resolves the name again when it gets it, and
 from __future__ import annotations
 
 from safeops.databases.definitions import Table
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.session import Session
+from safeops.databases.postgresql.spelling import in_dollars
 from safeops.databases.renaming import NOTE, Plan, Renamed
 from safeops.databases.steps import Step
 from safeops.naming import Name
@@ -41,11 +43,11 @@ _VIEW = """
       EXECUTE format('ALTER VIEW %s ALTER COLUMN %I SET DEFAULT %s', old_name, one.attname, one.value);
     END LOOP;
     -- ALTER DEFAULT PRIVILEGES may have given the view rights that the table does not give.
-    FOR one IN SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS who
+    FOR one IN SELECT DISTINCT CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS who
       FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WHERE c.oid = twin LOOP
       EXECUTE format('REVOKE ALL ON %s FROM %s', old_name, one.who);
     END LOOP;
-    FOR one IN SELECT privilege_type AS what, CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS who,
+    FOR one IN SELECT privilege_type AS what, CASE WHEN grantee = 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS who,
         bool_or(is_grantable) AS passed_on
       FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) WITH ORDINALITY AS x
         (grantor, grantee, privilege_type, is_grantable, place)
@@ -54,7 +56,7 @@ _VIEW = """
         CASE WHEN one.passed_on THEN ' WITH GRANT OPTION' ELSE '' END);
     END LOOP;
     FOR one IN SELECT a.attname, x.privilege_type AS what,
-        CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS who, bool_or(x.is_grantable) AS passed_on
+        CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS who, bool_or(x.is_grantable) AS passed_on
       FROM pg_attribute a, aclexplode(a.attacl) WITH ORDINALITY AS x (grantor, grantee, privilege_type, is_grantable, place)
       WHERE a.attrelid = base AND a.attnum > 0 AND NOT a.attisdropped
       GROUP BY a.attname, x.privilege_type, x.grantee ORDER BY min(x.place) LOOP
@@ -114,7 +116,7 @@ class Renames(Session):
 
     def shows(self, view: Table, table: Table) -> bool:
         ours = _OURS.format(view.id, table.id, _literal(NOTE))
-        return view.kind == "view" and bool(self.scalar(f"SELECT {ours}"))
+        return view.kind == "view" and bool(self.scalar(sealed(f"SELECT {ours}")))
 
     def rename_table(self, names: Renamed) -> Plan:
         if names.is_new is not True:
@@ -162,10 +164,7 @@ class Renames(Session):
             action=action,
             done=done,
         )
-        tag = "$safeops$"
-        while tag in body:
-            tag = f"{tag[:-1]}_$"
-        return Step(f"DO {tag} {body} {tag}", does, locks)
+        return Step(f"DO {in_dollars(sealed(body))}", does, locks, offline=f"DO {in_dollars(body)}")
 
 
 def _literal(value: str) -> str:

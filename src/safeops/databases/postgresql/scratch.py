@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.row_security import FORBIDDEN
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.session import VIOLATIONS, Session
 from safeops.databases.postgresql.spelling import sqlstate
 from safeops.errors import UnsafeOperation
@@ -22,9 +23,9 @@ class Scratch(Session):
 
     def rewrites(self, table: Table, *statements: str) -> bool:
         """Have the server tell whether statements on the table would rewrite it or rebuild one of its indexes."""
-        files = f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY pg_relation_filenode(oid)) FROM pg_class
-            WHERE oid = to_regclass('{PROBE}') OR oid IN (
-            SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))"""
+        files = sealed(f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY pg_relation_filenode(oid))
+            FROM pg_class WHERE oid = to_regclass('{PROBE}') OR oid IN (
+            SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))""")
         with self.scratch():
             self.copy_empty(table, Name(PROBE), "INCLUDING INDEXES")
             before = self.scalar(files)

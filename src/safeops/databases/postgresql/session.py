@@ -21,6 +21,7 @@ from safeops.databases.kinds import Kind
 from safeops.databases.postgresql.handing import Handing
 from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.postgresql.row_security import SEES_ALL, RowSecurity
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import sqlstate
 from safeops.databases.sessions import Watch
 from safeops.databases.steps import Step
@@ -227,7 +228,7 @@ class Session(RowSecurity, Handing):
         def watch(own: Connection, over: threading.Event) -> None:
             waited, worked = 0.0, 0.0
             while not over.wait(WATCH_EVERY):
-                rows = own.execute(sa.text(BLOCKERS_OF), {"pid": pid}).all()
+                rows = own.execute(sa.text(sealed(BLOCKERS_OF)), {"pid": pid}).all()
                 waited, worked = (waited + WATCH_EVERY, worked) if rows else (0.0, worked + WATCH_EVERY)
                 if rows:
                     seen.blocked_by = list(map(described, rows))
@@ -267,7 +268,7 @@ class Session(RowSecurity, Handing):
         return bool(released)
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
+        row = connection.execute(sa.text(sealed(RUNNER)), {"key": runner_number(key)}).first()
         return described_runner(row) if row else super().runner_lock_holder(connection, key)
 
 

@@ -12,6 +12,7 @@ import re
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.plans import Plans
+from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import IS_INSERT, IS_UPDATE, SAFE_PATH, block, in_dollars, split_collation
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair
@@ -180,7 +181,7 @@ END """
         kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
     AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
         fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"
-        return block(f"NOT {kept}", fail)
+        return block(f"NOT {sealed(kept)}", fail)
 
     def renoted(self, pair: Pair, stands: Table) -> Plan:
         """Plan the function of an earlier release, which did not name the schema of the server's own, as it is now."""
