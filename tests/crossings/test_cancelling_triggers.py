@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from safeops import BackfillIncomplete, ColumnRename, TypeChange, add_required_column, backfill
+from safeops import (
+    BackfillIncomplete,
+    ColumnRename,
+    TypeChange,
+    add_required_column,
+    backfill,
+    drop_column_if_exists,
+    restore_column,
+)
 from tests.projects import migrate
 from tests.servers import Database
 
@@ -26,6 +34,8 @@ FILLS = {
     "type": lambda: TypeChange("t", "a", sa.Numeric(12, 2)).expand(),
     "required": lambda: add_required_column("t", sa.Column("r", sa.Integer), populate=sa.column("a")),
     "backfill": lambda: backfill("t", {"n": sa.column("a")}),
+    "backfill of each row": lambda: backfill("t", {"n": sa.column("a")}, where=True),
+    "backfill of some rows": lambda: backfill("t", {"n": sa.column("a")}, where=sa.column("id") < 5),
 }
 
 
@@ -79,3 +89,19 @@ def test_a_rule_that_replaces_the_update_is_named_too(database):
 
     with pytest.raises(BackfillIncomplete, match=r"1 of them [^\n]*\n.*\n.* rule instead"):
         migrate(database, FILLS["backfill"])
+
+
+@pytest.mark.only("postgresql", "sqlite")
+def test_archived_values_that_could_not_be_put_back_stay_archived(database):
+    prepare(database)
+    migrate(database, lambda: drop_column_if_exists("t", "a", archive=True))
+    database.execute(*CANCEL[database.kind])
+    restore = lambda: restore_column("t", sa.Column("a", sa.Integer))  # noqa: E731
+
+    for _ in range(2):
+        with pytest.raises(BackfillIncomplete, match=r'trigger "No ""updates"""'):
+            migrate(database, restore)
+    database.execute(DROP[database.kind])
+
+    assert migrate(database, restore) is True
+    assert database.query("SELECT a FROM t ORDER BY id") == [(10,), (20,), (30,), (40,)]

@@ -15,6 +15,7 @@ from safeops.archiving.catalogue import ARCHIVED, COPYING, RESTORING, Catalogue,
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.backfilling.progress import Teller
+from safeops.backfilling.remaining import CANCELLED
 from safeops.backfilling.running import Run
 from safeops.backfilling.state import State
 from safeops.backfilling.walking import Pace
@@ -22,7 +23,7 @@ from safeops.backfilling.work import Work, key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
-from safeops.errors import BackfillConflict, SafeOpsError, UnsafeOperation
+from safeops.errors import BackfillConflict, BackfillIncomplete, SafeOpsError, UnsafeOperation
 from safeops.foreseeing import Forecast, foreseeing
 from safeops.foretold import Deed
 from safeops.locking import carry_out, patiently
@@ -285,6 +286,7 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
     put_back = partial(database.put_back, stands, names, column, record.archive, fill)
     name = _name_of(record, "restore")
     _walk(migration, record, Work(name, stands.name, key, index, (column,), None, False, put_back(RANGE)))
+    _refuse_lost(migration, stands, names, record)
     if database.default_is_late(dict(definition)) and fill is not None:
         late = Step(
             put_back("1 = 1"), f"gave {record} its default in rows that came meanwhile", (stands.name,), scans=True
@@ -293,6 +295,23 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
     gone = _gone(migration, stands, names, record)
     if gone:
         log.warning("%d of the archived values of %s have no row any more: it was deleted since", gone, record)
+
+
+def _refuse_lost(migration: Migration, stands: Table, names: Sequence[str], record: Record) -> None:
+    """Raise BackfillIncomplete, and keep the archive, if triggers took values away that were put back."""
+    database = migration.database
+    triggers = [] if foreseeing() is not None else database.update_triggers(stands.name)
+    if not triggers:
+        return
+    with database.unbounded():
+        lost = database.count_lost(stands.name, names, record.column or "", record.archive)
+    if lost:
+        forget_walk(migration, record)
+        raise BackfillIncomplete(
+            f"{lost:,} rows of {stands.name} have no {record.column} although their archived value was written.",
+            remedy=CANCELLED.format(", ".join(triggers)),
+            state=f"The column is there, and {record.archive} keeps all values. Running again continues from there.",
+        )
 
 
 def _gone(migration: Migration, stands: Table, names: Sequence[str], record: Record) -> int:

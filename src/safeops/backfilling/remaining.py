@@ -78,6 +78,16 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
     )
 
 
+def cancelled(database: Database, work: Work, rows: int, state: str) -> BackfillIncomplete:
+    """Return the error of a batch some of whose rows were not written."""
+    triggers = ", ".join(database.update_triggers(work.table))
+    return BackfillIncomplete(
+        f"Backfill {work.name} wrote {rows:,} rows of {work.table} that did not change: the UPDATE of each was cancelled.",
+        remedy=CANCELLED.format(triggers),
+        state=state,
+    )
+
+
 def _keys(database: Database, work: Work, left: Left, *, filled: bool) -> str:
     """Return the keys of a few rows, for a message."""
     if work.fillable is None and left.nulls and left.fillable:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.remaining import cancelled
 from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
 from safeops.backfilling.state import ClaimLost, State
 from safeops.backfilling.stopping import Stop
@@ -91,6 +92,7 @@ class Walk:
         self.servo = Servo(pace.target_seconds, pace.batch_size, largest)
         self._clashed: float | None = None
         self._asked = 0.0
+        self._cancels: bool | None = None
         self._pause = FIRST_PAUSE
 
     def over(self, number: int) -> None:
@@ -237,7 +239,23 @@ class Walk:
         work = self.work
         if work.function is not None:
             return transform(self.database, work, work.function, in_range, kept_state(self.meter))
-        return self.database.run((work.update or "").replace(RANGE, in_range)), 0
+        met = self._met(in_range)
+        written = self.database.run((work.update or "").replace(RANGE, in_range))
+        if written < met:
+            raise cancelled(self.database, work, met - written, kept_state(self.meter))
+        return written, 0
+
+    def _met(self, in_range: str) -> int:
+        """Return how many rows the UPDATE must write, if a trigger may cancel some and no look at the end finds them."""
+        work = self.work
+        if not work.writes_each or not self._may_cancel():
+            return 0
+        return self.database.locked_rows(work.table, f"({in_range}) AND ({work.needs or '1 = 1'})")
+
+    def _may_cancel(self) -> bool:
+        if self._cancels is None:
+            self._cancels = bool(self.database.update_triggers(self.work.table))
+        return self._cancels
 
     # What may go wrong ------------------------------------------------------------------------------------------
 

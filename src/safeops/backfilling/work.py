@@ -40,6 +40,7 @@ class Work:
         fillable: The condition of the rows that need it and that the values would fill; None where nobody can tell.
         types: The types of all columns of the table, as SQLAlchemy reflects them.
         stands: The columns of the table.
+        writes_each: The UPDATE writes each row that needs it, and nothing looks for those that it did not write.
         home: The schema whose name is not kept.
     """
 
@@ -55,6 +56,7 @@ class Work:
     fillable: str | None = None
     types: Mapping[str, Any] | None = None
     stands: Mapping[str, Column] | None = None
+    writes_each: bool = False
     home: str | None = None
 
     @property
@@ -158,9 +160,8 @@ def with_update(work: Work, expressions: Expressions, values: Mapping[str, Any])
     own = {name: expressions.own(value) for name, value in values.items()}
     expressions.check_order(own)
     update = expressions.update(expressions.kept(own) if work.keeps else own, work.needs, work.index)
-    return replace(
-        work, update=update, fillable=expressions.condition(expressions.fillable(own)) if work.keeps else None
-    )
+    fillable = expressions.condition(expressions.fillable(own)) if work.keeps else None
+    return replace(work, update=update, fillable=fillable, writes_each=not work.keeps)
 
 
 def targets_of(values: Given) -> tuple[str, ...]:

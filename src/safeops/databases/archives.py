@@ -96,6 +96,13 @@ class Archives(DatabaseSession):
         """Return the columns that an UPDATE changes by itself where it does not assign them."""
         return []
 
+    def count_lost(self, table: Name, key: Sequence[str], column: str, archive: Name) -> int:
+        """Count the rows that have no value although the archive has one for them."""
+        own, value = self.quoted_table(table), self.quoted(column)
+        matched = f"{self._matched(own, key)} AND safeops_kept.{value} IS NOT NULL"
+        kept = f"EXISTS (SELECT 1 FROM {self.quoted_table(archive)} AS safeops_kept WHERE {matched})"
+        return int(self.scalar(f"SELECT count(*) FROM {own} WHERE {value} IS NULL AND {kept}"))
+
     def count_gone(self, table: Name, key: Sequence[str], archive: Name) -> int:
         """Count the archived rows whose row is not in the table any more."""
         own = self.quoted_table(table)

@@ -197,6 +197,10 @@ class Batches(DatabaseSession):
         """Tell whether a batch failed for what others did meanwhile, and was rolled back: trying again may help."""
         return self.is_lock_failure(error) or self.is_cut_short(error)
 
+    def locked_rows(self, table: Name, condition: str) -> int:
+        """Count the rows that meet a condition, and keep them as they are until the transaction ends."""
+        return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
+
     def update_triggers(self, table: Name) -> list[str]:
         """Describe the author's triggers that run on an UPDATE of the table, and may cancel it or take its values back."""
         return []

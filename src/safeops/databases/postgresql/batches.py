@@ -86,6 +86,10 @@ class Batches(Database):
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or sqlstate(error) == SERIALIZATION_FAILURE
 
+    def locked_rows(self, table: Name, condition: str) -> int:
+        rows = f"SELECT 1 FROM {self.quoted_table(table)} WHERE {condition} FOR NO KEY UPDATE"
+        return int(self.scalar(f"SELECT count(*) FROM ({rows}) safeops_rows"))
+
     def update_triggers(self, table: Name) -> list[str]:
         rows = self.read(UPDATED, table=self.quoted_table(table))
         return [f"{kind} {self.quoted(name)}" for kind, name in rows]
