@@ -13,6 +13,9 @@ SAME = {
     # It would bind from the left: (a = b) || c.
     "a = b || c": "a = b || c",
     "a - (b - c) > -1": "a OPERATOR(pg_catalog.-) (b OPERATOR(pg_catalog.-) c) OPERATOR(pg_catalog.>) -1",
+    "(a << 32) = :key": "(a << 32) OPERATOR(pg_catalog.=) :key",
+    "a = b << 1": "a = b << 1",
+    "f(a => 1), b = c": "f(a => 1), b OPERATOR(pg_catalog.=) c",
     "count(*), t.*, f(x)": "pg_catalog.count(*), t.*, f(x)",
     "quote_ident(a) || '=' || \"=\"": "pg_catalog.quote_ident(a) OPERATOR(pg_catalog.||) '=' OPERATOR(pg_catalog.||) \"=\"",
     "x := y; pg_catalog.count(z) -- a = b": "x := y; pg_catalog.count(z) -- a = b",

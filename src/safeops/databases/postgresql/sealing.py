@@ -33,6 +33,7 @@ FUNCTIONS = frozenset(
 STRENGTH = {"*": 3, "/": 3, "%": 3, "+": 2, "-": 2, "=": 0, "<>": 0, "!=": 0, "<": 0, ">": 0, "<=": 0, ">=": 0}
 OTHER = ("||", "&", "|", "#", "->", "->>", "#>", "#>>", "~", "!~", "~*", "!~*", "~~", "!~~", "@>", "<@", "&&")
 STRENGTH.update(dict.fromkeys(OTHER, 1))
+UNKNOWN = -1
 # Where an operand and its operators end.
 BREAKS = frozenset(
     re.findall(
@@ -80,11 +81,19 @@ def _rows(texts: Sequence[str]) -> list[list[int]]:
         elif text in (",", ";") or text.lower() in BREAKS:
             rows.append(stack[-1])
             stack[-1] = []
+        elif _is_part(texts, at):
+            stack[-1].append(UNKNOWN)
         elif text in STRENGTH and _is_binary(texts, at):
             stack[-1].append(at)
         if not stack:
             return []
-    return [row for row in (*rows, *stack) if row]
+    return [row for row in (*rows, *stack) if row and UNKNOWN not in row]
+
+
+def _is_part(texts: Sequence[str], at: int) -> bool:
+    """Tell whether it is a part of an operator of several characters that the tokens do not know, as << is."""
+    behind = texts[at + 1] if at + 1 < len(texts) else ""
+    return texts[at] in ("^", "@", "?", "!") or (texts[at] in "<>=" and behind in ("<", ">", "="))
 
 
 def _is_binary(texts: Sequence[str], at: int) -> bool:
