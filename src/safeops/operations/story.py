@@ -54,7 +54,9 @@ GONE = "a later step of this revision has dropped it"
 def is_left(migration: Migration, stands: Table | None, name: Name, thing: str) -> bool:
     """Tell whether an interrupted build left parts of an index or constraint on partitions of the table."""
     database = migration.database
-    return stands is not None and look_into(migration, name, lambda: database.left_on_partitions(stands, thing))
+    if stands is None or not stands.is_partitioned:
+        return False
+    return look_into(migration, name, lambda: database.left_on_partitions(stands, thing))
 
 
 def check_schema(migration: Migration, name: Name, right: str) -> None:
