@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeops.autogenerate import defaults, named_types, rendering, servers
+from safeops.autogenerate import defaults, exclusions, named_types, rendering, servers
 from safeops.autogenerate.rewriting import SafeOperations
 
 __all__ = ["SafeOperations", "safe_operations"]
@@ -11,6 +11,7 @@ rendering.register()
 defaults.register()
 named_types.register()
 servers.register()
+exclusions.register()
 
 safe_operations = SafeOperations()
 """Has ``alembic revision --autogenerate`` write helpers of safeops, for ``process_revision_directives`` in env.py.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
 
 Op = TypeVar("Op", bound=ops.MigrateOperation)
@@ -28,6 +29,21 @@ class Note(ops.OpContainer):
 
     def reverse(self) -> Note:
         return Note("")
+
+
+class Differs(Safe):
+    """A comment on a difference that no helper changes; ``alembic check`` finds it."""
+
+    code = ""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def reverse(self) -> Note:
+        return Note("")
+
+    def to_diff_tuple(self) -> tuple[Any, ...]:
+        return "differs", self.text
 
 
 class TableOps(Safe, ops.ModifyTableOps):
@@ -87,6 +103,10 @@ class CreateCheckConstraint(Safe, ops.CreateCheckConstraintOp):
 
 class CreatePrimaryKey(Safe, ops.CreatePrimaryKeyOp):
     """``create_primary_key_if_missing``"""
+
+
+class CreateExclude(Safe, CreateExcludeConstraintOp):
+    """``create_exclude_constraint_if_missing``"""
 
 
 class DropConstraint(Safe, ops.DropConstraintOp):
@@ -178,6 +198,7 @@ SAFE: dict[type[ops.MigrateOperation], type[Safe]] = {
     ops.CreateUniqueConstraintOp: CreateUniqueConstraint,
     ops.CreateCheckConstraintOp: CreateCheckConstraint,
     ops.CreatePrimaryKeyOp: CreatePrimaryKey,
+    CreateExcludeConstraintOp: CreateExclude,
     ops.DropConstraintOp: DropConstraint,
     ops.ModifyTableOps: TableOps,
 }

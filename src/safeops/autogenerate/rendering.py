@@ -14,6 +14,7 @@ from alembic.operations import ops
 
 from safeops.autogenerate import operations as safe
 from safeops.autogenerate.completing import completed, escaped, literal_text, plain_text
+from safeops.autogenerate.exclusions import arguments
 from safeops.autogenerate.importing import import_helper, note_use
 from safeops.naming import Code
 
@@ -87,7 +88,7 @@ def _as_alembic(context: AutogenContext, operation: ops.MigrateOperation) -> lis
     return [rendered] if isinstance(rendered, str) else list(rendered)
 
 
-def _note(context: AutogenContext, note: safe.Note) -> list[str]:
+def _note(context: AutogenContext, note: safe.Note | safe.Differs) -> list[str]:
     return [*commented(note.text), *([note.code] if note.code else [])]
 
 
@@ -198,6 +199,17 @@ def _primary_key(context: AutogenContext, operation: safe.CreatePrimaryKey) -> s
     return written_call(context, "create_primary_key_if_missing", name, operation.table_name, columns, **options)
 
 
+_EXCLUSION = """\
+It builds an index under a lock that blocks reads and writes, so it refuses a large table. If they can wait, put it in a \
+block: with assured("..."):"""
+
+
+def _create_exclude(context: AutogenContext, operation: safe.CreateExclude) -> list[str]:
+    helper = "create_exclude_constraint_if_missing"
+    import_helper(context, helper)
+    return [*commented(_EXCLUSION), f"{helper}({_with_replace(operation, arguments(operation, context))}"]
+
+
 # Named types ----------------------------------------------------------------------------------------------------
 
 
@@ -229,6 +241,7 @@ def _archiving(operation: safe.DropTable | safe.DropColumn) -> dict[str, Any]:
 
 _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.Note: _note,
+    safe.Differs: _note,
     safe.TableOps: _table_ops,
     safe.CreateTable: renamed("create_table", "create_table_if_missing"),
     safe.RestoreTable: _restore_table,
@@ -248,6 +261,7 @@ _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.CreateUniqueConstraint: renamed("create_unique_constraint", "create_unique_constraint_if_missing"),
     safe.CreateCheckConstraint: renamed("create_check_constraint", "create_check_constraint_if_missing"),
     safe.CreatePrimaryKey: _primary_key,
+    safe.CreateExclude: _create_exclude,
     safe.DropConstraint: renamed("drop_constraint", "drop_constraint_if_exists"),
     safe.CreateEnum: _create_enum,
     safe.AddEnumValue: _add_enum_value,

@@ -12,10 +12,12 @@ from sqlalchemy.sql.elements import conv
 
 from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade, constraints_gone, name_of
 from safeops.autogenerate.converting import Downgrade, Upgrade
+from safeops.autogenerate.finding import find
 from safeops.autogenerate.live import Live, looking
-from safeops.autogenerate.operations import Note
+from safeops.autogenerate.operations import Differs, Note
 from safeops.autogenerate.phases import expanded_last, undone_first
 from safeops.autogenerate.replacing import replace_keys
+from safeops.autogenerate.servers import COMPARED
 from safeops.errors import UnsupportedOnDatabase
 from safeops.migration import refuse_translated
 
@@ -40,11 +42,13 @@ class SafeOperations(rewriter.Rewriter):
 
 
 def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps) -> None:
-    if not upgrade.ops and not downgrade.ops:
+    compared = upgrade.info.get(COMPARED, ())
+    if not upgrade.ops and not downgrade.ops and not compared:
         return
     try:
         with looking(context) as live:
             if live is not None:
+                find(live, compared, upgrade, downgrade)
                 _spell_constraints(live, [*upgrade.ops, *downgrade.ops])
                 _leave_out_keys_to_partitions(live, upgrade, downgrade)
             replace_keys(context, live, upgrade.ops, downgrade.ops)
@@ -90,6 +94,6 @@ def _fill_empty(body: ops.OpContainer) -> None:
 
 
 def _says_nothing(one: ops.MigrateOperation) -> bool:
-    if isinstance(one, Note):
+    if isinstance(one, (Note, Differs)):
         return not one.code
     return isinstance(one, ops.OpContainer) and all(map(_says_nothing, one.ops))

@@ -20,6 +20,9 @@ from safeops.databases.base import Database
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
 
+COMPARED = "safeops_compared"
+"""Where the operations keep the tables of the models that are to be compared."""
+
 log = logging.getLogger("safeops.autogenerate")
 
 
@@ -38,15 +41,25 @@ def settle(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) 
         database = database_for(context.dialect, lambda: connection)
     except UnsupportedOnDatabase:
         return
-    models = {
-        _name(context, one): one for metadata in to_list(context.metadata, []) for one in metadata.tables.values()
-    }
+    upgrade_ops.info[COMPARED] = [one for one in _models(context) if _is_compared(context, one)]
+    models = {_name(context, one): one for one in _models(context)}
     for table in [one for one in upgrade_ops.ops if isinstance(one, ops.ModifyTableOps)]:
         model = models.get(name_of(table))
         if model is not None:
             found = [kept for one in table.ops for kept in _settled(database, model, one)]
             table.ops[:] = _without_merged(database, model, found)
     upgrade_ops.ops[:] = [one for one in upgrade_ops.ops if not isinstance(one, ops.ModifyTableOps) or one.ops]
+
+
+def _models(context: AutogenContext) -> Iterator[sa.Table]:
+    for metadata in to_list(context.metadata, []):
+        yield from metadata.tables.values()
+
+
+def _is_compared(context: AutogenContext, table: sa.Table) -> bool:
+    schema = None if table.schema == context.dialect.default_schema_name else table.schema
+    by_name = context.run_name_filters(table.name, "table", {"schema_name": schema})
+    return by_name and context.run_object_filters(table, table.name, "table", False, None)
 
 
 def _name(context: AutogenContext, table: sa.Table) -> Name:

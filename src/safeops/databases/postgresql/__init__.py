@@ -185,6 +185,23 @@ class PostgreSQL(
         columns = tuple(column.name for column in getattr(constraint, "columns", ()))
         return Constraint(kind="exclude", columns=columns, expression=spec[spec.index("EXCLUDE") + 8 :], **shared)
 
+    def index_options(self, index: Index) -> dict[str, Any]:
+        given = {
+            "where": index.where,
+            "using": index.method if index.method != "btree" else None,
+            "include": list(index.include),
+            "with": dict(one.split("=", 1) for one in index.options),
+            "nulls_not_distinct": index.nulls_not_distinct,
+        }
+        return {f"postgresql_{key}": value for key, value in given.items() if value not in (None, [], {}, False)}
+
+    def key_options(self, key: Constraint) -> dict[str, Any]:
+        given = {"include": list(key.include), "nulls_not_distinct": key.nulls_not_distinct}
+        return {f"postgresql_{name}": value for name, value in given.items() if value}
+
+    def exclusion_parts(self, exclusion: Constraint) -> tuple[str, list[tuple[str, str]], str | None]:
+        return catalogue.exclusion_parts(exclusion.expression or "")
+
     def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Have the server spell it: make it on an empty temporary copy, look, and roll back."""
         probe = Name(PROBE)

@@ -258,6 +258,14 @@ def _split(listed: str) -> list[str]:
     return [*parts, last] if last else parts
 
 
+def exclusion_parts(definition: str) -> tuple[str, list[tuple[str, str]], str | None]:
+    """Take an exclusion constraint apart, as the server wrote it behind the word EXCLUDE."""
+    clauses = _clauses(f"CREATE INDEX x ON t {definition}")
+    elements = [tuple(one.rsplit(" WITH ", 1)) for one in _split(clauses["columns"])]
+    where = re.sub(r"\s+(NOT )?DEFERRABLE.*$|\s+INITIALLY.*$", "", clauses.get("where", ""), flags=re.DOTALL)
+    return clauses.get("using", "gist").strip(), elements, where or None  # type: ignore[return-value]
+
+
 def _option(text: str) -> str:
     key, _, value = text.partition("=")
     return f"{key.strip().lower()}={value.strip().strip(chr(39))}"

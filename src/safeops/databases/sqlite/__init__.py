@@ -152,6 +152,9 @@ class SQLite(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Tw
         referents = {} if self.offline else self._referents(schema or "main", [clause])
         return catalogue.constraint_of(clause, spec, table, str(constraint.name), referents)
 
+    def index_options(self, index: Index) -> dict[str, Any]:
+        return {"sqlite_where": index.where} if index.where else {}
+
     def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Spell names as the table spells them: their case does not count."""
         if isinstance(wanted, sa.Column):
