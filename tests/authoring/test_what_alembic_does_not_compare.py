@@ -113,6 +113,16 @@ def test_what_is_as_the_models_say_is_not_found(authored: Authored) -> None:
     assert body(authored.write(same())) == "pass"
 
 
+@pytest.mark.only("mysql")
+def test_the_server_is_asked_beside_a_fulltext_index(authored: Authored) -> None:
+    def same() -> sa.MetaData:
+        text = sa.Index("ft", "name", mysql_prefix="FULLTEXT", mariadb_prefix="FULLTEXT")
+        return table(text, sa.Column("c", sa.Integer, sa.Computed("length(name)", persisted=False)))
+
+    authored.run(same())
+    assert body(authored.write(same())) == "pass"
+
+
 @pytest.mark.only("postgresql", "mysql")
 def test_another_expression_of_a_computed_column_is_told(authored: Authored) -> None:
     def computed(text: str) -> sa.MetaData:

@@ -282,11 +282,10 @@ class MySQL(
 
     def _probe(self, table: Table, action: str) -> Table | None:
         """Change an empty temporary copy of the table, and look at it."""
-        probe = Name(PROBE, table.name.schema)
-        quoted = self.quoted_table(probe)
+        quoted = self.quoted_table(Name(PROBE, table.name.schema))
         with self.bounded(), self.trying_out():
             try:
-                self.run(f"CREATE TEMPORARY TABLE {quoted} LIKE {self.quoted_table(table.name)}")
+                self.copy_empty(self.quoted_table(table.name), quoted)
                 self.run(f"ALTER TABLE {quoted} {action}")
                 return table_of(self.read(f"SHOW CREATE TABLE {quoted}")[0][1], table.name)
             except DBAPIError as error:

@@ -44,3 +44,13 @@ class Scratching(Session):
     def schemas_beside(self) -> list[str]:
         # A schema is a database of its own here.
         return []
+
+    def copy_empty(self, table: str, probe: str) -> None:
+        """Make an empty temporary copy of a table."""
+        try:
+            self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {table}")
+        except DBAPIError as error:
+            if self.is_lock_failure(error):
+                raise
+            # No temporary table takes a FULLTEXT index.
+            self.run(f"CREATE TEMPORARY TABLE {probe} SELECT * FROM {table} LIMIT 0")
