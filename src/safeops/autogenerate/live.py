@@ -168,7 +168,7 @@ class Live:
         """Tell whether an index that autogenerate wants to create exists as asked."""
         stands = self.table(name)
         there = stands.indexes.get(str(operation.index_name)) if stands else None
-        if stands is None or there is None or not there.valid:
+        if stands is None or there is None or not there.valid or there.of_constraint:
             return False
         index = operation.to_index(self.migration.context)
         wanted = self._database.wanted_index(index)
