@@ -38,6 +38,8 @@ INFINITIVES = {
     "took": "take",
     "untied": "untie",
     "validated": "validate",
+    "finished": "finish",
+    "renewed": "renew",
 }
 """The first words of what steps do. What begins with another one tells what is true afterwards."""
 
