@@ -130,6 +130,15 @@ def test_a_migration_that_does_not_see_all_rows_is_refused_before_its_first_chan
     assert "BYPASSRLS" in error.code
 
 
+def test_columns_whose_values_do_not_depend_on_rows_are_added_whoever_sees_them(scene):
+    scene.admin.execute(*HIDE)
+
+    for column in (sa.Column("plain", sa.Integer), sa.Column("filled", sa.Integer, nullable=False, server_default="7")):
+        assert scene.run(lambda column=column: add_column_if_missing("My t", column)) is True
+
+    assert scene.admin.query('SELECT count(*), count(plain), sum(filled) FROM "My t"') == [(ROWS, 0, 7 * ROWS)]
+
+
 def test_a_superuser_and_an_owner_whose_policies_are_not_forced_see_all_rows(scene):
     scene.admin.execute(*HIDE, 'ALTER TABLE "My t" NO FORCE ROW LEVEL SECURITY')
     scene.run(HELPERS["rename"])

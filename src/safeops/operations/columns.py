@@ -170,7 +170,9 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
                 "Whether it can be added without blocking depends on the rows of the table.",
             )
         return
-    if not look_into(migration, name, lambda: migration.database.has_rows(stands)):
+    why = look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
+    # Asked last: row security may keep the rows from a session, and most columns are added whether there are rows or not.
+    if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(stands)):
         return
     refuse_domain(migration, name, column, stands)
     code = call(
@@ -187,7 +189,6 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
             "Add it nullable, fill it, then enforce it, which is one call:",
             code,
         )
-    why = look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
     problem = f"Adding column {name}.{column.name} would block: {why}."
     if why and (column.computed is not None or column.identity is not None):
         refuse_unless_assured(
