@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -327,11 +328,20 @@ def configure(**settings: Any) -> None:
 def _check_url(config: Config) -> None:
     """Raise where env.py would fail on the URL of the configuration file, and print a part of its password."""
     try:
-        url = config.get_main_option("sqlalchemy.url")
-        if url:
+        url = config.get_main_option("sqlalchemy.url") or ""
+        if _is_used(url, config):
             make_url(url)
+    except configparser.InterpolationMissingOptionError:
+        # env.py may be about to give these values: config.set_section_option(...).
+        return
     except (configparser.InterpolationError, ArgumentError, ValueError) as error:
         told = of_a_url(error)
         if told is not None:
             raise told from None
         raise
+
+
+def _is_used(url: str, config: Config) -> bool:
+    """Return False for text that env.py is going to replace: by another source, or by filling in what it leaves open."""
+    elsewhere = os.environ.get("DATABASE_URL") or getattr(config.cmd_opts, "x", None)
+    return "://" in url and not elsewhere and not any(mark in url for mark in "${<")

@@ -63,6 +63,64 @@ def test_a_url_that_does_not_connect(
         assert not any(secret in printed for secret in ("S3", "et@", "S3cr", ":et"))
 
 
+@pytest.mark.parametrize("begins", ["postgres", "mysql+nosuch", "mysql+asyncmy"])
+def test_a_url_without_a_driver(project: Path, begins: str, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"{begins}://u:S3cret@127.0.0.1/x"
+    with_url(project, url)
+    shown = few_lines(alembic(project, "upgrade head", fails=True))
+    assert f"There is no driver for {begins}://" in shown
+    capsys.readouterr()
+    assert main(["status"]) == 4
+    (project / "a.dump").touch()
+    assert main(["restore", "a.dump", "--into", url]) == 4
+    shown += (told := "".join(capsys.readouterr()))
+    assert "S001" in told
+    assert "S3cret" not in shown
+
+
+@pytest.mark.parametrize("verb", ["restore a.dump --into", "check --scratch-url", "stamp base --verify --scratch-url"])
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
+def test_an_option_with_a_password_that_has_an_at_sign(
+    project: Path, verb: str, driver: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_url(project, f"sqlite:///{project}/live.sqlite")
+    revision(project, "pass", "pass", message="nothing")
+    alembic(project, "upgrade head")
+    (project / "a.dump").touch()
+    capsys.readouterr()
+    assert main([*verb.split(), f"{driver}://u:S3@cret@127.0.0.1:1/x"]) == 4
+    told = "".join(capsys.readouterr())
+    assert "contains an @" in told
+    assert "cret" not in told.replace("secret", "")
+
+
+PLACEHOLDERS = ("set by DATABASE_URL", "postgresql://${USER}:${PASSWORD}@${HOST}:${PORT}/x", "postgresql://u:p:q@h:r/x")
+
+
+@pytest.mark.parametrize("written", PLACEHOLDERS)
+def test_what_the_file_says_does_not_matter_where_it_is_not_used(project: Path, written: str) -> None:
+    url = f"sqlite:///{project}/live.sqlite"
+    with_url(project, written)
+    alembic(project, f"-x url={url} upgrade head")
+    alembic(project, "upgrade head", DATABASE_URL=url)
+    assert (project / "live.sqlite").is_file()
+    assert "cannot be read" in few_lines(alembic(project, "upgrade head", fails=True))
+
+
+def test_env_may_fill_in_what_the_file_leaves_open(project: Path) -> None:
+    with_url(project, f"sqlite:///{project}/%(DB_NAME)s.sqlite")
+    told = few_lines(alembic(project, "upgrade head", fails=True))
+    assert "cannot be read" in told
+    line = r"(?m)^configure\(lock_timeout=2.0\)$"
+    substitute(
+        project / "migrations/env.py",
+        line,
+        'configure(lock_timeout=2.0)\nconfig.set_section_option("alembic", "DB_NAME", "a")',
+    )
+    alembic(project, "upgrade head")
+    assert (project / "a.sqlite").is_file()
+
+
 def test_the_environment_names_a_server_that_is_down(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = f"mariadb+pymysql://u:secret@127.0.0.1:{_free_port()}/x"
     printed = few_lines(alembic(project, "upgrade head", fails=True, DATABASE_URL=url))

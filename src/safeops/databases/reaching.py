@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import configparser
 import socket
+import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 import sqlalchemy as sa
@@ -53,8 +55,7 @@ def explain_connecting(applies: Callable[[], bool]) -> None:
 
 def unreachable(url: URL | None, words: str) -> Unreachable:
     """Return the error of a server that does not answer, or that refuses the login."""
-    if url is not None and "@" in (url.host or ""):
-        # Before that @ is the end of the password.
+    if url is not None and _splits_a_password(url):
         return Unreachable(
             "The database cannot be reached: the host in its URL contains an @.",
             why=f"Most likely an @ in the password ends it too early. {ENCODED}",
@@ -66,6 +67,16 @@ def unreachable(url: URL | None, words: str) -> Unreachable:
         remedy="Check that the server runs, and the URL that env.py connects to. In that URL, a password with @ : / or %"
         " must be percent-encoded.",
     )
+
+
+def check_host(url: URL) -> None:
+    """Raise Unreachable for a host that has the end of a password in it: the errors of drivers repeat the host."""
+    if _splits_a_password(url):
+        raise unreachable(url, "")
+
+
+def _splits_a_password(url: URL) -> bool:
+    return "@" in (url.host or "")
 
 
 def malformed_url() -> InvalidArgument:
@@ -88,15 +99,39 @@ def interpolated() -> InvalidArgument:
     )
 
 
+def without_driver(error: Exception) -> InvalidArgument:
+    """Return the error of a URL that begins with what SQLAlchemy does not know, or whose driver is not installed."""
+    return InvalidArgument(
+        f"The URL of the database names a driver that is not there: {error}.",
+        why="The URL begins with the database and its driver. SQLAlchemy does not know postgres://, and for postgresql://,"
+        " mysql:// and mariadb:// without a driver it takes its own choice (psycopg2 or psycopg, mysqlclient).",
+        remedy="Install that driver, or name one that is installed, for example:",
+        code="postgresql+psycopg://user:password@localhost/database\nmysql+pymysql://user:password@localhost/database",
+    )
+
+
 def of_a_url(error: BaseException) -> SafeOpsError | None:
     """Return what to say of an error that a URL has caused, and that may quote a part of it; None for others."""
     if isinstance(error, configparser.InterpolationError):
         return interpolated()
     if isinstance(error, (ConnectionError, socket.gaierror)):
         return unreachable(None, str(error))
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    module = place.tb_frame.f_globals.get("__name__") if place is not None else None
-    parsing = isinstance(error, (sa.exc.ArgumentError, ValueError)) and module == sa.engine.url.__name__
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, sa.exc.NoSuchModuleError) or (
+        isinstance(error, ImportError) and any(map(_imports_a_driver, frames))
+    ):
+        return without_driver(error)
+    parsing = (
+        isinstance(error, (sa.exc.ArgumentError, ValueError))
+        and frames
+        and _module(frames[-1]) == sa.engine.url.__name__
+    )
     return malformed_url() if parsing else None
+
+
+def _imports_a_driver(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "import_dbapi" and _module(frame).startswith("sqlalchemy.dialects.")
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__"))

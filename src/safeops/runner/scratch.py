@@ -22,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_for
 from safeops.databases.beside import on_a_connection
+from safeops.databases.reaching import check_host
 from safeops.databases.scratching import PREFIX, elsewhere, redirecting, rerouting
 from safeops.errors import InvalidArgument, NotReady
 from safeops.foretold import summary
@@ -195,6 +196,7 @@ def _check_empty(own: Connection) -> None:
 def _url(text: str) -> URL:
     try:
         url = sa.make_url(text)
+        check_host(url)
         if url.get_backend_name() in KINDS:
             return url
     except ArgumentError:

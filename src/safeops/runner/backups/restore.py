@@ -19,6 +19,7 @@ from safeops.databases import KINDS, abilities_of, database_class, database_for
 from safeops.databases.base import Database
 from safeops.databases.beside import on_a_connection
 from safeops.databases.dumping import Dumper, Login, logins
+from safeops.databases.reaching import check_host
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.foretold import spelled_size
 from safeops.runner.backups.failing import ending_on_signals, reaching, told
@@ -106,7 +107,9 @@ class _Target:
 
 def _url(given: str | sa.URL) -> sa.URL:
     try:
-        return sa.make_url(given)
+        url = sa.make_url(given)
+        check_host(url)
+        return url
     except (ArgumentError, ValueError):
         # Its message would show the password.
         raise InvalidArgument(
