@@ -336,6 +336,10 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
         """Raise DependentObjects where the server changes the type under no circumstances."""
 
+    def type_in_place(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Return the calls that give a column another type where only one statement can; None where ``TypeChange`` can."""
+        return None
+
     def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
         """Say why a column should keep its type, which takes all values of the other; None where it should not."""
         return None
@@ -364,7 +368,7 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
         return None
 
     def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
-        """Raise UnsafeOperation for a unique key that lacks columns by which the table is partitioned."""
+        """Raise what the partitioning of the table forbids: a unique key without its columns, on MySQL any foreign key."""
 
     def check_column_support(self, column: sa.Column[Any]) -> None:
         """Raise UnsupportedOnDatabase for a column that this server does not have."""

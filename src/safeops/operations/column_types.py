@@ -19,6 +19,8 @@ from safeops.operations.domains import instead_of_domain
 from safeops.operations.story import GONE, is_gone, refuse_unless_assured
 from safeops.replication import note_subscribers
 
+IN_PLACE = "It belongs to a key or to the partitioning: only one statement can change its type. If writes may wait:"
+
 
 def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: str | None = None) -> bool:
     """The column has this type; refused where the server would rewrite or scan the table for it.
@@ -95,6 +97,9 @@ def _refuse_blocking(migration: Migration, stands: Table, name: Name, column: sa
     if not why or not look_into(migration, name, lambda: database.has_rows(stands)):
         return
     words, code = instead_of_domain(migration, name, column)
+    in_place = look_into(migration, name, lambda: database.type_in_place(column, stands))
+    if in_place:
+        words, code = IN_PLACE, in_place
     refuse_unless_assured(
         f"{name}.{column.name} is {stands.columns[str(column.name)].type}; making it"
         f" {database.type_text(column.type)} would block: {why}.",
@@ -102,6 +107,16 @@ def _refuse_blocking(migration: Migration, stands: Table, name: Name, column: sa
         words or "Change it over several deploys, which blocks nobody:",
         code or change,
     )
+
+
+def refuse_in_place_only(migration: Migration, stands: Table, name: Name, column: str, type_: Any) -> None:
+    """Raise UnsupportedOnDatabase for a column of which this server makes no second one of another type."""
+    database, wanted = migration.database, sa.Column(column, type_)
+    sa.Table(name.name, sa.MetaData(), wanted, schema=name.schema)
+    in_place = look_into(migration, name, lambda: database.type_in_place(wanted, stands))
+    if in_place:
+        what = f"Another type for {name}.{column} over several deploys"
+        raise database.unsupported(what, "PostgreSQL", IN_PLACE, in_place)
 
 
 def _explained(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +24,7 @@ from safeops.looking import (
     known,
     look,
     look_at,
+    look_into,
     skipped,
 )
 from safeops.migration import Migration, running
@@ -245,6 +247,7 @@ def check_ready(
         wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
         what = f"foreign key {key.name} on {name}"
         keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
+    _refuse_partitioned(migration, key, {name: stands, other: referent})
     _refuse_not_unique(key, referent, other, remote)
 
 
@@ -288,9 +291,15 @@ def _refuse_unready(
     migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint, validate: bool
 ) -> None:
     other, remote = referent_of(key)
+    _refuse_partitioned(migration, key, {source.name: source, other: referent})
     _refuse_not_unique(key, referent, other, remote)
     if validate:
         rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))
+
+
+def _refuse_partitioned(migration: Migration, key: sa.ForeignKeyConstraint, both: dict[Name, Table]) -> None:
+    for name, stands in both.items():
+        look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, key))
 
 
 def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Name, remote: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, look_into, skipped
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
+from safeops.operations.column_types import refuse_in_place_only
 from safeops.recipes import pairs
 from safeops.recipes.former import FormerTypes
 from safeops.recipes.racing import whoever_else
@@ -227,6 +228,7 @@ class TypeChange:
                 skipped(written, f"the column is {stands.columns[self.column_name].type}")
                 return None
             self._refuse_needless(migration, stands)
+            self._refuse_in_place_only(migration, stands)
             return self._pair(migration, stands)
 
         return pairs.bring_in_step(written, self._name, choose, equip=True, **options)
@@ -357,6 +359,10 @@ class TypeChange:
     def _has_type(self, migration: Migration, stands: Table) -> bool:
         return has_type(migration, stands, self.column_name, self._type)
 
+    def _refuse_in_place_only(self, migration: Migration, stands: Table) -> None:
+        name = Name(self.table_name, self.schema)
+        refuse_in_place_only(migration, stands, name, self.column_name, self._type)
+
     def _refuse_needless(self, migration: Migration, stands: Table) -> None:
         if self.using is None:
             refuse_needless(migration, stands, self.column_name, self._type, self.schema)
@@ -409,6 +415,7 @@ class TypeChange:
 
 def check_change(migration: Migration, stands: Table, change: TypeChange) -> None:
     """Raise what ``expand`` would raise of a column that cannot have a twin of another type."""
+    change._refuse_in_place_only(migration, stands)
     migration.database.check_pair(change._pair(migration, stands), stands)
 
 

@@ -127,6 +127,7 @@ class MySQL(
         found = [*self._views(table, column), *self._keys_of_others(table, column)]
         if column is not None:
             found += [*self._triggers(table, column), *_generated(table, column)]
+            found += ["the table's partitioning"] if column in self.partition_columns(table) else []
         return found
 
     def _views(self, table: Table, column: str | None) -> list[str]:

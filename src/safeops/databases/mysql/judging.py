@@ -8,17 +8,11 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql.session import Session
+from safeops.databases.mysql.key_types import KeyTypes
 from safeops.errors import DependentObjects
-from safeops.naming import Name, call
-
-_KEYS = """SELECT DISTINCT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME FROM information_schema.KEY_COLUMN_USAGE
-    WHERE @@foreign_key_checks AND REFERENCED_TABLE_NAME IS NOT NULL
-    AND ((TABLE_SCHEMA = :schema AND TABLE_NAME = :name AND COLUMN_NAME = :column)
-    OR (REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name AND REFERENCED_COLUMN_NAME = :column))"""
 
 
-class Judging(Session):
+class Judging(KeyTypes):
     """Says why a change of type would stop the writes of others."""
 
     grows_from: ClassVar[int] = 0
@@ -30,22 +24,15 @@ class Judging(Session):
     def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
         there = stands.columns[str(column.name)]
         new = spelling.type_name(spelling.split_type(self.type_text(column.type))[0])
-        name, place = Name(column.table.name, column.table.schema), (stands.name.schema, stands.name.name)
-        found = self.read(_KEYS, schema=place[0], name=place[1], column=there.name)
-        keys = [(key, *other) for key, *other in found if tuple(other) != place or key in stands.constraints]
+        keys = self.keys_tying(stands, there.name)
         if not keys or (new.startswith(self.grow_in_keys) and spelling.widened(there.type, new)):
             return
-        # Another database's is not found by its name alone.
-        keys = [(key, None if schema == place[0] else schema, table) for key, schema, table in keys]
-        listed = "".join(f"\n  - foreign key {key} of {Name(table, schema)}" for key, schema, table in keys)
+        listed = "".join(f"\n  - foreign key {one.name} of {one.table.at(stands.name.schema)}" for one in keys)
         raise DependentObjects(
-            f"Cannot change the type of {name}.{there.name}, because foreign keys use it:{listed}",
-            why=f"{self.product} wants one type on both sides of a key at any time.",
-            remedy="Drop them first, change both sides, and create them again:",
-            code="\n".join(
-                call("drop_constraint_if_exists", key, table, type_="foreignkey", schema=schema)
-                for key, schema, table in keys
-            ),
+            f"Cannot change the type of {column.table.fullname}.{there.name}, because foreign keys use it:{listed}",
+            why=f"{self.product} requires one type on both sides of a key at any time, and copies tables to change it.",
+            remedy="Drop the keys, change both sides, and create the keys again:",
+            code=self.changed_in_place(column, stands, keys),
         )
 
     def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:

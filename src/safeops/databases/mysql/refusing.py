@@ -35,6 +35,8 @@ REFUSED: Mapping[int, tuple[str, str]] = {
     1170: (_LENGTH, 'create_index_if_missing(..., mysql_length={"...": 100})'),
     1215: (_TYPES, ""),
     1305: (_SQL, ""),
+    1503: ("Give the key the columns by which the table is partitioned.", ""),
+    1506: ("Leave the foreign key out, or use a table that is not partitioned.", ""),
     1582: (_SQL, ""),
     1583: (_SQL, ""),
     1822: (_PARENT, ""),

@@ -14,7 +14,7 @@ from safeops.databases.mysql.showcreate import Item
 from safeops.databases.mysql.twin_triggers import TwinTriggers, is_counted, mark
 from safeops.databases.twins import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.naming import Code, call
+from safeops.naming import call
 from safeops.policy import assurance
 
 TEMPORAL = ("timestamp", "datetime")
@@ -38,7 +38,11 @@ class TwinChecks(TwinTriggers):
         """The names are exchanged in place, so that foreign keys of others and generated columns go along."""
         if pair.winner is None or self.is_marked(stands, pair, pair.source):
             return []
-        along = ("foreign key ", "generated column ") if self.renames_what_is_used else ("foreign key ",)
+        along = (
+            ("foreign key ", "generated column ", "the table's partitioning")
+            if self.renames_what_is_used
+            else ("foreign key ",)
+        )
         return [one for one in self.dependents(stands, pair.source) if one.startswith(along)]
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
@@ -110,7 +114,8 @@ class TwinChecks(TwinTriggers):
             if any(one.startswith("(") and names(one, column) for one in item.elements):
                 yield f"index {item.name}", call("drop_index_if_exists", item.name, table)
         if names(stands.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
-            yield f"partitioning of {table}", ""
+            sql = f"ALTER TABLE {self.quoted_table(stands.name)} REMOVE PARTITIONING"
+            yield f"partitioning {table}", f"op.execute({sql!r})  # copies the table"
 
     def checks_on(self, stands: Table, column: str) -> list[Item]:
         found = showcreate.read(stands.sql).items
@@ -139,14 +144,6 @@ class TwinChecks(TwinTriggers):
         what = f"Another type for {pair.source} of {pair.table}"
         if found.get("GENERATED"):
             raise self.unsupported(f"{what}, a generated column,", "to compute it anew", "Drop it and add it again.")
-        if pair.source.casefold() in map(str.casefold, stands.primary_key) or is_counted(stands, pair.source):
-            change = call("alter_column_type", pair.table.name, pair.source, Code("sa.BigInteger()"))
-            raise self.unsupported(
-                f"{what}, a column of the primary key,",
-                f"PostgreSQL: {self.product} copies the whole table to change its key, and writes wait meanwhile",
-                "Where they may wait, change it in place:",
-                f'with assured("nobody writes meanwhile"):\n    {change}',
-            )
         if found.get("ON UPDATE") and not (pair.type or "").lower().startswith(TEMPORAL):
             raise self.unsupported(f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP")
         if not pair.switched:

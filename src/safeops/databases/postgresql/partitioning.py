@@ -8,15 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
 from safeops.databases.definitions import Constraint, Index, Table
+from safeops.databases.partition_keys import equal_columns, is_key, kind_of_key, lacking
 from safeops.databases.postgresql.scratch import Scratch
 from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.naming import Code, Name, call, fitting
+from safeops.naming import Name, call, fitting
 
 # The partition keys of a table and of its partitions; which columns an expression uses, its dependencies tell.
 KEYS = """
@@ -58,20 +58,20 @@ class Partitioning(Scratch):
     """Keys and partitions."""
 
     def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
-        if not stands.is_partitioned or not _is_key(wanted):
+        if not stands.is_partitioned or not is_key(wanted):
             return
         if isinstance(wanted, ExcludeConstraint) and self.version < (17,):
             raise self.unsupported(
                 f"Exclusion constraint {wanted.name} on the partitioned table {stands.name}", "PostgreSQL 17"
             )
-        columns = _equal_columns(wanted)
+        columns = equal_columns(wanted)
         missing: list[str] = []
         for level, text, has_expression, key, _ in self._partition_keys(stands):
             if has_expression:
                 raise _impossible(stands, wanted, level, text)
             missing += [one for one in key if one not in (*columns, *missing)]
         if missing:
-            raise _lacking(name, wanted, columns, missing)
+            raise lacking(self.product, name, wanted, columns, missing)
 
     def partition_key_using(self, stands: Table, column: str) -> tuple[Name, str] | None:
         """Return the table, at whatever level, whose partition key uses a column, and that key."""
@@ -158,71 +158,14 @@ def _list(text: str | None) -> list[str]:
     return found
 
 
-def _is_key(wanted: sa.Index | sa.Constraint) -> bool:
-    if isinstance(wanted, sa.Index):
-        return bool(wanted.unique)
-    return isinstance(wanted, (sa.UniqueConstraint, sa.PrimaryKeyConstraint, ExcludeConstraint))
-
-
-def _equal_columns(wanted: Any) -> list[str]:
-    """Return the plain columns of a key, in which two rows of different partitions always differ."""
-    if isinstance(wanted, ExcludeConstraint):
-        return [name for name, operator in wanted.operators.items() if operator == "="]
-    if isinstance(wanted, sa.Index):
-        return [one.name for one in wanted.expressions if isinstance(one, sa.Column)]
-    return [column.name for column in wanted.columns]
-
-
-_HELPERS = {
-    sa.UniqueConstraint: "create_unique_constraint_if_missing",
-    sa.PrimaryKeyConstraint: "create_primary_key_if_missing",
-}
-
-
-def _kind(wanted: sa.Index | sa.Constraint) -> str:
-    kinds = {sa.UniqueConstraint: "Unique constraint", sa.PrimaryKeyConstraint: "Primary key"}
-    return kinds.get(type(wanted), "Unique index" if isinstance(wanted, sa.Index) else "Exclusion constraint")
-
-
 def _impossible(stands: Table, wanted: sa.Index | sa.Constraint, name: Name, key: str) -> UnsafeOperation:
-    columns = _equal_columns(wanted)
+    columns = equal_columns(wanted)
     first = stands.partitions[0] if stands.partitions else Name(f"{stands.name.name}_1", stands.name.schema)
     index = fitting(first.name, str(wanted.name), max_bytes=63)
     return UnsafeOperation(
-        f"{_kind(wanted)} {wanted.name} cannot be created: {name} is partitioned by {key}, which has an expression.",
+        f"{kind_of_key(wanted)} {wanted.name} cannot be created: {name} is partitioned by {key}, which has an expression.",
         why="PostgreSQL keeps a key unique within each partition only, so a key must contain the partition key, and an"
         " expression cannot be in one.",
         remedy="Keep the values unique within each partition:",
         code=call("create_index_if_missing", index, first.name, columns, unique=True, schema=first.schema),
     )
-
-
-def _lacking(table: Name, wanted: sa.Index | sa.Constraint, columns: list[str], missing: list[str]) -> UnsafeOperation:
-    name = str(wanted.name)
-    listed = f"column{'s' * (len(missing) > 1)} {', '.join(missing)}"
-    return UnsafeOperation(
-        f"{_kind(wanted)} {name} lacks {listed}, by which {table} or a partition of it is partitioned.",
-        why="PostgreSQL keeps a key unique within each partition only, so a key must contain the"
-        " partition key of every level.",
-        remedy=f"Add the {listed}; to keep ({', '.join(columns)}) unique alone, use a table that is not partitioned:",
-        code=_with_columns(wanted, table, [*columns, *missing], missing),
-    )
-
-
-def _with_columns(wanted: Any, table: Name, columns: list[str], missing: list[str]) -> str:
-    if isinstance(wanted, ExcludeConstraint):
-        elements = [*wanted.operators.items(), *((one, "=") for one in missing)]
-        pairs = [Code(repr(one)) for one in elements]
-        using = wanted.using
-        return call(
-            "create_exclude_constraint_if_missing",
-            str(wanted.name),
-            table.name,
-            *pairs,
-            using=using,
-            schema=table.schema,
-        )
-    if isinstance(wanted, sa.Index):
-        return call("create_index_if_missing", str(wanted.name), table.name, columns, unique=True, schema=table.schema)
-    helper = _HELPERS[type(wanted)]
-    return call(helper, str(wanted.name), table.name, columns, schema=table.schema)
