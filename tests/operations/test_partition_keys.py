@@ -120,6 +120,22 @@ def test_an_interrupted_build_is_taken_back(database):
     assert migrate(database, lambda: create_foreign_key_if_missing("fk", "Ev ents", "r", ["a"], ["id"])) is True
 
 
+def test_an_index_of_a_name_that_another_has_left_is_built_beside_it(database):
+    """An index that is renamed keeps the names of its parts."""
+    database.execute(*TWO_LEVELS, "CREATE TABLE ev_d_former ()")
+    create = lambda: create_index_if_missing("ix", "Ev ents", ["a"])  # noqa: E731
+    assert migrate(database, create) is True
+    database.execute("ALTER INDEX ix RENAME TO former")
+
+    assert migrate(database, create) is True
+
+    assert migrate(database, create) is False
+    parts = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{}'::regclass ORDER BY 1"
+    assert database.query(parts.format("former")) == [("ev_1_former",), ("ev_d_former_2",)]
+    assert database.query(parts.format("ix")) == [("ev_1_ix",), ("ev_d_ix",)]
+    assert database.query("SELECT bool_and(indisvalid) FROM pg_index") == [(True,)]
+
+
 @pytest.mark.parametrize(("table", "column"), [("Ev ents", "day"), ("Ev ents", "Re gion"), ("log", "at")])
 def test_a_column_of_a_partition_key_is_not_dropped(database, table, column):
     database.execute(*TWO_LEVELS, *BY_EXPRESSION)

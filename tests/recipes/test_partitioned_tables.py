@@ -223,6 +223,27 @@ def test_what_an_earlier_release_built_is_taken_away(database):
     assert referents(database, "o") == [('"Ev"', True)]
 
 
+def test_parts_of_an_index_that_an_earlier_release_named_after_its_copy_do_not_stop_the_way_back(database):
+    """It renamed the index of the whole when it switched, and not those of the partitions, at whatever level."""
+    database.execute(
+        'CREATE TABLE "Ev" (id int, day int, "W" int, PRIMARY KEY (id, day)) PARTITION BY RANGE (day)',
+        'CREATE TABLE ev_d PARTITION OF "Ev" DEFAULT PARTITION BY RANGE (day)',
+        "CREATE TABLE ev_d1 PARTITION OF ev_d DEFAULT",
+        'INSERT INTO "Ev" SELECT g, g, g FROM generate_series(1, 20) g',
+        'CREATE INDEX "Ix" ON "Ev" ("W")',
+    )
+    change = TypeChange("Ev", "W", sa.BigInteger)
+    assert [migrate(database, phase) for phase in (change.expand, change.switch)] == [True, True]
+    database.execute(
+        'ALTER INDEX "ev_d_W_idx" RENAME TO "ev_d_safeops_safeops_W_Ix"',
+        'ALTER INDEX "ev_d1_W_idx" RENAME TO "ev_d1_ev_d_safeops_safeops_W_Ix"',
+    )
+    assert [migrate(database, phase) for phase in (change.undo_switch, change.undo_expand)] == [True, True]
+    assert database.query("SELECT relname FROM pg_class WHERE relname ~ 'safeops_safeops'") == []
+    parts = "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid IN ('ev_d'::regclass, 'ev_d1'::regclass)"
+    assert {'"ev_d_Ix"', '"ev_d1_ev_d_Ix"'} <= {row[0] for row in database.query(parts)}
+
+
 FEW = (
     "CREATE TABLE kinds (kid int PRIMARY KEY)",
     'CREATE TABLE "Ev" (id int, day int, kid int CONSTRAINT fk_kind REFERENCES kinds, pid int, PRIMARY KEY (id, day),'

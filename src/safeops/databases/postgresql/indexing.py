@@ -82,10 +82,12 @@ class Indexing(Partitioning):
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
             yield Step(sql, f"created index {named} on {name} for its partitions", (name,))
         for partition in stands.partitions:
-            part = self.table(partition)
+            part, part_name = self.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
                 continue
-            part_name = self.part_name(partition, named)
+            for step in self.part_of_another(part, part_name, named):
+                yield step
+                part = replace(part, indexes={key: one for key, one in part.indexes.items() if key != part_name})
             yield from self.build_index(partition, replace(index, name=part_name), part)
             whole, child = self._index_name(name, named, stands), self._index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"

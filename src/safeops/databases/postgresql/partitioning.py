@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, count
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
+from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.partition_keys import equal_columns, is_key, kind_of_key, lacking
 from safeops.databases.postgresql.scratch import Scratch
+from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, call, fitting
 
@@ -51,6 +53,12 @@ WITH RECURSIVE key AS (
 )
 SELECT n.nspname, c.relname, p.name, p.original, p.is_index FROM part p JOIN pg_class c ON c.oid = p.table
 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.name <> p.original ORDER BY 1, 2, 3
+"""
+
+# What an index of a partition is attached to, other than the index that is to have it.
+OTHER_WHOLE = """
+SELECT w.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_inherits h ON h.inhrelid = r.oid
+JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :name AND w.relname <> :whole
 """
 
 
@@ -136,6 +144,23 @@ class Partitioning(Scratch):
             f" {'TO' if is_index else f'CONSTRAINT {self.quoted(one)} TO'} {self.quoted(other)}"
             for schema, table, one, other, is_index in found
         ]
+
+    def part_of_another(self, part: Table, name: str, whole: str) -> Plan:
+        """Plan that a name is free for the part of an index: one of another index that has it is called after that one.
+
+        An index of a partitioned table keeps the names of its parts where it is renamed.
+        """
+        other = self.scalar(OTHER_WHOLE, id=part.id, name=name, whole=whole) if name in part.indexes else None
+        if other is None:
+            return
+        numbered = ((other, *number) for number in chain([()], ((str(one),) for one in count(2))))
+        names = (fitting(part.name.name, *words, max_bytes=self.max_identifier) for words in numbered)
+        free = next(one for one in names if not self._is_taken(Name(one, part.name.schema)))
+        rename = f"ALTER INDEX {self.quoted_table(Name(name, part.name.schema))} RENAME TO {self.quoted(free)}"
+        yield Step(rename, f"renamed index {name} of {part.name}, a part of {other}, to {free}", (part.name,))
+
+    def _is_taken(self, name: Name) -> bool:
+        return bool(self.scalar("SELECT to_regclass(:name) IS NOT NULL", name=self.quoted_table(name)))
 
     def lock_whole(self, *names: Name) -> str:
         """Return the statement that locks tables before their partitions, as writers do.
