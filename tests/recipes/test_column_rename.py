@@ -319,9 +319,14 @@ RICH = (
     "CREATE INDEX tags_gin ON users USING gin (tags) WITH (fastupdate = off)",
     "COMMENT ON COLUMN users.name IS 'it''s a \"name\"'",
     "COMMENT ON INDEX lower_name IS 'for the search'",
+    *(
+        f"COMMENT ON CONSTRAINT {name} ON users IS 'it''s {name}'"
+        for name in ("users_code", "users_pkey", "differ", "team_fk")
+    ),
     "ALTER TABLE users ALTER name SET STATISTICS 77, ALTER name SET (n_distinct = 5), ALTER name SET STORAGE EXTERNAL",
     "CREATE TABLE orders (id integer PRIMARY KEY, code varchar(20), user_id integer REFERENCES users ON DELETE CASCADE,"
     " CONSTRAINT by_code FOREIGN KEY (code) REFERENCES users (code) ON UPDATE CASCADE)",
+    "COMMENT ON CONSTRAINT by_code ON orders IS 'of another table'",
     "GRANT SELECT (name), UPDATE (name) ON users TO PUBLIC",
     "INSERT INTO teams VALUES ('red')",
     "INSERT INTO users (name, code, team, tags, at) SELECT 'n' || i, 'c' || i, 'red', ARRAY['a'], timestamp '2026-01-02'"

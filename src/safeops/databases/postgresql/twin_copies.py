@@ -34,6 +34,10 @@ WHERE k.contype = 'f' AND k.confrelid = :id AND k.conparentid = 0 AND (
 ORDER BY 1, 2, 3
 """
 
+COMMENT = """
+SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conrelid = to_regclass(:table) AND conname = :name
+"""
+
 
 class TwinCopies(TwinParts):
     """Finds, makes and renames the copies."""
@@ -239,16 +243,17 @@ class TwinCopies(TwinParts):
         does = f"foreign key {copy.original} of {copy.table} is that of the new column"
         children = [copy.table] if copy.of.referent not in (None, copy.table) else []
         first, *then = self.locks_with(copy.of.referent or copy.table, children)
-        then += [drop, rename, *self.renamed_parts(stands, copy.name, copy.original)]
+        then += [drop, rename, *self.renamed_parts(stands, copy.name, copy.original), *self._own_comment(copy)]
         yield self.after_vacuum(Step(first, does, (copy.table, *referent), tuple(then)))
 
     def renaming(self, copy: Copy) -> list[str]:
         """Return the statements that give a copy its original's name, once that is free."""
         table, name, original = self.quoted_table(copy.table), self.quoted(copy.name), self.quoted(copy.original)
         if copy.spec or copy.within:
-            return [self.key_of_part(copy)]
+            return [self.key_of_part(copy), *self._own_comment(copy)]
         if copy.kind == "primary key":
-            return [f"ALTER TABLE {table} ADD CONSTRAINT {original} PRIMARY KEY USING INDEX {name}"]
+            add = f"ALTER TABLE {table} ADD CONSTRAINT {original} PRIMARY KEY USING INDEX {name}"
+            return [add, *self._own_comment(copy)]
         if copy.kind == "index":
             index = self.quoted_table(Name(copy.name, copy.table.schema))
             renamed = [f"ALTER INDEX {index} RENAME TO {original}"]
@@ -257,7 +262,12 @@ class TwinCopies(TwinParts):
             renamed += [self._comment("INDEX", there, comment)] if comment else []
             stands = self.table(copy.table)
             return renamed + (self.renamed_parts(stands, copy.name, copy.original) if stands else [])
-        return [f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {original}"]
+        return [f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {original}", *self._own_comment(copy)]
+
+    def _own_comment(self, copy: Copy) -> list[str]:
+        """Return the statement by which the copy of a constraint has the comment of the original, where there is one."""
+        comment = self.scalar(COMMENT, table=self.quoted_table(copy.table), name=copy.original)
+        return [self.constraint_comment(copy.table, copy.original, comment)] if comment else []
 
     def removal(self, copy: Copy) -> list[str]:
         """Return the statement that drops what a copy was made of."""

@@ -215,10 +215,10 @@ class TwinParts(TwinTriggers):
         comment = NOTE + copy.note if copy.valid else json.loads(copy.note)
         return [
             f"{add} NOT VALID",
-            *([self._constraint_comment(copy.table, copy.original, comment)] if comment else []),
+            *([self.constraint_comment(copy.table, copy.original, comment)] if comment else []),
         ]
 
-    def _constraint_comment(self, table: Name, named: str, comment: str | None) -> str:
+    def constraint_comment(self, table: Name, named: str, comment: str | None) -> str:
         text = "NULL" if comment is None else self.literal(comment)
         return f"COMMENT ON CONSTRAINT {self.quoted(named)} ON {self.quoted_table(table)} IS {text}"
 
@@ -231,7 +231,7 @@ class TwinParts(TwinTriggers):
                 wholes.setdefault(said, []).append((child, named, definition))
                 yield from () if valid else (step,)
             else:
-                yield replace(step, then=(self._constraint_comment(child, named, comment),))
+                yield replace(step, then=(self.constraint_comment(child, named, comment),))
         for said, parts in wholes.items():
             yield self._whole_of(json.loads(said), parts, stands)
 
@@ -240,8 +240,8 @@ class TwinParts(TwinTriggers):
         table, named = Name(whole["table"], whole["schema"]), whole["name"]
         definition = parts[0][2].removesuffix(" NOT VALID")
         add = f"ALTER TABLE {self.quoted_table(table)} ADD CONSTRAINT {self.quoted(named)} {definition}"
-        then = [self._constraint_comment(part, name, None) for part, name, _ in parts]
-        then += [self._constraint_comment(table, named, whole["comment"])] if whole["comment"] else []
+        then = [self.constraint_comment(part, name, None) for part, name, _ in parts]
+        then += [self.constraint_comment(table, named, whole["comment"])] if whole["comment"] else []
         return Step(add, f"added {named} to {table} from its partitions", (table, stands.name), tuple(then))
 
 
