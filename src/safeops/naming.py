@@ -73,13 +73,29 @@ def _written(value: Any) -> str:
         return str(value)
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_written(item) for item in value)}]"
-    return f'"{value}"' if isinstance(value, str) and '"' not in value else repr(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_written(key)}: {_written(one)}' for key, one in value.items())}}}"
+    plain = isinstance(value, str) and value.isprintable() and '"' not in value and "\\" not in value
+    return f'"{value}"' if plain else repr(value)
 
 
 def written_column(column: Any) -> Code:
     """Write a ``sqlalchemy.Column`` out as code, as far as a message needs it."""
     rest = "" if column.nullable else ", nullable=False"
+    default = written_default(column)
+    rest += f", server_default={default}" if default else ""
     return Code(f"sa.Column({_written(str(column.name))}, {written_type(column.type)}{rest})")
+
+
+def written_default(column: Any, *, as_value: bool = False) -> Code | None:
+    """Write the server default of a column out as code, or ``as_value``: as what rows are filled with."""
+    default = getattr(column.server_default, "arg", None)
+    if isinstance(default, str):
+        return Code(f"sa.literal({_written(default)})" if as_value else _written(default))
+    if isinstance(default, sa.TextClause):
+        return Code(f"sa.text({_written(default.text)})")
+    shown = None if default is None else default.compile(compile_kwargs={"literal_binds": True})
+    return None if shown is None else Code(f"sa.text({_written(str(shown))})")
 
 
 _CALLED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Z]\w*(?=\()""")

@@ -7,6 +7,7 @@ from tests.lifecycle.harness import crash_everywhere
 from tests.operations.shape import WORLD, Defines, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
 
+import safeops
 from safeops import (
     UnknownTable,
     UnknownType,
@@ -174,3 +175,25 @@ def test_quoted_types_are_compared(database):
     ):
         add_it = lambda type_=type_, number=number: add_column_if_missing("users", sa.Column(f"c{number}", type_))  # noqa: E731
         assert [migrate(database, add_it), migrate(database, add_it)] == [True, False], repr(type_)
+
+
+@pytest.mark.only("mysql97", "postgresql")
+@pytest.mark.parametrize("nullable", [True, False])
+def test_the_code_for_a_default_that_blocks_keeps_the_default(database, nullable):
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1), (2)")
+    random = "gen_random_uuid()" if database.kind == "postgresql" else "(concat(uuid(), 'it''s \\\\ :x'))"
+    random = sa.text(random.replace(":", "\\:"))
+
+    def added():
+        column = sa.Column("it's", sa.String(90), nullable=nullable, server_default=random)
+        return add_column_if_missing("t", column)
+
+    with pytest.raises(UnsafeOperation) as raised:
+        migrate(database, added)
+    migrate(
+        database, lambda: exec(raised.value.code, {"sa": sa, **{one: getattr(safeops, one) for one in safeops.__all__}})
+    )
+    assert migrate(database, added) is False
+    database.execute("INSERT INTO t (id) VALUES (3)")
+    own = database.quoted("it's")
+    assert database.query(f"SELECT count(DISTINCT {own}) FROM t") == [(3,)]

@@ -13,6 +13,7 @@ from safeops import (
     TypeChange,
     UnsafeOperation,
     UnsupportedOnDatabase,
+    ViolatingRows,
     add_column_if_missing,
     alter_column_type,
     assured,
@@ -109,3 +110,22 @@ def test_the_type_of_a_lonely_key_is_not_sent_in_a_circle(database: Database) ->
         migrate(database, lambda: alter_column_type("t", "id", sa.BigInteger))
     follow(database, error.value)
     assert "`id` bigint" in shown(database, "t")
+
+
+@pytest.mark.only("mysql97")
+def test_the_key_that_the_server_made_gives_way_online(database: Database) -> None:
+    with database.observer().connect() as connection:
+        for sql in (
+            "SET SESSION sql_generate_invisible_primary_key = ON",
+            "CREATE TABLE t (a int, `b'c` int)",
+            "INSERT INTO t VALUES (1, 1), (2, NULL)",
+            "COMMIT",
+        ):
+            connection.exec_driver_sql(sql)
+    with pytest.raises(ViolatingRows):
+        migrate(database, lambda: create_primary_key_if_missing("pk", "t", ["a", "b'c"]))
+    assert "PRIMARY KEY (`my_row_id`)" in shown(database, "t")
+    assert migrate(database, lambda: create_primary_key_if_missing("pk", "t", ["a"]))
+    assert "PRIMARY KEY (`a`)" in shown(database, "t")
+    assert "my_row_id" not in shown(database, "t")
+    assert not migrate(database, lambda: create_primary_key_if_missing("pk", "t", ["a"]))

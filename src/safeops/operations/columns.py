@@ -27,7 +27,7 @@ from safeops.looking import (
     table_or_none,
 )
 from safeops.migration import Migration, running
-from safeops.naming import Code, Name, call, fitting, written_column
+from safeops.naming import Code, Name, call, fitting, written_column, written_default
 from safeops.operations import constraints, foreign_keys, indexes
 from safeops.operations.domains import refuse_domain
 from safeops.operations.named import named, settle_names
@@ -198,7 +198,29 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
             f'with assured("a maintenance window is open"):\n    ...\n{code}',
         )
     elif why:
-        refuse_unless_assured(problem, "", "Add it empty and fill it in batches:", code)
+        refuse_unless_assured(problem, "", "Add it empty and fill it in batches:", _filled_later(name, column) or code)
+
+
+def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
+    """Write the calls that add a column, give it its default and fill it in batches; None where it has no default."""
+    own, default = str(column.name), written_default(column)
+    value = written_default(column, as_value=True)
+    if not default:
+        return None
+    required = column._copy()
+    required.nullable = False
+    at_once = call("add_required_column", name.name, written_column(required), populate=value, schema=name.schema)
+    if not column.nullable:
+        return at_once
+    bare = column._copy()
+    bare.server_default = None
+    calls = [
+        call("add_column_if_missing", name.name, written_column(bare), schema=name.schema),
+        call("set_server_default", name.name, own, default, schema=name.schema),
+        call("backfill", name.name, {own: value}, schema=name.schema),
+        f"# or NOT NULL: {at_once}",
+    ]
+    return "\n".join(calls)
 
 
 def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:

@@ -144,7 +144,8 @@ def _settled(
     there = database.same_named(stands, wanted)
     what = f"{wanted.kind} {wanted.name} on {name}"
     if there is None:
-        index = stands.indexes.get(wanted.name) if wanted.kind in ("unique", "primary key") else None
+        is_index = wanted.kind == "unique" or (wanted.kind == "primary key" and database.names_indexes_of_keys)
+        index = stands.indexes.get(wanted.name) if is_index else None
         if index is not None and index.valid:
             found = settle(
                 migration,

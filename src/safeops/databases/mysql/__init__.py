@@ -16,7 +16,7 @@ from safeops.databases.mysql import defaults, showcreate, spelling
 from safeops.databases.mysql.archiving import Archiving
 from safeops.databases.mysql.batches import Batches
 from safeops.databases.mysql.catalogue import index_of, table_of
-from safeops.databases.mysql.constraining import KINDS
+from safeops.databases.mysql.constraining import KINDS, has_generated_key
 from safeops.databases.mysql.dumping import Dumping
 from safeops.databases.mysql.filling import Filling
 from safeops.databases.mysql.guards import plain
@@ -232,7 +232,8 @@ class MySQL(
     def same_named(self, stands: Table, wanted: Constraint) -> Constraint | None:
         """Return the constraint in the place of a wanted one: keys have their names apart from other constraints."""
         if wanted.kind == "primary key":
-            return super().same_named(stands, wanted)
+            # The server's own key, which nobody asked for, gives way to the author's.
+            return None if has_generated_key(stands) else super().same_named(stands, wanted)
         unique = wanted.kind == "unique"
         named = (one for one in stands.constraints.values() if one.name.casefold() == wanted.name.casefold())
         return next((one for one in named if (one.kind == "unique") == unique), None)
@@ -275,19 +276,24 @@ class MySQL(
             return wanted
         spec = self.column_spec(column).removeprefix(self.quoted(str(column.name)))
         copy = self._probe(table, f"ADD COLUMN {PROBE} {spec}")
+        if copy is None and (default := self.expression_default(column)):
+            # The binary log refuses ADD COLUMN with a default such as uuid().
+            bare = spec.removesuffix(f" DEFAULT {default}")
+            copy = self._probe(table, f"ADD COLUMN {PROBE} {bare}", f"ALTER COLUMN {PROBE} SET DEFAULT {default}")
         asked = copy.columns.get(PROBE) if copy else None
         if asked is None:
             return wanted
         collation = asked.collation if self.wanted_column(column).collation else there.collation
         return replace(asked, name=there.name, collation=collation, identity=wanted.identity)
 
-    def _probe(self, table: Table, action: str) -> Table | None:
+    def _probe(self, table: Table, *actions: str) -> Table | None:
         """Change an empty temporary copy of the table, and look at it."""
         quoted = self.quoted_table(Name(PROBE, table.name.schema))
         with self.bounded(), self.trying_out():
             try:
                 self.copy_empty(self.quoted_table(table.name), quoted)
-                self.run(f"ALTER TABLE {quoted} {action}")
+                for action in actions:
+                    self.run(f"ALTER TABLE {quoted} {action}")
                 return table_of(self.read(f"SHOW CREATE TABLE {quoted}")[0][1], table.name)
             except DBAPIError as error:
                 if self.is_lock_failure(error):

@@ -23,6 +23,13 @@ UNCHECKED = (("foreign_key_checks", "0"),)
 LONGEST_COMMENT = 2048
 KINDS = {"foreignkey": "foreign key", "check": "check", "unique": "unique", "primary": "primary key"}
 
+GENERATED_KEY = "my_row_id"
+
+
+def has_generated_key(stands: Table) -> bool:
+    """Tell whether the primary key is the invisible one that MySQL makes under sql_generate_invisible_primary_key."""
+    return stands.primary_key == (GENERATED_KEY,) and definition_of(stands, GENERATED_KEY).get("INVISIBLE") is not None
+
 
 class Constraining(Plans):
     """The plans for constraints and schemas."""
@@ -59,7 +66,8 @@ class Constraining(Plans):
         took_null = [column for column in columns if stands and stands.columns[column].nullable]
         # Noted on the key itself: dropping it gives NULL back.
         note = f" COMMENT {self.literal(NOTE + json.dumps(took_null))}" if took_null else ""
-        action = f"ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
+        instead = f"DROP COLUMN {GENERATED_KEY}, " if stands and has_generated_key(stands) else ""
+        action = f"{instead}ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
         step = self.alter(name, action, f"added the primary key of {name}", under=STRICT)
         sql = self.alter_sql(name, action) + ONLINE
         yield self.guarded(step, self.when(f"NOT {self._has_primary_key(name)}", sql))
