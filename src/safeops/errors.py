@@ -78,6 +78,10 @@ class SafeOpsError(CommandError):
         code = "".join(f"\n    {line}" for line in self.code.splitlines())
         return f"{sentences}{code}  [{self.number}]"
 
+    def __repr__(self) -> str:
+        # What was changed is often added after the error was made, which ``args`` does not know.
+        return f"{type(self).__name__}({str(self)!r})"
+
     def after(self, own: Sequence[str], earlier: Sequence[str]) -> None:
         """Report what was changed before it: by the call that raised it, and by earlier calls of the same revision."""
         if own and self.state == NOTHING_CHANGED:

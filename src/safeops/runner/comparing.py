@@ -53,22 +53,30 @@ def differences_from(context: MigrationContext, wanted: sa.MetaData) -> list[str
         **context.opts,
         "target_metadata": wanted,
         "compare_type": context.opts.get("compare_type", True),
-        "compare_server_default": _default_differs,
+        "compare_server_default": True,
         "process_revision_directives": None,
     }
     own = MigrationContext.configure(connection=context.connection, opts=options)
+    _take_defaults_spelled_alike_for_the_same(own)
     found = produce_migrations(own, wanted)
     assert found.upgrade_ops is not None
     return lines_of(found.upgrade_ops, own)
 
 
-def _default_differs(*asked: Any) -> bool | None:
-    """Both were read off a server, so what is spelled alike is the same; of the rest Alembic's comparison decides.
+def _take_defaults_spelled_alike_for_the_same(context: MigrationContext) -> None:
+    """Both were read off a server. On MySQL and MariaDB Alembic finds that (uuid()) or '100 %' differs from itself."""
+    impl: Any = context.impl
+    theirs = impl.compare_server_default
 
-    On MySQL and MariaDB that takes any expression for a string: DEFAULT (uuid()) would differ from itself.
-    """
-    *_, shown, _, rendered = asked
-    return False if shown == rendered else None
+    # A function as compare_server_default would be asked about generated columns too, and Alembic fails on them.
+    def differ(shown: Any, wanted: Any, *rendered: Any) -> bool:
+        return _spelled(shown) != _spelled(wanted) and bool(theirs(shown, wanted, *rendered))
+
+    impl.compare_server_default = differ
+
+
+def _spelled(column: Any) -> str | None:
+    return None if column.server_default is None else str(column.server_default.arg)
 
 
 def lines_of(found: ops.UpgradeOps, context: MigrationContext) -> list[str]:
