@@ -82,6 +82,12 @@ def test_a_column_that_subscribers_lack_stops_them_and_is_refused(logical):
         for call in CALLS.values():
             said = refused(pair.publisher, call)
             assert "news" in said and pair.subscriber.name in said and "assured(" in said
+        defaulted = sa.Column("b", sa.Integer, nullable=False, server_default=sa.text("1 + 1"))
+        said = refused(pair.publisher, lambda: add_column_if_missing("T t", defaulted))
+        assert (
+            """add_column_if_missing("T t", sa.Column("b", sa.Integer(), nullable=False, server_default=sa.text("1 + 1")))"""
+            in said
+        )
         assert "would be refused" in plan_of(pair.publisher, CALLS["add_column"])[0]
         said = plan_of(pair.publisher, lambda: assuredly(CALLS["add_column"]))[0]
         assert "would add column" in said and "stop unless they have column" in said

@@ -16,7 +16,7 @@ from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, Un
 from safeops.locking.foretelling import outline
 from safeops.looking import check_names, keeping, known, look, refuse_hidden_rows, skipped
 from safeops.migration import Migration, running
-from safeops.naming import Code, Name, call
+from safeops.naming import Code, Name, call, written_column
 from safeops.operations.bringing_back import check_type, complete, forget, refuse_rewriting, tie
 from safeops.replication import heed_new_column
 
@@ -103,7 +103,8 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
         refuse_hidden_rows(migration, stands.name, record.archive)
         refuse_rewriting(migration, stands, record, column)
         if record.column not in stands.columns and not record.definition["computed"]:
-            heed_new_column(migration, stands, str(column.name), right)
+            again = call("restore_column", table_name, written_column(column), schema=schema)
+            heed_new_column(migration, stands, str(column.name), again)
         done: list[str] = []
         with keeping(done):
             bring_column_back(migration, stands, record, done)

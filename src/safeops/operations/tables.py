@@ -115,7 +115,7 @@ def create_table_if_missing(
             migration.database.check_virtual(None, thing)
         check_schema(migration, name, right)
         if not migration.offline:
-            heed_new_table(migration, name, right)
+            heed_new_table(migration, name, call("create_table_if_missing", table_name, Code("..."), schema=schema))
         for key in table.foreign_key_constraints:
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)
         typed = prepare(migration, list(table.columns), creates_enums=True)
