@@ -91,6 +91,17 @@ def test_a_rule_that_replaces_the_update_is_named_too(database):
         migrate(database, FILLS["backfill"])
 
 
+@pytest.mark.only("pg18")
+def test_a_trigger_that_cancels_only_what_changes_nothing_is_no_obstacle(database):
+    database.execute(
+        "CREATE TABLE t (id integer PRIMARY KEY, a text)",
+        "INSERT INTO t VALUES (1, 'x'), (2, 'y')",
+        "CREATE TRIGGER z BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    )
+    migrate(database, lambda: backfill("t", {"a": "y"}, where=True))
+    assert database.query("SELECT a FROM t") == [("y",), ("y",)]
+
+
 @pytest.mark.only("postgresql", "sqlite")
 def test_archived_values_that_could_not_be_put_back_stay_archived(database):
     prepare(database)

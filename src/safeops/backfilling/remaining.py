@@ -83,7 +83,7 @@ def cancelled(database: Database, work: Work, rows: int, state: str) -> Backfill
     triggers = ", ".join(database.update_triggers(work.table))
     return BackfillIncomplete(
         f"Backfill {work.name} wrote {rows:,} rows of {work.table} that did not change: the UPDATE of each was cancelled.",
-        remedy=CANCELLED.format(triggers),
+        remedy=f"{CANCELLED.format(triggers)} Rows that have the value already can be left out by where=.",
         state=state,
     )
 
