@@ -162,7 +162,7 @@ class Downgrade(Direction):
 
     def _convert(self, operation: ops.MigrateOperation) -> Written:
         if self.live is not None:
-            self.live.mend_computed(operation)
+            self.live.mend_reflected(operation)
         if type(operation) is ops.CreateTableOp and (name_of(operation), None) in self.forth.archived:
             yield safe.become(safe.RestoreTable, operation)
         elif (

@@ -123,17 +123,23 @@ class Live:
         words, code = (stands and self._asked(stands, lambda: instead_of_domain(self.migration, name, column))) or NONE
         return "\n".join([words, *(f"    {line}" for line in code.splitlines())]) if words else ""
 
-    def mend_computed(self, operation: ops.MigrateOperation) -> None:
-        """Give the computed columns that come back their own expressions."""
+    def mend_reflected(self, operation: ops.MigrateOperation) -> None:
+        """Give the columns that come back what SQLAlchemy does not see: the expression, and that MariaDB's text is JSON."""
         added: Any = [operation.column] if isinstance(operation, ops.AddColumnOp) else ()
         added = operation.columns if isinstance(operation, ops.CreateTableOp) else added
         for column in added:
             stands = self.table(name_of(operation))
-            if stands is None or getattr(column, "computed", None) is None or column.name not in stands.columns:
+            if stands is None or not isinstance(column, sa.Column) or column.name not in stands.columns:
                 continue
-            found = self._database.computed_as(stands, str(column.name))
-            if found:
-                column.computed.sqltext, column.computed.persisted = sa.text(escaped(found[0])), found[1]
+            if stands.columns[column.name].type == "json" and not isinstance(column.type, sa.JSON):
+                column.type = sa.JSON()
+            if column.computed is not None:
+                self._mend_computed(stands, column, column.computed)
+
+    def _mend_computed(self, stands: Table, column: sa.Column[Any], computed: sa.Computed) -> None:
+        found = self._database.computed_as(stands, str(column.name))
+        if found:
+            computed.sqltext, computed.persisted = sa.text(escaped(found[0])), found[1]
 
     def serial_as_identity(self, name: Name, column: str, identity: Any) -> tuple[str, str] | None:
         """Return what makes a column that a sequence numbers an identity, and back; None where it is none."""

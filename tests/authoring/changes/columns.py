@@ -186,7 +186,7 @@ class DropColumn(OfCity):
 
 
 class DropRichColumns(OfCity):
-    """Columns go that have an index, a default, a foreign key, a unique constraint."""
+    """Columns go that have an index, a default, a foreign key, a unique constraint, JSON (a text, as MariaDB shows it)."""
 
     reordered = True
     rows = {
@@ -199,6 +199,7 @@ class DropRichColumns(OfCity):
             country_id: Mapped[int | None] = mapped_column(ForeignKey("country.id"), index=True)
             code: Mapped[str | None] = mapped_column(String(5), unique=True)
             rank: Mapped[int] = mapped_column(server_default="3", index=True)
+            facts: Mapped[Any] = mapped_column(sa.JSON, nullable=True)
 
         class Country(Base):
             __tablename__ = "country"
