@@ -117,6 +117,11 @@ class Forecast:
         added = re.compile(rf"add column (?:\S+\.)?{re.escape(f'{table}.{column}')}(?!\w)")
         return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
 
+    def would_add_to(self, table: str) -> bool:
+        """Tell whether a step before would have added a column to a table."""
+        added = re.compile(rf"add column (?:\S+\.)?{re.escape(table)}\.")
+        return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
+
     @contextmanager
     def helper(self) -> Iterator[None]:
         """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the forecast."""

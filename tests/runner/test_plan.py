@@ -163,6 +163,19 @@ def test_a_step_stands_on_what_an_earlier_one_would_make(database: Database, tmp
     assert found["r6"][0].detail.endswith("[S101]; before it comes op.create_table of revision r5")
 
 
+def test_constraints_of_a_column_that_an_earlier_step_would_add(database: Database, tmp_path: Path) -> None:
+    database.execute(*WORLD)
+    revisions = {
+        "r1": 'add_column_if_missing("users", sa.Column("boss", sa.Integer))',
+        "r2": 'create_foreign_key_if_missing("fk_boss", "users", "teams", ["boss"], ["id"])',
+        "r3": 'with assured("a test"):\n    create_check_constraint_if_missing("ck_boss", "users", "boss > age")',
+        "r4": 'create_check_constraint_if_missing("ck_lost", "teams", "lost > 0")',
+    }
+    found = told(made(tmp_path, database, revisions))
+    assert actions(found) == {"r1": ["run"], "r2": ["run"], "r3": ["run"], "r4": ["unknown"]}
+    assert "would be refused" in found["r4"][0].detail
+
+
 def test_what_was_stopped_half_way_tells_what_is_left(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     body = "\n".join([CALLS["add_column"], CALLS["create_index"], "{}", CALLS["not_null"]])
