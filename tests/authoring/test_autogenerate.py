@@ -356,3 +356,47 @@ def test_what_mysql_alone_has_is_no_change_the_second_time(authored: Authored) -
     )
     text = authored.there_and_back(models(users(*columns, *lower)))
     assert ("ix_lower" in text) is is_mysql
+
+
+@pytest.mark.only("mysql97")
+def test_indexes_on_expressions_come_back_with_their_expressions_on_mysql(authored: Authored) -> None:
+    """SQLAlchemy reflects them without: on the plain columns that are left, or on none."""
+
+    def indexed(*wanted: str) -> sa.MetaData:
+        made = {
+            "one": sa.Index("one", sa.func.lower(sa.column("s"))),
+            "two": sa.Index("two", "a", sa.text("(upper(s)) DESC"), unique=True),
+            "three": sa.Index("three", sa.text("(a + 1)"), "a"),
+        }
+        columns = sa.Column("a", sa.Integer), sa.Column("s", sa.String(20))
+        return models(users(*columns, *(made[name] for name in wanted)))
+
+    every = "SELECT INDEX_NAME, SEQ_IN_INDEX, COLUMN_NAME, EXPRESSION, COLLATION, NON_UNIQUE"
+    every += (
+        " FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'users' ORDER BY 1, 2"
+    )
+    authored.there_and_back(indexed("one", "two", "three"))
+    before = authored.rows(every)
+    unchanged = authored.run(indexed("one", "two", "three"))
+    assert (body(unchanged), body(unchanged, "downgrade")) == ("pass", "pass")
+    text = authored.run(indexed("three"))
+    assert sorted(statements(text)) == [
+        "drop_index_if_exists(op.f('one'), 'users')",
+        "drop_index_if_exists(op.f('two'), 'users')",
+    ]
+    authored.downgrade()
+    assert authored.rows(every) == before
+
+
+@pytest.mark.only("mysql")
+def test_a_changed_prefix_of_an_index_is_found_on_mysql(authored: Authored) -> None:
+    def indexed(length: int) -> sa.MetaData:
+        return models(
+            users(sa.Column("s", sa.String(20)), sa.Index("ix", "s", mysql_length=length, mariadb_length=length))
+        )
+
+    authored.run(indexed(5))
+    authored.there_and_back(indexed(9))
+    authored.downgrade()
+    part = "SELECT SUB_PART FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND INDEX_NAME = 'ix'"
+    assert authored.rows(part) == [(5,)]

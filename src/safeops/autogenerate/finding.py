@@ -94,23 +94,9 @@ class _Compared:
             return
         found = settle(self.live.migration, self.stands, there, self._database.wanted_index(index), index)
         if found:
-            yield self._replaced(there, found, ops.CreateIndexOp.from_index(index), self._index_back(there))
-
-    def _index_back(self, there: Index) -> ops.CreateIndexOp | None:
-        back = ops.CreateIndexOp(
-            conv(there.name),
-            self.name.name,
-            [self._element(text, name) for text, name in zip(there.columns, there.names, strict=True)],
-            schema=self.name.schema,
-            unique=there.unique,
-            **{key: _as_text(key, value) for key, value in self._database.index_options(there).items()},
-        )
-        same = not differences(there, self._database.wanted_index(back.to_index(self.live.migration.context)))
-        return back if same else None
-
-    def _element(self, text: str, name: str) -> Any:
-        is_plain = name in self.stands.columns and text in (name, self._database.quoted(name))
-        return name if is_plain else sa.literal_column(text)
+            yield self._replaced(
+                there, found, ops.CreateIndexOp.from_index(index), index_back(self.live, self.name, self.stands, there)
+            )
 
     def _constraint(self, constraint: sa.Constraint) -> Iterator[Both]:
         if not isinstance(constraint, (sa.UniqueConstraint, sa.ForeignKeyConstraint, ExcludeConstraint)):
@@ -213,6 +199,26 @@ class _Compared:
         log.warning("%s No helper changes that.", text)
         told = Differs(f"{text} No helper changes that: write what does, or give the models the definition.")
         return told, told.reverse()
+
+
+def index_back(live: Live, name: Name, stands: Table, there: Index) -> ops.CreateIndexOp | None:
+    """Return what creates an index again as it stands; None where it cannot be written as a construct."""
+    database: Any = live.migration.database
+
+    def element(text: str, plain: str) -> Any:
+        is_plain = plain in stands.columns and text in (plain, database.quoted(plain))
+        return plain if is_plain else sa.literal_column(text)
+
+    back = ops.CreateIndexOp(
+        conv(there.name),
+        name.name,
+        [element(text, plain) for text, plain in zip(there.columns, there.names, strict=True)],
+        schema=name.schema,
+        unique=there.unique,
+        **{key: _as_text(key, value) for key, value in database.index_options(there).items()},
+    )
+    same = not differences(there, database.wanted_index(back.to_index(live.migration.context)))
+    return back if same else None
 
 
 def _as_text(key: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ from safeops.autogenerate.arranging import arranged_downgrade, arranged_upgrade,
 from safeops.autogenerate.converting import Downgrade, Upgrade
 from safeops.autogenerate.finding import find
 from safeops.autogenerate.live import Live, looking
+from safeops.autogenerate.misread import correct_misread
 from safeops.autogenerate.operations import Differs, Note
 from safeops.autogenerate.phases import expanded_last, undone_first
 from safeops.autogenerate.replacing import replace_keys
@@ -48,6 +49,7 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
     try:
         with looking(context) as live:
             if live is not None:
+                correct_misread(live, upgrade, downgrade)
                 find(live, compared, upgrade, downgrade)
                 _spell_constraints(live, [*upgrade.ops, *downgrade.ops])
                 _leave_out_keys_to_partitions(live, upgrade, downgrade)

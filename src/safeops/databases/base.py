@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
+from safeops.databases.constructs import Constructs
 from safeops.databases.definitions import Column, Constraint, Index, Published, Table
 from safeops.databases.dumping import Dumping
 from safeops.databases.filling import Filling
@@ -31,7 +32,9 @@ from safeops.naming import Name, fitting
 Plan = Iterator[Step]
 
 
-class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, Scratching, Twins, Types, ABC):
+class Database(
+    Surveying, Archives, Batches, Constructs, Dumping, Filling, Load, Renaming, Scratching, Twins, Types, ABC
+):
     """The database that a migration runs on, or for which ``--sql`` is rendered."""
 
     max_identifier: ClassVar[int] = 63
@@ -51,6 +54,8 @@ class Database(Surveying, Archives, Batches, Dumping, Filling, Load, Renaming, S
     has_deferrable_foreign_keys: ClassVar[bool] = False
     has_partial_indexes: ClassVar[bool] = False
     has_expression_indexes: ClassVar[bool] = True
+    reflects_expressions: ClassVar[bool] = True
+    """SQLAlchemy reflects the expressions of indexes; else it leaves them out, and what is left is another index."""
     has_comments: ClassVar[bool] = True
     renders_constraints_offline: ClassVar[bool] = True
     """Constraints and column changes can be rendered for ``--sql``."""

@@ -44,6 +44,7 @@ class MySQL(
 
     product = "MySQL"
     adds_checks_online = False
+    reflects_expressions = False
     indexes_foreign_keys = True
     foreign_keys_across_types = False
     max_identifier = 64
