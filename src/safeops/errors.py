@@ -91,7 +91,7 @@ class SafeOpsError(CommandError):
                 f"This step changed nothing. Done earlier in this revision, and kept: {_listed(earlier)}."
                 " Running again is safe: it skips what is done."
             )
-        elif earlier:
+        elif earlier and f": {_listed(earlier)}." not in self.state:
             self.state = f"{self.state} Done earlier in this revision, and kept: {_listed(earlier)}."
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from tests.projects import log_lines, migrate
 from tests.servers import Database
 
 from safeops import (
+    TypeChange,
     add_required_column,
     backfill,
     create_index_if_missing,
@@ -99,3 +100,15 @@ def test_a_remedy_names_no_column_that_the_table_lacks(t: Database) -> None:
         assert 'sa.text("SQL over columns of t")' in raised(t, wrong).code
     assert "create_index" in (error := raised(t, lambda: create_index_if_missing("", "t", ["c"]))).code
     assert "email" not in str(error)
+
+
+@pytest.mark.only("pg18")
+def test_what_was_done_earlier_is_told_once(database: Database) -> None:
+    """Where a helper calls another, both report it."""
+    database.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int)",
+        "INSERT INTO t VALUES (1, NULL, 1)",
+        "ALTER TABLE t ADD CONSTRAINT wanted CHECK (a > 0 AND a IS NOT NULL) NOT VALID",
+    )
+    error = raised(database, TypeChange("t", "b", sa.BigInteger).expand)
+    assert error.state.count("Done earlier in this revision") == 1

@@ -136,6 +136,21 @@ def test_an_index_of_a_name_that_another_has_left_is_built_beside_it(database):
     assert database.query("SELECT bool_and(indisvalid) FROM pg_index") == [(True,)]
 
 
+def test_a_key_of_a_name_that_another_has_left_is_built_beside_it(database):
+    """The server would build the part that is missing under its strongest lock, and give it a name of its own."""
+    database.execute(*TWO_LEVELS)
+    create = lambda: create_unique_constraint_if_missing("uq", "Ev ents", ["id", "day", "Re gion"])  # noqa: E731
+    assert migrate(database, create) is True
+    database.execute('ALTER TABLE "Ev ents" RENAME CONSTRAINT uq TO former')
+
+    assert migrate(database, create) is True
+
+    assert migrate(database, create) is False
+    parts = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = '{}'::regclass ORDER BY 1"
+    assert database.query(parts.format("former")) == [("ev_1_former",), ("ev_d_former",)]
+    assert database.query(parts.format("uq")) == [("ev_1_uq",), ("ev_d_uq",)]
+
+
 @pytest.mark.parametrize(("table", "column"), [("Ev ents", "day"), ("Ev ents", "Re gion"), ("log", "at")])
 def test_a_column_of_a_partition_key_is_not_dropped(database, table, column):
     database.execute(*TWO_LEVELS, *BY_EXPRESSION)

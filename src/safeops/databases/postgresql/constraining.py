@@ -158,6 +158,7 @@ class Constraining(Indexing):
                 yield from self.set_not_null(name, column.name, stands)
         for partition in stands.partitions:
             part_name, part = self.part_name(partition, str(key.name)), self.table(partition)
+            part = (yield from self.with_free_name(part, part_name, str(key.name))) if part else None
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"

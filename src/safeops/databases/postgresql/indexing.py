@@ -85,9 +85,7 @@ class Indexing(Partitioning):
             part, part_name = self.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
                 continue
-            for step in self.part_of_another(part, part_name, named):
-                yield step
-                part = replace(part, indexes={key: one for key, one in part.indexes.items() if key != part_name})
+            part = yield from self.with_free_name(part, part_name, named)
             yield from self.build_index(partition, replace(index, name=part_name), part)
             whole, child = self._index_name(name, named, stands), self._index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"

@@ -6,13 +6,13 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-D
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from itertools import chain, count
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.partition_keys import equal_columns, is_key, kind_of_key, lacking
 from safeops.databases.postgresql.scratch import Scratch
@@ -145,19 +145,21 @@ class Partitioning(Scratch):
             for schema, table, one, other, is_index in found
         ]
 
-    def part_of_another(self, part: Table, name: str, whole: str) -> Plan:
+    def with_free_name(self, part: Table, name: str, whole: str) -> Generator[Step, None, Table]:
         """Plan that a name is free for the part of an index: one of another index that has it is called after that one.
 
-        An index of a partitioned table keeps the names of its parts where it is renamed.
+        An index or a key of a partitioned table keeps the names of its parts where it is renamed.
         """
         other = self.scalar(OTHER_WHOLE, id=part.id, name=name, whole=whole) if name in part.indexes else None
         if other is None:
-            return
+            return part
         numbered = ((other, *number) for number in chain([()], ((str(one),) for one in count(2))))
         names = (fitting(part.name.name, *words, max_bytes=self.max_identifier) for words in numbered)
         free = next(one for one in names if not self._is_taken(Name(one, part.name.schema)))
         rename = f"ALTER INDEX {self.quoted_table(Name(name, part.name.schema))} RENAME TO {self.quoted(free)}"
         yield Step(rename, f"renamed index {name} of {part.name}, a part of {other}, to {free}", (part.name,))
+        indexes = {key: one for key, one in part.indexes.items() if key != name}
+        return replace(part, indexes=indexes, constraints={k: v for k, v in part.constraints.items() if k != name})
 
     def _is_taken(self, name: Name) -> bool:
         return bool(self.scalar("SELECT to_regclass(:name) IS NOT NULL", name=self.quoted_table(name)))
