@@ -119,6 +119,8 @@ class Traffic:
     def assert_no_rows_lost(self) -> None:
         """Every row of the twin is in the table with the same values, and no other."""
         with self._engine.connect() as connection:
+            if self._same_text(connection):
+                return
             found, expected = (
                 {row[0]: tuple(row) for row in connection.execute(sa.select(*_by_name(table, self._key)))}
                 for table in (self.table, self.twin)
@@ -127,6 +129,13 @@ class Traffic:
         if wrong:
             shown = "\n".join(f"{key}: {found.get(key)}, should be {expected.get(key)}" for key in wrong[:5])
             raise AssertionError(f"{len(wrong)} of {len(expected)} rows of {self.table.name} differ:\n{shown}")
+
+    def _same_text(self, connection: sa.Connection) -> bool:
+        """Asks the server, which is faster. Values that it writes in another way may be the same all the same."""
+        exact = sa.LargeBinary if connection.dialect.name in ("mysql", "mariadb") else sa.Text
+        columns = [[sa.cast(one, exact) for one in _by_name(table, self._key)] for table in (self.table, self.twin)]
+        table, twin = (sa.select(*one) for one in columns)
+        return not any(connection.execute(one.limit(1)).first() for one in (table.except_(twin), twin.except_(table)))
 
     def assert_no_errors(self) -> None:
         assert not self.errors, f"{len(self.errors)} errors, first: {self.errors[:3]}"
