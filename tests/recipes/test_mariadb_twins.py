@@ -479,6 +479,20 @@ def test_a_table_that_loses_no_column_online_is_refused_at_once(database, change
     database.execute("INSERT INTO t (id, old) VALUES (1, 1)")
 
 
+@pytest.mark.only("mariadb")
+def test_a_type_that_could_not_be_not_null_online_is_refused_at_once(database):
+    change = TypeChange("t", "old", sa.BigInteger())
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, old int NOT NULL, a int, `g h` int AS (a + 1) STORED)")
+    before = snapshot(database)
+    with pytest.raises(UnsafeOperation, match="g h is a stored generated column") as raised:
+        migrate(database, change.expand)
+    assert snapshot(database) == before
+    assert 'drop_column_if_exists("t", "g h")' in raised.value.code
+    for phase in (change.expand, change.switch, change.contract):
+        with assured("the table is small"):
+            assert migrate(database, phase) is True
+
+
 USED = {
     "generated column g": "a int, `g` int AS (old + 1) VIRTUAL",
     "index ix": "a int, KEY ix ((old + 1))",

@@ -25,6 +25,8 @@ class TwinChecks(TwinTriggers):
 
     renames_what_is_used: ClassVar[bool] = False
     """Checks, generated columns, defaults, indexes on expressions and the partitioning follow a column to its new name."""
+    copies_beside_stored: ClassVar[bool] = False
+    """A table with a stored generated column is copied to make a column NOT NULL."""
 
     def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
         """Tell whether a column was added for the pair."""
@@ -55,6 +57,7 @@ class TwinChecks(TwinTriggers):
         if not self.renames_what_is_used:
             self._refuse_used(pair, stands)
         self._refuse_rebuilt(pair, stands)
+        self._refuse_copied(pair, stands)
         found = definition_of(stands, pair.source)
         if "STORED" in (found.get("GENERATED") or ""):
             raise self.unsupported(
@@ -99,6 +102,22 @@ class TwinChecks(TwinTriggers):
                 f" {found.name}.",
                 why=f"{self.product} drops no column online from a table with such an index.",
                 remedy="Drop the index before expand() and create it again after the last phase; or let it be rebuilt:",
+                code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
+            )
+
+    def _refuse_copied(self, pair: Pair, stands: Table) -> None:
+        """Refuse what would keep switch() from making the new column NOT NULL online."""
+        begun = pair.winner is not None or pair.twin in stands.columns
+        if begun or not self.copies_beside_stored or stands.columns[pair.source].nullable or assurance() is not None:
+            return
+        shown = showcreate.read(stands.sql).columns
+        for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
+            drop = call("drop_column_if_exists", pair.table.name, name)
+            raise UnsafeOperation(
+                f"switch() would copy {pair.table}, while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
+                " stored generated column.",
+                why=f"{self.product} makes no column NOT NULL online in a table that has one.",
+                remedy=f"Drop {name} before expand(), and add it again after the last phase; or let the table be copied:",
                 code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
             )
 
