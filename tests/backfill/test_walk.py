@@ -291,7 +291,7 @@ class TestNoKey:
 
     def test_no_candidate(self, database):
         database.execute("CREATE TABLE t (a integer, n integer)")
-        assert 'create_primary_key_if_missing("t_pkey", "t", ["id"])' in self.refusal(database)
+        assert 'create_primary_key_if_missing("t_pkey", "t", ["column of t"])' in self.refusal(database)
 
     def test_a_key_that_takes_null(self, database):
         database.execute("CREATE TABLE t (id integer PRIMARY KEY, nick varchar(9) UNIQUE, n integer)")

@@ -20,7 +20,7 @@ from safeops.errors import InvalidArgument, UnsafeOperation
 from safeops.foreseeing import foreseeing
 from safeops.looking import check_has_columns, look_into
 from safeops.migration import Migration
-from safeops.naming import Code, Name, call
+from safeops.naming import Code, Name, call, fitting
 
 
 @dataclass(frozen=True)
@@ -268,10 +268,18 @@ def _no_key(migration: Migration, stands: Table, keys: Mapping[str, Sequence[str
     fit = [names for names in keys.values() if _flaw(migration, stands, names, ()) is None]
     others = [f"({', '.join(names)})" for names in keys.values() if names not in fit]
     listed = f"Its unique keys that take NULL or cannot be walked: {', '.join(others)}. " if others else ""
-    new = f'create_primary_key_if_missing("{stands.name.name}_pkey", "{stands.name.name}", ["column of {stands.name.name}"])'
+    table, default = stands.name.name, migration.database.dialect.default_schema_name
+    schema = None if stands.name.schema == default else stands.name.schema
+    own = fitting(table, "pkey", max_bytes=migration.database.max_identifier)
+    new = call("create_primary_key_if_missing", own, table, [f"column of {table}"], schema=schema)
     return UnsafeOperation(
         problem,
         why="Without such a key there is no order in which each row comes once, and no place to go on from after a stop.",
-        remedy=listed + ("Name another key:" if fit else "Give the table a key of columns that are NOT NULL first:"),
-        code=call("backfill", stands.name.name, Code("{...}"), key=list(fit[0])) if fit else new,
+        remedy=listed
+        + (
+            "Name another key; expand() and undo_contract() take key= too:"
+            if fit
+            else "Give the table a key of columns that are NOT NULL first:"
+        ),
+        code=call("backfill", table, Code("{...}"), key=list(fit[0]), schema=schema) if fit else new,
     )
