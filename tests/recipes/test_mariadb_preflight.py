@@ -70,6 +70,19 @@ def test_an_account_that_may_make_no_triggers_beside_a_binary_log(database, help
             database.execute("SET GLOBAL log_bin_trust_function_creators = 0")
 
 
+@pytest.mark.only("mysql97")
+def test_another_account_than_that_of_expand_is_asked_before_the_switch(database):
+    change = TypeChange("t", "a", sa.BigInteger)
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL)", "INSERT INTO t VALUES (1, 1)")
+    migrate(database, change.expand)
+    before = snapshot(database)
+    with account(database, f"ALL ON `{database.name}`.*") as few:
+        with pytest.raises(UnsafeOperation, match="1419") as raised:
+            migrate(few, change.switch)
+        assert "Nothing was changed" in str(raised.value)
+        assert snapshot(database) == before
+
+
 def test_an_account_without_the_right_to_triggers(database):
     database.execute(*TABLE)
     rights = f"SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, LOCK TABLES ON `{database.name}`.*"

@@ -443,6 +443,10 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
         if pair.type is None
         else f"a subscriber stops at a value that its {pair.source} does not take.",
     )
+    if kept is not None:
+        # The triggers are replaced by others; this account may be another than the one that made them.
+        asked = f"Exchanging {pair.source} and {pair.twin} of {pair.table}"
+        look_into(migration, pair.table, lambda: migration.database.check_triggers(asked, pair.table, locks_table=True))
     done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done
