@@ -7,6 +7,7 @@ from tests.operations.shape import Expect, assert_refused
 from tests.projects import migrate
 
 from safeops import (
+    ColumnRename,
     DependentObjects,
     create_primary_key_if_missing,
     drop_column_if_exists,
@@ -105,3 +106,19 @@ def test_a_column_of_the_identity_takes_no_null(database):
     database.execute(*TABLE, by_index())
     words = ["replica identity", "REPLICA IDENTITY FULL"]
     assert_refused(database, [Expect(lambda: relax_not_null("A b", "c"), words, DependentObjects)])
+
+
+@pytest.mark.only("pg18")
+def test_a_publication_that_lists_columns_keeps_its_other_tables_and_its_condition(database):
+    database.execute(
+        *TABLE, "CREATE TABLE other ()", 'CREATE PUBLICATION "o\'p" FOR TABLE "A b" (id, c) WHERE (id > 0), other'
+    )
+    expand = ColumnRename("A b", "c", "e").expand
+    with pytest.raises(DependentObjects, match="in a list of columns") as caught:
+        migrate(database, expand)
+
+    migrate(database, lambda: exec(caught.value.code, {"op": op}))
+
+    assert migrate(database, expand) is True
+    tables = "SELECT tablename, rowfilter FROM pg_publication_tables ORDER BY 1"
+    assert database.query(tables) == [("A b", "(id > 0)"), ("other", None)]

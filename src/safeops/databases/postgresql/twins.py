@@ -18,7 +18,7 @@ from safeops.databases.postgresql.twin_triggers import NO_DEFAULT
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair, overtaken, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
-from safeops.naming import Name
+from safeops.naming import Name, call
 
 _SOURCE = """
 SELECT json_build_object(
@@ -48,8 +48,9 @@ SELECT json_build_object(
 WHERE a.attrelid = :id AND a.attname = :column AND NOT a.attisdropped
 """
 _PUBLISHED = """
-SELECT p.pubname FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid
-WHERE r.prrelid = :id AND (SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (r.prattrs)
+SELECT p.pubname, ' WHERE ' || pg_get_expr(r.prqual, r.prrelid)
+FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = :id
+AND (SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (r.prattrs)
 """
 _STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 _IMPLICIT = """
@@ -160,14 +161,16 @@ class Twins(TwinScripts, twins.Twins):
     def _check_published(self, pair: Pair, stands: Table) -> None:
         if self.version < (15,):
             return
-        names = [row[0] for row in self.read(_PUBLISHED, id=stands.id, column=pair.source)]
-        if names:
+        for name, filtered in self.read(_PUBLISHED, id=stands.id, column=pair.source):
+            # SET TABLE would take all other tables out of the publication.
+            alter, table = f"ALTER PUBLICATION {self.quoted(name)}", self.quoted_table(stands.name)
+            again = call("op.execute", f"{alter} ADD TABLE {table}{filtered or ''}")
             raise DependentObjects(
-                f"Publication {names[0]} publishes {stands.name}.{pair.source} in a list of columns.",
+                f"Publication {name} publishes {stands.name}.{pair.source} in a list of columns.",
                 why="The new column would not be in it, and a subscriber must have a column before it is published.",
                 remedy="Add the new column on the subscribers, then publish the whole table, and list its columns again"
                 " after the change:",
-                code=f"op.execute('ALTER PUBLICATION {self.quoted(names[0])} SET TABLE {self.quoted_table(stands.name)}')",
+                code=f"{call('op.execute', f'{alter} DROP TABLE {table}')}\n{again}",
             )
 
     def _source(self, pair: Pair, stands: Table) -> dict[str, Any]:
