@@ -140,3 +140,12 @@ def test_an_error_of_a_helper_is_one_of_alembic_too(project: Path) -> None:
         command.upgrade(Config("alembic.ini"), "head")
     assert isinstance(caught.value, SafeOpsError)
     assert isinstance(caught.value, CommandError)
+
+
+def test_an_error_of_env_is_told_with_its_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_url(project, f"sqlite:///{project}/live.sqlite")
+    substitute(project / "migrations/env.py", r"(?m)^target_metadata = None$", "from no_such_app import Base")
+    line = (project / "migrations/env.py").read_text().splitlines().index("from no_such_app import Base") + 1
+    capsys.readouterr()
+    assert main(["upgrade"]) == 4
+    assert f"No module named 'no_such_app' (migrations/env.py:{line})" in " ".join(capsys.readouterr().err.split())

@@ -19,7 +19,7 @@ from alembic.util import CommandError
 
 from safeops import __version__
 from safeops.cli import backup, check, guide, heads, init, plan, restore, rollback, stamp, status, upgrade
-from safeops.cli.outcome import fitting
+from safeops.cli.outcome import fitting, with_place
 from safeops.databases.reaching import of_a_url
 from safeops.errors import SafeOpsError
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if (told := of_a_url(error)) is not None:
             return _failed(str(told))
-        return _failed(f"{type(error).__name__}: {error}")
+        return _failed(with_place(error))
 
 
 def _failed(message: str) -> int:

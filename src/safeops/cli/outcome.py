@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import textwrap
+import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -50,12 +51,19 @@ def told(options: Namespace, do: Callable[[], Outcome], lines_of: Callable[[Any]
 def _failed(options: Namespace, error: Exception) -> int:
     status = GAVE_UP if isinstance(error, (NotReady, LockNotAcquired)) or is_giving_up(error) else RAISED
     error = of_a_url(error) or error
-    message = str(error) if isinstance(error, (SafeOpsError, CommandError)) else f"{type(error).__name__}: {error}"
+    message = str(error) if isinstance(error, (SafeOpsError, CommandError)) else with_place(error)
     if options.json:
         number = getattr(error, "number", None)
         print(json.dumps({"error": {"number": number, "message": message}}, indent=2, ensure_ascii=False))
     print("\n".join(fitting(message)), file=sys.stderr)
     return status
+
+
+def with_place(error: Exception) -> str:
+    """Spell an error of others, with the line of env.py that it came through."""
+    lines = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).name == "env.py"]
+    place = f" ({shown_path(lines[-1].filename)}:{lines[-1].lineno})" if lines else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 @contextmanager
