@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from tests.catalogue import snapshot
 from tests.projects import migrate
 from tests.servers import Database, MariaDB, MissingServer, start
@@ -180,3 +181,21 @@ def test_a_runner_of_a_cluster_whose_lock_was_taken_is_told(cluster, caplog):
     with cluster.engine().connect() as connection, migration_lock(connection):
         cluster.execute("UPDATE safeops_runner SET token = 'another'")
     assert "the migration lock was lost" in caplog.text
+
+
+def test_what_a_dropped_fulltext_index_left_is_found_before_anything_is_copied(database):
+    database.execute(
+        "CREATE TABLE `T'ö_t` (id int PRIMARY KEY, a int, s varchar(20), FULLTEXT KEY ft (s))",
+        "INSERT INTO `T'ö_t` VALUES (1, 1, 'x')",
+        "ALTER TABLE `T'ö_t` DROP INDEX ft",
+    )
+    before = snapshot(database)
+    for helper in (
+        ColumnRename("T'ö_t", "a", "c").expand,
+        lambda: drop_column_if_exists("T'ö_t", "a", archive=True),
+    ):
+        with pytest.raises(UnsafeOperation, match="hidden column") as raised:
+            migrate(database, helper)
+        assert snapshot(database) == before
+    migrate(database, lambda: exec(raised.value.code, {"op": op}))
+    assert migrate(database, helper) is True

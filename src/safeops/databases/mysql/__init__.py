@@ -359,6 +359,7 @@ class MariaDB(MySQL):
     """MariaDB 10.11 and later."""
 
     product = "MariaDB"
+    catalogue = "INNODB_SYS_"
     dump_programs = ("mariadb-dump", "mysqldump")
     grows_from = 128
     grow_in_keys = ("enum(", "set(")

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any, ClassVar
+
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
+from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.guards import Guards, plain
 from safeops.databases.steps import Step
-from safeops.naming import Name
+from safeops.naming import Name, call
 
 INSTANT = ", ALGORITHM=INSTANT"
 ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
@@ -16,8 +20,46 @@ ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
 STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
 
 
+def _kept_as(name: Name) -> str:
+    """Return a pattern for the name that InnoDB keeps a table under: other characters are spelled as those of a file are."""
+
+    def spelled(character: str) -> str:
+        if not character.isascii():
+            return "%"
+        return character if character.isalnum() else "\\_" if character == "_" else f"@{ord(character):04x}"
+
+    return "/".join("".join(map(spelled, part)) for part in (name.schema or "", name.name))
+
+
 class Altering(Guards):
     """Plans one ALTER TABLE."""
+
+    catalogue: ClassVar[str] = "INNODB_"
+    """How the views of information_schema on what InnoDB keeps begin."""
+
+    def called(self, function: str, *arguments: Any, **keywords: Any) -> str:
+        """Write a call for a message; a table stands in it as its author writes it, without the connection's schema."""
+        schemas = [one.schema for one in arguments if isinstance(one, Name) and one.schema != self.current_schema]
+        plain_ones = [one.name if isinstance(one, Name) else one for one in arguments]
+        return call(function, *plain_ones, **keywords, schema=next(iter(schemas), None))
+
+    def keeps_words(self, stands: Table) -> bool:
+        """Tell whether a FULLTEXT index that was dropped has left the hidden column that keeps INSTANT from the table."""
+        if any(one.kind == "fulltext" for one in showcreate.read(stands.sql).items):
+            return False
+        sql = f"""SELECT 1 FROM information_schema.{self.catalogue}INDEXES i
+            JOIN information_schema.{self.catalogue}TABLES t ON t.TABLE_ID = i.TABLE_ID
+            WHERE i.NAME = 'FTS_DOC_ID_INDEX' AND t.NAME LIKE :kept"""
+        try:
+            return bool(self.scalar(sql, kept=_kept_as(stands.name)))
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return False  # It takes the right PROCESS.
+
+    def rebuilding(self, stands: Table) -> str:
+        """Write the call that rebuilds a table online."""
+        return call("op.execute", f"ALTER TABLE {self.quoted_table(stands.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
 
     def alter_sql(self, name: Name, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} {action}"

@@ -22,7 +22,7 @@ from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Step
 from safeops.errors import UnsafeOperation
 from safeops.foreseeing import foreseeing
-from safeops.naming import Name, call
+from safeops.naming import Name
 
 EVENTS = ("insert", "update", "delete")
 
@@ -66,6 +66,9 @@ class Archiving(Constraining):
         # A plan creates no table, and a temporary one takes no ALGORITHM.
         if foreseeing() is None:
             self._try_to_drop(table, column)
+        if self.keeps_words(table):
+            said = "a FULLTEXT index that was dropped has left a hidden column"
+            raise self._not_in_a_moment(table, column, said, rebuild=True)
         used, most = self.row_versions(table.name)
         if used >= most:
             raise self._not_in_a_moment(
@@ -90,7 +93,6 @@ class Archiving(Constraining):
             self.run(drop)
 
     def _not_in_a_moment(self, table: Table, column: str, said: str, *, rebuild: bool = False) -> UnsafeOperation:
-        force = call("op.execute", f"ALTER TABLE {self.quoted_table(table.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
         return UnsafeOperation(
             f"{table.name}.{column} cannot be dropped with archive=True: {self.describe()} does not drop a column of"
             f" {table.name} in a moment.",
@@ -99,7 +101,7 @@ class Archiving(Constraining):
             remedy="Rebuild the table first, which writes do not wait for:"
             if rebuild
             else "Drop what stands in the way first; or copy what you want to keep, and drop the column without an archive:",
-            code=force if rebuild else call("drop_column_if_exists", table.name.name, column),
+            code=self.rebuilding(table) if rebuild else self.called("drop_column_if_exists", table.name, column),
         )
 
     def row_versions(self, table: Name) -> tuple[int, int]:

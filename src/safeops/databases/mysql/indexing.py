@@ -125,7 +125,7 @@ class Indexing(Altering):
                     f"Index {index.name} on {stands.name} is needed by foreign key {key.name}.",
                     why=f"{self.product} keeps an index on the columns of each foreign key.",
                     remedy="Drop the key first, or give it another index:",
-                    code=call("drop_constraint_if_exists", key.name, stands.name.name, type_="foreignkey"),
+                    code=self.called("drop_constraint_if_exists", key.name, stands.name, type_="foreignkey"),
                 )
 
     def referring_to(self, stands: Table, index: str, columns: tuple[str, ...]) -> list[str]:

@@ -14,7 +14,7 @@ from safeops.databases.mysql.showcreate import Item
 from safeops.databases.mysql.twin_triggers import TwinTriggers, is_counted, mark
 from safeops.databases.twins import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.naming import call
+from safeops.naming import Name
 from safeops.policy import assurance
 
 TEMPORAL = ("timestamp", "datetime")
@@ -64,7 +64,7 @@ class TwinChecks(TwinTriggers):
                 f"Another name for {pair.source} of {pair.table}, a stored generated column,",
                 "to copy the table",
                 "Make it a virtual one, or rename it while the application rests:",
-                call("op.alter_column", pair.table.name, pair.source, new_column_name=pair.twin),
+                self.called("op.alter_column", pair.table, pair.source, new_column_name=pair.twin),
             )
         if pair.winner is None:
             self._check_one_way(pair, stands)
@@ -87,16 +87,23 @@ class TwinChecks(TwinTriggers):
                 f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
                 why=f"{self.product} renames no column that a check uses, and copies the table to add a check again.",
                 remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
-                code=f"{call('drop_constraint_if_exists', checks[0], pair.table.name)}\n# or, in both revisions:\n"
+                code=f"{self.called('drop_constraint_if_exists', checks[0], pair.table)}\n# or, in both revisions:\n"
                 'with assured("the table is small"):\n    ...',
             )
 
     def _refuse_rebuilt(self, pair: Pair, stands: Table) -> None:
         """Refuse what would keep the last phase from dropping a column online."""
+        if self.keeps_words(stands) and assurance() is None:
+            raise UnsafeOperation(
+                f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: a FULLTEXT index that was"
+                " dropped has left a hidden column.",
+                remedy="Rebuild the table before expand(), which writes do not wait for:",
+                code=self.rebuilding(stands),
+            )
         kinds = ("fulltext", "spatial")
         found = next((one for one in showcreate.read(stands.sql).items if one.kind in kinds), None)
         if found is not None and assurance() is None:
-            drop = call("drop_index_if_exists", found.name, pair.table.name)
+            drop = self.called("drop_index_if_exists", found.name, pair.table)
             raise UnsafeOperation(
                 f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: {found.kind.upper()} index"
                 f" {found.name}.",
@@ -112,7 +119,7 @@ class TwinChecks(TwinTriggers):
             return
         shown = showcreate.read(stands.sql).columns
         for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
-            drop = call("drop_column_if_exists", pair.table.name, name)
+            drop = self.called("drop_column_if_exists", pair.table, name)
             raise UnsafeOperation(
                 f"switch() would copy {pair.table}, while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
                 " stored generated column.",
@@ -126,12 +133,12 @@ class TwinChecks(TwinTriggers):
         shown, table = showcreate.read(stands.sql), stands.name.name
         for name, found in shown.columns.items():
             if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
-                yield f"generated column {name}", call("drop_column_if_exists", table, name)
+                yield f"generated column {name}", self.called("drop_column_if_exists", stands.name, name)
             elif names(found.get("DEFAULT") or "", column):
-                yield f"default of {name}", call("set_server_default", table, name, None)
+                yield f"default of {name}", self.called("set_server_default", stands.name, name, None)
         for item in shown.items:
             if any(one.startswith("(") and names(one, column) for one in item.elements):
-                yield f"index {item.name}", call("drop_index_if_exists", item.name, table)
+                yield f"index {item.name}", self.called("drop_index_if_exists", item.name, stands.name)
         if names(stands.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
             sql = f"ALTER TABLE {self.quoted_table(stands.name)} REMOVE PARTITIONING"
             yield f"partitioning {table}", f"op.execute({sql!r})  # copies the table"
@@ -147,7 +154,7 @@ class TwinChecks(TwinTriggers):
                 f"Another name for {pair.source} of {pair.table}, which is AUTO_INCREMENT,",
                 "virtual columns that show a number which the server gives out: MariaDB or PostgreSQL",
                 "Rename it while the application is stopped:",
-                call("op.alter_column", pair.table.name, pair.source, new_column_name=pair.twin),
+                self.called("op.alter_column", pair.table, pair.source, new_column_name=pair.twin),
             )
         if assurance() is None:
             raise UnsafeOperation(
@@ -178,7 +185,7 @@ class TwinChecks(TwinTriggers):
         stuck += [f"CHECK {alone}"] if alone and stands.columns[pair.source].type != "json" else []
         named = next(iter(stuck), None)
         if named is not None:
-            code = _dropping(named, pair.table.name)
+            code = self._dropped_by(named, pair.table)
             raise self.unsupported(
                 f"{what} together with {named}",
                 f"PostgreSQL: {self.product} wants one type on both sides of a key, and copies the table for a check",
@@ -186,16 +193,15 @@ class TwinChecks(TwinTriggers):
                 code,
             )
 
-
-def _dropping(named: str, table: str) -> str:
-    """Return the call that drops a constraint; the check that is part of a column's definition has none."""
-    if named.startswith("CHECK "):
-        return ""
-    key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
-    if not of:
-        return call("drop_constraint_if_exists", named, table)
-    schema, _, other = other.rpartition(".")
-    return call("drop_constraint_if_exists", key, other, type_="foreignkey", schema=schema)
+    def _dropped_by(self, named: str, table: Name) -> str:
+        """Return the call that drops a constraint; the check that is part of a column's definition has none."""
+        if named.startswith("CHECK "):
+            return ""
+        key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
+        if not of:
+            return self.called("drop_constraint_if_exists", named, table)
+        schema, _, other = other.rpartition(".")
+        return self.called("drop_constraint_if_exists", key, Name(other, schema), type_="foreignkey")
 
 
 def names(sql: str, column: str) -> bool:
