@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from sqlalchemy.dialects import mysql
 from tests.catalogue import snapshot
 from tests.lifecycle.harness import crash_everywhere
@@ -747,3 +748,12 @@ def test_no_write_fails_or_goes_lost_while_a_type_changes(database):
     assert sorted(one.strip(",") for one in schema(database).splitlines()) == sorted(
         one.strip(",") for one in before.splitlines()
     )
+
+
+def test_another_case_of_a_name_is_shown_as_one_statement(database):
+    database.execute("CREATE TABLE t (id int PRIMARY KEY, `Old` int NOT NULL DEFAULT 3)", "INSERT INTO t VALUES (1, 1)")
+    with pytest.raises(UnsafeOperation, match="one name") as raised:
+        migrate(database, ColumnRename("t", "Old", "old").expand)
+    migrate(database, lambda: exec(raised.value.code, {"op": op}))
+    assert "`old` int" in database.query("SHOW CREATE TABLE t")[0][1]
+    assert database.query("SELECT id, old FROM t") == [(1, 1)]

@@ -14,7 +14,7 @@ from safeops.databases.mysql.showcreate import Item
 from safeops.databases.mysql.twin_triggers import TwinTriggers, is_counted, mark
 from safeops.databases.twins import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.naming import Name
+from safeops.naming import Name, call
 from safeops.policy import assurance
 
 TEMPORAL = ("timestamp", "datetime")
@@ -48,6 +48,14 @@ class TwinChecks(TwinTriggers):
         return [one for one in self.dependents(stands, pair.source) if one.startswith(along)]
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
+        if pair.source.casefold() == pair.twin.casefold():
+            raise UnsafeOperation(
+                f"{pair.source} and {pair.twin} of {pair.table} are one name: {self.product} does not distinguish upper and"
+                " lower case in the names of columns.",
+                why="Applications find the column under either spelling, so the spelling can change in one statement.",
+                remedy="Write:",
+                code=self._renamed_at_once(pair),
+            )
         if pair.twin in stands.columns and not self.is_marked(stands, pair, pair.twin):
             raise DefinitionMismatch(
                 f"{pair.table} has a column {pair.twin} already, which is not kept in step with {pair.source}.",
@@ -64,7 +72,7 @@ class TwinChecks(TwinTriggers):
                 f"Another name for {pair.source} of {pair.table}, a stored generated column,",
                 "to copy the table",
                 "Make it a virtual one, or rename it while the application rests:",
-                self.called("op.alter_column", pair.table, pair.source, new_column_name=pair.twin),
+                self._renamed_at_once(pair),
             )
         if pair.winner is None:
             self._check_one_way(pair, stands)
@@ -154,7 +162,7 @@ class TwinChecks(TwinTriggers):
                 f"Another name for {pair.source} of {pair.table}, which is AUTO_INCREMENT,",
                 "virtual columns that show a number which the server gives out: MariaDB or PostgreSQL",
                 "Rename it while the application is stopped:",
-                self.called("op.alter_column", pair.table, pair.source, new_column_name=pair.twin),
+                self._renamed_at_once(pair),
             )
         if assurance() is None:
             raise UnsafeOperation(
@@ -192,6 +200,13 @@ class TwinChecks(TwinTriggers):
                 f"Drop it before this, and create it again when the column has its other type{':' if code else '.'}",
                 code,
             )
+
+    def _renamed_at_once(self, pair: Pair) -> str:
+        """Write the call that renames a column in one statement; ``op.alter_column`` would need the whole definition."""
+        names = f"{self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+        return call(
+            "op.execute", f"ALTER TABLE {self.quoted_table(pair.table)} RENAME COLUMN {names}, ALGORITHM=INPLACE"
+        )
 
     def _dropped_by(self, named: str, table: Name) -> str:
         """Return the call that drops a constraint; the check that is part of a column's definition has none."""
