@@ -20,7 +20,7 @@ ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
 STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
 
 
-def _kept_as(name: Name) -> str:
+def kept_as(name: Name) -> str:
     """Return a pattern for the name that InnoDB keeps a table under: other characters are spelled as those of a file are."""
 
     def spelled(character: str) -> str:
@@ -51,7 +51,7 @@ class Altering(Guards):
             JOIN information_schema.{self.catalogue}TABLES t ON t.TABLE_ID = i.TABLE_ID
             WHERE i.NAME = 'FTS_DOC_ID_INDEX' AND t.NAME LIKE :kept"""
         try:
-            return bool(self.scalar(sql, kept=_kept_as(stands.name)))
+            return bool(self.scalar(sql, kept=kept_as(stands.name)))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise

@@ -15,7 +15,7 @@ from safeops.databases.archives import Definition
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate
-from safeops.databases.mysql.altering import INSTANT
+from safeops.databases.mysql.altering import INSTANT, kept_as
 from safeops.databases.mysql.catalogue import column_of, definition_of
 from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.mysql.showcreate import Definition as Clauses
@@ -110,9 +110,9 @@ class Archiving(Constraining):
         https://dev.mysql.com/doc/refman/en/innodb-online-ddl-operations.html
         """
         sql = """SELECT TOTAL_ROW_VERSIONS FROM information_schema.INNODB_TABLES
-            WHERE NAME = CONCAT(IFNULL(:schema, DATABASE()), '/', :name)"""
+            WHERE NAME LIKE :kept"""
         try:
-            used = self.scalar(sql, schema=table.schema, name=table.name)
+            used = self.scalar(sql, kept=kept_as(Name(table.name, table.schema or self.current_schema)))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
