@@ -41,11 +41,13 @@ class Pairing(Judging):
 
     def _check_twin(self, pair: Pair, stands: Table) -> None:
         if folded(pair.source) == folded(pair.twin):
+            names = f"{self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+            rename = f"ALTER TABLE {self.quoted_table(stands.name)} RENAME COLUMN {names}"
             raise UnsafeOperation(
                 f"{pair.source} and {pair.twin} are one name to SQLite, which goes by no case.",
                 why="Applications find the column under either name as it is.",
                 remedy="Rename it in one step:",
-                code=f"op.{call('alter_column', stands.name.name, pair.source, new_column_name=pair.twin)}",
+                code=call("op.execute", rename),
             )
         if pair.twin in stands.columns:
             raise DefinitionMismatch(
