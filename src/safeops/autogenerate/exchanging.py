@@ -49,7 +49,9 @@ def exchange(
 
 def _pairs(table: ops.ModifyTableOps, kinds: tuple[str, ...]) -> list[Pair]:
     made = {(_kind(one), _named(one)): one for one in table.ops if type(one) in _DROPPED_AS}
-    gone = [one for one in table.ops if isinstance(one, (ops.DropIndexOp, ops.DropConstraintOp))]
+    drops = [one for one in table.ops if isinstance(one, (ops.DropIndexOp, ops.DropConstraintOp))]
+    # Two constraints without a name do not have the same one.
+    gone = [one for one in drops if _named(one) is not None]
     return [(one, made[key]) for one in gone if (key := (_kind(one), _named(one))) in made and key[0] in kinds]
 
 
@@ -59,8 +61,9 @@ def _kind(one: Any) -> str:
     return _DROPPED_AS.get(type(one), "index")
 
 
-def _named(one: Any) -> str:
-    return str(one.index_name if isinstance(one, (ops.CreateIndexOp, ops.DropIndexOp)) else one.constraint_name)
+def _named(one: Any) -> str | None:
+    name = one.index_name if isinstance(one, (ops.CreateIndexOp, ops.DropIndexOp)) else one.constraint_name
+    return None if name is None else str(name)
 
 
 def _tables(found: Operations) -> list[ops.ModifyTableOps]:

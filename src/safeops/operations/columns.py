@@ -249,7 +249,8 @@ def _referent(key: sa.ForeignKeyConstraint) -> Name:
 def add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
     indexed = sorted(alone.indexes, key=lambda one: str(one.name))
     changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
-    for constraint in alone.constraints:
+    # A set has another order in each process.
+    for constraint in sorted(alone.constraints, key=lambda one: (type(one).__name__, str(one.name))):
         seen = None if any(changed) else seen
         if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
             changed.append(constraints.create(named(constraint, name), name, seen, if_different=if_different))

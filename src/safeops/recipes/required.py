@@ -264,7 +264,7 @@ class _Required:
                 refuse_domain(self.migration, self.name, self.column, stands)
             self._heed_subscribers(stands)
         fills = there is None or there.nullable or self.keep_filled
-        if fills and self.by_trigger:
+        if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
             asked = f"add_required_column() of {self.shown} without a server default"
             self.migration.database.check_triggers(asked, stands.name, locks_table=False)
         if there is None:
@@ -272,6 +272,9 @@ class _Required:
         if fills:
             with keeping(self.done):
                 self.populating.check(stands)
+
+    def _lacks_triggers(self) -> bool:
+        return look_into(self.migration, self.name, lambda: next(self._fill_new_rows(), None) is not None)
 
     def _heed_subscribers(self, stands: Table) -> None:
         written = call(
