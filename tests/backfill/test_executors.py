@@ -247,7 +247,7 @@ class TestWhatTravels:
         for task in seen:
             copy = pickle.loads(pickle.dumps(task))
             assert replace(copy, work=task.work) == task
-            assert (copy.work.name, copy.work.fingerprint) == (task.work.name, task.work.fingerprint)
+            assert (copy.work.name, copy.work.fingerprints) == (task.work.name, task.work.fingerprints)
             assert len(pickle.dumps(task)) < 4000
         assert len(seen) >= 4
 

@@ -12,6 +12,7 @@ from safeops.errors import (
     ServerRefused,
     UnknownTable,
     Unreachable,
+    UnsafeOperation,
     UnsupportedOnDatabase,
     ViolatingRows,
 )
@@ -66,10 +67,13 @@ CHANGES = {
 @pytest.mark.only("pg18", "pg14", "mysql")
 def test_who_lacks_a_right_is_told_so(database, stranger):
     for name, change in CHANGES.items():
-        with stranger.connect() as connection, pytest.raises(ServerRefused) as caught:
+        # MariaDB and MySQL are asked for triggers first: this account or the server's settings do not allow them.
+        needs_triggers = database.kind == "mysql" and name in ("rename", "type")
+        kind, words = (UnsafeOperation, "needs triggers") if needs_triggers else (ServerRefused, "lacks a right")
+        with stranger.connect() as connection, pytest.raises(kind) as caught:
             migrate(database, change, connection=connection)
         message = str(caught.value)
-        assert "lacks a right" in message, name
+        assert words in message, name
         assert "Nothing was changed" in message, name
         assert "another runner" not in message, name
     assert database.query("SELECT * FROM t ORDER BY id") == [(1, 1, "1"), (2, 0, "two"), (3, 3, "3")]
