@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.programs import ToolFailed
-from safeops.errors import BackupFailed
+from safeops.errors import BackupFailed, Unreachable
 from safeops.foretold import spelled_size
 
 NO_BACKUP = "No backup was made, and no part of one was left; running again is safe."
@@ -26,6 +26,9 @@ def reaching() -> Iterator[None]:
     """Tell a database that cannot be reached as BackupFailed."""
     try:
         yield
+    except Unreachable as error:
+        # How the connection of env.py fails is told in full already.
+        raise BackupFailed(error.problem, why=error.why, remedy=error.remedy, code=error.code) from error
     except (DBAPIError, OSError) as error:
         raise BackupFailed(
             f"The database cannot be reached or asked: {first_line(error)}.",
