@@ -38,7 +38,7 @@ from tests.servers import Database
 from safeops.backfilling.engine import backfill
 from safeops.backfilling.functions import Rows, reads
 from safeops.backfilling.running import BackfillReport
-from safeops.errors import BackfillIncomplete, BackfillStopped
+from safeops.errors import BackfillIncomplete, BackfillStopped, Unreachable
 
 FORK = multiprocessing.get_context("fork")
 PATIENCE = 60.0
@@ -454,7 +454,7 @@ class Backfill:
             self()
         except BackfillIncomplete:
             return "incomplete"
-        except (BackfillStopped, sa.exc.OperationalError):
+        except (BackfillStopped, Unreachable, sa.exc.OperationalError):
             if self.server_dies:
                 return "lost its server"
             raise
