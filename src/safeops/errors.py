@@ -60,6 +60,8 @@ class SafeOpsError(CommandError):
     number = "S000"
     in_any_case = False
     """No earlier step could make it right: the call itself is not finished."""
+    unexpected = False
+    """The server gave it outside the statements that wait and are tried again, or with a code that safeops does not know."""
 
     def __init__(
         self,
@@ -199,8 +201,6 @@ class ServerRefused(SafeOpsError):
     """The server refused a statement: a right, space, memory or time was missing, or it is read only."""
 
     number = "S402"
-    unexpected = False
-    """Its code is none that safeops knows."""
 
 
 class Unreachable(SafeOpsError):

@@ -13,6 +13,7 @@ from functools import partial
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from tests.backfill.workers import HUNDREDFOLD, accounts, is_filled, sums, until
 from tests.projects import log_lines, migrate
 
@@ -21,6 +22,7 @@ from safeops.backfilling import progress as progress_module
 from safeops.backfilling import walking
 from safeops.backfilling.progress import BackfillProgress
 from safeops.databases import database_for
+from safeops.errors import LockNotAcquired
 
 ROWS = 3000
 
@@ -141,6 +143,20 @@ class TestWhatRaises:
         assert sums(database) == (700, ROWS - 700)
         fill(database)
         assert is_filled(database)
+
+    @pytest.mark.only("pg18")
+    def test_an_error_of_the_connection_of_the_migration_is_told(self, database):
+        accounts(database, ROWS)
+        database.execute("CREATE TABLE held (id int)", "INSERT INTO held VALUES (1)")
+
+        def failing(_):
+            op.get_bind().exec_driver_sql("SELECT 1 FROM held FOR UPDATE NOWAIT")
+
+        with database.observer().connect() as other:
+            other.begin()
+            other.exec_driver_sql("SELECT 1 FROM held FOR UPDATE")
+            with pytest.raises(LockNotAcquired, match="did not get a lock: could not obtain lock on row"):
+                fill(database, progress=failing)
 
 
 def _postgresql_error():

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal[
     "lost",
+    "held",
     "rights",
     "read only",
     "resources",

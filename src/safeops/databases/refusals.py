@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, PendingRollbackError, SQLAlchemyError
@@ -11,6 +14,7 @@ from safeops.databases.kinds import Kind
 from safeops.errors import (
     DependentObjects,
     InvalidArgument,
+    LockNotAcquired,
     SafeOpsError,
     ServerRefused,
     Unreachable,
@@ -22,17 +26,22 @@ if TYPE_CHECKING:
     from safeops.databases.sessions import DatabaseSession
 
 LONGEST = 300
+_BETWEEN = sys.stdlib_module_names
+"""What may call a function between safeops and SQLAlchemy: context managers, threads."""
 UNCERTAIN = "Whether the last statement was carried out cannot be determined; running again looks, and continues."
 
 
 def refused(database: DatabaseSession, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
-    """Return what an error means for the author of a revision; None for one that safeops itself is to blame for.
+    """Return what an error means for the author of a revision; None for one that safeops itself is to blame for, or that
+    code of the author raised on a connection of its own.
 
     Args:
         database: The session that got it.
         error: The error, with what was being done as its detail.
         helper: The helper that was running.
     """
+    if _is_of_the_author(database, error):
+        return None
     if isinstance(error, PendingRollbackError):
         return _lost(database, "the connection was lost before", "")
     if isinstance(error, (CompileError, ArgumentError)):
@@ -43,6 +52,19 @@ def refused(database: DatabaseSession, error: SQLAlchemyError, helper: str) -> S
     if not isinstance(error, DBAPIError):
         return None
     return database.taught(error) or _TOLD[database.kind_of(error)](database, said(error), _undone(error))
+
+
+def _is_of_the_author(database: DatabaseSession, error: SQLAlchemyError) -> bool:
+    """Tell whether code that safeops called raised it (a callable for progress, a throttle), and not for our connection."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _package(frame) not in _BETWEEN]
+    ours = max((place for place, one in enumerate(frames) if _package(one) == "safeops"), default=-1)
+    below = frames[ours + 1 :]
+    asked = any(frame.f_locals.get("self") is database.connection for frame in below)
+    return bool(below) and not asked and _package(below[0]) not in ("sqlalchemy", "alembic")
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def said(error: DBAPIError) -> str:
@@ -70,6 +92,17 @@ def _lost(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
         remedy="Run the same command again once the server can be reached.",
         state=UNCERTAIN,
     )
+
+
+def _held(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+    error = LockNotAcquired(
+        f"{database.product} did not get a lock: {words}.{undone}",
+        why="Another session holds the table or rows of it in a transaction that has not ended.",
+        remedy="End that transaction and run again, or wait longer for it:",
+        code="with settings(lock_timeout=10.0):\n    ...",
+    )
+    error.unexpected = True
+    return error
 
 
 def _rights(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
@@ -167,6 +200,7 @@ def _other(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
 
 _TOLD: dict[Kind, Callable[[DatabaseSession, str, str], SafeOpsError]] = {
     "lost": _lost,
+    "held": _held,
     "rights": _rights,
     "read only": _read_only,
     "resources": _resources,

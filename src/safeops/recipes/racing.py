@@ -14,7 +14,6 @@ from safeops.errors import (
     InvalidArgument,
     PhaseMissing,
     SafeOpsError,
-    ServerRefused,
     UnknownColumn,
 )
 from safeops.foreseeing import as_helper, foreseeing
@@ -48,8 +47,8 @@ def _is_race(error: Exception) -> bool:
     return cause and isinstance(error, (DefinitionMismatch, BackfillConflict))
 
 
-def _may_be_torn(error: Exception) -> bool:
+def _may_be_torn(error: SafeOpsError) -> bool:
     # A statement that names what another runner has dropped is refused as one that was written so.
-    refused = isinstance(error, InvalidArgument) or (isinstance(error, ServerRefused) and error.unexpected)
+    refused = isinstance(error, InvalidArgument) or error.unexpected
     torn = refused and isinstance(error.__cause__, DBAPIError)
     return torn or isinstance(error, (PhaseMissing, DependentObjects, UnknownColumn))

@@ -86,6 +86,8 @@ ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
 # By the code, else by its class.
 KINDS: Mapping[str, Kind] = {
     "08": "lost",
+    "55P03": "held",
+    "40P01": "held",
     "28": "rights",
     "42501": "rights",
     "25006": "read only",

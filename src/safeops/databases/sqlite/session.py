@@ -26,6 +26,8 @@ LOCK_FAILURES = {5, 6}
 KINDS: Mapping[int, Kind] = {
     1: "statement",
     3: "rights",
+    5: "held",
+    6: "held",
     7: "resources",
     8: "read only",
     9: "cancelled",
