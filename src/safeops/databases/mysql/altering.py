@@ -88,10 +88,19 @@ class Altering(Guards):
         """
         sql = plain(self.alter_sql(name, action))
         ways = [sql + INSTANT, sql + ONLINE] if instant else [sql + ONLINE]
-        if free is not None and not self.has_rows(free):
+        if free is not None and self._is_empty(free):
             ways.append(sql)
         first, *others = ways
         return Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
+
+    def _is_empty(self, table: Table) -> bool:
+        """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""
+        try:
+            return not self.has_rows(table)
+        except DBAPIError as error:
+            if not self.is_lock_failure(error):
+                raise
+            return False
 
     def is_copied(self, action: str) -> bool:
         """Tell whether the server copies the table for it, as far as the text tells."""
