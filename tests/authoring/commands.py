@@ -67,8 +67,10 @@ def _run_alembic(folder: Path, arguments: list[str], environment: dict[str, str]
     try:
         main(arguments)
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # Alembic prints to what was the output when its module was loaded, before this process was forked.
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
 
 
 def shell(folder: Path, block: str, **environment: str) -> str:
