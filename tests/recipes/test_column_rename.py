@@ -393,6 +393,7 @@ def test_a_promotion_that_was_interrupted_can_be_undone(new_database):
     database.execute(
         "ALTER TABLE orders DROP CONSTRAINT by_code",
         "ALTER TABLE orders RENAME CONSTRAINT safeops_sign_by_code TO by_code",
+        "COMMENT ON CONSTRAINT by_code ON orders IS 'of another table'",
     )
     assert migrate(database, rename.undo_expand) is True
     assert_same(before, unordered(database), "undone after an interrupted contract")

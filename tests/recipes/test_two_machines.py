@@ -57,6 +57,30 @@ def test_the_same_phase_twice_at_once(new_database, what):
                 assert_same(after if phase == "contract" else before, unordered(database), phase)
 
 
+def test_another_machine_attaches_the_index_first(new_database):
+    """The server says that the index is that of a constraint already: the phase looks again and goes on."""
+    database = new_database()
+    database.execute(*WORLD)
+    engine, other, attached = database.engine(), database.engine(), []
+    index = "safeops_title_teams_name_key"
+
+    def attach(connection, cursor, statement, *_):
+        if "SHARE UPDATE EXCLUSIVE" not in statement or attached:
+            return
+        with other.begin() as faster:
+            if faster.scalar(sa.text(f"SELECT to_regclass('{index}') IS NOT NULL")):
+                attached.append(index)
+                faster.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+                faster.exec_driver_sql(f"ALTER TABLE teams ADD CONSTRAINT {index} UNIQUE USING INDEX {index}")
+
+    sa.event.listen(engine, "before_cursor_execute", attach)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
+        with Operations.context(context), context.begin_transaction(_per_migration=True):
+            assert ColumnRename("teams", "name", "title").expand() is True
+    assert attached
+
+
 def both(engine, phase):
     """Run a phase twice at once, and once more where neither could end it."""
 

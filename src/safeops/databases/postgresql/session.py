@@ -81,6 +81,8 @@ UNCONVERTIBLE = "42804"
 # A duplicate and an undefined table, column and other object.
 CAME = {"42P07", "42701", "42710"}
 GONE = {"42P01", "42703", "42704"}
+# An index that a constraint has already, or that is not valid yet.
+NOT_READY = "55000"
 # The session was ended: by an administrator, a crash, or a timeout of its own.
 ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
 # By the code, else by its class.
@@ -137,7 +139,9 @@ class Session(RowSecurity, Handing):
     def is_race(self, error: BaseException, step: Step) -> bool:
         # Other statements may name things of the author's own that never were.
         needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
-        return sqlstate(error) in CAME or (needs_it and sqlstate(error) in GONE)
+        attaches = any(" USING INDEX " in sql for sql in (step.sql, *step.then))
+        code = sqlstate(error)
+        return code in CAME or (needs_it and code in GONE) or (attaches and code == NOT_READY)
 
     def is_violation(self, error: BaseException) -> bool:
         return sqlstate(error) in VIOLATIONS
