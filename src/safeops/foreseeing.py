@@ -117,6 +117,11 @@ class Forecast:
         added = re.compile(rf"add column (?:\S+\.)?{re.escape(f'{table}.{column}')}(?!\w)")
         return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
 
+    def would_create(self, type_: str) -> bool:
+        """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
+        before = [one for _, one in self.told if one.action != SKIP and one.table is None]
+        return any(_names(one.detail if one.target is None else one.target, type_) for one in before)
+
     def would_add_to(self, table: str) -> bool:
         """Tell whether a step before would have added a column to a table."""
         added = re.compile(rf"add column (?:\S+\.)?{re.escape(table)}\.")

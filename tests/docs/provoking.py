@@ -115,6 +115,8 @@ def _mend_project(database: Database, remedy: Block, folder: Path) -> None:
 def _correct(revision: Path, line: str) -> None:
     lines = revision.read_text().splitlines(keepends=True)
     revision.write_text("".join(f"    {line}\n" if "    op." in one else one for one in lines))
+    # A revision of the same length, saved in the same second, would be run from what was compiled of it before.
+    shutil.rmtree(revision.parent / "__pycache__", ignore_errors=True)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from safeops.naming import Code, Name, call, fitting, written_column, written_de
 from safeops.operations import constraints, foreign_keys, indexes
 from safeops.operations.domains import refuse_domain
 from safeops.operations.named import named, settle_names
-from safeops.operations.prerequisites import check_types, prepare
+from safeops.operations.prerequisites import awaits_enum, check_types, prepare
 from safeops.operations.story import (
     explained_dependents,
     is_gone,
@@ -170,7 +170,9 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
                 "Whether it can be added without blocking depends on the rows of the table.",
             )
         return
-    why = look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
+    # In a forecast, a type that is yet to be created cannot be tried out.
+    asks = not awaits_enum(migration, column)
+    why = asks and look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
     # Asked last: row security may keep the rows from a session, and most columns are added whether there are rows or not.
     if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(stands)):
         return

@@ -55,6 +55,15 @@ def check_types(migration: Migration, columns: Columns, *, creates_enums: bool =
         _check_domain(migration, domain)
 
 
+def awaits_enum(migration: Migration, column: sa.Column[Any]) -> bool:
+    """Tell whether a forecast meets a column of an enum that is not there yet, and that a step before may create."""
+    forecast = foreseeing()
+    if forecast is None or migration.offline:
+        return False
+    missing = [enum for enum in _enums(migration, [column]) if enum_stands(migration, enum) is None]
+    return any(forecast.would_create(str(enum.name)) for enum in missing)
+
+
 def _types(migration: Migration, columns: Columns) -> list[Any]:
     found = [one for column in columns for one in made_of(column.type, migration.database.dialect)]
     return [one for one in found if not isinstance(one, sa.Enum)]
