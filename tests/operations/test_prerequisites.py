@@ -26,6 +26,8 @@ from safeops import (
 )
 
 DOMAIN = postgresql.DOMAIN
+# SQLAlchemy has it from 2.0.7 on.
+CITEXT: Any = getattr(postgresql, "CITEXT", lambda: sa.Text())
 
 
 def positive(name: str = "Pos int", **options: Any) -> Any:
@@ -112,9 +114,9 @@ class Composite(sa.types.UserDefinedType[Any]):
 
 UNKNOWN = {
     "composite": (Composite("addr(3)"), "CREATE TYPE addr AS (...)"),
-    "extension": (postgresql.CITEXT(), "CREATE EXTENSION IF NOT EXISTS citext"),
+    "extension": (CITEXT(), "CREATE EXTENSION IF NOT EXISTS citext"),
     "domain": (positive("p", create_type=False), "CREATE DOMAIN p AS INTEGER CHECK (VALUE > 0)"),
-    "of a domain": (DOMAIN("mail", postgresql.CITEXT()), "CREATE EXTENSION IF NOT EXISTS citext"),
+    "of a domain": (DOMAIN("mail", CITEXT()), "CREATE EXTENSION IF NOT EXISTS citext"),
     "range": (postgresql.ARRAY(Composite("float_range")), "CREATE TYPE float_range AS (...)"),
 }
 
