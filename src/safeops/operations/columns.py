@@ -164,11 +164,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
         not column.nullable and column.server_default is None and column.computed is None and column.identity is None
     )
     if stands is None:
-        if required or not migration.database.default_is_constant(column):
-            raise migration.online_only(
-                f"Column {name}.{column.name}",
-                "Whether it can be added without blocking depends on the rows of the table.",
-            )
+        _refuse_unknown_rows(migration, name, column, required)
         return
     # In a forecast, a type that is yet to be created cannot be tried out.
     asks = not awaits_enum(migration, column)
@@ -201,6 +197,14 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
         )
     elif why:
         refuse_unless_assured(problem, "", "Add it empty and fill it in batches:", _filled_later(name, column) or code)
+
+
+def _refuse_unknown_rows(migration: Migration, name: Name, column: sa.Column[Any], required: bool) -> None:
+    if required or not migration.database.default_is_constant(column):
+        raise migration.online_only(
+            f"Column {name}.{column.name}",
+            "Whether it can be added without blocking depends on the rows of the table.",
+        )
 
 
 def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
