@@ -74,30 +74,61 @@ def test_another_machine_attaches_the_index_first(new_database):
                 faster.exec_driver_sql(f"ALTER TABLE teams ADD CONSTRAINT {index} UNIQUE USING INDEX {index}")
 
     sa.event.listen(engine, "before_cursor_execute", attach)
+    assert run(engine, ColumnRename("teams", "name", "title").expand) is True
+    assert attached
+
+
+@pytest.mark.parametrize("later", range(1, 6))
+def test_another_machine_hands_a_key_over_after_our_look_at_it(new_database, later):
+    """And it exchanges the columns as soon as we go on: no second key may be left on the one that stays."""
+    change, in_place = CHANGES["a key"]
+    database, altered = new_database(), new_database()
+    database.execute(*WORLD)
+    altered.execute(*WORLD, in_place)
+    ours, others = database.engine(), database.engine()
+    assert run(ours, change.expand) is True
+    copy, statements, ended = "safeops_safeops_id_users_team_id_fkey", [], []
+
+    def interrupt(connection, cursor, statement, *_):
+        statements.append(statement)
+        looks = [place for place, one in enumerate(statements) if "k.conname, pg_catalog.pg_describe_object" in one]
+        if len(looks) >= 2 and len(statements) - 1 == looks[1] + later:
+            drop = "ALTER TABLE users DROP CONSTRAINT users_team_id_fkey"
+            database.execute(drop, f"ALTER TABLE users RENAME CONSTRAINT {copy} TO users_team_id_fkey")
+        added = any(f"ADD CONSTRAINT {copy}" in one for one in statements[:-1])
+        if added and not ended and not database.query(LOCKED):
+            ended.append(Child(lambda: run(others, change.switch)).value())
+
+    sa.event.listen(ours, "before_cursor_execute", interrupt)
+    run(ours, change.switch)
+    assert run(others, change.contract) is True
+    assert_same(unordered(altered), unordered(database), "contract")
+
+
+LOCKED = "SELECT 1 FROM pg_locks WHERE relation = 'users'::regclass AND mode = 'ShareRowExclusiveLock' LIMIT 1"
+
+
+def run(engine, phase):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
         with Operations.context(context), context.begin_transaction(_per_migration=True):
-            assert ColumnRename("teams", "name", "title").expand() is True
-    assert attached
+            return phase()
 
 
 def both(engine, phase):
     """Run a phase twice at once, and once more where neither could end it."""
 
-    def run():
-        with engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"transaction_per_migration": True})
-            with Operations.context(context), context.begin_transaction(_per_migration=True):
-                try:
-                    return phase()
-                except SafeOpsError as error:
-                    return f"{type(error).__name__}: {error}"
+    def told():
+        try:
+            return run(engine, phase)
+        except SafeOpsError as error:
+            return f"{type(error).__name__}: {error}"
 
-    machines = [Child(run), Child(run)]
+    machines = [Child(told), Child(told)]
     ended = [machine.value() for machine in machines]
     assert ended.count(True) >= 1, ended
     assert not [one for one in ended if isinstance(one, str)], ended
-    assert Child(run).value() is False
+    assert Child(told).value() is False
 
 
 def rows_of(database):

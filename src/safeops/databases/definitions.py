@@ -90,6 +90,8 @@ class Constraint:
     valid: bool = True
     inherited: bool = False
     definition: str = ""
+    id: int | None = field(default=None, compare=False)
+    """What the server knows it by, whatever its name; None where it has no such thing."""
 
     @property
     def names(self) -> tuple[str, ...]:

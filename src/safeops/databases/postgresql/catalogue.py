@@ -34,7 +34,8 @@ SELECT json_build_object(
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   'constraints', (
     SELECT json_agg(json_build_object(
-      'name', k.conname, 'type', k.contype, 'valid', k.convalidated, 'definition', pg_get_constraintdef(k.oid),
+      'id', k.oid::bigint, 'name', k.conname, 'type', k.contype, 'valid', k.convalidated,
+      'definition', pg_get_constraintdef(k.oid),
       'expression', pg_get_expr(k.conbin, k.conrelid),
       'columns', (SELECT json_agg(a.attname ORDER BY x.place) FROM unnest(k.conkey) WITH ORDINALITY x (number, place)
         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = x.number),
@@ -154,6 +155,7 @@ def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
     foreign = kind == "foreign key"
     included = re.search(r"\) INCLUDE \((.*?)\)", raw["definition"]) if kind in ("unique", "primary key") else None
     return Constraint(
+        id=raw["id"],
         name=raw["name"],
         kind=kind,
         columns=() if kind == "check" else tuple(raw["columns"] or ()),

@@ -13,7 +13,8 @@ from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.postgresql.indexing import Written
 from safeops.databases.postgresql.scratch import PROBE
-from safeops.databases.postgresql.spelling import split_collation
+from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.spelling import block, split_collation
 from safeops.databases.postgresql.twin_parts import Copy, TwinParts, replaced, timing
 from safeops.databases.steps import Step
 from safeops.databases.twins import Pair
@@ -135,7 +136,9 @@ class TwinCopies(TwinParts):
             child = self.table(Name(table, schema))
             key = child.constraints.get(named) if child else None
             both = child is not None and child.id == stands.id and key is not None and pair.source in key.columns
-            if child is not None and key is not None and not is_ours(named) and not both:
+            # Another runner may have handed the key over since.
+            refers = key is not None and pair.source in key.remote
+            if child is not None and key is not None and refers and not is_ours(named) and not both:
                 copy = self._key_copy(pair, child.name, key, list(key.columns), replaced(pair, key.remote))
                 yield from self.late_or_not(copy, child)
 
@@ -196,10 +199,18 @@ class TwinCopies(TwinParts):
             (copy.table, copy.of.referent) if isinstance(copy.of, Constraint) and copy.of.referent else (copy.table,)
         )
         if copy.name not in stands.constraints:
-            yield self.after_vacuum(Step(f"{add} NOT VALID", f"added {copy.name} for new rows of {copy.table}", locks))
+            does, then = f"added {copy.name} for new rows of {copy.table}", self._while_original(copy)
+            yield self.after_vacuum(Step(f"{add} NOT VALID", does, locks, then))
         there = stands.constraints.get(copy.name)
         if copy.valid and not (there is not None and there.valid):
             yield self._validate(copy.table, copy.name, locks)
+
+    def _while_original(self, copy: Copy) -> tuple[str, ...]:
+        """Return the statement that fails where another runner has dropped the original of a key for its copy since."""
+        if not isinstance(copy.of, Constraint) or copy.kind != "foreign key":
+            return ()
+        gone = f"NOT EXISTS (SELECT 1 FROM pg_constraint WHERE oid = {copy.of.id})"
+        return (block(sealed(gone), "RAISE duplicate_object USING MESSAGE = 'another runner has handed the key over'"),)
 
     def _make_index(self, copy: Copy, stands: Table) -> Plan:
         unique = copy.kind != "index" or (isinstance(copy.of, Index) and copy.of.unique)
@@ -220,7 +231,8 @@ class TwinCopies(TwinParts):
             yield from self.make(replace(copy, table=partition))
         referent = (copy.of.referent,) if isinstance(copy.of, Constraint) and copy.of.referent else ()
         locks = (copy.table, *referent, *stands.partitions)
-        yield self.after_vacuum(Step(add, f"added {copy.name} to {copy.table} from its partitions", locks))
+        does, then = f"added {copy.name} to {copy.table} from its partitions", self._while_original(copy)
+        yield self.after_vacuum(Step(add, does, locks, then))
 
     def after_vacuum(self, step: Step) -> Step:
         """Have a step take a weak lock on its first table before the strong one.
