@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harness", "operations.shape"):
     pytest.register_assert_rewrite(f"tests.{helper}")
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.whole"]
 
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
