@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from tests.authoring.authored import Authored, body, comments, models, statements
 from tests.servers import Database
 
-from safeops.runner.checking import check
+from safeops.runner.checks import check
 
 KEY = sa.Column("id", sa.String(36), primary_key=True, unique=True)
 

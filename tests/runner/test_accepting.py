@@ -11,9 +11,9 @@ from tests.servers import Database
 
 from safeops.errors import InvalidArgument, NotReady
 from safeops.runner import check, status
-from safeops.runner.branching import merge
-from safeops.runner.checking import Checked
-from safeops.runner.upgrading import upgrade
+from safeops.runner.checks import Checked
+from safeops.runner.revisions import merge
+from safeops.runner.upgrades import upgrade
 
 pytestmark = pytest.mark.only("sqlite")
 

@@ -13,7 +13,7 @@ from tests.runner.hoard import EACH
 from tests.runner.test_stamp import scratch_databases
 from tests.servers import Database
 
-from safeops.runner.checking import check
+from safeops.runner.checks import check
 
 MODELS = """
 metadata = sa.MetaData()

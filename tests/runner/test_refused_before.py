@@ -9,7 +9,7 @@ from tests.catalogue import assert_same, snapshot
 from tests.runner.deploys import Deploy, said, table
 from tests.servers import Database
 
-from safeops.runner.upgrading import upgrade
+from safeops.runner.upgrades import upgrade
 
 pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
 

@@ -12,7 +12,7 @@ from tests.servers import Database
 
 from safeops.errors import InvalidArgument, NotReady, RevisionFailed
 from safeops.runner.planning import Plan
-from safeops.runner.rolling_back import rollback
+from safeops.runner.upgrades import rollback
 
 NAME = 'sa.Column("name", sa.String(50))'
 THREE = {

@@ -11,8 +11,8 @@ from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, shown_path, told
 from safeops.cli.parsing import add_json, add_scratch, add_verb
 from safeops.errors import InvalidArgument
-from safeops.runner.accepting import Finding
-from safeops.runner.checking import ERROR, Checked, check
+from safeops.runner.checks import Checked, check
+from safeops.runner.findings import ERROR, Finding
 
 ANNOTATION = {ERROR: "error"}
 

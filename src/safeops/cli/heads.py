@@ -12,9 +12,7 @@ from typing import Any
 from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, shown_path, told
 from safeops.cli.parsing import add_json, add_verb
-from safeops.runner.branching import MERGE, heads, merge, stay_apart
-from safeops.runner.loading import scripts_of
-from safeops.runner.pending import Pending
+from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from alembic.util import CommandError
 from safeops.cli.shown import show
 from safeops.databases.reaching import of_a_url
 from safeops.errors import LockNotAcquired, NotReady, SafeOpsError
-from safeops.runner.running import GAVE_UP, RAISED, Applied, is_giving_up
+from safeops.runner.revision_run import GAVE_UP, RAISED, Applied, is_giving_up
 
 WIDTH = 80
 CODE = " " * 4

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from safeops.runner.upgrading import WAIT
+from safeops.runner.revision_run import WAIT
 
 
 def add_verb(

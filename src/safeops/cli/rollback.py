@@ -14,8 +14,7 @@ from safeops.cli.parsing import add_backup, add_json, add_verb, add_wait
 from safeops.cli.shown import show
 from safeops.errors import NotReady
 from safeops.runner.planning import Plan
-from safeops.runner.rolling_back import rollback
-from safeops.runner.upgrading import Upgraded
+from safeops.runner.upgrades import Upgraded, rollback
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:

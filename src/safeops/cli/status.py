@@ -10,7 +10,7 @@ from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, told
 from safeops.cli.parsing import add_json, add_verb
 from safeops.foretold import spelled_size
-from safeops.runner.surveying import NORMAL, UNKNOWN, Attention, Status, status
+from safeops.runner.status_report import NORMAL, UNKNOWN, Attention, Status, status
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from safeops.cli import plan
 from safeops.cli.configuration import config_of
 from safeops.cli.outcome import fitting, revisions, show_progress, show_warning, told
 from safeops.cli.parsing import add_backup, add_json, add_verb, add_wait, seconds
-from safeops.runner.health import PATIENCE
-from safeops.runner.upgrading import Upgraded, upgrade
+from safeops.runner.health_check import PATIENCE
+from safeops.runner.upgrades import Upgraded, upgrade
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from safeops.runner.backups import Backup, Restored, backup, restore
-from safeops.runner.branching import heads, merge
-from safeops.runner.checking import Checked, check
-from safeops.runner.current import require_current
+from safeops.runner.checks import Checked, check
 from safeops.runner.planning import Plan, plan
-from safeops.runner.rolling_back import rollback
+from safeops.runner.revisions import heads, merge
 from safeops.runner.stamping import Stamped, stamp
-from safeops.runner.surveying import Status, status
-from safeops.runner.upgrading import Upgraded, upgrade
+from safeops.runner.startup_check import require_current
+from safeops.runner.status_report import Status, status
+from safeops.runner.upgrades import Upgraded, rollback, upgrade
 
 __all__ = [
     "Backup",

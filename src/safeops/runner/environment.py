@@ -1,36 +1,42 @@
-"""Reaches a project's database by the project's own env.py."""
+"""Reaches a project's database through the project's own env.py, and inspects it without writing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
+from sqlalchemy.exc import DBAPIError
 
-from safeops.databases import database_for
+from safeops.databases import database_class, database_for
 from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
-from safeops.errors import UnsupportedOnDatabase
+from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
+from safeops.foretold import summary
 from safeops.locking import without_migration_lock
-from safeops.runner.loading import scripts_of
+from safeops.migration import Migration, current_settings, outside_transaction
+from safeops.runner.revisions import scripts_of
 
 T = TypeVar("T")
+VERSION_OPTIONS = ("version_table", "version_table_schema")
 
 
 @dataclass(frozen=True)
 class Reached:
-    """A database as env.py has reached it once, to be reached again without env.py.
+    """A database that env.py has reached once, which can be reached again without env.py.
 
     Args:
         script: The revisions of the project.
         engine: What env.py connected with.
-        options: What env.py gave to ``context.configure()``.
-        current: The revisions that the database is at.
+        options: What env.py passed to ``context.configure()``.
+        current: The revisions that the database was at.
         handed: What env.py has set on its session.
         takes_lock: Whether env.py calls ``migration_lock``.
     """
@@ -43,12 +49,60 @@ class Reached:
     takes_lock: bool = True
 
     def connected(self, body: Callable[[Connection], T]) -> T:
-        """Run ``body`` on a connection of its own, in autocommit; also where the engine is an asynchronous one."""
+        """Run ``body`` on a separate connection, in autocommit; also if the engine is asynchronous."""
         return on_a_connection(self.engine, body, handed=self.handed)
+
+    def current_now(self) -> tuple[str, ...]:
+        """Return the revisions that the database is at now."""
+        options = {key: self.options[key] for key in VERSION_OPTIONS if self.options.get(key)}
+        return self.connected(lambda connection: current_on(connection, options))
+
+    def missing_in_env(self) -> Iterator[str]:
+        """Describe what env.py lacks for a run by plain ``alembic``."""
+        if not self.takes_lock:
+            yield (
+                "env.py does not call migration_lock(), so that two runs of alembic upgrade can migrate at the same time."
+                " Write: with migration_lock(connection), context.begin_transaction():"
+            )
+        if not self.options.get("transaction_per_migration"):
+            yield (
+                "env.py does not pass transaction_per_migration=True to context.configure(), so that a revision that fails"
+                " may take back the version of those that finished before it. Pass it."
+            )
+
+
+def current_on(connection: Connection, options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the revisions in the version table that these options name."""
+    return MigrationContext.configure(connection, opts=options).get_current_heads()
+
+
+# Through env.py -------------------------------------------------------------------------------------------------
+
+
+def reach(config: Config) -> Reached:
+    """Return the database that env.py connects to."""
+    script = scripts_of(config)
+
+    def describe(context: MigrationContext) -> Reached:
+        assert context.connection is not None
+        current, connection = context.get_current_heads(), context.connection
+        handed = database_for(context.dialect, lambda: connection).handed_over()
+        return Reached(script, connection.engine, dict(context.opts), current, handed)
+
+    with without_migration_lock() as asked:
+        before = len(asked)
+        reached = look_on(config, describe)
+        return replace(reached, takes_lock=len(asked) > before)
+
+
+def reach_existing(config: Config) -> Reached:
+    """Return the database that env.py connects to; raise Unreachable if connecting would create it."""
+    with explaining_errors(), _creating_no_database():
+        return reach(config)
 
 
 def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
-    """Run env.py, and ``look`` where it would run revisions; nothing is written, and no other runner is waited for.
+    """Run env.py with ``look`` instead of revisions; nothing is written, and the migration lock is not taken.
 
     Args:
         config: The configuration of the project.
@@ -58,50 +112,150 @@ def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
         UnsupportedOnDatabase: env.py migrates several databases at once.
     """
     script = scripts_of(config)
-    seen: list[T] = []
+    results: list[T] = []
 
     def instead(_current: Any, context: MigrationContext) -> list[Any]:
-        seen.append(look(context))
+        results.append(look(context))
         return []
 
     # As `alembic current` does.
     with without_migration_lock(), EnvironmentContext(config, script, fn=instead, dont_mutate=True):
         script.run_env()
-    if len(seen) != 1:
+    if len(results) != 1:
         raise UnsupportedOnDatabase(
-            f"env.py ran the revisions {len(seen)} times, and this looks at one database.",
+            f"env.py ran the revisions {len(results)} times, and this looks at one database.",
             why="A project of Alembic's template multidb migrates several; or context.run_migrations() is missing.",
             remedy="Have env.py take the one to work on, and say which:",
             code="safeops -x database=engine1 status",
         )
-    return seen[0]
+    return results[0]
 
 
-def reach(config: Config) -> Reached:
-    """Return the database that env.py connects to."""
-    script = scripts_of(config)
+# Without writing ------------------------------------------------------------------------------------------------
 
-    def look(context: MigrationContext) -> Reached:
+
+def read(config: Config, look: Callable[[Migration], T], *, refusing_writes: bool = False) -> T:
+    """Run env.py with ``look`` instead of revisions, on a session that writes nothing.
+
+    Args:
+        config: The configuration of the project.
+        look: Gets what a helper gets.
+        refusing_writes: Have the server refuse to write, for code that is not ours; TransactionNotOurs if it cannot.
+
+    Raises:
+        SafeOpsError: The database cannot be reached, or does not let this user look.
+    """
+    with explaining_errors(), _creating_no_database():
+        return look_on(config, lambda context: _read(context, look, refusing_writes))
+
+
+def _read(context: MigrationContext, look: Callable[[Migration], T], refusing_writes: bool) -> T:
+    # As Alembic does before each revision: it takes over what its own look at the version table has begun.
+    with context.begin_transaction(_per_migration=True):
+        try:
+            with (
+                outside_transaction(context, "safeops plan", lambda: _autocommit(context)),
+                _manual_transactions(context, refusing_writes) as migration,
+            ):
+                return look(migration)
+        except TransactionNotOurs:
+            if refusing_writes:
+                raise
+        return look(_migration(context))
+
+
+@contextmanager
+def _autocommit(context: MigrationContext) -> Iterator[None]:
+    """Do as Alembic's ``autocommit_block`` does, also if code in it commits or rolls back the connection itself."""
+    connection, began = context.connection, context._transaction
+    assert connection is not None
+    if began is not None:
+        began.commit()
+    level = connection.get_isolation_level()
+    # Asking has begun a transaction.
+    connection.rollback()
+    connection.execution_options(isolation_level="AUTOCOMMIT")
+    try:
+        yield
+    finally:
+        if not connection.closed and not connection.invalidated:
+            connection.rollback()
+            connection.execution_options(isolation_level=level)
+            context._transaction = connection.begin() if began is not None else None
+
+
+@contextmanager
+def _manual_transactions(context: MigrationContext, refusing_writes: bool) -> Iterator[Migration]:
+    migration = _migration(context)
+    database = migration.database
+    database.begin_by_hand()
+    try:
+        with database.reading_only() if refusing_writes else nullcontext():
+            yield migration
+    finally:
+        database.end_by_hand()
+
+
+def _migration(context: MigrationContext) -> Migration:
+    def connection() -> Connection:
         assert context.connection is not None
-        current, connection = context.get_current_heads(), context.connection
-        handed = database_for(context.dialect, lambda: connection).handed_over()
-        return Reached(script, connection.engine, dict(context.opts), current, handed)
+        return context.connection
 
-    with without_migration_lock() as asked:
-        before = len(asked)
-        reached = look_on(config, look)
-        return replace(reached, takes_lock=len(asked) > before)
+    settings = current_settings(context)
+    database = database_for(context.dialect, connection)
+    database.patience = settings.lock_timeout
+    return Migration(database, settings, context)
 
 
-def lacks_of(reached: Reached) -> Iterator[str]:
-    """Say what a run by plain ``alembic`` lacks in env.py."""
-    if not reached.takes_lock:
-        yield (
-            "env.py does not call migration_lock(), so that two runs of alembic upgrade can migrate at the same time. Write:"
-            " with migration_lock(connection), context.begin_transaction():"
+# What can go wrong ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def explaining_errors() -> Iterator[None]:
+    """Raise a driver's error as a SafeOpsError that says in a few words why the database did not answer."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise explained(error) from error
+
+
+def explained(error: DBAPIError) -> SafeOpsError:
+    """Return the error of a server that cannot be reached, or that refuses a query."""
+    if error.statement is None or error.connection_invalidated:
+        return Unreachable(
+            f"The database cannot be reached: {summary(error)}",
+            remedy="Check the URL that env.py connects to, and that the server runs.",
         )
-    if not reached.options.get("transaction_per_migration"):
-        yield (
-            "env.py does not pass transaction_per_migration=True to context.configure(), so that a revision that fails may"
-            " take back the version of those that finished before it. Pass it."
+    asked = " ".join(error.statement.split())
+    return ServerRefused(
+        f"The database refused to answer: {summary(error)}",
+        why=f"It was asked: {asked if len(asked) <= 120 else f'{asked[:117]}...'}",
+        remedy="Look with a user that may read what the migrations write.",
+    )
+
+
+@contextmanager
+def _creating_no_database() -> Iterator[None]:
+    sa.event.listen(Engine, "do_connect", _refuse_missing)
+    try:
+        yield
+    finally:
+        sa.event.remove(Engine, "do_connect", _refuse_missing)
+
+
+def _refuse_missing(dialect: Dialect, _record: Any, arguments: Any, options: Any) -> None:
+    # env.py may also connect to databases that safeops does not support.
+    with suppress(UnsupportedOnDatabase):
+        refuse_missing(dialect, arguments, options)
+
+
+def refuse_missing(dialect: Dialect, arguments: Any, options: Any) -> None:
+    """Raise Unreachable if connecting would create the database."""
+    path = database_class(dialect).missing_file(arguments, options)
+    if path is not None:
+        raise Unreachable(
+            f"There is no database: the file {path} does not exist.",
+            why="Connecting would create it, and looking must not.",
+            remedy="Check the URL; where the database is to be made, the first upgrade makes it:",
+            code="safeops upgrade",
         )

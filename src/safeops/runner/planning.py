@@ -13,11 +13,10 @@ from safeops.foreseeing import foretelling
 from safeops.foretold import Foretold, summary
 from safeops.migration import Migration
 from safeops.policy import settings
-from safeops.runner.checklist import steps_to
+from safeops.runner.environment import read
 from safeops.runner.forecasting import recording, run_revision
-from safeops.runner.loading import scripts_of
-from safeops.runner.pending import described
-from safeops.runner.reading import read
+from safeops.runner.preflight import steps_to
+from safeops.runner.revisions import described, scripts_of
 
 log = logging.getLogger("safeops")
 

@@ -1,4 +1,4 @@
-"""What a team has decided to live with: findings of a baseline file, of an option, or of a comment in the file itself."""
+"""What a check found, and what a team has accepted: by an option, a baseline file, or a comment in the file itself."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from pathlib import Path
 from safeops.errors import InvalidArgument
 
 ALLOWED = re.compile(r"#\s*safeops:\s*allow\s+(\w+(?:\s*,\s*\w+)*)\s*--\s*\S")
-"""The comment that accepts what a check finds in its file: with a reason."""
+"""The comment that accepts the findings of its file: with a reason."""
 VERSION = 1
+ERROR, NOTE = "error", "note"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was found.
+    """Something that a check found.
 
     Args:
         kind: Which check found it: "load", "heads", "downgrade", "offline", "up", "down", "models", "env", "database".
-        level: "error", or "note" for what is worth knowing.
-        message: What it is, and what to do.
-        file: The file that it is in; None where it is about no one file.
-        line: The line in it.
+        level: "error", or "note" for information.
+        message: What is wrong, and what to do.
+        file: The file; None if it is about no single file.
+        line: The line in that file.
         revision: The revision that it is about.
     """
 
@@ -37,23 +38,27 @@ class Finding:
 
     @property
     def name(self) -> str:
-        """What a baseline knows it by: it stays the same where lines move."""
+        """Its name in a baseline: does not change if lines move."""
         return f"{self.kind}:{self.revision or self.message.splitlines()[0]}"
 
 
 def not_accepted(findings: Iterable[Finding], ignore: Sequence[str], baseline: Path | None) -> list[Finding]:
-    """Return the findings that nobody has accepted."""
-    known = {*ignore, *(_read(baseline) if baseline is not None else ())}
-    return [one for one in findings if not known.intersection((one.kind, one.name)) and not _is_allowed(one)]
+    """Return the findings that are not accepted."""
+    known = {*ignore, *(_read_baseline(baseline) if baseline is not None else ())}
+    return [
+        finding
+        for finding in findings
+        if not known.intersection((finding.kind, finding.name)) and not _is_allowed(finding)
+    ]
 
 
-def write(findings: Iterable[Finding], baseline: Path) -> None:
+def save_baseline(findings: Iterable[Finding], baseline: Path) -> None:
     """Write a baseline that accepts these findings."""
-    names = sorted({one.name for one in findings})
+    names = sorted({finding.name for finding in findings})
     baseline.write_text(json.dumps({"version": VERSION, "findings": names}, indent=2) + "\n", encoding="utf-8")
 
 
-def _read(baseline: Path) -> list[str]:
+def _read_baseline(baseline: Path) -> list[str]:
     try:
         found = json.loads(baseline.read_text(encoding="utf-8"))
         names: list[str] = found["findings"]
@@ -70,8 +75,8 @@ def _read(baseline: Path) -> list[str]:
     )
 
 
-def _is_allowed(one: Finding) -> bool:
-    if one.file is None:
+def _is_allowed(finding: Finding) -> bool:
+    if finding.file is None:
         return False
-    text = Path(one.file).read_text(encoding="utf-8", errors="replace")
-    return any(one.kind in re.split(r"\s*,\s*", found[1]) for found in ALLOWED.finditer(text))
+    text = Path(finding.file).read_text(encoding="utf-8", errors="replace")
+    return any(finding.kind in re.split(r"\s*,\s*", comment[1]) for comment in ALLOWED.finditer(text))

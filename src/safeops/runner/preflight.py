@@ -1,4 +1,4 @@
-"""What a team looks at before it migrates, as code: what is certain to fail refuses, what may get in the way warns."""
+"""The checks before an upgrade: what is certain to fail raises, what may get in the way is a warning."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.foretold import spelled_size, summary
-from safeops.runner.branching import stay_apart
 from safeops.runner.environment import Reached
-from safeops.runner.pending import steps_between, unknown_revisions
+from safeops.runner.revisions import stay_apart, steps_between, unknown_revisions
 
 OLD = 30.0
-"""Seconds that a transaction may have been open before it is named."""
+"""Seconds after which an open transaction is named."""
 LAG = 10.0
-"""Seconds that a replica may be behind before it is named."""
+"""Seconds of replication lag from which a replica is named."""
 SPARE, PART = 256 * 2**20, 5
-"""Free bytes, and the part of the database's size, below which the disk is named."""
+"""The disk is named if it has fewer free bytes, or less than this part of the database's size."""
 
 
 def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *, down: bool = False) -> list[Any]:
-    """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise why there is none."""
+    """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise an error that says why there are none."""
     if not down:
         check_heads(script, revision)
         revision = "heads" if revision == "head" and stay_apart(script) else revision
@@ -67,12 +66,12 @@ def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
         )
 
 
-def look(reached: Reached) -> list[str]:
-    """Return what may get in the way, or raise NotReady for what certainly does."""
-    return reached.connected(_look)
+def warnings_for(reached: Reached) -> list[str]:
+    """Return what may get in the way of an upgrade, or raise NotReady for what certainly does."""
+    return reached.connected(_warnings)
 
 
-def _look(connection: Connection) -> list[str]:
+def _warnings(connection: Connection) -> list[str]:
     database = database_for(connection.dialect, lambda: connection)
     refusal = database.refuses_writes()
     if refusal:
@@ -80,13 +79,13 @@ def _look(connection: Connection) -> list[str]:
             f"Nothing can be written to {database.name_of_database()}: {refusal}.",
             remedy="Connect to the primary, by a user who may change tables.",
         )
-    return [warning for question in (_transactions, _replicas, _room) for warning in _answered(question, database)]
+    return [warning for check in (_transactions, _replicas, _room) for warning in _run(check, database)]
 
 
-def _answered(question: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
-    """Ask what not every server and user can answer: an upgrade goes on without."""
+def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
+    """Run a check that not every server and user allows: an upgrade continues without it."""
     try:
-        return list(question(database))
+        return list(check(database))
     except SafeOpsError:
         return []
     except DBAPIError as error:
@@ -96,15 +95,15 @@ def _answered(question: Callable[[Database], Iterator[str]], database: Database)
 
 
 def _transactions(database: Database) -> Iterator[str]:
-    # No refusal: it may end at any moment, and a helper gives up by itself, naming who blocked it.
-    for one in database.long_transactions(OLD):
-        yield f"An open transaction may block a step: {one}"
+    # Only a warning: it may end soon, and a helper that gives up names who blocked it.
+    for transaction in database.long_transactions(OLD):
+        yield f"An open transaction may block a step: {transaction}"
 
 
 def _replicas(database: Database) -> Iterator[str]:
-    for one in database.replicas():
-        if one.lag is not None and one.lag > LAG:
-            yield f"The replica {one.name} is {one.lag:.0f} s behind, and a migration will not make that less."
+    for replica in database.replicas():
+        if replica.lag is not None and replica.lag > LAG:
+            yield f"The replica {replica.name} is {replica.lag:.0f} s behind, and a migration will not make that less."
 
 
 def _room(database: Database) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Compares schemas by Alembic's own comparison."""
+"""Compares schemas with Alembic's own comparison."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from safeops.hiding import PREFIX
 
 
 def schema_of(context: MigrationContext) -> sa.MetaData:
-    """Reflect what stands in a database, but for what Alembic and safeops keep there."""
+    """Reflect a database, except the tables of Alembic and safeops."""
     connection = context.connection
     assert connection is not None
-    found = sa.MetaData()
+    metadata = sa.MetaData()
 
-    def spelled_as_alembic_does(inspector: Any, table: sa.Table, column: Any) -> None:
+    def as_alembic_does(inspector: Any, table: sa.Table, column: Any) -> None:
         impl: Any = context.impl
         impl.autogen_column_reflect(inspector, table, column)
 
-    event.listen(found, "column_reflect", spelled_as_alembic_does)
+    event.listen(metadata, "column_reflect", as_alembic_does)
     for schema in [None, *_schemas(context)]:
-        found.reflect(connection, schema=schema)
-    for table in list(found.tables.values()):
+        metadata.reflect(connection, schema=schema)
+    for table in list(metadata.tables.values()):
         if table.name.startswith(PREFIX) or _is_version_table(table, context):
-            found.remove(table)
-    return found
+            metadata.remove(table)
+    return metadata
 
 
 def _schemas(context: MigrationContext) -> list[str]:
@@ -48,7 +48,7 @@ def _is_version_table(table: sa.Table, context: MigrationContext) -> bool:
 
 
 def differences_from(context: MigrationContext, wanted: sa.MetaData) -> list[str]:
-    """Return what would bring a database to a schema, as lines of a revision; none where it has it."""
+    """Return what would bring a database to a schema, as lines of a revision; none if they are the same."""
     options = {
         **context.opts,
         "target_metadata": wanted,
@@ -56,37 +56,38 @@ def differences_from(context: MigrationContext, wanted: sa.MetaData) -> list[str
         "compare_server_default": True,
         "process_revision_directives": None,
     }
-    own = MigrationContext.configure(connection=context.connection, opts=options)
-    _take_defaults_spelled_alike_for_the_same(own)
-    found = produce_migrations(own, wanted)
+    strict = MigrationContext.configure(connection=context.connection, opts=options)
+    _equate_defaults_with_the_same_text(strict)
+    found = produce_migrations(strict, wanted)
     assert found.upgrade_ops is not None
-    return lines_of(found.upgrade_ops, own)
+    return lines_of(found.upgrade_ops, strict)
 
 
-def _take_defaults_spelled_alike_for_the_same(context: MigrationContext) -> None:
-    """Both were read off a server. On MySQL and MariaDB Alembic finds that (uuid()) or '100 %' differs from itself."""
+def _equate_defaults_with_the_same_text(context: MigrationContext) -> None:
+    """On MySQL and MariaDB Alembic finds that a default as (uuid()) or '100 %', reflected twice, differs from itself."""
     impl: Any = context.impl
-    theirs = impl.compare_server_default
+    original = impl.compare_server_default
 
-    # A function as compare_server_default would be asked about generated columns too, and Alembic fails on them.
+    # An option compare_server_default would be called for generated columns too, and Alembic fails on them.
     def differ(shown: Any, wanted: Any, *rendered: Any) -> bool:
-        return _spelled(shown) != _spelled(wanted) and bool(theirs(shown, wanted, *rendered))
+        return _default_of(shown) != _default_of(wanted) and bool(original(shown, wanted, *rendered))
 
     impl.compare_server_default = differ
 
 
-def _spelled(column: Any) -> str | None:
+def _default_of(column: Any) -> str | None:
     return None if column.server_default is None else str(column.server_default.arg)
 
 
 def lines_of(found: ops.UpgradeOps, context: MigrationContext) -> list[str]:
-    # Comments are no difference.
+    """Return operations as lines of a revision."""
+    # Differences of comments do not count.
     if not found.as_diffs():
         return []
-    # One that knows of no env.py: Alembic would ask that for models.
+    # Without env.py, which Alembic would ask for models.
     bare = MigrationContext.configure(connection=context.connection)
     code = render_python_code(found, migration_context=bare)
-    # It begins with the comments of Alembic's template.
+    # The first and last lines are comments of Alembic's template.
     return [
         line.removeprefix("    ") for line in code.splitlines() if line.strip() and not line.strip().startswith("# ###")
     ]

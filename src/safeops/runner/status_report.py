@@ -1,4 +1,4 @@
-"""What stands in a project's database, what is still to run, and what somebody has to look at."""
+"""The state of a project's database, what is still to run, and what needs attention."""
 
 from __future__ import annotations
 
@@ -21,25 +21,23 @@ from safeops.foretold import summary
 from safeops.locking.runner import KEY
 from safeops.migration import Migration
 from safeops.naming import Name, call
-from safeops.runner.branching import MERGE, stay_apart
-from safeops.runner.loading import scripts_of
-from safeops.runner.pending import Pending, pending_revisions, unknown_revisions
-from safeops.runner.reading import read
+from safeops.runner.environment import read
+from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_of, stay_apart, unknown_revisions
 
 UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2
 OPEN_PHASE, ARCHIVE, UNSEEN = "open phase", "archive", "not seen"
 UNKNOWN = "unknown revision"
 NORMAL = frozenset({OPEN_PHASE, ARCHIVE, UNSEEN})
-"""What is worth knowing, and nobody has to do anything about."""
+"""Kinds for information, which need no action."""
 
 
 @dataclass(frozen=True)
 class Attention:
-    """Something to look at.
+    """Something that needs attention, or is in progress.
 
     Args:
-        kind: What sort of thing it is, as "invalid index".
-        name: Which one.
+        kind: The kind, as "invalid index".
+        name: The object.
         advice: What to do about it.
     """
 
@@ -50,18 +48,18 @@ class Attention:
 
 @dataclass(frozen=True)
 class Status:
-    """What stands in a project's database.
+    """The state of a project's database.
 
     Args:
-        database: Its name; the file, where it is one.
+        database: Its name; on SQLite the file.
         server: The kind and the version of the server.
-        host: Where it was reached; empty where that is a file or a socket of this machine.
-        size_bytes: How large it is; None where this user may not see that.
+        host: The host and port; empty for a file or a local socket.
+        size_bytes: How large it is; None if this user may not see that.
         current: The revisions that it is at.
         heads: The newest revisions that there are files for.
         pending: What is still to run, in order.
-        attention: What there is to look at.
-        lock_holder: The runner that migrates it now; None where nobody does.
+        attention: What needs attention, or is in progress.
+        lock_holder: The runner that migrates it now; None if there is none.
     """
 
     database: str
@@ -76,7 +74,7 @@ class Status:
 
     @property
     def exit_status(self) -> int:
-        if any(one.kind not in NORMAL for one in self.attention):
+        if any(item.kind not in NORMAL for item in self.attention):
             return ATTENTION
         return PENDING if self.pending else UP_TO_DATE
 
@@ -85,7 +83,7 @@ class Status:
 
 
 def status(config: Config) -> Status:
-    """Look at the database of a project, by its own env.py; nothing is written, and nobody is waited for.
+    """Return the state of a project's database, reached by its env.py; writes nothing and waits for no lock.
 
     Raises:
         SafeOpsError: The database cannot be reached.
@@ -105,7 +103,7 @@ def _status(script: ScriptDirectory, migration: Migration) -> Status:
         current=current,
         heads=heads,
         pending=tuple(pending_revisions(script, current)),
-        attention=(*_of_revisions(script, current, heads), *_of_database(migration)),
+        attention=(*_revisions(script, current, heads), *_database(migration)),
         lock_holder=database.runner_seen(database.connection, KEY),
     )
 
@@ -115,22 +113,22 @@ def _host(url: URL) -> str:
     return f"{host}:{url.port}" if host and url.port else host
 
 
-# What there is to look at ---------------------------------------------------------------------------------------
+# What needs attention -------------------------------------------------------------------------------------------
 
 
-def _of_revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[str, ...]) -> Iterator[Attention]:
+def _revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[str, ...]) -> Iterator[Attention]:
     if len(heads) > 1 and not stay_apart(script):
         advice = f"Two branches have no common end. {MERGE}"
         yield Attention("several heads", ", ".join(heads), advice)
-    for one in unknown_revisions(script, current):
+    for unknown in unknown_revisions(script, current):
         advice = (
             "The database is at it, and no file has it. Get the file back, as from the branch that was deployed; or where it"
             " is gone for good, say where the database is: safeops stamp REV --verify"
         )
-        yield Attention(UNKNOWN, one, advice)
+        yield Attention(UNKNOWN, unknown, advice)
 
 
-def _of_database(migration: Migration) -> Iterator[Attention]:
+def _database(migration: Migration) -> Iterator[Attention]:
     looks: dict[str, Callable[[Migration], Iterator[Attention]]] = {
         "backfills": _backfills,
         "invalid indexes": _indexes,
@@ -150,16 +148,16 @@ def _of_database(migration: Migration) -> Iterator[Attention]:
 
 def _backfills(migration: Migration) -> Iterator[Attention]:
     state = State(migration.database, migration.settings.schema_for_state)
-    for one in state.parts() if state.exists() else []:
-        if one.part == WHOLE and not one.is_finished:
-            yield Attention("unfinished backfill", one.name, _advice_for(state, one))
+    for part in state.parts() if state.exists() else []:
+        if part.part == WHOLE and not part.is_finished:
+            yield Attention("unfinished backfill", part.name, _backfill_advice(state, part))
 
 
-def _advice_for(state: State, whole: Part) -> str:
+def _backfill_advice(state: State, whole: Part) -> str:
     if state.claimed_for(whole):
         return f"A runner is at work on it: {whole.session}"
-    goes_on = "Its revision goes on with it: safeops upgrade"
-    return f"{goes_on}. Where it is not wanted any more: {call('forget_backfill', whole.name)}"
+    forget = call("forget_backfill", whole.name)
+    return f"Its revision goes on with it: safeops upgrade. Where it is not wanted any more: {forget}"
 
 
 def _indexes(migration: Migration) -> Iterator[Attention]:
@@ -188,33 +186,35 @@ def _leftovers(migration: Migration) -> Iterator[Attention]:
 
 def _phases(migration: Migration) -> Iterator[Attention]:
     for pair in migration.database.open_pairs():
-        yield Attention(OPEN_PHASE, *_pair_told(migration, pair))
+        yield Attention(OPEN_PHASE, *_pair_advice(migration, pair))
     for old, table in migration.database.open_renames():
-        written = call("TableRename", old, table.name, schema=_schema(migration, table))
-        advice = f"Once no application uses the old name: {written}.contract()"
+        change = call("TableRename", old, table.name, schema=_schema(migration, table))
+        advice = f"Once no application uses the old name: {change}.contract()"
         yield Attention(OPEN_PHASE, f"{old} is {table.name} now, under both names", advice)
 
 
 def _schema(migration: Migration, table: Name) -> str | None:
-    """Return the schema as a call has to name it."""
+    """Return the schema as a call must name it."""
     return None if table.schema == migration.context.dialect.default_schema_name else table.schema
 
 
-def _pair_told(migration: Migration, pair: Pair) -> tuple[str, str]:
+def _pair_advice(migration: Migration, pair: Pair) -> tuple[str, str]:
     if pair.winner is None:
         name = f"{pair.table}.{pair.twin if pair.switched else pair.source} gets another type"
         return name, f"Once every application takes both: TypeChange(...).{'contract' if pair.switched else 'switch'}()"
     old = pair.source if pair.winner == pair.twin else pair.twin
-    written = call("ColumnRename", pair.table.name, old, pair.winner, schema=_schema(migration, pair.table))
-    return f"{pair.table}.{old} and {pair.winner}", f"Once no application uses {old}: {written}.contract()"
+    change = call("ColumnRename", pair.table.name, old, pair.winner, schema=_schema(migration, pair.table))
+    return f"{pair.table}.{old} and {pair.winner}", f"Once no application uses {old}: {change}.contract()"
 
 
 def _archives(migration: Migration) -> Iterator[Attention]:
     for record in Catalogue(migration.database, migration.settings.schema_for_state).records():
-        yield Attention(ARCHIVE if record.status == ARCHIVED else "unfinished archive", str(record), _kept(record))
+        yield Attention(
+            ARCHIVE if record.status == ARCHIVED else "unfinished archive", str(record), _archive_advice(record)
+        )
 
 
-def _kept(record: Record) -> str:
+def _archive_advice(record: Record) -> str:
     if record.status != ARCHIVED:
         return "A drop or a restore was interrupted. Its revision goes on with it: safeops upgrade"
     back = written_restore(record)

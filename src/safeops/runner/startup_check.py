@@ -1,4 +1,4 @@
-"""The check of a service at its start: is the database what this code was written for?"""
+"""Checks at the start of a service that the database is at the revisions of its code."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.beside import on_a_connection
 from safeops.errors import InvalidArgument, NotCurrent
-from safeops.runner.loading import scripts_of
-from safeops.runner.pending import pending_revisions, unknown_revisions
-from safeops.runner.reading import explained, refuse_missing
+from safeops.runner.environment import current_on, explaining_errors, refuse_missing
+from safeops.runner.revisions import listed, pending_revisions, scripts_of, unknown_revisions
 
 T = TypeVar("T")
 
@@ -32,15 +29,15 @@ def require_current(
 ) -> None:
     """Raise NotCurrent unless the database is at the newest revisions that there are files for.
 
-    It looks at the version table by a connection of the engine, and writes nothing. env.py is not run.
+    It reads the version table on a connection of the engine, and writes nothing. env.py is not run.
 
-    A plain call, for asynchronous engines too, also inside a running event loop, which waits for it meanwhile: it looks from
-    a thread, by a connection of its own.
+    A plain call, also for asynchronous engines and inside a running event loop, which it blocks: it reads in a thread, on a
+    separate connection.
 
     Args:
         engine: An ``Engine`` or an ``AsyncEngine``.
         config: The configuration of the project, or the path of its alembic.ini.
-        version_table: As env.py gives it to ``context.configure()``; None is the option ``version_table`` of the
+        version_table: As env.py passes it to ``context.configure()``; None is the option ``version_table`` of the
             configuration, else ``alembic_version``.
         version_table_schema: Likewise.
 
@@ -59,13 +56,10 @@ def require_current(
         "version_table_schema": version_table_schema or config.get_main_option("version_table_schema"),
     }
 
-    def look(connection: Connection) -> tuple[str, ...]:
-        return MigrationContext.configure(connection, opts=options).get_current_heads()
-
-    current = _asked(_sync(engine), look)
+    current = _read(_sync(engine), lambda connection: current_on(connection, options))
     unknown, pending = unknown_revisions(script, current), pending_revisions(script, current)
     if unknown or pending:
-        raise _not_current(script, current, unknown, [one.revision for one in pending])
+        raise _not_current(script, current, unknown, len(pending))
 
 
 def _sync(engine: Any) -> Engine:
@@ -79,25 +73,23 @@ def _sync(engine: Any) -> Engine:
     return found
 
 
-def _asked(engine: Engine, look: Callable[[Connection], T]) -> T:
+def _read(engine: Engine, read: Callable[[Connection], T]) -> T:
     refuse_missing(engine.dialect, *engine.dialect.create_connect_args(engine.url))
-    try:
+    with explaining_errors():
         if engine.dialect.is_async:
-            return _in_thread(lambda: on_a_connection(engine, look))
+            return _in_thread(lambda: on_a_connection(engine, read))
         with engine.connect() as connection:
-            return look(connection)
-    except DBAPIError as error:
-        raise explained(error) from error
+            return read(connection)
 
 
 def _in_thread(body: Callable[[], T]) -> T:
-    """Run what needs an event loop of its own, whether one runs here or not."""
-    came: list[T] = []
+    """Run what needs its own event loop, even if one runs in this thread."""
+    results: list[T] = []
     raised: list[BaseException] = []
 
     def run() -> None:
         try:
-            came.append(body())
+            results.append(body())
         except BaseException as error:
             raised.append(error)
 
@@ -106,24 +98,21 @@ def _in_thread(body: Callable[[], T]) -> T:
     thread.join()
     if raised:
         raise raised[0]
-    return came[0]
+    return results[0]
 
 
-def _not_current(
-    script: ScriptDirectory, current: tuple[str, ...], unknown: list[str], pending: list[str]
-) -> NotCurrent:
-    stands = ", ".join(current) or "no revision"
-    heads = ", ".join(script.get_heads()) or "no revision"
+def _not_current(script: ScriptDirectory, current: tuple[str, ...], unknown: list[str], pending: int) -> NotCurrent:
+    heads = listed(script.get_heads())
     if unknown:
         return NotCurrent(
-            f"The database is at {stands}, and this code knows no revision {', '.join(unknown)}: it needs {heads}.",
+            f"The database is at {listed(current)}, and this code knows no revision {', '.join(unknown)}: it needs {heads}.",
             why="The database was migrated by other code, most likely by newer one.",
             remedy="Deploy the code that has that revision; this shows what stands:",
             code="safeops status",
         )
-    count = f"{len(pending)} revision{'s are' if len(pending) > 1 else ' is'} pending"
+    count = f"{pending} revision{'s are' if pending > 1 else ' is'} pending"
     return NotCurrent(
-        f"The database is at {stands}, and this code needs {heads}: {count}.",
+        f"The database is at {listed(current)}, and this code needs {heads}: {count}.",
         why="The code may use what those revisions make.",
         remedy="Run them before the service starts:",
         code="safeops upgrade",

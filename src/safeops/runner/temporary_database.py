@@ -1,4 +1,4 @@
-"""Runs a project on an empty database that nobody needs, and makes sure that it is no other one."""
+"""Runs a project on an empty temporary database, and makes sure that it works on no other one."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ from safeops.errors import InvalidArgument, NotReady
 from safeops.foretold import summary
 from safeops.locking import without_migration_lock
 from safeops.runner.backups.failing import ending_on_signals
-from safeops.runner.environment import Reached, look_on
-from safeops.runner.loading import scripts_of
-from safeops.runner.reading import explained
-from safeops.runner.running import Course, Progress, reached_or_explained
+from safeops.runner.environment import Reached, explaining_errors, look_on, reach
+from safeops.runner.revision_run import RevisionRun
+from safeops.runner.revisions import scripts_of
 
 log = logging.getLogger("safeops")
 
 T = TypeVar("T")
 
 
+Steps = Callable[[tuple[str, ...]], list[Any]]
+
+
 @dataclass(frozen=True)
-class Scratch:
-    """A scratch database, as long as ``scratch_for`` keeps it.
+class TemporaryDatabase:
+    """A database that exists as long as the block of ``temporary_database``.
 
     Args:
         config: The configuration of the project, for this database.
@@ -52,62 +54,64 @@ class Scratch:
     script: ScriptDirectory
     is_here: Callable[[Connection], bool]
 
-    def run(self, steps: Callable[[tuple[str, ...]], list[Any]], progress: Progress | None = None) -> Course:
-        """Run revisions here; what they raise is in ``course.running``'s revision, and is raised as it is."""
-        course = self.course(steps, progress)
-        course.run(self.config, self.script)
-        return course
-
-    def course(self, steps: Callable[[tuple[str, ...]], list[Any]], progress: Progress | None = None) -> Course:
-        """Return a run of revisions that is refused anywhere but here."""
+    def run(self, steps: Steps) -> tuple[str, Exception] | None:
+        """Run revisions here, and nowhere else; return the revision that failed and its error."""
 
         def checked(heads: tuple[str, ...], context: MigrationContext) -> list[Any]:
-            self.check(context)
+            self._check(context)
             return steps(heads)
 
-        return Course(checked, progress)
+        run = RevisionRun(checked)
+        try:
+            run.run(self.config, self.script)
+        except Exception as error:
+            if run.running is None:
+                raise
+            return run.running.revision, error
+        return None
 
     def look(self, look: Callable[[MigrationContext], T]) -> T:
-        """Run env.py and ``look`` on this database."""
+        """Run env.py with ``look`` instead of revisions, on this database."""
 
         def checked(context: MigrationContext) -> T:
-            self.check(context)
+            self._check(context)
             return look(context)
 
         return look_on(self.config, checked)
 
-    def check(self, context: MigrationContext) -> None:
-        """Raise where env.py works on another database."""
+    def _check(self, context: MigrationContext) -> None:
+        """Raise if env.py works on another database."""
         connection = context.connection
         if connection is None or not self.is_here(connection):
             raise elsewhere(str(connection.engine.url.database) if connection is not None else "no connection")
 
 
 @contextmanager
-def scratch_for(config: Config, url: str | None = None) -> Iterator[Scratch]:
-    """Give an empty database of the kind that the project has.
+def temporary_database(config: Config, url: str | None = None) -> Iterator[TemporaryDatabase]:
+    """Provide an empty database of the project's kind.
 
     Args:
         config: The configuration of the project.
-        url: An empty database to use, in which what was made stays; None makes one on the project's server,
-            and drops it.
+        url: An empty database to use, which is not emptied afterwards; None creates one on the project's server, and drops
+            it.
 
     Raises:
-        NotReady: None can be made, or the one at ``url`` has something in it.
+        NotReady: None can be created, or the one at ``url`` is not empty.
     """
-    with ending_on_signals(), _at(_url(url), config) if url is not None else _beside(config) as scratch:
-        yield scratch
+    with ending_on_signals(), _given(_url(url), config) if url is not None else _created(config) as temporary:
+        yield temporary
 
 
-# One of our own -------------------------------------------------------------------------------------------------
+# Created for the block ------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _beside(config: Config) -> Iterator[Scratch]:
-    # Where connecting creates a database, it is not needed: there is no server to ask.
+def _created(config: Config) -> Iterator[TemporaryDatabase]:
+    # On SQLite connecting would create the project's database, which is not needed.
     with _creating_nothing():
-        reached = reached_or_explained(config)
-        place = _made(reached)
+        with explaining_errors():
+            reached = reach(config)
+        place = _create(reached)
     live, engine = reached.engine.url, reached.engine
     url = live.set(database=place)
 
@@ -115,14 +119,14 @@ def _beside(config: Config) -> Iterator[Scratch]:
         return database_for(connection.dialect, lambda: connection).is_at(place)
 
     try:
-        # A pool that outlives env.py may have connections that stand already.
-        _forget_connections(engine)
+        # A pool that outlives env.py may hold open connections.
+        _close_connections(engine)
         with redirecting(live, url), _environment(url), without_migration_lock():
             if not on_a_connection(engine, is_here):
                 raise elsewhere(str(live.database))
-            yield Scratch(_config_for(config, url), reached.script, is_here)
+            yield TemporaryDatabase(_config_for(config, url), reached.script, is_here)
     finally:
-        _forget_connections(engine)
+        _close_connections(engine)
         _drop(reached, place)
 
 
@@ -130,11 +134,11 @@ def _creating_nothing() -> AbstractContextManager[None]:
     return rerouting(lambda dialect, *given: database_class(dialect).connect_nowhere(*given))
 
 
-def _made(reached: Reached) -> str:
+def _create(reached: Reached) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
-        # As who has connected: the role of the migrations may not make databases.
-        return on_a_connection(reached.engine, lambda own: database_for(own.dialect, lambda: own).make_scratch(name))
+        # By the user who connects: the role of the migrations may not be allowed to create databases.
+        return on_a_connection(reached.engine, lambda it: database_for(it.dialect, lambda: it).make_scratch(name))
     except DBAPIError as error:
         raise NotReady(
             f"No scratch database can be made: {summary(error)}.",
@@ -147,44 +151,44 @@ def _made(reached: Reached) -> str:
 def _drop(reached: Reached, place: str) -> None:
     try:
         with _creating_nothing():
-            on_a_connection(reached.engine, lambda own: database_for(own.dialect, lambda: own).drop_scratch(place))
+            on_a_connection(reached.engine, lambda it: database_for(it.dialect, lambda: it).drop_scratch(place))
     except DBAPIError as error:
-        # It must not hide how the check ended.
+        # This must not hide how the block ended.
         log.warning("the scratch database %s could not be dropped, drop it yourself: %s", place, summary(error))
 
 
-def _forget_connections(engine: Engine) -> None:
+def _close_connections(engine: Engine) -> None:
     with suppress(SQLAlchemyError):
-        # Those of an asynchronous driver belong to an event loop that has ended.
+        # The connections of an asynchronous driver belong to an event loop that has ended.
         engine.dispose(close=not engine.dialect.is_async)
 
 
-# One that was named ---------------------------------------------------------------------------------------------
+# Given by the user ----------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _at(url: URL, config: Config) -> Iterator[Scratch]:
+def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
     engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
     mark = sa.Table(f"{PREFIX}{uuid.uuid4().hex[:12]}", sa.MetaData(), sa.Column("id", sa.Integer))
 
-    def begin(own: Connection) -> None:
-        _check_empty(own)
-        mark.create(own)
+    def begin(connection: Connection) -> None:
+        _check_empty(connection)
+        mark.create(connection)
 
-    try:
+    with explaining_errors():
         on_a_connection(engine, begin)
-    except DBAPIError as error:
-        raise explained(error) from error
     try:
         with redirecting(None, url), _environment(url), without_migration_lock():
             script = scripts_of(config)
-            yield Scratch(_config_for(config, url), script, lambda own: sa.inspect(own).has_table(mark.name))
+            yield TemporaryDatabase(
+                _config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name)
+            )
     finally:
-        on_a_connection(engine, lambda own: mark.drop(own, checkfirst=True))
+        on_a_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
 
 
-def _check_empty(own: Connection) -> None:
-    things = database_for(own.dialect, lambda: own).things()
+def _check_empty(connection: Connection) -> None:
+    things = database_for(connection.dialect, lambda: connection).things()
     if things:
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(things[:5])}.",
@@ -208,22 +212,22 @@ def _url(text: str) -> URL:
     )
 
 
-# What env.py is told --------------------------------------------------------------------------------------------
+# What env.py reads ----------------------------------------------------------------------------------------------
 
 
 def _config_for(config: Config, url: URL) -> Config:
-    """Return a copy of a configuration that names another database, in all the ways in which env.py files ask for it."""
+    """Return a copy of a configuration that names another database in every way that env.py files read it."""
     text = url.render_as_string(hide_password=False)
-    found = copy.copy(config)
+    copied = copy.copy(config)
     given = vars(config.cmd_opts) if config.cmd_opts is not None else {}
-    found.cmd_opts = Namespace(**{**given, "x": [*(given.get("x") or []), f"url={text}"]})
-    found.__dict__["file_config"] = copy.deepcopy(config.file_config)
-    # A connection that was handed over would be the project's own.
-    found.__dict__["attributes"] = {key: one for key, one in config.attributes.items() if key != "connection"}
-    # What env.py files ask that can be told: that nobody wants to read all this.
-    found.attributes["configure_logging"] = False
-    found.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
-    return found
+    copied.cmd_opts = Namespace(**{**given, "x": [*(given.get("x") or []), f"url={text}"]})
+    copied.__dict__["file_config"] = copy.deepcopy(config.file_config)
+    # A connection that was passed in is to the project's own database.
+    copied.__dict__["attributes"] = {key: value for key, value in config.attributes.items() if key != "connection"}
+    # Many env.py files ask this before they set up logging.
+    copied.attributes["configure_logging"] = False
+    copied.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
+    return copied
 
 
 @contextmanager

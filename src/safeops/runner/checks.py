@@ -1,0 +1,294 @@
+"""Checks a project's revisions before they are deployed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import RevisionContext
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationStep
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError
+
+from safeops.authoring.revisions.page import NOTHING_TO_UNDO
+from safeops.errors import InvalidArgument, Irreversible, OnlineOnly, SafeOpsError
+from safeops.foretold import summary
+from safeops.runner.environment import explaining_errors, reach, reach_existing
+from safeops.runner.findings import ERROR, NOTE, Finding, not_accepted, save_baseline
+from safeops.runner.revisions import (
+    MERGE,
+    faults,
+    files_of,
+    line_in,
+    line_of,
+    missing_downgrade,
+    stay_apart,
+    steps_between,
+    unknown_revisions,
+)
+from safeops.runner.schema_diff import differences_from, lines_of, schema_of
+from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
+
+SHOWN = 10
+"""Lines of a difference that are shown."""
+NO_ROWS = ". --sql has no rows to read: put what reads them below `if not op.get_context().as_sql:`."
+DOWNGRADE = (
+    f'Write it; a one-way revision says irreversible("reason"), one that may leave all as it is {NOTHING_TO_UNDO!r}.'
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found.
+
+    Args:
+        revisions: How many revisions there are.
+        findings: What is not accepted, in the order of the checks.
+        accepted: How many more findings there were, which are accepted.
+    """
+
+    revisions: int
+    findings: tuple[Finding, ...]
+    accepted: int = 0
+
+    @property
+    def exit_status(self) -> int:
+        return int(any(finding.level == ERROR for finding in self.findings))
+
+    def as_json(self) -> dict[str, Any]:
+        findings = [asdict(finding) for finding in self.findings]
+        return {"revisions": self.revisions, "findings": findings, "accepted": self.accepted}
+
+
+def check(
+    config: Config,
+    *,
+    scratch_url: str | None = None,
+    since: str | None = None,
+    ignore: Sequence[str] = (),
+    baseline: str | Path | None = None,
+    write_baseline: bool = False,
+) -> Checked:
+    """Check that a project has one head and downgrades, that they run, that models agree, and that SQL can be rendered.
+
+    Steps: loads the files, and ends there if that fails; creates a temporary database of the project's kind; renders each
+    upgrade as ``--sql`` does; runs all revisions up, down and up there; compares the schemas after both ways up, and models
+    with it, as ``alembic check`` does; checks whether env.py takes the migration lock; drops the temporary database; checks
+    whether the project's own is at a revision that no file has.
+
+    Args:
+        config: The configuration of the project.
+        scratch_url: An empty database to run on, which is not emptied afterwards. With it the project's own is not needed.
+        since: A revision: it and those before it only have to load and run; they need no downgrade, and no SQL.
+        ignore: Findings to accept: a kind as ``"models"``, or one of a revision as ``"downgrade:ae1027"``. A comment
+            ``# safeops: allow downgrade -- why`` in the file of a revision, or in env.py, accepts it too.
+        baseline: A file of findings to accept.
+        write_baseline: Write that file, so that it accepts everything that is found now.
+
+    Raises:
+        NotReady: No temporary database can be created, or the one at ``scratch_url`` is not empty.
+        InvalidArgument: There is no such revision, or the file is not a baseline.
+        SafeOpsError: A database cannot be reached.
+
+    Example:
+        found = check(Config("alembic.ini"), scratch_url="postgresql+psycopg://ci@localhost/temporary")
+        raise SystemExit(found.exit_status)
+    """
+    file = None if baseline is None else Path(baseline)
+    revisions, found = _found(config, scratch_url, since)
+    if write_baseline and file is not None:
+        save_baseline((finding for finding in found if finding.level == ERROR), file)
+    kept = not_accepted(found, ignore, file)
+    return Checked(revisions, tuple(kept), len(found) - len(kept))
+
+
+def _found(config: Config, scratch_url: str | None, since: str | None) -> tuple[int, list[Finding]]:
+    directory = ScriptDirectory.from_config(config)
+    broken = [Finding("load", ERROR, f"{fault.what}.", fault.file, fault.line) for fault in faults(directory)]
+    if broken:
+        # Nothing else can be checked.
+        return len(files_of(directory)), broken
+    # The oldest first.
+    scripts = list(reversed(list(directory.walk_revisions())))
+    old = _up_to(directory, since)
+    new = [script for script in scripts if script.revision not in old]
+    found = [*_heads(directory), *_downgrades(new)]
+    has_downgrades = all(hasattr(script.module, "downgrade") for script in new)
+    with explaining_errors(), temporary_database(config, scratch_url) as temporary:
+        found += _offline(temporary, new)
+        found += _up_down_up(temporary, since if has_downgrades else None, has_downgrades=has_downgrades)
+        found += _env(temporary)
+    return len(scripts), [*found, *(_database(config) if scratch_url is None else ())]
+
+
+def _up_to(script: ScriptDirectory, since: str | None) -> set[str]:
+    """Return a revision and those before it; nothing for None."""
+    if since is None:
+        return set()
+    try:
+        upper = script.get_revision(since).revision
+    except CommandError as error:
+        raise InvalidArgument(
+            f"There is no revision {since}: {error}.", remedy="See which revisions there are:", code="alembic history"
+        ) from error
+    return {found.revision for found in script.iterate_revisions(upper, "base")}
+
+
+def _heads(script: ScriptDirectory) -> Iterator[Finding]:
+    heads = sorted(script.get_heads())
+    if len(heads) > 1 and not stay_apart(script):
+        said = f"There are {len(heads)} heads: {', '.join(heads)}. {MERGE}"
+        yield Finding("heads", ERROR, said, script.get_revision(heads[-1]).path, 1)
+
+
+def _env(temporary: TemporaryDatabase) -> Iterator[Finding]:
+    file = Path(temporary.script.dir) / "env.py"
+    place = (str(file), line_of(file, r".*context\.configure")) if file.is_file() else (None, None)
+    for said in reach(temporary.config).missing_in_env():
+        yield Finding("env", ERROR, said, *place)
+
+
+def _database(config: Config) -> Iterator[Finding]:
+    """Check the project's own database if it can be reached; in continuous integration there is none."""
+    try:
+        reached = reach_existing(config)
+    except SafeOpsError:
+        return
+    for unknown in unknown_revisions(reached.script, reached.current):
+        said = (
+            f"The database is at {unknown}, and no file has it. Get the file back, as from the branch that was deployed; or"
+            " if it is gone for good: safeops stamp REV --verify"
+        )
+        yield Finding("database", ERROR, said, revision=unknown)
+
+
+def _downgrades(scripts: list[Script]) -> Iterator[Finding]:
+    for script in scripts:
+        missing = missing_downgrade(script)
+        if missing is not None:
+            line, what = missing
+            said = f"Revision {script.revision} {what}. {DOWNGRADE}"
+            yield Finding("downgrade", ERROR, said, script.path, line, script.revision)
+
+
+# Offline --------------------------------------------------------------------------------------------------------
+
+
+def _offline(temporary: TemporaryDatabase, scripts: list[Script]) -> Iterator[Finding]:
+    online: list[str] = []
+    for script in scripts:
+        try:
+            _render(temporary, script)
+        except (OnlineOnly, CommandError):
+            # The second is Alembic's own, as of its batch mode on SQLite.
+            online.append(script.revision)
+        except Exception as error:
+            # Code that reads rows gets None under --sql.
+            reads = isinstance(error, sa.exc.NoInspectionAvailable) or "NoneType" in str(error)
+            advice = NO_ROWS if reads else ""
+            yield _of_revision("offline", ERROR, script, "fails when it is rendered by --sql", error, advice)
+    if online:
+        count = f"{len(online)} revision{'s have' if len(online) > 1 else ' has'}"
+        said = f"{count} to look at the live database, and cannot be rendered by --sql: {', '.join(online)}"
+        yield Finding("offline", NOTE, said)
+
+
+def _render(temporary: TemporaryDatabase, script: Script) -> None:
+    """Render a single revision, so that one that cannot be rendered hides no other."""
+    steps = [MigrationStep.upgrade_from_script(temporary.script.revision_map, script)]
+    config = temporary.config
+    options: dict[str, Any] = {"starting_rev": script._normalized_down_revisions, "destination_rev": script.revision}
+    before, config.output_buffer = config.output_buffer, io.StringIO()
+    try:
+        with EnvironmentContext(config, temporary.script, fn=lambda _, __: steps, as_sql=True, tag=None, **options):
+            temporary.script.run_env()
+    finally:
+        config.output_buffer = before
+
+
+# Up, down, up ---------------------------------------------------------------------------------------------------
+
+
+def _up_down_up(temporary: TemporaryDatabase, since: str | None, *, has_downgrades: bool) -> Iterator[Finding]:
+    failure = _run(temporary, "up")
+    if failure is not None:
+        yield failure
+        return
+    first = temporary.look(schema_of)
+    yield from _models(temporary)
+    if not has_downgrades:
+        return
+    failure = _run(temporary, "down", since)
+    if failure is not None:
+        yield failure
+        if failure.level == ERROR:
+            return
+    failure = _run(temporary, "up")
+    if failure is not None:
+        yield replace(failure, level=ERROR, message=f"After the way down: {failure.message}")
+        return
+    yield from _same_again(temporary, first)
+
+
+def _run(temporary: TemporaryDatabase, way: str, since: str | None = None) -> Finding | None:
+    """Run all revisions up, or down to one; return what stopped that."""
+    down = way == "down"
+    target = (since or "base") if down else "heads"
+    failure = temporary.run(
+        lambda heads: steps_between(temporary.script, target, heads, down=down) if heads or not down else []
+    )
+    if failure is None:
+        return None
+    failed, error = failure
+    script = temporary.script.get_revision(failed)
+    if down and isinstance(error, Irreversible):
+        return _of_revision(way, NOTE, script, "is the end of the way down", error)
+    return _of_revision(way, ERROR, script, f"fails on the way {way}", error)
+
+
+def _same_again(temporary: TemporaryDatabase, first: sa.MetaData) -> Iterator[Finding]:
+    lines = temporary.look(lambda context: differences_from(context, first))
+    if lines:
+        said = f"Up, down and up again ends in another schema than up. What is missing, or too much:\n{_shown(lines)}"
+        yield Finding("down", ERROR, said)
+
+
+def _models(temporary: TemporaryDatabase) -> Iterator[Finding]:
+    lines = temporary.look(lambda context: _missing_in_revisions(temporary, context))
+    if lines is None:
+        yield Finding("models", NOTE, "env.py has no target_metadata: models cannot be compared.")
+    elif lines:
+        said = "Models and revisions do not agree. Write the revision: alembic revision --autogenerate -m ..."
+        yield Finding("models", ERROR, f"{said}\n{_shown(lines)}")
+
+
+def _missing_in_revisions(temporary: TemporaryDatabase, context: MigrationContext) -> list[str] | None:
+    """Return what ``alembic check`` finds; None if there are no models."""
+    if context.opts.get("target_metadata") is None:
+        return None
+    arguments: dict[str, Any] = {"message": None, "autogenerate": True, "sql": False, "head": "head", "splice": False}
+    arguments |= dict.fromkeys(("branch_label", "version_path", "rev_id", "depends_on"))
+    revision = RevisionContext(temporary.config, temporary.script, arguments)
+    revision.run_autogenerate(context.get_current_heads(), context)
+    found = revision.generated_revisions[-1].upgrade_ops_list
+    return [line for operations in found for line in lines_of(operations, context)]
+
+
+# Findings -------------------------------------------------------------------------------------------------------
+
+
+def _of_revision(kind: str, level: str, script: Script, what: str, error: Exception, advice: str = "") -> Finding:
+    said = error.problem if isinstance(error, SafeOpsError) else summary(error)
+    message = f"Revision {script.revision} {what}: {said}{advice}"
+    return Finding(kind, level, message, script.path, line_in(Path(script.path), error), script.revision)
+
+
+def _shown(lines: list[str]) -> str:
+    more = [f"... and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
+    return "\n".join(f"    {line}" for line in [*lines[:SHOWN], *more])

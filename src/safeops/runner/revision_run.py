@@ -1,0 +1,285 @@
+"""Runs revisions under the migration lock: reports each, stops between two, and explains a failure."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import textwrap
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+from safeops.backfilling.stopping import Stop
+from safeops.databases import database_for
+from safeops.databases.beside import on_a_connection
+from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
+from safeops.foretold import summary
+from safeops.locking import without_migration_lock
+from safeops.locking.runner import held_lock
+from safeops.runner.environment import Reached, explaining_errors
+from safeops.runner.revisions import Pending, described
+
+log = logging.getLogger("safeops")
+
+DONE, GAVE_UP, RAISED = 0, 3, 4
+WAIT = 600.0
+"""Seconds that a command waits for another runner."""
+POLL = 0.2
+"""Seconds after which a wait looks for a signal again."""
+Steps = Callable[[tuple[str, ...], MigrationContext], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A revision that was run.
+
+    Args:
+        revision: Which one.
+        message: The first line of its docstring.
+        seconds: How long it took.
+    """
+
+    revision: str
+    message: str
+    seconds: float
+
+
+Progress = Callable[[Applied], object]
+
+
+class RevisionRun:
+    """A run of revisions.
+
+    Args:
+        steps: Returns Alembic's steps, from the revisions that the database is at.
+        progress: Gets each finished revision.
+        stop: Becomes true to stop before the next revision.
+        destination: The revision that was named, for an env.py that asks for it.
+    """
+
+    def __init__(
+        self, steps: Steps, progress: Progress | None = None, stop: object = False, destination: str | None = None
+    ) -> None:
+        self.destination = destination
+        self._steps, self._progress, self._stop = steps, progress, stop
+        self.applied: list[Applied] = []
+        self.scripts: list[Any] = []
+        self.running: Pending | None = None
+        self.began = 0.0
+        self.transactional = self.is_upgrade = True
+        self.ended = False
+
+    def run(self, config: Config, script: ScriptDirectory) -> None:
+        """Run env.py with these revisions; ``running`` names the one that raised."""
+        options: dict[str, Any] = {"starting_rev": None, "destination_rev": self.destination, "tag": None}
+        with EnvironmentContext(config, script, fn=self._run_steps, as_sql=False, **options):
+            script.run_env()
+
+    def _run_steps(self, heads: tuple[str, ...], context: MigrationContext) -> Iterator[Any]:
+        self.transactional = context.impl.transactional_ddl
+        for step in self._steps(heads, context):
+            if self._stop:
+                return
+            self.running, self.began, self.is_upgrade = described(step), time.monotonic(), step.is_upgrade
+            yield step
+            # Alembic asks for the next one when this one is committed.
+            done = Applied(self.running.revision, self.running.message, time.monotonic() - self.began)
+            self.applied.append(done)
+            self.scripts.append(step.revision)
+            self.running = None
+            if self._progress is not None:
+                self._progress(done)
+        self.ended = True
+
+    def run_on(self, reached: Reached, config: Config, again: str) -> None:
+        """Run these revisions on a database, or raise RevisionFailed.
+
+        Args:
+            reached: The database.
+            config: The configuration of the project.
+            again: The command to run again.
+        """
+        try:
+            self.run(config, reached.script)
+        except Exception as error:
+            log.debug("the run failed", exc_info=True)
+            if self.running is not None:
+                raise _failed(self, self.running, error, reached, again) from error
+            with explaining_errors():
+                raise
+
+
+def is_giving_up(error: BaseException) -> bool:
+    """Tell whether a run ended because of a lock or of a request to stop: nothing is broken."""
+    return _is_caused_by(error, LockNotAcquired, BackfillStopped)
+
+
+def _is_caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
+    return isinstance(error, kinds) or isinstance(error.__cause__, kinds)
+
+
+# What went wrong ------------------------------------------------------------------------------------------------
+
+
+def _failed(run: RevisionRun, running: Pending, error: Exception, reached: Reached, again: str) -> RevisionFailed:
+    name = f"{running.revision} ({running.message})" if running.message else running.revision
+    seconds = time.monotonic() - run.began
+    place = _place_of(error, reached.script)
+    stopped = _is_caused_by(error, BackfillStopped)
+    ended = "was stopped" if stopped else "failed"
+    message = str(error) if isinstance(error, SafeOpsError) else summary(error)
+    return RevisionFailed(
+        f"Revision {name} {ended} after {seconds:.1f} s{f', at {place}' if place else ''}:\n"
+        + textwrap.indent(message, "  "),
+        state=f"{_state(run, reached)}\n{_kept(run, running, reached, error)}",
+        remedy="Running it again goes on there:"
+        if stopped
+        else "Once the cause is put right, running it again goes on there:",
+        code=again,
+    )
+
+
+def _place_of(error: BaseException, script: ScriptDirectory) -> str:
+    """Return the file and the line of the revision that raised; empty if no revision did."""
+    folders = {Path(folder).resolve() for folder in script._version_locations}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).resolve().parent in folders:
+            return f"{Path(frame.filename).name}:{frame.lineno}"
+    return ""
+
+
+def _state(run: RevisionRun, reached: Reached) -> str:
+    try:
+        current = reached.current_now()
+    except Exception as error:
+        return f"What stands cannot be seen now ({summary(error)}); safeops status tells later."
+    at = f"The database is at {', '.join(current) or 'no revision'}."
+    contained = {script.revision for script in reached.script.iterate_revisions(current or "base", "base")}
+    # env.py may run all revisions in one transaction, which is rolled back as a whole.
+    done = [applied.revision for applied in run.applied if (applied.revision in contained) is run.is_upgrade]
+    undone = [applied.revision for applied in run.applied if applied.revision not in done]
+    finished = f"Finished in this run: {', '.join(done)}." if done else "No revision was finished in this run."
+    rolled_back = f" Rolled back with it, as env.py runs all in one transaction: {', '.join(undone)}." if undone else ""
+    return f"{at} {finished}{rolled_back}"
+
+
+def _kept(run: RevisionRun, running: Pending, reached: Reached, error: Exception) -> str:
+    """Describe what the revision that failed has left."""
+    # A helper's error says itself what helpers did before it.
+    said = "" if isinstance(error, SafeOpsError) else f"What helpers of {running.revision} have done is kept"
+    helpers = f"{said}; they find it and continue." if said else ""
+    if run.transactional:
+        return f"{helpers} What it did by op. since the last of them was rolled back.".strip()
+    name = database_for(reached.engine.dialect, None).product
+    also = (
+        f"What it did by op. may be kept too, because {name} commits each change at once: look before you run it again."
+    )
+    return f"{helpers} {also}".strip()
+
+
+# The migration lock ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def holding_lock(reached: Reached, wait: float, again: str, stop: Stop | None = None) -> Iterator[None]:
+    """Hold the migration lock for the block, in which ``migration_lock`` of env.py does nothing.
+
+    Args:
+        reached: The database.
+        wait: Seconds to wait for another runner.
+        again: The command to run again.
+        stop: Ends the wait.
+
+    Raises:
+        LockNotAcquired: Another runner held it for that long, or until the wait was ended.
+    """
+    holder = _LockHolder(reached, wait)
+    # An asynchronous driver needs its own event loop for the lock, and env.py runs another one in this thread.
+    thread = threading.Thread(target=holder.run, name="safeops-lock", daemon=True)
+    thread.start()
+    try:
+        holder.await_lock(again, stop)
+        with without_migration_lock():
+            yield
+    finally:
+        holder.released.set()
+        # The interpreter must not end while a driver works in this thread.
+        thread.join(timeout=5)
+
+
+class _LockHolder:
+    """Holds the lock on its own connection, of which env.py knows nothing."""
+
+    def __init__(self, reached: Reached, wait: float) -> None:
+        self.reached, self.wait = reached, wait
+        self.settled, self.released = threading.Event(), threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            # As migration_lock of env.py takes it: on MariaDB and MySQL it is named by the database of the session.
+            on_a_connection(self.reached.engine, self._hold)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.settled.set()
+
+    def _hold(self, connection: Connection) -> None:
+        with held_lock(connection, self.wait, self.released):
+            self.settled.set()
+            self.released.wait()
+
+    def await_lock(self, again: str, stop: Stop | None) -> None:
+        """Wait until the lock is held, or raise why it is not."""
+        # In short waits, so that a signal ends them on every system.
+        while not self.settled.wait(POLL):
+            if stop:
+                raise LockNotAcquired(
+                    f"Stopped by {stop.reason} while another runner was migrating this database.",
+                    why="One runner at a time migrates: this one had not begun.",
+                    remedy="Run it again:",
+                    code=again,
+                )
+        match self.error:
+            case None:
+                return
+            case LockNotAcquired() as error:
+                remedy = "Wait for it to end and run again, or wait longer:"
+                code = f"{again} --wait 3600"
+                raise LockNotAcquired(error.problem, why=error.why, remedy=remedy, code=code) from error
+            case error:
+                raise error
+
+
+# The command to run again ---------------------------------------------------------------------------------------
+
+
+def command_line(config: Config, command: str, revision: str = "") -> str:
+    """Return a call of ``safeops`` with the ``-c``, ``-n`` and ``-x`` that found this configuration.
+
+    Args:
+        config: The configuration of the project.
+        command: The command.
+        revision: The revision; empty for the command's default.
+    """
+    given = vars(config.cmd_opts) if config.cmd_opts is not None else {}
+    words = ["safeops"]
+    for path in given.get("config") or ():
+        words += ["-c", str(path)]
+    if given.get("name") not in (None, "alembic"):
+        words += ["-n", given["name"]]
+    for argument in given.get("x") or ():
+        # A URL may contain a password.
+        words += ["-x", f"{argument.partition('=')[0]}=..." if "://" in argument else argument]
+    return shlex.join([*words, command, *([revision] if revision else [])])

@@ -1,0 +1,290 @@
+"""The revisions of a project: why its files cannot be loaded, what is pending, its heads, and missing downgrades."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+from alembic.util import CommandError, load_python_file, to_tuple
+
+from safeops.authoring.revisions.page import NOTHING_TO_UNDO
+from safeops.errors import NotReady, SafeOpsError
+from safeops.foretold import summary
+
+RESERVED = frozenset({"base", "head", "heads", "current"})
+"""Names that Alembic does not take for revisions."""
+MERGE = "Merge them: safeops heads --merge. If they are meant to stay apart, give each a branch label of its own."
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why the revisions cannot be loaded.
+
+    Args:
+        what: What is wrong, as the end of a sentence.
+        file: The file with the fault; None if it is in no single file.
+        line: The line in that file.
+    """
+
+    what: str
+    file: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{Path(self.file).name}:{self.line}: {self.what}" if self.file else self.what
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A revision that is still to run."""
+
+    revision: str
+    message: str
+
+
+# Loading --------------------------------------------------------------------------------------------------------
+
+
+def scripts_of(config: Config) -> ScriptDirectory:
+    """Load the revisions of a project, or raise SafeOpsError that names each file with a fault."""
+    script = ScriptDirectory.from_config(config)
+    found = faults(script)
+    if found:
+        listed = "".join(f"\n  {fault}" for fault in found)
+        raise SafeOpsError(
+            f"The revisions cannot be loaded:{listed}",
+            why="Alembic loads all of them before it does anything.",
+            remedy="Put them right. Where a revision is missing, get its file back, as from the branch that it was written"
+            " on. Then look at all of them:",
+            code="safeops check",
+        )
+    return script
+
+
+def faults(script: ScriptDirectory) -> list[Fault]:
+    """Return why the revisions cannot be loaded; nothing if they can."""
+    with warnings.catch_warnings():
+        # Alembic warns of a missing revision before it fails; the fault names the file too.
+        warnings.filterwarnings("ignore", "Revision .* is not present")
+        try:
+            script.get_heads()
+            # Alembic skips a revision with a reserved name, but not the one that follows it.
+            scripts = list(script.walk_revisions())
+        except Exception as error:
+            return list(_faults_in_files(script)) or [Fault(str(error) or summary(error))]
+        names = {name for found in scripts for name in (found.revision, *to_tuple(found.down_revision, default=()))}
+        return list(_faults_in_files(script)) if RESERVED & names else []
+
+
+def files_of(script: ScriptDirectory) -> list[Path]:
+    """Return the files that Alembic takes for revisions."""
+    pattern = "**/*.py" if script.recursive_version_locations else "*.py"
+    found = [path for folder in script._version_locations for path in sorted(Path(folder).glob(pattern))]
+    return [path for path in found if not path.name.startswith((".#", "__init__"))]
+
+
+def line_in(path: Path, error: Exception) -> int:
+    """Return the line of a revision that raised; that of its first function if the traceback has none."""
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        return error.lineno or 1
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    lines = [frame.lineno for frame in frames if frame.lineno is not None]
+    return lines[-1] if lines else line_of(path, "def (?:up|down)grade")
+
+
+def line_of(path: Path, pattern: str) -> int:
+    """Return the first line with a statement that begins like this; 1 if there is none."""
+    text = path.read_text(errors="replace")
+    found = re.search(rf"^(?:.*; *)?{pattern}\b", text, re.MULTILINE)
+    return text[: found.start()].count("\n") + 1 if found else 1
+
+
+def _faults_in_files(script: ScriptDirectory) -> Iterator[Fault]:
+    loaded: dict[Path, ModuleType] = {}
+    for path in files_of(script):
+        try:
+            loaded[path] = load_python_file(path.parent, path.name)
+        except Exception as error:
+            yield Fault(summary(error), str(path), line_in(path, error))
+    for path, module in loaded.items():
+        for name in ("revision", "down_revision"):
+            if not hasattr(module, name):
+                yield Fault(f"it says no {name}", str(path), 1)
+        if getattr(module, "revision", None) in RESERVED:
+            said = f"revision is {module.revision!r}, a word that Alembic keeps for itself: give it another name"
+            yield Fault(said, str(path), line_of(path, "revision"))
+    # A file that does not load may have any revision.
+    if len(loaded) == len(files_of(script)):
+        known = {name for module in loaded.values() for name in _names_of(module)}
+        for path, module in loaded.items():
+            yield from _missing_revisions(path, module, known)
+
+
+def _names_of(module: ModuleType) -> tuple[Any, ...]:
+    return getattr(module, "revision", None), *to_tuple(getattr(module, "branch_labels", None), default=())
+
+
+def _missing_revisions(path: Path, module: ModuleType, known: set[Any]) -> Iterator[Fault]:
+    for variable in ("down_revision", "depends_on"):
+        for name in to_tuple(getattr(module, variable, None), default=()):
+            # depends_on takes abbreviations.
+            is_short = variable == "depends_on" and any(str(full).startswith(name) for full in known)
+            if name not in known and not is_short:
+                said = f"{variable} is {name!r}, and no file has that revision"
+                yield Fault(said, str(path), line_of(path, variable))
+
+
+# Pending --------------------------------------------------------------------------------------------------------
+
+
+def unknown_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[str]:
+    """Return those of the revisions that no file has."""
+    return [revision for revision in current if not _is_known(script, revision)]
+
+
+def pending_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[Pending]:
+    """Return what an upgrade to all heads would run, in order; nothing if no file has a current revision."""
+    known = tuple(revision for revision in current if _is_known(script, revision))
+    if current and not known:
+        return []
+    return [described(step) for step in steps_between(script, "heads", known)]
+
+
+def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str], *, down: bool = False) -> list[Any]:
+    """Return the steps that Alembic would take, as its own commands ask for them."""
+    between = script._downgrade_revs if down else script._upgrade_revs
+    try:
+        return list(between(revision, tuple(current)))  # type: ignore[arg-type]
+    except AssertionError as error:
+        # Alembic does not expect an empty name, or one that leads past the last revision.
+        raise CommandError(f"{revision!r} names no revision") from error
+
+
+def described(step: Any) -> Pending:
+    return Pending(step.revision.revision, step.revision.doc or "")
+
+
+def listed(revisions: Iterable[str]) -> str:
+    """Name the revisions that a database is at."""
+    return ", ".join(revisions) or "no revision"
+
+
+def _is_known(script: ScriptDirectory, revision: str) -> bool:
+    try:
+        return script.get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+# Heads ----------------------------------------------------------------------------------------------------------
+
+
+def heads(config: Config) -> list[Pending]:
+    """Return the newest revisions that there are files for; no database is asked."""
+    script = scripts_of(config)
+    found = [script.get_revision(head) for head in sorted(script.get_heads())]
+    return [Pending(head.revision, head.doc or "") for head in found]
+
+
+def stay_apart(script: ScriptDirectory) -> bool:
+    """Tell whether there are several heads, each with a branch label that no other has."""
+    labels = [script.get_revision(head).branch_labels for head in script.get_heads()]
+    return len(labels) > 1 and all(own.difference(*(other for other in labels if other is not own)) for own in labels)
+
+
+def merge(config: Config, message: str | None = None) -> Path | None:
+    """Write the revision that merges all heads; None if there is only one.
+
+    Args:
+        config: The configuration of the project.
+        message: Its message; by default which revisions it merges.
+    """
+    script = scripts_of(config)
+    found = sorted(script.get_heads())
+    if len(found) < 2:
+        return None
+    if stay_apart(script):
+        raise NotReady(
+            f"The heads {', '.join(found)} have branch labels of their own: they are meant to stay apart.",
+            why="Merging them would end the branches.",
+            remedy="Upgrade all of them; to end the branches all the same, write the revision by Alembic:",
+            code="safeops upgrade heads\nalembic merge heads",
+        )
+    template = Path(script.dir) / "script.py.mako"
+    if not template.is_file():
+        raise SafeOpsError(
+            f"There is no file {template}, of which a revision is made.",
+            remedy="Get it back, or have a new one written:",
+            code="safeops init",
+        )
+    # Alembic prints what it does.
+    with redirect_stdout(io.StringIO()):
+        merged = command.merge(config, found, message=message or f"merge {' and '.join(found)}")
+    assert isinstance(merged, Script)
+    return Path(merged.path)
+
+
+# Downgrades -----------------------------------------------------------------------------------------------------
+
+
+def missing_downgrade(script: Script) -> tuple[int, str] | None:
+    """Return the line, and what is missing there; None if a revision can be downgraded, or its file says why not.
+
+    A comment that begins with "Nothing to undo" says why. A docstring does not: Alembic's template writes one too.
+    """
+    source = Path(script.path).read_bytes()
+    functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    upgrade, downgrade = functions.get("upgrade"), functions.get("downgrade")
+    if downgrade is None:
+        # It may be assigned or imported, which only the module itself tells.
+        return None if hasattr(script.module, "downgrade") else (1, "has no downgrade()")
+    statements = _effective(downgrade)
+    if statements and all(_is_not_implemented(statement) for statement in statements):
+        return downgrade.lineno, "has a downgrade() that was not written"
+    # A revision that does nothing, as a merge, is undone by doing nothing.
+    if not statements and upgrade is not None and _effective(upgrade) and not _nothing_to_undo(source, downgrade):
+        return downgrade.lineno, "has an empty downgrade()"
+    return None
+
+
+def _nothing_to_undo(source: bytes, function: ast.FunctionDef) -> bool:
+    # To Python, a comment after the last statement is behind the function.
+    for token in tokenize.tokenize(io.BytesIO(source).readline):
+        line, column = token.start
+        if token.type == tokenize.COMMENT and line >= function.lineno and column > function.col_offset:
+            if token.string.startswith(NOTHING_TO_UNDO):
+                return True
+        elif token.type == tokenize.NAME and line > function.lineno and column == 0:
+            return False
+    return False
+
+
+def _effective(function: ast.FunctionDef) -> list[ast.stmt]:
+    return [statement for statement in function.body if not _does_nothing(statement)]
+
+
+def _does_nothing(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Return(value=None | ast.Constant(value=None)) | ast.Expr(value=ast.Constant()):
+            return True
+    return False
+
+
+def _is_not_implemented(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Raise(exc=ast.Name(id="NotImplementedError") | ast.Call(func=ast.Name(id="NotImplementedError"))):
+            return True
+    return False

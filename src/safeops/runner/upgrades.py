@@ -1,0 +1,272 @@
+"""Upgrades a project's database and rolls it back: pre-flight checks, lock, backup, revisions, health check."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.util import CommandError
+
+from safeops.backfilling.stopping import stopping_on_signals
+from safeops.errors import InvalidArgument, NotReady, TransactionNotOurs
+from safeops.runner import preflight
+from safeops.runner.backups import backup as back_up
+from safeops.runner.environment import Reached, explaining_errors, reach, reach_existing
+from safeops.runner.health_check import PATIENCE, check_askable, require_healthy
+from safeops.runner.planning import Plan, plan, refuse_what_would_fail
+from safeops.runner.revision_run import (
+    DONE,
+    GAVE_UP,
+    WAIT,
+    Applied,
+    Progress,
+    RevisionRun,
+    command_line,
+    holding_lock,
+)
+from safeops.runner.revisions import listed, steps_between
+
+log = logging.getLogger("safeops")
+
+Confirm = Callable[[Plan], bool]
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What an upgrade, or a rollback, did.
+
+    Args:
+        before: The revisions that the database was at.
+        current: The revisions that it is at now.
+        revisions: What was run, in order.
+        warnings: What the pre-flight checks found that may get in the way.
+        backup: The backup that was made before; None if none was requested, or nothing was pending.
+        stopped: The signal that stopped it between two revisions; empty if it ran to its end.
+        declined: Whether a rollback was not confirmed.
+    """
+
+    before: tuple[str, ...]
+    current: tuple[str, ...]
+    revisions: tuple[Applied, ...] = ()
+    warnings: tuple[str, ...] = ()
+    backup: Path | None = None
+    stopped: str = ""
+    declined: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        return GAVE_UP if self.stopped or self.declined else DONE
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "backup": None if self.backup is None else str(self.backup)}
+
+
+def upgrade(
+    config: Config,
+    revision: str = "head",
+    *,
+    backup: bool | str | Path = False,
+    wait: float = WAIT,
+    health_check: str | None = None,
+    health_patience: float = PATIENCE,
+    rollback_on_failure: bool = False,
+    progress: Progress | None = None,
+    warn: Callable[[str], object] = log.warning,
+) -> Upgraded:
+    """Bring a project's database to a revision, one runner at a time.
+
+    Steps: checks that there is one head and that the database can be reached and written; returns if nothing is pending;
+    takes the migration lock and checks again, as another runner may have migrated in the meantime; names old transactions,
+    replicas that lag behind and a disk that is nearly full; plans the revisions, and ends there if one is certain to be
+    refused; makes the backup; runs the revisions; asks whether the application is healthy.
+
+    Args:
+        config: The configuration of the project.
+        revision: Where to, as for ``alembic upgrade``.
+        backup: Make a backup first: True for the folder next to the configuration, or a folder.
+        wait: Seconds to wait for another runner; 0 gives up at once.
+        health_check: A URL that must answer with 2xx, or a command that must exit with 0, once the revisions are run.
+        health_patience: Seconds that the health check may take to succeed.
+        rollback_on_failure: If the health check fails, run the downgrades of the revisions that this upgrade ran.
+        progress: Called with each finished revision.
+        warn: Called with each thing that may get in the way.
+
+    Returns:
+        What was run. SIGINT and SIGTERM stop it before the next revision, and a backfill after its batch.
+
+    Raises:
+        NotReady: A pre-flight check failed; nothing was begun.
+        LockNotAcquired: Another runner held the lock for ``wait`` seconds.
+        BackupFailed: No backup was made; nothing was begun.
+        RevisionFailed: A revision raised; the message says what is kept, and running again resumes there.
+        Unhealthy: The health check failed; the message says whether the upgrade was rolled back.
+
+    Example:
+        upgrade(Config("alembic.ini"), backup=True, health_check="http://localhost:8000/health")
+    """
+    if rollback_on_failure and health_check is None:
+        raise InvalidArgument(
+            "There is no health check whose failure could be followed by a rollback.",
+            why="A revision that fails is not rolled back: what was finished stands, and running again goes on.",
+            remedy="Say what to check:",
+            code="safeops upgrade --health-check http://localhost:8000/health --rollback-on-failure",
+        )
+    if health_check is not None:
+        check_askable(health_check)
+    with explaining_errors():
+        reached = reach(config)
+    if not preflight.steps_to(reached.script, revision, reached.current):
+        return Upgraded(reached.current, reached.current)
+    again = command_line(config, "upgrade", "" if revision == "head" else revision)
+    with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
+        # Another runner may have migrated before it released the lock.
+        before = reached.current_now()
+        if not preflight.steps_to(reached.script, revision, before):
+            return Upgraded(before, before)
+        warnings = [*preflight.warnings_for(reached), *reached.missing_in_env()]
+        warnings += refuse_what_would_fail(config, revision, again)
+        for warning in warnings:
+            warn(warning)
+        saved = None if stop else back_up_first(config, backup)
+        run = RevisionRun(
+            lambda heads, _: preflight.steps_to(reached.script, revision, heads), progress, stop, revision
+        )
+        run.run_on(reached, config, again)
+        current = reached.current_now()
+        _check_committed(run, before, current)
+        done = Upgraded(before, current, tuple(run.applied), tuple(warnings), saved, "" if run.ended else stop.reason)
+        if health_check is not None and not done.stopped:
+            require_healthy(config, reached, run, health_check, health_patience, rollback_on_failure, stop)
+        return done
+
+
+def back_up_first(config: Config, backup: bool | str | Path) -> Path | None:
+    if backup is False:
+        return None
+    return back_up(config, None if backup is True else backup).path
+
+
+def _check_committed(run: RevisionRun, before: tuple[str, ...], current: tuple[str, ...]) -> None:
+    if run.applied and set(current) == set(before):
+        count = "A revision" if len(run.applied) == 1 else f"{len(run.applied)} revisions"
+        raise TransactionNotOurs(
+            f"{count} ran, and the database is at the revision where it was before.",
+            why="A revision committed or rolled back the connection itself (connection.commit(), Session.commit()), which"
+            " ends the transaction that Alembic began. Or env.py ran a statement on the connection before"
+            " context.configure(), or began the transaction itself: Alembic takes that one for somebody else's, and never"
+            " commits it.",
+            state="What a revision committed itself stands, and would be done again: look before you run it again. The"
+            " rest was rolled back.",
+            remedy="In revisions, leave the end of the transaction to Alembic; in env.py, commit after any statement of"
+            " your own, and use connect() instead of begin():",
+            code="with engine.connect() as connection:\n    context.configure(connection=connection)",
+        )
+
+
+# Rolling back ---------------------------------------------------------------------------------------------------
+
+
+def rollback(
+    config: Config,
+    revision: str = "-1",
+    *,
+    confirm: Confirm | None = None,
+    backup: bool | str | Path = False,
+    wait: float = WAIT,
+    progress: Progress | None = None,
+) -> Upgraded:
+    """Run the downgrades to a revision, one runner at a time.
+
+    Args:
+        config: The configuration of the project.
+        revision: Where to, as for ``alembic downgrade``: ``-1``, a revision, ``base``.
+        confirm: Gets the plan of the downgrades, with its ``losses``; false runs nothing. None does not ask.
+        backup: Make a backup first: True for the folder next to the configuration, or a folder.
+        wait: Seconds to wait for another runner.
+        progress: Called with each revision that is rolled back.
+
+    Returns:
+        What was rolled back; no revision if that was not confirmed.
+
+    Raises:
+        NotReady: The revision is ambiguous, or cannot be downgraded to; nothing was begun.
+        LockNotAcquired: Another runner held the lock for ``wait`` seconds.
+        RevisionFailed: A downgrade raised; the message says what is kept.
+        SafeOpsError: The database cannot be reached.
+        BackupFailed: No backup was made; nothing was begun.
+
+    Example:
+        rollback(Config("alembic.ini"), confirm=lambda plan: not plan.losses)
+    """
+    reached = reach_existing(config)
+    steps = downgrade_steps(reached, revision, reached.current)
+    if not steps:
+        return Upgraded(reached.current, reached.current)
+    if confirm is not None and not confirm(plan(config, revision, down=True)):
+        return Upgraded(reached.current, reached.current, declined=True)
+    again = command_line(config, "rollback", revision)
+    with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
+        before = reached.current_now()
+        if set(before) != set(reached.current):
+            raise NotReady(
+                f"The database was at {listed(sorted(reached.current))} when the way back was shown,"
+                f" and is at {listed(sorted(before))} now.",
+                why="Another runner has migrated it meanwhile.",
+                remedy="Look at it again:",
+                code="safeops status",
+            )
+        saved = None if stop else back_up_first(config, backup)
+        run = RevisionRun(lambda heads, _: downgrade_steps(reached, revision, heads), progress, stop, revision)
+        run.run_on(reached, config, command_line(config, "rollback", _target(steps)))
+        stopped = "" if run.ended else stop.reason
+        return Upgraded(before, reached.current_now(), tuple(run.applied), (), saved, stopped)
+
+
+def downgrade_steps(reached: Reached, revision: str, current: tuple[str, ...]) -> list[Any]:
+    """Return the steps of a downgrade, or raise an error that names those to choose from."""
+    preflight.check_known(reached.script, current)
+    if not current:
+        return []
+    if revision.startswith("-") and len(current) > 1:
+        # Alembic would take one of them.
+        raise _ambiguous(reached, revision, current)
+    try:
+        return steps_between(reached.script, revision, current, down=True)
+    except AttributeError as error:
+        raise NotReady(
+            f"A revision on the way back from {listed(sorted(current))} to {revision} cannot be taken back: {error}.",
+            remedy="Write its downgrade(); this names all that have none:",
+            code="safeops check",
+        ) from error
+    except CommandError as error:
+        if revision.startswith("-") and len(_before(reached, current)) > 1:
+            raise _ambiguous(reached, revision, current) from error
+        raise InvalidArgument(
+            f"There is no way back from {listed(sorted(current))} to {revision}: {error}.",
+            remedy="See which revisions there are:",
+            code="alembic history",
+        ) from error
+
+
+def _ambiguous(reached: Reached, revision: str, current: tuple[str, ...]) -> NotReady:
+    return NotReady(
+        f"From {listed(sorted(current))} the revision {revision} may be one of several.",
+        why="Branches come together there.",
+        remedy="Name the one to go back to:",
+        code="\n".join(f"safeops rollback {name}" for name in _before(reached, current)) or "safeops rollback base",
+    )
+
+
+def _before(reached: Reached, current: tuple[str, ...]) -> list[str]:
+    scripts = [reached.script.get_revision(revision) for revision in current]
+    return sorted({before for script in scripts for before in script._normalized_down_revisions})
+
+
+def _target(steps: list[Any]) -> str:
+    """Return where a downgrade ends, by a name that still means the same after a part of it is done."""
+    before = steps[-1].revision._normalized_down_revisions
+    return str(before[0]) if before else "base"
