@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from safeops.operations.checks import create_check_constraint_if_missing
     from safeops.operations.column_types import alter_column_type
     from safeops.operations.columns import add_column_if_missing, drop_column_if_exists
+    from safeops.operations.comments import set_comment
     from safeops.operations.constraints import drop_constraint_if_exists, validate_constraint
     from safeops.operations.defaults import set_server_default
     from safeops.operations.exclusions import create_exclude_constraint_if_missing
@@ -102,6 +103,7 @@ _HOMES = {
     "safeops.operations.checks": "create_check_constraint_if_missing",
     "safeops.operations.column_types": "alter_column_type",
     "safeops.operations.columns": "add_column_if_missing drop_column_if_exists",
+    "safeops.operations.comments": "set_comment",
     "safeops.operations.constraints": "drop_constraint_if_exists validate_constraint",
     "safeops.operations.defaults": "set_server_default",
     "safeops.operations.exclusions": "create_exclude_constraint_if_missing",
@@ -199,6 +201,7 @@ __all__ = [
     "restore_column",
     "restore_table",
     "rows_per_second",
+    "set_comment",
     "set_server_default",
     "settings",
     "time_window",

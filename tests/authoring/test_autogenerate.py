@@ -11,7 +11,7 @@ from tests.authoring.authored import Authored, body, comments, models, statement
 from tests.projects import log_lines
 from tests.servers import Database
 
-from safeops import InvalidArgument
+from safeops import InvalidArgument, UnsafeOperation
 
 
 @pytest.fixture
@@ -164,14 +164,27 @@ class TestColumns:
         assert len(statements(text)) == len(statements(text, "downgrade")) == 1
 
     @pytest.mark.only("postgresql", "mysql")
-    def test_comments_stay_as_alembic_writes_them(self, authored: Authored) -> None:
+    def test_comments_are_set(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("name", sa.String(50), nullable=False, server_default="x"))))
         changed = models((*users(sa.Column("name", sa.String(50), comment="of birth")), {"comment": "people"}))
         text = authored.there_and_back(changed)
-        assert "the comment alone" in comments(text)
-        assert "op.alter_column('users', 'name'," in body(text)
-        assert "op.create_table_comment(" in body(text)
-        assert "op.drop_table_comment(" in body(text, "downgrade")
+        written = ["set_comment('users', 'name', 'of birth')", "set_comment('users', None, 'people')"]
+        assert [one for one in statements(text) if "comment" in one] == written
+        back = ["set_comment('users', None, None)", "set_comment('users', 'name', None)"]
+        assert [one for one in statements(text, "downgrade") if "comment" in one] == back
+
+    @pytest.mark.only("mariadb")
+    def test_that_a_comment_would_block_is_said(self, authored: Authored) -> None:
+        def twice(comment: str) -> sa.Column[int]:
+            return sa.Column("twice", sa.Integer, sa.Computed("n * 2", persisted=True), comment=comment)
+
+        authored.run(models(users(sa.Column("n", sa.Integer), twice("old"))))
+        authored.database.execute("INSERT INTO users (id) VALUES (1)")
+        text = authored.write(models(users(sa.Column("n", sa.Integer), twice("new"))))
+        assert statements(text) == ["set_comment('users', 'twice', 'new')"]
+        assert "It refuses if the table has rows" in comments(text)
+        with pytest.raises(UnsafeOperation, match="cannot do this online"):
+            authored.upgrade()
 
     def test_a_rename_is_offered(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("name", sa.String(50)), sa.Column("n", sa.Integer))))

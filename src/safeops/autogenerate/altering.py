@@ -22,7 +22,7 @@ class Parts:
     """The parts of a change; the caller puts them in order."""
 
     kept: Written = field(default_factory=list)
-    """What Alembic writes: comments, and what it has no helper for."""
+    """What Alembic writes, because it has no helper, and comments."""
     relax: Written = field(default_factory=list)
     type: Written = field(default_factory=list)
     default: Written = field(default_factory=list)
@@ -74,10 +74,9 @@ def _default(operation: ops.AlterColumnOp, *, postponed: bool, back: bool) -> Wr
     ]
 
 
-_COMMENT = "It changes the comment alone, in the catalogue: no rows are read or written."
 _COPIED = """\
-It changes the comment alone, but the server may copy the table for it, because it is one of a generated column, and writes \
-wait meanwhile: run it when the table is idle."""
+It refuses if the table has rows: the server copies the table for the comment of a stored generated column, and writes wait \
+for that. If they can wait, put it in a block: with assured("..."):"""
 _GENERATED = """\
 An identity or a computed expression has no helper: look up what the server locks and rewrites for it, and run it when the \
 table is idle."""
@@ -91,29 +90,53 @@ def _identity(operation: ops.AlterColumnOp, back: bool) -> Any:
 
 
 def _kept(operation: ops.AlterColumnOp, generated: bool, live: Live | None, back: bool) -> Written:
-    """Return what stays as Alembic writes it, with the reason."""
-    changes: dict[str, Any] = {"modify_comment": operation.modify_comment, "modify_name": operation.modify_name}
+    """Return what stays as Alembic writes it, with the reason; then the comment, which that would repeat as it was."""
+    changes: dict[str, Any] = {"modify_name": operation.modify_name}
     regenerated = generated and operation.modify_server_default is not False
     if regenerated:
         changes["modify_server_default"] = operation.modify_server_default
     own = _only(safe.ChangeGenerated if regenerated else ops.AlterColumnOp, operation, **changes)
+    comment = _comment(operation, live, back)
     if not own.has_changes():
-        return []
+        return comment
     # Before the others upgrade() finds the column as it stands, and so does downgrade() after the others.
     name, column = Name(str(operation.table_name), operation.schema or None), str(operation.column_name)
     both = live.serial_as_identity(name, column, _identity(operation, back)) if live and regenerated else None
     if both:
-        # The comment is changed by what is left of the change.
-        left = safe.become(ops.AlterColumnOp, operation, modify_server_default=False)
-        statement = safe.become(safe.ByStatement, own, modify_comment=False, sql=both[back])
-        return [Note(_SERIAL), statement, *_kept(left, False, live, back)]
-    sql = live.comment_sql(name, column, operation.modify_comment or None) if live and not regenerated else None
-    if sql:
-        return [Note(_COPIED if generated else _COMMENT), safe.become(safe.ByStatement, own, sql=sql)]
+        return [Note(_SERIAL), safe.become(safe.ByStatement, own, sql=both[back]), *comment]
     if back:
         # It comes last, when the rest is as it was; a server that wants the whole column again has to be told so.
         _rename_attributes(own, operation, generated)
-    return [Note(_GENERATED if regenerated else _COMMENT), own]
+    return [*([Note(_GENERATED)] if regenerated else []), own, *comment]
+
+
+def _comment(operation: ops.AlterColumnOp, live: Live | None, back: bool) -> Written:
+    if operation.modify_comment is False:
+        return []
+    name, column = Name(str(operation.table_name), operation.schema or None), str(operation.column_name)
+    both = (operation.existing_comment or None, operation.modify_comment or None)
+    found = _settled(live, name, column, *both, back)
+    copies = live is not None and live.copies_for_comment(name, column)
+    own = [_only(safe.SetComment, operation, modify_comment=one) for one in found]
+    return [*([Note(_COPIED)] if own and copies else []), *own]
+
+
+def comment_of_table(operation: Any, live: Live | None, *, back: bool = False) -> Written:
+    """Return the comment of a table, if it changes."""
+    name = Name(str(operation.table_name), operation.schema or None)
+    both = (operation.existing_comment or None, getattr(operation, "comment", None) or None)
+    return [
+        safe.become(safe.SetTableComment, operation, comment=one) for one in _settled(live, name, None, *both, back)
+    ]
+
+
+def _settled(
+    live: Live | None, name: Name, column: str | None, existing: Any, wanted: Any, back: bool
+) -> tuple[str | None, ...]:
+    """Return the comment to write; none if it is there already: SQLAlchemy reads what safeops keeps in it too."""
+    after = existing if back else wanted
+    before = live.comment(name, column, wanted if back else existing) if live else wanted if back else existing
+    return () if before == after else (before if back else after,)
 
 
 def _rename_attributes(own: ops.AlterColumnOp, operation: ops.AlterColumnOp, generated: bool) -> None:

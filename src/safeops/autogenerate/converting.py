@@ -12,7 +12,7 @@ from sqlalchemy.sql.elements import _truncated_label, conv
 
 from safeops.autogenerate import advice
 from safeops.autogenerate import operations as safe
-from safeops.autogenerate.altering import Parts, is_generated, parts_of
+from safeops.autogenerate.altering import Parts, comment_of_table, is_generated, parts_of
 from safeops.autogenerate.arranging import name_of
 from safeops.autogenerate.live import Live, TypeWay
 from safeops.autogenerate.operations import Note
@@ -80,6 +80,8 @@ class Upgrade(Direction):
             way = self._type_way(operation) if operation.modify_type is not None else None
             parts = parts_of(self._without_same_default(operation), way, self.live)
             yield from (*parts.kept, *parts.relax, *parts.type, *parts.default, *parts.enforce)
+        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
+            yield from comment_of_table(operation, self.live)
         elif isinstance(operation, ops.CreateForeignKeyOp) and (changing := self._changing(operation)):
             key = _key(operation)
             self.later.add(key)
@@ -176,6 +178,8 @@ class Downgrade(Direction):
             yield safe.safe(operation)
         elif type(operation) is ops.AlterColumnOp:
             yield from self._altered(operation)
+        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
+            yield from comment_of_table(operation, self.live, back=True)
         elif isinstance(operation, (ops.DropConstraintOp, ops.DropIndexOp)) and self._is_left_out(operation):
             return
         else:

@@ -148,13 +148,19 @@ class Live:
             return None
         return self._asked(stands, lambda: self._database.serial_as_identity(name, column, identity, stands))
 
-    def comment_sql(self, name: Name, column: str, comment: str | None) -> str | None:
-        """Return what changes a comment alone, where ``op.alter_column`` would change more; None where it would not."""
+    def comment(self, name: Name, column: str | None, otherwise: str | None) -> str | None:
+        """Return the author's own comment of a column or a table; ``otherwise`` if there is none of that name."""
         stands = self.table(name)
-        if stands is None or column not in stands.columns:
-            return None
-        sql: str | None = self._database.comment_sql(name, column, comment, stands)
-        return sql
+        if stands is None or (column is not None and column not in stands.columns):
+            return otherwise
+        found: str | None = self._database.comment_of(stands, column)
+        return found
+
+    def copies_for_comment(self, name: Name, column: str) -> bool:
+        """Tell whether the server copies the table to change the comment of a column."""
+        stands = self.table(name)
+        stored = stands is not None and column in stands.columns and bool(stands.columns[column].persisted)
+        return stored and bool(self._database.copies_for_stored_comments)
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column has a default already, which Alembic takes for another because it is spelled so."""

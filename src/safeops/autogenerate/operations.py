@@ -121,6 +121,14 @@ class SetServerDefault(Safe, ops.AlterColumnOp):
     """``set_server_default``"""
 
 
+class SetComment(Safe, ops.AlterColumnOp):
+    """``set_comment`` of a column"""
+
+
+class SetTableComment(Safe, ops.CreateTableCommentOp):
+    """``set_comment`` of a table"""
+
+
 class AlterType(Safe, ops.AlterColumnOp):
     """``alter_column_type``"""
 

@@ -147,6 +147,14 @@ def _server_default(context: AutogenContext, operation: safe.SetServerDefault) -
     return written_call(context, "set_server_default", *_column(operation), default, **_schema(operation))
 
 
+def _comment(context: AutogenContext, operation: safe.SetComment) -> str:
+    return written_call(context, "set_comment", *_column(operation), operation.modify_comment, **_schema(operation))
+
+
+def _table_comment(context: AutogenContext, operation: safe.SetTableComment) -> str:
+    return written_call(context, "set_comment", operation.table_name, None, operation.comment, **_schema(operation))
+
+
 def _alter_type(context: AutogenContext, operation: safe.AlterType) -> str:
     changed: Any = operation.modify_type
     type_ = Code(render._repr_type(changed, context))
@@ -251,6 +259,8 @@ _RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
     safe.DropColumn: _drop_column,
     safe.SetNullability: _nullability,
     safe.SetServerDefault: _server_default,
+    safe.SetComment: _comment,
+    safe.SetTableComment: _table_comment,
     safe.AlterType: _alter_type,
     safe.ChangeType: _change_type,
     safe.ByStatement: _statement,

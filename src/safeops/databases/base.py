@@ -57,6 +57,8 @@ class Database(
     reflects_expressions: ClassVar[bool] = True
     """SQLAlchemy reflects the expressions of indexes; else it leaves them out, and what is left is another index."""
     has_comments: ClassVar[bool] = True
+    copies_for_stored_comments: ClassVar[bool] = False
+    """The table is copied to change the comment of a stored generated column."""
     renders_constraints_offline: ClassVar[bool] = True
     """Constraints and column changes can be rendered for ``--sql``."""
     renders_column_changes_offline: ClassVar[bool] = True
@@ -158,6 +160,10 @@ class Database(
     def awaits_default(self, column: Column) -> bool:
         """Tell whether an interrupted run added a column without its default."""
         return False
+
+    def comment_of(self, stands: Table, column: str | None) -> str | None:
+        """Return the author's own comment of a column, or with None that of the table."""
+        return stands.comment if column is None else stands.columns[column].comment
 
     def has_rows(self, table: Table) -> bool:
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
@@ -271,6 +277,10 @@ class Database(
     @abstractmethod
     def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan: ...
 
+    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
+        """Plan the comment of a column, or with None that of the table; ``comment`` None removes it."""
+        return iter(())
+
     @abstractmethod
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
 
@@ -357,10 +367,6 @@ class Database(
         self, name: Name, column: str, identity: sa.Identity, stands: Table
     ) -> tuple[str, str] | None:
         """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
-        return None
-
-    def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
-        """Return what changes the comment of a column, where ``op.alter_column`` would change more than that."""
         return None
 
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:

@@ -30,6 +30,7 @@ _NAME_SOURCE = ((1, "source_table"), (0, "constraint_name"))
 
 # What each call explains, and where it says on what it works: the table, then the column, constraint or index.
 _CHANGES: dict[str, tuple[set[str], Any]] = {
+    "set_comment": ({"comment"}, _TABLE_COLUMN),
     "set_server_default": ({"default"}, _TABLE_COLUMN),
     "enforce_not_null": ({"nullable"}, _TABLE_COLUMN),
     "relax_not_null": ({"nullable"}, _TABLE_COLUMN),

@@ -65,6 +65,7 @@ DEEDS = {
     "relax_not_null": Deed("lets {0}.{1} be NULL", f"{_MOMENT}."),
     "restore_column": Deed("brings column {1} of {0} back, with its values", "Filled in short batches."),
     "restore_table": Deed("brings table {0} back, with its rows", f"{_MOMENT}."),
+    "set_comment": Deed("sets the comment of {0}.{1}", "Readers and writers go on; no row is touched."),
     "set_server_default": Deed("sets the default of {0}.{1}", f"{_MOMENT}; no row is touched."),
     "validate_constraint": Deed("validates {0} of {1}", f"Rows are checked {GO_ON}."),
     "ColumnRename.expand": Deed("adds {0}.{2} beside {1}, filled and in step", _IN_STEP, "1 of 2, expand."),

@@ -370,6 +370,7 @@ class MariaDB(MySQL):
     requires_values_before_triggers = True
     renames_what_is_used = True
     copies_beside_stored = True
+    copies_for_stored_comments = True
     spells_defaults_by_type = False
     counts_errors_in_handlers = True
     without_copy = ", ALGORITHM=NOCOPY"

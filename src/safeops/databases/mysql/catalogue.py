@@ -13,7 +13,8 @@ from safeops.naming import Name
 
 Value = TypeVar("Value")
 
-UNPROVED = " [safeops: rows unchecked: {name}]"
+ROWS_UNCHECKED = " [safeops: rows unchecked: "
+UNPROVED = f"{ROWS_UNCHECKED}{{name}}]"
 """Stands at the end of a table's comment from the moment a foreign key is added until its old rows are checked."""
 
 
@@ -53,7 +54,14 @@ def table_of(sql: str, name: Name) -> Table:
 
 def proper_comment(comment: str | None) -> str | None:
     """Return the author's own part of a table's comment."""
-    return (comment or "").partition(UNPROVED.partition("{")[0])[0] or None
+    return (comment or "").partition(ROWS_UNCHECKED)[0] or None
+
+
+def mark_in(table: Table) -> str:
+    """Return what safeops itself keeps at the end of a table's comment."""
+    options = showcreate.read(table.sql).options
+    comment = text_of(options["COMMENT"]) if "COMMENT" in options else ""
+    return comment.removeprefix(proper_comment(comment) or "")
 
 
 def definition_of(table: Table, column: str) -> Definition:

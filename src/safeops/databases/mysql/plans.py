@@ -16,17 +16,21 @@ from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import defaults, spelling
 from safeops.databases.mysql.altering import INSTANT, ONLINE, STRICT
-from safeops.databases.mysql.catalogue import definition_of
+from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mark_in
 from safeops.databases.mysql.guards import GUARD
 from safeops.databases.mysql.indexing import Indexing
+from safeops.databases.mysql.showcreate import Definition
+from safeops.databases.renaming import NOTE
 from safeops.databases.steps import Step
+from safeops.databases.twins import MARK
+from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
-_KNOWN_TO_ALEMBIC = frozenset(
-    ("type", "CHARACTER SET", "COLLATE", "NULL", "DEFAULT", "ON UPDATE", "AUTO_INCREMENT", "COMMENT")
-)
 UNFINISHED = "safeops: its default is still to be set"
 """The comment of a column until its default is set and its rows are filled: a run that was stopped finds it by that."""
+LEFT_TO_DO = (UNFINISHED, NOTE)
+STATES = (*LEFT_TO_DO, f"{MARK}safeops")
+"""How a comment begins that is not the author's."""
 LARGE = "text|blob|json|geom|point|line|polygon"
 
 
@@ -181,22 +185,65 @@ class Plans(Indexing):
         changed = definition_of(self._looked_at(stands, f"NULL of {name}.{column}"), column).with_(NULL="NULL")
         yield self.modify(name, column, str(changed), f"{name}.{column} takes NULL again", instant=True)
 
-    def modify(self, name: Name, column: str, definition: str, does: str, instant: bool = False) -> Step:
+    def modify(
+        self, name: Name, column: str, definition: str, does: str, instant: bool = False, free: Table | None = None
+    ) -> Step:
         """Change a column; its whole definition is repeated, for what is left out would be lost."""
-        return self.alter(name, f"MODIFY {self.quoted(column)} {definition}", does, instant=instant, under=STRICT)
+        action = f"MODIFY {self.quoted(column)} {definition}"
+        return self.alter(name, action, does, instant=instant, under=STRICT, free=free)
 
-    def comment_sql(self, name: Name, column: str, comment: str | None, stands: Table) -> str | None:
-        """Repeat the whole definition where it has more than ``op.alter_column`` knows: that would be lost."""
-        found = definition_of(stands, column)
-        if not set(found.clauses) - _KNOWN_TO_ALEMBIC:
-            return None
-        changed = found.with_(COMMENT=self.literal(comment) if comment else None)
+    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
+        what = f"{name}.{column}" if column else str(name)
+        does = f"set the comment of {what}" if comment else f"removed the comment of {what}"
+        self._refuse_lost_letters(comment or "", what)
+        if stands is not None:
+            self._refuse_state(stands, column, what)
+        if column is None:
+            yield self._comment_of_table(name, comment, does, stands)
+            return
+        changed = self.commented(self._looked_at(stands, f"The comment of {what}"), column, comment)
+        yield self.modify(name, column, str(changed), does, instant=True, free=stands)
+
+    def comment_of(self, stands: Table, column: str | None) -> str | None:
+        own = super().comment_of(stands, column)
+        return None if own and own.startswith(STATES) else own
+
+    def _refuse_lost_letters(self, comment: str, what: str) -> None:
+        """Refuse what the server would write down as a question mark: its own texts have three bytes a letter."""
+        lost = sorted({letter for letter in comment if ord(letter) > 0xFFFF})
+        if lost:
+            asked = f"{', '.join(map(repr, lost))} in the comment of {what}"
+            raise self.unsupported(asked, "a server that keeps letters of four bytes in comments", "Leave them out.")
+
+    def _refuse_state(self, stands: Table, column: str | None, what: str) -> None:
+        """Refuse a comment by which a helper that was stopped finds what it has left to do."""
+        comment = stands.comment if column is None else stands.columns[column].comment
+        is_shadow = column is not None and column.startswith("safeops_")
+        if comment is not None and comment.startswith(STATES if is_shadow else LEFT_TO_DO):
+            raise UnsafeOperation(
+                f"The comment of {what} holds the state of a change that was stopped: {comment}.",
+                why=f"{self.product} has no other place that changes together with it; with another comment the change"
+                " could not be finished.",
+                remedy="Finish the change first, or undo it:",
+                code="alembic upgrade head",
+            )
+
+    def _comment_of_table(self, name: Name, comment: str | None, does: str, stands: Table | None) -> Step:
+        """What safeops itself keeps at the end of the comment stays."""
+        mark = mark_in(stands) if stands else ""
+        action = f"COMMENT = {self.literal(f'{comment or str()}{mark}')}"
+        marked = f"{self.of_table(name)} AND LOCATE({self.literal(ROWS_UNCHECKED)}, TABLE_COMMENT) > 0"
+        found = f"EXISTS (SELECT 1 FROM information_schema.TABLES WHERE {marked})"
+        offline = f"{self.failing(found, f'{name.name}: set its comment online')};\n{self.alter_sql(name, action)}"
+        return self.guarded(self.alter(name, action, does, instant=True, under=STRICT), offline)
+
+    def commented(self, stands: Table, column: str, comment: str | None) -> Definition:
+        """Return the whole definition of a column with another comment."""
+        changed = definition_of(stands, column).with_(COMMENT=self.literal(comment) if comment else None)
         if stands.columns[column].type == "json":
             # Spelled out, the alias is another type to the server, which would copy the table.
             changed = changed.with_(type="json", CHARACTER_SET=None, COLLATE=None, CHECK=None)
-        sql = self.alter_sql(name, f"MODIFY {self.quoted(column)} {changed}")
-        # No server changes the definition of a generated column in a moment.
-        return sql if found.get("GENERATED") else sql + INSTANT
+        return changed
 
     def _looked_at(self, stands: Table | None, deed: str) -> Table:
         if stands is None:

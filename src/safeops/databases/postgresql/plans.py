@@ -57,6 +57,13 @@ class Plans(Replacing):
         done = "removed the default of" if default is None else f"set the default {default} of"
         yield Step(self._alter_column(name, column, action), f"{done} {name}.{column}", (name,))
 
+    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
+        table, what = self.quoted_table(name), f"{name}.{column}" if column else str(name)
+        kind, target = ("COLUMN", f"{table}.{self.quoted(column)}") if column else ("TABLE", table)
+        # The server takes an empty comment for none.
+        sql = self._comment(kind, target, comment or "")
+        yield Step(sql, f"set the comment of {what}" if comment else f"removed the comment of {what}", (name,))
+
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         type_ = self.type_text(column.type)
         yield Step(self.type_sql(name, column), f"changed {name}.{column.name} to {type_}", (name,))
