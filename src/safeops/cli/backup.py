@@ -12,7 +12,7 @@ from safeops.cli.outcome import fitting, told
 from safeops.cli.parsing import add_json, add_verb, number
 from safeops.foretold import spelled_size
 from safeops.runner.backups import Backup, backup
-from safeops.runner.backups.report import paced
+from safeops.runner.backups.backup import reporting
 
 
 def add_parser(verbs: Any, common: ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_parser(verbs: Any, common: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    progress = paced(lambda line: None if options.json else print(line, file=sys.stderr))
+    progress = reporting(lambda line: None if options.json else print(line, file=sys.stderr))
 
     def do() -> Backup:
         return backup(config_of(options), options.to, options.keep, counts=options.counts, progress=progress)

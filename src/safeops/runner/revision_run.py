@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import signal
 import textwrap
 import threading
 import time
@@ -20,7 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
-from safeops.backfilling.stopping import Stop
+from safeops.backfilling.stopping import SIGNALS, Stop
 from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
 from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
@@ -260,6 +261,28 @@ class _LockHolder:
                 raise LockNotAcquired(error.problem, why=error.why, remedy=remedy, code=code) from error
             case error:
                 raise error
+
+
+# Signals --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """Have SIGTERM do what Ctrl-C does, so that nothing is left over; only possible in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    # Signals that a shell ignores for a job in the background stay ignored.
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # None is a handler that Python did not set and cannot set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 # The command to run again ---------------------------------------------------------------------------------------

@@ -27,9 +27,8 @@ from safeops.databases.scratching import PREFIX, elsewhere, redirecting, rerouti
 from safeops.errors import InvalidArgument, NotReady
 from safeops.foretold import summary
 from safeops.locking import without_migration_lock
-from safeops.runner.backups.failing import ending_on_signals
 from safeops.runner.environment import Reached, explaining_errors, look_on, reach
-from safeops.runner.revision_run import RevisionRun
+from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
 
 log = logging.getLogger("safeops")

@@ -1,9 +1,8 @@
-"""A whole database in one file beside the project, and back."""
+"""A whole database in one file, and back."""
 
 from __future__ import annotations
 
-from safeops.runner.backups.backup import backup
-from safeops.runner.backups.report import Backup, Restored
-from safeops.runner.backups.restore import restore
+from safeops.runner.backups.backup import Backup, backup
+from safeops.runner.backups.restore import Restored, restore
 
 __all__ = ["Backup", "Restored", "backup", "restore"]

@@ -1,4 +1,4 @@
-"""Backs a project's database up: reach it, make room, dump, check, name, describe, and let old ones go."""
+"""Backs a project's database up: reach it, check the disk, dump, check the dump, describe it, remove old ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from alembic.config import Config
 from sqlalchemy.engine import Connection, Engine
@@ -18,14 +19,67 @@ from safeops.databases.beside import on_a_connection
 from safeops.databases.dumping import Dumper, logins
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.foretold import spelled_size
-from safeops.runner.backups.failing import ending_on_signals, reaching, told
-from safeops.runner.backups.files import Place, checksum, claimed, complete, make_folder, remove_left_over
-from safeops.runner.backups.report import BESIDE, Backup, paced
+from safeops.runner.backups.files import (
+    Place,
+    checksum,
+    claimed,
+    complete,
+    explaining_failures,
+    make_folder,
+    reaching,
+    remove_left_over,
+)
 from safeops.runner.environment import reach
+from safeops.runner.revision_run import ending_on_signals
 
 log = logging.getLogger("safeops")
 
 FOLDER = "backups"
+DESCRIBED = ".json"
+"""What follows the name of a backup in the name of the file that describes it."""
+EVERY = 2.0
+"""Seconds between two reports of how much was written."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A complete backup.
+
+    Args:
+        path: The file.
+        sha256: The checksum of the file.
+        bytes: How large the file is.
+        revision: The revisions that the database was at, joined by "+"; "base" if there was none.
+        server: What was backed up.
+        tool: What wrote it.
+        seconds: How long it took.
+        rows: How many rows of each table it holds, possibly without empty ones; None if they were not counted.
+        doubts: What it does not hold, or not as of one moment.
+    """
+
+    path: Path
+    sha256: str
+    bytes: int
+    revision: str
+    server: str
+    tool: str
+    seconds: float
+    rows: dict[str, int] | None = None
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def exit_status(self) -> int:
+        """What ``safeops backup`` exits with: failures are raised."""
+        return 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object of ``--json``."""
+        return {"path": str(self.path), **self.described()}
+
+    def described(self) -> dict[str, Any]:
+        """Return the content of the file that describes it."""
+        kept = asdict(replace(self, seconds=round(self.seconds, 3)))
+        return {key: value for key, value in kept.items() if key != "path" and (value or key not in ("rows", "doubts"))}
 
 
 @dataclass(frozen=True)
@@ -51,28 +105,28 @@ def backup(
 ) -> Backup:
     """Write the whole database of a project, with all its schemas, to one file that is checked before it gets its name.
 
-    Steps: reaches the database as env.py does; looks whether there is room; writes a dump as of one moment to a file
-    with the ending .partial (PostgreSQL: ``pg_dump``; MariaDB and MySQL: ``mariadb-dump`` or ``mysqldump``; SQLite: its
-    own backup), while the application goes on; checks that it is whole; gives it its name; writes its checksum and
-    what else is known of it to a JSON file beside it.
+    Steps: reaches the database as env.py does; checks the free disk space; writes a dump as of one moment to a file with the
+    ending .partial (PostgreSQL: ``pg_dump``; MariaDB and MySQL: ``mariadb-dump`` or ``mysqldump``; SQLite: its own backup),
+    while the application continues; checks that it is complete; gives it its name; writes its checksum and other facts to a
+    JSON file next to it.
 
     Args:
         config: The configuration of the project.
-        to: The folder; by default ``backups`` beside the configuration.
+        to: The folder; by default ``backups`` next to the configuration.
         keep: How many backups of this database to keep in the folder, this one included; None keeps all.
         counts: Also count the rows in the dump, which reads all of it; ``restore`` then compares them.
         progress: Called with how many bytes were written so far; by default there is a log line every two seconds.
 
     Returns:
-        Where it is, and what is known of it.
+        The file, and what is known of it.
 
     Raises:
-        BackupFailed: No backup was made, and no file is left that looks like one; the message says why.
+        BackupFailed: No backup was made, and no file is left that looks like one.
 
-    Locks: as a reader of every table, which changes of tables wait for. A SQLite file without a write-ahead log that
-        is written to all the time is copied in one go at last, for which writers wait.
+    Locks: as a reader of every table, which changes of tables wait for. A SQLite file without a write-ahead log that is
+        written to all the time is finally copied in one go, for which writers wait.
 
-    Running it again: makes another one, and removes what runs that were killed have left over.
+    Running it again: makes another one, and removes the leftovers of runs that were killed.
 
     Example:
         done = backup(Config("alembic.ini"), keep=7)
@@ -86,27 +140,36 @@ def backup(
     with ending_on_signals():
         engine, revision = _reached(config)
         source = _source(engine)
-        place = Place(Path(to) if to is not None else _beside(config), source.name, source.ending)
-        with told(place.folder):
+        place = Place(Path(to) if to is not None else _default_folder(config), source.name, source.ending)
+        with explaining_failures(place.folder):
             make_folder(place.folder)
             remove_left_over(place.folder)
             _check_room(source, place.folder)
             with place.new(revision) as (final, partial):
-                made = _made(
-                    source,
-                    partial,
-                    final,
-                    revision,
-                    counts,
-                    progress or paced(lambda line: log.info("backup: %s", line)),
-                )
+                report = progress or reporting(lambda line: log.info("backup: %s", line))
+                made = _made(source, partial, final, revision, counts, report)
                 _check_revision(config, revision)
                 complete(partial, final)
-        with told(place.folder, f"The backup itself is whole: {final}. What goes with it is not."):
-            made = _described(made, began)
+        with explaining_failures(place.folder, f"The backup itself is whole: {final}. What goes with it is not."):
+            made = replace(made, seconds=time.monotonic() - began)
+            _describe(made)
             _remove(place.older(final)[keep - 1 :] if keep else [])
     log.info("backup: %s, %s in %.1f s", made.path, spelled_size(made.bytes), made.seconds)
     return made
+
+
+def reporting(report: Callable[[str], None]) -> Callable[[int], None]:
+    """Return a progress callback that reports every two seconds how much was written."""
+    began = last = time.monotonic()
+
+    def progress(written: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= EVERY:
+            last = now
+            report(f"{spelled_size(written)} in {now - began:.0f} s")
+
+    return progress
 
 
 def _reached(config: Config) -> tuple[Engine, str]:
@@ -133,7 +196,7 @@ def _source(engine: Engine) -> Source:
         return on_a_connection(engine, look)
 
 
-def _beside(config: Config) -> Path:
+def _default_folder(config: Config) -> Path:
     for name in (config.config_file_name, config.toml_file_name):
         if name is not None and Path(name).is_file():
             return Path(name).absolute().parent / FOLDER
@@ -146,7 +209,7 @@ def _beside(config: Config) -> Path:
 
 def _check_room(source: Source, folder: Path) -> None:
     disk = shutil.disk_usage(folder)
-    # Where nobody says how large it is, nobody can tell.
+    # Some file systems report no size.
     if disk.total and disk.free < source.least:
         raise BackupFailed(
             f"The backup of {source.name} takes {spelled_size(source.least)} at least,"
@@ -188,19 +251,39 @@ def _check_revision(config: Config, revision: str) -> None:
         )
 
 
-def _described(made: Backup, began: float) -> Backup:
-    """Write the file beside the backup."""
-    made = replace(made, seconds=time.monotonic() - began)
-    beside = made.path.with_name(made.path.name + BESIDE)
-    with claimed(beside) as partial:
-        partial.write_text(json.dumps(made.described(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        complete(partial, beside)
-    return made
-
-
 def _remove(old: list[Path]) -> None:
-    for one in old:
-        # In this order: a description of nothing would only puzzle, a backup without one can be restored.
-        one.with_name(one.name + BESIDE).unlink(missing_ok=True)
-        one.unlink(missing_ok=True)
-        log.info("backup: removed %s, which is older than those to keep", one.name)
+    for path in old:
+        # In this order: a backup without a description can be restored, the reverse is useless.
+        description_of(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        log.info("backup: removed %s, which is older than those to keep", path.name)
+
+
+# The file that describes a backup -------------------------------------------------------------------------------
+
+
+def description_of(path: Path) -> Path:
+    return path.with_name(path.name + DESCRIBED)
+
+
+def _describe(made: Backup) -> None:
+    with claimed(description_of(made.path)) as partial:
+        partial.write_text(json.dumps(made.described(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        complete(partial, description_of(made.path))
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return what is known of a backup; nothing if no file describes it."""
+    description = description_of(path)
+    if not description.exists():
+        return {}
+    try:
+        found = json.loads(description.read_text(encoding="utf-8"))
+    except ValueError as error:
+        found = error
+    if isinstance(found, dict):
+        return found
+    raise BackupFailed(
+        f"{description} does not describe the backup beside it: it is no JSON object.",
+        remedy="Restore another backup; or, where you trust this one, move that file away first.",
+    )

@@ -1,23 +1,33 @@
-"""The files of backups: their names, how one becomes whole in a moment, and what dead runs have left over."""
+"""The files of backups: their names, how one gets its final name once it is complete, leftovers, and failures."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.programs import ToolFailed
+from safeops.errors import BackupFailed, Unreachable
+from safeops.foretold import spelled_size
+
+NO_BACKUP = "No backup was made, and no part of one was left; running again is safe."
 PARTIAL = ".partial"
 TIME = "%Y%m%dT%H%M%SZ"
-# The time keeps the parts apart: a revision has no hyphen.
+# The time separates the parts: a revision has no hyphen here.
 _NAMED = r"-\d{8}T\d{6}Z-[^-]+"
 LONGEST, LONGEST_HEADS = 120, 80
-"""How much of the name of the database, and of its revisions, is kept: file systems take 255 bytes altogether."""
+"""Bytes of the database's name and of its revisions that are kept: file systems take 255 bytes for the whole name."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +46,35 @@ class Place:
 
     @contextmanager
     def new(self, revision: str) -> Iterator[tuple[Path, Path]]:
-        """Give the name of a new backup and that of the file to write first, which nobody takes for a backup."""
+        """Provide the name of a new backup, and the file to write first, which is not taken for a backup."""
         while True:
             with suppress(_Taken), claimed(self._named(revision)) as partial:
                 final = partial.with_suffix("")
                 if not final.exists():
                     yield final, partial
                     return
-            # Another run took this second.
+            # Another run has the name of this second.
             time.sleep(0.1)
 
     def _named(self, revision: str) -> Path:
-        heads = "+".join(safe(one).replace("-", "%2D") for one in revision.split("+"))
+        heads = "+".join(safe(head).replace("-", "%2D") for head in revision.split("+"))
         now = time.strftime(TIME, time.gmtime())
         return self.folder / f"{safe(self.name)}-{now}-{heads[:LONGEST_HEADS]}{self.ending}"
 
     def older(self, newest: Path) -> list[Path]:
         """Return the other backups of this database, the newest first."""
         named = re.compile(re.escape(safe(self.name)) + _NAMED + re.escape(self.ending))
-        found = [one for one in self.folder.iterdir() if named.fullmatch(one.name) and one != newest]
-        return sorted(found, key=lambda one: one.name[len(safe(self.name)) :], reverse=True)
+        found = [path for path in self.folder.iterdir() if named.fullmatch(path.name) and path != newest]
+        return sorted(found, key=lambda path: path.name[len(safe(self.name)) :], reverse=True)
 
 
 class _Taken(Exception):
-    """Another run has the name, or took its file for left over."""
+    """Another run has the name, or removed the file as a leftover."""
 
 
 def safe(name: str) -> str:
-    """Spell a name so that any file system takes it, and no two names come out the same."""
-    spelled = "".join(one if re.match(r"[\w.-]", one) else _escaped(one) for one in name)
+    """Escape a name for any file system; different names stay different."""
+    spelled = "".join(letter if re.match(r"[\w.-]", letter) else _escaped(letter) for letter in name)
     if spelled.startswith(("-", ".")):
         spelled = _escaped(spelled[0]) + spelled[1:]
     if len(spelled.encode()) <= LONGEST:
@@ -79,9 +89,9 @@ def _escaped(letter: str) -> str:
 
 @contextmanager
 def claimed(final: Path) -> Iterator[Path]:
-    """Give the file that is written before it gets its final name; afterwards it is gone, whatever happened.
+    """Provide the file that is written before it gets its final name; afterwards it does not exist, whatever happened.
 
-    As long as this run lives, it holds a lock on it, by which others know that it is not left over.
+    This process holds a lock on it, by which others know that it is not a leftover.
     """
     partial = final.with_name(final.name + PARTIAL)
     try:
@@ -89,11 +99,11 @@ def claimed(final: Path) -> Iterator[Path]:
     except FileExistsError:
         raise _Taken from None
     try:
-        # Where files cannot be locked, none is ever taken for left over.
+        # On a file system without locks, no file is removed as a leftover.
         with suppress(OSError):
             _lock(descriptor)
         if not os.fstat(descriptor).st_nlink:
-            # Before it was locked.
+            # Another run removed it before it was locked.
             raise _Taken
         yield partial
     finally:
@@ -119,19 +129,19 @@ def sync(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that others cannot read, and whose files git leaves alone."""
+    """Create a folder that other users cannot read, and whose files git ignores."""
     if not folder.exists():
         folder.mkdir(mode=0o700, parents=True)
         (folder / ".gitignore").write_text("*\n")
 
 
 def remove_left_over(folder: Path) -> None:
-    """Remove what runs that were killed have left over; those that live hold a lock on theirs."""
+    """Remove the leftovers of runs that were killed; running ones hold a lock on their file."""
     named = re.compile(rf".+{_NAMED}{re.escape(PARTIAL)}")
-    for one in folder.iterdir():
-        if named.fullmatch(one.name):
+    for path in folder.iterdir():
+        if named.fullmatch(path.name):
             with suppress(OSError):
-                _remove_unless_locked(one)
+                _remove_unless_locked(path)
 
 
 def _remove_unless_locked(path: Path) -> None:
@@ -144,9 +154,9 @@ def _remove_unless_locked(path: Path) -> None:
 
 
 def _lock(descriptor: int, *, wait: bool = True) -> None:
-    """Lock an open file for as long as this process lives, or raise OSError."""
+    """Lock an open file until this process ends, or raise OSError."""
     if sys.platform == "win32":
-        # It does not remove a file that is open.
+        # Windows does not remove a file that is open.
         return
     import fcntl
 
@@ -159,3 +169,58 @@ def checksum(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+# What can go wrong ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Raise BackupFailed if the database cannot be reached."""
+    try:
+        yield
+    except Unreachable as error:
+        # The error of env.py's connection is already explained.
+        raise BackupFailed(error.problem, why=error.why, remedy=error.remedy, code=error.code) from error
+    except (DBAPIError, OSError) as error:
+        raise BackupFailed(
+            f"The database cannot be reached or asked: {_first_line(error)}.",
+            remedy="Check the server, the user, the password and the name of the database.",
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
+
+
+@contextmanager
+def explaining_failures(folder: Path, state: str = NO_BACKUP) -> Iterator[None]:
+    """Raise the failure of a program or of the disk as BackupFailed.
+
+    Args:
+        folder: The folder that the block writes to.
+        state: What is left after a failure.
+    """
+    try:
+        yield
+    except ToolFailed as error:
+        raise BackupFailed(f"{error.tool} failed:\n{textwrap.indent(error.said, '  ')}", state=state) from error
+    except OSError as error:
+        raise _disk_failure(error, folder, state) from error
+
+
+def _disk_failure(error: OSError, folder: Path, state: str) -> BackupFailed:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return BackupFailed(f"{error.strerror or error}: {error.filename or folder}.", state=state)
+    free = f" ({spelled_size(shutil.disk_usage(folder).free)} are free there now)"
+    return BackupFailed(
+        f"{folder} took no more: {os.strerror(error.errno)}{free}.",
+        state=state,
+        remedy="Make room there, or write the backup elsewhere:",
+        code="safeops backup --to /a/larger/disk",
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""Fills an empty database from a backup: look at the file, look at the target, fill it, and count."""
+"""Fills an empty database from a backup: check the file, check the target, fill it, count the rows."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,9 +23,9 @@ from safeops.databases.dumping import Dumper, Login, logins
 from safeops.databases.reaching import check_host
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.foretold import spelled_size
-from safeops.runner.backups.failing import ending_on_signals, reaching, told
-from safeops.runner.backups.files import PARTIAL, checksum
-from safeops.runner.backups.report import Restored, described
+from safeops.runner.backups.backup import read_description
+from safeops.runner.backups.files import PARTIAL, checksum, explaining_failures, reaching
+from safeops.runner.revision_run import ending_on_signals
 
 log = logging.getLogger("safeops")
 
@@ -33,28 +34,58 @@ T = TypeVar("T")
 UNTOUCHED = "Nothing was restored, and the database is as it was; running again is safe."
 
 
+@dataclass(frozen=True)
+class Restored:
+    """A database that was filled from a backup.
+
+    Args:
+        path: The backup.
+        database: The URL of the database, without the password.
+        revision: The revisions that it is at, as the file next to the backup says; "" if there is none.
+        server: The kind and version of the server.
+        seconds: How long it took.
+        rows: How many rows each table has; None if those of the backup were not counted.
+    """
+
+    path: Path
+    database: str
+    revision: str
+    server: str
+    seconds: float
+    rows: dict[str, int] | None = None
+
+    @property
+    def exit_status(self) -> int:
+        """What ``safeops restore`` exits with: failures are raised."""
+        return 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object of ``--json``."""
+        return {**asdict(self), "path": str(self.path), "seconds": round(self.seconds, 3)}
+
+
 def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -> Restored:
     """Fill an empty database from a backup.
 
-    Steps: compares the file with the checksum beside it; checks that it is whole; looks that the database is one of its
-    kind and has nothing in it; fills it; where the rows of the backup were counted, counts them again.
+    Steps: compares the file with the checksum next to it; checks that it is complete; checks that the database is of its
+    kind and empty; fills it; if the rows of the backup were counted, counts them again.
 
     Args:
         file: The backup.
         into_url: The database, by any driver; its password appears nowhere.
-        owners: Restore who owns what, grants and definers too: all those roles must exist there. By default everything
-            belongs to who restores it, and what they may was not granted to anybody else.
+        owners: Restore owners, grants and definers too: all those roles must exist there. By default everything belongs to
+            the user who restores it, and nothing is granted to others.
 
     Returns:
         What was restored, and where.
 
     Raises:
-        BackupFailed: It was not restored; the message says what stands in the database.
+        BackupFailed: It was not restored; the message says what is in the database.
 
-    Locks: none that others could wait for: the database is empty.
+    Locks: none that others could wait for, as the database is empty.
 
-    Running it again: after a failure, on PostgreSQL and SQLite, safe, for it is all or nothing. On MariaDB and MySQL part
-        of it stands then, and the database must be made empty first. After it was done, it refuses.
+    Running it again: after a failure, on PostgreSQL and SQLite, safe, for it is all or nothing. On MariaDB and MySQL a part
+        of it is left, and the database must be emptied first. After a success, it refuses.
 
     Example:
         restore("backups/app-20270131T120000Z-4f2a.dump", "postgresql+psycopg://me@localhost/app_copy")
@@ -63,9 +94,9 @@ def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -
     path = Path(file)
     with ending_on_signals():
         target = _Target(_url(into_url))
-        with told(path.parent, UNTOUCHED):
+        with explaining_failures(path.parent, UNTOUCHED):
             known, begins = _checked_file(path)
-        with target.made_only_if_filled():
+        with target.created_only_if_filled():
             server, dumper = target.look(partial(_checked_target, path, known, begins))
             log.info("restore: %s into %s, %s", path, target.name, server)
             _fill(path, dumper, owners)
@@ -85,8 +116,8 @@ class _Target:
         self.name = url.set(query={}).render_as_string(hide_password=True)
 
     @contextmanager
-    def made_only_if_filled(self) -> Iterator[None]:
-        """Remove the file that connecting has made, where it comes to nothing."""
+    def created_only_if_filled(self) -> Iterator[None]:
+        """Remove the file that connecting has created, if it is not filled."""
         dialect = self.engine.dialect
         arguments, options = dialect.create_connect_args(self.engine.url)
         made = database_class(dialect).missing_file(arguments, dict(options))
@@ -120,12 +151,12 @@ def _url(given: str | sa.URL) -> sa.URL:
 
 
 def _checked_file(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return what is known of the backup and its first bytes, or raise where it is not what was written."""
+    """Return what is known of the backup and its first bytes, or raise if it is incomplete or was changed."""
     if path.name.endswith(PARTIAL):
         raise BackupFailed(f"{path} is a part of a backup that was not completed.", remedy="Restore another one.")
     if not path.is_file():
         raise BackupFailed(f"There is no file {path}.")
-    known = described(path)
+    known = read_description(path)
     if known and known.get("sha256") != checksum(path):
         raise BackupFailed(
             f"{path} is not as it was written: its checksum is another one than the file beside it says.",
@@ -154,29 +185,29 @@ def _check_kind(path: Path, known: dict[str, Any], begins: bytes, database: Data
     made_of = str(known.get("server", "")).split(" ")[0]
     if begins.startswith(database.dump_magic) and made_of in ("", database.product):
         return
-    kinds = [one.product for one in map(abilities_of, KINDS) if begins.startswith(one.dump_magic)]
+    kinds = [kind.product for kind in map(abilities_of, KINDS) if begins.startswith(kind.dump_magic)]
     is_one = f"a backup of {made_of or ' or '.join(kinds)}" if made_of or kinds else "no backup of any database"
     raise BackupFailed(f"{path} is {is_one}, and the database to restore into is {database.describe()}.")
 
 
 def _fill(path: Path, dumper: Dumper, owners: bool) -> None:
-    with told(path.parent, UNTOUCHED):
+    with explaining_failures(path.parent, UNTOUCHED):
         dumper.check(path)
     emptied = "What was restored was taken back: the database is as empty as it was; running again is safe."
-    stands = "Part of it stands in the database: drop it, create it anew, and run again."
-    with told(path.parent, emptied if dumper.restores_at_once else stands):
+    partly = "Part of it stands in the database: drop it, create it anew, and run again."
+    with explaining_failures(path.parent, emptied if dumper.restores_at_once else partly):
         dumper.load(path, owners)
 
 
 def _check_rows(database: Database, rows: dict[str, int]) -> None:
     found = {table: int(database.scalar(f"SELECT count(*) FROM {table}")) for table in rows}
     wrong = [
-        f"{table}: {rows[table]} in the backup, {there} restored"
-        for table, there in found.items()
-        if there != rows[table]
+        f"    {table}: {rows[table]} in the backup, {restored} restored"
+        for table, restored in found.items()
+        if restored != rows[table]
     ]
     if wrong:
         raise BackupFailed(
-            "Rows are missing or too many after the restore:\n" + "\n".join(f"    {one}" for one in wrong),
+            "\n".join(["Rows are missing or too many after the restore:", *wrong]),
             state="All that could be restored stands in the database; do not use it.",
         )
