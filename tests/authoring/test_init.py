@@ -19,7 +19,7 @@ from tests.servers import Database
 from safeops.authoring.projects.env_advice import advise, advise_ini
 from safeops.authoring.projects.files import rendered
 from safeops.authoring.projects.init import _is_shipped_by_alembic
-from safeops.cli import VERBS, main
+from safeops.cli import COMMANDS, main
 
 TEMPLATES = Path(Config().get_template_directory())
 STOCK = sorted(path.parent.name for path in TEMPLATES.glob("*/env.py"))
@@ -470,7 +470,7 @@ def test_an_env_py_that_does_not_run_here_is_told_and_left(init: Init, tmp_path:
 def test_the_command_line(init_files: Init, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("safeops 0.")
-    for verb in ([], *([one.__name__.rpartition(".")[2]] for one in VERBS)):
+    for verb in ([], *([command.name] for command in COMMANDS)):
         assert main([*verb, "--help"]) == 0
         shown = capsys.readouterr().out
         assert re.search(r"Example:\n  (python -m )?safeops", shown)

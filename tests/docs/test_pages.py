@@ -9,7 +9,7 @@ import pytest
 
 import safeops
 from safeops import runner
-from safeops.cli import VERBS
+from safeops.cli import COMMANDS
 from tests.docs.following import is_followed
 from tests.docs.pages import DOCS, ROOT, Block, blocks, name_of, pages, with_revisions
 from tests.docs.running import is_fragment
@@ -80,7 +80,7 @@ def test_every_helper_stands_in_the_reference_and_in_the_table_of_locks() -> Non
 
 def test_the_reference_makes_what_would_be_out_of_date() -> None:
     made = [one for page in pages("reference") for one in re.findall(r"made at the build: (.*?) -->", page.read_text())]
-    verbs = [f"help {verb.__name__.rpartition('.')[2]}" for verb in VERBS]
+    verbs = [f"help {command.name}" for command in COMMANDS]
     assert made == ["patterns", "help", *verbs]
     reference = (DOCS / "reference/running.md").read_text()
     assert not [name for name in runner.__all__ if f":: safeops.runner.{name}\n" not in reference]

@@ -1,31 +1,32 @@
-"""The command line: ``safeops VERB`` or ``python -m safeops VERB``, with Alembic's ``-c``, ``-n`` and ``-x``.
+"""The command line: ``safeops COMMAND`` or ``python -m safeops COMMAND``, with Alembic's ``-c``, ``-n`` and ``-x``.
 
-One module a verb. Each has ``add_parser(verbs, common)``, which sets ``run``: a function from the options to the exit
-status.
-
-Exit status: 0 done or up to date, 1 pending or found wanting, 2 needs attention, 3 gave up (a lock, the checklist),
-4 raised, also where the arguments are wrong.
+Exit status: 0 done or up to date, 1 pending or found wanting, 2 needs attention, 3 gave up (a lock, a pre-flight check),
+4 raised, also if the arguments are wrong.
 """
 
 from __future__ import annotations
 
 import configparser
 import sys
-from argparse import SUPPRESS, ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Sequence
 from typing import NoReturn
 
 from alembic.util import CommandError
 
 from safeops import __version__
-from safeops.cli import backup, check, guide, heads, init, plan, restore, rollback, stamp, status, upgrade
-from safeops.cli.outcome import fitting, with_place
+from safeops.cli.backups import BACKUP, RESTORE
+from safeops.cli.checks import CHECK, HEADS
+from safeops.cli.console import fitting, with_place
+from safeops.cli.plan import PLAN
+from safeops.cli.project import GUIDE, INIT
+from safeops.cli.status import STATUS
+from safeops.cli.upgrades import ROLLBACK, STAMP, UPGRADE
 from safeops.databases.reaching import of_a_url
 from safeops.errors import SafeOpsError
+from safeops.runner.revision_run import DONE, RAISED
 
-VERBS = (init, guide, status, plan, backup, restore, upgrade, rollback, heads, stamp, check)
-
-DONE, WANTING, RAISED = 0, 1, 4
+COMMANDS = (INIT, GUIDE, STATUS, PLAN, BACKUP, RESTORE, UPGRADE, ROLLBACK, HEADS, STAMP, CHECK)
 
 
 class _Parser(ArgumentParser):
@@ -35,22 +36,20 @@ class _Parser(ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb, and return the exit status; an error is a message, not a traceback."""
+    """Run a command, and return the exit status; an error is a message, not a traceback."""
     try:
         options = _parser().parse_args(argv)
     except SystemExit as end:
         return int(end.code or DONE)
-    run: Callable[[Namespace], int] = options.run
     try:
-        return run(options)
+        status: int = options.run(options)
+        return status
     except KeyboardInterrupt:
         return _failed("Stopped. Running it again is safe.")
-    except (SafeOpsError, CommandError, configparser.Error, OSError) as error:
-        return _failed(str(of_a_url(error) or error))
     except Exception as error:
-        if (told := of_a_url(error)) is not None:
-            return _failed(str(told))
-        return _failed(with_place(error))
+        known = of_a_url(error) or error
+        explained = isinstance(known, (SafeOpsError, CommandError, configparser.Error, OSError))
+        return _failed(str(known) if explained else with_place(error))
 
 
 def _failed(message: str) -> int:
@@ -67,12 +66,12 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"safeops {__version__}")
     _add_alembic_options(parser, names=None, section="alembic")
-    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
-    # The same options after the verb: absent there, they must not undo what stood before it.
+    commands = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    # The same options after the command: if absent there, they must not override those before it.
     common = _Parser(add_help=False)
     _add_alembic_options(common, names=SUPPRESS, section=SUPPRESS)
-    for verb in VERBS:
-        verb.add_parser(verbs, common)
+    for command in COMMANDS:
+        command.add_to(commands, common)
     return parser
 
 

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any
 
-from safeops.cli.configuration import config_of
-from safeops.cli.outcome import fitting, told
-from safeops.cli.parsing import add_json, add_verb
+from safeops.cli.command import Argument, Command, config_of
+from safeops.cli.console import fitting
 from safeops.foretold import RUN, SKIP, UNKNOWN, Foretold
 from safeops.runner.planning import Plan, plan
 
 SIGNS = {SKIP: "skip", RUN: "run", UNKNOWN: "?"}
 
 
-def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = add_verb(
-        verbs,
-        common,
-        run,
-        help="show what the pending revisions would do, and do nothing",
-        description="Runs the pending revisions so that they only look, and shows for each\n"
-        "helper what is there already and what it would do, lock and hold up.\n"
-        "SQL that nobody can foresee is shown and not sent.\n\n"
-        "Exit status: 0 nothing pending, 1 pending, 3 several heads, or a revision in the\n"
-        "database that no file has, 4 raised.",
-        example="safeops plan +1",
-    )
-    parser.add_argument("revision", metavar="REV", nargs="?", default="heads", help="where to (default: heads)")
-    add_json(parser)
-
-
-def run(options: Namespace) -> int:
-    return told(options, lambda: plan(config_of(options), options.revision), lines_of)
+def _plan(options: Namespace) -> Plan:
+    return plan(config_of(options), options.revision)
 
 
 def lines_of(found: Plan) -> Iterator[str]:
@@ -55,3 +36,18 @@ def _told(step: Foretold) -> Iterator[str]:
     yield from fitting(f"{' ' * 8}{step.detail}", " " * 8)
     if step.locks is not None:
         yield from fitting(f"{' ' * 8}locks {step.locks}; blocks {step.blocks}", " " * 8)
+
+
+PLAN = Command(
+    "plan",
+    _plan,
+    help="show what the pending revisions would do, and do nothing",
+    description="Runs the pending revisions so that they only look, and shows for each\n"
+    "helper what is there already and what it would do, lock and hold up.\n"
+    "SQL that nobody can foresee is shown and not sent.\n\n"
+    "Exit status: 0 nothing pending, 1 pending, 3 several heads, or a revision in the\n"
+    "database that no file has, 4 raised.",
+    example="safeops plan +1",
+    arguments=(Argument("revision", metavar="REV", nargs="?", default="heads", help="where to (default: heads)"),),
+    lines_of=lines_of,
+)

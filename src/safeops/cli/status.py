@@ -1,34 +1,18 @@
-"""``safeops status``: what stands in the database, what is pending, and what needs attention."""
+"""``safeops status``: the state of the database, what is pending, and what needs attention."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterator
-from typing import Any
 
-from safeops.cli.configuration import config_of
-from safeops.cli.outcome import fitting, told
-from safeops.cli.parsing import add_json, add_verb
+from safeops.cli.command import Command, config_of
+from safeops.cli.console import fitting
 from safeops.foretold import spelled_size
 from safeops.runner.status_report import NORMAL, UNKNOWN, Attention, Status, status
 
 
-def add_parser(verbs: Any, common: ArgumentParser) -> None:
-    parser = add_verb(
-        verbs,
-        common,
-        run,
-        help="show what stands, what is pending, what needs attention",
-        description="Shows the database, its revision, what is pending and what needs\n"
-        "attention. It only looks, and waits for nobody.\n\n"
-        "Exit status: 0 up to date, 1 pending, 2 needs attention, 4 raised.",
-        example="safeops status --json",
-    )
-    add_json(parser)
-
-
-def run(options: Namespace) -> int:
-    return told(options, lambda: status(config_of(options)), lines_of)
+def _status(options: Namespace) -> Status:
+    return status(config_of(options))
 
 
 def lines_of(found: Status) -> Iterator[str]:
@@ -40,22 +24,34 @@ def lines_of(found: Status) -> Iterator[str]:
     yield from _row("Revision", ", ".join(found.current) or "none yet")
     yield from _row("Heads", ", ".join(found.heads) or "none yet")
     yield from _row("Runner", found.lock_holder or "nobody is migrating")
-    unknown = any(one.kind == UNKNOWN for one in found.attention)
+    unknown = any(item.kind == UNKNOWN for item in found.attention)
     yield from _row("Pending", str(len(found.pending) or ("unknown" if unknown else "none")))
-    for one in found.pending:
-        yield from fitting(f"  {one.revision}  {one.message}", " " * (len(one.revision) + 4))
-    yield from _things("Attention", [one for one in found.attention if one.kind not in NORMAL])
-    yield from _things("Open", [one for one in found.attention if one.kind in NORMAL])
+    for pending in found.pending:
+        yield from fitting(f"  {pending.revision}  {pending.message}", " " * (len(pending.revision) + 4))
+    yield from _section("Attention", [item for item in found.attention if item.kind not in NORMAL])
+    yield from _section("Open", [item for item in found.attention if item.kind in NORMAL])
 
 
-def _things(title: str, found: list[Attention]) -> Iterator[str]:
-    if found:
+def _section(title: str, items: list[Attention]) -> Iterator[str]:
+    if items:
         yield ""
         yield title
-    for one in found:
-        yield from fitting(f"  {one.kind}: {one.name}", "    ")
-        yield from fitting(f"    {one.advice}", "    ")
+    for item in items:
+        yield from fitting(f"  {item.kind}: {item.name}", "    ")
+        yield from fitting(f"    {item.advice}", "    ")
 
 
 def _row(name: str, value: str) -> Iterator[str]:
     return fitting(f"{name:<10}{value}", " " * 10)
+
+
+STATUS = Command(
+    "status",
+    _status,
+    help="show what stands, what is pending, what needs attention",
+    description="Shows the database, its revision, what is pending and what needs\n"
+    "attention. It only looks, and waits for nobody.\n\n"
+    "Exit status: 0 up to date, 1 pending, 2 needs attention, 4 raised.",
+    example="safeops status --json",
+    lines_of=lines_of,
+)

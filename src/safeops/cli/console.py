@@ -1,4 +1,4 @@
-"""How the verbs tell what they found or did, and what went wrong: in 80 columns, or as one JSON object."""
+"""What commands print: results and errors, in 80 columns or as one JSON object."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from alembic.util import CommandError
 
-from safeops.cli.shown import show
 from safeops.databases.reaching import of_a_url
 from safeops.errors import LockNotAcquired, NotReady, SafeOpsError
 from safeops.runner.revision_run import GAVE_UP, RAISED, Applied, is_giving_up
 
 WIDTH = 80
 CODE = " " * 4
-"""What a line of code in a message begins with; prose that is quoted in it begins with two spaces."""
+"""The indentation of code in a message; quoted prose is indented by two spaces."""
 
 
-class Outcome(Protocol):
-    """What a verb of ``safeops.runner`` returns."""
+class Result(Protocol):
+    """What a function of ``safeops.runner`` returns."""
 
     @property
     def exit_status(self) -> int: ...
@@ -34,18 +33,20 @@ class Outcome(Protocol):
     def as_json(self) -> dict[str, Any]: ...
 
 
-def told(options: Namespace, do: Callable[[], Outcome], lines_of: Callable[[Any], Iterator[str]]) -> int:
-    """Do it, print what came of it, and return the exit status."""
+def report(options: Namespace, do: Callable[[Namespace], Result], lines_of: Callable[[Any], Iterator[str]]) -> int:
+    """Run a command, print its result or its error, and return the exit status."""
+    # With --json, standard output is for the object alone.
+    options.out = sys.stderr if options.json else sys.stdout
     try:
-        # What env.py prints is no part of it.
+        # What env.py prints is no part of the result.
         with redirect_stdout(sys.stderr), _log_shown():
-            found = do()
+            result = do(options)
     except KeyboardInterrupt:
         return _failed(options, NotReady("Stopped by Ctrl-C or SIGTERM.", remedy="Run it again."))
     except Exception as error:
         return _failed(options, error)
-    show(json.dumps(found.as_json(), indent=2, ensure_ascii=False) if options.json else "\n".join(lines_of(found)))
-    return found.exit_status
+    show(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if options.json else "\n".join(lines_of(result)))
+    return result.exit_status
 
 
 def _failed(options: Namespace, error: Exception) -> int:
@@ -60,15 +61,15 @@ def _failed(options: Namespace, error: Exception) -> int:
 
 
 def with_place(error: Exception) -> str:
-    """Spell an error of others, with the line of env.py that it came through."""
-    lines = [one for one in traceback.extract_tb(error.__traceback__) if Path(one.filename).name == "env.py"]
-    place = f" ({shown_path(lines[-1].filename)}:{lines[-1].lineno})" if lines else ""
+    """Describe an error of other code, with the line of env.py that it came through."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == "env.py"]
+    place = f" ({shown_path(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
 
 
 @contextmanager
 def _log_shown() -> Iterator[None]:
-    """Show what safeops says, as for whom it waits, where env.py has set up no logging."""
+    """Show the log of safeops, as which lock it waits for, unless env.py sets up logging."""
     logger = logging.getLogger("safeops")
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(lambda _: not logging.getLogger().handlers)
@@ -88,13 +89,30 @@ class _Fitting(logging.Formatter):
         return "\n".join(fitting(record.getMessage()))
 
 
+# Text -----------------------------------------------------------------------------------------------------------
+
+
+def show(text: str, out: TextIO | None = None) -> None:
+    """Print text; on a terminal with ``rich`` installed, numbers, names and paths are highlighted."""
+    out = sys.stdout if out is None else out
+    if out.isatty():
+        try:
+            from rich.console import Console
+        except ImportError:
+            pass
+        else:
+            Console(file=out, soft_wrap=True).print(text, markup=False, emoji=False)
+            return
+    print(text, file=out, flush=True)
+
+
 def fitting(text: str, hanging: str | None = None) -> Iterator[str]:
-    """Break long lines of a message; words that are longer, as paths, are left whole.
+    """Break the long lines of a message; longer words, as paths, are kept whole.
 
     Args:
         text: The message.
-        hanging: What the lines that a long one goes on in begin with; by default what it does, and two spaces more. Without
-            it, lines that four spaces begin are code, which is never broken: it is there to be copied.
+        hanging: The indentation of continuation lines; by default that of the line, and two spaces more. Without it, lines
+            that four spaces begin are code to copy, which is never broken.
     """
     for line in text.splitlines():
         if hanging is None and line.startswith(CODE):
@@ -107,34 +125,20 @@ def fitting(text: str, hanging: str | None = None) -> Iterator[str]:
         ) or [""]
 
 
-def show_progress(options: Namespace) -> Callable[[Applied], None]:
-    """Return what prints each revision that is done."""
-    # Not sys.stdout of the moment when it is called, which is led elsewhere then.
-    out = sys.stderr if options.json else sys.stdout
-
-    def show_revision(one: Applied) -> None:
-        show("\n".join(revision_line(one)), out)
-
-    return show_revision
+def show_revision(applied: Applied, out: TextIO) -> None:
+    """Print a revision that was run."""
+    seconds = f"{applied.seconds:.1f} s"
+    room = WIDTH - len(applied.revision) - len(seconds) - 6
+    message = applied.message if len(applied.message) <= room else f"{applied.message[: room - 3]}..."
+    show(f"  {applied.revision}  {message:<{room}}  {seconds}", out)
 
 
 def show_warning(text: str) -> None:
     show("\n".join(fitting(f"Beware: {text}")), sys.stderr)
 
 
-def revision_line(one: Applied) -> Iterator[str]:
-    seconds = f"{one.seconds:.1f} s"
-    room = WIDTH - len(one.revision) - len(seconds) - 6
-    message = one.message if len(one.message) <= room else f"{one.message[: room - 3]}..."
-    yield f"  {one.revision}  {message:<{room}}  {seconds}"
-
-
-def revisions(found: tuple[str, ...]) -> str:
-    return ", ".join(found) or "no revision"
-
-
 def shown_path(path: str) -> str:
-    """Spell a file from here, where it is below."""
+    """Return a path relative to the working directory, if it is below it."""
     try:
         return str(Path(path).relative_to(Path.cwd()))
     except ValueError:

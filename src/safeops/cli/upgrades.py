@@ -1,0 +1,190 @@
+"""``safeops upgrade`` runs revisions, ``safeops rollback`` their downgrades; ``safeops stamp`` only notes a revision."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from functools import partial
+
+from safeops.cli import plan as plan_command
+from safeops.cli.command import BACKUP, SCRATCH, WAITING, Argument, Command, config_of, seconds
+from safeops.cli.console import fitting, show, show_revision, show_warning
+from safeops.errors import NotReady
+from safeops.runner.health_check import PATIENCE
+from safeops.runner.planning import Plan, plan
+from safeops.runner.revisions import listed
+from safeops.runner.stamping import Stamped, stamp
+from safeops.runner.upgrades import Upgraded, rollback, upgrade
+
+
+def _upgrade(options: Namespace) -> Upgraded | Plan:
+    if options.dry_run:
+        return plan(config_of(options), options.revision)
+    return upgrade(
+        config_of(options),
+        options.revision,
+        backup=options.backup,
+        wait=options.wait,
+        health_check=options.health_check,
+        health_patience=options.health_patience,
+        rollback_on_failure=options.rollback_on_failure,
+        progress=partial(show_revision, out=options.out),
+        warn=show_warning,
+    )
+
+
+def _lines_of(done: Upgraded | Plan) -> Iterator[str]:
+    if isinstance(done, Plan):
+        yield from plan_command.lines_of(done)
+        return
+    if done.declined:
+        yield from fitting(f"Left as it is: the database is at {listed(done.current)}.")
+        return
+    if not done.revisions and not done.stopped:
+        yield from fitting(f"Nothing to do: the database is at {listed(done.current)}.")
+        return
+    if done.backup is not None:
+        yield from fitting(f"Backup: {done.backup}")
+    took = sum(applied.seconds for applied in done.revisions)
+    ran = f"{len(done.revisions)} revision{'' if len(done.revisions) == 1 else 's'} in {took:.1f} s"
+    stopped = f"Stopped by {done.stopped} before the next revision. " if done.stopped else ""
+    yield from fitting(f"{stopped}{ran}: from {listed(done.before)} to {listed(done.current)}.")
+    if done.stopped:
+        yield "Running it again goes on."
+
+
+UPGRADE = Command(
+    "upgrade",
+    _upgrade,
+    help="run the pending revisions, one runner at a time",
+    description="Looks what may be in the way, waits for another runner, and runs the pending\n"
+    "revisions. Stopped by Ctrl-C or SIGTERM it ends before the next revision, and a\n"
+    "backfill after its batch; running it again goes on.\n\n"
+    "Exit status: 0 done or up to date, 3 gave up (another runner, a lock, the\n"
+    "checklist, a signal), 4 raised.",
+    example="safeops upgrade --backup --health-check http://localhost:8000/health",
+    arguments=(
+        Argument("revision", metavar="REV", nargs="?", default="head", help="where to (default: head)"),
+        *BACKUP,
+        *WAITING,
+        Argument(
+            "--health-check",
+            metavar="URL_OR_COMMAND",
+            help="what must answer with 2xx, or exit with 0, afterwards",
+        ),
+        Argument(
+            "--health-patience",
+            metavar="SECONDS",
+            type=seconds,
+            default=PATIENCE,
+            help=f"how long that may take (default: {PATIENCE:g})",
+        ),
+        Argument(
+            "--rollback-on-failure", action="store_true", help="if it does not, run the downgrades of what was run"
+        ),
+        Argument("--dry-run", action="store_true", help="only tell what it would do: safeops plan"),
+    ),
+    lines_of=_lines_of,
+)
+
+
+# Rolling back ---------------------------------------------------------------------------------------------------
+
+
+def _rollback(options: Namespace) -> Upgraded:
+    def confirm(found: Plan) -> bool:
+        show("\n".join(_losses(found)), options.out)
+        return options.yes or _confirmed(options.revision)
+
+    return rollback(
+        config_of(options),
+        options.revision,
+        confirm=confirm,
+        backup=options.backup,
+        wait=options.wait,
+        progress=partial(show_revision, out=options.out),
+    )
+
+
+def _confirmed(revision: str) -> bool:
+    if not sys.stdin.isatty():
+        raise NotReady(
+            "Nobody can be asked whether to go back: this is no terminal.",
+            why="A downgrade may lose data.",
+            remedy="Where what is shown above may go:",
+            code=f"safeops rollback {revision} --yes",
+        )
+    print("Go back? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _losses(found: Plan) -> Iterator[str]:
+    """Write which revisions a rollback takes back, and what it loses."""
+    yield "This takes back:"
+    for revision in found.revisions:
+        yield from fitting(f"  {revision.revision}  {revision.message}".rstrip())
+    steps = [step for revision in found.revisions for step in revision.steps]
+    unknown = [step for step in steps if step.action == "unknown" and not step.loses]
+    yield "and loses:" if found.losses else "and loses nothing that can be foreseen."
+    for step in found.losses:
+        # A step that would be refused does not name its target itself.
+        about = f"{step.helper} {step.target}: " if step.action == "unknown" and step.target else ""
+        yield from fitting(f"  {about}{step.detail}")
+    if unknown:
+        yield "What nobody can foresee:"
+    for step in unknown:
+        yield from fitting(f"  {step.helper}: {step.detail}")
+
+
+ROLLBACK = Command(
+    "rollback",
+    _rollback,
+    help="take revisions back, after showing what that loses",
+    description="Shows what the downgrades would lose, asks, and runs them.\n\n"
+    "Exit status: 0 done, 3 not done (another runner, nobody to ask, the answer no,\n"
+    "no one way back), 4 raised.",
+    example="safeops rollback -1 --backup",
+    arguments=(
+        Argument("revision", metavar="-N | REV", nargs="?", default="-1", help="where to (default: -1)"),
+        Argument("--yes", action="store_true", help="do not ask"),
+        *BACKUP,
+        *WAITING,
+    ),
+    lines_of=_lines_of,
+)
+
+
+# Stamping -------------------------------------------------------------------------------------------------------
+
+
+def _stamp(options: Namespace) -> Stamped:
+    config, url = config_of(options), options.scratch_url
+    return stamp(config, options.revision, verify=options.verify, scratch_url=url, wait=options.wait)
+
+
+def _stamp_lines(done: Stamped) -> Iterator[str]:
+    if not done.differences:
+        yield from fitting(f"The database is stamped: {listed(done.current)}.")
+        return
+    yield from fitting("Not stamped: the schema is not what the revisions would have made. This would bring it there:")
+    for line in done.differences:
+        yield from fitting(f"    {line}")
+
+
+STAMP = Command(
+    "stamp",
+    _stamp,
+    help="note at which revision the database is, if it is",
+    description="With --verify the revisions are run on a scratch database, which is dropped\n"
+    "again, and the database is stamped only where its schema is the same.\n\n"
+    "Exit status: 0 stamped, 1 the schema differs, 3 gave up, 4 raised.",
+    example="safeops stamp head --verify",
+    arguments=(
+        Argument("revision", metavar="REV", help="the revision, or heads"),
+        Argument("--verify", action="store_true", help="look first whether the schema is that of REV"),
+        SCRATCH,
+        *WAITING,
+    ),
+    lines_of=_stamp_lines,
+)
