@@ -159,8 +159,8 @@ class Live:
     def copies_for_comment(self, name: Name, column: str) -> bool:
         """Tell whether the server copies the table to change the comment of a column."""
         stands = self.table(name)
-        stored = stands is not None and column in stands.columns and bool(stands.columns[column].persisted)
-        return stored and bool(self._database.copies_for_stored_comments)
+        known = stands is not None and column in stands.columns
+        return known and bool(self._database.copies_for_comment(stands, column))
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column has a default already, which Alembic takes for another because it is spelled so."""

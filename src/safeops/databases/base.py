@@ -57,8 +57,6 @@ class Database(
     reflects_expressions: ClassVar[bool] = True
     """SQLAlchemy reflects the expressions of indexes; else it leaves them out, and what is left is another index."""
     has_comments: ClassVar[bool] = True
-    copies_for_stored_comments: ClassVar[bool] = False
-    """The table is copied to change the comment of a stored generated column."""
     renders_constraints_offline: ClassVar[bool] = True
     """Constraints and column changes can be rendered for ``--sql``."""
     renders_column_changes_offline: ClassVar[bool] = True
@@ -164,6 +162,10 @@ class Database(
     def comment_of(self, stands: Table, column: str | None) -> str | None:
         """Return the author's own comment of a column, or with None that of the table."""
         return stands.comment if column is None else stands.columns[column].comment
+
+    def copies_for_comment(self, stands: Table, column: str) -> bool:
+        """Tell whether the server copies the table to change the comment of a column."""
+        return False
 
     def has_rows(self, table: Table) -> bool:
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))

@@ -15,7 +15,7 @@ from safeops.databases.filling import FILLS
 from safeops.databases.mysql import defaults, showcreate, spelling
 from safeops.databases.mysql.archiving import Archiving
 from safeops.databases.mysql.batches import Batches
-from safeops.databases.mysql.catalogue import index_of, table_of
+from safeops.databases.mysql.catalogue import definition_of, index_of, table_of
 from safeops.databases.mysql.constraining import KINDS, has_generated_key
 from safeops.databases.mysql.dumping import Dumping
 from safeops.databases.mysql.filling import Filling
@@ -370,7 +370,6 @@ class MariaDB(MySQL):
     requires_values_before_triggers = True
     renames_what_is_used = True
     copies_beside_stored = True
-    copies_for_stored_comments = True
     spells_defaults_by_type = False
     counts_errors_in_handlers = True
     without_copy = ", ALGORITHM=NOCOPY"
@@ -385,6 +384,9 @@ class MariaDB(MySQL):
     assigns_at_once = True
     has_expression_indexes = False
     statement_bound = "max_statement_time"
+
+    def copies_for_comment(self, stands: Table, column: str) -> bool:
+        return "STORED" in (definition_of(stands, column).get("GENERATED") or "")
 
     def row_versions(self, table: Name) -> tuple[int, int]:
         # It counts none: each instant change is noted in the table itself.
