@@ -4,6 +4,7 @@ import re
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from tests.catalogue import snapshot
 from tests.concurrency.harness import idle_holder
 from tests.lifecycle.harness import crash_everywhere, up_up_down_down_up
@@ -25,9 +26,11 @@ from safeops import (
     create_primary_key_if_missing,
     create_table_if_missing,
     create_unique_constraint_if_missing,
+    drop_column_if_exists,
     drop_constraint_if_exists,
     drop_index_if_exists,
     drop_table_if_exists,
+    set_comment,
     settings,
     validate_constraint,
 )
@@ -100,9 +103,8 @@ def test_rows_that_come_while_it_is_added_are_found_and_the_key_is_gone_again(da
     assert "Nothing was changed" in str(error.value)
 
 
-def test_a_run_that_was_stopped_before_the_old_rows_were_checked_is_completed(database):
-    database.execute(*FAMILY)
-    before = snapshot(database)
+def stopped_before_the_check(database):
+    """Add the key, and stop before the old rows are looked at, of which one refers to nothing."""
     stop = RuntimeError("stopped")
 
     def after(_connection, _cursor, statement, *_):
@@ -114,16 +116,71 @@ def test_a_run_that_was_stopped_before_the_old_rows_were_checked_is_completed(da
 
     with listening({"after_cursor_execute": after}), pytest.raises(RuntimeError, match="stopped"):
         migrate(database, up)
-    assert "rows unchecked: fk_child" in snapshot(database)
+
+
+def plain(comment):
+    return lambda: op.create_table_comment("child", comment)
+
+
+def without_comments(schema):
+    return re.sub(r" COMMENT[ =]'([^']|'')*'", "", schema)
+
+
+def marked_by_an_earlier_release(database):
+    database.execute(
+        "ALTER TABLE child DROP FOREIGN KEY safeops_unchecked_fk_child,"
+        " COMMENT = 'mine [safeops: rows unchecked: fk_child] [safeops: rows unchecked: fk_other]'"
+    )
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda database: None,
+        lambda database: migrate(database, lambda: set_comment("child", None, "said")),
+        lambda database: migrate(database, plain("said")),
+        lambda database: migrate(database, lambda: (plain("x")(), set_comment("child", "id", "y"))),
+        marked_by_an_earlier_release,
+        lambda database: (
+            marked_by_an_earlier_release(database),
+            migrate(database, lambda: set_comment("child", None, "mine")),
+            migrate(database, lambda: set_comment("child", None, "said")),
+        ),
+    ],
+    ids=["nothing", "helper", "plain", "both", "earlier release", "earlier release, helper"],
+)
+def test_a_run_that_was_stopped_before_the_old_rows_were_checked_is_completed(database, between):
+    database.execute(*FAMILY)
+    before = snapshot(database)
+    stopped_before_the_check(database)
+    assert "CONSTRAINT `safeops_unchecked_fk_child` FOREIGN KEY" in snapshot(database)
+    between(database)
+    comments = [
+        text for text in ("COMMENT='said", "COMMENT='mine", "unchecked: fk_other]'") if text in snapshot(database)
+    ]
     with pytest.raises(OrphanedRows):
         migrate(database, up)
     with pytest.raises(OrphanedRows):
         migrate(database, lambda: validate_constraint("fk_child", "child"))
     database.execute("DELETE FROM child WHERE id = 99")
     assert [migrate(database, up) for _ in range(2)] == [True, False]
-    assert "unchecked" not in snapshot(database)
+    assert "safeops_unchecked" not in snapshot(database)
+    assert "unchecked: fk_child" not in snapshot(database)
+    assert [text for text in comments if text not in snapshot(database)] == []
     migrate(database, down, down=True)
+    assert without_comments(snapshot(database)) == without_comments(before)
+
+
+def test_what_is_unchecked_goes_with_its_key_column_or_table(database):
+    database.execute(*FAMILY)
+    before = snapshot(database)
+    stopped_before_the_check(database)
+    assert migrate(database, down, down=True) is True
     assert snapshot(database) == before
+    database.execute("DELETE FROM child WHERE id = 99")
+    stopped_before_the_check(database)
+    assert migrate(database, lambda: drop_column_if_exists("child", "parent_id")) is True
+    assert "safeops" not in snapshot(database)
 
 
 def test_stopped_anywhere(new_database):

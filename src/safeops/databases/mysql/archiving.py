@@ -322,7 +322,10 @@ class Archiving(Constraining):
         return {"keys": [_key_as_json(one, stands.name.schema) for one in keys], "made": made}
 
     def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
-        drops = ", ".join(f"DROP FOREIGN KEY {self.quoted(one['name'])}" for one in definition["keys"])
+        keys = [one["name"] for one in definition["keys"]]
+        drops = ", ".join(
+            action for key in keys for action in (self.key_dropped(key), *self.key_mark_removed(stands, key))
+        )
         standing = any(one.kind == "foreign key" for one in stands.constraints.values())
         if drops and standing:
             yield self.alter(stands.name, drops, f"untied {stands.name} from the tables that it refers to")

@@ -9,13 +9,16 @@ from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.showcreate import Definition, Item, Shown, name_of, text_of
-from safeops.naming import Name
+from safeops.naming import Name, fitting
 
 Value = TypeVar("Value")
 
 ROWS_UNCHECKED = " [safeops: rows unchecked: "
 UNPROVED = f"{ROWS_UNCHECKED}{{name}}]"
-"""Stands at the end of a table's comment from the moment a foreign key is added until its old rows are checked."""
+"""What earlier releases put at the end of a table's comment until the old rows of a foreign key are checked."""
+PENDING = "safeops_unchecked"
+"""Begins the name of a second foreign key, added and dropped together with what it is about: until then the old rows of the
+first one are unchecked. No comment of an application can take its place."""
 
 
 class Folded(dict[str, Value]):
@@ -55,6 +58,16 @@ def table_of(sql: str, name: Name) -> Table:
 def proper_comment(comment: str | None) -> str | None:
     """Return the author's own part of a table's comment."""
     return (comment or "").partition(ROWS_UNCHECKED)[0] or None
+
+
+def pending_name(key: str) -> str:
+    """Return the name of the foreign key that says that the old rows of another one are unchecked."""
+    return fitting(PENDING, key, max_bytes=64)
+
+
+def is_pending(table: Table, key: str) -> bool:
+    items = showcreate.read(table.sql).items
+    return any(one.kind == "foreign key" and one.name == pending_name(key) for one in items)
 
 
 def mark_in(table: Table) -> str:
@@ -136,7 +149,11 @@ def _options(words: list[str]) -> tuple[str, ...]:
 def _constraints(shown: Shown, name: Name, comment: str) -> list[Constraint]:
     kinds = {"foreign key": 0, "check": 1, "unique": 2, "primary key": 3}
     items = sorted((one for one in shown.items if one.kind in kinds), key=lambda one: kinds[one.kind])
-    made = (_constraint(item, name, comment) for item in items)
+    pending = {one.name for one in items if one.kind == "foreign key" and one.name.startswith(f"{PENDING}_")}
+    unchecked = {
+        one.name for one in items if pending_name(one.name) in pending or UNPROVED.format(name=one.name) in comment
+    }
+    made = (_constraint(item, name, item.name not in unchecked) for item in items if item.name not in pending)
     return [one for one in made if one is not None]
 
 
@@ -146,7 +163,7 @@ def _key(one: Constraint, all_: list[Constraint]) -> str:
     return one.name if first is one else f"{one.kind} {one.name}"
 
 
-def _constraint(item: Item, name: Name, comment: str) -> Constraint | None:
+def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
     if item.kind == "check":
         enforced = [word.upper() for word in item.options] != ["NOT", "ENFORCED"]
         definition = f"CHECK {item.text}"
@@ -154,7 +171,7 @@ def _constraint(item: Item, name: Name, comment: str) -> Constraint | None:
         return Constraint(item.name, "check", expression=expression, valid=enforced, definition=definition)
     columns = tuple(map(name_of, item.elements))
     if item.kind == "foreign key":
-        return _foreign_key(item, columns, name, comment)
+        return _foreign_key(item, columns, name, checked)
     plain = all(
         element == f"`{column.replace('`', '``')}`" for element, column in zip(item.elements, columns, strict=True)
     )
@@ -162,7 +179,7 @@ def _constraint(item: Item, name: Name, comment: str) -> Constraint | None:
     return Constraint(item.name, item.kind, columns, definition=item.text) if plain else None
 
 
-def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, comment: str) -> Constraint:
+def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, checked: bool) -> Constraint:
     target, remote, rest = item.options[1], item.options[2], " ".join(item.options[3:]).upper()
     parts = [name_of(part) for part in _parts(target)]
     return Constraint(
@@ -173,7 +190,7 @@ def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, comment: str)
         remote=tuple(name_of(part) for entry in showcreate.entries(remote) for part in entry),
         onupdate=_action(rest, "ON UPDATE "),
         ondelete=_action(rest, "ON DELETE "),
-        valid=UNPROVED.format(name=item.name) not in comment,
+        valid=checked,
         definition=item.text,
     )
 

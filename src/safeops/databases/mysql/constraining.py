@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql.altering import ONLINE, STRICT
-from safeops.databases.mysql.catalogue import UNPROVED, definition_of
+from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pending, mark_in, pending_name
 from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.mysql.plans import Plans
 from safeops.databases.mysql.spelling import action as spelled_action
@@ -20,7 +20,6 @@ from safeops.naming import Name
 
 NOTE = "safeops took NULL before the key: "
 UNCHECKED = (("foreign_key_checks", "0"),)
-LONGEST_COMMENT = 2048
 KINDS = {"foreignkey": "foreign key", "check": "check", "unique": "unique", "primary": "primary key"}
 
 GENERATED_KEY = "my_row_id"
@@ -90,7 +89,8 @@ class Constraining(Plans):
     def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
         """Add it unchecked, which needs no lock: other sessions check new rows from then on. Then look at the old rows.
 
-        Until they have been looked at, the comment of the table says so: a run that is stopped in between goes on there.
+        Until they have been looked at, a second key of the same definition says so: a run that is stopped in between goes on
+        there. Both come in one statement, and no comment that is set meanwhile can take its place.
         https://mariadb.com/kb/en/innodb-online-ddl-operations-with-the-inplace-alter-algorithm/#alter-table-add-foreign-key
         """
         named, referent = str(key.name), self.referent(name, key)
@@ -98,21 +98,35 @@ class Constraining(Plans):
         if stands is None:
             yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), under=UNCHECKED)
             return
-        columns, comment = tuple(key.column_keys), stands.comment or ""
-        there, mark = stands.constraints.get(named), comment + UNPROVED.format(name=named)
-        marked = f", COMMENT = {self.literal(comment)}" if there or len(mark) <= LONGEST_COMMENT else ""
-        index = stands.indexes.get(named)
-        made = self.is_made_for_key(stands, index) if there and index else not self.covering(stands, columns)
-        unindex = f", DROP INDEX {self.quoted(named)}" if made else ""
+        there, index = stands.constraints.get(named), stands.indexes.get(named)
+        made = (
+            self.is_made_for_key(stands, index)
+            if there and index
+            else not self.covering(stands, tuple(key.column_keys))
+        )
+        checked = self.key_mark_removed(stands, named) if there else [self.key_dropped(pending_name(named))]
         if there is None:
-            noted = f", COMMENT = {self.literal(mark)}" if marked else ""
-            action = f"{self._index_action(key) if made else ''}{self._key_action(key, referent)}{noted}"
+            both = [self._key_action(key, referent, named=one) for one in (named, pending_name(named))]
+            action = f"{self._index_action(key) if made else ''}{', '.join(both)}"
             yield replace(self.alter(name, action, does, also=(referent,)), under=UNCHECKED)
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
-        drop = self.alter_sql(name, f"DROP FOREIGN KEY {self.quoted(named)}{unindex}{marked}") + ONLINE
+        unindex = [f"DROP INDEX {self.quoted(named)}"] if made else []
+        drop = self.alter_sql(name, ", ".join([self.key_dropped(named), *unindex, *checked])) + ONLINE
         yield Step(orphans, f"checked {named} against all rows", locks, (drop,), scans=True, refutes=True, leaves=does)
-        if marked:
-            yield self.alter(name, marked[2:], f"{named} on {name} holds for all rows", instant=True)
+        if checked:
+            does = f"{named} on {name} holds for all rows"
+            yield self.alter(name, ", ".join(checked), does, also=(referent,), instant=True)
+
+    def key_dropped(self, key: str) -> str:
+        return f"DROP FOREIGN KEY {self.quoted(key)}"
+
+    def key_mark_removed(self, stands: Table, key: str) -> list[str]:
+        """Return the actions that remove what says that the old rows of a foreign key are unchecked."""
+        actions = [self.key_dropped(pending_name(key))] if is_pending(stands, key) else []
+        mark, own = mark_in(stands), UNPROVED.format(name=key)
+        if own in mark:
+            actions.append(f"COMMENT = {self.literal((stands.comment or '') + mark.replace(own, ''))}")
+        return actions
 
     def referent(self, name: Name, key: sa.ForeignKeyConstraint) -> Name:
         """Return the table that a key refers to; the server would look for it beside the table, not where we are."""
@@ -124,14 +138,14 @@ class Constraining(Plans):
         # The server makes one by itself too, but silently drops that one again when it finds another.
         return f"ADD INDEX {self.quoted(str(key.name))} ({self.quoted(*key.column_keys)}), "
 
-    def _key_action(self, key: sa.ForeignKeyConstraint, referent: Name, guard: str = "") -> str:
+    def _key_action(self, key: sa.ForeignKeyConstraint, referent: Name, guard: str = "", named: str = "") -> str:
         spec = f"FOREIGN KEY {guard}({self.quoted(*key.column_keys)}) REFERENCES {self.quoted_table(referent)}"
         spec += f" ({self.quoted(*(element.column.name for element in key.elements))})"
         for event, action in (("DELETE", key.ondelete), ("UPDATE", key.onupdate)):
             # MySQL shows RESTRICT again, though InnoDB does the same without it.
             spelled = "RESTRICT" if (action or "").upper() == "RESTRICT" else spelled_action(action)
             spec += f" ON {event} {spelled}" if spelled else ""
-        return f"ADD CONSTRAINT {self.quoted(str(key.name))} {spec}"
+        return f"ADD CONSTRAINT {self.quoted(named or str(key.name))} {spec}"
 
     def _orphans(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
         local = [f"child.{self.quoted(column)}" for column in key.column_keys]
@@ -191,7 +205,7 @@ class Constraining(Plans):
         step = self.alter(name, action, f"dropped constraint {constraint} of {name}", instant=True)
         return self.guarded(step, self.if_there("constraint", name, constraint, self.alter_sql(name, action)))
 
-    def _drop_foreign_key(self, name: Name, constraint: str, stands: Table | None, marked: bool = False) -> Step:
+    def _drop_foreign_key(self, name: Name, constraint: str, stands: Table | None) -> Step:
         """Drop the key, with the index that was made for it, and the mark that its rows are unchecked."""
         drop = f"DROP FOREIGN KEY {GUARD}{self.quoted(constraint)}"
         also: tuple[Name, ...] = ()
@@ -200,9 +214,8 @@ class Constraining(Plans):
             there, index = stands.constraints.get(constraint), stands.indexes.get(constraint)
             also = (there.referent,) if there and there.referent else ()
             made = index is not None and self.is_made_for_key(stands, index)
-            action += f", DROP INDEX {self.quoted(constraint)}" if made else ""
-            marked = marked or (there is not None and not there.valid)
-            action += f", COMMENT = {self.literal(stands.comment or '')}" if marked else ""
+            along = [f"DROP INDEX {self.quoted(constraint)}"] if made else []
+            action = ", ".join([drop, *along, *self.key_mark_removed(stands, constraint)])
         step = self.alter(name, action, f"dropped foreign key {constraint} of {name}", also=also)
         unindex = f"DROP INDEX {GUARD}{self.quoted(constraint)}"
         gone = self.if_there("constraint", name, constraint, self.alter_sql(name, drop) + ONLINE)

@@ -29,9 +29,18 @@ class TwinChecks(TwinTriggers):
     """A table with a stored generated column is copied to make a column NOT NULL."""
 
     def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
-        """Tell whether a column was added for the pair."""
-        there = stands.columns.get(column)
-        return there is not None and there.comment in _both(pair)
+        """Tell whether a column was added for the pair.
+
+        Its comment says so, unless its author has given it another one. Then its place says it: a column is added behind the
+        one that it follows, and exchanging their names leaves each in its place.
+        """
+        both = [one for one in (pair.source, pair.twin) if one in stands.columns]
+        if column not in stands.columns:
+            return False
+        marked = [one for one in both if stands.columns[one].comment in _both(pair)]
+        if marked or pair.winner is None or len(both) < 2:
+            return column in marked
+        return is_later(stands, column, both) and bool(self.trigger_names(pair))
 
     def is_unfinished(self, pair: Pair, stands: Table) -> bool:
         return self.is_marked(stands, pair, pair.twin) and self.pair_named(stands, pair.name) is None
@@ -227,3 +236,9 @@ def names(sql: str, column: str) -> bool:
 
 def _both(pair: Pair) -> tuple[str, str]:
     return mark(replace(pair, switched=False)), mark(replace(pair, switched=True))
+
+
+def is_later(stands: Table, column: str, both: list[str]) -> bool:
+    """Tell whether a column comes after the other one of two in its table."""
+    names = [*map(str.casefold, stands.columns)]
+    return names.index(column.casefold()) == max(names.index(one.casefold()) for one in both)

@@ -34,7 +34,7 @@ from safeops.databases.mysql.twin_spelling import (
 )
 from safeops.databases.mysql.twin_triggers import LENIENT, Locked, is_counted, mark, same
 from safeops.databases.steps import Step
-from safeops.databases.twins import Pair
+from safeops.databases.twins import MARK, Pair
 from safeops.errors import DependentObjects
 from safeops.naming import Name, fitting
 
@@ -146,7 +146,9 @@ class Twins(TwinChecks):
     def equip_twin(self, pair: Pair, stands: Table) -> Plan:
         """Copy the indexes for those who look for rows by the twin; constraints hold for it as they do for the source."""
         # Another mark says that a stop came in the middle of an exchange: the names are exchanged, the note is not.
-        marked = stands.columns[pair.twin].comment == mark(pair)
+        marked = stands.columns[pair.twin].comment == mark(pair) or (
+            pair.winner is not None and self.is_marked(stands, pair, pair.twin)
+        )
         if not marked or (pair.winner and is_counted(stands, pair.source)):
             return
         if pair.winner is None:
@@ -162,6 +164,13 @@ class Twins(TwinChecks):
                 does = f"built index {name} on {pair.table}"
                 online = f"{sql} ALGORITHM=INPLACE LOCK=NONE"
                 yield Step(online, does, (pair.table,), scans=True, anyway=sql, under=STRICT)
+        yield from self._mark_removed(pair, stands)
+
+    def _mark_removed(self, pair: Pair, stands: Table) -> Plan:
+        """Give the new name the comment of the old one: while triggers keep the two in sync, its place tells it apart."""
+        marked = stands.columns[pair.twin].comment == mark(pair)
+        if pair.winner is not None and marked and not definition_of(stands, pair.twin).get("GENERATED"):
+            yield from self.set_comment(pair.table, pair.twin, stands.columns[pair.source].comment, self._anew(stands))
 
     def _index_copied(self, pair: Pair, item: Item) -> str:
         name, elements = self._copy_name(pair, item.name), ", ".join(renamed(one, pair) for one in item.elements)
@@ -203,9 +212,16 @@ class Twins(TwinChecks):
         if self.is_marked(stands, pair, pair.twin):
             self._refuse_new_indexes(pair, stands)
             yield from self._default_taken_back(pair, stands)
+            yield from self._comment_taken_over(pair, stands)
             yield self._names_exchanged(pair, stands)
             stands = self._anew(stands)
         yield from self.drop_twin(pair.mirrored, stands)
+
+    def _comment_taken_over(self, pair: Pair, stands: Table) -> Plan:
+        """Give the column that stays the comment that its author has given to the new name; the mark of ours is none."""
+        new = stands.columns[pair.twin].comment
+        if not (new or "").startswith(MARK) and new != stands.columns[pair.source].comment:
+            yield from self.set_comment(pair.table, pair.source, new, stands)
 
     def _names_exchanged(self, pair: Pair, stands: Table) -> Step:
         """Exchange the names of two of one type; the triggers say the same of both, so that applications do not notice."""
@@ -285,7 +301,7 @@ class Twins(TwinChecks):
             yield from self._source_restored(pair, stands)
             yield from self.drop_triggers(pair)
         yield from self._default_taken_back(pair, stands)
-        parts = [f"DROP FOREIGN KEY {self.quoted(one.name)}" for one in self._own_keys(stands, pair.twin)]
+        parts = [self.key_dropped(one.name) for one in self._own_keys(stands, pair.twin)]
         parts += [f"DROP INDEX {self.quoted(one.name)}" for one in self._indexes_on(stands, pair.twin)]
         if parts:
             yield self.alter(pair.table, ", ".join(parts), f"dropped the indexes of {pair.twin} of {pair.table}")

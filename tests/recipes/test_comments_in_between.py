@@ -1,0 +1,150 @@
+"""A comment that is set in the middle of a change, by the helper or past it, is kept and stops no phase."""
+
+import pytest
+import sqlalchemy as sa
+from alembic import op
+from tests.catalogue import snapshot
+from tests.lifecycle.harness import crash_everywhere, prepared, state
+from tests.projects import migrate
+
+from safeops import ColumnRename, DefinitionMismatch, TypeChange, set_comment
+
+pytestmark = pytest.mark.needs("has_comments")
+
+RENAME = ColumnRename("t", "old", "new")
+TABLE = (
+    "CREATE TABLE t (id integer PRIMARY KEY, old varchar(20) NOT NULL DEFAULT 'd', n integer)",
+    "CREATE INDEX ix ON t (old)",
+    "INSERT INTO t (id, old, n) VALUES (1, 'a', 1), (2, 'b', 2)",
+)
+
+
+def by_helper(table, column, comment):
+    set_comment(table, column, comment)
+
+
+def past_it(table, column, comment):
+    """As op.alter_column does, which knows no more of the column than it is told."""
+    if op.get_context().dialect.name == "postgresql":
+        return op.alter_column(table, column, comment=comment)
+    existing = {"existing_type": sa.String(20), "existing_nullable": False, "existing_server_default": sa.text("'d'")}
+    return op.alter_column(table, column, comment=comment, **{**existing, "existing_nullable": column == "new"})
+
+
+WAYS = pytest.mark.parametrize("commented", [by_helper, past_it])
+
+
+def renamed_in_place(database, comment):
+    return prepared(
+        database,
+        [
+            *TABLE,
+            "ALTER TABLE t RENAME COLUMN old TO new",
+            *(
+                ["COMMENT ON COLUMN t.new IS 'said'"]
+                if database.kind == "postgresql"
+                else ["ALTER TABLE t MODIFY new varchar(20) NOT NULL DEFAULT 'd' COMMENT 'said'"]
+            )[: comment is not None],
+        ],
+    )
+
+
+def shape(database):
+    """The schema, without the order of columns that PostgreSQL gives to one that is added."""
+    return sorted(line.strip().rstrip(",") for line in snapshot(database).splitlines())
+
+
+@WAYS
+@pytest.mark.parametrize("comment", ["said", None])
+def test_a_rename_goes_on_and_keeps_it(new_database, commented, comment):
+    database = prepared(new_database(), TABLE)
+    migrate(database, RENAME.expand)
+    migrate(database, lambda: commented("t", "new", "first"))
+    migrate(database, lambda: commented("t", "new", comment))
+    assert migrate(database, RENAME.expand) is False
+    database.execute("INSERT INTO t (id, new, n) VALUES (3, 'c', 3)", "UPDATE t SET old = 'z' WHERE id = 1")
+    assert migrate(database, RENAME.contract) is True
+    expected = renamed_in_place(new_database(), comment)
+    expected.execute("INSERT INTO t (id, new, n) VALUES (3, 'c', 3)", "UPDATE t SET new = 'z' WHERE id = 1")
+    if database.kind != "postgresql":
+        assert shape(database) == shape(expected)
+    assert database.query("SELECT id, new FROM t ORDER BY id") == expected.query("SELECT id, new FROM t ORDER BY id")
+    assert migrate(database, RENAME.contract) is False
+
+
+@WAYS
+def test_a_rename_is_undone(database, commented):
+    prepared(database, TABLE)
+    before = state(database)
+    migrate(database, RENAME.expand)
+    migrate(database, lambda: commented("t", "new", "said"))
+    assert migrate(database, RENAME.undo_expand) is True
+    assert state(database) == before
+
+
+@WAYS
+def test_the_old_name_comes_back_and_goes_again(database, commented):
+    prepared(database, TABLE)
+    migrate(database, lambda: (RENAME.expand(), RENAME.contract()))
+    contracted = shape(database)
+    migrate(database, RENAME.undo_contract)
+    migrate(database, lambda: commented("t", "old", "said"))
+    assert migrate(database, RENAME.undo_contract) is False
+    assert migrate(database, RENAME.contract) is True
+    assert shape(database) == contracted
+    migrate(database, RENAME.undo_contract)
+    migrate(database, lambda: commented("t", "old", "said"))
+    assert migrate(database, RENAME.undo_expand) is True
+    assert [name for (name,) in database.query("SELECT old FROM t ORDER BY id")] == ["a", "b"]
+
+
+@pytest.mark.parametrize("phase", [RENAME.contract, RENAME.undo_expand], ids=["contract", "undo_expand"])
+@WAYS
+def test_stopped_anywhere_it_goes_on(new_database, commented, phase):
+    def half(database):
+        prepared(database, TABLE)
+        migrate(database, RENAME.expand)
+        migrate(database, lambda: commented("t", "new", "said"))
+
+    crash_everywhere(new_database, phase, half, kills=1)
+
+
+@WAYS
+def test_a_column_of_the_authors_is_not_taken_for_the_new_name(database, commented):
+    """It comes last and has no mark, as the new name does whose comment is set; but nothing keeps it in sync."""
+    prepared(database, (*TABLE, "ALTER TABLE t ADD new varchar(20)"))
+    migrate(database, lambda: commented("t", "new", "mine"))
+    before = state(database)
+    with pytest.raises(DefinitionMismatch, match=r"new already|new exists"):
+        migrate(database, RENAME.expand)
+    assert state(database) == before
+
+
+@pytest.mark.parametrize("column", ["n", None])
+@WAYS
+def test_a_type_change_goes_on_and_keeps_it(database, commented, column):
+    if column is None and commented is past_it:
+
+        def commented(table, column, comment):
+            op.create_table_comment(table, comment)
+
+    change = TypeChange("t", "n", sa.BigInteger)
+    prepared(database, TABLE)
+    for place, phase in enumerate((change.expand, change.switch, change.contract)):
+        assert migrate(database, phase) is True
+        migrate(database, lambda place=place: commented_as(database, commented, column, f"said {place}"))
+    assert snapshot(database).count("said 2") == 1
+    for phase in (change.undo_contract, change.undo_switch, change.undo_expand):
+        assert migrate(database, phase) is True
+    assert snapshot(database).count("said 2") == 1
+
+
+def commented_as(database, commented, column, text):
+    if column == "n" and commented is past_it and database.kind != "postgresql":
+        (type_,) = database.query(
+            "SELECT DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 't'"
+            " AND COLUMN_NAME = 'n'"
+        )[0]
+        op.execute(f"ALTER TABLE t MODIFY n {type_} COMMENT '{text}'")
+    else:
+        commented("t", column, text)
