@@ -26,6 +26,7 @@ from safeops import (
     drop_column_if_exists,
     drop_constraint_if_exists,
     drop_table_if_exists,
+    enforce_not_null,
     relax_not_null,
     restore_column,
     restore_table,
@@ -63,8 +64,53 @@ def test_a_check_that_is_not_enforced_becomes_so(database, enforce):
 
 def test_another_check_that_is_not_enforced_is_a_difference(database):
     database.execute(*CHECKED)
-    with pytest.raises(DefinitionMismatch, match="n > 0"):
+    with pytest.raises(DefinitionMismatch, match=r"n > 0.*; enforced is False, not True"):
         migrate(database, lambda: create_check_constraint_if_missing("ck", "t", "n > 5"))
+    with pytest.raises(DefinitionMismatch, match="enforced of check ck is False, not True"):
+        migrate(
+            database,
+            lambda: create_table_if_missing(
+                "t",
+                sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+                sa.Column("n", sa.Integer),
+                sa.CheckConstraint("n > 0", name="ck"),
+            ),
+        )
+    before = snapshot(database)
+
+    def keep():
+        return create_check_constraint_if_missing("ck", "t", "n > 0", if_different="keep")
+
+    assert migrate(database, keep) is False
+    assert snapshot(database) == before
+
+
+def test_a_check_that_is_not_enforced_is_replaced_dropped_and_proves_nothing(database):
+    database.execute(*CHECKED, "ALTER TABLE t ADD CONSTRAINT nn CHECK (n IS NOT NULL) NOT ENFORCED")
+
+    def replace():
+        return create_check_constraint_if_missing("ck", "t", "n > 0", if_different="replace")
+
+    assert [migrate(database, replace) for _ in range(2)] == [True, False]
+    assert snapshot(database).count("NOT ENFORCED") == 1
+    database.execute("INSERT INTO t VALUES (1, NULL)")
+    with pytest.raises(ViolatingRows):
+        migrate(database, lambda: enforce_not_null("t", "n"))
+    database.execute("UPDATE t SET n = 1")
+    assert migrate(database, lambda: enforce_not_null("t", "n")) is True
+    assert [migrate(database, lambda: drop_constraint_if_exists("nn", "t")) for _ in range(2)] == [True, False]
+
+
+def test_an_archive_keeps_a_check_not_enforced(database):
+    database.execute(*CHECKED)
+    before = snapshot(database)
+    migrate(database, lambda: drop_column_if_exists("t", "n", archive=True))
+    migrate(database, lambda: restore_column("t", sa.Column("n", sa.Integer)))
+    assert snapshot(database) == before
+
+
+def test_a_check_is_enforced_if_that_is_all_it_lacks(database):
+    database.execute(*CHECKED)
     assert migrate(database, lambda: validate_constraint("ck", "t")) is True
 
 

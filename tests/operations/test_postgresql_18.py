@@ -8,9 +8,12 @@ from tests.projects import migrate
 
 from safeops import (
     ColumnRename,
+    DefinitionMismatch,
+    OrphanedRows,
     TypeChange,
     UnsafeOperation,
     UnsupportedOnDatabase,
+    ViolatingRows,
     add_column_if_missing,
     create_check_constraint_if_missing,
     create_exclude_constraint_if_missing,
@@ -20,10 +23,12 @@ from safeops import (
     create_table_if_missing,
     create_unique_constraint_if_missing,
     drop_column_if_exists,
+    drop_constraint_if_exists,
     enforce_not_null,
     restore_column,
     validate_constraint,
 )
+from safeops.foreseeing import foretelling
 
 pytestmark = pytest.mark.only("pg18")
 
@@ -82,20 +87,78 @@ LOOSE = (
 
 def test_what_is_not_enforced_is_another_definition(database):
     database.execute(*LOOSE)
-    different, unchecked = ["enforced is False, not True"], ["NOT ENFORCED", "drop_constraint_if_exists"]
+    check = 'create_check_constraint_if_missing("ck", "q", "(x > 0)", if_different="replace")'
+    key = 'create_foreign_key_if_missing("fk", "q", "p", ["x"], ["id"], if_different="replace")'
+    different, unchecked = ["enforced is False, not True", "checks no row"], ["is NOT ENFORCED", "neither old nor new"]
+    alone = {"add": [*different, check, "Nothing was changed"], "tie": [*different, key, "Nothing was changed"]}
+    rule, own = (sa.CheckConstraint("x > 0", name="ck") for _ in range(2))
+    column = sa.Column("x", sa.Integer, own)
     assert_refused(
         database,
         [
-            Expect(lambda: create_check_constraint_if_missing("ck", "q", "x > 0"), different),
-            Expect(lambda: create_check_constraint_if_missing("ck", "q", "x > 0", validate=False), different),
-            Expect(lambda: create_foreign_key_if_missing("fk", "q", "p", ["x"], ["id"]), different),
-            Expect(lambda: validate_constraint("ck", "q"), unchecked),
-            Expect(lambda: validate_constraint("fk", "q"), unchecked),
+            Expect(lambda: create_check_constraint_if_missing("ck", "q", "x > 0"), alone["add"]),
+            Expect(lambda: create_check_constraint_if_missing("ck", "q", "x > 0", validate=False), alone["add"]),
+            Expect(
+                lambda: create_check_constraint_if_missing("ck", "q", "x > 1"),
+                ["condition is (x > 0)", "enforced is False", 'drop_constraint_if_exists("ck", "q")'],
+            ),
+            Expect(lambda: create_foreign_key_if_missing("fk", "q", "p", ["x"], ["id"]), alone["tie"]),
+            Expect(lambda: add_column_if_missing("q", column._copy()), alone["add"]),
+            Expect(
+                lambda: create_table_if_missing("q", sa.Column("id", sa.Integer, primary_key=True), rule),
+                ["enforced of check ck is False, not True"],
+            ),
+            Expect(lambda: validate_constraint("ck", "q"), [*unchecked, check]),
+            Expect(lambda: validate_constraint("fk", "q"), [*unchecked, key]),
         ],
     )
     assert (
         migrate(database, lambda: create_check_constraint_if_missing("ck", "q", "x > 0", if_different="keep")) is False
     )
+
+
+def test_what_is_not_enforced_is_replaced_as_the_error_says(database):
+    database.execute(*LOOSE)
+    for call, error in (
+        (lambda: validate_constraint("ck", "q"), ViolatingRows),
+        (lambda: validate_constraint("fk", "q"), OrphanedRows),
+    ):
+        with pytest.raises(DefinitionMismatch) as refused:
+            migrate(database, call)
+        before = state(database)
+        with pytest.raises(error):
+            migrate(database, lambda refused=refused: eval(refused.value.code))
+        assert state(database) == before
+    database.execute("UPDATE q SET x = 5", "INSERT INTO p VALUES (5)")
+    for call in (lambda: validate_constraint("ck", "q"), lambda: validate_constraint("fk", "q")):
+        with pytest.raises(DefinitionMismatch) as refused:
+            migrate(database, call)
+        assert migrate(database, lambda refused=refused: eval(refused.value.code)) is True
+        assert migrate(database, call) is False
+    found = database.query("SELECT conname FROM pg_constraint WHERE conrelid = 'q'::regclass AND NOT convalidated")
+    assert found == []
+
+
+def test_what_is_not_enforced_proves_nothing_and_is_dropped(database):
+    database.execute(*LOOSE, "ALTER TABLE q ADD CONSTRAINT nn CHECK (x IS NOT NULL) NOT ENFORCED")
+    database.execute("INSERT INTO q VALUES (2, NULL)")
+    with pytest.raises(ViolatingRows):
+        migrate(database, lambda: enforce_not_null("q", "x"))
+    database.execute("DELETE FROM q WHERE id = 2")
+    assert [migrate(database, lambda: enforce_not_null("q", "x")) for _ in range(2)] == [True, False]
+    for name in ("ck", "fk", "nn"):
+        dropped = [migrate(database, lambda name=name: drop_constraint_if_exists(name, "q")) for _ in range(2)]
+        assert dropped == [True, False]
+
+
+def test_a_plan_refuses_what_is_not_enforced(database):
+    database.execute(*LOOSE)
+    before = state(database)
+    with foretelling() as forecast:
+        migrate(database, lambda: validate_constraint("ck", "q"))
+    [(_, told)] = forecast.told
+    assert (told.action, "would be refused: Check ck of q is NOT ENFORCED" in told.detail) == ("unknown", True)
+    assert state(database) == before
 
 
 @pytest.mark.parametrize(

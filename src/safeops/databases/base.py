@@ -44,6 +44,8 @@ class Database(
     """Reads and writes go on while an index is built."""
     validates_constraints_later: ClassVar[bool] = False
     """A constraint can be added for new rows first, and checked against old rows later."""
+    enforces_checks_later: ClassVar[bool] = False
+    """A check that is NOT ENFORCED can be enforced as it is."""
     has_named_types: ClassVar[bool] = False
     has_schemas: ClassVar[bool] = True
     has_exclusion_constraints: ClassVar[bool] = False

@@ -87,7 +87,10 @@ class Constraint:
     periods: bool = _part("over periods of time", default=False)
     """WITHOUT OVERLAPS of a key, PERIOD of a foreign key: its last column is a range."""
     enforced: bool = _part("enforced", default=True)
+    """New rows are checked; False is NOT ENFORCED, under which no row is, and which is another definition."""
     valid: bool = True
+    """Every row is known to meet it. False also while new rows alone are checked: NOT VALID, or a foreign key of MariaDB and
+    MySQL whose old rows are still to be looked at."""
     inherited: bool = False
     definition: str = ""
     id: int | None = field(default=None, compare=False)

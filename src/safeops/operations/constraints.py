@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.definitions import Constraint, Table, differences
+from safeops.databases.definitions import Constraint, Difference, Table, differences
 from safeops.errors import DefinitionMismatch, UnknownConstraint
 from safeops.locking import carry_out
 from safeops.looking import check_choice, check_has_columns, check_names, known, look, look_into, skipped, table_or_none
@@ -102,7 +103,8 @@ def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, sta
         look_into(migration, name, lambda: migration.database.check_partition_keys(name, stands, constraint))
     else:
         what = f"{wanted.kind} {wanted.name} on {name}"
-        keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
+        found = differences(there, wanted)
+        keep_or_raise(what, found, if_different, *other_definition(there, name, found))
 
 
 def _refuse_copy(migration: Migration, wanted: Constraint, stands: Table) -> None:
@@ -124,9 +126,42 @@ def _refuse_taken(migration: Migration, wanted: Constraint, stands: Table) -> No
         indexes.refuse_taken(migration, wanted.name, stands)
 
 
-def _other_name(there: Constraint, name: Name) -> tuple[str, str]:
-    drop = call("drop_constraint_if_exists", there.name, name.name, schema=name.schema)
+def other_definition(there: Constraint, name: Name, found: Sequence[Difference]) -> tuple[str, str]:
+    """Return what to do about a constraint of the same name and another definition."""
+    if [one.part for one in found] == ["enforced"]:
+        return (
+            "It is NOT ENFORCED: the server checks no row against it, neither old nor new. Replace it by one that is"
+            " enforced and validated:",
+            enforced(there, name),
+        )
+    type_ = "foreignkey" if there.kind == "foreign key" else None
+    drop = call("drop_constraint_if_exists", there.name, name.name, type_=type_, schema=name.schema)
     return "Give the new one another name, or drop the old one first:", drop
+
+
+def enforced(there: Constraint, name: Name) -> str:
+    """Write the call that puts an enforced constraint in the place of one that is not."""
+    if there.kind != "foreign key" or there.referent is None:
+        condition, schema = there.expression or "...", name.schema
+        options = {"schema": schema, "if_different": "replace"}
+        return call("create_check_constraint_if_missing", there.name, name.name, condition, **options)
+    referent_schema = there.referent.schema if name.schema else None
+    return call(
+        "create_foreign_key_if_missing",
+        there.name,
+        name.name,
+        there.referent.name,
+        list(there.columns),
+        list(there.remote),
+        onupdate=there.onupdate,
+        ondelete=there.ondelete,
+        deferrable=there.deferrable or None,
+        initially=there.initially,
+        match=there.match,
+        source_schema=name.schema,
+        referent_schema=referent_schema,
+        if_different="replace",
+    )
 
 
 def _columns_of(constraint: sa.Constraint) -> list[str]:
@@ -159,9 +194,17 @@ def _settled(
             _refuse_taken(migration, wanted, stands)
         return None
     found = settle(migration, stands, there, wanted, constraint)
+    if if_different == "raise" and _lacks_enforcement_alone(migration, there, found):
+        return None
     if found or there.valid or not validate:
-        return keep_or_raise(what, found, if_different, *_other_name(there, name))
+        return keep_or_raise(what, found, if_different, *other_definition(there, name, found))
     return None
+
+
+def _lacks_enforcement_alone(migration: Migration, there: Constraint, found: Sequence[Difference]) -> bool:
+    """Tell whether a check is as asked but NOT ENFORCED, on a server that can enforce it as it is."""
+    later = migration.database.enforces_checks_later and there.kind == "check"
+    return later and [one.part for one in found] == ["enforced"]
 
 
 def _refuse_unready(migration: Migration, stands: Table, constraint: sa.Constraint, validate: bool) -> None:
@@ -212,6 +255,7 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
     Raises:
         UnknownTable: There is no such table.
         UnknownConstraint: The table has no such constraint.
+        DefinitionMismatch: It is NOT ENFORCED (PostgreSQL 18), so that the server checks no row against it.
         OrphanedRows: Rows break the foreign key.
         ViolatingRows: Rows break the check.
         LockNotAcquired: The table was in use for the whole retry budget.
@@ -242,7 +286,7 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
                 remedy=nearest(constraint_name, stands.constraints, "constraints"),
             )
         if stands is not None:
-            _refuse_unenforced(stands.constraints[constraint_name], name)
+            _refuse_unenforced(migration, stands.constraints[constraint_name], name)
         if stands is not None and stands.constraints[constraint_name].valid:
             return skipped(f"constraint {constraint_name} on {name}", "it is valid")
         offenders = _offenders_of(migration, stands, stands.constraints[constraint_name]) if stands else None
@@ -258,15 +302,15 @@ def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, 
         rows.refuse(migration, stands, offenders)
 
 
-def _refuse_unenforced(there: Constraint, name: Name) -> None:
-    if not there.enforced:
-        raise DefinitionMismatch(
-            f"{there.kind.capitalize()} {there.name} of {name} is NOT ENFORCED, so it cannot be validated:"
-            f" {there.definition}",
-            why="The server checks no row against it, neither old nor new.",
-            remedy="Drop it, and create it again, which enforces and validates it:",
-            code=call("drop_constraint_if_exists", there.name, name.name, schema=name.schema),
-        )
+def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> None:
+    if there.enforced or (migration.database.enforces_checks_later and there.kind == "check"):
+        return
+    raise DefinitionMismatch(
+        f"{there.kind.capitalize()} {there.name} of {name} is NOT ENFORCED, so it cannot be validated: {there.definition}",
+        why="The server checks no row against it, neither old nor new.",
+        remedy="Replace it by one that is enforced and validated:",
+        code=enforced(there, name),
+    )
 
 
 def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> rows.Offenders | None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.databases.base import Plan
-from safeops.databases.definitions import Constraint, Table, differences
+from safeops.databases.definitions import Table, differences
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
 from safeops.looking import (
@@ -30,6 +30,7 @@ from safeops.looking import (
 from safeops.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.operations import indexes, rows
+from safeops.operations.constraints import other_definition
 from safeops.operations.named import settle_name
 from safeops.operations.story import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle
 
@@ -245,8 +246,9 @@ def check_ready(
     there = stands.constraints.get(str(key.name))
     if there is not None:
         wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+        found = differences(there, wanted)
         what = f"foreign key {key.name} on {name}"
-        keep_or_raise(what, differences(there, wanted), if_different, *_other_name(there, name))
+        keep_or_raise(what, found, if_different, *other_definition(there, name, found))
     _refuse_partitioned(migration, key, {name: stands, other: referent})
     _refuse_not_unique(key, referent, other, remote)
 
@@ -258,11 +260,6 @@ def _index(
     index_name = fitting("ix", name.name, *columns, max_bytes=63)
     operation = ops.CreateIndexOp(index_name, name.name, columns, schema=name.schema)
     return indexes.create(operation.to_index(migration.context), name, seen, if_different=if_different)
-
-
-def _other_name(there: Constraint, name: Name) -> tuple[str, str]:
-    drop = call("drop_constraint_if_exists", there.name, name.name, type_="foreignkey", schema=name.schema)
-    return "Give the new one another name, or drop the old one first:", drop
 
 
 def _is_settled(
@@ -283,7 +280,7 @@ def _is_settled(
     found = settle(migration, source, there, wanted, key)
     if not found and validate and not there.valid:
         return False
-    keep_or_raise(f"foreign key {key.name} on {name}", found, if_different, *_other_name(there, name))
+    keep_or_raise(f"foreign key {key.name} on {name}", found, if_different, *other_definition(there, name, found))
     return True
 
 

@@ -44,6 +44,7 @@ class MySQL(
 
     product = "MySQL"
     adds_checks_online = False
+    enforces_checks_later = True
     reflects_expressions = False
     indexes_foreign_keys = True
     foreign_keys_across_types = False
@@ -370,6 +371,7 @@ class MariaDB(MySQL):
     requires_values_before_triggers = True
     renames_what_is_used = True
     copies_beside_stored = True
+    enforces_checks_later = False
     spells_defaults_by_type = False
     counts_errors_in_handlers = True
     without_copy = ", ALGORITHM=NOCOPY"

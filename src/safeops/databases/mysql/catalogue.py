@@ -166,9 +166,11 @@ def _key(one: Constraint, all_: list[Constraint]) -> str:
 def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
     if item.kind == "check":
         enforced = [word.upper() for word in item.options] != ["NOT", "ENFORCED"]
-        definition = f"CHECK {item.text}"
+        definition = f"CHECK {item.text}" if enforced else f"CHECK {item.text} NOT ENFORCED"
         expression = spelling.expression(item.text)
-        return Constraint(item.name, "check", expression=expression, valid=enforced, definition=definition)
+        return Constraint(
+            item.name, "check", expression=expression, enforced=enforced, valid=enforced, definition=definition
+        )
     columns = tuple(map(name_of, item.elements))
     if item.kind == "foreign key":
         return _foreign_key(item, columns, name, checked)
