@@ -1,10 +1,12 @@
 """set_comment"""
 
 import pytest
+import sqlalchemy as sa
 from alembic import op
 from tests.catalogue import snapshot
 from tests.operations.shape import WORLD, Expect, Named, OnTable
-from tests.projects import migrate, render, run_sql
+from tests.projects import listening, migrate, render, run_sql
+from tests.servers import numbers
 
 from safeops import (
     OnlineOnly,
@@ -13,10 +15,13 @@ from safeops import (
     UnknownTable,
     UnsafeOperation,
     UnsupportedOnDatabase,
+    add_column_if_missing,
     assured,
     set_comment,
 )
 
+DEFAULT = """SELECT CONCAT('(', COLUMN_DEFAULT, ')') FROM information_schema.COLUMNS
+  WHERE TABLE_SCHEMA = DATABASE() AND COLUMN_NAME = 'token'"""
 TEXT = 'it\'s "100 %" :x %s \\ ünï\nnext'
 
 
@@ -207,3 +212,36 @@ def test_the_state_of_a_stopped_change_is_not_overwritten(database):
     for table, column in (("t", "a"), ("u", None)):
         with pytest.raises(UnsafeOperation, match=r"(?s)state of a change that was stopped.*Finish the change first"):
             migrate(database, lambda table=table, column=column: set_comment(table, column, "x"))
+
+
+@pytest.mark.only("mysql97")
+@pytest.mark.parametrize("text", [None, "said"])
+def test_a_comment_past_the_helper_does_not_end_a_column_that_is_half_added(database, text):
+    """Its default is set, its rows are not filled yet: without that they would stay without a value."""
+    database.execute("CREATE TABLE t (id int PRIMARY KEY)", f"INSERT INTO t SELECT seq FROM {numbers(1, 3)}")
+    column = sa.Column("token", sa.String(36), server_default=sa.text("(uuid())"))
+
+    def add():
+        with assured("the table is small"):
+            return add_column_if_missing("t", column._copy())
+
+    def stop(_connection, _cursor, statement, *_):
+        if "SET DEFAULT" in statement:
+            raise RuntimeError("stopped")
+
+    with listening({"after_cursor_execute": stop}), pytest.raises(RuntimeError, match="stopped"):
+        migrate(database, add)
+    if text is not None:
+        migrate(
+            database,
+            lambda: op.alter_column(
+                "t",
+                "token",
+                comment=text,
+                existing_type=sa.String(36),
+                existing_server_default=sa.text(database.query(DEFAULT)[0][0]),
+            ),
+        )
+    assert [migrate(database, add) for _ in range(2)] == [True, False]
+    assert database.query("SELECT count(DISTINCT token) FROM t") == [(3,)]
+    assert "DEFAULT (uuid())" in snapshot(database) and "coalesce" not in snapshot(database)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from safeops.databases import sqltext
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import defaults, spelling
@@ -28,6 +29,9 @@ from safeops.naming import Name
 
 UNFINISHED = "safeops: its default is still to be set"
 """The comment of a column until its default is set and its rows are filled: a run that was stopped finds it by that."""
+UNFILLED = "coalesce(NULL, NULL, "
+"""Begins the default of such a column, which is the same with it: a comment that is set meanwhile cannot take its place."""
+_UNFILLED = sqltext.canonical(f"{UNFILLED}0)").partition("0")[0]
 LEFT_TO_DO = (UNFINISHED, NOTE)
 STATES = (*LEFT_TO_DO, f"{MARK}safeops")
 """How a comment begins that is not the author's."""
@@ -75,14 +79,14 @@ class Plans(Indexing):
         if str(column.name) not in stands.columns:
             bare: sa.Column[Any] = sa.Column(str(column.name), column._copy().type, comment=UNFINISHED)
             yield self.alter(name, f"ADD COLUMN {self.column_spec(bare)}", f"{does}, without its default", instant=True)
-        action = f"ALTER COLUMN {quoted} SET DEFAULT {expression}"
+        action = f"ALTER COLUMN {quoted} SET DEFAULT ({UNFILLED}{expression}))"
         yield self.alter(name, action, f"set the default {expression} of {name}.{column.name}", instant=True)
         fill = f"UPDATE {self.quoted_table(name)} SET {quoted} = {expression} WHERE {quoted} IS NULL"
         whole = self.alter_sql(name, f"MODIFY {self.column_spec(column)}{ONLINE}")
         yield Step(fill, does, (name,), (whole,), scans=True, under=STRICT)
 
     def awaits_default(self, column: Column) -> bool:
-        return column.comment == UNFINISHED
+        return column.comment == UNFINISHED or sqltext.canonical(column.default or "").startswith(_UNFILLED)
 
     def expression_default(self, column: sa.Column[Any]) -> str | None:
         """Return the default of a column that the server copies the table for; None where it does not."""
