@@ -186,6 +186,41 @@ class TestColumns:
         with pytest.raises(UnsafeOperation, match="cannot do this online"):
             authored.upgrade()
 
+    @pytest.mark.only("mysql")
+    def test_what_safeops_keeps_in_comments_is_not_the_authors(self, authored: Authored) -> None:
+        def version(name: str | None, people: str | None) -> sa.MetaData:
+            return models((*users(sa.Column("name", sa.String(50), comment=name)), {"comment": people}))
+
+        authored.run(version(None, "people"))
+        mark = "'safeops safeops_users_old_name'"
+        authored.database.execute(
+            "ALTER TABLE users COMMENT 'people [safeops: rows unchecked: fk]'",
+            f"ALTER TABLE users MODIFY name varchar(50) COMMENT {mark}",
+        )
+        authored.check()
+        text = authored.write(version("said", "folk"))
+        written = ["set_comment('users', 'name', 'said')", "set_comment('users', None, 'folk')"]
+        assert statements(text) == written
+        back = ["set_comment('users', None, 'people')", "set_comment('users', 'name', None)"]
+        assert statements(text, "downgrade") == back
+
+    @pytest.mark.only("pg18")
+    def test_a_foreign_key_that_is_not_enforced_is_replaced(self, authored: Authored) -> None:
+        def version() -> sa.MetaData:
+            return models(teams(), users(sa.Column("team", sa.ForeignKey("teams.id", name="fk"), index=True)))
+
+        authored.run(version())
+        authored.database.execute("ALTER TABLE users ALTER CONSTRAINT fk NOT ENFORCED")
+        text = authored.write(version())
+        assert statements(text) == [
+            "create_foreign_key_if_missing('fk', 'users', 'teams', ['team'], ['id'], if_different='replace')"
+        ]
+        authored.upgrade()
+        authored.check()
+        assert authored.rows("SELECT conenforced, convalidated FROM pg_constraint WHERE conname = 'fk'") == [
+            (True, True)
+        ]
+
     def test_a_rename_is_offered(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("name", sa.String(50)), sa.Column("n", sa.Integer))))
         text = authored.write(models(users(sa.Column("full name", sa.String(50)))))

@@ -7,7 +7,7 @@ from tests.catalogue import snapshot
 from tests.lifecycle.harness import crash_everywhere, prepared, state
 from tests.projects import migrate
 
-from safeops import ColumnRename, DefinitionMismatch, TypeChange, set_comment
+from safeops import ColumnRename, DefinitionMismatch, TypeChange, UnsafeOperation, set_comment
 
 pytestmark = pytest.mark.needs("has_comments")
 
@@ -148,3 +148,66 @@ def commented_as(database, commented, column, text):
         op.execute(f"ALTER TABLE t MODIFY n {type_} COMMENT '{text}'")
     else:
         commented("t", column, text)
+
+
+# --- MariaDB and MySQL: what safeops keeps in comments ---------------------------------------------------------------
+
+COMMENTED = (TABLE[0].replace("DEFAULT 'd'", "DEFAULT 'd' COMMENT 'its own'"), *TABLE[1:])
+
+
+def expanded(database):
+    prepared(database, COMMENTED)
+    migrate(database, RENAME.expand)
+    assert "`new` varchar(20) DEFAULT 'd' COMMENT 'safeops safeops_t_old_new'" in snapshot(database)
+
+
+@pytest.mark.only("mysql")
+@pytest.mark.parametrize("comment", [None, "said"])
+@WAYS
+def test_the_note_in_the_comment_of_the_new_name_may_go(database, commented, comment):
+    expanded(database)
+    if comment:
+        migrate(database, lambda: commented("t", "new", comment))
+    assert migrate(database, RENAME.contract) is True
+    assert f"`new` varchar(20) NOT NULL DEFAULT 'd' COMMENT '{comment or 'its own'}'" in snapshot(database)
+    assert "KEY `ix` (`new`)" in snapshot(database)
+
+
+@pytest.mark.only("mysql")
+@WAYS
+def test_without_that_note_a_rename_is_undone(database, commented):
+    expanded(database)
+    migrate(database, lambda: commented("t", "new", "said"))
+    assert migrate(database, RENAME.undo_expand) is True
+    assert "`old` varchar(20) NOT NULL DEFAULT 'd' COMMENT 'its own'" in snapshot(database)
+    assert "`new`" not in snapshot(database)
+
+
+@pytest.mark.only("mysql")
+def test_the_hidden_column_of_a_type_change_keeps_its_mark(database):
+    prepared(database, TABLE)
+    migrate(database, TypeChange("t", "n", sa.BigInteger).expand)
+    hidden = next(word for word in snapshot(database).split("`") if word.startswith("safeops_"))
+    with pytest.raises(UnsafeOperation, match="holds the state of a change"):
+        migrate(database, lambda: set_comment("t", hidden, "x"))
+
+
+@pytest.mark.only("mysql")
+def test_the_new_name_has_the_comment_that_it_will_have(database):
+    expanded(database)
+    assert migrate(database, lambda: set_comment("t", "new", "its own")) is False
+    assert [migrate(database, lambda: set_comment("t", "new", "said")) for _ in range(2)] == [True, False]
+
+
+@pytest.mark.only("mysql97")
+@WAYS
+def test_the_old_name_may_change_its_type_meanwhile(database, commented):
+    """Its column then comes after the new name's; what stands on it tells which is which."""
+    prepared(database, TABLE)
+    migrate(database, RENAME.expand)
+    migrate(database, lambda: commented("t", "new", "said"))
+    change = TypeChange("t", "old", sa.String(300))
+    for phase in (change.expand, change.switch, change.contract, RENAME.contract):
+        assert migrate(database, phase) is True
+    assert "`new` varchar(300) NOT NULL DEFAULT 'd' COMMENT 'said'" in snapshot(database)
+    assert "KEY `ix` (`new`)" in snapshot(database)

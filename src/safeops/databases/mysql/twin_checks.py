@@ -31,8 +31,8 @@ class TwinChecks(TwinTriggers):
     def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
         """Tell whether a column was added for the pair.
 
-        Its comment says so, unless its author has given it another one. Then its place says it: a column is added behind the
-        one that it follows, and exchanging their names leaves each in its place.
+        Its comment says so, unless its author has given it another one. Then it is the one of the two that less stands on,
+        so that nothing is lost with it; of two alike the later one, as a column is added behind the one that it follows.
         """
         both = [one for one in (pair.source, pair.twin) if one in stands.columns]
         if column not in stands.columns:
@@ -40,7 +40,8 @@ class TwinChecks(TwinTriggers):
         marked = [one for one in both if stands.columns[one].comment in _both(pair)]
         if marked or pair.winner is None or len(both) < 2:
             return column in marked
-        return is_later(stands, column, both) and bool(self.trigger_names(pair))
+        added = min(both, key=lambda one: (_weight(stands, one), -_place(stands, one)))
+        return added.casefold() == column.casefold() and bool(self.trigger_names(pair))
 
     def is_unfinished(self, pair: Pair, stands: Table) -> bool:
         return self.is_marked(stands, pair, pair.twin) and self.pair_named(stands, pair.name) is None
@@ -238,7 +239,19 @@ def _both(pair: Pair) -> tuple[str, str]:
     return mark(replace(pair, switched=False)), mark(replace(pair, switched=True))
 
 
-def is_later(stands: Table, column: str, both: list[str]) -> bool:
-    """Tell whether a column comes after the other one of two in its table."""
-    names = [*map(str.casefold, stands.columns)]
-    return names.index(column.casefold()) == max(names.index(one.casefold()) for one in both)
+def _weight(stands: Table, column: str) -> int:
+    """Count what a column has of its own: indexes and constraints, NOT NULL, and what is more than a type and a default."""
+    own = [one for one in stands.having(column) if not one.name.startswith("safeops")]
+    more = set(definition_of(stands, column).clauses) - {
+        "type",
+        "CHARACTER SET",
+        "COLLATE",
+        "NULL",
+        "DEFAULT",
+        "COMMENT",
+    }
+    return len(own) + len(more) + (not stands.columns[column].nullable)
+
+
+def _place(stands: Table, column: str) -> int:
+    return [*map(str.casefold, stands.columns)].index(column.casefold())

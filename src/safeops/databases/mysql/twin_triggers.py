@@ -104,6 +104,14 @@ class TwinTriggers(Constraining):
             return pair
         return self._as_arranged(pair, stands) if {*own, *passing} == {*EVENTS} else None
 
+    def comment_of(self, stands: Table, column: str | None) -> str | None:
+        """Return for a new name what it will have: the comment of the old one, as long as its own says what it is."""
+        comment = "" if column is None else stands.columns[column].comment or ""
+        if column is None or not comment.startswith(MARK):
+            return super().comment_of(stands, column)
+        pair = self.pair_named(stands, comment.removeprefix(MARK).removesuffix(" switched"))
+        return super().comment_of(stands, pair.source) if pair and pair.source in stands.columns else None
+
     def _as_arranged(self, pair: Pair, stands: Table) -> Pair:
         """Return the pair as its columns are: a stop may leave them with their names exchanged and the note not."""
         switched = stands.columns[pair.twin].comment == mark(replace(pair, switched=True))

@@ -164,13 +164,6 @@ class Twins(TwinChecks):
                 does = f"built index {name} on {pair.table}"
                 online = f"{sql} ALGORITHM=INPLACE LOCK=NONE"
                 yield Step(online, does, (pair.table,), scans=True, anyway=sql, under=STRICT)
-        yield from self._mark_removed(pair, stands)
-
-    def _mark_removed(self, pair: Pair, stands: Table) -> Plan:
-        """Give the new name the comment of the old one: while triggers keep the two in sync, its place tells it apart."""
-        marked = stands.columns[pair.twin].comment == mark(pair)
-        if pair.winner is not None and marked and not definition_of(stands, pair.twin).get("GENERATED"):
-            yield from self.set_comment(pair.table, pair.twin, stands.columns[pair.source].comment, self._anew(stands))
 
     def _index_copied(self, pair: Pair, item: Item) -> str:
         name, elements = self._copy_name(pair, item.name), ", ".join(renamed(one, pair) for one in item.elements)
