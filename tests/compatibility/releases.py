@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.compatibility.backups import back_up
+from tests.compatibility.locks import lock_of
 from tests.servers import ROOT, Database
 
 OLDEST = "0a3dd99"
@@ -33,8 +34,8 @@ class Release:
     commit: str
     folder: Path
 
-    def begin(self, database: Database, backups: Path) -> None:
-        """Has it begin each scene in a database, and back it up."""
+    def begin(self, database: Database, backups: Path) -> str:
+        """Has it begin each scene in a database and back it up, and returns what its lock is."""
         server = database.server
         known = {"kind": server.kind, "product": server.product, "drivername": server.drivername}
         asked = {
@@ -55,6 +56,7 @@ class Release:
             check=False,
         )
         assert done.returncode == 0, f"{self.commit}: {done.stdout}{done.stderr}"
+        return (backups / "lock").read_text()
 
 
 def install(commit: str, folder: Path) -> Release:
@@ -73,7 +75,7 @@ def install(commit: str, folder: Path) -> Release:
 
 
 def main() -> None:
-    """In the process of the release: begin each scene, and back the database up."""
+    """In the process of the release: begin each scene, back the database up, and take the lock."""
     asked: dict[str, Any] = json.load(sys.stdin)
     from tests.compatibility.scenes import scenes
 
@@ -85,6 +87,7 @@ def main() -> None:
     for scene in scenes(database):
         scene.begin(database, recent=asked["recent"])
     back_up(database, Path(asked["backups"]))
+    Path(asked["backups"], "lock").write_text(lock_of(database))
 
 
 if __name__ == "__main__":

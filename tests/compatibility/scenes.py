@@ -44,7 +44,17 @@ TABLE = (
 ALONE = TABLE[0], TABLE[1].replace("(a, b)", "(a)"), TABLE[2]
 NO_KEY = "CREATE TABLE {table} (id int, a varchar(20), b varchar(20), n int)", TABLE[2]
 CHILD = "CREATE TABLE {table}_child (id int PRIMARY KEY, parent int)", "INSERT INTO {table}_child VALUES (1, 1)"
+PARTED = (
+    "CREATE TABLE {table} (id int NOT NULL, a varchar(20), n int DEFAULT 1, PRIMARY KEY (id, n)) PARTITION BY LIST (n)",
+    "CREATE TABLE {table}_1 PARTITION OF {table} FOR VALUES IN (1)",
+    "INSERT INTO {table} VALUES (1, 'one', 1), (2, 'two', 1)",
+    "CREATE TABLE {table}_child (id int PRIMARY KEY, parent int, n int,"
+    " CONSTRAINT fk FOREIGN KEY (parent, n) REFERENCES {table} (id, n))",
+    "INSERT INTO {table}_child VALUES (1, 1, 1)",
+    "COMMENT ON CONSTRAINT fk ON {table}_child IS 'which one'",
+)
 NOTHING = "SELECT 1"
+LONG = "a_table_of_so_long_a_name_that_what_is_named_after_it_is_cut"
 A = "INSERT INTO {table} (id, a) VALUES (4, 'four'); UPDATE {table} SET a = 'eins' WHERE id = 1"
 B = "INSERT INTO {table} (id, b) VALUES (4, '40'); UPDATE {table} SET b = '11' WHERE id = 1"
 NUMBER = "INSERT INTO {table} (id, b) VALUES (4, 40); UPDATE {table} SET b = 11 WHERE id = 1"
@@ -94,14 +104,29 @@ def scenes(database: Database) -> list[Scene]:
     return [*found, *tables, *keys(), *own[database.kind](database), *let_go()]
 
 
+def rich(database: Database, further: str = "") -> list[str]:
+    """A table whose column b has all that goes along with it."""
+    # MariaDB and MySQL copy a table for a check.
+    check = ", CONSTRAINT ck_{table} CHECK (b <> '0')" if database.kind != "mysql" else ""
+    return [
+        "CREATE TABLE {table}_code (code varchar(20) NOT NULL PRIMARY KEY)",
+        "INSERT INTO {table}_code VALUES ('7'), ('10'), ('11'), ('40')",
+        "CREATE TABLE {table} (id int NOT NULL PRIMARY KEY, a varchar(20), b varchar(20) DEFAULT '7' NOT NULL, n int,"
+        f" CONSTRAINT uq_{{table}} UNIQUE (b){check}{further})",
+        "INSERT INTO {table} VALUES (1, 'one', '7', 1), (2, 'two', '10', 2)",
+    ]
+
+
 # --- changes over several deploys ----------------------------------------------------------------------------------
 
 
 def renames(database: Database) -> list[Scene]:
     tables = ("renamed", "unwanted", "contracted", "half", "half_unwanted")
-    one, unwanted, contracted, filled, left = (ColumnRename(table, "a", "c") for table in tables)
+    one, unwanted, contracted, filled, half_unwanted = (ColumnRename(table, "a", "c") for table in tables)
     # A dump of MariaDB or MySQL has its triggers in comments, which such a name ends.
     end = "" if database.kind == "mysql" else "*/ "
+    long, full, left = ColumnRename(LONG, "a", "c"), ColumnRename("rich", "b", "c"), ColumnRename("rich_left", "b", "c")
+    tied = ", CONSTRAINT fk_{table} FOREIGN KEY (b) REFERENCES {table}_code (code)"
     hostile = ColumnRename("hostile", "a", f"the 'new' {end}a = 100%")
     return [
         Scene("renamed", [one.expand], [one.expand, one.contract]),
@@ -113,8 +138,11 @@ def renames(database: Database) -> list[Scene]:
             C,
         ),
         Scene("half", [half(filled.expand)], [filled.expand, filled.contract]),
-        Scene("half_unwanted", [half(left.expand)], [left.undo_expand]),
+        Scene("half_unwanted", [half(half_unwanted.expand)], [half_unwanted.undo_expand]),
         Scene("hostile", [hostile.expand], [hostile.contract]),
+        Scene(LONG, [long.expand], [long.contract]),
+        Scene("rich", [full.expand], [full.contract], B, rich(database, tied)),
+        Scene("rich_left", [half(left.expand)], [left.undo_expand], B, rich(database, tied)),
     ]
 
 
@@ -129,6 +157,7 @@ def type_change(database: Database, table: str) -> TypeChange:
 
 
 def type_changes(database: Database) -> list[Scene]:
+    full, there_and_back = (TypeChange(table, "b", sa.Integer()) for table in ("rich_paired", "rich_switched"))
     tables = ("paired", "taken_back", "switched", "kept", "finished", "half_paired")
     paired, back, switched, kept, finished, filled = (type_change(database, table) for table in tables)
     return [
@@ -141,6 +170,14 @@ def type_changes(database: Database) -> list[Scene]:
             [finished.expand, finished.switch, finished.contract],
             [finished.undo_contract, finished.undo_switch, finished.undo_expand],
             NUMBER,
+        ),
+        Scene("rich_paired", [full.expand], [full.switch, full.contract], B, rich(database)),
+        Scene(
+            "rich_switched",
+            [there_and_back.expand, there_and_back.switch],
+            [there_and_back.undo_switch, there_and_back.switch, there_and_back.contract],
+            NUMBER,
+            rich(database),
         ),
         Scene("half_paired", [half(filled.expand)], [filled.expand, filled.switch, filled.contract], B),
     ]
@@ -269,13 +306,21 @@ def of_postgresql(database: Database) -> list[Scene]:
         create_check_constraint_if_missing("ck", "checked", "n > 0")
 
     parent = TypeChange("parent", "id", sa.BigInteger())
-    torn = type_change(database, "torn")
+    torn, parted = type_change(database, "torn"), TypeChange("parted", "id", sa.BigInteger())
     key = "ALTER TABLE {table}_child ADD CONSTRAINT fk FOREIGN KEY (parent) REFERENCES {table}"
     return [
         Scene("enforced", [Killed("VALIDATE", enforce)], [enforce], NOTHING, NO_KEY),
         Scene("checked", [Killed("VALIDATE", check)], [check], NOTHING),
         Scene("replaced", [Killed("RENAME|DROP INDEX", replace)], [replace], NOTHING, recent=True),
         Scene("parent", [parent.expand], [parent.switch, parent.contract], A, [*TABLE, *CHILD, key]),
+        Scene(
+            "parted",
+            [parted.expand, Killed("VALIDATE CONSTRAINT fk$", parted.switch)],
+            [parted.expand, parted.switch, parted.contract],
+            A,
+            PARTED,
+            recent=True,
+        ),
         Scene("torn", [torn.expand, Killed("RENAME", torn.switch)], [torn.switch, torn.contract], B),
     ]
 

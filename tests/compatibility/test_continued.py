@@ -52,8 +52,8 @@ def test_what_earlier_releases_began_is_ended_alike(
     databases = [new_database() for _ in releases]
     folders = [tmp_path / release.commit for release in releases]
     with ThreadPoolExecutor() as executor:
-        list(executor.map(Release.begin, releases, databases, folders))
-    golden(f"{OLDEST}/{server_name}.txt", persisted(databases[0]))
+        locks = list(executor.map(Release.begin, releases, databases, folders))
+    golden(f"{OLDEST}/{server_name}.txt", persisted(databases[0]) + locks[0])
     backed_up = [(snapshot(database), all_rows(database)) for database in databases]
     for release, database in zip(releases, databases, strict=True):
         wrong = continued(database)
