@@ -6,8 +6,8 @@ import os
 import re
 
 import safeops
-from safeops.authoring.revisions.arguments import Argument
-from safeops.authoring.revisions.patterns import PATTERNS
+from safeops.authoring.pattern import Argument
+from safeops.authoring.patterns import PATTERNS
 from safeops.cli import main
 
 project = "safeops"

@@ -22,13 +22,14 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from safeops import _alembic
+from safeops.autogenerate_filter import hide_from_autogenerate
 from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.databases.reaching import explain_connecting, of_a_url
 from safeops.databases.refusals import refused
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.foreseeing import as_helper, foreseeing
-from safeops.hiding import hide_from_autogenerate
 from safeops.policy import Settings, in_force
 
 log = logging.getLogger("safeops")
@@ -42,7 +43,7 @@ hide_from_autogenerate()
 
 def _is_connecting() -> bool:
     """Tell whether env.py runs and has not handed a connection to Alembic yet."""
-    if not isinstance(getattr(alembic.context, "_proxy", None), EnvironmentContext):
+    if not isinstance(_alembic.proxied(alembic.context), EnvironmentContext):
         return False
     try:
         alembic.context.get_context()
@@ -240,7 +241,7 @@ def outside_transaction(
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
         yield
         return
-    if connection.in_transaction() and context._transaction is None:
+    if connection.in_transaction() and _alembic.own_transaction(context) is None:
         if connection.get_isolation_level() != "AUTOCOMMIT":
             raise _not_ours(helper)
         yield

@@ -21,7 +21,7 @@ FEW = 14
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DATABASE_URL", raising=False)
-    monkeypatch.setattr("safeops.authoring.projects.init.try_env", lambda *_: None)
+    monkeypatch.setattr("safeops.authoring.init.try_env", lambda *_: None)
     assert main(["init"]) == 0
     return tmp_path
 

@@ -15,8 +15,8 @@ from tests.servers import Database
 
 import safeops
 from safeops import errors
-from safeops.authoring.projects.guide import is_untouched_guide
-from safeops.authoring.revisions.patterns import PATTERNS
+from safeops.authoring.init import is_untouched_guide
+from safeops.authoring.patterns import PATTERNS
 from safeops.cli import main
 
 NICKNAME = "    nickname: Mapped[str | None] = mapped_column(String(50))\n"
@@ -31,7 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.delenv("ALEMBIC_CONFIG", raising=False)
-    monkeypatch.setattr("safeops.authoring.projects.init.try_env", lambda *_: None)
+    monkeypatch.setattr("safeops.authoring.init.try_env", lambda *_: None)
     return folder
 
 

@@ -16,9 +16,9 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.commands import MODELS, alembic, files_in, fill_in, python, revision, stock, substitute
 from tests.servers import Database
 
-from safeops.authoring.projects.env_advice import advise, advise_ini
-from safeops.authoring.projects.files import rendered
-from safeops.authoring.projects.init import _is_shipped_by_alembic
+from safeops.authoring.env_advice import advise, advise_ini
+from safeops.authoring.init import _is_shipped_by_alembic
+from safeops.authoring.project import rendered
 from safeops.cli import COMMANDS, main
 
 TEMPLATES = Path(Config().get_template_directory())
@@ -44,7 +44,7 @@ def init(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 @pytest.fixture
 def init_files(init: Init, monkeypatch: pytest.MonkeyPatch) -> Init:
     """The same without the trial of env.py, which takes a process of its own."""
-    monkeypatch.setattr("safeops.authoring.projects.init.try_env", lambda *_: None)
+    monkeypatch.setattr("safeops.authoring.init.try_env", lambda *_: None)
     return init
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.authoring.checks import assert_accepted
 
-from safeops.authoring.revisions.layout import laid_out, literal
+from safeops.authoring.layout import laid_out, literal
 
 LONG = "a_name_that_is_as_long_as_names_come"
 SAMPLES = (

@@ -12,8 +12,8 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.revisions import Refused, Revisions
 from tests.servers import Database, has_ability
 
-from safeops.authoring.revisions.patterns import PATTERNS
-from safeops.authoring.revisions.types import type_from_text
+from safeops.authoring.pattern import type_from_text
+from safeops.authoring.patterns import PATTERNS
 from safeops.errors import SafeOpsError
 
 USERS = (

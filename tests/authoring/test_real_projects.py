@@ -165,7 +165,7 @@ def test_nothing_of_theirs_breaks(
     changed = {name for name, text in files_in(root).items() if theirs.get(name) != text}
     assert changed == {f"{real.directory}/MIGRATIONS.md", f"{real.directory}/script.py.mako"}
 
-    monkeypatch.setattr("safeops.authoring.projects.init.try_env", lambda *_: None)
+    monkeypatch.setattr("safeops.authoring.init.try_env", lambda *_: None)
     assert main(["init", "--force", *real.arguments]) == 0
     after = run(REVISION + ON_TOP)
     assert after.startswith(history)

@@ -19,8 +19,8 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.revisions import Refused, Revisions
 
 import safeops
-from safeops.authoring.revisions.deeds import DEEDS
-from safeops.authoring.revisions.imports import written_imports
+from safeops.authoring.descriptions import HELPERS
+from safeops.authoring.imports import written_imports
 from safeops.autogenerate import safe_operations
 
 MESSAGES = (
@@ -111,7 +111,7 @@ def test_every_helper_and_phase_has_words_for_the_reviewer() -> None:
     for recipe in (safeops.ColumnRename, safeops.TableRename, safeops.TypeChange):
         phases = [name for name, _ in inspect.getmembers(recipe, inspect.isfunction) if not name.startswith("_")]
         wanted |= {f"{recipe.__name__}.{phase}" for phase in phases}
-    assert wanted == set(DEEDS)
+    assert wanted == set(HELPERS)
 
 
 # Downgrades -----------------------------------------------------------------------------------------------------

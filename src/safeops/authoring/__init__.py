@@ -1,5 +1,5 @@
-"""What a project's authors meet: the template of a revision, its patterns, ``init`` and the guide."""
+"""Helps authors of revisions: templates, patterns, ``init`` and the guide."""
 
-from safeops.authoring.revisions.page import Page
+from safeops.authoring.revision_page import Page
 
 __all__ = ["Page"]

@@ -1,17 +1,14 @@
-"""Autogenerate that writes helpers: ``process_revision_directives=safe_operations`` in env.py is all that it takes."""
+"""Autogenerate that writes helpers: pass ``process_revision_directives=safe_operations`` in env.py."""
 
 from __future__ import annotations
 
-from safeops.autogenerate import defaults, exclusions, named_types, rendering, servers
-from safeops.autogenerate.rewriting import SafeOperations
+from safeops.autogenerate import comparators, rendering
+from safeops.autogenerate.rewriter import SafeOperations
 
 __all__ = ["SafeOperations", "safe_operations"]
 
+comparators.register()
 rendering.register()
-defaults.register()
-named_types.register()
-servers.register()
-exclusions.register()
 
 safe_operations = SafeOperations()
 """Has ``alembic revision --autogenerate`` write helpers of safeops, for ``process_revision_directives`` in env.py.

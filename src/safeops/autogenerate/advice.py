@@ -1,4 +1,4 @@
-"""What an author should look at and autogenerate cannot decide: it adds nothing that the models lack."""
+"""Notes for the author on what autogenerate cannot decide: it adds nothing that the models lack."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import to_list
 
-from safeops.autogenerate.arranging import name_of
-from safeops.autogenerate.live import Live
-from safeops.autogenerate.named_types import enum_of, types_of
-from safeops.autogenerate.operations import Note
+from safeops.autogenerate.comparators import enum_of, types_of
+from safeops.autogenerate.live_database import LiveDatabase
+from safeops.autogenerate.operations import Note, is_partial, name_of
 from safeops.naming import Name, call, in_shell
 
 log = logging.getLogger("safeops.autogenerate")
 
 
-def unindexed_keys(context: MigrationContext, live: Live | None, operation: ops.MigrateOperation) -> Iterator[Note]:
+# Foreign keys ---------------------------------------------------------------------------------------------------
+
+
+def unindexed_keys(
+    context: MigrationContext, live: LiveDatabase | None, operation: ops.MigrateOperation
+) -> Iterator[Note]:
     """Warn of new foreign keys that no index of the models covers."""
     if live is not None and live.migration.database.indexes_foreign_keys:
         return
@@ -40,11 +44,10 @@ def unindexed_keys(context: MigrationContext, live: Live | None, operation: ops.
 
 def _new_keys(operation: ops.MigrateOperation) -> Iterator[tuple[Name, list[str]]]:
     if isinstance(operation, ops.CreateForeignKeyOp):
-        name = Name(str(operation.source_table), operation.kw.get("source_schema"))
-        yield name, [str(one) for one in operation.local_cols]
+        yield name_of(operation), [str(column) for column in operation.local_cols]
     elif isinstance(operation, ops.CreateTableOp):
         table = operation.to_table()
-        for key in sorted(table.foreign_key_constraints, key=lambda one: list(one.column_keys)):
+        for key in sorted(table.foreign_key_constraints, key=lambda key: list(key.column_keys)):
             yield name_of(operation), [column.name for column in key.columns]
 
 
@@ -55,24 +58,17 @@ def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
 
 def _covered(table: sa.Table) -> Iterator[list[str]]:
     """Go through the columns of the indexes and keys of a table that hold all its rows."""
-    whole = [index for index in table.indexes if not _is_partial(index)]
-    keys = [one for one in table.constraints if isinstance(one, (sa.PrimaryKeyConstraint, sa.UniqueConstraint))]
-    for one in (*whole, *keys):
-        expressions: Iterable[Any] = one.expressions if isinstance(one, sa.Index) else one.columns
+    whole = [index for index in table.indexes if not is_partial(index.dialect_kwargs)]
+    keys = [key for key in table.constraints if isinstance(key, (sa.PrimaryKeyConstraint, sa.UniqueConstraint))]
+    for thing in (*whole, *keys):
+        expressions: Iterable[Any] = thing.expressions if isinstance(thing, sa.Index) else thing.columns
         yield [getattr(element, "name", None) or "" for element in expressions]
-
-
-def _is_partial(index: sa.Index) -> bool:
-    return any(key.endswith("_where") and value is not None for key, value in index.dialect_kwargs.items())
 
 
 def _model(context: MigrationContext, name: Name) -> sa.Table | None:
     default = context.dialect.default_schema_name
-    for table in models(context):
-        schema = None if table.schema == default else table.schema
-        if (table.name, schema) == (name.name, None if name.schema == default else name.schema):
-            return table
-    return None
+    tables = (table for table in models(context) if Name(table.name, table.schema).at(default) == name.at(default))
+    return next(tables, None)
 
 
 def models(context: MigrationContext) -> list[sa.Table]:
@@ -81,8 +77,11 @@ def models(context: MigrationContext) -> list[sa.Table]:
     return [table for metadata in metadatas for table in metadata.tables.values()]
 
 
-def blocking_checks(live: Live | None, operation: ops.MigrateOperation) -> Iterator[Note]:
-    """Say that a new check is refused where the server would copy the table for it."""
+# What is refused while the table has rows -----------------------------------------------------------------------
+
+
+def blocking_checks(live: LiveDatabase | None, operation: ops.MigrateOperation) -> Iterator[Note]:
+    """Say that a new check is refused if the server would copy the table for it."""
     if live is None or live.migration.database.adds_checks_online:
         return
     if isinstance(operation, ops.CreateCheckConstraintOp) or _brings_check(operation):
@@ -92,51 +91,43 @@ def blocking_checks(live: Live | None, operation: ops.MigrateOperation) -> Itera
         )
 
 
-def blocking_column(refusal: str) -> Note:
-    """Say that a new column is refused where it would block a table that has rows."""
-    return Note(f"It refuses as long as the table has rows, because it would block: {refusal}.")
-
-
 def _brings_check(operation: ops.MigrateOperation) -> bool:
-    """Tell whether a new column has a check of its type: Boolean and Enum bring one where they are asked to."""
+    """Tell whether a new column has a check of its type: Boolean and Enum bring one on request."""
     return isinstance(operation, ops.AddColumnOp) and bool(getattr(operation.column.type, "create_constraint", False))
 
 
+def blocking_column(refusal: str, instead: str = "") -> Note:
+    """Say that a new column is refused if it would block a table that has rows, and what to do instead."""
+    text = f"It refuses as long as the table has rows, because it would block: {refusal}."
+    return Note(f"{text}\n{instead}" if instead else text)
+
+
+# Renames --------------------------------------------------------------------------------------------------------
+
+
 def renames(context: MigrationContext, table: ops.ModifyTableOps) -> Iterator[Note]:
-    """Offer a rename where a column goes and another one like it comes."""
+    """Offer a rename if a column is dropped and another one like it is added."""
     name = name_of(table)
-    gone = [one.to_column() for one in table.ops if isinstance(one, ops.DropColumnOp)]
-    new = [one.column for one in table.ops if isinstance(one, ops.AddColumnOp)]
-    gone.sort(key=lambda one: str(one.name))
-    pairs = [(str(old.name), str(one.name)) for old in gone for one in new if _alike(context, old, one)]
+    dropped = [operation.to_column() for operation in table.ops if isinstance(operation, ops.DropColumnOp)]
+    added = [operation.column for operation in table.ops if isinstance(operation, ops.AddColumnOp)]
+    dropped.sort(key=lambda column: str(column.name))
+    pairs = [(str(old.name), str(new.name)) for old in dropped for new in added if _alike(context, old, new)]
     olds, news = Counter(old for old, _ in pairs), Counter(new for _, new in pairs)
-    several = [pair for pair in pairs if olds[pair[0]] > 1 or news[pair[1]] > 1]
-    for old, other in pairs:
-        if (old, other) not in several:
-            yield Note(_offer(name, old, other))
-    if several:
-        went, came = (", ".join(dict.fromkeys(one[place] for one in several)) for place in (0, 1))
+    ambiguous = [(old, new) for old, new in pairs if olds[old] > 1 or news[new] > 1]
+    for old, new in pairs:
+        if (old, new) not in ambiguous:
+            yield Note(_offer(name, old, new))
+    if ambiguous:
+        went, came = (", ".join(dict.fromkeys(side)) for side in zip(*ambiguous, strict=True))
         yield Note(
             f"{went} go, and {came} of their type come: with one of either as OLD and NEW.\n{_offer(name, 'OLD', 'NEW')}"
         )
 
 
-def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
-    """Say which named types no model uses any more, but an archive."""
-    is_column = isinstance(operation, ops.DropColumnOp)
-    columns = [operation.to_column()] if is_column else operation.to_table().columns
-    used = types_of(to_list(context.opts.get("target_metadata"), []), context.dialect)
-    enums = {str(enum.name): enum for column in columns if (enum := enum_of(column.type, context.dialect))}
-    for name, enum in enums.items():
-        if Name(name, enum.schema or None) not in used:
-            drop = call("drop_enum_if_exists", name, schema=enum.schema)
-            yield Note(f"The type {name} stays, because the archive uses it. When that has gone: {drop}")
-
-
 def _alike(context: MigrationContext, old: sa.Column[Any], new: sa.Column[Any]) -> bool:
     """Tell whether two columns have one type, and refer to the same."""
     compared: Any = context.impl
-    referred = ({key.target_fullname for key in one.foreign_keys} for one in (old, new))
+    referred = ({key.target_fullname for key in column.foreign_keys} for column in (old, new))
     return not compared.compare_type(old, new) and next(referred) == next(referred)
 
 
@@ -149,3 +140,18 @@ def _offer(name: Name, old: str, new: str) -> str:
         " here and in downgrade(), or have the revision written by:\n"
         f"    alembic {options} revision -m {in_shell(f'rename {old}')}"
     )
+
+
+# Archives -------------------------------------------------------------------------------------------------------
+
+
+def kept_types(context: MigrationContext, operation: Any) -> Iterator[Note]:
+    """Say which named types only an archive uses any longer, and no model."""
+    is_column = isinstance(operation, ops.DropColumnOp)
+    columns = [operation.to_column()] if is_column else operation.to_table().columns
+    used = types_of(to_list(context.opts.get("target_metadata"), []), context.dialect)
+    enums = {str(enum.name): enum for column in columns if (enum := enum_of(column.type, context.dialect))}
+    for name, enum in enums.items():
+        if Name(name, enum.schema or None) not in used:
+            drop = call("drop_enum_if_exists", name, schema=enum.schema)
+            yield Note(f"The type {name} stays, because the archive uses it. When that has gone: {drop}")

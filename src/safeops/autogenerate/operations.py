@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
+
+from safeops.naming import Name
 
 Op = TypeVar("Op", bound=ops.MigrateOperation)
 
@@ -47,7 +50,7 @@ class Differs(Safe):
 
 
 class TableOps(Safe, ops.ModifyTableOps):
-    """The operations on one table; in the batch mode those of Alembic stand in batches, helpers beside them."""
+    """The operations on one table; in batch mode those of Alembic go into batches, and helpers between them."""
 
 
 class CreateTable(Safe, ops.CreateTableOp):
@@ -65,10 +68,10 @@ class DropTable(Safe, ops.DropTableOp):
 
 
 class AddColumn(Safe, ops.AddColumnOp):
-    """``add_column_if_missing``, or ``add_required_column`` where rows that stand would have no value."""
+    """``add_column_if_missing``, or ``add_required_column`` if existing rows would have no value."""
 
     fills = False
-    """The server default differs from row to row, so that rows that stand get it in batches."""
+    """The server default differs from row to row, so existing rows get it in batches."""
 
 
 class RestoreColumn(Safe, ops.AddColumnOp):
@@ -143,20 +146,22 @@ class ChangeType(Safe, ops.AlterColumnOp):
 
 
 class ChangeGenerated(ops.AlterColumnOp):
-    """A change of an identity or of a computed expression: one of Alembic's, which stays in the batch of its table."""
+    """A change of an identity or of a computed expression by Alembic, in the batch of its table."""
 
 
 class ByStatement(Safe, ops.AlterColumnOp):
-    """A change by a statement of its own, where ``op.alter_column`` changes more, or fails."""
+    """A change by a separate statement, if ``op.alter_column`` would change more, or fail."""
 
     sql = ""
 
 
-class CreateEnum(Safe):
-    """``create_enum_if_missing``"""
-
+class _NamedType(Safe):
     def __init__(self, name: str, values: Sequence[str], *, schema: str | None = None) -> None:
         self.name, self.values, self.schema = name, values, schema
+
+
+class CreateEnum(_NamedType):
+    """``create_enum_if_missing``"""
 
     def reverse(self) -> DropEnum:
         return DropEnum(self.name, self.values, schema=self.schema)
@@ -165,11 +170,8 @@ class CreateEnum(Safe):
         return "add_enum", self.schema, self.name, self.values
 
 
-class DropEnum(Safe):
+class DropEnum(_NamedType):
     """``drop_enum_if_exists``"""
-
-    def __init__(self, name: str, values: Sequence[str], *, schema: str | None = None) -> None:
-        self.name, self.values, self.schema = name, values, schema
 
     def reverse(self) -> CreateEnum:
         return CreateEnum(self.name, self.values, schema=self.schema)
@@ -223,3 +225,39 @@ def safe(operation: ops.MigrateOperation) -> ops.MigrateOperation:
     """Return an operation of Alembic as safeops writes it; what others have made stays as it is."""
     kind = SAFE.get(type(operation))
     return operation if kind is None else become(kind, operation)
+
+
+# Questions about operations -------------------------------------------------------------------------------------
+
+Operations = list[ops.MigrateOperation]
+
+
+def name_of(operation: Any) -> Name:
+    """Return the table that an operation changes."""
+    if isinstance(operation, ops.CreateForeignKeyOp):
+        return Name(str(operation.source_table), operation.kw.get("source_schema") or None)
+    return Name(str(operation.table_name), operation.schema or None)
+
+
+def referent_of(key: ops.CreateForeignKeyOp) -> Name:
+    """Return the table that a foreign key refers to."""
+    return Name(str(key.referent_table), key.kw.get("referent_schema") or None)
+
+
+def tables_in(found: Operations) -> list[ops.ModifyTableOps]:
+    """Return the changes of tables among operations."""
+    return [operation for operation in found if isinstance(operation, ops.ModifyTableOps)]
+
+
+def drops_foreign_key(operation: ops.MigrateOperation) -> bool:
+    return isinstance(operation, ops.DropConstraintOp) and operation.constraint_type == "foreignkey"
+
+
+def is_generated(default: Any) -> bool:
+    """Tell whether a default is an identity or the expression of a computed column."""
+    return isinstance(default, (sa.Computed, sa.Identity))
+
+
+def is_partial(options: Mapping[str, Any]) -> bool:
+    """Tell whether the options of an index have a condition on the rows that it holds."""
+    return any(key.endswith("_where") and value is not None for key, value in options.items())

@@ -7,15 +7,21 @@ from itertools import groupby
 from textwrap import wrap
 from typing import Any
 
-import sqlalchemy as sa
 from alembic.autogenerate import render, renderers
 from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
+from safeops import _alembic
 from safeops.autogenerate import operations as safe
-from safeops.autogenerate.completing import completed, escaped, literal_text, plain_text
-from safeops.autogenerate.exclusions import arguments
-from safeops.autogenerate.importing import import_helper, note_use
+from safeops.autogenerate.rendered_code import (
+    allow_imports_of_template,
+    escaped,
+    import_helper,
+    literal_text,
+    with_types_imported,
+    without_parameters,
+)
 from safeops.naming import Code
 
 Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
@@ -24,33 +30,34 @@ Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
 def register() -> None:
     """Register with Alembic."""
     for kind, renderer in _RENDERERS.items():
-        renderers.dispatch_for(kind)(_whole(renderer))
+        renderers.dispatch_for(kind)(_completing(renderer))
+    _alembic.wrap_constraint_renderer(ExcludeConstraint, _complete_exclusion)
 
 
-def _whole(renderer: Renderer) -> Renderer:
-    def written(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
+def _completing(renderer: Renderer) -> Renderer:
+    def rendered(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
         with literal_text(context):
-            rendered = renderer(context, operation)
-        lines = [rendered] if isinstance(rendered, str) else rendered
-        found = [line if line.startswith("#") else completed(context, line) for line in lines]
-        note_use(context, "\n".join(one for one in found if not one.startswith("#")))
-        return found
+            found = renderer(context, operation)
+        lines = [found] if isinstance(found, str) else found
+        lines = [line if line.startswith("#") else with_types_imported(context, line) for line in lines]
+        allow_imports_of_template(context, "\n".join(line for line in lines if not line.startswith("#")))
+        return lines
 
-    return written
+    return rendered
 
 
-def written_call(context: AutogenContext, helper: str, *arguments: Any, **options: Any) -> str:
-    """Write a call of a helper, and have the revision import it. Options that are None are left out."""
+def helper_call(context: AutogenContext, helper: str, *arguments: Any, **options: Any) -> str:
+    """Write the call of a helper, and import it. Options that are None are left out."""
     import_helper(context, helper)
-    written = [_written(one) for one in arguments]
-    written += [f"{name}={_written(value)}" for name, value in options.items() if value is not None]
-    return f"{helper}({', '.join(written)})"
+    values = [_value(argument) for argument in arguments]
+    values += [f"{name}={_value(value)}" for name, value in options.items() if value is not None]
+    return f"{helper}({', '.join(values)})"
 
 
-def _written(value: Any) -> str:
+def _value(value: Any) -> str:
     if isinstance(value, Code):
         return str(value)
-    # A quoted name of SQLAlchemy's writes itself differently.
+    # SQLAlchemy's quoted_name has another repr().
     return repr(str(value)) if isinstance(value, str) else repr(value)
 
 
@@ -61,18 +68,18 @@ def commented(text: str) -> list[str]:
 
 
 def renamed(old: str, new: str) -> Renderer:
-    """Return what writes an operation as Alembic does, and gives the call another name."""
+    """Return a renderer that writes an operation as Alembic does, with another name for the call."""
 
-    def written(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
+    def rendered(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
         *before, last = _as_alembic(context, operation)
         start = f"{context.opts['alembic_module_prefix'] or ''}{old}("
-        # A renderer that somebody else has put in the place of Alembic's has the last word.
+        # A renderer that replaces Alembic's has the last word.
         if not last.startswith(start):
             return [*before, last]
         import_helper(context, new)
         return [*before, f"{new}({_with_replace(operation, last[len(start) :])}"]
 
-    return written
+    return rendered
 
 
 def _with_replace(operation: Any, arguments: str) -> str:
@@ -81,7 +88,7 @@ def _with_replace(operation: Any, arguments: str) -> str:
 
 
 def _as_alembic(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
-    plain = next(one for one in type(operation).__mro__ if one.__module__ != safe.__name__)
+    plain = next(kind for kind in type(operation).__mro__ if kind.__module__ != safe.__name__)
     # The helpers guard themselves, and take no such argument.
     guards = {name: None for name in ("if_exists", "if_not_exists") if name in operation.__dict__}
     rendered = renderers.dispatch(plain)(context, safe.become(type(operation), operation, **guards))
@@ -96,23 +103,23 @@ def _note(context: AutogenContext, note: safe.Note | safe.Differs) -> list[str]:
 
 
 def _table_ops(context: AutogenContext, operation: safe.TableOps) -> list[str]:
-    """Write each operation; in the batch mode put what is Alembic's own into batches."""
+    """Write each operation; in batch mode put those of Alembic into batches."""
     lines: list[str] = []
-    for ours, several in groupby(operation.ops, lambda one: isinstance(one, (safe.Safe, safe.Note))):
-        found = list(several)
-        if ours or not context.opts.get("render_as_batch"):
-            lines += [line for one in found for line in render.render_op(context, one)]
+    for is_ours, group in groupby(operation.ops, lambda each: isinstance(each, (safe.Safe, safe.Note))):
+        found = list(group)
+        if is_ours or not context.opts.get("render_as_batch"):
+            lines += [line for each in found for line in render.render_op(context, each)]
         else:
             lines += render.render_op(context, ops.ModifyTableOps(operation.table_name, found, schema=operation.schema))
     return lines
 
 
 def _drop_table(context: AutogenContext, operation: safe.DropTable) -> str:
-    return written_call(context, "drop_table_if_exists", operation.table_name, **_archiving(operation))
+    return helper_call(context, "drop_table_if_exists", operation.table_name, **_archiving(operation))
 
 
 def _restore_table(context: AutogenContext, operation: safe.RestoreTable) -> str:
-    return written_call(context, "restore_table", operation.table_name, **_schema(operation))
+    return helper_call(context, "restore_table", operation.table_name, **_schema(operation))
 
 
 # Columns --------------------------------------------------------------------------------------------------------
@@ -126,45 +133,44 @@ def _add_column(context: AutogenContext, operation: safe.AddColumn) -> str | lis
     column, default = operation.column, operation.column.server_default
     if column.nullable or (default is not None and not operation.fills):
         return renamed("add_column", "add_column_if_missing")(context, operation)
-    populate = render._render_server_default(default, context) if operation.fills else "..."
-    written = Code(render._render_column(column, context))
+    populate = _alembic.rendered_default(default, context) if operation.fills else "..."
+    code = Code(_alembic.rendered_column(column, context))
     options = {"populate": Code(populate), **_schema(operation)}
-    required = written_call(context, "add_required_column", operation.table_name, written, **options)
+    required = helper_call(context, "add_required_column", operation.table_name, code, **options)
     return [required] if operation.fills else [*commented(_TODO.format(column=column.name)), required]
 
 
 def _drop_column(context: AutogenContext, operation: safe.DropColumn) -> str:
-    return written_call(context, "drop_column_if_exists", *_column(operation), **_archiving(operation))
+    return helper_call(context, "drop_column_if_exists", *_column(operation), **_archiving(operation))
 
 
 def _nullability(context: AutogenContext, operation: safe.SetNullability) -> str:
     helper = "relax_not_null" if operation.modify_nullable else "enforce_not_null"
-    return written_call(context, helper, *_column(operation), **_schema(operation))
+    return helper_call(context, helper, *_column(operation), **_schema(operation))
 
 
 def _server_default(context: AutogenContext, operation: safe.SetServerDefault) -> str:
-    default = Code(render._render_server_default(operation.modify_server_default, context))
-    return written_call(context, "set_server_default", *_column(operation), default, **_schema(operation))
+    default = Code(_alembic.rendered_default(operation.modify_server_default, context))
+    return helper_call(context, "set_server_default", *_column(operation), default, **_schema(operation))
 
 
 def _comment(context: AutogenContext, operation: safe.SetComment) -> str:
-    return written_call(context, "set_comment", *_column(operation), operation.modify_comment, **_schema(operation))
+    return helper_call(context, "set_comment", *_column(operation), operation.modify_comment, **_schema(operation))
 
 
 def _table_comment(context: AutogenContext, operation: safe.SetTableComment) -> str:
-    return written_call(context, "set_comment", operation.table_name, None, operation.comment, **_schema(operation))
+    return helper_call(context, "set_comment", operation.table_name, None, operation.comment, **_schema(operation))
 
 
 def _alter_type(context: AutogenContext, operation: safe.AlterType) -> str:
-    changed: Any = operation.modify_type
-    type_ = Code(render._repr_type(changed, context))
-    return written_call(context, "alter_column_type", *_column(operation), type_, **_schema(operation))
+    type_ = Code(_alembic.rendered_type(operation.modify_type, context))
+    return helper_call(context, "alter_column_type", *_column(operation), type_, **_schema(operation))
 
 
 def _change_type(context: AutogenContext, operation: safe.ChangeType) -> list[str]:
-    type_ = Code(render._repr_type(operation.target, context))
+    type_ = Code(_alembic.rendered_type(operation.target, context))
     options = {**(operation.options or {}), **_schema(operation)}
-    change = written_call(context, "TypeChange", *_column(operation), type_, **options)
+    change = helper_call(context, "TypeChange", *_column(operation), type_, **options)
     return [f"{change}.{phase}()" for phase in operation.phases]
 
 
@@ -173,11 +179,10 @@ def _statement(context: AutogenContext, operation: safe.ByStatement) -> str:
 
 
 def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list[str]:
-    """Write it as Alembic does, which leaves out what there is: without that it takes an identity for a default or none."""
+    """Add the existing default to what Alembic writes: without it an identity is taken for a default, or for none."""
     lines = _as_alembic(context, operation)
-    stands: Any = operation.existing_server_default
-    if isinstance(stands, (sa.Identity, sa.Computed)):
-        existing = render._render_server_default(stands, context)
+    if safe.is_generated(operation.existing_server_default):
+        existing = _alembic.rendered_default(operation.existing_server_default, context)
         lines[-1] = f"{lines[-1].removesuffix(')')}, existing_server_default={existing})"
     return lines
 
@@ -186,9 +191,9 @@ def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list
 
 
 def _create_index(context: AutogenContext, operation: safe.CreateIndex) -> str | list[str]:
-    # The condition of an index comes from the server as it stands there.
+    # The condition of an existing index comes from the server.
     kw = {
-        key: plain_text(value) if key.endswith("_where") and isinstance(value, str) else value
+        key: without_parameters(value) if key.endswith("_where") and isinstance(value, str) else value
         for key, value in operation.kw.items()
     }
     own = safe.become(safe.CreateIndex, operation, kw=kw)
@@ -196,15 +201,22 @@ def _create_index(context: AutogenContext, operation: safe.CreateIndex) -> str |
 
 
 def _drop_index(context: AutogenContext, operation: safe.DropIndex) -> str:
-    name = Code(repr(render._render_gen_name(context, operation.index_name)))
-    return written_call(context, "drop_index_if_exists", name, operation.table_name, **_schema(operation))
+    name = Code(_alembic.rendered_name(operation.index_name, context))
+    return helper_call(context, "drop_index_if_exists", name, operation.table_name, **_schema(operation))
 
 
 def _primary_key(context: AutogenContext, operation: safe.CreatePrimaryKey) -> str:
-    name = Code(repr(render._render_gen_name(context, operation.constraint_name)))
-    columns = [str(one) for one in operation.columns]
+    name = Code(_alembic.rendered_name(operation.constraint_name, context))
+    columns = [str(column) for column in operation.columns]
     options = {**_schema(operation), **operation.kw}
-    return written_call(context, "create_primary_key_if_missing", name, operation.table_name, columns, **options)
+    return helper_call(context, "create_primary_key_if_missing", name, operation.table_name, columns, **options)
+
+
+def _complete_exclusion(constraint: Any, rendered: str) -> str:
+    """Add what Alembic leaves out of an exclusion constraint: the operator classes, and True that is no string."""
+    rendered = rendered.replace("deferrable='True'", "deferrable=True")
+    classes = {str(name): str(value) for name, value in (constraint.ops or {}).items()}
+    return f"{rendered.removesuffix(')')}, ops={classes!r})" if classes and "ops=" not in rendered else rendered
 
 
 _EXCLUSION = """\
@@ -215,24 +227,26 @@ block: with assured("..."):"""
 def _create_exclude(context: AutogenContext, operation: safe.CreateExclude) -> list[str]:
     helper = "create_exclude_constraint_if_missing"
     import_helper(context, helper)
-    return [*commented(_EXCLUSION), f"{helper}({_with_replace(operation, arguments(operation, context))}"]
+    constraint: Any = operation.to_constraint(context.migration_context)
+    call = _complete_exclusion(constraint, _alembic.rendered_exclusion(constraint, context))
+    return [*commented(_EXCLUSION), f"{helper}({_with_replace(operation, call.partition('(')[2])}"]
 
 
 # Named types ----------------------------------------------------------------------------------------------------
 
 
 def _create_enum(context: AutogenContext, operation: safe.CreateEnum) -> str:
-    values = [str(one) for one in operation.values]
-    return written_call(context, "create_enum_if_missing", operation.name, values, **_schema(operation))
+    values = [str(value) for value in operation.values]
+    return helper_call(context, "create_enum_if_missing", operation.name, values, **_schema(operation))
 
 
 def _add_enum_value(context: AutogenContext, operation: safe.AddEnumValue) -> str:
     options = {"before": operation.before, "after": operation.after, **_schema(operation)}
-    return written_call(context, "add_enum_value_if_missing", operation.name, operation.value, **options)
+    return helper_call(context, "add_enum_value_if_missing", operation.name, operation.value, **options)
 
 
 def _drop_enum(context: AutogenContext, operation: safe.DropEnum) -> str:
-    return written_call(context, "drop_enum_if_exists", operation.name, **_schema(operation))
+    return helper_call(context, "drop_enum_if_exists", operation.name, **_schema(operation))
 
 
 def _column(operation: ops.AlterColumnOp | ops.DropColumnOp) -> tuple[str, str]:

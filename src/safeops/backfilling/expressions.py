@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import visitors
 
+from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.errors import InvalidArgument
@@ -160,5 +161,5 @@ def _as_json(value: Any) -> Any:
 
 def _is_not_null(value: Any) -> Any:
     if isinstance(value, sa.TextClause):
-        return sa.text(f"({value.text}) IS NOT NULL").bindparams(*value._bindparams.values())
+        return sa.text(f"({value.text}) IS NOT NULL").bindparams(*_sqlalchemy.parameters(value))
     return value.is_not(None) if isinstance(value, sa.ColumnElement) else sa.true()

@@ -11,7 +11,7 @@ from typing import Any
 
 from alembic.config import Config
 
-from safeops.authoring.projects.project import Project, find_project
+from safeops.authoring.project import Project, find_project
 from safeops.cli.console import report
 from safeops.errors import InvalidArgument
 from safeops.runner.revision_run import WAIT

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from safeops.authoring.projects.guide import guide
-from safeops.authoring.projects.init import init
-from safeops.authoring.projects.project import find_project
+from safeops.authoring.init import guide, init
+from safeops.authoring.project import find_project
 from safeops.cli.command import Argument, Command
 
 

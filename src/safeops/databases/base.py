@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
+from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.archives import Archives
 from safeops.databases.batches import Batches
@@ -234,7 +235,7 @@ class Database(
         (transformIndexConstraints)
         """
         groups: dict[Any, list[sa.Constraint]] = {}
-        for constraint in dict.fromkeys((table.primary_key, *table._sorted_constraints)):
+        for constraint in dict.fromkeys((table.primary_key, *_sqlalchemy.ordered_constraints(table))):
             groups.setdefault(self._key_parts(constraint) or id(constraint), []).append(constraint)
         return list(groups.values())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.engine import Dialect
 
+from safeops import _sqlalchemy
 from safeops.naming import Name
 
 
@@ -57,15 +58,10 @@ def rendering_dialect(dialect: Dialect) -> Dialect:
     """Return a dialect that compiles to the SQL that the server reads, without the driver's doubled percent signs."""
     made: Any = type(dialect)
     twin = made(paramstyle="named")
-    for attribute in (
-        "server_version_info",
-        "is_mariadb",
-        "default_schema_name",
-        "supports_sequences",
-        "_backslash_escapes",
-    ):
+    for attribute in ("server_version_info", "is_mariadb", "default_schema_name", "supports_sequences"):
         if hasattr(dialect, attribute):
             setattr(twin, attribute, getattr(dialect, attribute))
+    _sqlalchemy.copy_backslashes(dialect, twin)
     twin.identifier_preparer = twin.preparer(twin)
     return twin  # type: ignore[no-any-return]
 

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops import _sqlalchemy
 from safeops.archiving.columns import abandon_archive, archive_column, finish_archive
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
@@ -213,12 +214,12 @@ def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
     value = written_default(column, as_value=True)
     if not default:
         return None
-    required = column._copy()
+    required = _sqlalchemy.copied(column)
     required.nullable = False
     at_once = call("add_required_column", name.name, written_column(required), populate=value, schema=name.schema)
     if not column.nullable:
         return at_once
-    bare = column._copy()
+    bare = _sqlalchemy.copied(column)
     bare.server_default = None
     calls = [
         call("add_column_if_missing", name.name, written_column(bare), schema=name.schema),

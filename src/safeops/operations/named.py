@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.sql.elements import _truncated_label
 
+from safeops import _sqlalchemy
 from safeops.looking import check_name
 from safeops.migration import Migration
 from safeops.naming import Name, fitting
@@ -24,12 +24,11 @@ def settle_name(migration: Migration, thing: Named, right: str = "") -> Named:
     """
     if not isinstance(thing.name, str):
         return thing
-    if not isinstance(thing.name, _truncated_label):
+    if not _sqlalchemy.is_generated_name(thing.name):
         check_name(migration, "index name" if isinstance(thing, sa.Index) else "constraint name", thing.name, right)
         return thing
     database = migration.database
-    preparer: Any = database.dialect.identifier_preparer
-    name = str(preparer.format_constraint(thing, _alembic_quote=False))
+    name = _sqlalchemy.generated_name(thing, database.dialect)
     thing.name = name if database.counts_letters else fitting(name, max_bytes=database.max_identifier)
     return thing
 
@@ -38,7 +37,7 @@ def settle_names(migration: Migration, table: sa.Table, right: str) -> None:
     """Settle the names of all that a table was given, without the checks that its types bring for other databases."""
     for check in [one for one in table.constraints if isinstance(one, sa.CheckConstraint)]:
         # Boolean and Enum bring one for where there is no such type.
-        if check._create_rule and not check._create_rule(migration.context.impl):
+        if not _sqlalchemy.is_for_dialect(check, migration.context.impl):
             table.constraints.discard(check)
     for thing in (*table.indexes, *table.constraints):
         settle_name(migration, thing, right)

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops import _sqlalchemy
 from safeops.archiving.columns import finish_archive
 from safeops.archiving.tables import archive_table
 from safeops.backfilling.forgetting import forget_backfills_of
@@ -184,9 +185,7 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
             continue
         # The server itself gives the key's column a sequence or a counter.
         counted = (
-            column is table.primary_key._autoincrement_column
-            and column.server_default is None
-            and column.identity is None
+            column is _sqlalchemy.counted_column(table) and column.server_default is None and column.identity is None
         )
         differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
         found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops import _sqlalchemy
 from safeops.backfilling.running import BackfillReport
 from safeops.backfilling.state import State
 from safeops.databases.definitions import Table
@@ -131,7 +132,7 @@ def _check_column(arguments: RequiredArguments, column: Any) -> None:
 
 def _required(arguments: RequiredArguments, column: sa.Column[Any]) -> sa.Column[Any]:
     """Return the column in a table of its own, with all that belongs to it."""
-    alone = _alone(arguments.migration, Name(arguments.table_name, arguments.schema), column._copy())
+    alone = _alone(arguments.migration, Name(arguments.table_name, arguments.schema), _sqlalchemy.copied(column))
     columns.part_checks(alone, alone.columns[column.name])
     settle_names(arguments.migration, alone, arguments.right())
     return alone.columns[column.name]
@@ -315,8 +316,10 @@ class _Required:
 
     def _bare(self, stands: Table | None) -> sa.Column[Any]:
         checks = [one for one in self.column.constraints if isinstance(one, sa.CheckConstraint)]
-        kept = [] if self.migration.database.validates_constraints_later else [one._copy() for one in checks]
-        type_ = self.column._copy().type
+        kept = (
+            [] if self.migration.database.validates_constraints_later else [_sqlalchemy.copied(one) for one in checks]
+        )
+        type_ = _sqlalchemy.copied(self.column).type
         # Else a domain would give its default to the rows, and they would count as filled.
         null = sa.text("NULL") if stands is not None and self._has_default_of_type() else None
         bare: sa.Column[Any] = sa.Column(

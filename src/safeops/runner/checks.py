@@ -16,7 +16,8 @@ from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
-from safeops.authoring.revisions.page import NOTHING_TO_UNDO
+from safeops import _alembic
+from safeops.authoring.revision_page import NOTHING_TO_UNDO
 from safeops.errors import InvalidArgument, Irreversible, OnlineOnly, SafeOpsError
 from safeops.foretold import summary
 from safeops.runner.environment import explaining_errors, reach, reach_existing
@@ -203,7 +204,7 @@ def _render(temporary: TemporaryDatabase, script: Script) -> None:
     """Render a single revision, so that one that cannot be rendered hides no other."""
     steps = [MigrationStep.upgrade_from_script(temporary.script.revision_map, script)]
     config = temporary.config
-    options: dict[str, Any] = {"starting_rev": script._normalized_down_revisions, "destination_rev": script.revision}
+    options: dict[str, Any] = {"starting_rev": _alembic.parents(script), "destination_rev": script.revision}
     before, config.output_buffer = config.output_buffer, io.StringIO()
     try:
         with EnvironmentContext(config, temporary.script, fn=lambda _, __: steps, as_sql=True, tag=None, **options):

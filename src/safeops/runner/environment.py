@@ -15,6 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 
+from safeops import _alembic
 from safeops.databases import database_class, database_for
 from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
@@ -167,7 +168,7 @@ def _read(context: MigrationContext, look: Callable[[Migration], T], refusing_wr
 @contextmanager
 def _autocommit(context: MigrationContext) -> Iterator[None]:
     """Do as Alembic's ``autocommit_block`` does, also if code in it commits or rolls back the connection itself."""
-    connection, began = context.connection, context._transaction
+    connection, began = context.connection, _alembic.own_transaction(context)
     assert connection is not None
     if began is not None:
         began.commit()
@@ -181,7 +182,7 @@ def _autocommit(context: MigrationContext) -> Iterator[None]:
         if not connection.closed and not connection.invalidated:
             connection.rollback()
             connection.execution_options(isolation_level=level)
-            context._transaction = connection.begin() if began is not None else None
+            _alembic.set_own_transaction(context, connection.begin() if began is not None else None)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection, Engine
 
+from safeops import _alembic
 from safeops.errors import SafeOpsError, Unreachable
 from safeops.foreseeing import Forecast, WouldWrite, foreseeing
 from safeops.foretold import summary
@@ -87,7 +88,6 @@ def _raiser(error: Exception) -> str:
 @contextmanager
 def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
     """Note what ``op`` would execute, and what any connection is given that does not only read; send none of it."""
-    impl: Any = context.impl
     connection = context.connection
     assert connection is not None
 
@@ -100,14 +100,13 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
     # Also on engines that a revision makes for itself.
     for name in SENDING:
         sa.event.listen(Engine, name, guard)
-    impl._exec = note
     # All of it runs where each statement commits by itself already.
     context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
     try:
-        with refusing_writes_beside(connection):
+        with _alembic.executing_by(context, note), refusing_writes_beside(connection):
             yield
     finally:
-        del impl._exec, context.autocommit_block
+        del context.autocommit_block
         for name in SENDING:
             sa.event.remove(Engine, name, guard)
 

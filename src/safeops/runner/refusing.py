@@ -10,6 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import Pool
 
+from safeops import _sqlalchemy
 from safeops.databases import database_class
 from safeops.errors import UnsupportedOnDatabase
 
@@ -42,7 +43,7 @@ class _Others:
         if driver is self._own or id(driver) in self._closed:
             return
         try:
-            kind = database_class(proxy._pool._dialect)
+            kind = database_class(_sqlalchemy.dialect_of(proxy))
         except UnsupportedOnDatabase:
             return
         _send(driver, kind.refusing_writes)

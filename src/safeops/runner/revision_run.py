@@ -21,6 +21,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
+from safeops import _alembic
 from safeops.backfilling.stopping import SIGNALS, Stop
 from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
@@ -153,7 +154,7 @@ def _failed(run: RevisionRun, running: Pending, error: Exception, reached: Reach
 
 def _place_of(error: BaseException, script: ScriptDirectory) -> str:
     """Return the file and the line of the revision that raised; empty if no revision did."""
-    folders = {Path(folder).resolve() for folder in script._version_locations}
+    folders = {Path(folder).resolve() for folder in _alembic.version_folders(script)}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if Path(frame.filename).resolve().parent in folders:
             return f"{Path(frame.filename).name}:{frame.lineno}"

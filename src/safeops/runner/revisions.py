@@ -20,7 +20,8 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError, load_python_file, to_tuple
 
-from safeops.authoring.revisions.page import NOTHING_TO_UNDO
+from safeops import _alembic
+from safeops.authoring.revision_page import NOTHING_TO_UNDO
 from safeops.errors import NotReady, SafeOpsError
 from safeops.foretold import summary
 
@@ -92,7 +93,7 @@ def faults(script: ScriptDirectory) -> list[Fault]:
 def files_of(script: ScriptDirectory) -> list[Path]:
     """Return the files that Alembic takes for revisions."""
     pattern = "**/*.py" if script.recursive_version_locations else "*.py"
-    found = [path for folder in script._version_locations for path in sorted(Path(folder).glob(pattern))]
+    found = [path for folder in _alembic.version_folders(script) for path in sorted(Path(folder).glob(pattern))]
     return [path for path in found if not path.name.startswith((".#", "__init__"))]
 
 
@@ -165,9 +166,9 @@ def pending_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[P
 
 def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str], *, down: bool = False) -> list[Any]:
     """Return the steps that Alembic would take, as its own commands ask for them."""
-    between = script._downgrade_revs if down else script._upgrade_revs
+    steps = _alembic.downgrade_steps if down else _alembic.upgrade_steps
     try:
-        return list(between(revision, tuple(current)))  # type: ignore[arg-type]
+        return steps(script, revision, current)
     except AssertionError as error:
         # Alembic does not expect an empty name, or one that leads past the last revision.
         raise CommandError(f"{revision!r} names no revision") from error

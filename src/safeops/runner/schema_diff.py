@@ -10,8 +10,8 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 
+from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_for
-from safeops.hiding import PREFIX
 
 
 def schema_of(context: MigrationContext) -> sa.MetaData:

@@ -11,6 +11,7 @@ from typing import Any
 from alembic.config import Config
 from alembic.util import CommandError
 
+from safeops import _alembic
 from safeops.backfilling.stopping import stopping_on_signals
 from safeops.errors import InvalidArgument, NotReady, TransactionNotOurs
 from safeops.runner import preflight
@@ -263,10 +264,10 @@ def _ambiguous(reached: Reached, revision: str, current: tuple[str, ...]) -> Not
 
 def _before(reached: Reached, current: tuple[str, ...]) -> list[str]:
     scripts = [reached.script.get_revision(revision) for revision in current]
-    return sorted({before for script in scripts for before in script._normalized_down_revisions})
+    return sorted({before for script in scripts for before in _alembic.parents(script)})
 
 
 def _target(steps: list[Any]) -> str:
     """Return where a downgrade ends, by a name that still means the same after a part of it is done."""
-    before = steps[-1].revision._normalized_down_revisions
+    before = _alembic.parents(steps[-1].revision)
     return str(before[0]) if before else "base"

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
 from safeops.databases.filling import FILLS
 from safeops.databases.mysql import defaults, showcreate, spelling
@@ -178,7 +179,7 @@ class MySQL(
         plain = computed is None and column.identity is None
         counted = (
             column.table is not None
-            and column is column.table.primary_key._autoincrement_column
+            and column is _sqlalchemy.counted_column(column.table)
             and column.server_default is None
         )
         return Column(

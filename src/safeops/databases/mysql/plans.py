@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
+from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Index, Table
@@ -77,7 +78,7 @@ class Plans(Indexing):
         """Add a column whose values differ from row to row; together with such a default MySQL adds none (1674)."""
         quoted, does = self.quoted(str(column.name)), f"added column {name}.{column.name}"
         if str(column.name) not in stands.columns:
-            bare: sa.Column[Any] = sa.Column(str(column.name), column._copy().type, comment=UNFINISHED)
+            bare: sa.Column[Any] = sa.Column(str(column.name), _sqlalchemy.copied(column).type, comment=UNFINISHED)
             yield self.alter(name, f"ADD COLUMN {self.column_spec(bare)}", f"{does}, without its default", instant=True)
         action = f"ALTER COLUMN {quoted} SET DEFAULT ({UNFILLED}{expression}))"
         yield self.alter(name, action, f"set the default {expression} of {name}.{column.name}", instant=True)

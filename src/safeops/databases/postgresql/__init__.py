@@ -10,6 +10,7 @@ from alembic.ddl.base import AddColumn
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.schema import CreateIndex
 
+from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql import identity as identity_of
@@ -54,8 +55,7 @@ class PostgreSQL(
         super().__init__(dialect, connection)
         if connection is None:
             # Nobody can ask the server; since 9.1 it takes a backslash in a string for what it is.
-            spelled: Any = self.dialect
-            spelled._backslash_escapes = False
+            _sqlalchemy.keep_backslashes(self.dialect)
 
     # Looking ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from safeops.authoring.projects.files import template_text
+from safeops.authoring.project import template_text
 
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
 

@@ -1,4 +1,4 @@
-"""Runs an env.py offline, in a process of its own and without a database, to see that it works."""
+"""Runs an env.py offline, in a separate process and without a database, to see that it works."""
 
 from __future__ import annotations
 
@@ -11,25 +11,29 @@ import tempfile
 import traceback
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, event
 
-from safeops.authoring.projects.project import Project
+from safeops.authoring.project import Project
 
 SECONDS = 60
-# Any would do for an env.py that is to render nothing; this one needs no driver.
+# Any database will do for an env.py that renders nothing; this one needs no driver.
 _STAND_IN = "sqlite://"
 
 
-def try_env(project: Project, *texts: str) -> str | None:
-    """Run each text as the env.py of a project, as for ``--sql`` but with no revision; return what failed first.
+class Failure(NamedTuple):
+    """Which of several texts failed, and how: ``line 3: ModuleNotFoundError: ...``"""
 
-    A failure begins with the number of the text: ``0: line 3: ModuleNotFoundError: ...``
-    """
+    number: int
+    text: str
+
+
+def try_env(project: Project, *texts: str) -> Failure | None:
+    """Run each text as the env.py of a project, as for ``--sql`` but with no revision; return what failed first."""
     with tempfile.TemporaryDirectory() as folder:
         given = {
             "ini": str(project.ini),
@@ -46,11 +50,11 @@ def try_env(project: Project, *texts: str) -> str | None:
         try:
             done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired:
-            return f"0: It had not ended after {SECONDS} s."
+            return Failure(0, f"It had not ended after {SECONDS} s.")
         answer = Path(folder) / "answer"
         if answer.exists():
-            return answer.read_text(encoding="utf-8")
-        return None if done.returncode == 0 else f"0: {done.stderr.strip()[-300:]}"
+            return Failure(*json.loads(answer.read_text(encoding="utf-8")))
+        return None if done.returncode == 0 else Failure(0, done.stderr.strip()[-300:])
 
 
 def _main() -> None:
@@ -64,8 +68,8 @@ def _main() -> None:
         try:
             _run(given, text)
         except BaseException as error:
-            told = f"{number}: {_told(error, given['env'])}"
-            (Path(given["folder"]) / "answer").write_text(told, encoding="utf-8")
+            answer = json.dumps((number, _described(error, given["env"])))
+            (Path(given["folder"]) / "answer").write_text(answer, encoding="utf-8")
             return
 
 
@@ -101,7 +105,7 @@ def _refuse(*_: Any) -> None:
     raise RuntimeError("it connects to the database, also where it is run offline (--sql)")
 
 
-def _told(error: BaseException, env: str) -> str:
+def _described(error: BaseException, env: str) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == env]
     place = f"line {lines[-1]}: " if lines else ""
     return f"{place}{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

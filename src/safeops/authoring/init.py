@@ -1,4 +1,4 @@
-"""Sets up a new Alembic project, or fits an existing one out."""
+"""Sets up a new Alembic project, or adds what an existing one lacks, with a guide for its team."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import sqlalchemy as sa
 from alembic.config import Config
 
-from safeops.authoring.projects.env_advice import CHECKLIST, Advice, advise, advise_ini
-from safeops.authoring.projects.env_trial import try_env
-from safeops.authoring.projects.files import Say, Wanted, difference, normalised, put, rendered, template_text
-from safeops.authoring.projects.guide import guide, is_untouched_guide
-from safeops.authoring.projects.project import Project, shown
-from safeops.errors import InvalidArgument
+from safeops.authoring.env_advice import CHECKLIST, Advice, advise, advise_ini
+from safeops.authoring.env_trial import try_env
+from safeops.authoring.project import Project, Say, Wanted, difference, normalised, put, rendered, shown, template_text
+from safeops.databases import database_class
+from safeops.databases.base import Database
+from safeops.errors import InvalidArgument, UnsupportedOnDatabase
 
 GUIDE = "MIGRATIONS.md"
 
 
 def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
-    """Give a project its configuration, env.py, script.py.mako, versions/ and the guide, as far as they are missing.
+    """Give a project its configuration, env.py, script.py.mako, versions/ and the guide, if they are missing.
 
-    Running it again: what stands as wanted is left alone.
+    Running it again changes nothing that is as wanted.
 
     Args:
         project: The project, or the place for a new one.
-        force: Replace script.py.mako and MIGRATIONS.md also where somebody changed them.
-        say: What is done is told to this, a line or a few at a time.
+        force: Replace script.py.mako and MIGRATIONS.md even if they were changed by hand.
+        say: Shows what is done, a line or a few at a time.
 
     Returns:
-        False where a file that somebody changed was left as it is; the difference was shown.
+        False if a file changed by hand was left as it is; the difference was shown.
     """
     _check_configuration(project)
     is_new = not project.env.exists()
@@ -61,7 +62,7 @@ def _check_configuration(project: Project) -> None:
 
 
 def _wanted(project: Project) -> Iterator[Wanted]:
-    """The files in the order in which they are to be written: the guide tells of the configuration before it."""
+    """Yield the files in the order in which they are written: the guide describes those before it."""
     if not project.configured or not (project.ini.exists() or project.env.exists()):
         yield Wanted(project.ini, _configuration(project))
     yield Wanted(project.env, rendered("env.py.template"))
@@ -76,7 +77,7 @@ def _configuration(project: Project) -> str:
         section=project.config.config_ini_section,
         location=Path(location).as_posix().replace("%", "%%"),
     )
-    # What pyproject.toml says would be overruled here.
+    # It would overrule pyproject.toml.
     return re.sub("script_location.*?(?=# The database)", "", text, flags=re.DOTALL) if project.configured else text
 
 
@@ -103,19 +104,19 @@ def _make_versions(project: Project) -> None:
 
 
 def _review_env(project: Project, *, say: Say) -> None:
-    """Run env.py, and show the lines that should change in it and in the ini file."""
+    """Run env.py, and show which lines should change in it and in the ini file."""
     text = project.env.read_text(encoding="utf-8")
     advice = _advice(text)
     failure = try_env(project, *dict.fromkeys((text, advice.text)))
     name = shown(project.env)
-    if failure is not None and failure.startswith("0: "):
+    if failure is not None and failure.number == 0:
         say(f"\n{name} could not be run offline here:")
-        say(textwrap.fill(failure[3:], 78, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
+        say(textwrap.fill(failure.text, 78, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
         say("Run init again where the application is installed and configured.")
     else:
         say(f"\n{name} was run offline, without a database: it works.")
         if failure is not None:
-            # What was worked out does not fit this file: leave it to its author.
+            # The changes do not fit this file: leave them to its author.
             advice = Advice(text, (*advice.by_hand, CHECKLIST))
     if advice.text != text or advice.by_hand:
         _show(project, text, advice, say)
@@ -148,3 +149,68 @@ def _next_steps(project: Project) -> str:
         f"\n  3. Read {shown(project.directory / GUIDE)}; the first revision:"
         f'\n     {project.alembic} revision --autogenerate -m "first tables"'
     )
+
+
+# The guide ------------------------------------------------------------------------------------------------------
+
+_MARK = re.compile(r"\n*<!-- Written by safeops init; untouched: ([0-9a-f]{12}) -->$")
+
+_CI_ENV = "\n  env:\n    DATABASE_URL: ...  # an empty database for this job, never production's"
+
+
+def guide(project: Project) -> str:
+    """Return the guide, with the project's own folder, commands and database in it."""
+    reads_environment = "DATABASE_URL" in _env(project)
+    body = rendered(
+        "MIGRATIONS.md.template",
+        directory=shown(project.directory),
+        env=shown(project.env),
+        alembic=project.alembic,
+        safeops=project.safeops,
+        runner=project.runner,
+        database=_about(_database(project)),
+        url_source=_url_source(project, reads_environment),
+        ci_env=_CI_ENV if reads_environment else "",
+    )
+    return f"{normalised(body)}\n\n<!-- Written by safeops init; untouched: {_digest(body)} -->\n"
+
+
+def is_untouched_guide(text: str) -> bool:
+    """Tell whether safeops wrote a guide, and it was not changed since."""
+    text = normalised(text)
+    mark = _MARK.search(text)
+    return mark is not None and mark[1] == _digest(text[: mark.start()])
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(normalised(body).encode()).hexdigest()[:12]
+
+
+def _env(project: Project) -> str:
+    if project.env.exists():
+        return project.env.read_text(encoding="utf-8")
+    return template_text("env.py.template")
+
+
+def _database(project: Project) -> type[Database] | None:
+    """Return the kind of database of the URL; None if it is unknown."""
+    try:
+        url = sa.make_url(project.option("sqlalchemy.url") or "")
+        return database_class(url.get_dialect()())
+    except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, UnsupportedOnDatabase):
+        return None
+
+
+def _about(database: type[Database] | None) -> str:
+    if database is None:
+        return "It holds for each\ndatabase that safeops serves."
+    if database.builds_indexes_online:
+        return f"Its {database.__name__} builds\nindexes and checks constraints while the application reads and writes."
+    return f"{database.__name__} lets\nothers wait while a table is rebuilt or an index is built."
+
+
+def _url_source(project: Project, reads_environment: bool) -> str:
+    if not reads_environment:
+        return f"the database that `{shown(project.env)}` chooses"
+    source = "the database of the environment variable `DATABASE_URL`"
+    return f"{source}, or where that is\nnot set of `sqlalchemy.url` in `{shown(project.ini)}`"

@@ -1,4 +1,4 @@
-"""What ``script.py.mako`` asks for: the parts of a new revision file, from Alembic, autogenerate or a pattern."""
+"""The parts of a new revision file, for ``script.py.mako``: from Alembic, autogenerate or a pattern."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any, NamedTuple
 
 from alembic.util import format_as_comma
 
-from safeops.authoring.revisions.deeds import Deed, deeds, reasons, told
-from safeops.authoring.revisions.imports import written_imports
-from safeops.authoring.revisions.layout import laid_out
-from safeops.authoring.revisions.prose import in_docstring, paragraph
-from safeops.authoring.revisions.refusals import refuse_long, refused
-from safeops.authoring.revisions.requests import requested
+from safeops.authoring.command_line import refuse_long, refused, requested
+from safeops.authoring.descriptions import Description, described, in_docstring, paragraph, reasons, summary
+from safeops.authoring.imports import written_imports
+from safeops.authoring.layout import laid_out
 from safeops.errors import InvalidArgument
 
 AT_HAND = (
@@ -30,7 +28,7 @@ AT_HAND = (
 """What a plain revision imports for its author."""
 
 NOTHING_TO_UNDO = "# Nothing to undo"
-"""A comment that begins so says that a downgrade without a statement is meant."""
+"""A comment that begins with this marks a downgrade without a statement as intended."""
 
 _NOT_WRITTEN = """\
 raise NotImplementedError(
@@ -40,7 +38,7 @@ raise NotImplementedError(
 
 
 class Body(NamedTuple):
-    """What a revision does to one database; ``engine`` is empty where there is only one."""
+    """What a revision does to one database; ``engine`` is empty if there is only one."""
 
     engine: str
     upgrade: str
@@ -48,17 +46,17 @@ class Body(NamedTuple):
 
 
 class Page:
-    """The parts of a new revision file, each as text; the template says where they stand.
+    """The parts of a new revision file, each as text; the template arranges them.
 
     Args:
-        context: What Alembic hands to the template.
-        engines: The names of the databases, separated by commas, where env.py has several.
-        longest_revision_id: How many letters ``alembic_version.version_num`` takes.
+        context: What Alembic passes to the template.
+        engines: The names of the databases, separated by commas, if env.py has several.
+        longest_revision_id: How many characters ``alembic_version.version_num`` takes.
     """
 
     def __init__(self, context: Any, *, engines: str | None = None, longest_revision_id: int = 32) -> None:
         self._given: dict[str, Any] = context.kwargs
-        self._engines = [one for one in re.split(r"[,\s]+", engines or "") if one]
+        self._engines = [name for name in re.split(r"[,\s]+", engines or "") if name]
         revision, options = str(self._given["up_revision"]), getattr(self._given.get("config"), "cmd_opts", None)
         try:
             refuse_long(revision, longest_revision_id)
@@ -80,7 +78,7 @@ class Page:
     def what(self) -> str:
         if self._is_merge:
             return "Joins lines of revisions into one; nothing else."
-        text = told(self._upgrades)
+        text = summary(self._upgrades)
         return paragraph("What", text[:1].upper() + text[1:], "which tables change, and how.")
 
     @property
@@ -95,7 +93,7 @@ class Page:
 
     @property
     def phase(self) -> str:
-        phases = " ".join(dict.fromkeys(deed.phase for deed in self._upgrades if deed.phase)) or "1 of 1."
+        phases = " ".join(dict.fromkeys(call.phase for call in self._upgrades if call.phase)) or "1 of 1."
         text = self._draft.phase if self._draft else phases if self._upgrades or self._is_merge else ""
         return paragraph("Phase", text, "the only one, or which of several deploys, and what comes next.")
 
@@ -104,7 +102,7 @@ class Page:
         if self._is_merge:
             to = self._given["down_revision"][0]
             return f"alembic downgrade {to} takes the line apart again; nothing else. -1 is ambiguous here."
-        undone, more = told(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
+        undone, more = summary(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
         is_known = self._downgrades or self._draft
         text = f"alembic downgrade -1 {undone} {more}".strip() if is_known else ""
         return paragraph("Roll back", text, "what `alembic downgrade -1` puts back, and what it cannot.")
@@ -135,7 +133,7 @@ class Page:
 
     @property
     def imports(self) -> str:
-        text = "\n".join([self.module, *(one.upgrade + "\n" + one.downgrade for one in self._bodies)])
+        text = "\n".join([self.module, *(body.upgrade + "\n" + body.downgrade for body in self._bodies)])
         is_plain = not self._upgrades and not self._is_merge and not self._draft
         named = getattr(self._given.get("config"), "config_file_name", None)
         project = Path(named).absolute().parent if named else Path()
@@ -143,7 +141,7 @@ class Page:
 
     @property
     def module(self) -> str:
-        """What stands before both functions; often nothing."""
+        """What comes before both functions; often nothing."""
         return laid_out(self._draft.module) if self._draft else ""
 
     @property
@@ -157,7 +155,7 @@ class Page:
     @property
     def engines(self) -> list[Body]:
         """The name, upgrade and downgrade of each database."""
-        return [Body(one.engine, _indented(one.upgrade), _indented(one.downgrade)) for one in self._bodies]
+        return [Body(body.engine, _indented(body.upgrade), _indented(body.downgrade)) for body in self._bodies]
 
     # Details ----------------------------------------------------------------------------------------------------
 
@@ -166,28 +164,28 @@ class Page:
         return isinstance(self._given["down_revision"], (tuple, list)) and not self._draft
 
     @cached_property
-    def _upgrades(self) -> list[Deed]:
-        return [deed for body in self._bodies for deed in deeds(body.upgrade, self.module)]
+    def _upgrades(self) -> list[Description]:
+        return [call for body in self._bodies for call in described(body.upgrade, self.module)]
 
     @cached_property
-    def _downgrades(self) -> list[Deed]:
-        return [deed for body in self._bodies for deed in deeds(body.downgrade, self.module)]
+    def _downgrades(self) -> list[Description]:
+        return [call for body in self._bodies for call in described(body.downgrade, self.module)]
 
     @cached_property
     def _bodies(self) -> list[Body]:
         found = [self._found(engine) for engine in self._engines or [""]]
-        is_plain = not any(_has_statements(one.upgrade) for one in found)
-        return [self._complete(one, is_plain) for one in found]
+        is_plain = not any(_has_statements(body.upgrade) for body in found)
+        return [self._complete(body, is_plain) for body in found]
 
     def _found(self, engine: str) -> Body:
         if self._draft:
-            mine = not engine or engine == self._draft.engine
-            return Body(engine, self._draft.upgrade if mine else "", self._draft.downgrade if mine else "")
+            is_own = not engine or engine == self._draft.engine
+            return Body(engine, self._draft.upgrade if is_own else "", self._draft.downgrade if is_own else "")
         prefix = f"{engine}_" if engine else ""
-        return Body(engine, *(_dedented(self._given.get(f"{prefix}{one}") or "") for one in ("upgrades", "downgrades")))
+        return Body(engine, *(_dedented(self._given.get(prefix + key) or "") for key in ("upgrades", "downgrades")))
 
     def _complete(self, body: Body, is_plain: bool) -> Body:
-        """Fill in what is empty: nothing is left that passes silently, but where there is nothing to do."""
+        """Have an empty downgrade raise, unless there is nothing to undo."""
         has_upgrade, has_downgrade = _has_statements(body.upgrade), _has_statements(body.downgrade)
         upgrade, downgrade = body.upgrade or "pass", body.downgrade or "pass"
         is_open = has_upgrade or (is_plain and not self._is_merge)
@@ -203,7 +201,7 @@ def _has_statements(source: str) -> bool:
         body = ast.parse(source).body
     except SyntaxError:
         return True
-    return any(not isinstance(one, ast.Pass) and not _is_docstring(one) for one in body)
+    return any(not isinstance(statement, ast.Pass) and not _is_docstring(statement) for statement in body)
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
@@ -211,12 +209,12 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 
 def _dedented(text: str) -> str:
-    """Take away the indentation that Alembic gives to all lines but the first."""
+    """Remove the indentation that Alembic gives to all lines but the first."""
     return re.sub(r"^ {4}", "", text.strip(), flags=re.MULTILINE)
 
 
 def _indented(source: str) -> str:
-    """Lay a body out, but for the indentation of its first line, which the template has."""
+    """Lay a body out, without the indentation of its first line, which the template has."""
     try:
         return laid_out(source, depth=1).strip()
     except SyntaxError:

@@ -9,13 +9,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from alembic import util
-from alembic.autogenerate import comparators
 from alembic.operations import ops
 
+from safeops import _alembic
+
 PREFIX = "safeops_"
-# Alembic says "Detected removed table" before anybody can take it out; up to 1.17 by the first of these.
-_LOGGERS = [f"alembic.autogenerate.compare{module}" for module in ("", ".tables", ".constraints", ".comments")]
 
 
 def hide(_context: Any, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
@@ -55,8 +53,7 @@ def _is_of_others(record: logging.LogRecord) -> bool:
 
 def hide_from_autogenerate() -> None:
     """Register with Alembic."""
-    for name in _LOGGERS:
+    # They report a removed table before a comparator can take it out.
+    for name in _alembic.COMPARISON_LOGGERS:
         logging.getLogger(name).addFilter(_is_of_others)
-    # From 1.18 on there are priorities; before, what is registered later runs later.
-    last: dict[str, Any] = {"priority": util.DispatchPriority.LAST} if hasattr(util, "DispatchPriority") else {}
-    comparators.dispatch_for("schema", **last)(hide)
+    _alembic.compare_last(hide)

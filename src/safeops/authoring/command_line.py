@@ -1,33 +1,34 @@
-"""What ``alembic -x ... revision`` asks for: a pattern, read and checked, or an error that lists what there is."""
+"""Reads ``alembic -x ... revision``: the pattern asked for, or a refusal that lists what there is."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from safeops.authoring.revisions.arguments import Argument, Values
-from safeops.authoring.revisions.drafts import Draft
-from safeops.authoring.revisions.patterns import PATTERNS, Pattern
+from alembic.util import CommandError
+
+from safeops.authoring.pattern import Argument, Draft, Pattern, Values
+from safeops.authoring.patterns import PATTERNS
 from safeops.errors import InvalidArgument
 from safeops.naming import in_shell, nearest
 
 NO_FILE = "No file was written."
-_PHASES = ("expand", "switch", "contract")
 
 
 def requested(options: Any, revision: str, engines: Sequence[str] = ()) -> Draft | None:
-    """Return what the pattern of a command line writes; None without one.
+    """Return what the pattern of a command line writes; None without a pattern.
 
     Args:
-        options: What Alembic read of its command line; None where it was called from Python.
+        options: What Alembic read from its command line; None if it was called from Python.
         revision: The id of the new revision.
-        engines: The databases of a project that has several.
+        engines: The databases, if the project has several.
     """
     typed = list(getattr(options, "x", None) or ())
-    if not any(one.split("=")[0] == "pattern" for one in typed):
+    if not any(option.split("=")[0] == "pattern" for option in typed):
         return None
     given = _split(typed)
     name = given.pop("pattern").lower().replace("_", "-")
@@ -48,18 +49,18 @@ def requested(options: Any, revision: str, engines: Sequence[str] = ()) -> Draft
 
 
 def example(name: str, pattern: Pattern) -> str:
-    """Return a command that writes the pattern with the arguments that it must have."""
-    typed = [f"pattern={name}", *(f"{one.name}={one.example}" for one in pattern.required)]
+    """Return a command that writes the pattern with its required arguments."""
+    typed = [f"pattern={name}", *(f"{argument.name}={argument.example}" for argument in pattern.required)]
     return _command(typed, f"{name} {pattern.required[0].example}")
 
 
 def _split(typed: Sequence[str]) -> dict[str, str]:
     given: dict[str, str] = {}
-    for one in typed:
-        name, equals, value = (part.strip() for part in one.partition("="))
+    for option in typed:
+        name, equals, value = (part.strip() for part in option.partition("="))
         if not equals or not name or not value or not value.isprintable():
             raise InvalidArgument(
-                f"-x {one!r} is not NAME=VALUE on one line.",
+                f"-x {option!r} is not NAME=VALUE on one line.",
                 state=NO_FILE,
                 remedy="Write:",
                 code=example("index", PATTERNS["index"]),
@@ -78,7 +79,7 @@ def _pattern(name: str) -> Pattern:
             f"There is no pattern {name}. {nearest(name, PATTERNS, 'patterns', len(PATTERNS))}",
             state=NO_FILE,
             remedy="All patterns:",
-            code="\n".join(f"{one:{width}}  {pattern.summary}" for one, pattern in PATTERNS.items()),
+            code="\n".join(f"{known:{width}}  {pattern.summary}" for known, pattern in PATTERNS.items()),
         )
     return PATTERNS[name]
 
@@ -95,14 +96,14 @@ def _engine(name: str, pattern: Pattern, given: dict[str, str], engines: Sequenc
 def _read(name: str, pattern: Pattern, given: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for argument in pattern.arguments:
-        typed = [one for one in (argument.name, *argument.aliases) if one in given]
+        typed = [alias for alias in (argument.name, *argument.aliases) if alias in given]
         if len(typed) > 1:
             raise _wrong(name, pattern, f"-x {typed[0]} and -x {typed[1]} are the same argument.")
         if typed:
             values[argument.name] = _value(name, pattern, argument, given.pop(typed[0]))
     if given:
         raise _wrong(name, pattern, f"Pattern {name} has no argument {', '.join(given)}.")
-    missing = [one.name for one in pattern.required if one.name not in values]
+    missing = [argument.name for argument in pattern.required if argument.name not in values]
     if missing:
         raise _wrong(name, pattern, f"Pattern {name} needs {' and '.join(missing)}.")
     return _with_schema(values)
@@ -116,7 +117,7 @@ def _value(name: str, pattern: Pattern, argument: Argument, text: str) -> Any:
 
 
 def _with_schema(values: dict[str, Any]) -> dict[str, Any]:
-    """Take ``schema.table`` apart."""
+    """Split ``schema.table``."""
     for name in ("table", "enum", "old"):
         whole = re.fullmatch(r"(\w+)\.(\w+)", values.get(name, ""))
         if whole and "schema" not in values and (name != "old" or "table" not in values):
@@ -125,9 +126,9 @@ def _with_schema(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wrong(name: str, pattern: Pattern, problem: str) -> InvalidArgument:
-    width = max(len(one.name) for one in pattern.arguments)
-    lines = [f"{one.name:{width}}  {one.help}" for one in pattern.required]
-    lines += [f"{one.name:{width}}  optional: {one.help}" for one in pattern.optional]
+    width = max(len(argument.name) for argument in pattern.arguments)
+    lines = [f"{each.name:{width}}  {each.help}" for each in pattern.required]
+    lines += [f"{each.name:{width}}  optional: {each.help}" for each in pattern.optional]
     if len(pattern.phases) > 1:
         lines.append(f"{'phase':{width}}  optional: {', '.join(pattern.phases)}")
     return InvalidArgument(
@@ -143,7 +144,7 @@ def _next(options: Any, typed: Sequence[str], name: str, pattern: Pattern, phase
     if phase == phases[-1]:
         return ""
     following = phases[phases.index(phase) + 1]
-    rest = [one for one in typed if one.partition("=")[0].strip() != "phase"]
+    rest = [option for option in typed if option.partition("=")[0].strip() != "phase"]
     place = [part for file in getattr(options, "config", None) or () for part in ("-c", str(file))]
     section = getattr(options, "name", None) or "alembic"
     place += ["-n", section] if section != "alembic" else []
@@ -151,5 +152,43 @@ def _next(options: Any, typed: Sequence[str], name: str, pattern: Pattern, phase
 
 
 def _command(typed: Sequence[str], message: str, place: Sequence[str] = ()) -> str:
-    words = [*place, *(part for one in typed for part in ("-x", one))]
+    words = [*place, *(part for option in typed for part in ("-x", option))]
     return f"alembic {shlex.join(words)} revision -m {in_shell(message)}"
+
+
+class RevisionRefused(CommandError):
+    """No revision is written, and the command ends with this.
+
+    If a template raises, Alembic reports "Template rendering failed; see" a temporary file, which gets the error's text.
+    When Alembic asks for that text, the error raises itself, so the command ends with the text instead.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._text: str | None = text
+        self._asked = False
+
+    def __str__(self) -> str:
+        if not self._asked:
+            self._asked = True
+            raise self
+        return str(self._text)
+
+
+def refuse_long(revision: str, longest: int) -> None:
+    if len(revision) > longest:
+        raise InvalidArgument(
+            f"The revision id {revision} has {len(revision)} letters; alembic_version.version_num takes {longest}.",
+            why="SQLite takes it all the same, PostgreSQL and MariaDB do not: the upgrade would fail there.",
+            state=NO_FILE,
+            remedy="Give a shorter one, or leave it out; where your version table is wider, say so in script.py.mako:",
+            code=f"--rev-id {revision[:longest]}\npage = Page(context, longest_revision_id={len(revision)})",
+        )
+
+
+def refused(error: InvalidArgument, *, by_command: bool) -> RevisionRefused:
+    """Show the whole message on a terminal: Alembic would wrap it to one paragraph."""
+    if not by_command:
+        return RevisionRefused(str(error))
+    print(f"\n{error}\n", file=sys.stderr)
+    return RevisionRefused(f"{error.problem} {NO_FILE}")

@@ -1,14 +1,17 @@
-"""Finds the Alembic project that a command is about, as Alembic itself finds it."""
+"""Finds the Alembic project of a command, as Alembic itself finds it, and writes its files."""
 
 from __future__ import annotations
 
 import configparser
+import difflib
 import os
 import shlex
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -27,9 +30,9 @@ class Project:
 
     config: Config
     directory: Path
-    """Where env.py and versions/ are, or will be."""
+    """The folder of env.py and versions/."""
     names: tuple[str, ...] = ()
-    """The files to give to Alembic's ``-c``; none where Alembic finds them by itself."""
+    """The files for Alembic's ``-c``; none if Alembic finds them by itself."""
     configured: bool = True
     """A configuration names the directory."""
 
@@ -86,13 +89,13 @@ def find_project(
     directory: str | None = None,
     arguments: Sequence[str] | None = None,
 ) -> Project:
-    """Return the project that a configuration names, or that stands in a directory, or the place for a new one.
+    """Return the project that a configuration names, or that is in a directory, or the place for a new one.
 
     Args:
-        names: What was given to ``-c``: an ini file, a pyproject.toml, or both.
-        section: What was given to ``-n``.
-        directory: What was given as DIRECTORY.
-        arguments: What was given to ``-x``, for env.py.
+        names: The values of ``-c``: an ini file, a pyproject.toml, or both.
+        section: The value of ``-n``.
+        directory: The argument DIRECTORY.
+        arguments: The values of ``-x``, for env.py.
 
     Raises:
         InvalidArgument: The configuration names another directory than the one given.
@@ -104,7 +107,7 @@ def find_project(
         config = _configuration(given, section)
     if _location(config) is None:
         place = Path(directory or DEFAULT_DIRECTORY)
-        # Also where a program, and no file, names the directory (Flask-Migrate).
+        # A program may name the directory, instead of a file (Flask-Migrate).
         return Project(config, place, given, configured=(place / "env.py").exists())
     config.cmd_opts = Namespace(x=arguments)
     found = Path(_directory(config))
@@ -118,7 +121,7 @@ def find_project(
 
 
 def shown(path: Path) -> str:
-    """Spell a path as the reader would: from where they stand, if it is below."""
+    """Spell a path as a reader would: relative to the current folder, if it is below."""
     try:
         return path.absolute().relative_to(Path.cwd()).as_posix()
     except ValueError:
@@ -140,7 +143,7 @@ def _configuration(names: Sequence[str], section: str) -> Config:
 
 
 def _configuration_near(directory: Path) -> tuple[str, ...]:
-    """Find the ini file inside or beside a directory, for a project that stands below this one."""
+    """Find the ini file in or next to a directory, for a project below the current folder."""
     for place in (directory, directory.parent):
         if (place / "alembic.ini").is_file() and place != Path():
             return ((place / "alembic.ini").as_posix(),)
@@ -157,3 +160,65 @@ def _directory(config: Config) -> str:
         return location
     # package:folder, for which Alembic looks along prepend_sys_path.
     return str(ScriptDirectory.from_config(config).dir)
+
+
+# Files ----------------------------------------------------------------------------------------------------------
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file as it should be."""
+
+    path: Path
+    text: str
+    untouched: Callable[[str], bool] | None = None
+    """Tells whether a tool wrote the existing text, and nobody changed it; None: an existing file is kept."""
+
+
+def rendered(template: str, **values: str) -> str:
+    """Fill in one of the templates that safeops ships."""
+    return Template(template_text(template)).substitute(values)
+
+
+def template_text(template: str) -> str:
+    return (files("safeops.authoring") / "templates" / template).read_text(encoding="utf-8")
+
+
+def put(wanted: Wanted, *, force: bool, say: Say) -> bool:
+    """Write a file if it is missing or may be replaced, else show the difference; return whether all is well."""
+    name = shown(wanted.path)
+    if not wanted.path.exists():
+        _write(wanted)
+        say(f"  wrote     {name}")
+        return True
+    current = wanted.path.read_text(encoding="utf-8")
+    if wanted.untouched is None or normalised(current) == normalised(wanted.text):
+        say(f"  stands    {name}")
+        return True
+    if force or wanted.untouched(current):
+        _write(wanted)
+        say(f"  replaced  {name}")
+        return True
+    say(f"  differs   {name}")
+    say(f"\n{name} was changed by hand and was left as it is.")
+    say("init --force would replace it and change this:\n")
+    say(difference(current, wanted.text, name))
+    return False
+
+
+def _write(wanted: Wanted) -> None:
+    wanted.path.parent.mkdir(parents=True, exist_ok=True)
+    wanted.path.write_text(wanted.text, encoding="utf-8", newline="\n")
+
+
+def normalised(text: str) -> str:
+    """Remove what editors and version control change by themselves: line ends and trailing blanks."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def difference(before: str, after: str, name: str) -> str:
+    """Show a change as ``patch`` reads it."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="")
+    return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""Lays out generated statements as ``ruff format`` does, so that a new revision passes a project's checks as it stands."""
+"""Writes calls as code, and lays statements out as ``ruff format`` does: a new revision passes a project's checks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from safeops.naming import Code
 
 WIDTH = 88
 _STEP = "    "
@@ -21,14 +23,14 @@ Parts = tuple[str, list[tuple[str, ast.expr]], str]
 
 
 class _CannotLayOut(Exception):
-    """The statement stays as its author wrote it."""
+    """The statement is left as its author wrote it."""
 
 
 def laid_out(source: str, *, depth: int = 0) -> str:
     """Return the statements of ``source`` in the layout of ``ruff format``, indented by ``depth`` steps.
 
-    Comments between statements stay where they are. A statement that has a comment inside, a string over several lines or
-    a form that is not known here stays as it is.
+    Comments between statements are kept. A statement that has a comment inside, a string over several lines or a form that
+    is not known here is left as it is.
     """
     lines, body = source.splitlines(), ast.parse(source).body
     new = [*_block(body, lines, 0, depth), *lines[_end(body) :]]
@@ -98,7 +100,7 @@ def _fitting(line: str, used: int) -> str:
 
 
 def _refuse_what_would_be_lost(own: Sequence[str]) -> None:
-    """Refuse comments, second statements of a line, and strings with prefixes or in pieces: the tree knows none of them."""
+    """Refuse what the tree lacks: comments, second statements of a line, strings with prefixes or in pieces."""
     before = tokenize.OP
     for token in tokenize.generate_tokens(io.StringIO("\n".join(own).strip() + "\n").readline):
         in_pieces = token.type == before == tokenize.STRING
@@ -122,7 +124,7 @@ def _flat(node: ast.AST) -> str:
 
 
 class _Quoting(ast.NodeTransformer):
-    """Puts names for strings, and keeps them."""
+    """Replaces strings by names, and keeps them."""
 
     def __init__(self) -> None:
         self.strings: list[str] = []
@@ -169,17 +171,17 @@ def _in_brackets(whole: Parts, flat: str, prefix: str, suffix: str, used: int) -
 
 
 def _links(node: ast.expr) -> list[ast.Call]:
-    """Return the calls of methods of what another call returns, the first one first: a chain of one is no chain to ruff."""
+    """Return a chain of method calls, the first one first; to ruff a single call is no chain."""
     match node:
         case ast.Call(ast.Attribute(ast.Call() as before)):
             return [*_links(before), node]
-        case ast.Call(func) if any(isinstance(one, ast.Call) for one in ast.walk(func)):
+        case ast.Call(func) if any(isinstance(part, ast.Call) for part in ast.walk(func)):
             raise _CannotLayOut
     return []
 
 
 def _chained(links: Sequence[ast.Call], prefix: str, suffix: str, used: int) -> list[str]:
-    """Put each call of a chain on lines of its own."""
+    """Put each call of a chain on separate lines."""
     first: Any = links[0].func
     lines = _broken(first.value, prefix, "", used)
     for link in links:
@@ -193,13 +195,13 @@ def _chained(links: Sequence[ast.Call], prefix: str, suffix: str, used: int) -> 
 
 
 def _parts(node: ast.expr) -> Parts:
-    """Return the bracket that opens a node, what stands in it, each behind its own prefix, and the closing bracket."""
+    """Return the opening bracket of a node, its parts, each with its prefix, and the closing bracket."""
     if isinstance(node, ast.Call):
-        named = [(f"{one.arg}=" if one.arg else "**", one.value) for one in node.keywords]
+        named = [(f"{keyword.arg}=" if keyword.arg else "**", keyword.value) for keyword in node.keywords]
         return f"{_flat(node.func)}(", [*map(_argument, node.args), *named], ")"
     if isinstance(node, (ast.List, ast.Tuple)):
         opening, closing = "[]" if isinstance(node, ast.List) else "()"
-        return opening, [_argument(one) for one in node.elts], closing
+        return opening, [_argument(item) for item in node.elts], closing
     if isinstance(node, ast.Dict) and None not in node.keys:
         return "{", [(f"{_flat(key)}: ", value) for key, value in zip(node.keys, node.values, strict=True) if key], "}"
     raise _CannotLayOut
@@ -207,3 +209,26 @@ def _parts(node: ast.expr) -> Parts:
 
 def _argument(node: ast.expr) -> tuple[str, ast.expr]:
     return ("*", node.value) if isinstance(node, ast.Starred) else ("", node)
+
+
+# Calls ----------------------------------------------------------------------------------------------------------
+
+
+def written_call(function: str, *arguments: Any, **keywords: Any) -> Code:
+    """Write a call; keywords that are None are left out, and text is quoted unless it is code."""
+    values = [_value(argument) for argument in arguments]
+    values += [f"{name}={_value(value)}" for name, value in keywords.items() if value is not None]
+    return Code(f"{function}({', '.join(values)})")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Code):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return literal(value) if isinstance(value, str) else repr(value)
+
+
+def sql(text: str | None) -> Code | None:
+    """Write SQL such that none of its colons is taken for a parameter."""
+    return None if text is None else written_call("sa.text", re.sub(r"(?<![:\w\\]):(?=\w+(?!:))", r"\\:", text))

@@ -1,0 +1,104 @@
+"""The parts of SQLAlchemy that are not public. No other module uses them.
+
+Each docstring ends with the versions in which the part was seen to work; tests/unit/test_privates.py tries each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.elements import _truncated_label
+
+T = TypeVar("T", bound="sa.Column[Any] | sa.CheckConstraint")
+
+# Schemas --------------------------------------------------------------------------------------------------------
+
+
+def copied(part: T) -> T:
+    """Return a copy of a column or a check that belongs to no table. 2.0.0 to 2.1.9."""
+    made: T = part._copy()  # type: ignore[assignment]
+    return made
+
+
+def ordered_constraints(table: sa.Table) -> list[sa.Constraint]:
+    """Return the constraints of a table in the order in which they were given. 2.0.0 to 2.1.9."""
+    return list(table._sorted_constraints)
+
+
+def counted_column(table: sa.Table) -> sa.Column[Any] | None:
+    """Return the column that the server numbers by itself, or None. 2.0.0 to 2.1.9."""
+    return table.primary_key._autoincrement_column
+
+
+def is_for_dialect(check: sa.CheckConstraint, compiler: Any) -> bool:
+    """Tell whether a check is rendered: Boolean and Enum bring one for dialects without such a type. 2.0.0 to 2.1.9."""
+    return not check._create_rule or bool(check._create_rule(compiler))
+
+
+def created_with(metadata: sa.MetaData) -> list[Any]:
+    """Return what registered itself to be created with the metadata, such as named types. 2.0.0 to 2.1.9."""
+    listeners = metadata.dispatch.before_create
+    return [getattr(one, "target", None) or getattr(one, "__self__", None) for one in listeners]
+
+
+def are_akin(type_: Any, other: Any) -> bool:
+    """Tell whether two types are of one family, such as integers of different sizes. 2.0.0 to 2.1.9."""
+    return type_._type_affinity is other._type_affinity
+
+
+# Names and text -------------------------------------------------------------------------------------------------
+
+
+def is_generated_name(name: Any) -> bool:
+    """Tell whether a naming convention made a name, which may be longer than the server takes. 2.0.0 to 2.1.9."""
+    return isinstance(name, _truncated_label)
+
+
+def generated_name(thing: Any, dialect: Dialect) -> str:
+    """Return the generated name of an index or a constraint, cut as in SQL, without quotes. 2.0.0 to 2.1.9."""
+    preparer: Any = dialect.identifier_preparer
+    return str(preparer.format_constraint(thing, _alembic_quote=False))
+
+
+def cut_name(name: Any, dialect: Dialect) -> str:
+    """Return a generated name, cut as in SQL, without quotes. 2.0.0 to 2.1.9."""
+    preparer: Any = dialect.identifier_preparer
+    return str(preparer.truncate_and_render_constraint_name(name, _alembic_quote=False))
+
+
+def parameters(text: sa.TextClause) -> list[sa.BindParameter[Any]]:
+    """Return the parameters of a text. 2.0.0 to 2.1.9."""
+    return list(text._bindparams.values())
+
+
+@contextmanager
+def single_percents(dialect: Dialect) -> Iterator[None]:
+    """Compile percent signs as they are, for the block; drivers take them doubled. 2.0.0 to 2.1.9."""
+    preparer: Any = dialect.identifier_preparer
+    doubled = getattr(preparer, "_double_percents", False)
+    preparer._double_percents = False
+    try:
+        yield
+    finally:
+        preparer._double_percents = doubled
+
+
+def keep_backslashes(dialect: Any) -> None:
+    """Render backslashes in strings as they are: the standard, which only a connection could ask for. 2.0.0 to 2.1.9."""
+    dialect._backslash_escapes = False
+
+
+def copy_backslashes(dialect: Any, other: Any) -> None:
+    """Have another dialect render backslashes in strings as this one does. 2.0.0 to 2.1.9."""
+    if hasattr(dialect, "_backslash_escapes"):
+        other._backslash_escapes = dialect._backslash_escapes
+
+
+def dialect_of(pooled: Any) -> Dialect:
+    """Return the dialect of a connection as the events of a pool get it. 2.0.0 to 2.1.9."""
+    dialect: Dialect = pooled._pool._dialect
+    return dialect

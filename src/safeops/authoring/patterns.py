@@ -1,0 +1,408 @@
+"""Patterns: the revision that ``alembic -x pattern=NAME -x table=... revision`` writes.
+
+A pattern is a function that writes one phase: the body of ``upgrade()`` and its true inverse. It is declared with its
+arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from safeops.authoring.layout import literal, sql, written_call
+from safeops.authoring.pattern import (
+    Argument,
+    Arguments,
+    Draft,
+    Expression,
+    Pattern,
+    Values,
+    Write,
+    flag,
+    names,
+    names_or_sql,
+    number,
+    one_of,
+    referent,
+    type_from_text,
+)
+from safeops.naming import Code, fitting
+
+PATTERNS: dict[str, Pattern] = {}
+
+
+def _pattern(name: str, summary: str, required: Arguments, optional: Arguments) -> Callable[[Write], Write]:
+    """Declare a pattern of one phase."""
+
+    def declare(write: Write) -> Write:
+        PATTERNS[name] = Pattern(summary, required, optional, {"expand": write})
+        return write
+
+    return declare
+
+
+_TABLE = Argument("table", "users", "the table; schema.table will do", aliases=("table_name", "source_table"))
+_COLUMN = Argument("column", "email", "the column", aliases=("column_name", "col"))
+_TYPE = Argument(
+    "type", "varchar(320)", "its type: bigint, numeric(10,2), sa.Text(), ...", type_from_text, aliases=("type_",)
+)
+_SCHEMA = Argument("schema", "crm", "the schema of the table", aliases=("source_schema",))
+_NAME = Argument("name", "", "its name; made from table and columns", aliases=("index_name", "constraint_name"))
+_DEFAULT = Argument("default", "'new'", "server default, as SQL", aliases=("server_default",))
+_COMMENT = Argument("comment", "as they typed it", "comment of the column")
+_WHERE = Argument("where", "email IS NULL", "which rows, as SQL")
+_ACTIONS = one_of("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
+
+
+# Columns --------------------------------------------------------------------------------------------------------
+
+
+@_pattern(
+    "add-column",
+    "a column that may be empty, or has a default",
+    (_TABLE, _COLUMN, _TYPE),
+    (_DEFAULT, _COMMENT, _SCHEMA),
+)
+def add_column(given: Values) -> Draft:
+    return Draft(
+        written_call("add_column_if_missing", given.table, _column(given), schema=given.schema),
+        _drop_column(given),
+        phase=f"1 of 1. Deploy the application that uses {given.column} after it.",
+        roll_back="What was written to the column is lost with it.",
+    )
+
+
+_POPULATE = Argument("populate", "lower(name)", "what the rows that stand get, as SQL; else a TODO", aliases=("value",))
+
+
+@_pattern(
+    "required-column",
+    "a NOT NULL column: added, filled, enforced",
+    (_TABLE, _COLUMN, _TYPE),
+    (_POPULATE, _WHERE, _DEFAULT, _COMMENT, _SCHEMA),
+)
+def required_column(given: Values) -> Draft:
+    todo, value = "", given.populate or given.default
+    if value is None:
+        todo = '# TODO: put in place of ... what the rows that stand get, as sa.text("SQL") or a value.\n'
+    upgrade = written_call(
+        "add_required_column",
+        given.table,
+        _column(given, nullable=False),
+        populate=Code("...") if value is None else sql(value),
+        where=sql(given.where),
+        schema=given.schema,
+    )
+    return Draft(
+        todo + upgrade,
+        _drop_column(given),
+        phase=f"1 of 1. From its end on, an insert without {given.column} is refused: give it a server default, or say"
+        " keep_filled=True until the application that writes it is deployed.",
+        roll_back="What was written to the column is lost with it.",
+    )
+
+
+@_pattern(
+    "backfill",
+    "values for a column, in batches",
+    (
+        _TABLE,
+        _COLUMN,
+        Argument("value", "lower(name)", "what it becomes, as SQL", aliases=("values", "populate", "set")),
+    ),
+    (
+        _WHERE,
+        Argument("key", "id", "unique columns to walk along, instead of the primary key", names),
+        Argument("name", "", "what its progress is kept under; made from revision, table and column"),
+        Argument("batch_size", "1000", "rows a batch; adapts itself", number),
+        _SCHEMA,
+    ),
+)
+def backfill(given: Values) -> Draft:
+    name = given.name or fitting("fill", given.table, given.column, given.revision, max_bytes=63)
+    return Draft(
+        written_call(
+            "backfill",
+            given.table,
+            Code(f"{{{literal(given.column)}: {sql(given.value)}}}"),
+            where=sql(given.where),
+            key=given.key,
+            name=Code("BACKFILL"),
+            batch_size=given.batch_size,
+            schema=given.schema,
+        ),
+        written_call("forget_backfill", Code("BACKFILL")),
+        module=f"BACKFILL = {literal(name)}",
+        roll_back="Running it again then fills what is empty by then.",
+    )
+
+
+@_pattern("not-null", "a column becomes NOT NULL", (_TABLE, _COLUMN), (_SCHEMA,))
+def not_null(given: Values) -> Draft:
+    return Draft(
+        written_call("enforce_not_null", given.table, given.column, schema=given.schema),
+        written_call("relax_not_null", given.table, given.column, schema=given.schema),
+        phase=f"1 of 1. Deploy the application that always writes {given.column} before it.",
+    )
+
+
+def _column(given: Values, nullable: bool | None = None) -> Code:
+    default, type_ = sql(given.default), Code(given.type)
+    return written_call(
+        "sa.Column", given.column, type_, nullable=nullable, server_default=default, comment=given.comment
+    )
+
+
+def _drop_column(given: Values) -> Code:
+    return written_call("drop_column_if_exists", given.table, given.column, schema=given.schema)
+
+
+# Indexes and constraints ----------------------------------------------------------------------------------------
+
+_EXPRESSIONS = Argument(
+    "columns",
+    "email",
+    'columns, separated by commas; SQL with parentheses, or before desc, nulls last, collate x; "any, name" is a column',
+    names_or_sql,
+    aliases=("column", "cols"),
+)
+
+
+@_pattern(
+    "index",
+    "an index",
+    (_TABLE, _EXPRESSIONS),
+    (
+        _NAME,
+        Argument("unique", "yes", "no two rows alike", flag),
+        Argument("where", "deleted_at IS NULL", "which rows it has, as SQL (PostgreSQL, SQLite)"),
+        Argument("using", "gin", "its method (PostgreSQL)"),
+        _SCHEMA,
+    ),
+)
+def index(given: Values) -> Draft:
+    name = given.name or _named("ix", given.table, *given.columns)
+    upgrade = written_call(
+        "create_index_if_missing",
+        name,
+        given.table,
+        [sql(column) if isinstance(column, Expression) else column for column in given.columns],
+        unique=given.unique or None,
+        postgresql_using=given.using,
+        postgresql_where=sql(given.where),
+        sqlite_where=sql(given.where),
+        schema=given.schema,
+    )
+    return Draft(upgrade, written_call("drop_index_if_exists", name, given.table, schema=given.schema))
+
+
+_COLUMNS = Argument(
+    "columns",
+    "email",
+    'columns, separated by commas; one with a comma "in quotes"',
+    names,
+    aliases=("column", "cols", "local_cols"),
+)
+
+
+@_pattern("unique", "a unique constraint", (_TABLE, _COLUMNS), (_NAME, _SCHEMA))
+def unique(given: Values) -> Draft:
+    name = given.name or _named("uq", given.table, *given.columns)
+    return Draft(
+        written_call("create_unique_constraint_if_missing", name, given.table, given.columns, schema=given.schema),
+        _drop_constraint(given, name, "unique"),
+        phase="1 of 1. Rows that are alike stop it, and are named: no application may write such rows any more.",
+    )
+
+
+@_pattern(
+    "check",
+    "a check constraint",
+    (
+        _TABLE,
+        Argument("condition", "age >= 0", "what holds of every row, as SQL", aliases=("sqltext", "sql", "check")),
+    ),
+    (_NAME, _SCHEMA),
+)
+def check(given: Values) -> Draft:
+    plain = given.name or _named("ck", given.table, *re.findall(r"[^\W\d]\w*", given.condition)[:1])
+    # A naming convention would add its prefix to it.
+    name = written_call("op.f", plain)
+    return Draft(
+        written_call("create_check_constraint_if_missing", name, given.table, given.condition, schema=given.schema),
+        _drop_constraint(given, name, "check"),
+        phase="1 of 1. Rows that break it stop it, and are named: no application may write such rows any more.",
+    )
+
+
+@_pattern(
+    "foreign-key",
+    "a foreign key",
+    (
+        _TABLE,
+        Argument("columns", "team_id", "columns, separated by commas", names, aliases=("column", "local_cols")),
+        Argument("to", "teams.id", "what it refers to", referent, aliases=("references", "referent_table")),
+    ),
+    (
+        Argument("remote_cols", "id", "columns referred to; id", names, aliases=("remote_columns", "remote_column")),
+        Argument("ondelete", "CASCADE", "what a delete there does here", _ACTIONS, aliases=("on_delete",)),
+        Argument("onupdate", "CASCADE", "what an update there does here", _ACTIONS, aliases=("on_update",)),
+        Argument("index", "yes", "an index of its columns as well", flag),
+        _NAME,
+        _SCHEMA,
+        Argument("referent_schema", "crm", "the schema of the table referred to"),
+    ),
+)
+def foreign_key(given: Values) -> Draft:
+    schema, table, columns = given.to
+    name = given.name or _named("fk", given.table, *given.columns, table)
+    upgrade = written_call(
+        "create_foreign_key_if_missing",
+        name,
+        given.table,
+        table,
+        given.columns,
+        given.remote_cols or columns or ["id"],
+        onupdate=given.onupdate,
+        ondelete=given.ondelete,
+        source_schema=given.schema,
+        referent_schema=given.referent_schema or schema,
+    )
+    downgrade = _drop_constraint(given, name, "foreignkey")
+    if not given.index:
+        hint = (
+            "# A delete in the other table looks for its rows here: without an index that begins\n"
+            "# with these columns it reads the whole table. -x index=yes writes one.\n"
+        )
+        return Draft(hint + upgrade, downgrade, phase="1 of 1. Rows that refer to nothing stop it, and are named.")
+    helper = index(Values(table=given.table, columns=given.columns, schema=given.schema))
+    return Draft(f"{helper.upgrade}\n{upgrade}", f"{downgrade}\n{helper.downgrade}")
+
+
+def _drop_constraint(given: Values, name: str, type_: str) -> Code:
+    return written_call("drop_constraint_if_exists", name, given.table, type_=type_, schema=given.schema)
+
+
+def _named(prefix: str, table: str, *rest: str) -> str:
+    words = [word for name in (table, *rest) for word in re.findall(r"\w+", name)]
+    return fitting(prefix, *words, max_bytes=63)
+
+
+# Types ----------------------------------------------------------------------------------------------------------
+
+
+@_pattern(
+    "enum-value",
+    "a value for a named type",
+    (
+        Argument("enum", "mood", "the type", aliases=("enum_name", "type", "type_name")),
+        Argument("value", "curious", "the new value"),
+    ),
+    (
+        Argument("before", "happy", "the value that it stands before"),
+        Argument("after", "sad", "the value that it stands after"),
+        _SCHEMA,
+    ),
+)
+def enum_value(given: Values) -> Draft:
+    place = {"before": given.before, "after": given.after}
+    return Draft(
+        written_call("add_enum_value_if_missing", given.enum, given.value, **place, schema=given.schema),
+        "# Nothing to undo: no value can be taken out of a named type, and one that nobody\n"
+        "# writes harms nothing; upgrade() then finds it there.\npass",
+        phase="1 of 1. Deploy the application that writes the value after it.",
+        roll_back="The value stays in the type; rows that have it stay as they are.",
+    )
+
+
+# Several deploys ------------------------------------------------------------------------------------------------
+
+
+def _phased(change: Callable[[Values], str], texts: Mapping[str, str]) -> dict[str, Write]:
+    """Return what writes each phase of a change; the texts are filled in with its arguments."""
+
+    def writer(phase: str, text: str) -> Write:
+        def write(given: Values) -> Draft:
+            shown = text.format(**vars(given), next="{next}")
+            return Draft(f"change.{phase}()", f"change.undo_{phase}()", f"change = {change(given)}", shown)
+
+        return write
+
+    return {phase: writer(phase, text) for phase, text in texts.items()}
+
+
+_RENAME = {
+    "expand": "1 of 2, expand. Then deploy the application that uses {new} alone. Once no old one runs:\n{next}",
+    "contract": "2 of 2, contract. Nothing that uses {old} may run any more.",
+}
+
+PATTERNS["rename-column"] = Pattern(
+    "a column under a new name, in two deploys",
+    (
+        _TABLE,
+        Argument("old", "name", "its name now", aliases=("old_name", "from", "column")),
+        Argument("new", "full_name", "its new name", aliases=("new_name", "to")),
+    ),
+    (_SCHEMA,),
+    _phased(
+        lambda given: written_call("ColumnRename", given.table, given.old, given.new, schema=given.schema), _RENAME
+    ),
+)
+
+PATTERNS["rename-table"] = Pattern(
+    "a table under a new name, in two deploys",
+    (
+        Argument("old", "users", "its name now", aliases=("old_name", "old_table", "from", "table")),
+        Argument("new", "members", "its new name", aliases=("new_name", "new_table", "to")),
+    ),
+    (_SCHEMA,),
+    _phased(lambda given: written_call("TableRename", given.old, given.new, schema=given.schema), _RENAME),
+)
+
+
+def _type_change(given: Values) -> str:
+    how = {"using": given.using, "reverse_using": given.reverse_using}
+    return written_call("TypeChange", given.table, given.column, Code(given.type), **how, schema=given.schema)
+
+
+PATTERNS["type-change"] = Pattern(
+    "another type for a column, in three deploys",
+    (_TABLE, _COLUMN, Argument("type", "bigint", _TYPE.help, type_from_text, aliases=("type_", "new_type", "to"))),
+    (
+        Argument("using", "email::citext", "the new value, as SQL over the column"),
+        Argument("reverse_using", "email::text", "the old value, as SQL over the column"),
+        _SCHEMA,
+    ),
+    _phased(
+        _type_change,
+        {
+            "expand": "1 of 3, expand. The application goes on as it is. Next:\n{next}",
+            "switch": "2 of 3, switch. The application must take either type before it. Once nobody wants the old type"
+            " back:\n{next}",
+            "contract": "3 of 3, contract. From here on the old type is filled anew to return.",
+        },
+    ),
+)
+
+
+# The last deploy ------------------------------------------------------------------------------------------------
+
+
+@_pattern("drop-column", "a column goes; its values are kept", (_TABLE, _COLUMN, _TYPE), (_SCHEMA,))
+def drop_column(given: Values) -> Draft:
+    return Draft(
+        written_call("drop_column_if_exists", given.table, given.column, archive=True, schema=given.schema),
+        written_call("restore_column", given.table, _column(given), schema=given.schema),
+        phase=f"The last one. Deploy the application that no longer uses {given.column} before it.",
+        roll_back="It finds the values until drop_archives() is called.",
+    )
+
+
+@_pattern("drop-table", "a table goes; its rows are kept", (_TABLE,), (_SCHEMA,))
+def drop_table(given: Values) -> Draft:
+    return Draft(
+        written_call("drop_table_if_exists", given.table, archive=True, schema=given.schema),
+        written_call("restore_table", given.table, schema=given.schema),
+        phase=f"The last one. Deploy the application that no longer uses {given.table} before it.",
+        roll_back="It finds the rows until drop_archives() is called.",
+    )

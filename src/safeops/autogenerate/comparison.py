@@ -1,0 +1,301 @@
+"""Compares as the helpers do what Alembic does not compare, and corrects what SQLAlchemy reflects incompletely."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.ddl.postgresql import CreateExcludeConstraintOp
+from alembic.operations import ops
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.elements import conv
+
+from safeops import _alembic, _sqlalchemy
+from safeops.autogenerate.live_database import LiveDatabase
+from safeops.autogenerate.operations import Differs, drops_foreign_key, name_of, tables_in
+from safeops.autogenerate.rendered_code import escaped
+from safeops.autogenerate_filter import PREFIX
+from safeops.databases.definitions import Constraint, Difference, Index, Table, differences
+from safeops.naming import Name
+from safeops.operations.columns import column_differences
+from safeops.operations.named import settle_name
+from safeops.operations.story import settle
+
+log = logging.getLogger("safeops.autogenerate")
+
+Both = tuple[ops.MigrateOperation, ops.MigrateOperation]
+"""What changes a definition, and what changes it back."""
+
+
+def add_differences(
+    live: LiveDatabase, models: Iterable[sa.Table], upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
+) -> None:
+    """Add changes of the definitions that Alembic takes for the same."""
+    for model in models:
+        name = Name(str(model.name), model.schema)
+        existing = live.table(name)
+        if existing is None or existing.kind.endswith("view"):
+            continue
+        found = list(_TableComparison(live, model, name, existing, _names_changed(upgrade, name)).each())
+        if found:
+            upgrade.ops.append(ops.ModifyTableOps(name.name, [forth for forth, _ in found], schema=name.schema))
+            back = [back for _, back in reversed(found)]
+            downgrade.ops.insert(0, ops.ModifyTableOps(name.name, back, schema=name.schema))
+
+
+def _names_changed(upgrade: ops.UpgradeOps, name: Name) -> set[str]:
+    """Return the names of what Alembic itself changes of a table."""
+    same = [table for table in tables_in(upgrade.ops) if (table.table_name, table.schema) == (name.name, name.schema)]
+    each = [operation for table in same for operation in table.ops]
+    keys = ("index_name", "constraint_name", "column_name")
+    return {str(getattr(operation, key)) for operation in each for key in keys if getattr(operation, key, None)}
+
+
+@dataclass
+class _TableComparison:
+    """A table of the models, the existing one, and the names that Alembic changes."""
+
+    live: LiveDatabase
+    model: sa.Table
+    name: Name
+    existing: Table
+    handled: set[str]
+
+    def each(self) -> Iterator[Both]:
+        for index in sorted(self.model.indexes, key=lambda index: str(index.name)):
+            yield from self._if_comparable(self._index, index)
+        for constraint in _sqlalchemy.ordered_constraints(self.model):
+            yield from self._if_comparable(self._constraint, constraint)
+        yield from self._removed_exclusions()
+        for column in self.model.columns:
+            yield from self._if_comparable(self._computed, column)
+
+    def _if_comparable(self, compare: Callable[[Any], Iterator[Both]], thing: Any) -> list[Both]:
+        try:
+            return list(compare(thing))
+        except DBAPIError as error:
+            # It may name what this very revision creates.
+            log.debug("not compared on %s: %s", self.name, error)
+            return []
+
+    @property
+    def _database(self) -> Any:
+        return self.live.migration.database
+
+    def _named(self, thing: Any) -> Any:
+        return settle_name(self.live.migration, copy.copy(thing))
+
+    def _index(self, index: sa.Index) -> Iterator[Both]:
+        index = self._named(index)
+        current = self.existing.indexes.get(str(index.name))
+        if current is None or not current.valid or current.of_constraint or current.name in self.handled:
+            return
+        found = settle(self.live.migration, self.existing, current, self._database.wanted_index(index), index)
+        if found:
+            back = _existing_index(self.live, self.name, self.existing, current)
+            yield self._replaced(current, found, ops.CreateIndexOp.from_index(index), back)
+
+    def _constraint(self, constraint: sa.Constraint) -> Iterator[Both]:
+        if not isinstance(constraint, (sa.UniqueConstraint, sa.ForeignKeyConstraint, ExcludeConstraint)):
+            return
+        constraint = self._named(constraint)
+        if not isinstance(constraint.name, str) or constraint.name in self.handled:
+            return
+        current = self.existing.constraints.get(constraint.name)
+        if current is None:
+            if isinstance(constraint, ExcludeConstraint):
+                made = CreateExcludeConstraintOp.from_constraint(constraint)
+                yield made, self._drop(str(constraint.name), made)
+            return
+        wanted = self._database.wanted_constraint(constraint)
+        wanted = replace(wanted, referent=wanted.referent and current.referent)
+        if wanted.kind != current.kind:
+            return
+        found = settle(self.live.migration, self.existing, current, wanted, constraint)
+        if found:
+            changed: Any = ops.AddConstraintOp.from_constraint(constraint)
+            yield self._replaced(current, found, changed, self._existing_constraint(current))
+
+    def _existing_constraint(self, current: Constraint) -> Any:
+        """Return what creates a constraint again as it is."""
+        if current.kind == "exclude":
+            return self._existing_exclusion(current)
+        timing: dict[str, Any] = {"deferrable": current.deferrable or None, "initially": current.initially}
+        if current.kind == "unique":
+            given: dict[str, Any] = {"schema": self.name.schema, **timing, **self._database.key_options(current)}
+            return ops.CreateUniqueConstraintOp(conv(current.name), self.name.name, list(current.columns), **given)
+        referent = current.referent or self.name
+        schema = self.name.schema if referent.schema == self.existing.name.schema else referent.schema
+        return existing_foreign_key(self.name, current, Name(referent.name, schema))
+
+    # Exclusion constraints ----------------------------------------------------------------------------------------
+
+    def _removed_exclusions(self) -> Iterator[Both]:
+        """Drop the exclusion constraints that the models no longer have."""
+        modelled = [part for part in self.model.constraints if isinstance(part, ExcludeConstraint)]
+        names = [self._named(exclusion).name for exclusion in modelled]
+        if not all(isinstance(name, str) for name in names):
+            return
+        for current in self.existing.constraints.values():
+            if current.kind != "exclude" or current.name in names or current.name in self.handled:
+                continue
+            back = self._existing_exclusion(current)
+            if not current.name.startswith(PREFIX):
+                yield self._drop(current.name, back), back
+
+    def _drop(self, name: str, made: Any) -> ops.DropConstraintOp:
+        return _alembic.constraint_drop(conv(name), self.name.name, self.name.schema, made)
+
+    def _existing_exclusion(self, current: Constraint) -> Any:
+        method, elements, where = self._database.exclusion_parts(current)
+        pairs = [(self._element(text), operator) for text, operator in elements]
+        given: dict[str, Any] = {"where": sa.text(escaped(where)) if where else None, "using": method}
+        given |= {"deferrable": True} if current.deferrable else {}
+        given |= {"initially": current.initially} if current.initially else {}
+        return CreateExcludeConstraintOp(conv(current.name), self.name.name, pairs, schema=self.name.schema, **given)
+
+    def _element(self, text: str) -> Any:
+        spellings = ((name, self._database.quoted(name)) for name in self.existing.columns)
+        name = next((spelling[0] for spelling in spellings if text in spelling), None)
+        return sa.literal_column(text) if name is None else sa.column(name)
+
+    # Computed columns ---------------------------------------------------------------------------------------------
+
+    def _computed(self, column: sa.Column[Any]) -> Iterator[Both]:
+        current = self.existing.columns.get(str(column.name))
+        if current is None or column.name in self.handled or (column.computed is None and current.computed is None):
+            return
+        only = frozenset({"computed", "persisted"})
+        found = column_differences(self.live.migration, self.existing, current, column, only=only)
+        if found:
+            yield self._differs(f"Column {self.name}.{column.name}", found)
+
+    # Results ------------------------------------------------------------------------------------------------------
+
+    def _replaced(self, current: Index | Constraint, found: list[Difference], made: Any, back: Any) -> Both:
+        is_kept = self.existing.is_partitioned and isinstance(current, Constraint)
+        if back is None or is_kept:
+            kind = "Index" if isinstance(current, Index) else current.kind.capitalize()
+            return self._differs(f"{kind} {current.name} of {self.name}", found)
+        log.info("found that %s of %s differs: %s", current.name, self.name, "; ".join(map(str, found)))
+        made.replaces = back.replaces = True
+        return made, back
+
+    def _differs(self, what: str, found: list[Difference]) -> Both:
+        text = f"{what} is not as the models say: {'; '.join(map(str, found))}."
+        log.warning("%s No helper changes that.", text)
+        note = Differs(f"{text} No helper changes that: write what does, or give the models the definition.")
+        return note, note.reverse()
+
+
+def existing_foreign_key(name: Name, key: Constraint, referent: Name) -> ops.CreateForeignKeyOp:
+    """Return what creates a foreign key of a table again as it is."""
+    options = ("deferrable", "initially", "onupdate", "ondelete", "match")
+    return ops.CreateForeignKeyOp(
+        conv(key.name),
+        name.name,
+        referent.name,
+        list(key.columns),
+        list(key.remote),
+        source_schema=name.schema,
+        referent_schema=referent.schema,
+        **{option: getattr(key, option) for option in options if getattr(key, option)},
+    )
+
+
+def _existing_index(live: LiveDatabase, name: Name, existing: Table, index: Index) -> ops.CreateIndexOp | None:
+    """Return what creates an index again as it is; None if it cannot be written as a construct."""
+    database: Any = live.migration.database
+
+    def element(text: str, plain: str) -> Any:
+        is_plain = plain in existing.columns and text in (plain, database.quoted(plain))
+        return plain if is_plain else sa.literal_column(text)
+
+    back = ops.CreateIndexOp(
+        conv(index.name),
+        name.name,
+        [element(text, plain) for text, plain in zip(index.columns, index.names, strict=True)],
+        schema=name.schema,
+        unique=index.unique,
+        **{key: _as_text(key, value) for key, value in database.index_options(index).items()},
+    )
+    is_same = not differences(index, database.wanted_index(back.to_index(live.migration.context)))
+    return back if is_same else None
+
+
+def _as_text(key: str, value: Any) -> Any:
+    return sa.text(escaped(value)) if key.endswith("_where") else value
+
+
+# What SQLAlchemy reflects incompletely --------------------------------------------------------------------------
+
+
+def correct_indexes(live: LiveDatabase, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps) -> None:
+    """Compare indexes on expressions, which SQLAlchemy reflects without the expressions on MySQL."""
+    if live.migration.database.reflects_expressions:
+        return
+    for table in tables_in(upgrade.ops):
+        existing = live.table(name_of(table))
+        for drop in [drop for drop in table.ops if isinstance(drop, ops.DropIndexOp)] if existing else []:
+            index = existing.indexes.get(str(drop.index_name)) if existing else None
+            if existing and index and any(column not in existing.columns for column in index.names):
+                _correct_index(live, name_of(table), existing, index, upgrade, downgrade)
+
+
+def _correct_index(
+    live: LiveDatabase, name: Name, existing: Table, index: Index, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
+) -> None:
+    tables = [table for table in tables_in(upgrade.ops) if name_of(table) == name]
+    changes = [operation for table in tables for operation in table.ops if _is_of(operation, index)]
+    if any(live.has_index(name, made) for made in changes if isinstance(made, ops.CreateIndexOp)):
+        for body in (upgrade, downgrade):
+            _replace(body, name, index, None)
+        return
+    back = _existing_index(live, name, existing, index)
+    text = f"Index {index.name} of {name} cannot be written as a construct. It was {index.definition}"
+    _replace(downgrade, name, index, back or Differs(text))
+
+
+def _is_of(operation: ops.MigrateOperation, index: Index) -> bool:
+    return getattr(operation, "index_name", None) == index.name
+
+
+def _replace(body: ops.OpContainer, name: Name, index: Index, back: ops.MigrateOperation | None) -> None:
+    """Replace what creates an index; with None take out all changes of it."""
+    for table in [table for table in tables_in(body.ops) if name_of(table) == name]:
+        found: list[ops.MigrateOperation] = []
+        for operation in table.ops:
+            if not _is_of(operation, index) or (back and isinstance(operation, ops.DropIndexOp)):
+                found.append(operation)
+            elif back:
+                found.append(back)
+        _set_operations(body, table, found)
+
+
+def _set_operations(body: ops.OpContainer, table: ops.ModifyTableOps, found: list[ops.MigrateOperation]) -> None:
+    table.ops[:] = found
+    if not found:
+        body.ops.remove(table)
+
+
+def correct_constraints(live: LiveDatabase, *bodies: ops.OpContainer) -> None:
+    """Correct names with quotes, and leave out the foreign keys that PostgreSQL itself keeps to each partition."""
+    for body in bodies:
+        for table in tables_in(body.ops):
+            for operation in table.ops:
+                name = getattr(operation, "constraint_name", None)
+                if name and (spelled := live.constraint_name(name_of(table), str(name))) != name:
+                    operation.constraint_name = conv(spelled)  # type: ignore[attr-defined]
+            own = live.keys_to_partitions(name_of(table))
+            found = [operation for operation in table.ops if not (own and _foreign_key(operation) in own)]
+            _set_operations(body, table, found)
+
+
+def _foreign_key(operation: Any) -> str | None:
+    is_key = drops_foreign_key(operation) or isinstance(operation, ops.CreateForeignKeyOp)
+    return str(operation.constraint_name) if is_key else None

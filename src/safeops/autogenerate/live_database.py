@@ -1,0 +1,292 @@
+"""What only the live database tells: whether a change of type rewrites the table, whether a drop can be archived."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import SingletonThreadPool, StaticPool
+
+from safeops import _sqlalchemy
+from safeops.archiving.columns import key_for, refuse_flaw
+from safeops.autogenerate.operations import name_of
+from safeops.autogenerate.rendered_code import escaped
+from safeops.databases import database_for
+from safeops.databases.beside import beside
+from safeops.databases.definitions import Column, Constraint, Table
+from safeops.errors import DependentObjects, SafeOpsError
+from safeops.looking import look, look_into
+from safeops.migration import Migration, current_settings
+from safeops.naming import Name
+from safeops.operations.columns import column_differences
+from safeops.operations.domains import NONE, instead_of_domain
+from safeops.operations.story import settle
+from safeops.recipes.type_change import TypeChange, check_change, standing_change
+
+T = TypeVar("T")
+
+log = logging.getLogger("safeops.autogenerate")
+
+
+_BLOCKS = """\
+It refuses, because the writes of others would wait for it, and no TypeChange can do it. {}
+Where they may wait, put it in a block: with assured("..."):"""
+
+
+@dataclass(frozen=True)
+class TypeChangePlan:
+    """How the type of a column changes.
+
+    Args:
+        target: The new type.
+        phases: The phases of a ``TypeChange`` that are due; none if the server changes the type in milliseconds.
+        returns: Without phases: the server changes it back in milliseconds too.
+        options: How values are converted, if a cast cannot do it: keywords of the ``TypeChange``.
+        blocks: Why the change is made in place and refuses, if nothing else can make it.
+        blocks_back: The same for the downgrade.
+        keep: Why the column should keep its type.
+        relates: A foreign key to or from a column of the new type can be created before the switch.
+    """
+
+    target: Any
+    phases: tuple[str, ...] = ()
+    returns: bool = True
+    options: dict[str, str] = field(default_factory=dict)
+    blocks: str = ""
+    blocks_back: str = ""
+    keep: str = ""
+    relates: bool = True
+
+
+@dataclass
+class LiveDatabase:
+    """The live database, on a separate connection: that of Alembic is in a transaction that must not end here."""
+
+    migration: Migration
+    seen: dict[Name, Table | None] = field(default_factory=dict)
+    dropped: set[tuple[Name, str]] = field(default_factory=set)
+    """The constraints that the revision drops before anything else."""
+
+    def table(self, name: Name) -> Table | None:
+        if name not in self.seen:
+            self.seen[name] = look(self.migration, name)
+        return self.seen[name]
+
+    def constraint_name(self, name: Name, constraint: str) -> str:
+        """Return the existing name of a constraint: SQLAlchemy leaves quotes in those of SQLite doubled."""
+        existing, single = self.table(name), constraint.replace('""', '"')
+        known = existing.constraints if existing else {}
+        return single if single in known and constraint not in known else constraint
+
+    def keys_to_partitions(self, name: Name) -> set[str]:
+        existing = self.table(name)
+        if existing is None:
+            return set()
+        return look_into(self.migration, name, lambda: self.migration.database.keys_to_partitions(existing))
+
+    # Tables and columns -------------------------------------------------------------------------------------------
+
+    def archive_refusal(self, name: Name, column: str | None) -> str | None:
+        """Say why a table, or a column of it, cannot be archived; None if it can."""
+        existing = self.table(name)
+        if existing is None:
+            return None
+        try:
+            refuse_flaw(self.migration, existing, column, f"{name}.{column}" if column else f"table {name}")
+            if column is not None:
+                key_for(self.migration, existing, column)
+        except SafeOpsError as error:
+            return error.problem
+        return None
+
+    def column_refusal(self, name: Name, column: sa.Column[Any]) -> str | None:
+        """Say why adding a column would block a table that has rows; None if it would not."""
+        existing = self.table(name)
+        if existing is None:
+            return None
+        asked = column
+        if column.name in existing.columns:
+            # The downgrade adds it again: the copy that the server is asked about has it already.
+            asked = _sqlalchemy.copied(column)
+            asked.name = asked.key = "safeops_again"
+            sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
+        return self._asked(existing, lambda: self._database.column_refusal(asked, existing))
+
+    def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
+        """Say what to do instead of adding a column whose domain has its own rules; empty for another column."""
+        existing = self.table(name)
+        found = existing and self._asked(existing, lambda: instead_of_domain(self.migration, name, column))
+        words, code = found or NONE
+        return "\n".join([words, *(f"    {line}" for line in code.splitlines())]) if words else ""
+
+    def complete_reflected(self, operation: ops.MigrateOperation) -> None:
+        """Give restored columns what SQLAlchemy does not reflect: expressions, and that MariaDB's text is JSON."""
+        added: Any = [operation.column] if isinstance(operation, ops.AddColumnOp) else ()
+        added = operation.columns if isinstance(operation, ops.CreateTableOp) else added
+        for column in [column for column in added if isinstance(column, sa.Column)]:
+            existing, current = self._current(name_of(operation), str(column.name))
+            if existing is None or current is None:
+                continue
+            if current.type == "json" and not isinstance(column.type, sa.JSON):
+                column.type = sa.JSON()
+            computed = column.computed
+            found = self._database.computed_as(existing, str(column.name)) if computed is not None else None
+            if computed is not None and found:
+                computed.sqltext, computed.persisted = sa.text(escaped(found[0])), found[1]
+
+    def serial_as_identity(self, name: Name, column: str, identity: Any) -> tuple[str, str] | None:
+        """Return what makes a column with a sequence an identity, and back; None if it is no such column."""
+        existing, current = self._current(name, column)
+        if existing is None or current is None or not isinstance(identity, sa.Identity):
+            return None
+        return self._asked(existing, lambda: self._database.serial_as_identity(name, column, identity, existing))
+
+    def comment(self, name: Name, column: str | None, otherwise: str | None) -> str | None:
+        """Return the author's part of the comment of a column or a table; ``otherwise`` if it does not exist."""
+        existing = self.table(name)
+        if existing is None or (column is not None and column not in existing.columns):
+            return otherwise
+        found: str | None = self._database.comment_of(existing, column)
+        return found
+
+    def copies_for_comment(self, name: Name, column: str) -> bool:
+        """Tell whether the server copies the table to change the comment of a column."""
+        existing, current = self._current(name, column)
+        return current is not None and bool(self._database.copies_for_comment(existing, column))
+
+    def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
+        """Tell whether a column already has a default that Alembic takes for another because of its spelling."""
+        existing, current = self._current(name, column)
+        if existing is None or current is None or default is None:
+            return False
+        wanted = _alone(name, column, type_, server_default=getattr(default, "arg", default))
+        only = frozenset({"default"})
+        try:
+            return not column_differences(self.migration, existing, current, wanted, only=only)
+        except DBAPIError:
+            # The server does not accept the default as yet.
+            return False
+
+    def has_index(self, name: Name, operation: ops.CreateIndexOp) -> bool:
+        """Tell whether an index that autogenerate would create exists with this definition."""
+        existing = self.table(name)
+        current = existing.indexes.get(str(operation.index_name)) if existing else None
+        if existing is None or current is None or not current.valid or current.of_constraint:
+            return False
+        index = operation.to_index(self.migration.context)
+        wanted = self._database.wanted_index(index)
+        return self._asked(existing, lambda: settle(self.migration, existing, current, wanted, index)) == []
+
+    # Changes of type ----------------------------------------------------------------------------------------------
+
+    def type_change_plan(self, name: Name, column: str, old: Any, new: Any) -> TypeChangePlan:
+        """Return how a type changes."""
+        existing, current = self._current(name, column)
+        if existing is None or current is None:
+            return TypeChangePlan(new)
+        options = self._conversion(column, old, new)
+        if standing_change(self.migration, existing, TypeChange(name.name, column, new, schema=name.schema)):
+            return TypeChangePlan(new, ("switch",), options=options)
+        wanted, former = _alone(name, column, new), _alone(name, column, old)
+        keep = self._asked(existing, lambda: self._database.type_to_keep(wanted, existing))
+        if keep:
+            return TypeChangePlan(new, keep=keep)
+        left = replace(existing, constraints=self._not_dropped(existing, name))
+        stuck = self._refusal(left, name, lambda: self._database.check_type_change(wanted, left))
+        if stuck:
+            return TypeChangePlan(new, blocks=stuck, blocks_back=stuck)
+        change = TypeChange(name.name, column, new, schema=name.schema, **options)
+        stuck = self._refusal(left, name, lambda: check_change(self.migration, left, change))
+        if self._asked(left, lambda: self._database.type_refusal(wanted, left)):
+            relates = _sqlalchemy.are_akin(old, new) and self._database.foreign_keys_across_types
+            phases = () if stuck else ("expand",)
+            return TypeChangePlan(new, phases, options=options, blocks=stuck, blocks_back=stuck, relates=relates)
+        back = self._asked(left, lambda: self._database.type_refusal_back(wanted, former, left))
+        return TypeChangePlan(new, returns=back is None, blocks_back=stuck if back else "")
+
+    def _not_dropped(self, existing: Table, name: Name) -> Mapping[str, Constraint]:
+        """Return the constraints that exist when the type changes."""
+        kind: Any = type(existing.constraints)
+        left: Mapping[str, Constraint] = kind(
+            (key, each) for key, each in existing.constraints.items() if (name, each.name) not in self.dropped
+        )
+        return left
+
+    def _refusal(self, existing: Table, name: Name, question: Callable[[], None]) -> str:
+        """Return the message of an error, with the table called as the models call it."""
+        try:
+            self._asked(existing, question)
+        except SafeOpsError as error:
+            if isinstance(error, DependentObjects):
+                code = [f"    {line}" for line in error.code.splitlines()]
+                text = "\n".join([error.problem, error.why, error.remedy, *code])
+            else:
+                text = _BLOCKS.format(error.problem)
+            return text.replace(str(existing.name), str(name))
+        return ""
+
+    def _conversion(self, column: str, old: Any, new: Any) -> dict[str, str]:
+        """Return the conversion from one named type into another, between which there is no cast."""
+        if not (self._database.has_named_types and _is_named(old) and _is_named(new)):
+            return {}
+        text = f"CAST({self._database.quoted(column)} AS TEXT)"
+        to, back = (f"CAST({text} AS {self._database.type_text(type_)})" for type_ in (new, old))
+        return {"using": to, "reverse_using": back}
+
+    # Details ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _database(self) -> Any:
+        return self.migration.database
+
+    def _current(self, name: Name, column: str) -> tuple[Table | None, Column | None]:
+        existing = self.table(name)
+        return existing, existing.columns.get(column) if existing else None
+
+    def _asked(self, existing: Table, question: Callable[[], T]) -> T | None:
+        try:
+            return look_into(self.migration, existing.name, question)
+        except DBAPIError as error:
+            # It may be of a type or a value that this very revision creates; the helper asks again when it runs.
+            log.debug("the server did not tell of %s: %s", existing.name, error)
+            return None
+
+
+def _is_named(type_: Any) -> bool:
+    return isinstance(type_, sa.Enum) and type_.native_enum
+
+
+def _alone(name: Name, column: str, type_: Any, **options: Any) -> sa.Column[Any]:
+    made: sa.Column[Any] = sa.Column(column, type_, **options)
+    sa.Table(name.name, sa.MetaData(), made, schema=name.schema)
+    return made
+
+
+@contextmanager
+def live_database(context: MigrationContext) -> Iterator[LiveDatabase | None]:
+    """Give the live database; None without a connection."""
+    if context.connection is None:
+        yield None
+        return
+    with _second_connection(context.dialect, context.connection) as connection:
+        database = database_for(context.dialect, lambda: connection)
+        database.begin_by_hand()
+        try:
+            yield LiveDatabase(Migration(database, current_settings(context), context))
+        finally:
+            database.end_by_hand()
+
+
+def _second_connection(dialect: Dialect, connection: Connection) -> AbstractContextManager[Connection]:
+    if isinstance(connection.engine.pool, (StaticPool, SingletonThreadPool)):
+        # Only this connection sees a database in memory.
+        return connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    return beside(connection, database_for(dialect, lambda: connection).handed_over())
