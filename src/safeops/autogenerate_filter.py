@@ -1,6 +1,6 @@
-"""Keeps what safeops itself has in a database out of ``alembic revision --autogenerate`` and ``alembic check``.
+"""Keeps the tables and columns of safeops itself out of ``alembic revision --autogenerate`` and ``alembic check``.
 
-Any revision or env.py that imports a helper brings this along, so that nobody has to write an ``include_name``.
+A revision or an env.py that imports a helper loads it: no project needs an ``include_name``.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ PREFIX = "safeops_"
 
 
 def hide(_context: Any, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
-    """Take out the operations that would drop what no model has, because it is ours."""
+    """Take out what would drop the tables and columns of safeops, as no model has them."""
     upgrade_ops.ops[:] = list(_others(upgrade_ops.ops))
 
 
 def _others(found: list[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
-    for one in found:
-        if isinstance(one, ops.ModifyTableOps):
-            one.ops[:] = list(_others(one.ops))
-            if one.ops:
-                yield one
-        elif not _is_ours(one):
-            yield one
+    for operation in found:
+        if isinstance(operation, ops.ModifyTableOps):
+            operation.ops[:] = list(_others(operation.ops))
+            if operation.ops:
+                yield operation
+        elif not _is_ours(operation):
+            yield operation
 
 
 def _is_ours(operation: ops.MigrateOperation) -> bool:

@@ -101,17 +101,21 @@ def test_alembic_check_tells_the_differences(authored: Authored) -> None:
 
 
 def test_in_the_batch_mode_helpers_stand_beside_the_batches(authored: Authored) -> None:
+    def number(*, always: bool) -> list[Any]:
+        # Alembic's own, on a database that has it.
+        has_identities = authored.database.kind == "postgresql"
+        return [sa.Column("number", sa.Integer, sa.Identity(always=always))] if has_identities else []
+
     authored.project.configure["render_as_batch"] = True
-    authored.run(models(users(sa.Column("name", sa.String(50)))))
-    name = sa.Column("name", sa.String(50), nullable=False, comment="of birth")
-    text = authored.there_and_back(models(users(name, sa.Column("n", sa.Integer, index=True))))
+    authored.run(models(users(sa.Column("name", sa.String(50)), *number(always=False))))
+    name = sa.Column("name", sa.String(50), nullable=False)
+    text = authored.there_and_back(models(users(name, sa.Column("n", sa.Integer, index=True), *number(always=True))))
     assert "\nadd_column_if_missing('users'" in f"\n{body(text)}"
     assert "\nenforce_not_null('users', 'name')" in body(text)
     assert "\ncreate_index_if_missing(" in body(text)
-    if authored.database.kind != "sqlite":
-        assert "with op.batch_alter_table('users', schema=None) as batch_op:\n    batch_op.alter_column('name'" in body(
-            text
-        )
+    if authored.database.kind == "postgresql":
+        batch = "with op.batch_alter_table('users', schema=None) as batch_op:\n    batch_op.alter_column('number'"
+        assert batch in body(text)
 
 
 @pytest.mark.only("postgresql")

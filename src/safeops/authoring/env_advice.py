@@ -1,4 +1,4 @@
-"""Works out the lines of an env.py, and of an ini file, that have to change for helpers that commit as they go."""
+"""Works out which lines of an env.py, and of an ini file, must change for helpers that commit as they go."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Advice:
     """How an env.py should change."""
 
     text: str
-    """The file with all the changes that could be worked out."""
+    """The file with all changes that could be worked out."""
     by_hand: tuple[str, ...] = ()
-    """What else has to change, each a sentence and perhaps code below it."""
+    """What else must change, each a sentence and perhaps code below it."""
 
 
 @dataclass
@@ -54,7 +54,7 @@ class _Draft:
         return self._starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
 
     def line(self, number: int) -> int:
-        """Where a line begins, counted from 1."""
+        """Return where a line begins, counted from 1."""
         return self._starts[number - 1]
 
     def indent(self, number: int) -> str:
@@ -95,7 +95,7 @@ def advise(text: str) -> Advice:
     return draft.result()
 
 
-# What is looked at -----------------------------------------------------------------------------------------------
+# The calls in an env.py -----------------------------------------------------------------------------------------
 
 
 def _configurings(tree: ast.Module) -> Iterator[tuple[_Scope, ast.Call]]:
@@ -106,7 +106,7 @@ def _configurings(tree: ast.Module) -> Iterator[tuple[_Scope, ast.Call]]:
 
 
 def _calls(scope: ast.AST, *names: str) -> list[ast.Call]:
-    """The calls of methods of these names, functions inside the scope left out."""
+    """Return the calls of methods with these names, without those in functions inside of the scope."""
     return [node for node in _own(scope) if isinstance(node, ast.Call) and _method(node) in names]
 
 
@@ -158,24 +158,23 @@ def _add_arguments(draft: _Draft, call: ast.Call, missing: Mapping[str, str]) ->
     added = [f"{name}={value}" for name, value in missing.items()]
     closing = call.end_lineno or 0
     if closing > (last.end_lineno or 0):
-        # The closing parenthesis stands on a line of its own: the new lines go above it.
+        # The closing parenthesis is on a separate line: insert above it.
         rest = draft.data[draft.end(last) : draft.line(closing)].decode()
         if not rest.lstrip().startswith(","):
             draft.insert(draft.end(last), ",")
         indent = draft.indent(last.lineno)
-        draft.insert(draft.line(closing), "".join(f"{indent}{one},\n" for one in added))
+        draft.insert(draft.line(closing), "".join(f"{indent}{line},\n" for line in added))
         return
     indent = draft.indent(call.lineno)
-    lines = "".join(f"\n{indent}    {one}," for one in [*map(draft.source, given), *added])
+    lines = "".join(f"\n{indent}    {line}," for line in [*map(draft.source, given), *added])
     draft.replace(draft.end(call.func), draft.end(call), f"({lines}\n{indent})")
 
 
 def _commit_before(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
-    """A statement before configure() begins a transaction, which Alembic takes for somebody else's and never commits."""
+    """Commit statements before configure(): they begin a transaction that Alembic takes for foreign, and never commits."""
     name = draft.source(connection)
-    before = [
-        one for one in _calls(scope, *_STATEMENTS, "commit") if one.lineno < call.lineno and _on(draft, one, name)
-    ]
+    sent = _calls(scope, *_STATEMENTS, "commit")
+    before = [each for each in sent if each.lineno < call.lineno and _on(draft, each, name)]
     if before and _method(max(before, key=draft.start)) != "commit":
         draft.insert(draft.line(call.lineno), f"{draft.indent(call.lineno)}{name}.commit()\n")
     if not _calls(scope, "begin_transaction"):
@@ -187,7 +186,7 @@ def _on(draft: _Draft, call: ast.Call, name: str) -> bool:
 
 
 def _lock(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
-    if "migration_lock" in draft.text:
+    if _has_name(draft.tree, "migration_lock"):
         return
     begun = [
         item.context_expr
@@ -199,6 +198,12 @@ def _lock(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) ->
     if begun:
         draft.insert(min(map(draft.start, begun)), f"migration_lock({draft.source(connection)}), ")
         draft.imports.append("from safeops import migration_lock")
+
+
+def _has_name(tree: ast.Module, name: str) -> bool:
+    """Tell whether code imports or uses a name."""
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.alias | ast.Name | ast.Attribute))
+    return any(name in (getattr(node, key, None) for key in ("name", "id", "attr")) for node in nodes)
 
 
 def _connect_instead_of_begin(draft: _Draft) -> None:
@@ -220,7 +225,7 @@ def _connect_instead_of_begin(draft: _Draft) -> None:
 
 
 def _keep_loggers(draft: _Draft) -> None:
-    """fileConfig() switches off every logger that exists by then, that of safeops too."""
+    """Keep the existing loggers, that of safeops too: fileConfig() switches them off."""
     for node in ast.walk(draft.tree):
         if not isinstance(node, ast.Call) or _last_name(node.func) != "fileConfig":
             continue
@@ -238,7 +243,7 @@ def _import(draft: _Draft) -> None:
 
 
 def _with_multidb_replaced(text: str) -> str:
-    """The online part of Alembic's template "multidb" holds one transaction a database over everything: replace it."""
+    """Replace the online part of Alembic's template "multidb", which has one transaction a database over everything."""
     stock = (files("alembic") / "templates" / "multidb" / "env.py").read_text(encoding="utf-8")
     theirs, alembics = _online_part(text), _online_part(stock)
     if theirs is None or alembics is None or ast.dump(theirs) != ast.dump(alembics):
@@ -254,7 +259,7 @@ def _online_part(text: str) -> ast.FunctionDef | None:
 
 
 def advise_ini(text: str) -> str:
-    """Return an ini file in which the lines of safeops' logger are shown, where it sets up loggers by hand."""
+    """Return an ini file that shows the lines of safeops' logger, if it sets up loggers by hand."""
     if "[logger_alembic]" not in text or "qualname = safeops" in text:
         return text
     text = re.sub(r"(?m)^(\[loggers\]\s*\nkeys *= *.*?) *$", r"\1,safeops", text, count=1)

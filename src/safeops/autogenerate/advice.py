@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ from alembic.util import to_list
 
 from safeops.autogenerate.comparators import enum_of, types_of
 from safeops.autogenerate.live_database import LiveDatabase
-from safeops.autogenerate.operations import Note, is_partial, name_of
+from safeops.autogenerate.operations import Note, is_partial, leads, models, name_of
 from safeops.naming import Name, call, in_shell
 
 log = logging.getLogger("safeops.autogenerate")
@@ -51,11 +51,6 @@ def _new_keys(operation: ops.MigrateOperation) -> Iterator[tuple[Name, list[str]
             yield name_of(operation), [column.name for column in key.columns]
 
 
-def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
-    """Tell whether an index on the covered columns begins with the columns of a foreign key."""
-    return set(covered[: len(columns)]) == set(columns)
-
-
 def _covered(table: sa.Table) -> Iterator[list[str]]:
     """Go through the columns of the indexes and keys of a table that hold all its rows."""
     whole = [index for index in table.indexes if not is_partial(index.dialect_kwargs)]
@@ -69,12 +64,6 @@ def _model(context: MigrationContext, name: Name) -> sa.Table | None:
     default = context.dialect.default_schema_name
     tables = (table for table in models(context) if Name(table.name, table.schema).at(default) == name.at(default))
     return next(tables, None)
-
-
-def models(context: MigrationContext) -> list[sa.Table]:
-    """Return the tables of the models."""
-    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
-    return [table for metadata in metadatas for table in metadata.tables.values()]
 
 
 # What is refused while the table has rows -----------------------------------------------------------------------

@@ -17,7 +17,7 @@ from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic, _sqlalchemy
 from safeops.autogenerate.live_database import LiveDatabase
-from safeops.autogenerate.operations import Differs, drops_foreign_key, name_of, tables_in
+from safeops.autogenerate.operations import Differs, drops_foreign_key, existing_foreign_key, name_of, tables_in
 from safeops.autogenerate.rendered_code import escaped
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases.definitions import Constraint, Difference, Index, Table, differences
@@ -191,21 +191,6 @@ class _TableComparison:
         log.warning("%s No helper changes that.", text)
         note = Differs(f"{text} No helper changes that: write what does, or give the models the definition.")
         return note, note.reverse()
-
-
-def existing_foreign_key(name: Name, key: Constraint, referent: Name) -> ops.CreateForeignKeyOp:
-    """Return what creates a foreign key of a table again as it is."""
-    options = ("deferrable", "initially", "onupdate", "ondelete", "match")
-    return ops.CreateForeignKeyOp(
-        conv(key.name),
-        name.name,
-        referent.name,
-        list(key.columns),
-        list(key.remote),
-        source_schema=name.schema,
-        referent_schema=referent.schema,
-        **{option: getattr(key, option) for option in options if getattr(key, option)},
-    )
 
 
 def _existing_index(live: LiveDatabase, name: Name, existing: Table, index: Index) -> ops.CreateIndexOp | None:

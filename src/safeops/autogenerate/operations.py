@@ -8,7 +8,11 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from alembic.util import to_list
+from sqlalchemy.sql.elements import conv
 
+from safeops.databases.definitions import Constraint
 from safeops.naming import Name
 
 Op = TypeVar("Op", bound=ops.MigrateOperation)
@@ -261,3 +265,29 @@ def is_generated(default: Any) -> bool:
 def is_partial(options: Mapping[str, Any]) -> bool:
     """Tell whether the options of an index have a condition on the rows that it holds."""
     return any(key.endswith("_where") and value is not None for key, value in options.items())
+
+
+def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
+    """Tell whether an index on the covered columns begins with the columns of a foreign key."""
+    return set(covered[: len(columns)]) == set(columns)
+
+
+def models(context: MigrationContext) -> list[sa.Table]:
+    """Return the tables of the models."""
+    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
+    return [table for metadata in metadatas for table in metadata.tables.values()]
+
+
+def existing_foreign_key(name: Name, key: Constraint, referent: Name) -> ops.CreateForeignKeyOp:
+    """Return what creates a foreign key of a table again as it is."""
+    options = ("deferrable", "initially", "onupdate", "ondelete", "match")
+    return ops.CreateForeignKeyOp(
+        conv(key.name),
+        name.name,
+        referent.name,
+        list(key.columns),
+        list(key.remote),
+        source_schema=name.schema,
+        referent_schema=referent.schema,
+        **{option: getattr(key, option) for option in options if getattr(key, option)},
+    )

@@ -12,14 +12,15 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic
-from safeops.autogenerate.advice import leads, models
-from safeops.autogenerate.comparison import existing_foreign_key
 from safeops.autogenerate.live_database import LiveDatabase
 from safeops.autogenerate.operations import (
     Note,
     Operations,
     drops_foreign_key,
+    existing_foreign_key,
     is_partial,
+    leads,
+    models,
     name_of,
     referent_of,
     tables_in,
