@@ -66,7 +66,8 @@ def _wanted(project: Project) -> Iterator[Wanted]:
     if not project.configured or not (project.ini.exists() or project.env.exists()):
         yield Wanted(project.ini, _configuration(project))
     yield Wanted(project.env, rendered("env.py.template"))
-    yield Wanted(project.directory / "script.py.mako", _script_template(project), _is_shipped_by_alembic)
+    template = template_text("multidb.script.py.mako" if project.is_multidb else "script.py.mako")
+    yield Wanted(project.directory / "script.py.mako", template, _is_shipped_by_alembic)
     yield Wanted(project.directory / GUIDE, guide(project), is_untouched_guide)
 
 
@@ -81,21 +82,13 @@ def _configuration(project: Project) -> str:
     return re.sub("script_location.*?(?=# The database)", "", text, flags=re.DOTALL) if project.configured else text
 
 
-def _script_template(project: Project) -> str:
-    return template_text("multidb.script.py.mako" if project.is_multidb else "script.py.mako")
-
-
 def _is_shipped_by_alembic(text: str) -> bool:
     digest = hashlib.sha256(normalised(text).encode()).hexdigest()
     known = {line.split()[0] for line in template_text("shipped_by_alembic.txt").splitlines()}
     return digest in known or any(
         normalised(template.read_text(encoding="utf-8")) == normalised(text)
-        for template in Path(_alembic_templates()).glob("*/script.py.mako")
+        for template in Path(Config().get_template_directory()).glob("*/script.py.mako")
     )
-
-
-def _alembic_templates() -> str:
-    return Config().get_template_directory()
 
 
 def _make_versions(project: Project) -> None:

@@ -81,6 +81,19 @@ class Pattern:
         return (*self.required, *self.optional)
 
 
+def phased(change: Callable[[Values], str], texts: Mapping[str, str]) -> dict[str, Write]:
+    """Return what writes each phase of a change; the texts are filled in with its arguments."""
+
+    def writer(phase: str, text: str) -> Write:
+        def write(given: Values) -> Draft:
+            shown = text.format(**vars(given), next="{next}")
+            return Draft(f"change.{phase}()", f"change.undo_{phase}()", f"change = {change(given)}", shown)
+
+        return write
+
+    return {phase: writer(phase, text) for phase, text in texts.items()}
+
+
 # Values of arguments --------------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,8 @@ arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 from safeops.authoring.layout import literal, sql, written_call
 from safeops.authoring.pattern import (
@@ -23,6 +24,7 @@ from safeops.authoring.pattern import (
     names_or_sql,
     number,
     one_of,
+    phased,
     referent,
     type_from_text,
 )
@@ -208,11 +210,7 @@ _COLUMNS = Argument(
 @_pattern("unique", "a unique constraint", (_TABLE, _COLUMNS), (_NAME, _SCHEMA))
 def unique(given: Values) -> Draft:
     name = given.name or _named("uq", given.table, *given.columns)
-    return Draft(
-        written_call("create_unique_constraint_if_missing", name, given.table, given.columns, schema=given.schema),
-        _drop_constraint(given, name, "unique"),
-        phase="1 of 1. Rows that are alike stop it, and are named: no application may write such rows any more.",
-    )
+    return _constraint(given, "unique", name, given.columns, "are alike")
 
 
 @_pattern(
@@ -227,11 +225,15 @@ def unique(given: Values) -> Draft:
 def check(given: Values) -> Draft:
     plain = given.name or _named("ck", given.table, *re.findall(r"[^\W\d]\w*", given.condition)[:1])
     # A naming convention would add its prefix to it.
-    name = written_call("op.f", plain)
+    return _constraint(given, "check", written_call("op.f", plain), given.condition, "break it")
+
+
+def _constraint(given: Values, kind: str, name: str, definition: Any, violate: str) -> Draft:
+    helper = f"create_{kind}_constraint_if_missing"
     return Draft(
-        written_call("create_check_constraint_if_missing", name, given.table, given.condition, schema=given.schema),
-        _drop_constraint(given, name, "check"),
-        phase="1 of 1. Rows that break it stop it, and are named: no application may write such rows any more.",
+        written_call(helper, name, given.table, definition, schema=given.schema),
+        _drop_constraint(given, name, kind),
+        phase=f"1 of 1. Rows that {violate} stop it, and are named: no application may write such rows any more.",
     )
 
 
@@ -318,19 +320,6 @@ def enum_value(given: Values) -> Draft:
 # Several deploys ------------------------------------------------------------------------------------------------
 
 
-def _phased(change: Callable[[Values], str], texts: Mapping[str, str]) -> dict[str, Write]:
-    """Return what writes each phase of a change; the texts are filled in with its arguments."""
-
-    def writer(phase: str, text: str) -> Write:
-        def write(given: Values) -> Draft:
-            shown = text.format(**vars(given), next="{next}")
-            return Draft(f"change.{phase}()", f"change.undo_{phase}()", f"change = {change(given)}", shown)
-
-        return write
-
-    return {phase: writer(phase, text) for phase, text in texts.items()}
-
-
 _RENAME = {
     "expand": "1 of 2, expand. Then deploy the application that uses {new} alone. Once no old one runs:\n{next}",
     "contract": "2 of 2, contract. Nothing that uses {old} may run any more.",
@@ -344,9 +333,7 @@ PATTERNS["rename-column"] = Pattern(
         Argument("new", "full_name", "its new name", aliases=("new_name", "to")),
     ),
     (_SCHEMA,),
-    _phased(
-        lambda given: written_call("ColumnRename", given.table, given.old, given.new, schema=given.schema), _RENAME
-    ),
+    phased(lambda given: written_call("ColumnRename", given.table, given.old, given.new, schema=given.schema), _RENAME),
 )
 
 PATTERNS["rename-table"] = Pattern(
@@ -356,11 +343,11 @@ PATTERNS["rename-table"] = Pattern(
         Argument("new", "members", "its new name", aliases=("new_name", "new_table", "to")),
     ),
     (_SCHEMA,),
-    _phased(lambda given: written_call("TableRename", given.old, given.new, schema=given.schema), _RENAME),
+    phased(lambda given: written_call("TableRename", given.old, given.new, schema=given.schema), _RENAME),
 )
 
 
-def _type_change(given: Values) -> str:
+def _type_change(given: Values) -> Code:
     how = {"using": given.using, "reverse_using": given.reverse_using}
     return written_call("TypeChange", given.table, given.column, Code(given.type), **how, schema=given.schema)
 
@@ -373,7 +360,7 @@ PATTERNS["type-change"] = Pattern(
         Argument("reverse_using", "email::text", "the old value, as SQL over the column"),
         _SCHEMA,
     ),
-    _phased(
+    phased(
         _type_change,
         {
             "expand": "1 of 3, expand. The application goes on as it is. Next:\n{next}",
