@@ -16,6 +16,7 @@ from safeops.authoring.descriptions import Description, described, in_docstring,
 from safeops.authoring.imports import written_imports
 from safeops.authoring.layout import laid_out
 from safeops.errors import InvalidArgument
+from safeops.operations.irreversible import NOTHING_TO_UNDO
 
 AT_HAND = (
     "add_column_if_missing",
@@ -26,9 +27,6 @@ AT_HAND = (
     "irreversible",
 )
 """What a plain revision imports for its author."""
-
-NOTHING_TO_UNDO = "# Nothing to undo"
-"""A comment that begins with this marks a downgrade without a statement as intended."""
 
 _NOT_WRITTEN = """\
 raise NotImplementedError(

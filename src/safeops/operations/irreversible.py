@@ -7,6 +7,9 @@ from typing import NoReturn
 from safeops.errors import InvalidArgument, Irreversible
 from safeops.naming import call
 
+NOTHING_TO_UNDO = "# Nothing to undo"
+"""A comment that begins with this marks a downgrade without a statement as intended."""
+
 
 def irreversible(reason: str) -> NoReturn:
     """The downgrade has stopped before it changed anything, and the version stays where it is.

@@ -17,9 +17,9 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
 from safeops import _alembic
-from safeops.authoring.revision_page import NOTHING_TO_UNDO
 from safeops.errors import InvalidArgument, Irreversible, OnlineOnly, SafeOpsError
 from safeops.foretold import summary
+from safeops.operations.irreversible import NOTHING_TO_UNDO
 from safeops.runner.environment import explaining_errors, reach, reach_existing
 from safeops.runner.findings import ERROR, NOTE, Finding, not_accepted, save_baseline
 from safeops.runner.revisions import (

@@ -21,9 +21,9 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError, load_python_file, to_tuple
 
 from safeops import _alembic
-from safeops.authoring.revision_page import NOTHING_TO_UNDO
 from safeops.errors import NotReady, SafeOpsError
 from safeops.foretold import summary
+from safeops.operations.irreversible import NOTHING_TO_UNDO
 
 RESERVED = frozenset({"base", "head", "heads", "current"})
 """Names that Alembic does not take for revisions."""
