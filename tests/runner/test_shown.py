@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from safeops.cli import main
-from safeops.cli.console import fitting
+from safeops.cli.command import fitting
 
-SHOW = "import sys; from safeops.cli.console import show; show('[bold]3 revisions :tada:')"
+SHOW = "import sys; from safeops.cli.command import show; show('[bold]3 revisions :tada:')"
 
 
 def on_a_terminal(code: str) -> str:

@@ -17,7 +17,7 @@ from alembic.util import CommandError
 from safeops import __version__
 from safeops.cli.backups import BACKUP, RESTORE
 from safeops.cli.checks import CHECK, HEADS
-from safeops.cli.console import fitting, with_place
+from safeops.cli.command import fitting, with_place
 from safeops.cli.plan import PLAN
 from safeops.cli.project import GUIDE, INIT
 from safeops.cli.status import STATUS

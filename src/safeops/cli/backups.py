@@ -7,8 +7,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 from contextlib import suppress
 
-from safeops.cli.command import Argument, Command, config_of
-from safeops.cli.console import fitting
+from safeops.cli.command import Argument, Command, config_of, fitting
 from safeops.foretold import spelled_size
 from safeops.runner.backups import Backup, Restored, backup, restore
 from safeops.runner.backups.backup import reporting

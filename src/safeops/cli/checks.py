@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safeops.cli.command import SCRATCH, Argument, Command, config_of
-from safeops.cli.console import fitting, shown_path
+from safeops.cli.command import SCRATCH, Argument, Command, config_of, fitting, shown_path
 from safeops.errors import InvalidArgument
 from safeops.runner.checks import Checked, check
 from safeops.runner.findings import ERROR, Finding

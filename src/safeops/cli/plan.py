@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator
 
-from safeops.cli.command import Argument, Command, config_of
-from safeops.cli.console import fitting
+from safeops.cli.command import Argument, Command, config_of, fitting
 from safeops.foretold import RUN, SKIP, UNKNOWN, Foretold
 from safeops.runner.planning import Plan, plan
 

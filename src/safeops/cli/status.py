@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator
 
-from safeops.cli.command import Command, config_of
-from safeops.cli.console import fitting
+from safeops.cli.command import Command, config_of, fitting
 from safeops.foretold import spelled_size
 from safeops.runner.status_report import NORMAL, UNKNOWN, Attention, Status, status
 

@@ -8,8 +8,19 @@ from collections.abc import Iterator
 from functools import partial
 
 from safeops.cli import plan as plan_command
-from safeops.cli.command import BACKUP, SCRATCH, WAITING, Argument, Command, config_of, seconds
-from safeops.cli.console import fitting, show, show_revision, show_warning
+from safeops.cli.command import (
+    BACKUP,
+    SCRATCH,
+    WAITING,
+    Argument,
+    Command,
+    config_of,
+    fitting,
+    seconds,
+    show,
+    show_revision,
+    show_warning,
+)
 from safeops.errors import NotReady
 from safeops.runner.health_check import PATIENCE
 from safeops.runner.planning import Plan, plan

@@ -1,4 +1,4 @@
-"""Running migrations: what stands, what would be done, backups, upgrades and ways back."""
+"""Running migrations: status, plan, checks, backups, upgrades and rollbacks."""
 
 from __future__ import annotations
 
