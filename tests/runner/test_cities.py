@@ -14,7 +14,7 @@ from tests.catalogue import all_rows, assert_same, snapshot
 from tests.servers import Database
 
 import safeops
-from safeops.cli.plan import lines_of
+from safeops.cli.inspection import plan_lines
 from safeops.runner import plan, status
 
 pytestmark = pytest.mark.only("pg15", "pg18", "mysql", "sqlite")
@@ -38,7 +38,7 @@ def test_the_cities_from_base_to_head(database: Database) -> None:
     before = snapshot(database, exact=True), all_rows(database)
     whole = plan(config)
     assert [one.revision for one in whole.revisions] == revisions
-    assert "\n".join(lines_of(whole)).count("would be refused") == 0
+    assert "\n".join(plan_lines(whole)).count("would be refused") == 0
     assert_same(before, (snapshot(database, exact=True), all_rows(database)), "a plan")
     for revision in revisions:
         (next_,) = plan(config, "+1").revisions

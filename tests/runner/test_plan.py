@@ -18,7 +18,7 @@ from tests.runner.hoard import EACH
 from tests.servers import Database
 
 import safeops
-from safeops.cli.plan import lines_of
+from safeops.cli.inspection import plan_lines
 from safeops.errors import TransactionNotOurs
 from safeops.foretold import INFINITIVES, Foretold
 from safeops.runner import plan, status
@@ -70,7 +70,7 @@ def told(project: Project, revision: str = "heads", **options: Any) -> dict[str,
         found = plan(project.config, revision, **options)
     assert log == [], "a plan tells of no deed"
     assert_same(before, standing(project.database), "a plan")
-    for line in lines_of(found):
+    for line in plan_lines(found):
         assert len(line) <= 80
     return {one.revision: list(one.steps) for one in found.revisions}
 

@@ -18,7 +18,7 @@ from tests.servers import Database, Server
 
 from safeops import migration_lock
 from safeops.cli import main
-from safeops.cli.status import lines_of
+from safeops.cli.inspection import status_lines
 from safeops.errors import SafeOpsError
 from safeops.runner import Status, require_current, status
 
@@ -110,7 +110,7 @@ def test_a_revision_that_no_file_has(database: Database, tmp_path: Path) -> None
     database.execute("UPDATE alembic_version SET version_num = 'gone'")
     found = seen(project)
     assert (found.exit_status, kinds(found), found.pending) == (2, [("unknown revision", "gone")], ())
-    assert "Pending   unknown" in list(lines_of(found))
+    assert "Pending   unknown" in list(status_lines(found))
 
 
 # What was left --------------------------------------------------------------------------------------------------

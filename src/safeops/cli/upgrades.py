@@ -7,7 +7,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from functools import partial
 
-from safeops.cli import plan as plan_command
 from safeops.cli.command import (
     BACKUP,
     SCRATCH,
@@ -21,6 +20,7 @@ from safeops.cli.command import (
     show_revision,
     show_warning,
 )
+from safeops.cli.inspection import plan_lines
 from safeops.errors import NotReady
 from safeops.runner.health_check import PATIENCE
 from safeops.runner.planning import Plan, plan
@@ -47,7 +47,7 @@ def _upgrade(options: Namespace) -> Upgraded | Plan:
 
 def _lines_of(done: Upgraded | Plan) -> Iterator[str]:
     if isinstance(done, Plan):
-        yield from plan_command.lines_of(done)
+        yield from plan_lines(done)
         return
     if done.declined:
         yield from fitting(f"Left as it is: the database is at {listed(done.current)}.")

@@ -13,8 +13,8 @@ from safeops.foreseeing import foretelling
 from safeops.foretold import Foretold, summary
 from safeops.migration import Migration
 from safeops.policy import settings
+from safeops.runner.dry_run import recording, run_revision
 from safeops.runner.environment import read
-from safeops.runner.forecasting import recording, run_revision
 from safeops.runner.preflight import steps_to
 from safeops.runner.revisions import described, scripts_of
 

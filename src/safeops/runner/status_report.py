@@ -26,7 +26,7 @@ from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_
 
 UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2
 OPEN_PHASE, ARCHIVE, UNSEEN = "open phase", "archive", "not seen"
-UNKNOWN = "unknown revision"
+UNKNOWN_REVISION = "unknown revision"
 NORMAL = frozenset({OPEN_PHASE, ARCHIVE, UNSEEN})
 """Kinds for information, which need no action."""
 
@@ -125,7 +125,7 @@ def _revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[s
             "The database is at it, and no file has it. Get the file back, as from the branch that was deployed; or where it"
             " is gone for good, say where the database is: safeops stamp REV --verify"
         )
-        yield Attention(UNKNOWN, unknown, advice)
+        yield Attention(UNKNOWN_REVISION, unknown, advice)
 
 
 def _database(migration: Migration) -> Iterator[Attention]:

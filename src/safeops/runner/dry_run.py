@@ -1,4 +1,4 @@
-"""Runs revisions so that nothing is written: helpers tell what they would do, and all else is noted and not sent."""
+"""Runs revisions without writing: helpers report what they would do, other statements are recorded and not sent."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import Pool
 
-from safeops import _alembic
-from safeops.errors import SafeOpsError, Unreachable
+from safeops import _alembic, _sqlalchemy
+from safeops.databases import database_class
+from safeops.errors import SafeOpsError, Unreachable, UnsupportedOnDatabase
 from safeops.foreseeing import Forecast, WouldWrite, foreseeing
 from safeops.foretold import summary
-from safeops.runner.refusing import refusing_writes_beside
 
 COMMENTS = re.compile(r"--[^\n]*|/\*(?!M?!).*?\*/", re.DOTALL)
-"""What no server reads; MariaDB does read `/*! this */`."""
+"""Comments, except `/*! this */`, which MariaDB and MySQL run."""
 LEADING = re.compile(r"[\s(]*")
-"""What may stand before the first word."""
+"""What may precede the first word."""
 READS = re.compile(
     r"(SELECT(?!.*\bINTO\s+(OUT|DUMP)FILE\b)|WITH(?!.*\b(INSERT|UPDATE|DELETE|MERGE)\b)|VALUES|TABLE|SHOW|EXPLAIN|DESC"
     r"|DESCRIBE|PRAGMA(?!.*=)(?!.*\()|PRAGMA\s+(\w+\.)?\w+_(info|xinfo|list|check)\s*(?=\())\b",
@@ -34,10 +36,10 @@ OF_SESSION = re.compile(r"(PRAGMA|SET|RESET|USE)\b", re.IGNORECASE)
 OF_MORE = re.compile(
     r"^(PRAGMA|RESET)\b|read[\s_]*(only|write)|query_only|\b(GLOBAL|PERSIST|PASSWORD|DEFAULT)\b", re.IGNORECASE
 )
-"""What a revision may not set: what changes more than its session, or what keeps that from writing."""
+"""Settings that a revision must not change: those of more than its session, and those that keep it from writing."""
 SETS = re.compile(r"\bset_config\s*\(.*read_only", re.IGNORECASE | re.DOTALL)
 TRIAL = "safeops_probe"
-"""In the name of every empty copy on which a definition is tried out."""
+"""In the name of every empty copy on which a definition is tried."""
 SECRETS = (
     re.compile(
         r"(\b(?:PASSWORD|IDENTIFIED)\b(?:\s+(?:BY|AS|USING|WITH\s+\S+))*\s*[=(]?\s*E?')(?:[^']|'')*(?=')", re.IGNORECASE
@@ -53,7 +55,7 @@ SENDING = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
 def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], connection: Connection) -> None:
-    """Run the body of a revision; where it raises, the forecast of this revision ends there."""
+    """Run the body of a revision; if it raises, the plan of this revision ends there."""
     forecast.revision = revision
     try:
         body()
@@ -63,11 +65,11 @@ def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], 
         said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
         forecast.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)
     finally:
-        _close_what_it_began(connection)
+        _close_open_transactions(connection)
 
 
-def _close_what_it_began(connection: Connection) -> None:
-    """Leave the next revision a connection that works, though this one left a savepoint or a failed transaction open."""
+def _close_open_transactions(connection: Connection) -> None:
+    """Give the next revision a working connection, even if this one left a savepoint or a failed transaction open."""
     savepoint, transaction = connection.get_nested_transaction(), connection.get_transaction()
     if savepoint is not None:
         savepoint.rollback()
@@ -76,7 +78,7 @@ def _close_what_it_began(connection: Connection) -> None:
 
 
 def _raiser(error: Exception) -> str:
-    """Return what a revision has called that raised; its own function where it raised itself."""
+    """Return the function that a revision called and that raised; its own function if it raised itself."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -87,7 +89,7 @@ def _raiser(error: Exception) -> str:
 
 @contextmanager
 def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
-    """Note what ``op`` would execute, and what any connection is given that does not only read; send none of it."""
+    """Record what ``op`` would execute, and what any connection is sent that does not only read; send none of it."""
     connection = context.connection
     assert connection is not None
 
@@ -97,13 +99,13 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
     def guard(_cursor: Any, statement: str, *_: Any) -> bool | None:
         return _guard(forecast, statement) if foreseeing() is forecast else None
 
-    # Also on engines that a revision makes for itself.
+    # Also on engines that a revision creates.
     for name in SENDING:
         sa.event.listen(Engine, name, guard)
-    # All of it runs where each statement commits by itself already.
+    # Everything already runs in autocommit.
     context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
     try:
-        with _alembic.executing_by(context, note), refusing_writes_beside(connection):
+        with _alembic.executing_by(context, note), _refusing_writes(connection):
             yield
     finally:
         del context.autocommit_block
@@ -112,14 +114,14 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
 
 
 def _guard(forecast: Forecast, statement: str) -> bool | None:
-    """Let a statement pass that only reads; of others return that they are done, or end the helper that sends them."""
+    """Send a statement that only reads; report others as done, or end the helper that sends them."""
     words = LEADING.sub("", COMMENTS.sub(" ", statement), count=1)
     if forecast.in_helper:
         if READS.match(words) or TRIAL in statement or _is_of_session(words):
             return None
         raise WouldWrite(_shown(statement))
     if SAVEPOINTS.match(words):
-        # There is nothing to go back to, and no transaction that could have one.
+        # There is no transaction for a savepoint, and nothing to roll back.
         return True
     if READS.match(words) and not SETS.search(words):
         return None
@@ -138,22 +140,18 @@ def _note(forecast: Forecast, sql: str, frame: FrameType | None) -> None:
 
 
 def _helper(frame: FrameType | None) -> str:
-    """Return what the revision has called to execute it."""
+    """Return the function that the revision called to execute it."""
     called, inside = "execute", False
     while frame is not None:
         module = str(frame.f_globals.get("__name__", ""))
-        is_ours = module.startswith(("alembic", "sqlalchemy", "safeops.", "contextlib")) or module == "<string>"
-        if not is_ours and inside:
+        is_library = module.startswith(("alembic", "sqlalchemy", "safeops.", "contextlib")) or module == "<string>"
+        if not is_library and inside:
             break
-        inside = inside or is_ours
-        if is_ours and module != "contextlib":
-            called = _said(module, frame.f_code.co_name)
+        inside = inside or is_library
+        if is_library and module != "contextlib":
+            called = f"{'op' if module.startswith('alembic') else 'connection'}.{frame.f_code.co_name}"
         frame = frame.f_back
     return called
-
-
-def _said(module: str, name: str) -> str:
-    return f"op.{name}" if module.startswith("alembic") else f"connection.{name}"
 
 
 def _text(construct: Any, context: MigrationContext) -> str:
@@ -166,8 +164,71 @@ def _text(construct: Any, context: MigrationContext) -> str:
 
 
 def _shown(sql: str) -> str:
-    """Return a statement in one line, without a password that may stand in it."""
+    """Return a statement in one line, without passwords."""
     line = " ".join(sql.split())
     for secret in SECRETS:
         line = secret.sub(r"\1***", line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+
+
+# Other connections ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _refusing_writes(own: Connection) -> Iterator[None]:
+    """Have each other connection refuse to write in the block, until it is returned to its pool.
+
+    Args:
+        own: The connection of the migration, which is not changed.
+    """
+    others = _OtherConnections(own.connection.dbapi_connection)
+    event.listen(Pool, "checkout", others.close)
+    event.listen(Pool, "checkin", others.open)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "checkout", others.close)
+        event.remove(Pool, "checkin", others.open)
+        others.open_all()
+
+
+class _OtherConnections:
+    def __init__(self, own: Any) -> None:
+        self._own = own
+        # Each with its record, which can discard it, and the statement that lets it write again.
+        self._closed: dict[int, tuple[Any, Any, str]] = {}
+
+    def close(self, driver: Any, record: Any, proxy: Any) -> None:
+        if driver is self._own or id(driver) in self._closed:
+            return
+        try:
+            kind = database_class(_sqlalchemy.dialect_of(proxy))
+        except UnsupportedOnDatabase:
+            return
+        _send(driver, kind.refusing_writes)
+        self._closed[id(driver)] = driver, record, kind.accepting_writes
+
+    def open(self, driver: Any, _record: Any) -> None:
+        found = self._closed.pop(id(driver), None)
+        if found is None:
+            return
+        _, record, accepting = found
+        try:
+            _send(driver, accepting)
+        except Exception:
+            # The pool must not hand out a connection that cannot write.
+            record.invalidate()
+
+    def open_all(self) -> None:
+        for driver, record, _ in list(self._closed.values()):
+            self.open(driver, record)
+
+
+def _send(driver: Any, statement: str) -> None:
+    cursor = driver.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
+    # The setting ends with its transaction unless it is committed.
+    driver.commit()
