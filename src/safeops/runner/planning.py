@@ -1,4 +1,4 @@
-"""What the pending revisions would do to a project's database, told without doing it."""
+"""Plans what revisions would do to a project's database, without doing it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from alembic.config import Config
 
 from safeops.errors import NotReady, SafeOpsError
-from safeops.foreseeing import foretelling
+from safeops.foreseeing import Forecast, foretelling
 from safeops.foretold import Foretold, summary
 from safeops.migration import Migration
 from safeops.policy import settings
 from safeops.runner.dry_run import recording, run_revision
 from safeops.runner.environment import read
 from safeops.runner.preflight import steps_to
-from safeops.runner.revisions import described, scripts_of
+from safeops.runner.revisions import Pending, described, scripts_of
 
 log = logging.getLogger("safeops")
 
 PATIENCE = 5.0
-"""Seconds that a look may go on trying to get at a table that others hold."""
+"""Seconds of retries to inspect a table that another session has locked."""
 
 
 @dataclass(frozen=True)
 class PlannedRevision:
-    """What a revision would do, call by call."""
+    """What each call of a revision would do."""
 
     revision: str
     message: str
@@ -38,7 +38,7 @@ class Plan:
     """What an upgrade, or with ``down`` a downgrade, would do.
 
     Args:
-        revisions: Its revisions, in the order in which they would run.
+        revisions: The revisions, in the order in which they would run.
         down: Whether it runs their ``downgrade()``.
     """
 
@@ -47,8 +47,8 @@ class Plan:
 
     @property
     def losses(self) -> tuple[Foretold, ...]:
-        """The steps that drop or overwrite what nobody gives back; of raw SQL, those that look like it."""
-        return tuple(step for one in self.revisions for step in one.steps if step.loses)
+        """The steps that drop or overwrite data for good; of raw SQL, those that look like it."""
+        return tuple(step for revision in self.revisions for step in revision.steps if step.loses)
 
     @property
     def exit_status(self) -> int:
@@ -57,28 +57,29 @@ class Plan:
     def as_json(self) -> dict[str, Any]:
         return {
             "revisions": [
-                {"revision": one.revision, "steps": [step.as_json() for step in one.steps]} for one in self.revisions
+                {"revision": planned.revision, "steps": [step.as_json() for step in planned.steps]}
+                for planned in self.revisions
             ]
         }
 
 
 def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan:
-    """Tell what the revisions up to one would do to the database as it stands now.
+    """Return what the revisions up to one would do to the database in its current state.
 
-    Their code runs. Helpers look and tell what they would do; what else would write is told and not sent, and the server is
-    told to refuse it. A step that stands on an earlier one is told as far as that can be foreseen. A definition may be tried
-    out on an empty temporary copy of a table, which is gone at once.
+    Their code runs. Helpers inspect the database and report what they would do; other writes are reported and not sent, and
+    the server is set to refuse them. A step that depends on an earlier one is reported as far as it can be predicted. A
+    definition may be tried on an empty temporary copy of a table, which is dropped at once.
 
     Args:
         config: The configuration of the project.
         revision: Where to, as for ``alembic upgrade``, or with ``down`` as for ``alembic downgrade``.
-        down: Tell the way back.
+        down: Plan the downgrades.
 
     Raises:
-        NotReady: There are several heads, and the revision is ``head``; or no file has what the database is at.
-        InvalidArgument: There is no such revision, or no way to it.
+        NotReady: There are several heads, and the revision is ``head``; or no file has the database's revision.
+        InvalidArgument: There is no such revision, or no path to it.
         SafeOpsError: The database cannot be reached.
-        TransactionNotOurs: env.py holds the transaction, so that the server cannot be told to refuse.
+        TransactionNotOurs: env.py holds the transaction, so that the server cannot be set to refuse writes.
     """
     script = scripts_of(config)
 
@@ -89,11 +90,11 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
 
 
 def refuse_what_would_fail(config: Config, revision: str, again: str) -> list[str]:
-    """Raise NotReady for what helpers are certain to refuse; return why that cannot be told.
+    """Raise NotReady for what helpers are certain to refuse; return why that is unknown.
 
     Args:
         config: The configuration of the project.
-        revision: Where the upgrade goes.
+        revision: The target of the upgrade.
         again: The command to run again.
     """
     try:
@@ -101,7 +102,9 @@ def refuse_what_would_fail(config: Config, revision: str, again: str) -> list[st
     except Exception as error:
         log.debug("the upgrade could not be planned", exc_info=True)
         return [f"It could not be planned before it began: {summary(error)}"]
-    refused = [(one.revision, step, step.refusal) for one in found.revisions for step in one.steps if step.refusal]
+    refused = [
+        (planned.revision, step, step.refusal) for planned in found.revisions for step in planned.steps if step.refusal
+    ]
     if refused:
         raise NotReady(
             "\n".join(_refused(revision, step, error) for revision, step, error in refused),
@@ -121,11 +124,12 @@ def _refused(revision: str, step: Foretold, error: SafeOpsError) -> str:
 
 def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
     patience = min(PATIENCE, migration.settings.retry_budget)
-    found = [described(step) for step in steps]
     with foretelling() as forecast, settings(retry_budget=patience), recording(migration.context, forecast):
         for step in steps:
             run_revision(forecast, step.revision.revision, step.migration_fn, migration.database.connection)
-    told = [tuple(step for revision, step in forecast.told if revision == one.revision) for one in found]
-    return Plan(
-        tuple(PlannedRevision(one.revision, one.message, it) for one, it in zip(found, told, strict=True)), down
-    )
+    return Plan(tuple(_planned(described(step), forecast) for step in steps), down)
+
+
+def _planned(pending: Pending, forecast: Forecast) -> PlannedRevision:
+    steps = tuple(step for revision, step in forecast.told if revision == pending.revision)
+    return PlannedRevision(pending.revision, pending.message, steps)
