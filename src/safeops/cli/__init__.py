@@ -16,10 +16,9 @@ from alembic.util import CommandError
 
 from safeops import __version__
 from safeops.cli.backups import BACKUP, RESTORE
-from safeops.cli.checks import CHECK, HEADS
 from safeops.cli.command import fitting, with_place
 from safeops.cli.inspection import PLAN, STATUS
-from safeops.cli.project import GUIDE, INIT
+from safeops.cli.project import CHECK, GUIDE, HEADS, INIT
 from safeops.cli.upgrades import ROLLBACK, STAMP, UPGRADE
 from safeops.databases.reaching import of_a_url
 from safeops.errors import SafeOpsError

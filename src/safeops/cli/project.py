@@ -1,12 +1,20 @@
-"""``safeops init`` sets a project up, or adds to an existing one; ``safeops guide`` prints its guide."""
+"""``init`` and ``guide`` set a project up; ``heads`` and ``check`` show, merge and check its revisions before a deploy."""
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from safeops.authoring.init import guide, init
 from safeops.authoring.project import find_project
-from safeops.cli.command import Argument, Command
+from safeops.cli.command import SCRATCH, Argument, Command, config_of, fitting, shown_path
+from safeops.errors import InvalidArgument
+from safeops.runner.checks import ERROR, Checked, Finding, check
+from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
 
 
 def _init(options: Namespace) -> int:
@@ -43,4 +51,135 @@ GUIDE = Command(
     help="print the guide for this project",
     description="Prints the guide to migrations, written for the project in this folder.",
     example="python -m safeops guide > GUIDE.md",
+)
+
+
+# Revisions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The heads, and the revision that merges them."""
+
+    heads: tuple[Pending, ...]
+    merged: Path | None
+    apart: bool
+    merging: bool
+
+    @property
+    def exit_status(self) -> int:
+        return 1 if len(self.heads) > 1 and not self.apart else 0
+
+    def as_json(self) -> dict[str, Any]:
+        merged = None if self.merged is None else str(self.merged)
+        return {"heads": [asdict(head) for head in self.heads], "merged": merged, "apart": self.apart}
+
+
+def _heads(options: Namespace) -> Heads:
+    config = config_of(options)
+    merged = merge(config, options.message) if options.merge else None
+    return Heads(tuple(heads(config)), merged, stay_apart(scripts_of(config)), options.merge)
+
+
+def _heads_lines(found: Heads) -> Iterator[str]:
+    if not found.heads:
+        yield "There are no revisions yet."
+    elif found.merging and found.merged is None:
+        yield "There is one head: nothing to merge."
+    if found.merged is not None:
+        yield from fitting(f"Wrote {shown_path(str(found.merged))}: look at it, and commit it.")
+    for head in found.heads:
+        yield from fitting(f"{head.revision}  {head.message}".rstrip())
+    if found.apart:
+        yield "Each has a branch label of its own: they stay apart."
+    elif len(found.heads) > 1:
+        yield from fitting(f"There should be one head. {MERGE}")
+
+
+HEADS = Command(
+    "heads",
+    _heads,
+    help="show the newest revisions; --merge brings several together",
+    description="Shows the newest revisions. There should be one, unless each has a\n"
+    "branch label of its own; with --merge several get a revision that merges them.\n"
+    "No database is asked.\n\n"
+    "Exit status: 0 one head, 1 several, 4 raised.",
+    example='safeops heads --merge -m "merge the two features"',
+    arguments=(
+        Argument("--merge", action="store_true", help="write the revision that merges them"),
+        Argument("-m", "--message", help="its message (default: which ones it merges)"),
+    ),
+    lines_of=_heads_lines,
+)
+
+
+def _check(options: Namespace) -> Checked:
+    if options.write_baseline and options.baseline is None:
+        raise InvalidArgument(
+            "There is no file to write the baseline to.",
+            remedy="Say which:",
+            code="safeops check --baseline check-baseline.json --write-baseline",
+        )
+    return check(
+        config_of(options),
+        scratch_url=options.scratch_url,
+        since=options.since,
+        ignore=options.ignore,
+        baseline=options.baseline,
+        write_baseline=options.write_baseline,
+    )
+
+
+def _check_lines(found: Checked) -> Iterator[str]:
+    for finding in found.findings:
+        place = f"{shown_path(finding.file)}:{finding.line}: " if finding.file else ""
+        yield from fitting(f"{place}{finding.level}: {finding.message}")
+        if os.environ.get("GITHUB_ACTIONS"):
+            yield _annotation(finding)
+    errors = sum(finding.level == ERROR for finding in found.findings)
+    result = f"{errors} error{'' if errors == 1 else 's'}" if errors else "all well"
+    accepted = f", {found.accepted} accepted" if found.accepted else ""
+    yield f"{found.revisions} revision{'' if found.revisions == 1 else 's'}: {result}{accepted}"
+
+
+def _annotation(finding: Finding) -> str:
+    """Write a finding as a command of GitHub's runners, which show it at its line."""
+    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
+    place = f"file={_property(shown_path(finding.file))},line={finding.line or 1}," if finding.file else ""
+    level = "error" if finding.level == ERROR else "notice"
+    return f"::{level} {place}title=safeops check::{_data(finding.message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+CHECK = Command(
+    "check",
+    _check,
+    help="check the revisions: for continuous integration",
+    description="Looks for one head, a way back from every revision, up, down and up again on\n"
+    "a scratch database, models that agree, and SQL that can be rendered. On GitHub\n"
+    "what it finds is shown at its line. A comment in a file accepts what is found in\n"
+    "it: # safeops: allow KIND -- why\n\n"
+    "Exit status: 0 all well, 1 found wanting, 3 gave up, 4 raised.",
+    example="safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
+    arguments=(
+        SCRATCH,
+        Argument("--since", metavar="REV", help="of REV and what is before it, ask only that it loads and runs"),
+        Argument("--baseline", metavar="FILE", help="accept the findings in this file"),
+        Argument("--write-baseline", action="store_true", help="write that file: accept all that is found now"),
+        Argument(
+            "--ignore",
+            metavar="KIND[:REV]",
+            action="append",
+            default=[],
+            help="accept a kind of finding, or one: downgrade, downgrade:ae1027",
+        ),
+    ),
+    lines_of=_check_lines,
 )
