@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import sys
 import traceback
@@ -20,6 +21,7 @@ import sqlalchemy as sa
 from tests.catalogue import all_rows, assert_same, snapshot
 from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, statements_of
 from tests.servers import Database
+from tests.whole import several
 
 from safeops.backfilling.state import LEASE
 
@@ -117,7 +119,7 @@ def crash_everywhere(
     """Stops the body after each of its statements, runs it again, and compares with an undisturbed run.
 
     Of several statements in one transaction it stops after the last one, and after the commit: a stop after any other
-    leaves the same, which is what was committed before.
+    leaves the same, which is what was committed before. Without --whole it stops once after each kind of statement.
 
     Two ways to stop: an exception that nothing catches, with every session of the migration ended; and
     SIGKILL to a forked child, at a few of the points.
@@ -167,9 +169,9 @@ def crash_everywhere(
         raise AssertionError("the body sent no statement that changes anything")
     with lease:
         different = _different(count.undone)
-        for point in different:
+        for point in several(_samples(different, count.sent), different):
             stop_at(point, _by_exception)
-        for place in _spread(len(different), kills):
+        for place in _spread(len(different), several(min(kills, 1), kills)):
             stop_at(different[place - 1], _by_sigkill)
     return points
 
@@ -178,6 +180,16 @@ def _different(undone: Sequence[bool]) -> list[int]:
     """The points that differ in what they leave: of several in a row that all leave what was committed before, the last."""
     followed = zip(undone, [*undone[1:], False], strict=True)
     return [point for point, (own, next_) in enumerate(followed, 1) if not (own and next_)]
+
+
+def _samples(points: Sequence[int], sent: Sequence[str]) -> list[int]:
+    """The first of the points, the last one, and the one in the middle of those after the same kind of statement."""
+    kinds: dict[str, list[int]] = {}
+    for point in points:
+        kinds.setdefault(" ".join(sent[point - 1].upper().split()[:2]), []).append(point)
+    for nothing_yet in ("BEGIN", "BEGIN IMMEDIATE", "START TRANSACTION", "ROLLBACK"):
+        kinds.pop(nothing_yet, None)
+    return sorted({*points[:1], *points[-1:], *(alike[len(alike) // 2] for alike in kinds.values())})
 
 
 def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None) -> Callable[[], Database]:
@@ -254,7 +266,7 @@ class _Stop:
         return transactional or (owner in self._open and self.database.kind != "mysql")
 
     def _counts(self, statement: str) -> bool:
-        return (self.every_read or not is_read(statement)) and (self.every_checkpoint or PROGRESS not in statement)
+        return (self.every_read or not _reads(statement)) and (self.every_checkpoint or PROGRESS not in statement)
 
     def _commit(self, connection: sa.Connection) -> None:
         if is_watched(connection, self.database):
@@ -290,6 +302,11 @@ class _Stop:
         # The server forgets what was not committed, and every session-level lock.
         self.database.end_sessions()
         raise Crash
+
+
+def _reads(statement: str) -> bool:
+    """Of what begins with WITH only the questions to the catalogue are sent here."""
+    return is_read(statement) or bool(re.match(r"\s*WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE)\b)", statement, re.I | re.S))
 
 
 def _by_exception(stop: _Stop, body: Body, down: bool) -> None:
