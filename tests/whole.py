@@ -1,16 +1,22 @@
 """What `python -m pytest` leaves to `python -m pytest --whole`, which CI runs, and how many processes run the tests.
 
 The mark `whole` is for what repeats a proof elsewhere: other versions of a server, more seeds, phases and rounds.
-Tests on a server that is not one of CORE get it here, unless that server was asked for.
+Here it comes to every test on a server other than the first of CORE that the test is for, since most prove a mechanism
+that is the same on all. On each of CORE run the tests with the mark `smoke`, and those that crash a helper or take it
+up and down; on the servers beyond only what --databases asks for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import pytest
 
-from tests.servers import ALL, CORE, POSTGRESQL
+from tests.servers import ALL, CORE
+
+LIFE = {"crash_everywhere", "up_up_down_down_up"}
+"""What a test calls to see a helper through its life."""
 
 T = TypeVar("T")
 
@@ -24,7 +30,7 @@ def several(short: T, whole: T) -> T:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("safeops")
-    group.addoption("--whole", action="store_true", help="also what is marked whole, which takes three times as long")
+    group.addoption("--whole", action="store_true", help="the tests marked whole too, as CI does")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,13 +40,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    beyond = _beyond_the_core(config)
-    for item in items:
-        if _is_on_any_of(item, beyond):
-            item.add_marker("whole")
+    if not (config.getoption("--databases") or config.getoption("--all-postgresql")):
+        _mark_by_server(items)
     # A test that is named by its parameters is meant, as one that has failed in CI.
     if not _whole and not any("[" in argument for argument in config.args):
         _deselect(config, items)
+
+
+def _mark_by_server(items: Sequence[pytest.Item]) -> None:
+    first = _first_servers(items)
+    for item in items:
+        wanted = {*CORE} if _is_for_each(item) else {*CORE} & {first.get(_test_of(item), "")}
+        if not _servers_of(item) <= wanted:
+            item.add_marker("whole")
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -52,17 +64,27 @@ def _deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
     config.hook.pytest_deselected(items=left_out)
 
 
-def _beyond_the_core(config: pytest.Config) -> set[str]:
-    asked = set((config.getoption("--databases") or "").split(","))
-    asked.update(POSTGRESQL if config.getoption("--all-postgresql") else ())
-    return set(ALL) - set(CORE) - asked
+def _is_for_each(item: pytest.Item) -> bool:
+    code = getattr(getattr(item, "function", None), "__code__", None)
+    return bool(item.get_closest_marker("smoke")) or not LIFE.isdisjoint(getattr(code, "co_names", ()))
 
 
-def _is_on_any_of(item: pytest.Item, beyond: set[str]) -> bool:
-    # The smoke tests run on each product, but not on each version of it.
-    too_much = beyond - {"mysql97"} if any(item.iter_markers("smoke")) else beyond
-    parameters: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
-    return any(value in too_much for value in parameters.values() if isinstance(value, str))
+def _first_servers(items: Sequence[pytest.Item]) -> dict[str, str]:
+    """For each test the server that it is tried on by default."""
+    servers: dict[str, set[str]] = {}
+    for item in items:
+        servers.setdefault(_test_of(item), set()).update(_servers_of(item))
+    return {test: min(names, key=(*CORE, *ALL).index) for test, names in servers.items() if names}
+
+
+def _test_of(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
+
+
+def _servers_of(item: pytest.Item) -> set[str]:
+    """By its own parameters, or by those of a fixture that starts a server."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return {name for name in parameters if isinstance(name, str) and name in ALL}
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:

@@ -1,0 +1,35 @@
+"""What the default run leaves out, and that --whole and the names of servers bring it back."""
+
+import subprocess
+import sys
+
+from tests.servers import ROOT
+
+MODULES = ("tests/harness/test_servers.py", "tests/harness/test_lifecycle.py")
+
+
+def collected(*options: str) -> set[str]:
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *options, *MODULES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return {line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line}
+
+
+def test_by_default_a_mechanism_is_tried_once_and_a_life_on_each_of_the_core():
+    names = collected()
+    assert "test_each_database_is_new_and_empty[pg18]" in names
+    assert "test_each_database_is_new_and_empty[sqlite]" not in names
+    assert "test_foreign_keys_on_request[sqlite]" in names
+    lives = {name for name in names if name.startswith("test_what_does_not_look_fails")}
+    assert lives == {f"test_what_does_not_look_fails[{server}]" for server in ("pg18", "mariadb", "sqlite")}
+
+
+def test_with_whole_each_runs_everywhere():
+    names = collected("--whole")
+    assert {f"test_each_database_is_new_and_empty[{server}]" for server in ("pg18", "mysql97", "sqlite")} <= names
+    assert "test_every_postgresql_starts[pg14]" in names
+
+
+def test_all_run_on_the_servers_that_are_asked_for():
+    names = collected("--databases", "mysql97,sqlite")
+    assert {f"test_each_database_is_new_and_empty[{server}]" for server in ("mysql97", "sqlite")} <= names
+    assert not [name for name in names if "pg18" in name]
