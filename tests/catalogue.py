@@ -47,11 +47,18 @@ def all_rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
             ours = ("information_schema", inspector.default_schema_name)
             schemas += [name for name in inspector.get_schema_names() if name not in ours]
         tables = [(schema, name) for schema in schemas for name in inspector.get_table_names(schema)]
-    return {
-        name if schema is None else f"{schema}.{name}": rows(database, name, schema)
-        for schema, name in tables
-        if name != VERSION_TABLE and not (schema or name).startswith("safeops")
-    }
+        return {
+            name if schema is None else f"{schema}.{name}": _rows(
+                connection, database.quoted(*filter(None, (schema, name)))
+            )
+            for schema, name in tables
+            if name != VERSION_TABLE and not (schema or name).startswith("safeops")
+        }
+
+
+def _rows(connection: sa.Connection, table: str) -> list[tuple[Any, ...]]:
+    found = connection.execution_options(no_parameters=True).exec_driver_sql(f"SELECT * FROM {table}")
+    return sorted((tuple(row) for row in found), key=repr)
 
 
 def difference(before: Any, after: Any) -> str:

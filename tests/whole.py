@@ -9,7 +9,7 @@ up and down; on the servers beyond only what --databases asks for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -26,6 +26,11 @@ _whole = False
 def several(short: T, whole: T) -> T:
     """Of two numbers of rounds, or lists of cases, the one that this run has time for."""
     return whole if _whole else short
+
+
+def one_in_three(cases: Sequence[Any]) -> list[Any]:
+    """The arguments of parametrize(): all of the cases, two of three marked whole."""
+    return [one if place % 3 == 0 else pytest.param(one, marks=pytest.mark.whole) for place, one in enumerate(cases)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,6 +15,7 @@ from tests.authoring.commands import files_in, python
 
 from safeops.cli import main
 
+pytestmark = pytest.mark.whole
 WHEELS = Path(
     os.environ.get("SAFEOPS_CI_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "safeops"
 )

@@ -86,7 +86,9 @@ def forking():
     return ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork"))
 
 
-@pytest.fixture(params=["threads", "fork", "spawn", "dask"])
+@pytest.fixture(
+    params=["threads", "spawn", *(pytest.param(name, marks=pytest.mark.whole) for name in ("fork", "dask"))]
+)
 def executor(request, database):
     if database.kind != "postgresql" and request.param in ("fork", "dask"):
         pytest.skip("travels as on PostgreSQL")

@@ -71,9 +71,10 @@ def up_up_down_down_up(
 
     def run(body: Body, *, down: bool, expected: dict[str, Any] | None, when: str) -> dict[str, Any]:
         results.append(migrate(database, body, down=down))
+        found = look()
         if expected is not None:
-            assert_same(expected, look(), when)
-        return look()
+            assert_same(expected, found, when)
+        return found
 
     def run_again(body: Body, *, down: bool, expected: dict[str, Any], when: str) -> None:
         with statements_of(database) as sent:

@@ -2,6 +2,7 @@
 
 import pytest
 from tests.servers import Database, has_ability
+from tests.whole import several
 
 pytest.register_assert_rewrite("tests.operations.shape")
 
@@ -9,7 +10,7 @@ FILLER = """
 DO $$ BEGIN
   CREATE SCHEMA filler;
   CREATE TABLE filler.users (id integer PRIMARY KEY, name text);
-  FOR i IN 1..2000 LOOP
+  FOR i IN 1..%s LOOP
     EXECUTE format('CREATE TABLE filler.t%s (id integer PRIMARY KEY, name text UNIQUE, age integer CHECK (age > 0))', i);
   END LOOP;
 END $$
@@ -18,10 +19,10 @@ END $$
 
 @pytest.fixture(scope="session")
 def crowded(servers):
-    """A database with 2,000 tables beside the schema that a test works in."""
+    """A database with many tables beside the schema that a test works in."""
     server = servers("pg18")
     database = Database(server.new_database(), server)
-    database.execute(FILLER)
+    database.execute(FILLER.replace("1..%s", f"1..{several(200, 2000)}"))
     return database
 
 

@@ -25,6 +25,7 @@ from tests.concurrency.harness import Traffic, idle_holder
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
 from tests.projects import migrate, render, run_sql, statements_of
 from tests.servers import Database, has_ability, numbers
+from tests.whole import several
 
 from safeops import (
     DefinitionMismatch,
@@ -45,10 +46,11 @@ WORLD = (
     "CREATE TABLE users (id integer PRIMARY KEY, team_id integer, email varchar(100), age integer, name varchar(50))",
     "INSERT INTO users VALUES (1, 1, 'a@x', 20, 'Ann'), (2, 2, 'b@x', 30, 'Bob'), (3, NULL, 'c@x', NULL, 'Cy%:c')",
 )
+LAST = several(10_000, 100_000)
 MANY = {
-    "postgresql": "INSERT INTO users SELECT i, 1 + i % 2, 'e' || i, i % 90, 'n' || i FROM generate_series(9, 100000) i",
+    "postgresql": f"INSERT INTO users SELECT i, 1 + i % 2, 'e' || i, i % 90, 'n' || i FROM generate_series(9, {LAST}) i",
     "mysql": "INSERT INTO users SELECT seq, 1 + seq % 2, concat('e', seq), seq % 90, concat('n', seq)"
-    f" FROM {numbers(9, 100000)}",
+    f" FROM {numbers(9, LAST)}",
 }
 
 LOCK_TIMEOUT, RETRY_BUDGET = 0.25, 0.7
@@ -214,6 +216,7 @@ class Shape:
         assert migrate(crowded, body) is False
         assert 1 <= len(sent) <= 2, sent
 
+    @pytest.mark.whole
     @pytest.mark.only("pg18")
     @pytest.mark.parametrize("driver", ["psycopg2", "asyncpg"])
     def test_other_drivers(self, database, driver):
