@@ -199,6 +199,10 @@ class Server(ABC):
         """A copy of a database that nobody uses; None where the server makes none in a moment."""
         return None
 
+    def script_of(self, database: str) -> str:
+        """What run_client() makes the same database of; empty where there is no need of it beside copy()."""
+        return ""
+
     @abstractmethod
     def drop(self, url: sa.URL) -> None: ...
 
@@ -456,6 +460,12 @@ class _MySQLFamily(_ServerProcess):
     def run_client(self, database: str, script: str) -> str:
         options = ["--no-defaults", f"--socket={self.socket}", "--user=root", "--batch"]
         return _run([self.client, *options, "--default-character-set=utf8mb4", database], script)
+
+    def script_of(self, database: str) -> str:
+        options = ["--no-defaults", f"--socket={self.socket}", "--user=root", "--routines", "--skip-comments"]
+        options += ["--default-character-set=utf8mb4", "--no-tablespaces"]
+        options += ["--set-gtid-purged=OFF"] if self.product == "mysql" else []
+        return _run([self.dump, *options, database])
 
     def _administer(self, statement: str) -> list[tuple[Any, ...]]:
         with self._lock:

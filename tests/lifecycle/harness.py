@@ -19,7 +19,7 @@ from unittest import mock
 
 import sqlalchemy as sa
 from tests.catalogue import all_rows, assert_same, snapshot
-from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, statements_of
+from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, run_sql, statements_of
 from tests.servers import Database
 from tests.whole import several
 
@@ -138,7 +138,7 @@ def crash_everywhere(
     """
 
     model = prepared(new_database(), prepare)
-    fresh = _copies_of(model, lambda: prepared(new_database(), prepare), driver)
+    fresh = _copies_of(model, _maker(model, new_database, prepare), driver)
     # Without a server nobody can tell the claim of the runner that crashed, this very process, from that of a living one.
     lease = mock.patch("safeops.backfilling.state.LEASE", 0.1 if model.server.kind == "sqlite" else LEASE)
 
@@ -191,6 +191,18 @@ def _samples(points: Sequence[int], sent: Sequence[str]) -> list[int]:
     for nothing_yet in ("BEGIN", "BEGIN IMMEDIATE", "START TRANSACTION", "ROLLBACK"):
         kinds.pop(nothing_yet, None)
     return sorted({*points[:1], *points[-1:], *(alike[len(alike) // 2] for alike in kinds.values())})
+
+
+def _maker(model: Database, new_database: Callable[[], Database], prepare: Prepare) -> Callable[[], Database]:
+    """Makes a database like the model: by what prepared it, or out of its dump, which is faster than earlier phases."""
+    script = model.server.script_of(model.name) if several(callable(prepare), False) else ""
+
+    def restored() -> Database:
+        database = new_database()
+        run_sql(database, script)
+        return database
+
+    return restored if script else lambda: prepared(new_database(), prepare)
 
 
 def _copies_of(model: Database, anew: Callable[[], Database], driver: str | None) -> Callable[[], Database]:
