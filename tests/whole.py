@@ -28,9 +28,10 @@ def several(short: T, whole: T) -> T:
     return whole if _whole else short
 
 
-def one_in_three(cases: Sequence[Any]) -> list[Any]:
-    """The arguments of parametrize(): all of the cases, two of three marked whole."""
-    return [one if place % 3 == 0 else pytest.param(one, marks=pytest.mark.whole) for place, one in enumerate(cases)]
+def one_in(number: int, cases: Sequence[Any]) -> list[Any]:
+    """The arguments of parametrize(): all of the cases, but for one in so many marked whole."""
+    whole = pytest.mark.whole
+    return [case if place % number == 0 else pytest.param(case, marks=whole) for place, case in enumerate(cases)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

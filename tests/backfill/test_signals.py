@@ -11,7 +11,7 @@ import time
 import pytest
 from tests.backfill.workers import HUNDREDFOLD, Slow, accounts, is_filled, sums, until
 from tests.projects import Project, log_lines, migrate
-from tests.whole import one_in_three
+from tests.whole import one_in
 
 from safeops import backfill, backfill_status
 from safeops.backfilling.stopping import Stop, stopping_on_signals
@@ -149,7 +149,7 @@ def test_a_signal_stops_it_after_the_batch_in_hand(run, database, number):
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize(
     "wait",
-    one_in_three(["throttles=[lambda _: 'never']", "pause=60", "throttles=[lambda _: time.sleep(0.05) or 'x']"]),
+    one_in(3, ["throttles=[lambda _: 'never']", "pause=60", "throttles=[lambda _: time.sleep(0.05) or 'x']"]),
 )
 def test_it_reacts_at_once_while_it_waits(run, database, wait):
     stopped = run(SLOW.format(0, f", {wait}"))
@@ -179,8 +179,8 @@ POOLS = {"threads": "ThreadPoolExecutor(2)", "processes": "ProcessPoolExecutor(2
 
 
 @pytest.mark.only("pg18")
-@pytest.mark.parametrize("pool", one_in_three(["processes", "threads"]))
-@pytest.mark.parametrize("busy", one_in_three([True, False]), ids=["all at work", "one idle"])
+@pytest.mark.parametrize("pool", one_in(3, ["processes", "threads"]))
+@pytest.mark.parametrize("busy", one_in(3, [True, False]), ids=["all at work", "one idle"])
 def test_ctrl_c_stops_the_workers_too(run, database, pool, busy):
     workers = POOLS[pool] if busy else POOLS[pool].replace("2", "6")
     call = f"""

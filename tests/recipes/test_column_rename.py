@@ -358,6 +358,7 @@ def test_all_of_it_comes_along_on_the_oldest_server(new_database, column):
     test_all_that_stands_on_the_column_comes_along(new_database, column)
 
 
+@pytest.mark.whole
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("phase", ["contract", "undo_expand"])
 def test_stopped_anywhere_with_foreign_keys_both_ways(new_database, phase):

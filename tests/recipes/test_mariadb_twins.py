@@ -12,7 +12,7 @@ from tests.catalogue import snapshot
 from tests.lifecycle.harness import crash_everywhere
 from tests.projects import migrate
 from tests.servers import numbers
-from tests.whole import one_in_three
+from tests.whole import one_in
 
 import safeops
 from safeops import (
@@ -132,7 +132,7 @@ TYPES = {
 }
 
 
-@pytest.mark.parametrize("type_", one_in_three([*TYPES]))
+@pytest.mark.parametrize("type_", one_in(3, [*TYPES]))
 def test_every_type_by_either_name(database, type_):
     if type_ == "uuid" and database.server.product == "mysql":
         pytest.skip("MySQL has no type of that name")
@@ -285,7 +285,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", one_in_three([*CHANGES]))
+@pytest.mark.parametrize("change", one_in(3, [*CHANGES]))
 def test_conversions_of_all_sorts(database, change, request):
     type_, wanted, values, bad, options = CHANGES[change]
     change = TypeChange("t", "c", wanted, **options)
@@ -648,7 +648,7 @@ def test_a_type_that_cannot_change_online_is_refused_before_anything_is_touched(
 
 
 @pytest.mark.parametrize(
-    "name", ["a`b", 'a"b', "a'b", "100%s", ":colon", "naïve-ß", "a\\b", "/*x*/", "select", "x" * 64]
+    "name", one_in(3, ["a`b", 'a"b', "a'b", "100%s", ":colon", "naïve-ß", "a\\b", "/*x*/", "select", "x" * 64])
 )
 def test_hostile_names(database, name):
     quoted = "`" + name.replace("`", "``") + "`"
