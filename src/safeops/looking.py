@@ -34,16 +34,16 @@ def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
     database = migration.database
     if not isinstance(name, str) or not name or "\x00" in name:
         raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=right)
-    flaw = None if what == "value" else database.name_flaw(name)
+    flaw = None if what == "value" else database.safety.name_flaw(name)
     if flaw:
         raise InvalidArgument(
             f"{database.product} does not take the {what} {name!r}: {flaw}.", remedy="Choose another name:", code=right
         )
-    size = len(name) if database.counts_letters else len(name.encode())
-    if size > database.max_identifier:
-        unit = "letters" if database.counts_letters else "bytes"
+    size = len(name) if database.abilities.counts_letters else len(name.encode())
+    if size > database.abilities.max_identifier:
+        unit = "letters" if database.abilities.counts_letters else "bytes"
         raise InvalidArgument(
-            f"The {what} {name} has {size} {unit}; {database.product} keeps {database.max_identifier}.",
+            f"The {what} {name} has {size} {unit}; {database.product} keeps {database.abilities.max_identifier}.",
             why="A longer name is cut or refused, so that nobody would find the thing by its name again.",
             remedy="Choose a shorter name:",
             code=right,
@@ -101,7 +101,7 @@ def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
 
 def refuse_hidden_rows(migration: Migration, *tables: Name) -> None:
     """Raise UnsafeOperation if row security hides rows of the tables from the migration: it would take a part for all."""
-    if migration.database.has_row_security and not migration.offline:
+    if migration.database.abilities.has_row_security and not migration.offline:
         look_into(migration, tables[0], lambda: migration.database.refuse_hidden_rows(tables))
 
 

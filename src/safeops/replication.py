@@ -29,7 +29,7 @@ def heed_new_column(migration: Migration, stands: Table, column: str, written: s
         column: The column.
         written: The call that adds it, as its author writes it.
     """
-    published = look_into(migration, stands.name, lambda: migration.database.published(stands))
+    published = look_into(migration, stands.name, lambda: migration.database.dependents.published(stands))
     if published.listing:
         _tell(
             f"{_publications(published.listing)}: subscribers do not get {stands.name}.{column}, as columns are listed."
@@ -41,7 +41,7 @@ def heed_new_column(migration: Migration, stands: Table, column: str, written: s
 
 def heed_new_name(migration: Migration, stands: Table, new_name: str, written: str) -> None:
     """Raise UnsafeOperation where subscribers stop unless the table has its new name there too."""
-    published = look_into(migration, stands.name, lambda: migration.database.published(stands))
+    published = look_into(migration, stands.name, lambda: migration.database.dependents.published(stands))
     first = f"Rename {stands.name} on each subscriber right after: it goes on from where it stopped."
     _heed(published, f"table {new_name}", first, written)
 
@@ -49,7 +49,7 @@ def heed_new_name(migration: Migration, stands: Table, new_name: str, written: s
 def heed_new_table(migration: Migration, name: Name, written: str) -> None:
     """Raise UnsafeOperation where a new table is published by itself, and subscribers stop unless they have it."""
     _heed(
-        migration.database.published_when_new(name),
+        migration.database.dependents.published_when_new(name),
         f"table {name}",
         f"Create {name} on each subscriber first.",
         written,
@@ -60,12 +60,14 @@ def heed_kept_table(migration: Migration, kept: Name, exists: bool, written: str
     """Raise UnsafeOperation where subscribers stop unless they have a table that safeops is about to keep."""
     if not exists:
         first = f"Create {kept} on each subscriber first, or publish the tables of the application alone."
-        _heed(migration.database.published_when_new(kept), f"table {kept}, which safeops keeps", first, written)
+        _heed(
+            migration.database.dependents.published_when_new(kept), f"table {kept}, which safeops keeps", first, written
+        )
 
 
 def note_subscribers(migration: Migration, stands: Table, said: str) -> None:
     """Tell in a plan and in the log what subscribers of a table have to do as well."""
-    published = look_into(migration, stands.name, lambda: migration.database.published(stands))
+    published = look_into(migration, stands.name, lambda: migration.database.dependents.published(stands))
     names = (*published.names, *published.listing)
     if names:
         _tell(f"{_publications(names)}: {said}")

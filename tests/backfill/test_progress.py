@@ -277,7 +277,7 @@ class TestBar:
     def test_is_drawn_where_nobody_knows_how_many_rows_there_are(self, database, total, monkeypatch):
         pytest.importorskip("tqdm")
         accounts(database, 500)
-        monkeypatch.setattr(type(database_of(database)), "estimated_rows", lambda *_: total)
+        monkeypatch.setattr(type(database_of(database).sizes), "estimated_rows", lambda *_: total)
         with terminal() as written:
             fill(database)
             written("500")

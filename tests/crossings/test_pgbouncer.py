@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 import safeops
 from safeops.databases import database_for
+from safeops.databases.runner_lock import RunnerLock
 from safeops.errors import UnsupportedOnDatabase
 from tests.crossings.pgbouncer import UNTOUCHED, Application, pooled
 from tests.projects import listening, migrate
@@ -83,10 +84,10 @@ def test_a_direct_connection_needs_no_second_one(filled):
 def test_the_runner_lock_leaves_its_session_as_it_was(filled):
     """An engine may hand out a session that goes on to serve others."""
     with filled.engine().connect() as own:
-        database = database_for(own.dialect, lambda: own)
+        lock = RunnerLock.of(database_for(own.dialect, lambda: own))
         before = own.execute(sa.text("SHOW application_name")).scalar()
-        assert database.try_runner_lock(own, "key")
+        assert lock.try_runner_lock(own, "key")
         assert own.execute(sa.text("SHOW application_name")).scalar().startswith("safeops")
-        assert database.release_runner_lock(own, "key")
+        assert lock.release_runner_lock(own, "key")
         assert own.execute(sa.text("SHOW application_name")).scalar() == before
         assert own.execute(sa.text("SHOW idle_session_timeout")).scalar() == "0"

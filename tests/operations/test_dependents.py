@@ -14,7 +14,7 @@ from safeops import (
     drop_column_if_exists,
     restore_column,
 )
-from safeops.databases.postgresql import PostgreSQL
+from safeops.databases.postgresql.dependents import Dependents
 
 COLUMNS = ("Rule x", "also", "list", "filter", "own", "kid", "self", "plain")
 USED = (
@@ -102,7 +102,7 @@ def test_what_was_copied_is_told_where_the_drop_fails_all_the_same(database, mon
     """A view that another session makes between the last look and the drop."""
     database.execute("CREATE TABLE t (id integer PRIMARY KEY, a integer)", "INSERT INTO t VALUES (1, 1)")
     view = lambda *given: database.execute("CREATE VIEW v AS SELECT a FROM t")  # noqa: E731
-    monkeypatch.setattr(PostgreSQL, "check_droppable", view)
+    monkeypatch.setattr(Dependents, "check_droppable", view)
     drop = lambda: drop_column_if_exists("t", "a", archive=True)  # noqa: E731
     with pytest.raises(DependentObjects) as raised:
         migrate(database, drop)

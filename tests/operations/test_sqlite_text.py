@@ -158,4 +158,4 @@ def test_lock_failures(message, code, is_lock):
     if code is not None:
         original.sqlite_errorcode = code
     database = SQLite(sa.create_engine("sqlite://").dialect, None)
-    assert database.is_lock_failure(sa.exc.OperationalError("SELECT 1", None, original)) is is_lock
+    assert database.errors.is_lock_failure(sa.exc.OperationalError("SELECT 1", None, original)) is is_lock

@@ -263,4 +263,4 @@ def test_what_widens():
 
 def test_atoms():
     assert showcreate.atoms("a (b, 'c)') , `d ``e`(3) DESC") == ["a", "(b, 'c)')", ",", "`d ``e`(3)", "DESC"]
-    assert issubclass(type(abilities_of("mariadb")), MySQL)
+    assert issubclass(type(abilities_of("mariadb").database), MySQL)

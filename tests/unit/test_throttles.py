@@ -12,7 +12,7 @@ from safeops.backfilling import throttles
 from safeops.backfilling.progress import BackfillProgress
 from safeops.backfilling.throttles import active_sessions, pause_file, replica_lag, rows_per_second, time_window
 from safeops.databases import abilities_of
-from safeops.databases.load import Positions, RemoteReplica, Replica, address
+from safeops.databases.load import Load, Positions, RemoteReplica, Replica, address
 from safeops.errors import BackfillStopped, InvalidArgument, UnsupportedOnDatabase
 
 PROGRESS = BackfillProgress(name="fill", table="users")
@@ -41,6 +41,7 @@ class Primary:
     sees_sessions_with = "a role"
 
     def __init__(self, *answers):
+        self.abilities, self._ports = self, {Load.place: self}
         self.answers = deque(answers)
 
     def log_position(self):
@@ -390,7 +391,7 @@ class TestEverywhere:
     )
     def test_what_a_database_has_not_is_refused(self, kind, throttle, needed):
         with pytest.raises(UnsupportedOnDatabase) as raised:
-            throttle(asked(abilities_of(kind)))
+            throttle(asked(abilities_of(kind).database))
         assert needed in str(raised.value)
 
 

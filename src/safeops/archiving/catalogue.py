@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from safeops.backfilling.parts import LONGEST_NAME
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.databases.kept import KeptTable
 from safeops.foreseeing import foreseeing
 from safeops.naming import Name
@@ -55,7 +56,7 @@ class Catalogue(KeptTable):
     """
 
     def __init__(self, database: Database, schema: str | None) -> None:
-        name = database.exact_text(LONGEST_NAME)
+        name = Batches.of(database).exact_text(LONGEST_NAME)
         table = sa.Table(
             TABLE,
             sa.MetaData(),

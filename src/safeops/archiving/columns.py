@@ -20,6 +20,7 @@ from safeops.backfilling.running import Run
 from safeops.backfilling.state import State
 from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import Work, key_of
+from safeops.databases.archives import Archives
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
@@ -58,7 +59,7 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     what = f"column {stands.name}.{column}"
     refuse_flaw(migration, stands, column, what)
     asked = f"Archiving {what}"
-    look_into(migration, stands.name, lambda: database.check_triggers(asked, stands.name, locks_table=True))
+    look_into(migration, stands.name, lambda: database.triggers.check_triggers(asked, stands.name, locks_table=True))
     key = key_for(migration, stands, column)
     _heed_subscribers(migration, catalogue, stands, column)
     if (forecast := foreseeing()) is not None:
@@ -66,7 +67,7 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     _refuse_undroppable(migration, stands, column, explain)
     record = noted(migration, lambda: _begun(catalogue, stands, column))
     if not record.definition:
-        definition = look_into(migration, stands.name, lambda: database.described_column(stands, column))
+        definition = look_into(migration, stands.name, lambda: Archives.of(database).described_column(stands, column))
         definition |= {"key": [one.name for one in key[1]], "archive": [record.archive.name, record.schema]}
         noted(migration, partial(catalogue.change, record, definition=definition))
         record = replace(record, definition=definition)
@@ -79,9 +80,9 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
         forget_walk(migration, record)
         now = look(migration, stands.name) or stands
         plan = (
-            database.drop_column(stands.name, column, now)
+            database.ddl.drop_column(stands.name, column, now)
             if record.definition["computed"]
-            else database.drop_followed(now, column, key[1], record.archive, dict(record.definition))
+            else Archives.of(database).drop_followed(now, column, key[1], record.archive, dict(record.definition))
         )
         carry_out(migration, plan, explain)  # type: ignore[arg-type]
     noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
@@ -91,7 +92,7 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
 def _refuse_undroppable(migration: Migration, stands: Table, column: str, explain: Callable[..., object]) -> None:
     """Raise what the server would refuse the drop for, before anything is copied."""
     try:
-        look_into(migration, stands.name, lambda: migration.database.check_droppable(stands, column))
+        look_into(migration, stands.name, lambda: migration.database.dependents.check_droppable(stands, column))
     except DBAPIError as error:
         taught = explain(error)
         if not isinstance(taught, SafeOpsError):
@@ -109,10 +110,10 @@ def _heed_subscribers(migration: Migration, catalogue: Catalogue, stands: Table,
 
 
 def _tell(forecast: Forecast, database: Database, stands: Table, column: str) -> bool:
-    what, rows = f"column {stands.name}.{column}", database.rows_of(stands.name)
-    forecast.deed(Deed(f"copied {what} into an archive", rows=rows, size=database.bytes_of(stands.name)))
-    drop = next(database.drop_column(stands.name, column, stands))
-    forecast.deed(Deed(f"dropped {what}, whose values stay in the archive", *database.locking_of(drop)))
+    what, rows = f"column {stands.name}.{column}", database.sizes.rows_of(stands.name)
+    forecast.deed(Deed(f"copied {what} into an archive", rows=rows, size=database.sizes.bytes_of(stands.name)))
+    drop = next(database.ddl.drop_column(stands.name, column, stands))
+    forecast.deed(Deed(f"dropped {what}, whose values stay in the archive", *database.sizes.locking_of(drop)))
     return True
 
 
@@ -136,9 +137,9 @@ def discard(migration: Migration, record: Record) -> None:
     """Drop an archive, and what follows the application for it."""
     database = migration.database
     if record.status == COPYING and record.column is not None and look(migration, record.of) is not None:
-        carry_out(migration, database.unfollow(record.of, record.archive))
+        carry_out(migration, Archives.of(database).unfollow(record.of, record.archive))
     if record.status != COPYING or record.column is not None:
-        carry_out(migration, database.drop_archive(record.archive, dict(record.definition)))
+        carry_out(migration, Archives.of(database).drop_archive(record.archive, dict(record.definition)))
     forget_walk(migration, record)
     noted(migration, partial(catalogue_of(migration).remove, record))
 
@@ -152,7 +153,7 @@ def forget_walk(migration: Migration, record: Record) -> None:
 
 
 def refuse_flaw(migration: Migration, stands: Table, column: str | None, what: str) -> None:
-    flaw = look_into(migration, stands.name, lambda: migration.database.archive_flaw(stands, column))
+    flaw = look_into(migration, stands.name, lambda: Archives.of(migration.database).archive_flaw(stands, column))
     if flaw:
         deed = "drop_table_if_exists" if column is None else "drop_column_if_exists"
         arguments = [stands.name.name, *([] if column is None else [column])]
@@ -171,17 +172,17 @@ def _begun(catalogue: Catalogue, stands: Table, column: str) -> Record:
 def _copy(migration: Migration, stands: Table, column: str, record: Record, key: Key, done: list[str]) -> None:
     """Follow the application first, then copy all rows; what follows is newer than what is copied."""
     database, archive = migration.database, record.archive
-    followed = look_into(migration, stands.name, lambda: database.is_followed(stands.name, archive))
+    followed = look_into(migration, stands.name, lambda: Archives.of(database).is_followed(stands.name, archive))
     if not followed or look(migration, archive) is None:
         # Writes since it stopped following would be missed: it begins anew.
-        carry_out(migration, database.unfollow(stands.name, archive))
-        carry_out(migration, database.drop_archive(archive, {}))
+        carry_out(migration, Archives.of(database).unfollow(stands.name, archive))
+        carry_out(migration, Archives.of(database).drop_archive(archive, {}))
         forget_walk(migration, record)
-        carry_out(migration, database.create_archive(stands, column, key[1], archive))
+        carry_out(migration, Archives.of(database).create_archive(stands, column, key[1], archive))
     done.append(f"created table {archive} and the triggers by which it follows the writes to {stands.name}.{column}")
-    carry_out(migration, database.before_copy(look(migration, stands.name) or stands, column))
+    carry_out(migration, Archives.of(database).before_copy(look(migration, stands.name) or stands, column))
     index, columns = key
-    update = database.copy(stands.name, index, columns, column, archive, RANGE)
+    update = Archives.of(database).copy(stands.name, index, columns, column, archive, RANGE)
     _walk(
         migration, record, Work(_name_of(record, "copy"), stands.name, columns, index, (column,), None, False, update)
     )
@@ -252,7 +253,7 @@ def _unique(stands: Table) -> Iterator[Sequence[str]]:
 def _moves_unseen(migration: Migration, stands: Table, names: Sequence[str]) -> bool:
     keys = [one for one in stands.constraints.values() if one.kind == "foreign key" and one.onupdate]
     moving = any(one.onupdate != "RESTRICT" and set(one.columns) & set(names) for one in keys)
-    return moving and not migration.database.cascades_fire_triggers
+    return moving and not migration.database.abilities.cascades_fire_triggers
 
 
 # Restoring ------------------------------------------------------------------------------------------------------
@@ -264,15 +265,15 @@ def bring_column_back(migration: Migration, stands: Table, record: Record, done:
     missing = column not in stands.columns
     if record.status == COPYING and not missing:
         # It was never dropped: its values are where they were.
-        carry_out(migration, database.unfollow(record.of, record.archive))
+        carry_out(migration, Archives.of(database).unfollow(record.of, record.archive))
         return
     noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))
     if missing:
-        carry_out(migration, database.add_again(stands, column, definition))
+        carry_out(migration, Archives.of(database).add_again(stands, column, definition))
         stands = look(migration, record.of) or stands
     done.append(f"added column {record} again")
-    if not database.default_is_late(definition):
-        carry_out(migration, database.default_again(stands, column, definition))
+    if not Archives.of(database).default_is_late(definition):
+        carry_out(migration, Archives.of(database).default_again(stands, column, definition))
     if not definition["computed"]:
         _put_back(migration, look(migration, record.of) or stands, record, definition)
         done.append("put its archived values back")
@@ -283,11 +284,11 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
     names = [str(one) for one in definition["key"]]  # type: ignore[attr-defined]
     index, key = key_of(migration, stands, names, (column,))
     fill = None if definition["fill"] is None else str(definition["fill"])
-    put_back = partial(database.put_back, stands, names, column, record.archive, fill)
+    put_back = partial(Archives.of(database).put_back, stands, names, column, record.archive, fill)
     name = _name_of(record, "restore")
     _walk(migration, record, Work(name, stands.name, key, index, (column,), None, False, put_back(RANGE)))
     _refuse_lost(migration, stands, names, record)
-    if database.default_is_late(dict(definition)) and fill is not None:
+    if Archives.of(database).default_is_late(dict(definition)) and fill is not None:
         late = Step(
             put_back("1 = 1"), f"gave {record} its default in rows that came meanwhile", (stands.name,), scans=True
         )
@@ -300,11 +301,11 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
 def _refuse_lost(migration: Migration, stands: Table, names: Sequence[str], record: Record) -> None:
     """Raise BackfillIncomplete, and keep the archive, if triggers took values away that were put back."""
     database = migration.database
-    triggers = [] if foreseeing() is not None else database.update_triggers(stands.name)
+    triggers = [] if foreseeing() is not None else database.triggers.update_triggers(stands.name)
     if not triggers:
         return
     with database.unbounded():
-        lost = database.count_lost(stands.name, names, record.column or "", record.archive)
+        lost = Archives.of(database).count_lost(stands.name, names, record.column or "", record.archive)
     if lost:
         forget_walk(migration, record)
         raise BackfillIncomplete(
@@ -317,14 +318,16 @@ def _refuse_lost(migration: Migration, stands: Table, names: Sequence[str], reco
 def _gone(migration: Migration, stands: Table, names: Sequence[str], record: Record) -> int:
     def count() -> int:
         with migration.database.unbounded():
-            return migration.database.count_gone(stands.name, names, record.archive)
+            return Archives.of(migration.database).count_gone(stands.name, names, record.archive)
 
     return noted(migration, count)
 
 
 def plans_to_complete(migration: Migration, stands: Table, record: Record, filled: bool) -> Iterable[Iterator[Step]]:
     """Return a plan for each index and constraint of the column that is still missing."""
-    return migration.database.complete_again(stands, record.column or "", dict(record.definition), filled=filled)
+    return Archives.of(migration.database).complete_again(
+        stands, record.column or "", dict(record.definition), filled=filled
+    )
 
 
 def written_restore(record: Record) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 
 from safeops.archiving.catalogue import ARCHIVED, RESTORING, Record
 from safeops.archiving.columns import catalogue_of, noted, refuse_flaw
+from safeops.databases.archives import Archives
 from safeops.databases.definitions import Table
 from safeops.foreseeing import foreseeing
 from safeops.foretold import Deed
@@ -25,19 +26,21 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
     written = call("drop_table_if_exists", stands.name.name, schema=stands.name.schema, archive=True)
     heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
     if (forecast := foreseeing()) is not None:
-        drop = next(database.drop_table(stands.name, stands))
-        forecast.deed(Deed(f"put table {stands.name} away as an archive", *database.locking_of(drop)))
+        drop = next(database.ddl.drop_table(stands.name, stands))
+        forecast.deed(Deed(f"put table {stands.name} away as an archive", *database.sizes.locking_of(drop)))
         return True
     record = noted(
         migration, lambda: catalogue.latest(stands.name, None, open_=True) or catalogue.add(stands.name, None)
     )
     if not record.definition:
-        definition = look_into(migration, stands.name, lambda: database.described_table(stands, record.archive))
+        definition = look_into(
+            migration, stands.name, lambda: Archives.of(database).described_table(stands, record.archive)
+        )
         definition["described"] = True
-        rows = database.estimated_rows(stands.name) or 0
+        rows = database.sizes.estimated_rows(stands.name) or 0
         noted(migration, partial(catalogue.change, record, definition=definition, kept_rows=rows))
         record = replace(record, definition=definition)
-    plan = database.put_away(stands, record.archive, dict(record.definition))
+    plan = Archives.of(database).put_away(stands, record.archive, dict(record.definition))
     carry_out(migration, plan, explain)  # type: ignore[arg-type]
     noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
     return True
@@ -46,5 +49,7 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
 def bring_table_back(migration: Migration, record: Record) -> None:
     """Rename an archive into the table that it was; its foreign keys are left to the caller."""
     if look(migration, record.archive) is not None:
-        carry_out(migration, migration.database.bring_back(record.of, record.archive, dict(record.definition)))
+        carry_out(
+            migration, Archives.of(migration.database).bring_back(record.of, record.archive, dict(record.definition))
+        )
     noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))

@@ -16,6 +16,7 @@ from safeops.authoring.env_advice import CHECKLIST, Advice, advise, advise_ini
 from safeops.authoring.env_trial import try_env
 from safeops.authoring.project import Project, Say, Wanted, difference, normalised, put, rendered, shown, template_text
 from safeops.databases import database_class
+from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
 from safeops.errors import InvalidArgument, UnsupportedOnDatabase
 
@@ -197,7 +198,7 @@ def _database(project: Project) -> type[Database] | None:
 def _about(database: type[Database] | None) -> str:
     if database is None:
         return "It holds for each\ndatabase that safeops serves."
-    if database.builds_indexes_online:
+    if Abilities.class_of(database).builds_indexes_online:
         return f"Its {database.__name__} builds\nindexes and checks constraints while the application reads and writes."
     return f"{database.__name__} lets\nothers wait while a table is rebuilt or an index is built."
 

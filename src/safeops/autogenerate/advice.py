@@ -28,7 +28,7 @@ def unindexed_keys(
     context: MigrationContext, live: LiveDatabase | None, operation: ops.MigrateOperation
 ) -> Iterator[Note]:
     """Warn of new foreign keys that no index of the models covers."""
-    if live is not None and live.migration.database.indexes_foreign_keys:
+    if live is not None and live.migration.database.abilities.indexes_foreign_keys:
         return
     for name, columns in _new_keys(operation):
         table = _model(context, name)
@@ -71,7 +71,7 @@ def _model(context: MigrationContext, name: Name) -> sa.Table | None:
 
 def blocking_checks(live: LiveDatabase | None, operation: ops.MigrateOperation) -> Iterator[Note]:
     """Say that a new check is refused if the server would copy the table for it."""
-    if live is None or live.migration.database.adds_checks_online:
+    if live is None or live.migration.database.abilities.adds_checks_online:
         return
     if isinstance(operation, ops.CreateCheckConstraintOp) or _brings_check(operation):
         yield Note(

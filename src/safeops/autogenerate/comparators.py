@@ -52,9 +52,9 @@ Types = dict[Name, sa.Enum]
 def add_named_types(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
     """Add what creates named types and their values, before anything uses them."""
     database = _database(context)
-    if database is not None and database.has_named_types:
+    if database is not None and database.abilities.has_named_types:
         wanted = types_of(to_list(context.metadata, []), context.dialect, context)
-        found = [added for name, enum in wanted.items() for added in _missing(name, enum, database.enum(name))]
+        found = [added for name, enum in wanted.items() for added in _missing(name, enum, database.types.enum(name))]
         upgrade_ops.ops[:0] = found
 
 
@@ -157,7 +157,7 @@ def _possible(database: Database, model: sa.Table, operation: ops.MigrateOperati
     if not isinstance(operation, ops.AlterColumnOp) or column is None:
         yield operation
         return
-    domain = database.domain_that_stands(column.type)
+    domain = database.types.domain_that_stands(column.type)
     if domain and domain.required and operation.modify_nullable:
         # SQLAlchemy reflects the NOT NULL and the default of a domain as those of the column.
         operation.modify_nullable = None

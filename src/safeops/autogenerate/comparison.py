@@ -222,7 +222,7 @@ def _as_text(key: str, value: Any) -> Any:
 
 def correct_indexes(live: LiveDatabase, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps) -> None:
     """Compare indexes on expressions, which SQLAlchemy reflects without the expressions on MySQL."""
-    if live.migration.database.reflects_expressions:
+    if live.migration.database.abilities.reflects_expressions:
         return
     for table in tables_in(upgrade.ops):
         existing = live.table(name_of(table))

@@ -90,7 +90,7 @@ class LiveDatabase:
         existing = self.table(name)
         if existing is None:
             return set()
-        return look_into(self.migration, name, lambda: self.migration.database.keys_to_partitions(existing))
+        return look_into(self.migration, name, lambda: self.migration.database.dependents.keys_to_partitions(existing))
 
     # Tables and columns -------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class LiveDatabase:
             asked = _sqlalchemy.copied(column)
             asked.name = asked.key = "safeops_again"
             sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
-        return self._asked(existing, lambda: self._database.column_refusal(asked, existing))
+        return self._asked(existing, lambda: self._database.safety.column_refusal(asked, existing))
 
     def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
         """Say what to do instead of adding a column whose domain has its own rules; empty for another column."""
@@ -138,7 +138,7 @@ class LiveDatabase:
             if current.type == "json" and not isinstance(column.type, sa.JSON):
                 column.type = sa.JSON()
             computed = column.computed
-            found = self._database.computed_as(existing, str(column.name)) if computed is not None else None
+            found = self._database.safety.computed_as(existing, str(column.name)) if computed is not None else None
             if computed is not None and found:
                 computed.sqltext, computed.persisted = sa.text(escaped(found[0])), found[1]
 
@@ -147,20 +147,20 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None or not isinstance(identity, sa.Identity):
             return None
-        return self._asked(existing, lambda: self._database.serial_as_identity(name, column, identity, existing))
+        return self._asked(existing, lambda: self._database.safety.serial_as_identity(name, column, identity, existing))
 
     def comment(self, name: Name, column: str | None, otherwise: str | None) -> str | None:
         """Return the author's part of the comment of a column or a table; ``otherwise`` if it does not exist."""
         existing = self.table(name)
         if existing is None or (column is not None and column not in existing.columns):
             return otherwise
-        found: str | None = self._database.comment_of(existing, column)
+        found: str | None = self._database.ddl.comment_of(existing, column)
         return found
 
     def copies_for_comment(self, name: Name, column: str) -> bool:
         """Tell whether the server copies the table to change the comment of a column."""
         existing, current = self._current(name, column)
-        return current is not None and bool(self._database.copies_for_comment(existing, column))
+        return current is not None and bool(self._database.safety.copies_for_comment(existing, column))
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column already has a default that Alembic takes for another because of its spelling."""
@@ -196,20 +196,20 @@ class LiveDatabase:
         if standing_change(self.migration, existing, TypeChange(name.name, column, new, schema=name.schema)):
             return TypeChangePlan(new, ("switch",), options=options)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
-        keep = self._asked(existing, lambda: self._database.type_to_keep(wanted, existing))
+        keep = self._asked(existing, lambda: self._database.safety.type_to_keep(wanted, existing))
         if keep:
             return TypeChangePlan(new, keep=keep)
         left = replace(existing, constraints=self._not_dropped(existing, name))
-        stuck = self._refusal(left, name, lambda: self._database.check_type_change(wanted, left))
+        stuck = self._refusal(left, name, lambda: self._database.safety.check_type_change(wanted, left))
         if stuck:
             return TypeChangePlan(new, blocks=stuck, blocks_back=stuck)
         change = TypeChange(name.name, column, new, schema=name.schema, **options)
         stuck = self._refusal(left, name, lambda: check_change(self.migration, left, change))
-        if self._asked(left, lambda: self._database.type_refusal(wanted, left)):
-            relates = _sqlalchemy.are_akin(old, new) and self._database.foreign_keys_across_types
+        if self._asked(left, lambda: self._database.safety.type_refusal(wanted, left)):
+            relates = _sqlalchemy.are_akin(old, new) and self._database.abilities.foreign_keys_across_types
             phases = () if stuck else ("expand",)
             return TypeChangePlan(new, phases, options=options, blocks=stuck, blocks_back=stuck, relates=relates)
-        back = self._asked(left, lambda: self._database.type_refusal_back(wanted, former, left))
+        back = self._asked(left, lambda: self._database.safety.type_refusal_back(wanted, former, left))
         return TypeChangePlan(new, returns=back is None, blocks_back=stuck if back else "")
 
     def _not_dropped(self, existing: Table, name: Name) -> Mapping[str, Constraint]:
@@ -235,7 +235,7 @@ class LiveDatabase:
 
     def _conversion(self, column: str, old: Any, new: Any) -> dict[str, str]:
         """Return the conversion from one named type into another, between which there is no cast."""
-        if not (self._database.has_named_types and _is_named(old) and _is_named(new)):
+        if not (self._database.abilities.has_named_types and _is_named(old) and _is_named(new)):
             return {}
         text = f"CAST({self._database.quoted(column)} AS TEXT)"
         to, back = (f"CAST({text} AS {self._database.type_text(type_)})" for type_ in (new, old))

@@ -145,7 +145,7 @@ class _Replacement:
     existing: Table
 
     def prepare(self) -> None:
-        self.any_index = self.live.migration.database.indexes_foreign_keys
+        self.any_index = self.live.migration.database.abilities.indexes_foreign_keys
         _replace_by_one_call(self.live, self.table, self.reverse, self._serves_alike, "index", "unique")
         self.drops = [operation for operation in self.table.ops if _drops(operation)]
         self.dropped = {_folded(drop) for drop in self.drops}
@@ -242,7 +242,7 @@ class _Replacement:
         listed = " and ".join(f"{key.name} of {name}" for name, key in keys)
         if not names:
             self._keep(drop, listed)
-        elif self.live.migration.database.ties_foreign_keys or self.dropped.issuperset(names):
+        elif self.live.migration.database.abilities.ties_foreign_keys or self.dropped.issuperset(names):
             self._drop_meanwhile(drop, keys, listed)
 
     def _keep(self, drop: ops.MigrateOperation, listed: str) -> None:

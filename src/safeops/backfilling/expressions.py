@@ -13,6 +13,7 @@ from sqlalchemy.sql import visitors
 from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.errors import InvalidArgument
 from safeops.naming import Name
 
@@ -80,7 +81,7 @@ class Expressions:
 
     def check_order(self, values: Mapping[str, Any]) -> None:
         """Raise UnsupportedOnDatabase where a value uses a column that an assignment before it has changed."""
-        if self.database.assigns_at_once:
+        if self.database.abilities.assigns_at_once:
             return
         for name, value in values.items():
             used = self._names_in(value) if isinstance(value, sa.ClauseElement) else set()
@@ -102,9 +103,9 @@ class Expressions:
         for name in values:
             self.column(name)
         statement = sa.update(self.table).values(dict(values)).where(sa.literal_column(RANGE))
-        if index and self.database.hint(index):
-            statement = statement.with_hint(self.database.hint(index).strip(), dialect_name="*")
-        checked = f" AND {self.database.checked_row_by_row(f'({needs})')}" if needs else ""
+        if index and Batches.of(self.database).hint(index):
+            statement = statement.with_hint(Batches.of(self.database).hint(index).strip(), dialect_name="*")
+        checked = f" AND {Batches.of(self.database).checked_row_by_row(f'({needs})')}" if needs else ""
         return self.compiled(statement) + checked
 
     def select(self, *columns: Any, where: Any) -> str:

@@ -38,7 +38,7 @@ def _known(terms: Terms) -> list[Part]:
 def _left(database: Database, work: Work, mine: list[Part]) -> int | None:
     if any(one.part == WHOLE and one.is_finished for one in mine) and not work.keeps:
         return 0
-    rows = database.rows_meeting(work.table, work.needs, work.columns)
+    rows = database.sizes.rows_meeting(work.table, work.needs, work.columns)
     # Of what does not tell by itself whether it is done, the progress does.
     done = 0 if work.keeps else sum(one.walked for one in mine)
     return None if rows is None else max(rows - done, 0)

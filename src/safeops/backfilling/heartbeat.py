@@ -14,6 +14,7 @@ from safeops.backfilling.state import State
 from safeops.backfilling.stopping import Stop
 from safeops.databases import database_for
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.databases.beside import watching
 from safeops.databases.sessions import Handed
 
@@ -34,7 +35,7 @@ def beating(database: Database, schema: str | None, token: str, stop: Stop, hand
         stop: Is told why the lease is not renewed, while it is not.
         handed: What was set on the session of the run.
     """
-    if database.is_private:
+    if database.abilities.is_private:
         # Nobody else can reach it.
         yield
         return
@@ -48,7 +49,7 @@ def beating(database: Database, schema: str | None, token: str, stop: Stop, hand
                 state.renew(token)
                 stop.unrenewed = ""
             except DBAPIError as error:
-                if not beside.is_transient(error):
+                if not Batches.of(beside).is_transient(error):
                     raise
 
     def failed(error: Exception) -> None:

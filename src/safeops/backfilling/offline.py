@@ -12,6 +12,7 @@ from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.parts import TABLE
 from safeops.backfilling.state import State
 from safeops.backfilling.work import needed
+from safeops.databases.batches import Batches
 from safeops.migration import Migration
 from safeops.naming import Name
 
@@ -29,7 +30,7 @@ def render(migration: Migration, name: Name, values: Any, where: Any, label: str
     needs = needed(expressions, tuple(values), where)
     own = {column: expressions.own(value) for column, value in values.items()}
     expressions.check_order(own)
-    before, after = migration.database.rendered_batching()
+    before, after = Batches.of(migration.database).rendered_batching()
     for sql in [LOST, *before]:
         migration.render(sql)
     if where is None:
@@ -63,7 +64,7 @@ def _render_once(migration: Migration, label: str, described: str, update: str) 
         ).where(sa.literal_column(f"NOT EXISTS ({known})")),
     )
     migration.render(state.creation())
-    migration.render(database.begins)
+    migration.render(database.abilities.begins)
     migration.render(update.replace(RANGE, f"NOT EXISTS ({known})"))
     migration.render(database.rendered(noted))
     migration.render("COMMIT")

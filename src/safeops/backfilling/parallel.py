@@ -20,7 +20,7 @@ from safeops.backfilling.stopping import stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.batches import Bound
+from safeops.databases.batches import Batches, Bound
 from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
 from safeops.errors import SafeOpsError
@@ -68,7 +68,7 @@ class RangeTask:
         try:
             with (
                 stopping_on_signals(in_worker=True) as stop,
-                database.batching(),
+                Batches.of(database).batching(),
                 beating(database, schema, token, stop, self.connect.handed),
             ):
                 walk = Walk(
@@ -119,12 +119,12 @@ class Connecting:
 def cuts(terms: Terms, work: Work, first: Bound | None, after: Bound | None, upto: Bound, pieces: int) -> list[Bound]:
     """Cut a range of keys into pieces of about the same number of rows; return the last key of each."""
     database = terms.database
-    step = max((database.estimated_rows(work.table) or 0) // max(pieces, 1), SMALLEST)
+    step = max((database.sizes.estimated_rows(work.table) or 0) // max(pieces, 1), SMALLEST)
     found: list[Bound] = []
     with database.unbounded():
         while len(found) < pieces - 1:
-            ahead = database.within(work.key, found[-1] if found else after, None, from_=first)
-            cut = database.nth(work.table, work.key, work.index, ahead, step, upto)
+            ahead = Batches.of(database).within(work.key, found[-1] if found else after, None, from_=first)
+            cut = Batches.of(database).nth(work.table, work.key, work.index, ahead, step, upto)
             if cut is None or cut == upto:
                 break
             found.append(cut)

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.base import Database
-from safeops.databases.batches import Bound
+from safeops.databases.batches import Batches, Bound
 
 TABLE = "safeops_backfill"
 LONGEST_NAME = 190
@@ -44,7 +44,7 @@ def table_for(database: Database, schema: str | None) -> sa.Table:
     return sa.Table(
         TABLE,
         sa.MetaData(),
-        sa.Column("name", database.exact_text(LONGEST_NAME)),
+        sa.Column("name", Batches.of(database).exact_text(LONGEST_NAME)),
         sa.Column("part", sa.Integer()),
         *(sa.Column(name, type_) for name, type_ in _COLUMNS.items()),
         sa.PrimaryKeyConstraint("name", "part"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.errors import BackfillIncomplete
 from safeops.naming import Code, call
 
@@ -53,7 +54,7 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
     if left.nulls:
         said.append(f"For {left.nulls:,} of them the value came out NULL{_keys(database, work, left, filled=False)}.")
         remedies.append("Give those a value too, as sa.func.coalesce(..., '') does, or leave them out by where=.")
-    triggers = database.update_triggers(work.table) if left.fillable else []
+    triggers = database.triggers.update_triggers(work.table) if left.fillable else []
     if triggers:
         said.append(
             f"{left.fillable:,} of them have none although it was written{_keys(database, work, left, filled=True)}."
@@ -80,7 +81,7 @@ def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> Backf
 
 def cancelled(database: Database, work: Work, rows: int, state: str) -> BackfillIncomplete:
     """Return the error of a batch some of whose rows were not written."""
-    triggers = ", ".join(database.update_triggers(work.table))
+    triggers = ", ".join(database.triggers.update_triggers(work.table))
     return BackfillIncomplete(
         f"Backfill {work.name} wrote {rows:,} rows of {work.table} that did not change: the UPDATE of each was cancelled.",
         remedy=f"{CANCELLED.format(triggers)} Rows that have the value already can be left out by where=.",
@@ -93,7 +94,7 @@ def _keys(database: Database, work: Work, left: Left, *, filled: bool) -> str:
     if work.fillable is None and left.nulls and left.fillable:
         # Nobody can tell one sort from the other.
         return ""
-    texts = ", ".join(database.key_text(one) for one in work.key)
+    texts = ", ".join(Batches.of(database).key_text(one) for one in work.key)
     fillable = work.fillable or ("1 = 1" if filled else "1 = 0")
     condition = fillable if filled else f"NOT ({fillable})"
     source = f"FROM {database.quoted_table(work.table)} WHERE ({work.needs}) AND ({condition})"

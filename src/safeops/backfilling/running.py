@@ -33,7 +33,7 @@ from safeops.backfilling.stopping import Stop, stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk, forgotten, note_lost_claim, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.batches import Bound
+from safeops.databases.batches import Batches, Bound
 from safeops.databases.beside import beside
 from safeops.errors import BackfillConflict
 from safeops.foreseeing import foreseeing
@@ -96,7 +96,7 @@ class Run:
             return BackfillReport(0, 0, 0.0, False, 0)
         began = time.monotonic()
         try:
-            with stopping_on_signals() as self.stop, self.database.batching():
+            with stopping_on_signals() as self.stop, Batches.of(self.database).batching():
                 self._make_known()
                 self.walk = self._walk_of(self.stop)
                 self.handed = self.database.handed_over()
@@ -171,7 +171,9 @@ class Run:
     def _walked_and_swept(self) -> int:
         """Walk over all ranges, then sweep up what came meanwhile; return how many rows are left."""
         work, stands = self.work, self._totals()
-        self.meter.begin(self.database.estimated_rows(work.table), stands.processed, stands.walked, stands.batches)
+        self.meter.begin(
+            self.database.sizes.estimated_rows(work.table), stands.processed, stands.walked, stands.batches
+        )
         if not self._ranges():
             self._lay_ranges(0)
         self._walk_ranges()
@@ -212,8 +214,8 @@ class Run:
     def _lay_ranges(self, sweep: int) -> None:
         """Write down what is to be walked: from the first key to the last that stand now."""
         database, work = self.database, self.work
-        first = database.edge(work.table, work.key, work.index)
-        last = database.edge(work.table, work.key, work.index, last=True)
+        first = Batches.of(database).edge(work.table, work.key, work.index)
+        last = Batches.of(database).edge(work.table, work.key, work.index, last=True)
         if first is None or last is None:
             return
         found = self._cut(first, None, last)
@@ -286,7 +288,7 @@ class Run:
             State(database_for(own.dialect, lambda: own), self.schema).set_status(self.work.name, "stopping")
 
     def _check_reachable(self) -> None:
-        if self.database.is_private:
+        if self.database.abilities.is_private:
             code = call("backfill", self.work.table.name, Code("{...}"))
             raise self.database.unsupported("executor=", "a database that others can open", "Leave it out:", code)
 

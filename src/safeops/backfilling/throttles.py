@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from safeops.backfilling.progress import BackfillProgress
 from safeops.databases.base import Database
-from safeops.databases.load import Positions, Replica, Replicas, Seen, address
+from safeops.databases.load import Load, Positions, Replica, Replicas, Seen, address
 from safeops.errors import BackfillStopped, InvalidArgument
 
 Throttle = Callable[[BackfillProgress], "str | None"]
@@ -242,12 +242,12 @@ class _ReplicaLag:
 
     def _look(self, database: Database) -> list[Replica]:
         # The position comes first: a replica that has replayed it by the time that it answers was not behind.
-        position = database.log_position()
+        position = Load.of(database).log_position()
         if position is not None:
             self._positions.note(monotonic(), position, 2 * self.max_seconds + POLL)
         if self.urls:
-            return self._replicas.asked(self.urls, database.cluster())
-        return self._replicas.connected(database)
+            return self._replicas.asked(self.urls, Load.of(database).cluster())
+        return self._replicas.connected(Load.of(database))
 
     def _hold(self, unknown: str) -> str:
         named = ", ".join(f'"...@{address(url)}/..."' for url in self.urls) or '"...@replica/..."'
@@ -287,9 +287,9 @@ class _ActiveSessions:
 
     def __call__(self, progress: BackfillProgress) -> str | None:
         database = _database(progress)
-        least, most = database.active_sessions()
+        least, most = Load.of(database).active_sessions()
         if least <= self.max_count < most:
-            return self._hold(least, database.sees_sessions_with)
+            return self._hold(least, database.abilities.sees_sessions_with)
         self._doubt.clear()
         return f"{least} sessions are at work, more than {self.max_count}" if least > self.max_count else None
 

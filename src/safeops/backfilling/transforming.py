@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops.backfilling.functions import Function
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 
 
 def transform(database: Database, work: Work, function: Function, in_range: str, state: str) -> tuple[int, int]:
@@ -46,10 +47,12 @@ def transform(database: Database, work: Work, function: Function, in_range: str,
         raise function.refused(f"returned the column {moved}, which is of the key that the walk goes along", "", state)
     values = [(key, [new[one] for one in columns]) for key, new in zip(keys, results, strict=True)]
     try:
-        database.write(work.target(columns), values)
+        Batches.of(database).write(work.target(columns), values)
     except (SQLAlchemyError, TypeError, ValueError) as error:
         if isinstance(error, DBAPIError) and (
-            database.is_transient(error) or database.is_violation(error) or error.connection_invalidated
+            Batches.of(database).is_transient(error)
+            or database.errors.is_violation(error)
+            or error.connection_invalidated
         ):
             raise
         problem = f"returned values that cannot be written: {getattr(error, 'orig', None) or error}"
@@ -63,11 +66,11 @@ def transform(database: Database, work: Work, function: Function, in_range: str,
 def _rows(database: Database, work: Work, in_range: str, columns: Sequence[str]) -> list[Any]:
     """Read and lock the rows of a batch in the order of their keys: the keys as text, then the columns."""
     types = work.types or {}
-    keys = map(database.key_text, work.key)
+    keys = map(Batches.of(database).key_text, work.key)
     texts: list[Any] = [sa.literal_column(one).label(f"safeops_{i}") for i, one in enumerate(keys)]
     labels = [(database.quoted(one), types[one]) for one in columns]
     given = [sa.literal_column(name, type_).label(f"read_{i}") for i, (name, type_) in enumerate(labels)]
-    needs = f" AND {database.checked_row_by_row(f'({work.needs})')}" if work.needs else ""
+    needs = f" AND {Batches.of(database).checked_row_by_row(f'({work.needs})')}" if work.needs else ""
     source = sa.table(work.table.name, schema=work.table.schema)
     query = (
         sa.select(*texts, *given)
@@ -76,7 +79,7 @@ def _rows(database: Database, work: Work, in_range: str, columns: Sequence[str])
         .order_by(*(sa.literal_column(database.quoted(one.name)) for one in work.key))
         .with_for_update(key_share=True)
     )
-    if database.hint(work.index):
-        query = query.with_hint(source, database.hint(work.index).strip())
+    if Batches.of(database).hint(work.index):
+        query = query.with_hint(source, Batches.of(database).hint(work.index).strip())
     # Each batch has its own text: kept compiled, they would only fill the memory.
     return list(database.connection.execute(query, execution_options={"compiled_cache": None}).all())

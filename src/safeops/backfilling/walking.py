@@ -23,6 +23,7 @@ from safeops.backfilling.stopping import Stop
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.databases.kinds import OF_ROWS
 from safeops.databases.refusals import refused, said
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
@@ -202,7 +203,7 @@ class Walk:
         except DBAPIError as error:
             if self._narrows(error):
                 return part
-            if not self.database.is_transient(error):
+            if not Batches.of(self.database).is_transient(error):
                 raise self._explained(error, part) from error
             self._ran_into(error, began)
             return part
@@ -215,12 +216,12 @@ class Walk:
         """Do the next batch; return the range as it stands then, and the rows that were processed and gone through."""
         database, work = self.database, self.work
         size = self.servo.size
-        ahead = database.within(work.key, part.after, None, from_=part.first)
-        reached = database.nth(work.table, work.key, work.index, ahead, size, part.upto) or part.upto or ()
+        ahead = Batches.of(database).within(work.key, part.after, None, from_=part.first)
+        reached = Batches.of(database).nth(work.table, work.key, work.index, ahead, size, part.upto) or part.upto or ()
         finished = reached == part.upto
-        in_range = database.within(work.key, part.after, reached, from_=part.first)
+        in_range = Batches.of(database).within(work.key, part.after, reached, from_=part.first)
         began = time.monotonic()
-        with database.batch(self._patience(size), flush=finished or self.terms.settings.flush_each_batch):
+        with Batches.of(database).batch(self._patience(size), flush=finished or self.terms.settings.flush_each_batch):
             rows, unfilled = self._applied(in_range)
             walked = max(rows, 0 if finished else size)
             added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
@@ -250,20 +251,20 @@ class Walk:
         work = self.work
         if not work.writes_each or not self._may_cancel():
             return 0
-        return self.database.locked_rows(work.table, f"({in_range}) AND ({work.needs or '1 = 1'})")
+        return Batches.of(self.database).locked_rows(work.table, f"({in_range}) AND ({work.needs or '1 = 1'})")
 
     def _may_cancel(self) -> bool:
         if self._cancels is None:
-            self._cancels = bool(self.database.update_triggers(self.work.table))
+            self._cancels = bool(self.database.triggers.update_triggers(self.work.table))
         return self._cancels
 
     # What may go wrong ------------------------------------------------------------------------------------------
 
     def _narrows(self, error: DBAPIError) -> bool:
         """Make the next batch smaller if a row of this one is refused, until it is that row alone."""
-        if self.servo.size == 1 or self.database.kind_of(error) not in OF_ROWS:
+        if self.servo.size == 1 or self.database.errors.kind_of(error) not in OF_ROWS:
             return False
-        if self.database.is_transient(error):
+        if Batches.of(self.database).is_transient(error):
             return False
         self.servo.after_failure()
         log.info("backfill %s: a row is refused; the next batch has %d rows", self.work.name, self.servo.size)
@@ -297,7 +298,7 @@ class Walk:
         if (hidden := self.database.hidden_rows(error)) is not None:
             hidden.state = kept_state(self.meter)
             return hidden
-        if self.database.kind_of(error) in OF_ROWS:
+        if self.database.errors.kind_of(error) in OF_ROWS:
             return self._refused_row(error, part)
         told = None if error.connection_invalidated else refused(self.database, error, "backfill")
         if told is None:
@@ -307,8 +308,8 @@ class Walk:
 
     def _refused_row(self, error: DBAPIError, part: Part) -> ViolatingRows:
         work = self.work
-        ahead = self.database.within(work.key, part.after, None, from_=part.first)
-        key = self.database.nth(work.table, work.key, work.index, ahead, 1, part.upto) or part.upto or ()
+        ahead = Batches.of(self.database).within(work.key, part.after, None, from_=part.first)
+        key = Batches.of(self.database).nth(work.table, work.key, work.index, ahead, 1, part.upto) or part.upto or ()
         named = ", ".join(f"{column.name} = {value}" for column, value in zip(work.key, key, strict=False))
         return ViolatingRows(
             f"Backfill {work.name} cannot write the row of {work.table} with {named}: {said(error)}.",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
-from safeops.databases.batches import Target
+from safeops.databases.batches import Batches, Target
 from safeops.databases.definitions import Column, Table
 from safeops.databases.kinds import OF_STATEMENT
 from safeops.errors import InvalidArgument, UnsafeOperation
@@ -147,7 +147,7 @@ def work_for(
         work = with_update(work, expressions, values)  # type: ignore[arg-type]
         _check_runs(migration, name, (work.update or "").replace(RANGE, "1 = 0"))
     else:
-        migration.database.check_writes_values()
+        Batches.of(migration.database).check_writes_values()
         work = replace(work, function=function, types=types, stands=stands.columns)
         _check_runs(
             migration, name, f"SELECT 1 FROM {migration.database.quoted_table(stands.name)} WHERE {needs or '1 = 0'}"
@@ -197,9 +197,9 @@ def _types_of(migration: Migration, stands: Table) -> dict[str, Any]:
 
 def _check_runs(migration: Migration, name: Name, sql: str) -> None:
     try:
-        look_into(migration, name, lambda: migration.database.explain(sql))
+        look_into(migration, name, lambda: migration.database.sizes.explain(sql))
     except DBAPIError as error:
-        if migration.database.kind_of(error) not in OF_STATEMENT:
+        if migration.database.errors.kind_of(error) not in OF_STATEMENT:
             raise
         raise InvalidArgument(
             f"{migration.database.describe()} refuses the values or the condition of the backfill of {name}:"
@@ -252,7 +252,7 @@ def _flaw(migration: Migration, stands: Table, names: Sequence[str], targets: Se
             return f"{name} is itself what is filled, so that rows would move while the walk goes on"
         if column.nullable and (names != stands.primary_key or _has_nulls(migration, stands, name)):
             return f"{name} takes NULL, and rows without a key would be passed over"
-        flaw = database.key_flaw(column)
+        flaw = Batches.of(database).key_flaw(column)
         if flaw:
             return f"{name} is {column.type}: {flaw}"
     return None
@@ -270,7 +270,7 @@ def _no_key(migration: Migration, stands: Table, keys: Mapping[str, Sequence[str
     listed = f"Its unique keys that take NULL or cannot be walked: {', '.join(others)}. " if others else ""
     table, default = stands.name.name, migration.database.dialect.default_schema_name
     schema = None if stands.name.schema == default else stands.name.schema
-    own = fitting(table, "pkey", max_bytes=migration.database.max_identifier)
+    own = fitting(table, "pkey", max_bytes=migration.database.abilities.max_identifier)
     new = call("create_primary_key_if_missing", own, table, [f"column of {table}"], schema=schema)
     return UnsafeOperation(
         problem,

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Connection, Dialect
 
+from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
 from safeops.errors import UnsupportedOnDatabase
 
@@ -37,12 +38,12 @@ def database_class(dialect: Dialect) -> type[Database]:
     return found
 
 
-def abilities_of(kind: str, version: tuple[int, ...] = ()) -> Database:
-    """Return the database of a kind ("postgresql", "mysql", "mariadb", "sqlite") without a server, for its abilities."""
+def abilities_of(kind: str, version: tuple[int, ...] = ()) -> Abilities:
+    """Return the abilities of a kind of databases ("postgresql", "mysql", "mariadb", "sqlite"), without a server."""
     dialect: Any = registry.load("mysql" if kind == "mariadb" else kind)()
     dialect.server_version_info = version or None
     dialect.is_mariadb = kind == "mariadb"
-    return database_for(dialect, None)
+    return database_for(dialect, None).abilities
 
 
 def database_for(dialect: Dialect, connection: Callable[[], Connection] | None) -> Database:

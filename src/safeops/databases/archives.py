@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 from safeops.databases.definitions import Column, Table
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -15,20 +15,14 @@ Definition: TypeAlias = dict[str, Any]
 """A definition as JSON has it, made and read by one database alone."""
 
 
-class Archives(DatabaseSession):
+class Archives(Port):
     """The verbs of an archive that differ from database to database.
 
     The archive of a column is a table of the key and the column, under the names that they have in the table.
     """
 
-    cascades_fire_triggers: ClassVar[bool] = True
-    """What a foreign key does to the rows that refer to a changed one fires their triggers."""
-
-    @abstractmethod
-    def quoted(self, *names: str) -> str: ...
-
-    @abstractmethod
-    def quoted_table(self, name: Name) -> str: ...
+    place = "safeops.databases.{family}.archiving:Archiving"
+    asked = "Keeping what a drop would lose"
 
     def schema_of_new(self, schema: str | None) -> str | None:
         """Return the schema of a table that would be created, spelled as ``table`` spells it."""
@@ -163,7 +157,3 @@ class Archives(DatabaseSession):
     @abstractmethod
     def tie_again(self, stands: Table, definition: Definition) -> Iterator[Iterator[Step]]:
         """Plan what is still missing of its foreign keys and names, a plan for each thing."""
-
-    def bytes_of(self, archive: Name) -> int | None:
-        """Return about how large an archive is; None where it is not cheap to tell."""
-        return None

@@ -1,83 +1,234 @@
-"""What every database answers: its abilities, what stands in it, how a wanted thing is spelled, and its plans.
+"""A database: its session, what is in it, how a wanted thing is spelled; everything else is a port that is given it.
 
-One database is one package below this one. Operations ask abilities, never names.
+One family of databases is one package below this one. Operations ask abilities, never names.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops import _sqlalchemy
-from safeops.databases import sqltext
-from safeops.databases.archives import Archives
-from safeops.databases.batches import Batches
-from safeops.databases.constructs import Constructs
-from safeops.databases.definitions import Column, Constraint, Index, Published, Table
-from safeops.databases.dumping import Dumping
-from safeops.databases.filling import Filling
-from safeops.databases.load import Load
-from safeops.databases.renaming import Renaming
-from safeops.databases.scratching import Scratching
-from safeops.databases.steps import Step, rendered
-from safeops.databases.surveying import Surveying
-from safeops.databases.twins import Twins
+from safeops.databases.abilities import Abilities
+from safeops.databases.ddl import DDL
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.dependents import Dependents
+from safeops.databases.safety import Safety
+from safeops.databases.server_errors import ServerErrors
+from safeops.databases.sessions import Handed, Watch
+from safeops.databases.sizes import Sizes
+from safeops.databases.steps import Step, rendered, rendering_dialect
+from safeops.databases.triggers import Triggers
 from safeops.databases.types import Types
-from safeops.errors import UnsupportedOnDatabase
-from safeops.naming import Name, fitting
-
-Plan = Iterator[Step]
+from safeops.errors import SafeOpsError, UnsupportedOnDatabase
+from safeops.naming import Name
 
 
-class Database(
-    Surveying, Archives, Batches, Constructs, Dumping, Filling, Load, Renaming, Scratching, Twins, Types, ABC
-):
-    """The database that a migration runs on, or for which ``--sql`` is rendered."""
+class Database(ABC):
+    """The database that a migration runs on, or for which ``--sql`` is rendered.
 
-    max_identifier: ClassVar[int] = 63
-    """The longest name that the server keeps, in bytes (in letters where ``counts_letters``)."""
-    counts_letters: ClassVar[bool] = False
-    builds_indexes_online: ClassVar[bool] = True
-    """Reads and writes go on while an index is built."""
-    validates_constraints_later: ClassVar[bool] = False
-    """A constraint can be added for new rows first, and checked against old rows later."""
-    enforces_checks_later: ClassVar[bool] = False
-    """A check that is NOT ENFORCED can be enforced as it is."""
-    has_named_types: ClassVar[bool] = False
-    has_schemas: ClassVar[bool] = True
-    has_exclusion_constraints: ClassVar[bool] = False
-    names_indexes_of_keys: ClassVar[bool] = False
-    """A unique or primary key gives its name to an index, and index names stand once in a schema."""
-    has_deferrable_keys: ClassVar[bool] = False
-    """Unique and primary keys can be DEFERRABLE."""
-    has_deferrable_foreign_keys: ClassVar[bool] = False
-    has_partial_indexes: ClassVar[bool] = False
-    has_expression_indexes: ClassVar[bool] = True
-    reflects_expressions: ClassVar[bool] = True
-    """SQLAlchemy reflects the expressions of indexes; else it leaves them out, and what is left is another index."""
-    has_comments: ClassVar[bool] = True
-    renders_constraints_offline: ClassVar[bool] = True
-    """Constraints and column changes can be rendered for ``--sql``."""
-    renders_column_changes_offline: ClassVar[bool] = True
-    """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
-    rewrites_for_types: ClassVar[bool] = False
-    """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
-    adds_checks_online: ClassVar[bool] = True
-    """A check can be added to a table that has rows while others write to it."""
-    merges_equal_keys: ClassVar[bool] = False
-    """Of unique and primary keys of a new table that are equal but for their names the server makes one index."""
-    indexes_foreign_keys: ClassVar[bool] = False
-    """The server gives a foreign key an index where none covers it."""
-    ties_foreign_keys: ClassVar[bool] = False
-    """A foreign key stands on one unique key and no other, though another has the same columns."""
-    foreign_keys_across_types: ClassVar[bool] = True
-    """A foreign key may have types on its two sides that are akin."""
-    refuses_full_schemas: ClassVar[bool] = True
-    """DROP SCHEMA refuses a schema that has tables in it."""
+    Args:
+        dialect: The dialect of the connection.
+        connection: Gives the connection of this moment (Alembic changes it inside autocommit blocks); None offline.
+    """
+
+    family: ClassVar[str]
+    """The name of the package that has the ports of this family."""
+    product: ClassVar[str]
+
+    def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
+        self.dialect = rendering_dialect(dialect)
+        self._connection = connection
+        self.prepare: Any = self.dialect.identifier_preparer
+        self.patience = 2.0
+        """Seconds that a look may wait for a lock."""
+
+    # Ports ------------------------------------------------------------------------------------------------------
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities.of(self)
+
+    @property
+    def ddl(self) -> DDL:
+        return DDL.of(self)
+
+    @property
+    def dependents(self) -> Dependents:
+        return Dependents.of(self)
+
+    @property
+    def errors(self) -> ServerErrors:
+        return ServerErrors.of(self)
+
+    @property
+    def safety(self) -> Safety:
+        return Safety.of(self)
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes.of(self)
+
+    @property
+    def triggers(self) -> Triggers:
+        return Triggers.of(self)
+
+    @property
+    def types(self) -> Types:
+        return Types.of(self)
+
+    # Session ----------------------------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> str | None:
+        """The schema that is the database itself: its name is not kept, because a copy may have another one."""
+        return None
+
+    @property
+    def offline(self) -> bool:
+        return self._connection is None
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            raise RuntimeError("safeops looked at a database in --sql mode: this is a defect of safeops")
+        return self._connection()
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The server's version; offline the newest that the dialect assumes."""
+        return tuple(part for part in (self.dialect.server_version_info or ()) if isinstance(part, int))
+
+    def describe(self) -> str:
+        number = ".".join(map(str, self.version[:2]))
+        return f"{self.product} {number}" if number else self.product
+
+    def scalar(self, sql: str, **parameters: Any) -> Any:
+        rows = self.read(sql, **parameters)
+        return rows[0][0] if rows else None
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Run a query. Colons that are no parameters must not stand in ``sql`` where there are parameters."""
+        if parameters:
+            return list(self.connection.execute(sa.text(sql), parameters).all())
+        result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        return list(result.all())
+
+    def run(self, sql: str) -> int:
+        """Send a statement as it is, no parameters, no percent signs to double, and return how many rows it met."""
+        return self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True}).rowcount
+
+    @contextmanager
+    def transaction(self, *beginning: str) -> Iterator[None]:
+        """Run the block in one transaction."""
+        try:
+            for sql in beginning or (self.abilities.begins,):
+                self.run(sql)
+            yield
+            self.run("COMMIT")
+        except BaseException:
+            # On a lost connection there is nothing to roll back, and the first error is the one to see.
+            with suppress(SQLAlchemyError):
+                self.run("ROLLBACK")
+            raise
+
+    def carry_out(self, step: Step) -> None:
+        """Send a step."""
+        step.execute(self)
+
+    def handed_over(self, *, role: bool = True) -> Handed:
+        """Return what env.py may have set on this session that decides how names are resolved, and what may be done.
+
+        Args:
+            role: The role too; not for a session of another login, which may not take it.
+        """
+        return ()
+
+    def take_over(self, handed: Handed) -> None:
+        """Set on this session what was handed over by another."""
+
+    def check_session(self) -> None:
+        """Raise UnsupportedOnDatabase if statements of this connection may reach sessions that serve others too."""
+
+    def timeouts(self, lock: float, statement: float | None, step: Step) -> AbstractContextManager[None]:
+        """Bound the waiting of one step on this session, and restore what was set before on every path."""
+        return nullcontext()
+
+    def session_bound(self, seconds: float) -> tuple[str, str] | None:
+        """Return what bounds the waiting for locks of a whole session, and what takes that back.
+
+        None if the session has a bound of its own: env.py, the role or the server have set it.
+        """
+        return None
+
+    def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
+        """Render the statements before and after a step that bound its waiting."""
+        return [], []
+
+    def blockers(self, tables: Sequence[Name]) -> list[str]:
+        """Describe the sessions that hold locks on the tables: id, user, application, state, age, query."""
+        return []
+
+    def obstacles(self, step: Step) -> dict[Any, str]:
+        """Describe the transactions for which a step would wait in the middle of its work, each under a key of its own.
+
+        They are waited for before the step begins, when giving up leaves nothing behind.
+        """
+        return {}
+
+    def bystanders(self) -> list[str]:
+        """Describe the open transactions for which a step may have waited in the middle of its work."""
+        return []
+
+    def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
+        """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end.
+
+        Where nobody could look on, the watch says so before the step begins.
+        """
+        return _unwatched()
+
+    def begin_by_hand(self) -> None:
+        """Make sure that statements commit one by one on this connection, whatever the driver does."""
+
+    def end_by_hand(self) -> None:
+        """Give the connection back as ``begin_by_hand`` found it."""
+
+    def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
+        """Raise UnsafeOperation if row security may hide rows of a table from the role of this session."""
+
+    def hidden_rows(self, error: DBAPIError) -> SafeOpsError | None:
+        """Return that error if the server refused a statement because it would have hidden rows from it."""
+        return None
+
+    now: ClassVar[str]
+    """The server's clock in seconds since 1970, as SQL."""
+
+    def unbounded(self) -> AbstractContextManager[None]:
+        """Let the statements of the block, long reads that block nobody, run for as long as they take."""
+        return nullcontext()
+
+    @abstractmethod
+    def session_id(self) -> str:
+        """Name this session so that others can tell whether it still stands."""
+
+    @abstractmethod
+    def is_gone(self, session: str) -> bool:
+        """Tell whether a session has ended for sure."""
+
+    @abstractmethod
+    def reading_only(self) -> AbstractContextManager[None]:
+        """Have the server refuse to write for the block, but for the empty copies on which a definition is tried out."""
+
+    def trying_out(self) -> AbstractContextManager[None]:
+        """Let the session write to such a copy for the block."""
+        return nullcontext()
 
     # Spelling ---------------------------------------------------------------------------------------------------
 
@@ -141,35 +292,6 @@ class Database(
     def has_schema(self, schema: str) -> bool:
         return False
 
-    def dependents(self, table: Table, column: str | None = None) -> list[str]:
-        """Describe the views, policies, foreign keys and so on that stand on a table or on one of its columns."""
-        return []
-
-    def dependents_on_type(self, table: Table, column: str) -> list[str]:
-        """Describe what keeps the server from changing the type of a column."""
-        return self.dependents(table, column)
-
-    def check_droppable(self, table: Table, column: str) -> None:
-        """Have the server raise its refusal to drop a column, where it can try and take it back."""
-
-    def dependents_of_schema(self, schema: str) -> list[str]:
-        return []
-
-    def dependents_of_enum(self, name: Name) -> list[str]:
-        return []
-
-    def awaits_default(self, column: Column) -> bool:
-        """Tell whether an interrupted run added a column without its default."""
-        return False
-
-    def comment_of(self, stands: Table, column: str | None) -> str | None:
-        """Return the author's own comment of a column, or with None that of the table."""
-        return stands.comment if column is None else stands.columns[column].comment
-
-    def copies_for_comment(self, stands: Table, column: str) -> bool:
-        """Tell whether the server copies the table to change the comment of a column."""
-        return False
-
     def has_rows(self, table: Table) -> bool:
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
 
@@ -182,36 +304,6 @@ class Database(
     def constraint_named(self, stands: Table, name: str, kind: str | None) -> Constraint | None:
         """Return the constraint that a drop by this name, and by this ``type_`` of Alembic, means."""
         return stands.constraints.get(name)
-
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
-        """Describe the foreign keys of other tables that stand on a unique or primary key, or on an index alike."""
-        return []
-
-    def keys_to_partitions(self, stands: Table) -> set[str]:
-        """Return the foreign keys that the server itself keeps to each partition of a table that the author's refers to."""
-        return set()
-
-    def left_on_partitions(self, stands: Table, name: str) -> bool:
-        """Tell whether partitions have a part of an index or constraint that the whole table lacks."""
-        return False
-
-    def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
-        """Raise DependentObjects where replication finds the rows of a table by one of the indexes, which are to go."""
-
-    def published(self, stands: Table) -> Published:
-        """Return who publishes the table with the columns that it will have."""
-        return Published()
-
-    def published_when_new(self, name: Name) -> Published:
-        """Return who publishes a table as soon as it is created."""
-        return Published()
-
-    def check_takes_null(self, stands: Table, column: str) -> None:
-        """Raise DependentObjects where something that stands on the column takes no NULL in it."""
-
-    def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
-        """Tell whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
-        return False
 
     # Wanting ----------------------------------------------------------------------------------------------------
 
@@ -241,7 +333,9 @@ class Database(
 
     def _key_parts(self, constraint: sa.Constraint) -> Constraint | None:
         """Return in what a key must be equal to another to share its index; None for what shares none."""
-        if not self.merges_equal_keys or isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
+        if not self.abilities.merges_equal_keys or isinstance(
+            constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)
+        ):
             return None
         if isinstance(constraint, sa.PrimaryKeyConstraint) and not constraint.columns:
             # That of a table without one, which some dialects write as nothing at all.
@@ -264,144 +358,17 @@ class Database(
         """Have the server spell a wanted thing on an empty copy of the table, or return None where that cannot be."""
         return None
 
-    # Planning ---------------------------------------------------------------------------------------------------
-    # ``stands`` is the table as it stands; None where nobody can look (--sql).
+    def index_options(self, index: Index) -> dict[str, Any]:
+        """Return the options with which a construct is the index as it stands."""
+        return {}
 
-    @abstractmethod
-    def create_table(self, table: sa.Table) -> Plan: ...
+    def key_options(self, key: Constraint) -> dict[str, Any]:
+        """Return the options with which a construct is the unique constraint as it stands."""
+        return {}
 
-    @abstractmethod
-    def drop_table(self, name: Name, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan: ...
-
-    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
-        """Plan the comment of a column, or with None that of the table; ``comment`` None removes it."""
-        return iter(())
-
-    @abstractmethod
-    def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        """Plan a foreign key, check, unique, primary key or exclusion constraint."""
-
-    @abstractmethod
-    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
-        """Plan an index in the place of one of the same name; until the new one is there the old one is."""
-
-    @abstractmethod
-    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        """Plan a constraint in the place of one of the same name and kind; it finishes what an earlier run began."""
-
-    def passing_name(self, name: str) -> str:
-        """Return the name under which the successor of an index or a constraint is built."""
-        return fitting("safeops_new", name, max_bytes=self.max_identifier)
-
-    @abstractmethod
-    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan: ...
-
-    @abstractmethod
-    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan: ...
-
-    def create_enum(self, name: Name, values: Sequence[str]) -> Plan:
-        return iter(())
-
-    def add_enum_value(self, name: Name, value: str, before: str | None, after: str | None) -> Plan:
-        return iter(())
-
-    def drop_enum(self, name: Name) -> Plan:
-        return iter(())
-
-    def create_schema(self, schema: str) -> Plan:
-        return iter(())
-
-    def drop_schema(self, schema: str) -> Plan:
-        return iter(())
-
-    # Judging ----------------------------------------------------------------------------------------------------
-
-    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
-        """Say why adding the column would block or rewrite a table that has rows; None where it would not."""
-        return None
-
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
-        """Say why the change of type would rewrite or scan the table; None where it would not."""
-        return None
-
-    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
-        """Say why changing ``column`` back to its ``former`` type would rewrite or scan, once it had been changed in a
-        moment; None where it would not."""
-        return None
-
-    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
-        """Raise DependentObjects where the server changes the type under no circumstances."""
-
-    def type_in_place(self, column: sa.Column[Any], stands: Table) -> str | None:
-        """Return the calls that give a column another type where only one statement can; None where ``TypeChange`` can."""
-        return None
-
-    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
-        """Say why a column should keep its type, which takes all values of the other; None where it should not."""
-        return None
-
-    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
-        """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
-        return None
-
-    def serial_as_identity(
-        self, name: Name, column: str, identity: sa.Identity, stands: Table
-    ) -> tuple[str, str] | None:
-        """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
-        return None
-
-    def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
-        """Raise UnsupportedOnDatabase for what this server does not have."""
-        if not validate and not self.validates_constraints_later:
-            raise self.unsupported("validate=False", "a server that can add a constraint unvalidated")
-
-    def name_flaw(self, name: str) -> str | None:
-        """Say why the server takes no such name; None where it does."""
-        return None
-
-    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
-        """Raise what the partitioning of the table forbids: a unique key without its columns, on MySQL any foreign key."""
-
-    def check_column_support(self, column: sa.Column[Any]) -> None:
-        """Raise UnsupportedOnDatabase for a column that this server does not have."""
-
-    def check_index_support(self, index: sa.Index) -> None:
-        """Raise UnsupportedOnDatabase for an index that this server does not have."""
-
-    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
-        """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
-
-    def default_is_constant(self, column: sa.Column[Any]) -> bool:
-        """Tell without asking the server whether every row gets the same value from the default."""
-        if column.identity is not None or column.computed is not None:
-            return False
-        words = sqltext.canonical(self.default_text(column) or "NULL").replace("now()", "")
-        # A parenthesis inside a string is no call.
-        return not any(kind == "op" and text == "(" for kind, text in sqltext.tokens(words))
+    def exclusion_parts(self, exclusion: Constraint) -> tuple[str, list[tuple[str, str]], str | None]:
+        """Return the method of an exclusion constraint, its elements with their operators, and its condition."""
+        raise NotImplementedError
 
     def unsupported(self, asked: str, needed: str, remedy: str = "", code: str = "") -> UnsupportedOnDatabase:
         return UnsupportedOnDatabase(
@@ -417,3 +384,8 @@ def _without_direction(element: Any) -> Any:
     if isinstance(element, sa.Column):
         return sa.column(element.name)
     return element
+
+
+@contextmanager
+def _unwatched() -> Iterator[Watch]:
+    yield Watch()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Column
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.naming import Name
 
 Bound: TypeAlias = tuple[str, ...]
@@ -45,27 +45,15 @@ class Target:
         return [f"safeops_{place}" for place in range(len(self.key) + len(self.columns))]
 
 
-class Batches(DatabaseSession):
+class Batches(Port):
     """The verbs of a backfill that differ from database to database."""
 
-    now: ClassVar[str]
-    """The server's clock in seconds since 1970, as SQL."""
-    compares_rows: ClassVar[bool] = True
-    """A comparison of row values, (a, b) > (1, 2), is planned as a range of an index."""
-    assigns_at_once: ClassVar[bool] = True
-    """The assignments of an UPDATE all see the row as it was."""
-    is_private: bool = False
-    """No other connection can reach the database."""
+    place = "safeops.databases.{family}.batches:Batches"
+    asked = "Writing rows in batches"
 
     def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
         """Return the type of a text whose letters all count in comparisons."""
         return sa.String(length)
-
-    @abstractmethod
-    def quoted(self, *names: str) -> str: ...
-
-    @abstractmethod
-    def quoted_table(self, name: Name) -> str: ...
 
     @abstractmethod
     def key_text(self, column: Column) -> str:
@@ -109,7 +97,7 @@ class Batches(DatabaseSession):
             return [f"{names[0]} {operator} {values[0]}"]
         # The first column alone as well: without statistics a planner takes a comparison of rows for a third of the table.
         first = f"{names[0]} {loosely} {values[0]}"
-        if self.compares_rows:
+        if self.database.abilities.compares_rows:
             return [first, f"({', '.join(names)}) {operator} ({', '.join(values)})"]
         return [first, _expanded(names, values, operator)]
 
@@ -143,7 +131,7 @@ class Batches(DatabaseSession):
 
     def batching(self) -> AbstractContextManager[None]:
         """Prepare the session for batches, and restore on every path what was set before."""
-        return _as_it_is()
+        return nullcontext()
 
     def rendered_batching(self) -> tuple[list[str], list[str]]:
         """Render the statements before and after an UPDATE of ``--sql`` that do for it what ``batching`` does."""
@@ -181,44 +169,15 @@ class Batches(DatabaseSession):
     def check_writes_values(self) -> None:
         """Raise UnsupportedOnDatabase where this server cannot take the values of many rows in one statement."""
 
-    def unbounded(self) -> AbstractContextManager[None]:
-        """Let the statements of the block, long reads that block nobody, run for as long as they take."""
-        return _as_it_is()
-
-    def explain(self, sql: str) -> None:
-        """Have the server plan a statement without running it, which raises what is wrong with it."""
-        self.read(f"EXPLAIN {sql}")
-
-    @abstractmethod
-    def estimated_rows(self, table: Name) -> int | None:
-        """Return about how many rows a table has, without counting them; None where nobody knows."""
-
     def is_transient(self, error: BaseException) -> bool:
         """Tell whether a batch failed for what others did meanwhile, and was rolled back: trying again may help."""
-        return self.is_lock_failure(error) or self.is_cut_short(error)
+        return self.database.errors.is_lock_failure(error) or self.database.errors.is_cut_short(error)
 
     def locked_rows(self, table: Name, condition: str) -> int:
         """Count the rows that meet a condition, and keep them as they are until the transaction ends."""
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
 
-    def update_triggers(self, table: Name) -> list[str]:
-        """Describe the author's triggers that run on an UPDATE of the table, and may cancel it or take its values back."""
-        return []
-
     # Claims -----------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def session_id(self) -> str:
-        """Name this session so that others can tell whether it still stands."""
-
-    @abstractmethod
-    def is_gone(self, session: str) -> bool:
-        """Tell whether a session has ended for sure."""
-
-
-@contextmanager
-def _as_it_is() -> Iterator[None]:
-    yield
 
 
 def _expanded(names: Sequence[str], values: Sequence[str], operator: str) -> str:

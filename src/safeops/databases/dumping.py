@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.errors import BackupFailed
 
 Progress = Callable[[int], None]
@@ -102,12 +102,11 @@ class Dumper(ABC):
         """Fill an empty database; where ``owners`` is false what it makes belongs to whoever restores it."""
 
 
-class Dumping(DatabaseSession):
+class Dumping(Port):
     """What a backup must know of a database before its dump begins."""
 
-    dump_ending: ClassVar[str]
-    dump_magic: ClassVar[bytes]
-    """The bytes that such a dump begins with."""
+    place = "safeops.databases.{family}.dumping:Dumping"
+    asked = "A backup"
 
     @abstractmethod
     def dump_name(self) -> str:

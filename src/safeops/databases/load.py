@@ -8,13 +8,13 @@ import time
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 
 CONNECTING = 3
 """Seconds that a replica has to take a connection."""
@@ -41,11 +41,11 @@ class Replica:
     unknown: str = ""
 
 
-class Load(DatabaseSession):
+class Load(Port):
     """The questions that the throttles of a backfill ask."""
 
-    sees_sessions_with: ClassVar[str] = ""
-    """What the server wants before it shows a user the sessions of the others."""
+    place = "safeops.databases.{family}.load:Load"
+    asked = "Looking at the load of the server"
 
     def active_sessions(self) -> tuple[int, float]:
         """Return how many other sessions are at work in this database: at least, and at most.
@@ -114,7 +114,7 @@ class RemoteReplica:
         from safeops.databases import database_for
 
         with self._engine.connect() as connection:
-            return database_for(connection.dialect, lambda: connection).as_replica(self.name)
+            return Load.of(database_for(connection.dialect, lambda: connection)).as_replica(self.name)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -174,9 +174,9 @@ class Replicas(Seen):
         self.remote: list[RemoteReplica] = []
         self.names: set[str] = set()
 
-    def connected(self, database: Load) -> list[Replica]:
+    def connected(self, load: Load) -> list[Replica]:
         """Return the replicas of the server, with those that it does not have any more."""
-        found = database.replicas()
+        found = load.replicas()
         missing = self.names - {one.name for one in found}
         self.names |= {one.name for one in found}
         return [*found, *(Replica(name, unknown="it was connected before and is gone") for name in sorted(missing))]

@@ -23,7 +23,7 @@ from safeops.errors import (
 )
 
 if TYPE_CHECKING:
-    from safeops.databases.sessions import DatabaseSession
+    from safeops.databases.base import Database
 
 LONGEST = 300
 _BETWEEN = sys.stdlib_module_names
@@ -31,7 +31,7 @@ _BETWEEN = sys.stdlib_module_names
 UNCERTAIN = "Whether the last statement was carried out cannot be determined; running again looks, and continues."
 
 
-def refused(database: DatabaseSession, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
+def refused(database: Database, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
     """Return what an error means for the author of a revision; None for one that safeops itself is to blame for, or that
     code of the author raised on a connection of its own.
 
@@ -51,10 +51,10 @@ def refused(database: DatabaseSession, error: SQLAlchemyError, helper: str) -> S
         )
     if not isinstance(error, DBAPIError):
         return None
-    return database.taught(error) or _TOLD[database.kind_of(error)](database, said(error), _undone(error))
+    return database.errors.taught(error) or _TOLD[database.errors.kind_of(error)](database, said(error), _undone(error))
 
 
-def _is_of_the_author(database: DatabaseSession, error: SQLAlchemyError) -> bool:
+def _is_of_the_author(database: Database, error: SQLAlchemyError) -> bool:
     """Tell whether code that safeops called raised it (a callable for progress, a throttle), and not for our connection."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _package(frame) not in _BETWEEN]
     ours = max((place for place, one in enumerate(frames) if _package(one) == "safeops"), default=-1)
@@ -85,7 +85,7 @@ def _undone(error: DBAPIError) -> str:
     return f"\nThe statement was: {asked if len(asked) <= LONGEST else f'{asked[: LONGEST - 3]}...'}"
 
 
-def _lost(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _lost(database: Database, words: str, undone: str) -> SafeOpsError:
     return Unreachable(
         f"The connection to {database.product} was lost: {words}.{undone}",
         why="The server stopped or restarted, an administrator ended the session, or the network failed.",
@@ -94,7 +94,7 @@ def _lost(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
     )
 
 
-def _held(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _held(database: Database, words: str, undone: str) -> SafeOpsError:
     error = LockNotAcquired(
         f"{database.product} did not get a lock: {words}.{undone}",
         why="Another session holds the table or rows of it in a transaction that has not ended.",
@@ -105,18 +105,18 @@ def _held(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
     return error
 
 
-def _rights(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _rights(database: Database, words: str, undone: str) -> SafeOpsError:
     return ServerRefused(
         f"{database.product} refused, because the role of the migration lacks a right: {words}.{undone}",
         why="Most changes of a table need its owner, new objects need CREATE on their schema, and foreign keys need"
         " REFERENCES on the table that they refer to.",
         remedy="Connect as the owner, have the owner grant the right, or take the owner's role in env.py before"
         " context.configure():",
-        code=database.role_code,
+        code=database.abilities.role_code,
     )
 
 
-def _read_only(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _read_only(database: Database, words: str, undone: str) -> SafeOpsError:
     return ServerRefused(
         f"{database.product} does not let this session write: {words}.{undone}",
         why="It is a replica, its disk is protected, or the session, the role or the server is set to read only.",
@@ -124,7 +124,7 @@ def _read_only(database: DatabaseSession, words: str, undone: str) -> SafeOpsErr
     )
 
 
-def _resources(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _resources(database: Database, words: str, undone: str) -> SafeOpsError:
     return ServerRefused(
         f"{database.product} ran out of disk space, memory or connections: {words}.{undone}",
         why="The server rolled the statement back. An index build or a rebuilt table needs about as much free space as"
@@ -133,7 +133,7 @@ def _resources(database: DatabaseSession, words: str, undone: str) -> SafeOpsErr
     )
 
 
-def _cancelled(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _cancelled(database: Database, words: str, undone: str) -> SafeOpsError:
     return ServerRefused(
         f"{database.product} ended a statement early: {words}.{undone}",
         why="A timeout of the role, the database or the session was shorter than the statement, or an administrator"
@@ -143,7 +143,7 @@ def _cancelled(database: DatabaseSession, words: str, undone: str) -> SafeOpsErr
     )
 
 
-def _values(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _values(database: Database, words: str, undone: str) -> SafeOpsError:
     return ViolatingRows(
         f"A value cannot be converted, computed or stored: {words}.{undone}",
         why=f"{database.product} tries each value of the rows, and each value that is given.",
@@ -151,7 +151,7 @@ def _values(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
     )
 
 
-def _rule(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _rule(database: Database, words: str, undone: str) -> SafeOpsError:
     return ViolatingRows(
         f"A trigger or function of this database raised an error: {words}.{undone}",
         why="It checks rows that are written, and does not take these.",
@@ -159,21 +159,21 @@ def _rule(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
     )
 
 
-def _violation(_: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _violation(_: Database, words: str, undone: str) -> SafeOpsError:
     return ViolatingRows(
         f"Rows break a constraint: {words}.{undone}",
         remedy="Fix those rows, and run again.",
     )
 
 
-def _dependents(_: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _dependents(_: Database, words: str, undone: str) -> SafeOpsError:
     return DependentObjects(
         f"Other objects depend on it: {words}.{undone}",
         remedy="Drop or change them first, in this revision or an earlier one.",
     )
 
 
-def _unsupported(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _unsupported(database: Database, words: str, undone: str) -> SafeOpsError:
     return UnsupportedOnDatabase(
         f"{database.describe()} does not support this here: {words}.{undone}",
         why="It depends on the kind of the table, the column or the index, and on limits of the server.",
@@ -181,7 +181,7 @@ def _unsupported(database: DatabaseSession, words: str, undone: str) -> SafeOpsE
     )
 
 
-def _statement(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _statement(database: Database, words: str, undone: str) -> SafeOpsError:
     return InvalidArgument(
         f"{database.product} does not take this: {words}.{undone}",
         why="A name, a type, an operator class or an expression in the arguments does not exist there, or is not allowed"
@@ -190,7 +190,7 @@ def _statement(database: DatabaseSession, words: str, undone: str) -> SafeOpsErr
     )
 
 
-def _other(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
+def _other(database: Database, words: str, undone: str) -> SafeOpsError:
     error = ServerRefused(
         f"{database.product} refused: {words}.{undone}", remedy="Resolve what it reports, and run again."
     )
@@ -198,7 +198,7 @@ def _other(database: DatabaseSession, words: str, undone: str) -> SafeOpsError:
     return error
 
 
-_TOLD: dict[Kind, Callable[[DatabaseSession, str, str], SafeOpsError]] = {
+_TOLD: dict[Kind, Callable[[Database, str, str], SafeOpsError]] = {
     "lost": _lost,
     "held": _held,
     "rights": _rights,

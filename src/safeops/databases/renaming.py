@@ -11,7 +11,7 @@ from typing import ClassVar
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError
 from safeops.naming import Name
@@ -39,15 +39,16 @@ class Renamed:
     is_new: bool | None = None
 
 
-class Renaming(DatabaseSession):
+class Renaming(Port):
     """The verbs of renaming a table over several deploys.
 
     Each plans what is left to do; where a verb is not called for any more, that is what an interrupted run left over.
     """
 
-    has_updatable_views: ClassVar[bool] = True
-    """Through a view an application can write as it does through the table: defaults, new keys, counts of rows."""
-    renders_renames_offline: ClassVar[bool] = True
+    place = "safeops.databases.{family}.renaming:Renames"
+    asked = "A rename of a table over two deploys"
+
+    renders_offline: ClassVar[bool] = True
 
     def check_rename(self, stands: Table) -> None:
         """Raise where a view could not stand for this table."""

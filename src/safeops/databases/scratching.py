@@ -11,15 +11,18 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Dialect, Engine
 
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.errors import SafeOpsError
 
 PREFIX = "safeops_scratch_"
 """What the name of every scratch database begins with."""
 
 
-class Scratching(DatabaseSession):
+class Scratching(Port):
     """The questions of the checklist, and a database that lives as long as a check."""
+
+    place = "safeops.databases.{family}.scratching:Scratching"
+    asked = "A temporary database"
 
     # Before it begins -------------------------------------------------------------------------------------------
 

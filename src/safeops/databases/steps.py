@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy.engine import Dialect
 
 from safeops import _sqlalchemy
 from safeops.naming import Name
+
+if TYPE_CHECKING:
+    from safeops.databases.base import Database
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,20 @@ class Step:
     instead: tuple[str, ...] = ()
     under: tuple[tuple[str, str], ...] = ()
     refutes: bool = False
+
+    def execute(self, database: Database) -> None:
+        """Send the step, where it is needed still; several statements in one transaction."""
+        if self.still is not None and not database.scalar(f"SELECT {self.still}"):
+            return
+        if not self.then:
+            database.run(self.sql)
+            return
+        with database.transaction():
+            for sql in (self.sql, *self.then):
+                database.run(sql)
+
+
+Plan: TypeAlias = Iterator[Step]
 
 
 def rendering_dialect(dialect: Dialect) -> Dialect:

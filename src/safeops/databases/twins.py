@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote, unquote
 
 from safeops.databases.definitions import Table
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name
@@ -109,10 +109,13 @@ def overtaken(pair: Pair) -> DefinitionMismatch:
     return error
 
 
-class Twins(DatabaseSession):
+class Twins(Port):
     """What each database does for a pair. ``stands`` is the table as it stands."""
 
-    renders_renames_offline: ClassVar[bool] = False
+    place = "safeops.databases.{family}.twins:Twins"
+    asked = "Keeping two columns in sync"
+
+    renders_offline: ClassVar[bool] = False
     """The phases of a rename can be rendered for ``--sql``."""
 
     @abstractmethod

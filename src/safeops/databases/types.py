@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,15 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateSequence
 
 from safeops.databases.definitions import Domain
+from safeops.databases.ports import Port
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
 
-class Types:
+class Types(Port):
     """What a column may be made with."""
 
-    @abstractmethod
-    def rendered(self, construct: Any) -> str: ...
+    place = "safeops.databases.{family}.types:Types"
+    asked = "Named types"
 
     def enum(self, name: Name) -> tuple[str, ...] | None:
         """Return the values of a named type in order; None where there is none."""
@@ -59,4 +59,4 @@ class Types:
 
     def create_sequence(self, sequence: sa.Sequence) -> Iterator[Step]:
         name = Name(str(sequence.name), sequence.schema)
-        yield Step(self.rendered(CreateSequence(sequence, if_not_exists=True)), f"created sequence {name}")
+        yield Step(self.database.rendered(CreateSequence(sequence, if_not_exists=True)), f"created sequence {name}")

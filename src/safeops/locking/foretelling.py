@@ -46,19 +46,19 @@ def outline(migration: Terms, table: Name, does: str, *, loses: bool = False) ->
     if forecast is None:
         return
     rows, size = measured(migration.database, table) if loses else (None, None)
-    locks, blocks = migration.database.locking_of(Step(f"DROP TABLE {table}", does, (table,)))
+    locks, blocks = migration.database.sizes.locking_of(Step(f"DROP TABLE {table}", does, (table,)))
     forecast.outline(Deed(does, locks, blocks, rows, size, loses=loses))
 
 
 def _deed(database: Database, step: Step) -> Deed:
-    locks, blocks = database.locking_of(step)
+    locks, blocks = database.sizes.locking_of(step)
     assured = assurance() is not None
-    if assured and not database.is_brief(step):
+    if assured and not database.sizes.is_brief(step):
         blocks = f"{blocks.removesuffix(BRIEFLY)}, for as long as it takes"
-    does = step.does if assured else f"{step.does}{database.doubt(step)}"
+    does = step.does if assured else f"{step.does}{database.sizes.doubt(step)}"
     loses = step.does.startswith(LOST)
     rows, size = (None, None)
-    if step.locks and (loses or database.reads_rows(step)):
+    if step.locks and (loses or database.sizes.reads_rows(step)):
         rows, size = measured(database, step.locks[0])
     return Deed(does, locks, blocks, rows, size, loses=loses)
 
@@ -66,6 +66,6 @@ def _deed(database: Database, step: Step) -> Deed:
 def measured(database: Database, table: Name) -> tuple[int | None, int | None]:
     """Return about how many rows and bytes a table has; nothing of one that is not there yet."""
     try:
-        return database.rows_of(table), database.bytes_of(table)
+        return database.sizes.rows_of(table), database.sizes.bytes_of(table)
     except SQLAlchemyError:
         return None, None

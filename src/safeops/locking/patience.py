@@ -90,7 +90,7 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
         patiently(migration, step.does, lambda: _attempt(migration, step, work), step, work)
     except DBAPIError as error:
         taught = explain(error) if explain else None
-        if taught is None and migration.database.is_race(error, step):
+        if taught is None and migration.database.errors.is_race(error, step):
             taught = _overtaken(step, error)
         if taught is None:
             error.add_detail(step.does)
@@ -140,7 +140,7 @@ def _carry_out_online(migration: Migration, step: Step) -> None:
         try:
             migration.database.carry_out(spelling)
         except DBAPIError as error:
-            if not migration.database.is_refusal(error):
+            if not migration.database.errors.is_refusal(error):
                 raise
             refusal = error
         else:
@@ -243,10 +243,10 @@ def patiently(
 def _may_help_to_wait(
     database: Database, error: DBAPIError, step: Step | None, tables: tuple[Name, ...], attempts: int
 ) -> bool:
-    if database.is_lock_failure(error):
+    if database.errors.is_lock_failure(error):
         return True
     # A look bounds its own waiting for locks, but a statement timeout of the session may be shorter than that.
-    return step is None and database.is_cut_short(error) and (attempts == 1 or bool(database.blockers(tables)))
+    return step is None and database.errors.is_cut_short(error) and (attempts == 1 or bool(database.blockers(tables)))
 
 
 def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -> list[str]:

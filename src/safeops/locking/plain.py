@@ -36,7 +36,7 @@ def bounded_waiting(connection: Connection) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if not database.is_lock_failure(error):
+        if not database.errors.is_lock_failure(error):
             raise
         raise _not_acquired(database, error) from error
     finally:

@@ -13,8 +13,10 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from safeops.databases import database_class, database_for
+from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
 from safeops.databases.beside import beside
+from safeops.databases.runner_lock import RunnerLock
 from safeops.errors import InvalidArgument, LockNotAcquired
 from safeops.locking.plain import bounded_waiting
 
@@ -109,8 +111,8 @@ def held_lock(connection: Connection, timeout: float | None, over: threading.Eve
 def _let_go(database: Database, own: Connection) -> None:
     """Release the lock. That its session has died must not hide how the block ended, so it is only said."""
     try:
-        lost = database.locks_runners_by_session and (own.invalidated or own.closed)
-        lost = lost or database.release_runner_lock(own, KEY) is False
+        lost = database.abilities.locks_runners_by_session and (own.invalidated or own.closed)
+        lost = lost or RunnerLock.of(database).release_runner_lock(own, KEY) is False
     except SQLAlchemyError as error:
         log.debug("releasing the migration lock: %s", error)
         lost = True
@@ -124,7 +126,7 @@ def _let_go(database: Database, own: Connection) -> None:
 @contextmanager
 def _lock_connection(connection: Connection) -> Iterator[Connection]:
     """Give a connection of the lock's own, where it needs one."""
-    if not database_class(connection.dialect).locks_runners_by_session:
+    if not Abilities.class_of(database_class(connection.dialect)).locks_runners_by_session:
         yield connection
         return
     with beside(connection) as own:
@@ -135,19 +137,19 @@ def _wait(database: Database, own: Connection, timeout: float | None, over: thre
     """Wait for the lock; False where the wait was ended."""
     started = time.monotonic()
     said = 0.0
-    while not database.try_runner_lock(own, KEY):
+    while not RunnerLock.of(database).try_runner_lock(own, KEY):
         waited = time.monotonic() - started
         if timeout is not None and waited >= timeout:
             raise LockNotAcquired(
                 f"Another runner has been migrating this database for the {timeout:g} s that this one waited."
-                f"\nThe lock is held by:\n  - {database.runner_lock_holder(own, KEY)}",
+                f"\nThe lock is held by:\n  - {RunnerLock.of(database).runner_lock_holder(own, KEY)}",
                 why="Two runners at once would do the same revisions twice.",
                 remedy="Wait for it to end and run again, or wait longer:",
                 code="with migration_lock(connection, timeout=3600):",
             )
         if said == 0.0 or waited - said >= REMIND:
             said = max(waited, 0.001)
-            log.info("waiting for another runner: %s", database.runner_lock_holder(own, KEY))
+            log.info("waiting for another runner: %s", RunnerLock.of(database).runner_lock_holder(own, KEY))
         if over.wait(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01))):
             return False
     return True

@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.archiving.catalogue import RESTORED, Record
 from safeops.archiving.columns import catalogue_of, forget_walk, noted, plans_to_complete, written_restore
+from safeops.databases.archives import Archives
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation, ViolatingRows
@@ -30,7 +31,7 @@ log = logging.getLogger("safeops")
 
 def check_type(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
     """Raise DefinitionMismatch where another type is asked for than the archived values have, or than stands now."""
-    kept = migration.database.column_of_archive(dict(record.definition))
+    kept = Archives.of(migration.database).column_of_archive(dict(record.definition))
     own = ops.CreateTableOp(stands.name.name, [column], schema=stands.name.schema)
     wanted = own.to_table(migration.context).columns[column.name]
     there = stands.columns.get(str(column.name))
@@ -61,7 +62,7 @@ def refuse_rewriting(migration: Migration, stands: Table, record: Record, column
         _refuse_domain(migration, stands, record, column, again)
         return
     why = column.computed is not None and look_into(
-        migration, stands.name, lambda: migration.database.column_refusal(column, stands)
+        migration, stands.name, lambda: migration.database.safety.column_refusal(column, stands)
     )
     if why:
         code = f'with assured("the table is small"):\n    {again}'
@@ -70,7 +71,7 @@ def refuse_rewriting(migration: Migration, stands: Table, record: Record, column
 
 def _refuse_checks(migration: Migration, stands: Table, record: Record, again: str) -> None:
     missing = [name for name, *_ in record.definition.get("checks", ()) if name not in stands.constraints]
-    if missing and not migration.database.adds_checks_online:
+    if missing and not migration.database.abilities.adds_checks_online:
         refuse_unless_assured(
             f"Column {record} had the check {', '.join(missing)}, which cannot be added to {stands.name} online.",
             "The server copies the table for it, and writes wait for as long as that takes.",
@@ -80,7 +81,7 @@ def _refuse_checks(migration: Migration, stands: Table, record: Record, again: s
 
 
 def _refuse_domain(migration: Migration, stands: Table, record: Record, column: sa.Column[Any], again: str) -> None:
-    domain = look_into(migration, stands.name, lambda: migration.database.domain(column.type))
+    domain = look_into(migration, stands.name, lambda: migration.database.types.domain(column.type))
     if domain is None or not domain.has_rules:
         return
     type_ = migration.database.type_text(column.type)
@@ -113,7 +114,7 @@ def complete(migration: Migration, record: Record) -> None:
     if required:
         _enforce(record)
     now = look(migration, name) or stands
-    carry_out(migration, migration.database.finish_again(now, column, dict(record.definition)))
+    carry_out(migration, Archives.of(migration.database).finish_again(now, column, dict(record.definition)))
     forget(migration, record)
 
 
@@ -143,7 +144,7 @@ def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
         try:
             carry_out(migration, plan)
         except DBAPIError as error:
-            if not migration.database.is_violation(error):
+            if not migration.database.errors.is_violation(error):
                 raise
             log.warning("not everything could be restored: %s", error.orig)
             broken.append(str(error.orig).strip())
@@ -166,7 +167,7 @@ def tie(migration: Migration, record: Record) -> None:
     stands = known(migration, look(migration, record.of), record.of)
     if stands is None:
         return
-    broken = _each(migration, migration.database.tie_again(stands, dict(record.definition)))
+    broken = _each(migration, Archives.of(migration.database).tie_again(stands, dict(record.definition)))
     if broken:
         raise _violated(record, broken)
     forget(migration, record)
@@ -176,6 +177,6 @@ def forget(migration: Migration, record: Record) -> None:
     """Drop the archive of what is back."""
     if record.column is not None:
         noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORED))
-        carry_out(migration, migration.database.drop_archive(record.archive, dict(record.definition)))
+        carry_out(migration, Archives.of(migration.database).drop_archive(record.archive, dict(record.definition)))
         forget_walk(migration, record)
     noted(migration, partial(catalogue_of(migration).remove, record))

@@ -78,12 +78,12 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         only = frozenset({"type", "collation"})
         if not column_differences(migration, stands, stands.columns[column_name], column, only=only):
             return skipped(f"the type of {name}.{column_name}", "it is as asked")
-        look_into(migration, name, lambda: migration.database.check_type_change(column, stands))
+        look_into(migration, name, lambda: migration.database.safety.check_type_change(column, stands))
         change = f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()"
         _refuse_blocking(migration, stands, name, column, change)
         note_subscribers(migration, stands, f"a subscriber stops at a value that its {column_name} does not take.")
         explain = _explained(migration, stands, name, column_name, change)
-        return carry_out(migration, migration.database.alter_type(name, column, stands), explain)
+        return carry_out(migration, migration.database.ddl.alter_type(name, column, stands), explain)
 
 
 def _is_type(value: Any) -> bool:
@@ -93,11 +93,11 @@ def _is_type(value: Any) -> bool:
 def _refuse_blocking(migration: Migration, stands: Table, name: Name, column: sa.Column[Any], change: str) -> None:
     """Raise UnsafeOperation where the server would rewrite or scan rows for the new type."""
     database = migration.database
-    why = look_into(migration, name, lambda: database.type_refusal(column, stands))
+    why = look_into(migration, name, lambda: database.safety.type_refusal(column, stands))
     if not why or not look_into(migration, name, lambda: database.has_rows(stands)):
         return
     words, code = instead_of_domain(migration, name, column)
-    in_place = look_into(migration, name, lambda: database.type_in_place(column, stands))
+    in_place = look_into(migration, name, lambda: database.safety.type_in_place(column, stands))
     if in_place:
         words, code = IN_PLACE, in_place
     refuse_unless_assured(
@@ -113,7 +113,7 @@ def refuse_in_place_only(migration: Migration, stands: Table, name: Name, column
     """Raise UnsupportedOnDatabase for a column of which this server makes no second one of another type."""
     database, wanted = migration.database, sa.Column(column, type_)
     sa.Table(name.name, sa.MetaData(), wanted, schema=name.schema)
-    in_place = look_into(migration, name, lambda: database.type_in_place(wanted, stands))
+    in_place = look_into(migration, name, lambda: database.safety.type_in_place(wanted, stands))
     if in_place:
         what = f"Another type for {name}.{column} over several deploys"
         raise database.unsupported(what, "PostgreSQL", IN_PLACE, in_place)
@@ -125,14 +125,16 @@ def _explained(
     """Return what turns the server's refusal to change a type into an error that teaches."""
 
     def explain(error: DBAPIError) -> DependentObjects | UnsafeOperation | None:
-        if migration.database.is_unconvertible(error):
+        if migration.database.errors.is_unconvertible(error):
             return UnsafeOperation(
                 f"{migration.database.product} does not change {name}.{column} to that type:"
                 f" {' '.join(str(error.orig).split())}",
                 remedy="Say how a value is converted, over several deploys:",
                 code=change,
             )
-        dependents = look_into(migration, name, lambda: migration.database.dependents_on_type(stands, column))
+        dependents = look_into(
+            migration, name, lambda: migration.database.dependents.dependents_on_type(stands, column)
+        )
         if not dependents:
             return None
         listed = "".join(f"\n  - {one}" for one in dependents)

@@ -127,18 +127,18 @@ def _add_bare(
 ) -> bool:
     there = stands.columns.get(str(column.name)) if stands else None
     if stands is not None and there is not None:
-        if migration.database.awaits_default(there):
-            return carry_out(migration, migration.database.add_column(name, column, stands))
+        if migration.database.ddl.awaits_default(there):
+            return carry_out(migration, migration.database.ddl.add_column(name, column, stands))
         found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
-    migration.database.check_column_support(column)
+    migration.database.safety.check_column_support(column)
     check_types(migration, [column])
     _refuse_blocking(migration, name, column, stands)
     if stands is not None and column.computed is None:
         written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
         heed_new_column(migration, stands, str(column.name), written)
     with keeping(prepare(migration, [column])):
-        return carry_out(migration, migration.database.add_column(name, column, stands))
+        return carry_out(migration, migration.database.ddl.add_column(name, column, stands))
 
 
 def column_differences(
@@ -169,7 +169,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
         return
     # In a forecast, a type that is yet to be created cannot be tried out.
     asks = not awaits_enum(migration, column)
-    why = asks and look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
+    why = asks and look_into(migration, name, lambda: migration.database.safety.column_refusal(column, stands))
     # Asked last: row security may keep the rows from a session, and most columns are added whether there are rows or not.
     if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(stands)):
         return
@@ -201,7 +201,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
 
 
 def _refuse_unknown_rows(migration: Migration, name: Name, column: sa.Column[Any], required: bool) -> None:
-    if required or not migration.database.default_is_constant(column):
+    if required or not migration.database.safety.default_is_constant(column):
         raise migration.online_only(
             f"Column {name}.{column.name}",
             "Whether it can be added without blocking depends on the rows of the table.",
@@ -319,7 +319,7 @@ def drop_column_if_exists(
         if stands is not None:
             refuse_dependents(what, _dependents(migration, stands, column_name))
             own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
-            look_into(migration, name, lambda: migration.database.check_identity(stands, own))
+            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, own))
             note_subscribers(
                 migration, stands, f"a subscriber whose {column_name} is NOT NULL and has no default stops."
             )
@@ -328,12 +328,12 @@ def drop_column_if_exists(
             abandon_archive(migration, stands.name, column_name)
             # Before it goes: after a stop in between nobody would know of the column any more.
             forget_backfills_of(migration, stands.name, column_name)
-        return carry_out(migration, migration.database.drop_column(name, column_name, stands), explain)
+        return carry_out(migration, migration.database.ddl.drop_column(name, column_name, stands), explain)
 
 
 def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:
     def look_for() -> list[str]:
-        found = migration.database.dependents(stands, column)
+        found = migration.database.dependents.dependents(stands, column)
         # What follows the writes of the application goes along with the column.
         return [one for one in found if not one.startswith("trigger safeops_archive_")]
 

@@ -54,7 +54,7 @@ def set_comment(table_name: str, column_name: str | None, comment: str | None, *
             raise InvalidArgument(f"The comment is {comment!r}, not a text or None.", remedy="Write:", code=right)
         database, name, columns = migration.database, Name(table_name, schema), [column_name] if column_name else []
         what = f"the comment of {'.'.join([str(name), *columns])}"
-        if not database.has_comments:
+        if not database.abilities.has_comments:
             asked, code = (
                 f"{what[:1].upper()}{what[1:]}",
                 f"if op.get_context().dialect.supports_comments:\n    {right}",
@@ -67,6 +67,6 @@ def set_comment(table_name: str, column_name: str | None, comment: str | None, *
             return skipped(what, GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, columns)
-        if stands is not None and database.comment_of(stands, column_name) == (comment or None):
+        if stands is not None and database.ddl.comment_of(stands, column_name) == (comment or None):
             return skipped(what, "it is as asked")
-        return carry_out(migration, database.set_comment(name, column_name, comment or None, stands))
+        return carry_out(migration, database.ddl.set_comment(name, column_name, comment or None, stands))

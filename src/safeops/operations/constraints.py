@@ -46,24 +46,26 @@ def create(
     """Create a constraint on one table that was made from arguments; ``seen`` is the table where it was just looked at."""
     with running("create_constraint_if_missing") as migration:
         check_choice("if_different", if_different, IF_DIFFERENT)
-        migration.database.check_support(constraint, validate)
+        migration.database.safety.check_support(constraint, validate)
         settle_name(migration, constraint)
         stands = seen or look(migration, name)
         if is_gone(migration, stands, name, *_columns_of(constraint)):
             return skipped(f"constraint {constraint.name} on {name}", GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(constraint))
-        migration.database.check_virtual(stands, constraint)
+        migration.database.safety.check_virtual(stands, constraint)
         if if_different == "replace" and _is_another(migration, stands, constraint):
             return _replace(migration, name, stands, constraint, validate)
         if stands is not None:
             settled = _settled(migration, name, stands, constraint, validate, if_different)
             if settled is not None:
                 return settled
-            look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, constraint))
+            look_into(
+                migration, name, partial(migration.database.safety.check_partition_keys, name, stands, constraint)
+            )
             _refuse_unready(migration, stands, constraint, validate)
         offenders = _offenders(migration, stands, constraint) if stands and validate else None
-        plan = migration.database.add_constraint(name, constraint, stands, validate)
+        plan = migration.database.ddl.add_constraint(name, constraint, stands, validate)
         return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
@@ -87,20 +89,20 @@ def _replace(migration: Migration, name: Name, stands: Table | None, constraint:
             indexes.refuse_needed(migration, stands, there, wanted.columns)
         _refuse_unready(migration, stands, constraint, validate)
     offenders = _offenders(migration, stands, constraint) if stands else None
-    plan = database.replace_constraint(name, constraint, stands, validate)
+    plan = database.ddl.replace_constraint(name, constraint, stands, validate)
     return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
 def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop a constraint of a column that is still to be added."""
-    migration.database.check_support(constraint, True)
-    migration.database.check_virtual(stands, constraint)
+    migration.database.safety.check_support(constraint, True)
+    migration.database.safety.check_virtual(stands, constraint)
     wanted = migration.database.wanted_constraint(constraint)
     there = migration.database.same_named(stands, wanted)
     if there is None:
         _refuse_taken(migration, wanted, stands)
         _refuse_copy(migration, wanted, stands)
-        look_into(migration, name, lambda: migration.database.check_partition_keys(name, stands, constraint))
+        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, stands, constraint))
     else:
         what = f"{wanted.kind} {wanted.name} on {name}"
         found = differences(there, wanted)
@@ -110,7 +112,7 @@ def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, sta
 def _refuse_copy(migration: Migration, wanted: Constraint, stands: Table) -> None:
     """Raise UnsafeOperation where a check of a new column would have the server copy a table that has rows."""
     database = migration.database
-    if wanted.kind != "check" or database.adds_checks_online:
+    if wanted.kind != "check" or database.abilities.adds_checks_online:
         return
     if look_into(migration, stands.name, lambda: database.has_rows(stands)):
         refuse_unless_assured(
@@ -122,7 +124,7 @@ def _refuse_copy(migration: Migration, wanted: Constraint, stands: Table) -> Non
 
 
 def _refuse_taken(migration: Migration, wanted: Constraint, stands: Table) -> None:
-    if migration.database.names_indexes_of_keys and wanted.kind in ("unique", "primary key"):
+    if migration.database.abilities.names_indexes_of_keys and wanted.kind in ("unique", "primary key"):
         indexes.refuse_taken(migration, wanted.name, stands)
 
 
@@ -179,7 +181,9 @@ def _settled(
     there = database.same_named(stands, wanted)
     what = f"{wanted.kind} {wanted.name} on {name}"
     if there is None:
-        is_index = wanted.kind == "unique" or (wanted.kind == "primary key" and database.names_indexes_of_keys)
+        is_index = wanted.kind == "unique" or (
+            wanted.kind == "primary key" and database.abilities.names_indexes_of_keys
+        )
         index = stands.indexes.get(wanted.name) if is_index else None
         if index is not None and index.valid:
             found = settle(
@@ -203,7 +207,7 @@ def _settled(
 
 def _lacks_enforcement_alone(migration: Migration, there: Constraint, found: Sequence[Difference]) -> bool:
     """Tell whether a check is as asked but NOT ENFORCED, on a server that can enforce it as it is."""
-    later = migration.database.enforces_checks_later and there.kind == "check"
+    later = migration.database.abilities.enforces_checks_later and there.kind == "check"
     return later and [one.part for one in found] == ["enforced"]
 
 
@@ -290,9 +294,9 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
         if stands is not None and stands.constraints[constraint_name].valid:
             return skipped(f"constraint {constraint_name} on {name}", "it is valid")
         offenders = _offenders_of(migration, stands, stands.constraints[constraint_name]) if stands else None
-        if stands is not None and offenders is not None and not migration.database.adds_checks_online:
+        if stands is not None and offenders is not None and not migration.database.abilities.adds_checks_online:
             _refuse_before_copy(migration, stands, stands.constraints[constraint_name], offenders)
-        plan = migration.database.validate_constraint(name, constraint_name, stands)
+        plan = migration.database.ddl.validate_constraint(name, constraint_name, stands)
         return carry_out(migration, plan, rows.explained_by(migration, stands, offenders))
 
 
@@ -303,7 +307,7 @@ def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, 
 
 
 def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> None:
-    if there.enforced or (migration.database.enforces_checks_later and there.kind == "check"):
+    if there.enforced or (migration.database.abilities.enforces_checks_later and there.kind == "check"):
         return
     raise DefinitionMismatch(
         f"{there.kind.capitalize()} {there.name} of {name} is NOT ENFORCED, so it cannot be validated: {there.definition}",
@@ -380,8 +384,10 @@ def drop_constraint_if_exists(
         if there is None and not migration.offline and not is_left(migration, stands, name, constraint_name):
             return skipped(f"constraint {constraint_name} on {name}", "it is not there")
         if stands is not None and there is not None:
-            standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, there))
+            standing = look_into(
+                migration, name, lambda: migration.database.dependents.dependents_of_key(stands, there)
+            )
             refuse_dependents(f"{there.kind} {there.name} of {name}", standing)
-            look_into(migration, name, lambda: migration.database.check_identity(stands, [there.name]))
-        plan = migration.database.drop_constraint(name, there.name if there else constraint_name, type_, stands)
+            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
+        plan = migration.database.ddl.drop_constraint(name, there.name if there else constraint_name, type_, stands)
         return carry_out(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))

@@ -68,7 +68,7 @@ def set_server_default(table_name: str, column_name: str, default: Any, *, schem
             only = frozenset({"default"})
             if text == there.default or not column_differences(migration, stands, there, column, only=only):
                 return skipped(f"the default of {name}.{column_name}", "it is as asked")
-        return carry_out(migration, migration.database.set_default(name, column_name, text, stands))
+        return carry_out(migration, migration.database.ddl.set_default(name, column_name, text, stands))
 
 
 def _column_like(name: Name, column: str, stands: Table | None, **changes: Any) -> sa.Column[Any]:

@@ -21,12 +21,12 @@ def instead_of_domain(migration: Migration, name: Name, column: sa.Column[Any]) 
 
     Both are empty where the type of the column is no domain, or one without rules.
     """
-    domain = look_into(migration, name, lambda: migration.database.domain(column.type))
+    domain = look_into(migration, name, lambda: migration.database.types.domain(column.type))
     if domain is None or not domain.has_rules:
         return NONE
     own, quoted = str(column.name), migration.database.quoted(str(column.name))
     condition = " AND ".join(sqltext.with_word(check, "VALUE", quoted) for check in domain.checks)
-    check = fitting("ck", name.name, own, max_bytes=migration.database.max_identifier)
+    check = fitting("ck", name.name, own, max_bytes=migration.database.abilities.max_identifier)
     code = [call("create_check_constraint_if_missing", check, name.name, condition, schema=name.schema)]
     required = [call("enforce_not_null", name.name, own, schema=name.schema)]
     words = (
@@ -41,6 +41,6 @@ def refuse_domain(migration: Migration, name: Name, column: sa.Column[Any], stan
     words, code = instead_of_domain(migration, name, column)
     if not words:
         return
-    why = look_into(migration, name, lambda: migration.database.column_refusal(column, stands))
+    why = look_into(migration, name, lambda: migration.database.safety.column_refusal(column, stands))
     if why:
         refuse_unless_assured(f"Adding column {name}.{column.name} would block: {why}.", "", words, code)

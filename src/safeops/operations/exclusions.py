@@ -66,7 +66,7 @@ def create_exclude_constraint_if_missing(
         pairs = all(isinstance(one, tuple) and len(one) == 2 for one in elements)
         if not elements or not pairs:
             raise InvalidArgument(f"The elements are {elements!r}, not pairs.", remedy="Write:", code=right)
-        if not migration.database.has_exclusion_constraints:
+        if not migration.database.abilities.has_exclusion_constraints:
             raise migration.database.unsupported("An exclusion constraint", "PostgreSQL")
         if migration.offline:
             raise migration.online_only(

@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Table, differences
+from safeops.databases.steps import Plan
 from safeops.errors import InvalidArgument
 from safeops.locking import carry_out
 from safeops.looking import (
@@ -176,7 +176,7 @@ def create(
     """Create a foreign key that was made from arguments or from a column."""
     with running("create_foreign_key_if_missing") as migration:
         check_choice("if_different", if_different, IF_DIFFERENT)
-        migration.database.check_support(key, validate)
+        migration.database.safety.check_support(key, validate)
         settle_name(migration, key)
         source = seen or look(migration, name)
         other, remote = referent_of(key)
@@ -185,7 +185,7 @@ def create(
             return skipped(f"foreign key {key.name} on {name}", GONE)
         source = known(migration, source, name)
         check_has_columns(source, key.column_keys)
-        migration.database.check_virtual(source, key)
+        migration.database.safety.check_virtual(source, key)
         referent = known(migration, referent, other)
         check_has_columns(referent, remote)
         if source is None or referent is None:
@@ -212,12 +212,12 @@ def _plan(
     migration: Migration, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None, validate: bool, replaces: bool
 ) -> Plan:
     database = migration.database
-    return (database.replace_constraint if replaces else database.add_constraint)(name, key, stands, validate)
+    return (database.ddl.replace_constraint if replaces else database.ddl.add_constraint)(name, key, stands, validate)
 
 
 def _is_another(migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint) -> bool:
     """Tell whether there is another key of this name to replace, or an earlier run has not finished replacing it."""
-    there, passing = source.constraints.get(str(key.name)), migration.database.passing_name(str(key.name))
+    there, passing = source.constraints.get(str(key.name)), migration.database.ddl.passing_name(str(key.name))
     if passing in source.constraints or passing in source.indexes:
         return True
     if there is None or there.kind != "foreign key":
@@ -236,8 +236,8 @@ def check_ready(
     migration: Migration, key: sa.ForeignKeyConstraint, name: Name, stands: Table, if_different: str
 ) -> None:
     """Raise what would stop the foreign key of a column that is still to be added."""
-    migration.database.check_support(key, True)
-    migration.database.check_virtual(stands, key)
+    migration.database.safety.check_support(key, True)
+    migration.database.safety.check_virtual(stands, key)
     other, remote = referent_of(key)
     referent = stands if other == name else look_at(migration, other)
     if referent is None or (other == name and set(remote) & set(key.column_keys)):
@@ -296,7 +296,7 @@ def _refuse_unready(
 
 def _refuse_partitioned(migration: Migration, key: sa.ForeignKeyConstraint, both: dict[Name, Table]) -> None:
     for name, stands in both.items():
-        look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, key))
+        look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, key))
 
 
 def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Name, remote: Sequence[str]) -> None:

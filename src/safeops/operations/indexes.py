@@ -104,14 +104,14 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
     """Create an index that was made from arguments; ``seen`` is the table where it was just looked at."""
     with running("create_index_if_missing") as migration:
         check_choice("if_different", if_different, IF_DIFFERENT)
-        migration.database.check_index_support(index)
+        migration.database.safety.check_index_support(index)
         what = f"index {settle_name(migration, index).name} on {name}"
         stands = seen or look(migration, name)
         if is_gone(migration, stands, name, *_columns_of(index)):
             return skipped(what, GONE)
         stands = known(migration, stands, name)
         check_has_columns(stands, _columns_of(index))
-        migration.database.check_virtual(stands, index)
+        migration.database.safety.check_virtual(stands, index)
         there = stands.indexes.get(str(index.name)) if stands else None
         wanted = migration.database.wanted_index(index)
         if stands is not None and there is not None:
@@ -122,10 +122,10 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
                 return keep_or_raise(what, found, if_different, *_other_name(index, name))
         elif stands is not None:
             refuse_taken(migration, str(index.name), stands)
-            look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, index))
+            look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
         replaces = if_different == "replace" and stands is None
         database = migration.database
-        plan = (database.replace_index if replaces else database.create_index)(name, index, stands)
+        plan = (database.ddl.replace_index if replaces else database.ddl.create_index)(name, index, stands)
         return carry_out(migration, plan, _explained(migration, index, stands))
 
 
@@ -140,33 +140,33 @@ def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> C
 def _replace(migration: Migration, name: Name, index: sa.Index, stands: Table, there: Index) -> bool:
     """Put the index in the place of another one, which nothing else may depend on."""
     _refuse_constraint(there, name)
-    look_into(migration, name, partial(migration.database.check_partition_keys, name, stands, index))
+    look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
     refuse_needed(migration, stands, there, migration.database.wanted_index(index).names)
-    plan = migration.database.replace_index(name, index, stands)
+    plan = migration.database.ddl.replace_index(name, index, stands)
     return carry_out(migration, plan, _explained(migration, index, stands))
 
 
 def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint, columns: Sequence[str]) -> None:
     """Raise DependentObjects where a foreign key needs an index or a unique key that is replaced by one on these columns."""
     database = migration.database
-    look_into(migration, stands.name, lambda: database.check_identity(stands, [there.name]))
-    if not database.ties_foreign_keys and list(there.names) == list(columns)[: len(there.names)]:
+    look_into(migration, stands.name, lambda: database.dependents.check_identity(stands, [there.name]))
+    if not database.abilities.ties_foreign_keys and list(there.names) == list(columns)[: len(there.names)]:
         return
     unique = isinstance(there, Constraint) or (there.unique and not there.where)
     as_key = Constraint(there.name, "unique" if unique else "index", tuple(there.names))
-    standing = look_into(migration, stands.name, lambda: database.dependents_of_key(stands, as_key))
+    standing = look_into(migration, stands.name, lambda: database.dependents.dependents_of_key(stands, as_key))
     drop = "Drop these foreign keys first, replace it, and create them again."
     refuse_dependents(f"{there.name} of {stands.name} to replace it", standing, drop)
 
 
 def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:
     """Raise what would stop the index of a column that is still to be added."""
-    migration.database.check_index_support(index)
-    migration.database.check_virtual(stands, index)
+    migration.database.safety.check_index_support(index)
+    migration.database.safety.check_virtual(stands, index)
     there = stands.indexes.get(str(index.name))
     if there is None:
         refuse_taken(migration, str(index.name), stands)
-        look_into(migration, name, lambda: migration.database.check_partition_keys(name, stands, index))
+        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, stands, index))
     elif there.valid:
         found = differences(there, migration.database.wanted_index(index))
         keep_or_raise(f"index {index.name} on {name}", found, if_different, *_other_name(index, name))
@@ -246,12 +246,14 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
         if stands is not None and there is not None:
             _refuse_constraint(there, name)
             as_key = Constraint(there.name, "unique" if there.unique and not there.where else "index", there.names)
-            standing = look_into(migration, name, lambda: migration.database.dependents_of_key(stands, as_key))
+            standing = look_into(
+                migration, name, lambda: migration.database.dependents.dependents_of_key(stands, as_key)
+            )
             remedy = f"Create another such index first, or drop the foreign key first; {index_name} can go then."
             refuse_dependents(f"index {index_name} of {name}", standing, remedy)
-            look_into(migration, name, lambda: migration.database.check_identity(stands, [there.name]))
+            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
         explain = explained_dependents(migration, f"index {index_name} of {name}")
-        return carry_out(migration, migration.database.drop_index(name, index_name, stands), explain)
+        return carry_out(migration, migration.database.ddl.drop_index(name, index_name, stands), explain)
 
 
 def _refuse_constraint(there: Index, name: Name) -> None:

@@ -29,7 +29,9 @@ def settle_name(migration: Migration, thing: Named, right: str = "") -> Named:
         return thing
     database = migration.database
     name = _sqlalchemy.generated_name(thing, database.dialect)
-    thing.name = name if database.counts_letters else fitting(name, max_bytes=database.max_identifier)
+    thing.name = (
+        name if database.abilities.counts_letters else fitting(name, max_bytes=database.abilities.max_identifier)
+    )
     return thing
 
 

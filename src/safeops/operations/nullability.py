@@ -56,7 +56,7 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
         offenders = rows.nulls(migration, stands, column_name) if stands and takes_null else None
         if stands is not None and offenders is not None:
             rows.refuse(migration, stands, offenders)
-        plan = migration.database.set_not_null(name, column_name, stands)
+        plan = migration.database.ddl.set_not_null(name, column_name, stands)
         changed = carry_out(migration, plan, rows.explained_by(migration, stands, offenders))
         return changed or skipped(f"NOT NULL of {name}.{column_name}", "it is there")
 
@@ -102,14 +102,14 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
         if (
             stands is not None
             and stands.columns[column_name].nullable
-            and not migration.database.has_unfinished_not_null(stands, column_name)
+            and not migration.database.ddl.has_unfinished_not_null(stands, column_name)
         ):
             return skipped(f"NOT NULL of {name}.{column_name}", "it is not there")
         if stands is not None and column_name in stands.primary_key:
             refuse_key(name, column_name)
         if stands is not None:
-            look_into(migration, name, lambda: migration.database.check_takes_null(stands, column_name))
-        return carry_out(migration, migration.database.drop_not_null(name, column_name, stands))
+            look_into(migration, name, lambda: migration.database.dependents.check_takes_null(stands, column_name))
+        return carry_out(migration, migration.database.ddl.drop_not_null(name, column_name, stands))
 
 
 def refuse_key(name: Name, column: str) -> None:

@@ -31,7 +31,7 @@ def prepare(migration: Migration, columns: Columns, *, creates_enums: bool = Fal
         for domain in _domains(migration, columns):
             made += _create_domain(migration, domain)
         for one in {str(one.name): one for column in columns for one in _sequences(migration, column)}.values():
-            carry_out(migration, migration.database.create_sequence(one))
+            carry_out(migration, migration.database.types.create_sequence(one))
             made.append(f"created sequence {one.name}")
     return made
 
@@ -43,7 +43,7 @@ def check_types(migration: Migration, columns: Columns, *, creates_enums: bool =
         UnknownType: A type does not exist, and the models do not say how to create it.
         DefinitionMismatch: A domain exists with other rules.
     """
-    if migration.offline or foreseeing() is not None or not migration.database.has_named_types:
+    if migration.offline or foreseeing() is not None or not migration.database.abilities.has_named_types:
         return
     for enum in _enums(migration, columns):
         created = creates_enums and getattr(enum, "create_type", True)
@@ -70,14 +70,14 @@ def _types(migration: Migration, columns: Columns) -> list[Any]:
 
 
 def _enums(migration: Migration, columns: Columns) -> list[sa.Enum]:
-    has = migration.database.has_named_types
+    has = migration.database.abilities.has_named_types
     found = [enum for column in columns if (enum := enum_of(column.type)) is not None] if has else []
     return list({(str(one.name), one.schema): one for one in found}.values())
 
 
 def _domains(migration: Migration, columns: Columns) -> list[Any]:
     """Return the domains of columns, each once, behind those that they are made of."""
-    found = [one for one in _types(migration, columns) if migration.database.is_domain(one)]
+    found = [one for one in _types(migration, columns) if migration.database.types.is_domain(one)]
     return list({(str(one.name), one.schema): one for one in found}.values())
 
 
@@ -88,7 +88,7 @@ def _sequences(migration: Migration, column: sa.Column[Any]) -> list[sa.Sequence
 def _create_domain(migration: Migration, domain: Any) -> list[str]:
     if not domain.create_type or _stands(migration, domain) is not None:
         return []
-    carry_out(migration, migration.database.create_domain(domain))
+    carry_out(migration, migration.database.types.create_domain(domain))
     return [f"created domain {domain.name}"]
 
 
@@ -96,15 +96,15 @@ def _stands(migration: Migration, domain: Any) -> Domain | None:
     if migration.offline:
         return None
     return patiently(
-        migration, f"looked at domain {domain.name}", lambda: migration.database.domain_that_stands(domain)
+        migration, f"looked at domain {domain.name}", lambda: migration.database.types.domain_that_stands(domain)
     )
 
 
 def _check_domain(migration: Migration, domain: Any) -> None:
     there = _stands(migration, domain)
     if there is None and not domain.create_type:
-        raise _unknown(str(domain.name), migration.database.domain_sql(domain))
-    wanted = migration.database.asked_domain(domain) if there is not None and domain.create_type else None
+        raise _unknown(str(domain.name), migration.database.types.domain_sql(domain))
+    wanted = migration.database.types.asked_domain(domain) if there is not None and domain.create_type else None
     if wanted is None or wanted == there:
         return
     as_it_is = copy.copy(domain)
@@ -127,11 +127,11 @@ def _told(domain: Domain | None) -> str:
 def _check_known(migration: Migration, type_: Any) -> None:
     """Raise UnknownType for a composite type, a range or a type of an extension that does not exist."""
     database = migration.database
-    if not _may_be_missing(type_) or database.is_domain(type_):
+    if not _may_be_missing(type_) or database.types.is_domain(type_):
         return
     text = database.type_text(type_)
-    if patiently(migration, f"looked for type {text}", lambda: database.lacks_type(text)):
-        raise _unknown(text, database.creating_type(text))
+    if patiently(migration, f"looked for type {text}", lambda: database.types.lacks_type(text)):
+        raise _unknown(text, database.types.creating_type(text))
 
 
 def _may_be_missing(type_: Any) -> bool:

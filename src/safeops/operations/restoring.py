@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from safeops.archiving.catalogue import COPYING, RESTORED, Record
 from safeops.archiving.columns import bring_column_back, catalogue_of, discard, noted, written_restore
 from safeops.archiving.tables import bring_table_back
+from safeops.databases.archives import Archives
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.locking.foretelling import outline
 from safeops.looking import check_names, keeping, known, look, refuse_hidden_rows, skipped
@@ -146,7 +147,7 @@ def restore_table(table_name: str, *, schema: str | None = None) -> bool:
         check_names(migration, right, table_name=table_name, schema=schema)
         name = Name(table_name, schema)
         _refuse_offline(migration, f"Restoring {name}")
-        full = Name(table_name, migration.database.schema_of_new(schema))
+        full = Name(table_name, Archives.of(migration.database).schema_of_new(schema))
         stands, record = look(migration, full), _latest(migration, full, None)
         if record is None:
             if stands is not None:
@@ -226,7 +227,7 @@ def _kept(migration: Migration) -> list[Record]:
 
 
 def _shown(migration: Migration, record: Record) -> Archive:
-    size = migration.database.bytes_of(record.archive)
+    size = migration.database.sizes.bytes_of(record.archive)
     return Archive(record.schema, record.table, record.column, record.rows, record.created_at, size)
 
 

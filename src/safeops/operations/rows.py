@@ -128,7 +128,7 @@ def explained_by(
         refuse_hidden_rows(migration, table.name, *offenders.referents)
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
-        if table is None or not migration.database.is_violation(error):
+        if table is None or not migration.database.errors.is_violation(error):
             return None
         if offenders is None:
             return excluded(table.name, excluding, error) if excluding else None

@@ -37,7 +37,7 @@ def create_schema_if_missing(schema_name: str) -> bool:
         if not migration.offline and migration.database.has_schema(schema_name):
             return skipped(f"schema {schema_name}", "it is there")
         _check_support(migration, schema_name)
-        return carry_out(migration, migration.database.create_schema(schema_name))
+        return carry_out(migration, migration.database.ddl.create_schema(schema_name))
 
 
 def drop_schema_if_exists(schema_name: str) -> bool:
@@ -71,18 +71,18 @@ def drop_schema_if_exists(schema_name: str) -> bool:
             if not migration.database.has_schema(schema_name):
                 return skipped(f"schema {schema_name}", "it is not there")
             _check_support(migration, schema_name)
-            refuse_dependents(f"schema {schema_name}", migration.database.dependents_of_schema(schema_name))
-        elif not migration.database.refuses_full_schemas:
+            refuse_dependents(f"schema {schema_name}", migration.database.dependents.dependents_of_schema(schema_name))
+        elif not migration.database.abilities.refuses_full_schemas:
             raise migration.online_only(
                 f"Dropping schema {schema_name}",
                 f"{migration.database.product} drops all tables in it along with it.",
             )
         explain = explained_dependents(migration, f"schema {schema_name}")
-        return carry_out(migration, migration.database.drop_schema(schema_name), explain)
+        return carry_out(migration, migration.database.ddl.drop_schema(schema_name), explain)
 
 
 def _check_support(migration: Migration, schema: str) -> None:
-    if not migration.database.has_schemas:
+    if not migration.database.abilities.has_schemas:
         raise migration.database.unsupported(
             f"Schema {schema}", "a server with schemas, or a file attached by that name"
         )

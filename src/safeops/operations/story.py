@@ -56,7 +56,7 @@ def is_left(migration: Migration, stands: Table | None, name: Name, thing: str) 
     database = migration.database
     if stands is None or not stands.is_partitioned:
         return False
-    return look_into(migration, name, lambda: database.left_on_partitions(stands, thing))
+    return look_into(migration, name, lambda: database.dependents.left_on_partitions(stands, thing))
 
 
 def check_schema(migration: Migration, name: Name, right: str) -> None:
@@ -65,7 +65,7 @@ def check_schema(migration: Migration, name: Name, right: str) -> None:
     if migration.offline or not name.schema or database.has_schema(name.schema):
         return
     problem = f"There is no schema {name.schema}, in which {name.name} is to be created."
-    if not database.has_schemas:
+    if not database.abilities.has_schemas:
         raise InvalidArgument(
             problem, remedy="Attach a file under that name in env.py, or leave schema= out:", code=right
         )
@@ -151,7 +151,7 @@ def explained_dependents(migration: Migration, what: str) -> Callable[[DBAPIErro
     """Return what turns the server's own refusal to drop what others depend on into DependentObjects."""
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
-        if not migration.database.is_dependency(error):
+        if not migration.database.errors.is_dependency(error):
             return None
         return DependentObjects(
             f"Cannot drop {what}: {error.orig}", remedy="Drop or change them first, in this revision or an earlier one."

@@ -12,6 +12,7 @@ from safeops import _sqlalchemy
 from safeops.archiving.columns import finish_archive
 from safeops.archiving.tables import archive_table
 from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.databases.archives import Archives
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
 from safeops.foreseeing import foreseeing
@@ -110,10 +111,10 @@ def create_table_if_missing(
             built = [indexes.create(index, name, stands, if_different=if_different) for index in _sorted(table)]
             return any(built)
         for column in table.columns:
-            migration.database.check_column_support(column)
+            migration.database.safety.check_column_support(column)
         things: list[sa.Index | sa.Constraint] = [*table.indexes, *table.constraints]
         for thing in things:
-            migration.database.check_virtual(None, thing)
+            migration.database.safety.check_virtual(None, thing)
         check_schema(migration, name, right)
         if not migration.offline:
             heed_new_table(migration, name, call("create_table_if_missing", table_name, Code("..."), schema=schema))
@@ -121,7 +122,7 @@ def create_table_if_missing(
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)
         typed = prepare(migration, list(table.columns), creates_enums=True)
         with keeping(typed):
-            made = carry_out(migration, migration.database.create_table(table))
+            made = carry_out(migration, migration.database.ddl.create_table(table))
             _confirm(migration, name)
         return made or bool(typed)
 
@@ -193,7 +194,7 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
         keyed = isinstance(group[0], sa.PrimaryKeyConstraint)
         compared = [_constraint_differences(migration, stands, one) for one in (group[:1] if keyed else group)]
         found += compared[0] if all(compared) else []
-    if table.comment is not None and migration.database.has_comments and table.comment != stands.comment:
+    if table.comment is not None and migration.database.abilities.has_comments and table.comment != stands.comment:
         found.append(Difference("comment", stands.comment, table.comment))
     return found
 
@@ -271,13 +272,13 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None, archive:
         refuse_archive_offline(migration, f"table {name}", archive)
         if stands is None and not migration.offline:
             if archive:
-                finish_archive(migration, Name(table_name, migration.database.schema_of_new(schema)), None)
+                finish_archive(migration, Name(table_name, Archives.of(migration.database).schema_of_new(schema)), None)
             return skipped(f"table {name}", "it is not there")
         explain = explained_dependents(migration, f"table {name}")
         if stands is not None:
-            dependents = look_into(migration, name, lambda: migration.database.dependents(stands))
+            dependents = look_into(migration, name, lambda: migration.database.dependents.dependents(stands))
             refuse_dependents(f"table {name}", dependents)
             forget_backfills_of(migration, stands.name)
             if archive:
                 return archive_table(migration, stands, explain)
-        return carry_out(migration, migration.database.drop_table(name, stands), explain)
+        return carry_out(migration, migration.database.ddl.drop_table(name, stands), explain)

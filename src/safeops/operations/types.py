@@ -51,7 +51,7 @@ def create_enum_if_missing(
         check_choice("if_different", if_different, ("raise", "keep"))
         _check_values(migration, values, right)
         name = Name(enum_name, schema)
-        if not migration.database.has_named_types:
+        if not migration.database.abilities.has_named_types:
             return _no_named_types(migration, name)
         there = _look(migration, name)
         if there is not None:
@@ -59,7 +59,7 @@ def create_enum_if_missing(
             found = [] if same else [Difference("values", there, tuple(values))]
             return keep_or_raise(f"type {name}", found, if_different)
         check_schema(migration, name, right)
-        return carry_out(migration, migration.database.create_enum(name, values))
+        return carry_out(migration, migration.database.ddl.create_enum(name, values))
 
 
 def _check_values(migration: Migration, values: Any, right: str) -> None:
@@ -74,7 +74,7 @@ def _check_values(migration: Migration, values: Any, right: str) -> None:
 def _look(migration: Migration, name: Name) -> tuple[str, ...] | None:
     if migration.offline:
         return None
-    return patiently(migration, f"looked at type {name}", lambda: migration.database.enum(name))
+    return patiently(migration, f"looked at type {name}", lambda: migration.database.types.enum(name))
 
 
 def _no_named_types(migration: Migration, name: Name) -> bool:
@@ -122,7 +122,7 @@ def add_enum_value_if_missing(
         if before is not None and after is not None:
             raise InvalidArgument("Both before and after were given.", remedy="Give at most one:", code=right)
         name = Name(enum_name, schema)
-        if not migration.database.has_named_types:
+        if not migration.database.abilities.has_named_types:
             return _no_named_types(migration, name)
         there = _look(migration, name)
         if there is None and not migration.offline:
@@ -136,7 +136,7 @@ def add_enum_value_if_missing(
                 remedy=nearest(neighbour, there, "values"),
                 code=right,
             )
-        return carry_out(migration, migration.database.add_enum_value(name, value, before, after))
+        return carry_out(migration, migration.database.ddl.add_enum_value(name, value, before, after))
 
 
 def _elsewhere(there: Sequence[str], value: str, before: str | None, after: str | None) -> str:
@@ -151,7 +151,7 @@ def _elsewhere(there: Sequence[str], value: str, before: str | None, after: str 
 def unknown_type(migration: Migration, name: Name) -> UnknownType:
     return UnknownType(
         f"There is no type {name}.",
-        remedy=f"{nearest(name.name, migration.database.enum_names(name.schema), 'types')} Or create it first:",
+        remedy=f"{nearest(name.name, migration.database.types.enum_names(name.schema), 'types')} Or create it first:",
         code=call("create_enum_if_missing", name.name, ["..."], schema=name.schema),
     )
 
@@ -184,14 +184,14 @@ def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
     with running("drop_enum_if_exists") as migration:
         check_names(migration, right, enum_name=enum_name, schema=schema)
         name = Name(enum_name, schema)
-        if not migration.database.has_named_types:
+        if not migration.database.abilities.has_named_types:
             return _no_named_types(migration, name)
         if not migration.offline:
             if _look(migration, name) is None:
                 return skipped(f"type {name}", "it is not there")
-            refuse_dependents(f"type {name}", migration.database.dependents_of_enum(name))
+            refuse_dependents(f"type {name}", migration.database.dependents.dependents_of_enum(name))
         explain = explained_dependents(migration, f"type {name}")
-        return carry_out(migration, migration.database.drop_enum(name), explain)
+        return carry_out(migration, migration.database.ddl.drop_enum(name), explain)
 
 
 def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:
@@ -199,7 +199,7 @@ def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:
     if not getattr(enum, "create_type", True) or enum_stands(migration, enum) is not None:
         return []
     name = Name(str(enum.name), enum.schema)
-    carry_out(migration, migration.database.create_enum(name, list(enum.enums)))
+    carry_out(migration, migration.database.ddl.create_enum(name, list(enum.enums)))
     return [f"created type {name}"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
-from safeops.databases.twins import Pair
+from safeops.databases.twins import Pair, Twins
 from safeops.locking import carry_out
 from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, check_names, look_into, skipped
@@ -159,12 +159,16 @@ class ColumnRename:
         written = self._written(phase)
         with running(written.removesuffix("()")) as migration:
             database = migration.database
-            if not (migration.offline and database.renders_renames_offline):
+            if not (migration.offline and Twins.of(database).renders_offline):
                 return None
             names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
             check_names(migration, written, schema=self.schema, **names)
             pair = self._pair(migration, Name(self.table_name, self.schema), source, twin)
-            plan = database.scripted_pairing(pair) if pair_up else database.scripted_parting(pair, missing)
+            plan = (
+                Twins.of(database).scripted_pairing(pair)
+                if pair_up
+                else Twins.of(database).scripted_parting(pair, missing)
+            )
             return carry_out(migration, plan)
 
     def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
@@ -178,7 +182,7 @@ class ColumnRename:
             stands = self._looked_at(migration, written)
             standing = self._standing(migration, stands)
             if standing is not None:
-                if migration.database.is_promoted(standing, stands) and standing.source not in stands.columns:
+                if Twins.of(migration.database).is_promoted(standing, stands) and standing.source not in stands.columns:
                     standing = standing.mirrored
                 pairs.refuse_torn(stands, standing, self._undoing(standing))
                 return standing
@@ -204,7 +208,7 @@ class ColumnRename:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
             if standing.source == survivor and standing.twin not in stands.columns:
                 return pairs.part_from(migration, standing)
-            if other not in stands.columns and migration.database.is_promoted(standing, stands):
+            if other not in stands.columns and Twins.of(migration.database).is_promoted(standing, stands):
                 return pairs.part_from(migration, standing.mirrored)
             pairs.refuse_torn(stands, standing, self._undoing(standing))
             if standing.source == survivor and phase == "undo_expand":
@@ -228,7 +232,7 @@ class ColumnRename:
         self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str
     ) -> bool:
         unfinished = self._pair(migration, stands.name, survivor, other)
-        if migration.database.is_unfinished(unfinished, stands):
+        if Twins.of(migration.database).is_unfinished(unfinished, stands):
             return pairs.part_from(migration, unfinished)
         if other in stands.columns:
             raise pairs.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
@@ -245,11 +249,11 @@ class ColumnRename:
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
         name = self._pair(migration, stands.name, self.old_name, self.new_name).name
-        return look_into(migration, stands.name, lambda: migration.database.pair_named(stands, name))
+        return look_into(migration, stands.name, lambda: Twins.of(migration.database).pair_named(stands, name))
 
     def _pair(self, migration: Migration, table: Name, source: str, twin: str) -> Pair:
         parts = ("safeops", self.table_name, self.old_name, self.new_name)
-        name = fitting(*parts, max_bytes=migration.database.max_identifier - 8)
+        name = fitting(*parts, max_bytes=migration.database.abilities.max_identifier - 8)
         return Pair(name, table, source, twin, winner=self.new_name)
 
     def _written(self, phase: str) -> str:

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.databases.kept import KeptTable
 from safeops.foreseeing import foreseeing
 
@@ -25,7 +26,7 @@ class FormerTypes(KeptTable):
         table = sa.Table(
             TABLE,
             sa.MetaData(),
-            sa.Column("name", database.exact_text(190), primary_key=True),
+            sa.Column("name", Batches.of(database).exact_text(190), primary_key=True),
             sa.Column("type", sa.Text(), nullable=False),
             sa.Column("default_text", sa.Text()),
             schema=schema,

@@ -22,7 +22,7 @@ from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.kinds import OF_ROWS, OF_STATEMENT
 from safeops.databases.steps import Step
-from safeops.databases.twins import Pair, overtaken
+from safeops.databases.twins import Pair, Twins, overtaken
 from safeops.errors import (
     BackfillIncomplete,
     InvalidArgument,
@@ -95,7 +95,7 @@ def bring_in_step(
         state = State(migration.database, migration.settings.schema_for_state)
         computed = _is_computed(migration, pair)
         filled = not computed and not is_filled(state, pair)
-        texts = migration.database.twin_value(pair), migration.database.unfilled(pair)
+        texts = Twins.of(migration.database).twin_value(pair), Twins.of(migration.database).unfilled(pair)
         name = fill_name(pair, migration.database.home)
     if not computed:
         filled = _fill(name, pair, table, *texts, options) or filled
@@ -108,30 +108,30 @@ def bring_in_step(
 
 def _is_computed(migration: Migration, pair: Pair) -> bool:
     stands = look_at(migration, pair.table)
-    return stands is not None and migration.database.is_computed(pair, stands)
+    return stands is not None and Twins.of(migration.database).is_computed(pair, stands)
 
 
 def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
     """Have the twin get what it lacks of the default, the indexes and the constraints."""
 
-    look_into(migration, pair.table, lambda: migration.database.check_sees(pair, stands))
+    look_into(migration, pair.table, lambda: Twins.of(migration.database).check_sees(pair, stands))
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
-        return unfitting(pair, error) if migration.database.is_violation(error) else None
+        return unfitting(pair, error) if migration.database.errors.is_violation(error) else None
 
-    return carry_out(migration, migration.database.equip_twin(pair, stands), explain)
+    return carry_out(migration, Twins.of(migration.database).equip_twin(pair, stands), explain)
 
 
 def settled(migration: Migration, pair: Pair, stands: Table) -> bool:
     """Finish what an interrupted exchange left to do; return whether there was anything."""
-    return carry_out(migration, migration.database.settle_pair(pair, stands))
+    return carry_out(migration, Twins.of(migration.database).settle_pair(pair, stands))
 
 
 def _as_it_was(migration: Migration, pair: Pair) -> Table:
     """Return the table as it stands, or raise where another runner has parted or exchanged the two since."""
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
-    if look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name)) != pair:
+    if look_into(migration, pair.table, lambda: Twins.of(database).pair_named(stands, pair.name)) != pair:
         raise overtaken(pair)
     return stands
 
@@ -141,9 +141,9 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     assert stands is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
     known = backfills_of(migration, stands.name, pair.twin)
-    found = look_into(migration, pair.table, lambda: database.pair_named(stands, pair.name))
+    found = look_into(migration, pair.table, lambda: Twins.of(database).pair_named(stands, pair.name))
     if found is not None:
-        return carry_out(migration, database.renoted(found, stands))
+        return carry_out(migration, Twins.of(database).renoted(found, stands))
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
@@ -152,7 +152,7 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
-    return carry_out(migration, database.pair_up(pair, stands))
+    return carry_out(migration, Twins.of(database).pair_up(pair, stands))
 
 
 def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Arguments, options: dict[str, Any]) -> None:
@@ -176,12 +176,12 @@ def _check(migration: Migration, pair: Pair, stands: Table) -> None:
     """Raise what is wrong with a pair before anything is touched."""
     database = migration.database
     asked = f"Keeping {pair.source} and {pair.twin} of {pair.table} in sync"
-    look_into(migration, pair.table, lambda: database.check_triggers(asked, pair.table, locks_table=True))
+    look_into(migration, pair.table, lambda: database.triggers.check_triggers(asked, pair.table, locks_table=True))
     try:
-        look_into(migration, pair.table, lambda: database.check_pair(pair, stands))
+        look_into(migration, pair.table, lambda: Twins.of(database).check_pair(pair, stands))
         look_into(migration, pair.table, lambda: database.read(_conversion(database, pair)))
     except DBAPIError as error:
-        if database.is_lock_failure(error) or database.kind_of(error) not in OF_STATEMENT:
+        if database.errors.is_lock_failure(error) or database.errors.kind_of(error) not in OF_STATEMENT:
             raise
         raise InvalidArgument(
             f"{database.product} does not take {pair.table}.{pair.source} as {pair.twin}: {_said(error)}",
@@ -192,7 +192,7 @@ def _check(migration: Migration, pair: Pair, stands: Table) -> None:
 
 
 def _conversion(database: Database, pair: Pair) -> str:
-    return f"SELECT {database.twin_value(pair)} FROM {database.quoted_table(pair.table)} WHERE 1 = 0"
+    return f"SELECT {Twins.of(database).twin_value(pair)} FROM {database.quoted_table(pair.table)} WHERE 1 = 0"
 
 
 def _said(error: DBAPIError) -> str:
@@ -221,7 +221,7 @@ def _fill(name: str, pair: Pair, table: Name, value: str, unfilled: str, options
 def _cancelled(migration: Migration, pair: Pair, unfilled: str, left: int) -> BackfillIncomplete:
     """Return the error of rows that have no value although it was written again and again."""
     database = migration.database
-    triggers = look_into(migration, pair.table, lambda: database.update_triggers(pair.table))
+    triggers = look_into(migration, pair.table, lambda: database.triggers.update_triggers(pair.table))
     unknown = (
         "Something takes the value back, or writes rows past the triggers that keep the two in sync. Find it first."
     )
@@ -249,7 +249,7 @@ def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, optio
             raise
         with running("backfill") as migration:
             _as_it_was(migration, pair)
-            if migration.database.kind_of(cause) == "violation":
+            if migration.database.errors.kind_of(cause) == "violation":
                 raise
         raise unconvertible(pair, cause, error.problem) from cause
 
@@ -292,7 +292,7 @@ def refuse_unfilled(migration: Migration, pair: Pair, missing: str) -> None:
 
 def refuse_unequipped(migration: Migration, stands: Table, pair: Pair, missing: str) -> None:
     """Raise PhaseMissing where the twin lacks an index or a constraint."""
-    step = look_into(migration, stands.name, lambda: next(migration.database.equip_twin(pair, stands), None))
+    step = look_into(migration, stands.name, lambda: next(Twins.of(migration.database).equip_twin(pair, stands), None))
     if step is not None:
         raise _not_in_step(pair, f"this is not done: {step.does}", missing)
 
@@ -303,7 +303,7 @@ def _not_in_step(pair: Pair, left: str, missing: str) -> PhaseMissing:
 
 def _is_unfilled(migration: Migration, pair: Pair) -> bool:
     if not pair.switched:
-        return _has_rows(migration, pair, migration.database.unfilled(pair))
+        return _has_rows(migration, pair, Twins.of(migration.database).unfilled(pair))
     # A row without a value in the old type may be one that was written since and that it does not take.
     state = State(migration.database, migration.settings.schema_for_state)
     part = _fill_of(state, pair)
@@ -338,8 +338,8 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         unfilled: Whether rows may be without a value in the twin, as those that are not filled yet.
     """
     database = migration.database
-    condition = database.out_of_step(pair)
-    condition = f"({condition}) AND NOT ({database.unfilled(pair)})" if unfilled else condition
+    condition = Twins.of(database).out_of_step(pair)
+    condition = f"({condition}) AND NOT ({Twins.of(database).unfilled(pair)})" if unfilled else condition
     source = f"FROM {database.quoted_table(pair.table)} WHERE {condition}"
     keys = [database.quoted(name) for name in stands.primary_key or [*stands.columns][:3]]
     offenders = rows.Offenders(
@@ -360,7 +360,7 @@ def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if migration.database.kind_of(error) not in OF_ROWS:
+        if migration.database.errors.kind_of(error) not in OF_ROWS:
             raise
         _as_it_was(migration, pair)
         raise unconvertible(pair, error) from error
@@ -394,8 +394,10 @@ def _dependents(migration: Migration, stands: Table, column: str, pair: Pair | N
     database = migration.database
 
     def find() -> list[str]:
-        moves = set(database.belongings(pair, stands)) if pair is not None and pair.source == column else set()
-        return [one for one in database.dependents(stands, column) if one not in moves]
+        moves = (
+            set(Twins.of(database).belongings(pair, stands)) if pair is not None and pair.source == column else set()
+        )
+        return [one for one in database.dependents.dependents(stands, column) if one not in moves]
 
     return look_into(migration, stands.name, find)
 
@@ -413,7 +415,7 @@ def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair:
 
 def finish_keys(migration: Migration, stands: Table) -> bool:
     """Have the foreign keys be valid that an interrupted exchange or contraction has left for new rows alone."""
-    plan = migration.database.finish_keys(stands)
+    plan = Twins.of(migration.database).finish_keys(stands)
     return carry_out(migration, plan)
 
 
@@ -423,7 +425,7 @@ def part_from(migration: Migration, pair: Pair) -> bool:
     assert stands is not None
     refuse_dependents_on(migration, stands, pair.twin, pair.mirrored)
     explain = explained_dependents(migration, f"column {pair.table}.{pair.twin}")
-    done = carry_out(migration, migration.database.drop_twin(pair, stands), explain)
+    done = carry_out(migration, Twins.of(migration.database).drop_twin(pair, stands), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done
 
@@ -434,7 +436,9 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     explain_dependents = explained_dependents(migration, f"column {pair.table}.{pair.source}")
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
-        return unconvertible(pair, error) if migration.database.is_violation(error) else explain_dependents(error)
+        return (
+            unconvertible(pair, error) if migration.database.errors.is_violation(error) else explain_dependents(error)
+        )
 
     note_subscribers(
         migration,
@@ -446,7 +450,11 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     if kept is not None:
         # The triggers are replaced by others; this account may be another than the one that made them.
         asked = f"Exchanging {pair.source} and {pair.twin} of {pair.table}"
-        look_into(migration, pair.table, lambda: migration.database.check_triggers(asked, pair.table, locks_table=True))
-    done = carry_out(migration, migration.database.promote_twin(pair, stands, kept), explain)
+        look_into(
+            migration,
+            pair.table,
+            lambda: migration.database.triggers.check_triggers(asked, pair.table, locks_table=True),
+        )
+    done = carry_out(migration, Twins.of(migration.database).promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.twin)
     return done

@@ -22,9 +22,10 @@ from safeops.backfilling.running import BackfillReport, Run
 from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import Work, key_of, work_for
 from safeops.databases import sqltext
+from safeops.databases.batches import Batches
 from safeops.databases.definitions import Table
-from safeops.databases.filling import ROW, Filler
 from safeops.databases.kinds import OF_STATEMENT
+from safeops.databases.triggers import ROW, Filler
 from safeops.errors import InvalidArgument
 from safeops.looking import check_has_columns, look_into
 from safeops.migration import Migration
@@ -135,7 +136,7 @@ class Populating:
         own = str(self.column.name)
         key_of(self.migration, stands, self.options["key"], (own,))
         if self.is_function:
-            self.migration.database.check_writes_values()
+            Batches.of(self.migration.database).check_writes_values()
             check_has_columns(stands, (one for one in Function.of(self.populate).reads or () if one != own))
         self._check_runs(stands)
 
@@ -143,13 +144,13 @@ class Populating:
         database, own = self.migration.database, str(self.column.name)
         type_ = database.type_text(self.column.type)
         columns = [database.quoted(one) for one in stands.columns]
-        columns += [] if own in stands.columns else [f"{database.null_of(type_)} AS {database.quoted(own)}"]
+        columns += [] if own in stands.columns else [f"{database.triggers.null_of(type_)} AS {database.quoted(own)}"]
         row = f"SELECT {', '.join(columns)} FROM {database.quoted_table(stands.name)}"
         query = self._query([*stands.columns, own])[0].replace(ROW, row)
         try:
-            look_into(self.migration, self.name, lambda: database.check_value(query, type_))
+            look_into(self.migration, self.name, lambda: database.triggers.check_value(query, type_))
         except DBAPIError as error:
-            if database.kind_of(error) not in OF_STATEMENT:
+            if database.errors.kind_of(error) not in OF_STATEMENT:
                 raise
             raise InvalidArgument(
                 f"{database.describe()} refuses populate or where of {self.name}.{own}: {error.orig}\n"
@@ -234,7 +235,7 @@ class Populating:
         if self.where is not None and default is not None:
             empty = expressions.condition(expressions.column(own).is_(None))
             updates.append(expressions.update({own: sa.literal_column(default)}, empty))
-        before, after = database.rendered_batching()
+        before, after = Batches.of(database).rendered_batching()
         for sql in (LOST, *before, *(one.replace(RANGE, "1 = 1") for one in updates), *after):
             self.migration.render(sql)
 

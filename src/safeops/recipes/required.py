@@ -202,12 +202,12 @@ class _Required:
         prepare(self.migration, [self.column])
         carry_out(self.migration, self._added(None))
         if self.by_trigger:
-            carry_out(self.migration, database.fill_new_rows(self.populating.filler(None), None))
+            carry_out(self.migration, database.triggers.fill_new_rows(self.populating.filler(None), None))
         self.populating.render(self.default)
         columns.add_companions(self._table, self.name, None, "raise")
         enforce_not_null(self.name.name, self.own, schema=self.name.schema)
         if not self.keep_filled:
-            carry_out(self.migration, database.stop_filling(self.name, self.own, None))
+            carry_out(self.migration, database.triggers.stop_filling(self.name, self.own, None))
         return replace(NOTHING_DONE, resumed=False)
 
     # Before anything is touched ---------------------------------------------------------------------------------
@@ -215,13 +215,15 @@ class _Required:
     def check_support(self, arguments: RequiredArguments) -> None:
         """Raise what this database, or nobody, can do."""
         database = self.migration.database
-        database.check_column_support(self.column)
+        database.safety.check_column_support(self.column)
         check_types(self.migration, [self.column])
         if self.keep_filled and self.default is None:
             self._check_fills(arguments)
-        if self.migration.offline and (self.populating.is_function or not database.renders_column_changes_offline):
+        if self.migration.offline and (
+            self.populating.is_function or not database.abilities.renders_column_changes_offline
+        ):
             raise self._online_only()
-        if self.migration.offline and not database.default_is_constant(sa.Column(self.own, self.column.type)):
+        if self.migration.offline and not database.safety.default_is_constant(sa.Column(self.own, self.column.type)):
             raise self.migration.online_only(
                 f"Column {self.shown}", "Only the live database tells what its type checks."
             )
@@ -233,7 +235,7 @@ class _Required:
                 remedy="Give the column a server default, or populate it by SQL:",
                 code=arguments.right(keep_filled=True),
             )
-        if not self.migration.database.fills_before_not_null:
+        if not self.migration.database.abilities.fills_before_not_null:
             raise self.migration.database.unsupported(
                 "keep_filled=True without a server default",
                 "triggers that fill a row before NOT NULL is checked",
@@ -267,7 +269,7 @@ class _Required:
         fills = there is None or there.nullable or self.keep_filled
         if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
             asked = f"add_required_column() of {self.shown} without a server default"
-            self.migration.database.check_triggers(asked, stands.name, locks_table=False)
+            self.migration.database.triggers.check_triggers(asked, stands.name, locks_table=False)
         if there is None:
             self.done.extend(prepare(self.migration, [self.column]))
         if fills:
@@ -301,11 +303,11 @@ class _Required:
     def _added(self, stands: Table | None) -> Iterator[Step]:
         """Plan the column without its default, which would be the value of the rows that stand, and then its default."""
         bare = self._bare(stands)
-        *first, last = self.migration.database.add_column(self.name, bare, stands)
+        *first, last = self.migration.database.ddl.add_column(self.name, bare, stands)
         yield from first
         if bare.server_default is not None:
             # From now on the default of the type counts again, or that of the column.
-            now = self.migration.database.set_default(self.name, self.own, self.default, stands)
+            now = self.migration.database.ddl.set_default(self.name, self.own, self.default, stands)
             yield replace(last, then=(*last.then, *(step.sql for step in now)))
         elif self.default is None or not self.migration.context.impl.transactional_ddl:
             yield last
@@ -317,7 +319,9 @@ class _Required:
     def _bare(self, stands: Table | None) -> sa.Column[Any]:
         checks = [one for one in self.column.constraints if isinstance(one, sa.CheckConstraint)]
         kept = (
-            [] if self.migration.database.validates_constraints_later else [_sqlalchemy.copied(one) for one in checks]
+            []
+            if self.migration.database.abilities.validates_constraints_later
+            else [_sqlalchemy.copied(one) for one in checks]
         )
         type_ = _sqlalchemy.copied(self.column).type
         # Else a domain would give its default to the rows, and they would count as filled.
@@ -328,11 +332,11 @@ class _Required:
         return _alone(self.migration, self.name, bare).columns[self.own]
 
     def _has_default_of_type(self) -> bool:
-        domain = look_into(self.migration, self.name, lambda: self.migration.database.domain(self.column.type))
+        domain = look_into(self.migration, self.name, lambda: self.migration.database.types.domain(self.column.type))
         return domain is not None and domain.has_default and not domain.required
 
     def _defaulted(self, stands: Table | None) -> Iterator[Step]:
-        return self.migration.database.set_default(self.name, self.own, self.default, stands)
+        return self.migration.database.ddl.set_default(self.name, self.own, self.default, stands)
 
     @property
     def _table(self) -> sa.Table:
@@ -342,11 +346,11 @@ class _Required:
 
     def _fill_new_rows(self) -> Iterator[Step]:
         stands = self._look()
-        return self.migration.database.fill_new_rows(self.populating.filler(stands), stands)
+        return self.migration.database.triggers.fill_new_rows(self.populating.filler(stands), stands)
 
     def _stop_filling(self) -> Iterator[Step]:
         stands = self._look()
-        return self.migration.database.stop_filling(stands.name, self.own, stands)
+        return self.migration.database.triggers.stop_filling(stands.name, self.own, stands)
 
     def _filled(self) -> BackfillReport:
         try:

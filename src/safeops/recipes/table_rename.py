@@ -9,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, NoReturn
 
 from safeops.databases.definitions import Table
-from safeops.databases.renaming import Plan, Renamed
+from safeops.databases.renaming import Plan, Renamed, Renaming
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
 from safeops.locking import carry_out
 from safeops.locking.foretelling import outline
@@ -99,9 +99,9 @@ class TableRename:
         with self._running("expand") as (migration, found):
             if found.is_untouched and found.table is not None:
                 table = found.table
-                look_into(migration, table.name, lambda: migration.database.check_rename(table))
+                look_into(migration, table.name, lambda: Renaming.of(migration.database).check_rename(table))
                 heed_new_name(migration, table, self.new_name, self._call("expand"))
-            return self._carry_out(migration, found, migration.database.rename_table)
+            return self._carry_out(migration, found, Renaming.of(migration.database).rename_table)
 
     def contract(self) -> bool:
         """The table has its new name alone.
@@ -130,7 +130,7 @@ class TableRename:
             if found.is_untouched:
                 self._misses("contract", "expand", f"table {found.names.old} still has its old name")
             self._refuse_dependents(migration, found)
-            return self._carry_out(migration, found, migration.database.drop_old_name)
+            return self._carry_out(migration, found, Renaming.of(migration.database).drop_old_name)
 
     def undo_expand(self) -> bool:
         """The table has its old name alone.
@@ -162,7 +162,7 @@ class TableRename:
             self._refuse_dependents(migration, found)
             if found.table is not None and not found.is_untouched:
                 heed_new_name(migration, found.table, self.old_name, self._call("undo_expand"))
-            return self._carry_out(migration, found, migration.database.rename_back)
+            return self._carry_out(migration, found, Renaming.of(migration.database).rename_back)
 
     def undo_contract(self) -> bool:
         """The table is read and written under both names again.
@@ -192,8 +192,8 @@ class TableRename:
                 return skipped(f"the old name {found.names.old}", "the table itself has it")
             if found.is_contracted and found.table is not None:
                 table = found.table
-                look_into(migration, table.name, lambda: migration.database.check_rename(table))
-            return self._carry_out(migration, found, migration.database.bring_old_name_back)
+                look_into(migration, table.name, lambda: Renaming.of(migration.database).check_rename(table))
+            return self._carry_out(migration, found, Renaming.of(migration.database).bring_old_name_back)
 
     # Looking ----------------------------------------------------------------------------------------------------
 
@@ -211,19 +211,19 @@ class TableRename:
             if migration.offline:
                 yield migration, _Found(asked, None, None)
                 return
-            with migration.database.alone_at_rename(asked, migration.settings.retry_budget):
+            with Renaming.of(migration.database).alone_at_rename(asked, migration.settings.retry_budget):
                 yield migration, self._look(migration, asked)
 
     def _check_support(self, migration: Migration) -> None:
         database = migration.database
-        if not database.has_updatable_views:
+        if not database.abilities.has_updatable_views:
             raise database.unsupported(
                 f"Table {self.old_name} under two names",
                 "views that an application can write to as to a table: with defaults, new keys and counts of rows",
                 "Rename it in the deploy that brings the application which knows the new name:",
                 call("op.rename_table", self.old_name, self.new_name, schema=self.schema),
             )
-        if migration.offline and not database.renders_renames_offline:
+        if migration.offline and not Renaming.of(database).renders_offline:
             raise migration.online_only(
                 f"Renaming table {self.old_name}", "The view under the old name names each column of the table."
             )
@@ -250,7 +250,7 @@ class TableRename:
         new = look(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
         if new is not None and old is None:
             old = look(migration, replace(asked.old, schema=new.name.schema))
-        if new is not None and migration.database.stands_in(new):
+        if new is not None and Renaming.of(migration.database).stands_in(new):
             new = None
         if old is None and new is None:
             return None, ""
@@ -270,7 +270,7 @@ class TableRename:
             return f"{asked.old} is a {view.kind if view else 'view'}, and there is no table {asked.new}"
         if table.kind.endswith("view"):
             return f"{asked.new} is a {table.kind}"
-        if view is not None and not migration.database.shows(view, table):
+        if view is not None and not Renaming.of(migration.database).shows(view, table):
             return f"{asked.old} is a {view.kind} of its own, not the old name of {asked.new}"
         return ""
 
@@ -292,7 +292,7 @@ class TableRename:
         on_dependents = explained_dependents(migration, f"the old name {names.old}")
 
         def explain(error: Any) -> Any:
-            return migration.database.explain_rename(error) or on_dependents(error)
+            return Renaming.of(migration.database).explain_rename(error) or on_dependents(error)
 
         if carry_out(migration, verb(names), explain):
             return True
@@ -303,7 +303,7 @@ class TableRename:
     def _refuse_dependents(self, migration: Migration, found: _Found) -> None:
         view = found.view
         if view is not None:
-            dependents = look_into(migration, view.name, lambda: migration.database.dependents(view))
+            dependents = look_into(migration, view.name, lambda: migration.database.dependents.dependents(view))
             # Where the case of names does not count, a view that names people seems to name People too.
             others = [one for one in dependents if not one.startswith(f"view {view.name}: ")]
             refuse_dependents(

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from safeops.backfilling.forgetting import forget_backfills_of
 from safeops.databases.definitions import Table
-from safeops.databases.twins import Pair
+from safeops.databases.twins import Pair, Twins
 from safeops.locking.foretelling import outline
 from safeops.looking import check_has_columns, look_into, skipped
 from safeops.migration import Migration, running
@@ -268,7 +268,7 @@ class TypeChange:
             if standing is not None and standing.switched:
                 raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
             pair = standing or self._pair(migration, stands)
-            if standing is None and not migration.database.is_unfinished(pair, stands):
+            if standing is None and not Twins.of(migration.database).is_unfinished(pair, stands):
                 forget_backfills_of(migration, stands.name, pair.twin)
                 return skipped(written, "there is nothing to undo")
             return pairs.part_from(migration, pair)
@@ -325,7 +325,7 @@ class TypeChange:
         pairs.refuse_dependents_on(migration, stands, self.column_name, standing)
         # The hidden column is bare after an exchange the other way, and indexes may have come since it was equipped.
         pairs.equipped(migration, standing, stands)
-        was = migration.database.spelled_type(stands, self.column_name)
+        was = Twins.of(migration.database).spelled_type(stands, self.column_name)
         default = stands.columns[self.column_name].default
         kept = self._expanded(standing, was) if standing.switched else self._switched(standing, was, default)
         done = pairs.promote(migration, standing, kept)
@@ -351,7 +351,7 @@ class TypeChange:
         if not self._has_type(migration, stands):
             raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its old type, and no twin.", missing)
         pair = self._pair(migration, stands)
-        if migration.database.is_unfinished(pair, stands):
+        if Twins.of(migration.database).is_unfinished(pair, stands):
             return pairs.part_from(migration, pair)
         forget_backfills_of(migration, stands.name, pair.twin)
         return skipped(written, f"the column is {stands.columns[self.column_name].type}")
@@ -385,15 +385,15 @@ class TypeChange:
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
         database, pair = migration.database, self._pair(migration, stands)
-        found = look_into(migration, stands.name, lambda: database.pair_named(stands, pair.name))
-        torn = None if found else look_into(migration, stands.name, lambda: database.torn_pair(pair, stands))
+        found = look_into(migration, stands.name, lambda: Twins.of(database).pair_named(stands, pair.name))
+        torn = None if found else look_into(migration, stands.name, lambda: Twins.of(database).torn_pair(pair, stands))
         return found or (None if torn is None or self._is_contracted(migration) else torn)
 
     def _is_contracted(self, migration: Migration) -> bool:
         return self._former(migration).of(self._kept_as(migration)) is not None
 
     def _pair(self, migration: Migration, stands: Table) -> Pair:
-        longest = migration.database.max_identifier
+        longest = migration.database.abilities.max_identifier
         name = fitting("safeops", self.table_name, self.column_name, "type", max_bytes=longest - 8)
         twin = fitting("safeops", self.column_name, max_bytes=longest)
         type_ = migration.database.type_text(self._type)
@@ -416,7 +416,7 @@ class TypeChange:
 def check_change(migration: Migration, stands: Table, change: TypeChange) -> None:
     """Raise what ``expand`` would raise of a column that cannot have a twin of another type."""
     change._refuse_in_place_only(migration, stands)
-    migration.database.check_pair(change._pair(migration, stands), stands)
+    Twins.of(migration.database).check_pair(change._pair(migration, stands), stands)
 
 
 def standing_change(migration: Migration, stands: Table, change: TypeChange) -> bool:

@@ -44,9 +44,9 @@ def refuse_needless(
 ) -> None:
     """Raise InvalidArgument where the change needs no rewrite, so that one step does it."""
     database, column = migration.database, _column(stands, name, type_)
-    if database.rewrites_for_types:
+    if database.abilities.rewrites_for_types:
         return
-    if look_into(migration, stands.name, lambda: database.type_refusal(column, stands)) is None:
+    if look_into(migration, stands.name, lambda: database.safety.type_refusal(column, stands)) is None:
         raise InvalidArgument(
             f"{stands.name}.{name} becomes {database.type_text(type_)} without a rewrite.",
             why="The server changes it in a moment, so that no second column is needed.",

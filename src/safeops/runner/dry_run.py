@@ -17,6 +17,7 @@ from sqlalchemy.pool import Pool
 
 from safeops import _alembic, _sqlalchemy
 from safeops.databases import database_class
+from safeops.databases.abilities import Abilities
 from safeops.errors import SafeOpsError, Unreachable, UnsupportedOnDatabase
 from safeops.foreseeing import Forecast, WouldWrite, foreseeing
 from safeops.foretold import summary
@@ -202,11 +203,11 @@ class _OtherConnections:
         if driver is self._own or id(driver) in self._closed:
             return
         try:
-            kind = database_class(_sqlalchemy.dialect_of(proxy))
+            abilities = Abilities.class_of(database_class(_sqlalchemy.dialect_of(proxy)))
         except UnsupportedOnDatabase:
             return
-        _send(driver, kind.refusing_writes)
-        self._closed[id(driver)] = driver, record, kind.accepting_writes
+        _send(driver, abilities.refusing_writes)
+        self._closed[id(driver)] = driver, record, abilities.accepting_writes
 
     def open(self, driver: Any, _record: Any) -> None:
         found = self._closed.pop(id(driver), None)

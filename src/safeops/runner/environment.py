@@ -19,6 +19,7 @@ from safeops import _alembic
 from safeops.databases import database_class, database_for
 from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
+from safeops.databases.surveying import Surveying
 from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.foretold import summary
 from safeops.locking import without_migration_lock
@@ -252,7 +253,7 @@ def _refuse_missing(dialect: Dialect, _record: Any, arguments: Any, options: Any
 
 def refuse_missing(dialect: Dialect, arguments: Any, options: Any) -> None:
     """Raise Unreachable if connecting would create the database."""
-    path = database_class(dialect).missing_file(arguments, options)
+    path = Surveying.class_of(database_class(dialect)).missing_file(arguments, options)
     if path is not None:
         raise Unreachable(
             f"There is no database: the file {path} does not exist.",

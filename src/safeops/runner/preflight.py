@@ -13,6 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import database_for
 from safeops.databases.base import Database
+from safeops.databases.load import Load
+from safeops.databases.scratching import Scratching
+from safeops.databases.surveying import Surveying
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.foretold import spelled_size, summary
 from safeops.runner.environment import Reached
@@ -73,10 +76,10 @@ def warnings_for(reached: Reached) -> list[str]:
 
 def _warnings(connection: Connection) -> list[str]:
     database = database_for(connection.dialect, lambda: connection)
-    refusal = database.refuses_writes()
+    refusal = Scratching.of(database).refuses_writes()
     if refusal:
         raise NotReady(
-            f"Nothing can be written to {database.name_of_database()}: {refusal}.",
+            f"Nothing can be written to {Surveying.of(database).name_of_database()}: {refusal}.",
             remedy="Connect to the primary, by a user who may change tables.",
         )
     return [warning for check in (_transactions, _replicas, _room) for warning in _run(check, database)]
@@ -96,20 +99,20 @@ def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list
 
 def _transactions(database: Database) -> Iterator[str]:
     # Only a warning: it may end soon, and a helper that gives up names who blocked it.
-    for transaction in database.long_transactions(OLD):
+    for transaction in Scratching.of(database).long_transactions(OLD):
         yield f"An open transaction may block a step: {transaction}"
 
 
 def _replicas(database: Database) -> Iterator[str]:
-    for replica in database.replicas():
+    for replica in Load.of(database).replicas():
         if replica.lag is not None and replica.lag > LAG:
             yield f"The replica {replica.name} is {replica.lag:.0f} s behind, and a migration will not make that less."
 
 
 def _room(database: Database) -> Iterator[str]:
-    folder = database.data_folder()
+    folder = Scratching.of(database).data_folder()
     if folder is None:
         return
-    free, size = shutil.disk_usage(folder).free, database.bytes_of_database() or 0
+    free, size = shutil.disk_usage(folder).free, Surveying.of(database).bytes_of_database() or 0
     if free < max(SPARE, size // PART):
         yield f"{spelled_size(free)} are free in {folder}, for a database of {spelled_size(size)}."

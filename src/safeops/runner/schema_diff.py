@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_for
+from safeops.databases.scratching import Scratching
 
 
 def schema_of(context: MigrationContext) -> sa.MetaData:
@@ -37,7 +38,7 @@ def _schemas(context: MigrationContext) -> list[str]:
     connection = context.connection
     assert connection is not None
     return (
-        database_for(connection.dialect, lambda: connection).schemas_beside()
+        Scratching.of(database_for(connection.dialect, lambda: connection)).schemas_beside()
         if context.opts.get("include_schemas")
         else []
     )

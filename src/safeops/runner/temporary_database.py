@@ -22,8 +22,9 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_for
 from safeops.databases.beside import on_a_connection
+from safeops.databases.dumping import Dumping
 from safeops.databases.reaching import check_host
-from safeops.databases.scratching import PREFIX, elsewhere, redirecting, rerouting
+from safeops.databases.scratching import PREFIX, Scratching, elsewhere, redirecting, rerouting
 from safeops.errors import InvalidArgument, NotReady
 from safeops.foretold import summary
 from safeops.locking import without_migration_lock
@@ -115,7 +116,7 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
     url = live.set(database=place)
 
     def is_here(connection: Connection) -> bool:
-        return database_for(connection.dialect, lambda: connection).is_at(place)
+        return _scratching(connection).is_at(place)
 
     try:
         # A pool that outlives env.py may hold open connections.
@@ -129,15 +130,19 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
         _drop(reached, place)
 
 
+def _scratching(own: Connection) -> Scratching:
+    return Scratching.of(database_for(own.dialect, lambda: own))
+
+
 def _creating_nothing() -> AbstractContextManager[None]:
-    return rerouting(lambda dialect, *given: database_class(dialect).connect_nowhere(*given))
+    return rerouting(lambda dialect, *given: Scratching.class_of(database_class(dialect)).connect_nowhere(*given))
 
 
 def _create(reached: Reached) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
         # By the user who connects: the role of the migrations may not be allowed to create databases.
-        return on_a_connection(reached.engine, lambda it: database_for(it.dialect, lambda: it).make_scratch(name))
+        return on_a_connection(reached.engine, lambda own: _scratching(own).make_scratch(name))
     except DBAPIError as error:
         raise NotReady(
             f"No scratch database can be made: {summary(error)}.",
@@ -150,7 +155,7 @@ def _create(reached: Reached) -> str:
 def _drop(reached: Reached, place: str) -> None:
     try:
         with _creating_nothing():
-            on_a_connection(reached.engine, lambda it: database_for(it.dialect, lambda: it).drop_scratch(place))
+            on_a_connection(reached.engine, lambda own: _scratching(own).drop_scratch(place))
     except DBAPIError as error:
         # This must not hide how the block ended.
         log.warning("the scratch database %s could not be dropped, drop it yourself: %s", place, summary(error))
@@ -187,7 +192,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
 
 
 def _check_empty(connection: Connection) -> None:
-    things = database_for(connection.dialect, lambda: connection).things()
+    things = Dumping.of(database_for(connection.dialect, lambda: connection)).things()
     if things:
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(things[:5])}.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -34,12 +34,11 @@ def kept_as(name: Name) -> str:
 class Altering(Guards):
     """Plans one ALTER TABLE."""
 
-    catalogue: ClassVar[str] = "INNODB_"
-    """How the views of information_schema on what InnoDB keeps begin."""
-
     def called(self, function: str, *arguments: Any, **keywords: Any) -> str:
         """Write a call for a message; a table stands in it as its author writes it, without the connection's schema."""
-        schemas = [one.schema for one in arguments if isinstance(one, Name) and one.schema != self.current_schema]
+        schemas = [
+            one.schema for one in arguments if isinstance(one, Name) and one.schema != self.database.current_schema
+        ]
         plain_ones = [one.name if isinstance(one, Name) else one for one in arguments]
         return call(function, *plain_ones, **keywords, schema=next(iter(schemas), None))
 
@@ -47,8 +46,8 @@ class Altering(Guards):
         """Tell whether a FULLTEXT index that was dropped has left the hidden column that keeps INSTANT from the table."""
         if any(one.kind == "fulltext" for one in showcreate.read(stands.sql).items):
             return False
-        sql = f"""SELECT 1 FROM information_schema.{self.catalogue}INDEXES i
-            JOIN information_schema.{self.catalogue}TABLES t ON t.TABLE_ID = i.TABLE_ID
+        sql = f"""SELECT 1 FROM information_schema.{self.database.abilities.catalogue}INDEXES i
+            JOIN information_schema.{self.database.abilities.catalogue}TABLES t ON t.TABLE_ID = i.TABLE_ID
             WHERE i.NAME = 'FTS_DOC_ID_INDEX' AND t.NAME LIKE :kept"""
         try:
             return bool(self.scalar(sql, kept=kept_as(stands.name)))
@@ -96,9 +95,9 @@ class Altering(Guards):
     def _is_empty(self, table: Table) -> bool:
         """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""
         try:
-            return not self.has_rows(table)
+            return not self.database.has_rows(table)
         except DBAPIError as error:
-            if not self.is_lock_failure(error):
+            if not self.database.errors.is_lock_failure(error):
                 raise
             return False
 
@@ -107,10 +106,6 @@ class Altering(Guards):
         moments = "now|current_timestamp|localtime"
         copied = rf"\b(CHECK|STORED|PERSISTENT|DROP PRIMARY KEY|uuid)\b|DEFAULT \(|DEFAULT (?!{moments})\w+\("
         return bool(re.search(copied, action, re.I))
-
-    def doubt(self, step: Step) -> str:
-        refuses = step.anyway and step.anyway not in step.instead and self.is_copied(step.sql)
-        return ", which the server may refuse to do online" if refuses else ""
 
     def guarded(self, step: Step, offline: str) -> Step:
         return replace(step, offline=offline)

@@ -11,17 +11,16 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
 
+from safeops.databases import archives
 from safeops.databases.archives import Definition
-from safeops.databases.base import Plan
+from safeops.databases.base import Database
+from safeops.databases.batches import Batches
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate
-from safeops.databases.mysql.altering import INSTANT, kept_as
+from safeops.databases.mysql.altering import INSTANT
 from safeops.databases.mysql.catalogue import column_of, definition_of
-from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.mysql.showcreate import Definition as Clauses
-from safeops.databases.steps import Step
-from safeops.errors import UnsafeOperation
-from safeops.foreseeing import foreseeing
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 EVENTS = ("insert", "update", "delete")
@@ -41,15 +40,30 @@ class Parting(Step):
     dropping: tuple[str, ...] = ()
     making: tuple[str, ...] = ()
 
+    def execute(self, database: Database) -> None:
+        # https://mariadb.com/kb/en/lock-tables/: statements on a table that this session has locked keep the lock.
+        database.run(self.locking)
+        try:
+            for sql in self.dropping:
+                database.run(sql)
+            try:
+                database.run(self.sql)
+            except DBAPIError:
+                for sql in self.making:
+                    database.run(sql)
+                raise
+        finally:
+            with suppress(DBAPIError):
+                database.run("UNLOCK TABLES")
 
-class Archiving(Constraining):
+
+class Archiving(archives.Archives):
     """See ``safeops.databases.archives``."""
 
     # https://mariadb.com/kb/en/foreign-keys/: "actions that are executed due to foreign keys do not fire triggers".
-    cascades_fire_triggers = False
 
     def schema_of_new(self, schema: str | None) -> str | None:
-        return schema or self.current_schema
+        return schema or self.database.current_schema
 
     def archive_flaw(self, stands: Table, column: str | None) -> str | None:
         if showcreate.read(stands.sql).is_partitioned:
@@ -57,89 +71,6 @@ class Archiving(Constraining):
         if column is not None and stands.columns[column].identity:
             return "the column is the counter of the table (AUTO_INCREMENT)"
         return None
-
-    def check_droppable(self, table: Table, column: str) -> None:
-        """Try it on an empty copy: what keeps INSTANT from a table is for no catalogue to tell.
-
-        https://mariadb.com/kb/en/instant-add-column-for-innodb/
-        """
-        # A plan creates no table, and a temporary one takes no ALGORITHM.
-        if foreseeing() is None:
-            self._try_to_drop(table, column)
-        if self.keeps_words(table):
-            said = "a FULLTEXT index that was dropped has left a hidden column"
-            raise self._not_in_a_moment(table, column, said, rebuild=True)
-        used, most = self.row_versions(table.name)
-        if used >= most:
-            raise self._not_in_a_moment(
-                table, column, f"{used} instant changes have been made since it was built", rebuild=True
-            )
-
-    def _try_to_drop(self, table: Table, column: str) -> None:
-        probe = Name("safeops_droppable", table.name.schema)
-        drop = f"DROP TABLE IF EXISTS {self.quoted_table(probe)}"
-        self.run(drop)
-        try:
-            self.run(f"CREATE TABLE {self.quoted_table(probe)} LIKE {self.quoted_table(table.name)}")
-            *before, _ = self.drop_column(probe, column, self.table(probe))
-            for step in before:
-                self.carry_out(step)
-            self.run(f"ALTER TABLE {self.quoted_table(probe)} DROP COLUMN {self.quoted(column)}{INSTANT}")
-        except DBAPIError as error:
-            if not self.is_refusal(error):
-                raise
-            raise self._not_in_a_moment(table, column, str(error.orig)) from error
-        finally:
-            self.run(drop)
-
-    def _not_in_a_moment(self, table: Table, column: str, said: str, *, rebuild: bool = False) -> UnsafeOperation:
-        return UnsafeOperation(
-            f"{table.name}.{column} cannot be dropped with archive=True: {self.describe()} does not drop a column of"
-            f" {table.name} in a moment.",
-            why=f"It says: {said}. Writes would wait while the table is rebuilt, since none may fall between the archive"
-            " and the drop.",
-            remedy="Rebuild the table first, which writes do not wait for:"
-            if rebuild
-            else "Drop what stands in the way first; or copy what you want to keep, and drop the column without an archive:",
-            code=self.rebuilding(table) if rebuild else self.called("drop_column_if_exists", table.name, column),
-        )
-
-    def row_versions(self, table: Name) -> tuple[int, int]:
-        """Return how many instant changes the server counts on a table, and how many it takes.
-
-        https://dev.mysql.com/doc/refman/en/innodb-online-ddl-operations.html
-        """
-        sql = """SELECT TOTAL_ROW_VERSIONS FROM information_schema.INNODB_TABLES
-            WHERE NAME LIKE :kept"""
-        try:
-            used = self.scalar(sql, kept=kept_as(Name(table.name, table.schema or self.current_schema)))
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
-            used = None  # It takes the right PROCESS, or an older server does not count.
-        return int(used or 0), 64 if self.version < (9, 1) else 255
-
-    def carry_out(self, step: Step) -> None:
-        if isinstance(step, Parting):
-            self._part(step)
-        else:
-            super().carry_out(step)
-
-    def _part(self, step: Parting) -> None:
-        # https://mariadb.com/kb/en/lock-tables/: statements on a table that this session has locked keep the lock.
-        self.run(step.locking)
-        try:
-            for sql in step.dropping:
-                self.run(sql)
-            try:
-                self.run(step.sql)
-            except DBAPIError:
-                for sql in step.making:
-                    self.run(sql)
-                raise
-        finally:
-            with suppress(DBAPIError):
-                self.run("UNLOCK TABLES")
 
     # Columns ----------------------------------------------------------------------------------------------------
 
@@ -162,7 +93,9 @@ class Archiving(Constraining):
             "indexes": [
                 [one.name, one.definition]
                 for one in own
-                if isinstance(one, Index) and not one.of_constraint and not self.is_made_for_key(stands, one)
+                if isinstance(one, Index)
+                and not one.of_constraint
+                and not self.database.ddl.is_made_for_key(stands, one)
             ],
             "checks": [
                 [one.name, one.definition] for one in checks if one.definition != f"CHECK {clauses.get('CHECK')}"
@@ -191,7 +124,7 @@ class Archiving(Constraining):
 
     def _following(self, table: Name, column: str, key: Sequence[Column], archive: Name) -> list[str]:
         names = [self.quoted(one.name) for one in key]
-        own, kept, value = self.quoted_here(table), self.quoted_here(archive), self.quoted(column)
+        own, kept, value = self.database.quoted_here(table), self.database.quoted_here(archive), self.quoted(column)
         values = ", ".join(f"NEW.{one}" for one in (*names, value))
         insert = f"INSERT INTO {kept} ({', '.join((*names, value))}) VALUES ({values})"
         insert += f" ON DUPLICATE KEY UPDATE {value} = NEW.{value}"
@@ -205,7 +138,7 @@ class Archiving(Constraining):
         return [f"{head} {body}" for head, body in zip(heads, (insert, update, delete), strict=True)]
 
     def _triggers_of(self, archive: Name) -> list[tuple[str, str]]:
-        return [(event, self.quoted_here(Name(f"{archive.name}_{event}", archive.schema))) for event in EVENTS]
+        return [(event, self.database.quoted_here(Name(f"{archive.name}_{event}", archive.schema))) for event in EVENTS]
 
     def is_followed(self, table: Name, archive: Name) -> bool:
         sql = """SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :schema
@@ -224,12 +157,12 @@ class Archiving(Constraining):
     def before_copy(self, stands: Table, column: str) -> Plan:
         for one in list(stands.having(column)):
             if isinstance(one, Constraint) and one.kind == "foreign key":
-                yield from self.drop_constraint(stands.name, one.name, one.kind, stands)
+                yield from self.database.ddl.drop_constraint(stands.name, one.name, one.kind, stands)
 
     def drop_followed(
         self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
     ) -> Plan:
-        *before, drop = self.drop_column(stands.name, column, stands)
+        *before, drop = self.database.ddl.drop_column(stands.name, column, stands)
         yield from before
         own, kept = self.quoted_table(stands.name), self.quoted_table(archive)
         yield Parting(
@@ -244,7 +177,9 @@ class Archiving(Constraining):
     def copy(self, table: Name, index: str, key: Sequence[Column], column: str, archive: Name, condition: str) -> str:
         names, first = self.quoted(*(one.name for one in key), column), self.quoted(key[0].name)
         kept = self.quoted_table(archive)
-        select = f"SELECT {names} FROM {self.quoted_table(table)}{self.hint(index)} WHERE {condition}"
+        select = (
+            f"SELECT {names} FROM {self.quoted_table(table)}{Batches.of(self.database).hint(index)} WHERE {condition}"
+        )
         return f"INSERT INTO {kept} ({names}) {select} ON DUPLICATE KEY UPDATE {first} = {kept}.{first}"
 
     def touched(self, stands: Table, column: str) -> list[str]:
@@ -266,19 +201,23 @@ class Archiving(Constraining):
     def _added_at(self, name: Name, column: str, definition: str, place: str, does: str) -> Step:
         """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
         action = f"ADD COLUMN {self.quoted(column)} {definition}"
-        here, last = (self.alter(name, action + where, does, instant=True) for where in (place, ""))
+        here, last = (self.database.ddl.alter(name, action + where, does, instant=True) for where in (place, ""))
         return replace(here, instead=(*here.instead, last.sql, *last.instead)) if place else here
 
     def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         for name, text in definition["indexes"]:
             if name not in stands.indexes:
-                yield iter([self.alter(stands.name, f"ADD {text}", f"built index {name} on {stands.name} again")])
+                yield iter(
+                    [self.database.ddl.alter(stands.name, f"ADD {text}", f"built index {name} on {stands.name} again")]
+                )
         for name, text in definition["checks"]:
             if name not in stands.constraints:
                 action = f"ADD CONSTRAINT {self.quoted(name)} {text}"
-                yield iter([self.alter(stands.name, action, f"added {name} to {stands.name} again", free=stands)])
+                yield iter(
+                    [self.database.ddl.alter(stands.name, action, f"added {name} to {stands.name} again", free=stands)]
+                )
         # By now the indexes stand, which the keys would make themselves otherwise.
-        yield from self._keys_again(self.table(stands.name) or stands, definition)
+        yield from self._keys_again(self.database.table(stands.name) or stands, definition)
 
     def _keys_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
         # What is kept of an archive says nothing of the database's own name; earlier releases did.
@@ -288,7 +227,7 @@ class Archiving(Constraining):
                 one = {**one, "referent": [None, one["referent"][1]]}
             there = stands.constraints.get(one["name"])
             if there is None or not there.valid:
-                yield self.add_constraint(stands.name, _key_of(stands.name, one), stands, True)
+                yield self.database.ddl.add_constraint(stands.name, _key_of(stands.name, one), stands, True)
 
     def default_is_late(self, definition: Definition) -> bool:
         # NULL becomes NOT NULL online only where no default could take its place.
@@ -308,27 +247,29 @@ class Archiving(Constraining):
             return
         if on_update:
             changed = found.with_(DEFAULT=default or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
-            yield self.modify(
+            yield self.database.ddl.modify(
                 stands.name, column, str(changed), f"set the default of {stands.name}.{column}", instant=True
             )
         elif default and default.upper() != "NULL":
-            yield from self.set_default(stands.name, column, default, stands)
+            yield from self.database.ddl.set_default(stands.name, column, default, stands)
 
     # Tables -----------------------------------------------------------------------------------------------------
 
     def described_table(self, stands: Table, archive: Name) -> Definition:
         keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
-        made = [one.name for one in stands.indexes.values() if self.is_made_for_key(stands, one)]
+        made = [one.name for one in stands.indexes.values() if self.database.ddl.is_made_for_key(stands, one)]
         return {"keys": [_key_as_json(one, stands.name.schema) for one in keys], "made": made}
 
     def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
         keys = [one["name"] for one in definition["keys"]]
         drops = ", ".join(
-            action for key in keys for action in (self.key_dropped(key), *self.key_mark_removed(stands, key))
+            action
+            for key in keys
+            for action in (self.database.ddl.key_dropped(key), *self.database.ddl.key_mark_removed(stands, key))
         )
         standing = any(one.kind == "foreign key" for one in stands.constraints.values())
         if drops and standing:
-            yield self.alter(stands.name, drops, f"untied {stands.name} from the tables that it refers to")
+            yield self.database.ddl.alter(stands.name, drops, f"untied {stands.name} from the tables that it refers to")
         yield Step(
             self._renaming_archive(stands.name, archive), f"put table {stands.name} away as {archive}", (stands.name,)
         )
@@ -341,12 +282,6 @@ class Archiving(Constraining):
 
     def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
         return self._keys_again(stands, definition)
-
-    def bytes_of(self, archive: Name) -> int | None:
-        sql = """SELECT DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES
-            WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
-        found: Any = self.scalar(sql, schema=archive.schema, name=archive.name)
-        return None if found is None else int(found)
 
 
 def _key_as_json(one: Constraint, home: str | None) -> dict[str, Any]:

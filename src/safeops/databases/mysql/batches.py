@@ -9,13 +9,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 
+from safeops.databases import batches
 from safeops.databases.batches import Target, Values
 from safeops.databases.definitions import Column
-from safeops.databases.mysql.preflight import Preflight
 from safeops.databases.mysql.session import number_of
 from safeops.naming import Name
 
@@ -28,19 +28,10 @@ COLLATION = """SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema
   WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
 
 
-class Batches(Preflight):
+class Batches(batches.Batches):
     """See ``safeops.databases.batches``."""
 
-    now = "UNIX_TIMESTAMP(SYSDATE(6))"
-    compares_rows = False
     # https://dev.mysql.com/doc/refman/8.0/en/update.html: they are evaluated from left to right.
-    assigns_at_once = False
-    isolation: ClassVar[str] = "transaction_isolation"
-    """The session variable of the isolation level."""
-    recordsets_since: ClassVar[tuple[int, ...]] = (8, 0, 4)
-    """The version that has JSON_TABLE."""
-    batch_modes: ClassVar[tuple[str, ...]] = ()
-    """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was."""
 
     def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
         return sa.String(length, collation="utf8mb4_bin")
@@ -79,32 +70,34 @@ class Batches(Preflight):
     @contextmanager
     def batching(self) -> Iterator[None]:
         # The gaps between the rows of a batch stay free for the application to insert into.
-        values = {self.isolation: "'READ-COMMITTED'"}
-        if self.batch_modes:
+        values = {self.database.abilities.isolation: "'READ-COMMITTED'"}
+        if self.database.abilities.batch_modes:
             values["sql_mode"] = self._sql_mode()
-        with self.logging_rows(), self.setting(values):
+        with self.database.triggers.logging_rows(), self.database.setting(values):
             yield
 
     def rendered_batching(self) -> tuple[list[str], list[str]]:
-        if not self.batch_modes:
+        if not self.database.abilities.batch_modes:
             return [], []
         before = ["SET @safeops_sql_mode = @@SESSION.sql_mode", f"SET SESSION sql_mode = {self._sql_mode()}"]
         return before, ["SET SESSION sql_mode = @safeops_sql_mode"]
 
     def _sql_mode(self) -> str:
-        return f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.batch_modes))})"
+        return f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.database.abilities.batch_modes))})"
 
     @contextmanager
     def batch(self, wait: float, flush: bool) -> Iterator[None]:
         seconds = str(max(math.ceil(wait), 1))
         bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
-        with self.setting(bounds), self.transaction("START TRANSACTION"):
+        with self.database.setting(bounds), self.database.transaction("START TRANSACTION"):
             yield
 
     def check_writes_values(self) -> None:
-        if self.version < self.recordsets_since:
-            needed = ".".join(map(str, self.recordsets_since))
-            raise self.unsupported("A backfill by a Python function", f"JSON_TABLE, which {self.product} {needed} has")
+        if self.database.version < self.database.abilities.recordsets_since:
+            needed = ".".join(map(str, self.database.abilities.recordsets_since))
+            raise self.database.unsupported(
+                "A backfill by a Python function", f"JSON_TABLE, which {self.product} {needed} has"
+            )
 
     def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
         names, width = into.names, len(into.key)
@@ -136,27 +129,8 @@ class Batches(Preflight):
         # There is no cast to a timestamp.
         return f"CAST({name} AS {re.sub('^timestamp', 'datetime', column.type, flags=re.I)})"
 
-    def estimated_rows(self, table: Name) -> int | None:
-        return self.planned_rows(table, "TRUE", (), 0)
-
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or number_of(error) in TRANSIENT
-
-    def update_triggers(self, table: Name) -> list[str]:
-        sql = """SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'UPDATE'
-            AND EVENT_OBJECT_SCHEMA = COALESCE(:schema, DATABASE()) AND EVENT_OBJECT_TABLE = :name
-            AND TRIGGER_NAME NOT LIKE 'safeops%' ORDER BY ACTION_TIMING DESC, TRIGGER_NAME"""
-        rows = self.read(sql, schema=table.schema, name=table.name)
-        return [f"trigger {self.quoted(row[0])}" for row in rows]
-
-    def session_id(self) -> str:
-        return f"connection {self.scalar('SELECT CONNECTION_ID()')}"
-
-    def is_gone(self, session: str) -> bool:
-        # Another node of a cluster has its own list, so only the lease tells.
-        if self.is_clustered:
-            return False
-        return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session.split()[1]))
 
 
 def _decoded(name: str, column: Column) -> str:

@@ -8,14 +8,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql.altering import ONLINE, STRICT
 from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pending, mark_in, pending_name
 from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.mysql.plans import Plans
 from safeops.databases.mysql.spelling import action as spelled_action
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 NOTE = "safeops took NULL before the key: "
@@ -39,7 +38,7 @@ class Constraining(Plans):
         if isinstance(constraint, sa.PrimaryKeyConstraint):
             return self._add_primary_key(name, constraint, stands)
         if isinstance(constraint, sa.UniqueConstraint):
-            return self.create_index(name, self.index_of_key(constraint), stands)
+            return self.create_index(name, self.database.index_of_key(constraint), stands)
         return self._add_check(name, constraint, stands)
 
     def _add_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
@@ -48,7 +47,7 @@ class Constraining(Plans):
         if stands is not None and named in stands.constraints:
             yield self._enforce(name, named, stands)
             return
-        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.part_text(check.sqltext)})"
+        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.database.part_text(check.sqltext)})"
         step = self.alter(name, action, f"added check {named} to {name}", free=stands)
         told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
         yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))
@@ -131,7 +130,7 @@ class Constraining(Plans):
     def referent(self, name: Name, key: sa.ForeignKeyConstraint) -> Name:
         """Return the table that a key refers to; the server would look for it beside the table, not where we are."""
         target = key.elements[0].column.table
-        here = self.current_schema if name.schema and not target.schema and not self.offline else None
+        here = self.database.current_schema if name.schema and not target.schema and not self.database.offline else None
         return Name(target.name, target.schema or here)
 
     def _index_action(self, key: sa.ForeignKeyConstraint) -> str:
@@ -190,7 +189,7 @@ class Constraining(Plans):
     # Dropping ---------------------------------------------------------------------------------------------------
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
-        there = self.constraint_named(stands, constraint, kind) if stands else None
+        there = self.database.constraint_named(stands, constraint, kind) if stands else None
         kind = there.kind if there else KINDS.get(kind or "", kind)
         if kind == "primary key":
             return self._drop_primary_key(name, stands)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from safeops.databases.base import Database
+from safeops.databases import dumping
 from safeops.databases.dumping import Dumper, Login, Progress, foreign_login, unzipped, write
 from safeops.databases.programs import Program, Run, ToolFailed, find_programs, path_folders, secret_file
 from safeops.errors import BackupFailed
@@ -51,12 +51,8 @@ _INSERT = re.compile(rb"INSERT INTO (" + _NAME + rb")(?: \((?:" + _NAME + rb"(?:
 _STRING = re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.S)
 
 
-class Dumping(Database):
+class Dumping(dumping.Dumping):
     """See ``safeops.databases.dumping``."""
-
-    dump_ending = ".sql.gz"
-    dump_magic = b"\x1f\x8b"
-    dump_programs: ClassVar[tuple[str, ...]] = ("mysqldump", "mariadb-dump")
 
     def dump_name(self) -> str:
         name = self.scalar("SELECT DATABASE()")
@@ -84,7 +80,7 @@ class Dumping(Database):
             raise foreign_login("A creator makes the connections of the engine")
         # Only a dump that is asked for it holds what rows were before.
         history = ["--dump-history"] if self.scalar(VERSIONED) else []
-        return MySQLDumper(login, self.dump_name(), self.dump_programs, history)
+        return MySQLDumper(login, self.dump_name(), self.database.abilities.dump_programs, history)
 
 
 class MySQLDumper(Dumper):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from safeops.databases.mysql.session import Session
+from safeops.databases import ddl
 from safeops.errors import OnlineOnly
 from safeops.naming import Name
 
@@ -18,20 +16,18 @@ _LOOKS = {
 }
 
 
-class Guards(Session):
+class Guards(ddl.DDL):
     """What guards a statement where nobody can look."""
-
-    guards_natively: ClassVar[bool] = False
 
     def unless(self, kind: str, name: Name, thing: str, sql: str) -> str:
         """Run the statement where the column, index or constraint is missing."""
-        if self.guards_natively:
+        if self.database.abilities.guards_natively:
             return sql.replace(GUARD, "IF NOT EXISTS ")
         return self.when(f"{self._count(kind, name, thing)} = 0", sql)
 
     def if_there(self, kind: str, name: Name, thing: str, sql: str) -> str:
         """Run the statement where the column, index or constraint stands."""
-        if self.guards_natively:
+        if self.database.abilities.guards_natively:
             return sql.replace(GUARD, "IF EXISTS ")
         return self.when(f"{self._count(kind, name, thing)} > 0", sql)
 

@@ -9,12 +9,11 @@ from itertools import groupby
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Index, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.altering import ONLINE, STRICT, Altering
 from safeops.databases.mysql.guards import GUARD, plain
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
 from safeops.policy import assurance
@@ -42,11 +41,11 @@ class Indexing(Altering):
         online = "" if locks and new else " ALGORITHM=INPLACE LOCK=NONE"
         offline = self.unless("index", name, named, marked + online)
         does = f"built index {named} on {name}"
-        instead = (sql,) if locks and stands is not None and not self.has_rows(stands) else ()
+        instead = (sql,) if locks and stands is not None and not self.database.has_rows(stands) else ()
         yield Step(sql + online, does, (name,), scans=True, anyway=sql, offline=offline, instead=instead, under=STRICT)
 
     def _builds_under_lock(self, index: sa.Index) -> bool:
-        kind = index.dialect_options[self.dialect.name].get("prefix") or ""
+        kind = index.dialect_options[self.database.dialect.name].get("prefix") or ""
         return kind.upper() in ("FULLTEXT", "SPATIAL") or bool(self.expressions_of(index))
 
     def _refuse_lock(self, name: Name, index: sa.Index, stands: Table | None) -> None:
@@ -54,7 +53,7 @@ class Indexing(Altering):
             why = f"{self.product} blocks writes while it builds it, which is fine only on an empty table."
             raise self.online_only(f"Index {index.name} on {name}", why)
         expressions = self.expressions_of(index)
-        if not expressions or assurance() is not None or not self.has_rows(stands):
+        if not expressions or assurance() is not None or not self.database.has_rows(stands):
             return
         raise UnsafeOperation(
             f"Index {index.name} on {name} cannot be built online, because it is on the expression {expressions[0]}.",
@@ -71,7 +70,9 @@ class Indexing(Altering):
         for element, direction in self._directed(index):
             column = spelling.unquoted(element).strip("`")
             if not spelling.is_plain(element):
-                column = fitting(str(index.name), "value", str(len(calls) + 1), max_bytes=self.max_identifier)
+                column = fitting(
+                    str(index.name), "value", str(len(calls) + 1), max_bytes=self.database.abilities.max_identifier
+                )
                 computed = f"sa.Computed({spelling.without_parentheses(element)!r}, persisted=False)"
                 added = Code(f'sa.Column("{column}", sa.String(100), {computed})')
                 calls.append(call("add_column_if_missing", name.name, added, schema=name.schema))
@@ -95,7 +96,7 @@ class Indexing(Altering):
     def _elements(self, index: sa.Index) -> tuple[str, str, str]:
         """Return what stands before, in and after the list of the elements of an index."""
         self.share_options(index)
-        rendered = self.rendered(CreateIndex(index))
+        rendered = self.database.rendered(CreateIndex(index))
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
         head, _, rest = rendered.partition(f"INDEX {self.quoted(str(index.name))} ON {own} ")
         group = showcreate.atoms(rest)[0]
@@ -133,7 +134,7 @@ class Indexing(Altering):
         sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
             FROM information_schema.KEY_COLUMN_USAGE
             WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
-        with self.bounded():
+        with self.database.bounded():
             rows = self.read(sql, schema=stands.name.schema, name=stands.name.name)
         keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
         return [
@@ -156,7 +157,7 @@ class Indexing(Altering):
 
     def share_options(self, thing: sa.Table | sa.Index) -> None:
         """Let ``mysql_...`` options count under ``mariadb://``, and the other way round: SQLAlchemy would ignore them."""
-        mine = f"{self.dialect.name}_"
+        mine = f"{self.database.dialect.name}_"
         other = "mysql_" if mine == "mariadb_" else "mariadb_"
         for option, value in dict(thing.dialect_kwargs).items():
             if option.startswith(other):

@@ -55,7 +55,7 @@ class KeyTypes(Partitioning):
         own = str(column.name)
         keys = self.keys_tying(stands, own)
         tied = self._tied(stands, own, keys)
-        tables = {stands.name: stands, **{name: self.table(name) for name, _ in tied if name != stands.name}}
+        tables = {stands.name: stands, **{name: self.database.table(name) for name, _ in tied if name != stands.name}}
         stuck = any((table := tables[name]) and self._is_fixed(table, tied[name, one]) for name, one in tied)
         return self.changed_in_place(column, stands, keys) if stuck else None
 

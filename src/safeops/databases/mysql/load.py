@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.databases import load
 from safeops.databases.load import Replica
-from safeops.databases.mysql.session import Session, number_of
+from safeops.databases.mysql.session import number_of
 
 # The appliers of a replica work as "system user".
 ACTIVE = """SELECT COUNT(*) FROM information_schema.PROCESSLIST
@@ -19,17 +20,15 @@ STATUS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 SYNTAX_ERROR = 1064
 
 
-class Load(Session):
+class Load(load.Load):
     """See ``safeops.databases.load``. The primary knows who reads its log, but not what of it was applied."""
-
-    sees_sessions_with = "the privilege PROCESS"
 
     def active_sessions(self) -> tuple[int, float]:
         active = int(self.scalar(ACTIVE))
-        return active, active if self.sees_all_sessions() else float("inf")
+        return active, active if self.database.sees_all_sessions() else float("inf")
 
     def replicas(self) -> NoReturn:
-        raise self.unsupported(
+        raise self.database.unsupported(
             "replica_lag without urls",
             "a primary that knows how far its replicas are",
             "Name the replicas, each by a user that may see its state (REPLICATION CLIENT, on MariaDB SLAVE MONITOR):",
@@ -57,7 +56,7 @@ class Load(Session):
         return self._mappings(oldest)
 
     def _mappings(self, statement: str) -> Sequence[Mapping[str, Any]]:
-        result = self.connection.exec_driver_sql(statement)
+        result = self.database.connection.exec_driver_sql(statement)
         return [dict(row) for row in result.mappings()]
 
 

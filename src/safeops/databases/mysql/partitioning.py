@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from safeops.databases import safety
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate
-from safeops.databases.mysql.session import Session
 from safeops.databases.mysql.twin_checks import names
 from safeops.databases.partition_keys import equal_columns, is_key, lacking
 from safeops.naming import Name
@@ -18,14 +18,14 @@ _KEYS = """SELECT DISTINCT PARTITION_METHOD, PARTITION_EXPRESSION, SUBPARTITION_
     FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
 
 
-class Partitioning(Session):
+class Partitioning(safety.Safety):
     """Keys and partitions."""
 
     def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
         if not showcreate.read(stands.sql).is_partitioned:
             return
         if isinstance(wanted, sa.ForeignKeyConstraint):
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"Foreign key {wanted.name}, while {name} is partitioned,",
                 f"PostgreSQL: {self.product} has no foreign keys of or to partitioned tables",
                 "Leave the key out, or use tables that are not partitioned.",

@@ -7,14 +7,13 @@ https://mariadb.com/kb/en/innodb-online-ddl-overview/, https://dev.mysql.com/doc
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateTable
 
 from safeops import _sqlalchemy
 from safeops.databases import sqltext
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import defaults, spelling
 from safeops.databases.mysql.altering import INSTANT, ONLINE, STRICT
@@ -23,8 +22,8 @@ from safeops.databases.mysql.guards import GUARD
 from safeops.databases.mysql.indexing import Indexing
 from safeops.databases.mysql.showcreate import Definition
 from safeops.databases.renaming import NOTE
-from safeops.databases.steps import Step
-from safeops.databases.twins import MARK
+from safeops.databases.steps import Plan, Step
+from safeops.databases.twins import MARK, Pair, pair_of
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
@@ -42,9 +41,6 @@ LARGE = "text|blob|json|geom|point|line|polygon"
 class Plans(Indexing):
     """The plans for tables and columns."""
 
-    copies_for_expressions: ClassVar[bool] = True
-    """ADD COLUMN copies the table where the default is an expression."""
-
     # Tables -----------------------------------------------------------------------------------------------------
 
     def create_table(self, table: sa.Table) -> Plan:
@@ -52,9 +48,9 @@ class Plans(Indexing):
         self.share_options(table)
         _name_checks_at_table(table)
         for constraint in table.constraints:
-            self.check_support(constraint, True)
+            self.database.safety.check_support(constraint, True)
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
-        made = self.rendered(CreateTable(table, if_not_exists=True))
+        made = self.database.rendered(CreateTable(table, if_not_exists=True))
         yield Step(made, f"created table {name}", (name, *referents - {name}))
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
             yield from self.create_index(name, index, None, new=True)
@@ -70,7 +66,7 @@ class Plans(Indexing):
         if stands is not None and expression and not defaults.is_constant(expression):
             yield from self._add_with_expression(name, column, expression, stands)
             return
-        action = f"ADD COLUMN {GUARD}{self.column_spec(column)}"
+        action = f"ADD COLUMN {GUARD}{self.database.column_spec(column)}"
         step = self.alter(name, action, f"added column {name}.{column.name}", instant=True, free=stands)
         yield self.guarded(step, self.unless("column", name, str(column.name), self.alter_sql(name, action) + INSTANT))
 
@@ -79,11 +75,13 @@ class Plans(Indexing):
         quoted, does = self.quoted(str(column.name)), f"added column {name}.{column.name}"
         if str(column.name) not in stands.columns:
             bare: sa.Column[Any] = sa.Column(str(column.name), _sqlalchemy.copied(column).type, comment=UNFINISHED)
-            yield self.alter(name, f"ADD COLUMN {self.column_spec(bare)}", f"{does}, without its default", instant=True)
+            yield self.alter(
+                name, f"ADD COLUMN {self.database.column_spec(bare)}", f"{does}, without its default", instant=True
+            )
         action = f"ALTER COLUMN {quoted} SET DEFAULT ({UNFILLED}{expression}))"
         yield self.alter(name, action, f"set the default {expression} of {name}.{column.name}", instant=True)
         fill = f"UPDATE {self.quoted_table(name)} SET {quoted} = {expression} WHERE {quoted} IS NULL"
-        whole = self.alter_sql(name, f"MODIFY {self.column_spec(column)}{ONLINE}")
+        whole = self.alter_sql(name, f"MODIFY {self.database.column_spec(column)}{ONLINE}")
         yield Step(fill, does, (name,), (whole,), scans=True, under=STRICT)
 
     def awaits_default(self, column: Column) -> bool:
@@ -91,13 +89,13 @@ class Plans(Indexing):
 
     def expression_default(self, column: sa.Column[Any]) -> str | None:
         """Return the default of a column that the server copies the table for; None where it does not."""
-        text = self.default_text(column)
-        if text is None or column.computed is not None or not self.copies_for_expressions:
+        text = self.database.default_text(column)
+        if text is None or column.computed is not None or not self.database.abilities.copies_for_expressions:
             return None
-        spelled = defaults.clause(text, self.type_text(column.type))
+        spelled = defaults.clause(text, self.database.type_text(column.type))
         return spelled if spelled.startswith("(") else None
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
         """Drop what is the column's own first: the server would refuse, or keep a part of it."""
         for one in list(stands.having(column)) if stands else ():
             if isinstance(one, Constraint) and one.kind in ("foreign key", "check"):
@@ -122,7 +120,7 @@ class Plans(Indexing):
             changed = found.with_(DEFAULT=proper or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
             yield self.modify(name, column, str(changed), does)
             return
-        if self.copies_for_expressions and defaults.needs_definition(default, found.clauses["type"]):
+        if self.database.abilities.copies_for_expressions and defaults.needs_definition(default, found.clauses["type"]):
             spelled = None if default is None else defaults.clause(default, found.clauses["type"])
             changed = found.with_(DEFAULT=spelled)
             yield self.modify(name, column, str(changed), does, instant=True)
@@ -133,13 +131,9 @@ class Plans(Indexing):
         )
         yield self.alter(name, f"ALTER COLUMN {self.quoted(column)} {action}", does, instant=True)
 
-    def default_clause(self, default: str) -> str:
-        """Spell a default for SET DEFAULT."""
-        return default
-
     def _default_offline(self, name: Name, column: str, default: str | None) -> str:
         head = f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)}"
-        large = f"DATA_TYPE REGEXP {self.literal(LARGE)}" if self.copies_for_expressions else "FALSE"
+        large = f"DATA_TYPE REGEXP {self.literal(LARGE)}" if self.database.abilities.copies_for_expressions else "FALSE"
         if default is None:
             takes_null = self.column_where(name, column, f"IS_NULLABLE = 'YES' AND NOT {large}")
             refuses_it = self.column_where(name, column, "IS_NULLABLE = 'NO'")
@@ -153,7 +147,7 @@ class Plans(Indexing):
 
     def _refusing_large(self, name: Name, column: str, condition: str) -> str:
         """Stop the script at a column whose default only its whole definition can change."""
-        if not self.copies_for_expressions:
+        if not self.database.abilities.copies_for_expressions:
             return ""
         found = self.column_where(name, column, condition)
         return self.failing(found, f"{column}: set its default online") + ";\n"
@@ -163,7 +157,7 @@ class Plans(Indexing):
         return f"EXISTS (SELECT 1 FROM information_schema.COLUMNS WHERE {where})"
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        spelled = self.type_text(column.type)
+        spelled = self.database.type_text(column.type)
         table = self._looked_at(stands, f"The type of {name}.{column.name}")
         bare, charset, collation = spelling.split_type(spelled)
         found = definition_of(table, str(column.name))
@@ -171,7 +165,7 @@ class Plans(Indexing):
             charset, collation = found.get("CHARACTER SET"), found.get("COLLATE")
         check = None if table.columns[str(column.name)].type == "json" else found.get("CHECK")
         changed = found.with_(type=bare, CHARACTER_SET=charset, COLLATE=collation, CHECK=check)
-        if self.copies_for_expressions:
+        if self.database.abilities.copies_for_expressions:
             changed = defaults.respelled(changed)
         yield self.modify(
             name, str(column.name), str(changed), f"changed {name}.{column.name} to {spelled}", instant=True
@@ -210,15 +204,29 @@ class Plans(Indexing):
         yield self.modify(name, column, str(changed), does, instant=True, free=stands)
 
     def comment_of(self, stands: Table, column: str | None) -> str | None:
+        """Return the author's own comment; of a new name the one that it will have, that of the old one."""
         own = super().comment_of(stands, column)
+        if column is not None and own is not None and own.startswith(MARK):
+            pair = self._pair_marked(stands, own.removeprefix(MARK).removesuffix(" switched"))
+            own = super().comment_of(stands, pair.source) if pair else None
         return None if own and own.startswith(STATES) else own
+
+    def _pair_marked(self, stands: Table, name: str) -> Pair | None:
+        sql = """SELECT ACTION_STATEMENT FROM information_schema.TRIGGERS
+            WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :table"""
+        with self.database.bounded():
+            texts = [text for (text,) in self.read(sql, schema=stands.name.schema, table=stands.name.name)]
+        pairs = (pair_of(text, stands.name) for text in texts)
+        return next((pair for pair in pairs if pair and pair.name == name and pair.source in stands.columns), None)
 
     def _refuse_lost_letters(self, comment: str, what: str) -> None:
         """Refuse what the server would write down as a question mark: its own texts have three bytes a letter."""
         lost = sorted({letter for letter in comment if ord(letter) > 0xFFFF})
         if lost:
             asked = f"{', '.join(map(repr, lost))} in the comment of {what}"
-            raise self.unsupported(asked, "a server that keeps letters of four bytes in comments", "Leave them out.")
+            raise self.database.unsupported(
+                asked, "a server that keeps letters of four bytes in comments", "Leave them out."
+            )
 
     def _refuse_state(self, stands: Table, column: str | None, what: str) -> None:
         """Refuse a comment by which a helper that was stopped finds what it has left to do."""
@@ -255,6 +263,19 @@ class Plans(Indexing):
             why = f"{self.product} wants the whole definition of the column again, which only the live table has."
             raise self.online_only(deed, why)
         return stands
+
+    def default_clause(self, default: str) -> str:
+        # ALTER COLUMN takes no function without parentheses, not even those that a column's definition takes.
+        return defaults.clause(default, "")
+
+    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+        """Let the column take NULL, then drop the trigger: neither order alone would let the old application write on."""
+        there = self.database.triggers.fillers(name, column) if stands is not None else {}
+        if there and stands is not None and not stands.columns[column].nullable:
+            yield from self.drop_not_null(name, column, stands)
+        for one in there:
+            yield self.database.triggers.dropped(name, one, column)
+        yield from self._drop_column(name, column, stands)
 
 
 def _is_text(type_: str) -> bool:

@@ -7,24 +7,23 @@ from contextlib import ExitStack, contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.mysql.session import Session, number_of
+from safeops.databases import triggers
+from safeops.databases.mysql.session import NO_TRIGGERS, not_allowed, number_of
 from safeops.errors import UnsafeOperation
 from safeops.foreseeing import foreseeing
 from safeops.naming import Name
 
-# https://mariadb.com/kb/en/binary-logging-of-stored-routines/
-NO_TRIGGERS = 1419
 DENIED = 1142
 PROBE = "safeops_unknown"
 """A name of nothing: of no table, and of no column."""
 
 
-class Preflight(Session):
+class Preflight(triggers.Triggers):
     """The checks."""
 
     def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
-        if locks_table and self.is_clustered:
-            raise self.unsupported(
+        if locks_table and self.database.is_clustered:
+            raise self.database.unsupported(
                 asked,
                 "LOCK TABLES that holds on every node: in a Galera cluster it holds on one, and can stop all others",
                 "Change the table in place by op.alter_column() while no application is connected.",
@@ -48,7 +47,7 @@ class Preflight(Session):
             return
         with ExitStack() as stack:
             try:
-                stack.enter_context(self.setting({"binlog_format": "'ROW'"}))
+                stack.enter_context(self.database.setting({"binlog_format": "'ROW'"}))
             except DBAPIError as error:
                 raise _logs_statements(error) from error
             yield
@@ -63,24 +62,13 @@ class Preflight(Session):
         trigger = self.quoted_table(Name(PROBE, table.schema))
         head = f"CREATE TRIGGER {trigger} BEFORE INSERT ON {self.quoted_table(table)} FOR EACH ROW"
         try:
-            with self.bounded():
+            with self.database.bounded():
                 self.run(f"{head} SET NEW.{self.quoted(PROBE)} = 1")
         except DBAPIError as error:
-            if error.connection_invalidated or self.is_lock_failure(error):
+            if error.connection_invalidated or self.database.errors.is_lock_failure(error):
                 raise
             return error if number_of(error) in (NO_TRIGGERS, DENIED) else None
         return None
-
-
-def not_allowed(asked: str, state: str = "") -> UnsafeOperation:
-    return UnsafeOperation(
-        f"{asked} account may not create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
-        why="With statements in the log, a replica runs what the trigger does with other privileges, so the server requires"
-        " SUPER, or the setting that its triggers can be trusted.",
-        remedy="Have an administrator run this, keep it in the server's configuration, and run again:",
-        code="SET GLOBAL log_bin_trust_function_creators = 1;",
-        **({"state": state} if state else {}),
-    )
 
 
 def _not_granted(asked: str, table: Name) -> UnsafeOperation:

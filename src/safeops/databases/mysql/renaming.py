@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.mysql.rights import DENIED, Rights
 from safeops.databases.mysql.session import number_of
@@ -50,21 +51,21 @@ class Swift(Step):
 
     under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
 
+    def execute(self, database: Database) -> None:
+        end = time.monotonic() + database.patience
+        while True:
+            try:
+                return super().execute(database)
+            except DBAPIError as error:
+                if not database.errors.is_lock_failure(error) or time.monotonic() >= end:
+                    raise
+            time.sleep(random.uniform(0.001, 0.005))
+
 
 class Renames(Rights):
     """The plans of a renamed table."""
 
-    renders_renames_offline = False
-
-    def carry_out(self, step: Step) -> None:
-        end = time.monotonic() + self.patience
-        while True:
-            try:
-                return super().carry_out(step)
-            except DBAPIError as error:
-                if not isinstance(step, Swift) or not self.is_lock_failure(error) or time.monotonic() >= end:
-                    raise
-            time.sleep(random.uniform(0.001, 0.005))
+    renders_offline = False
 
     def shows(self, view: Table, table: Table) -> bool:
         head, _, select = view.sql.partition(" AS select ")
@@ -91,7 +92,9 @@ class Renames(Rights):
     @contextmanager
     def alone_at_rename(self, names: Renamed, seconds: float) -> Iterator[None]:
         """See ``Renaming``; several statements make one phase here, and two runners would undo each other's."""
-        key = fitting("safeops_rename", str(names.old.schema or self.current_schema), names.old.name, max_bytes=60)
+        key = fitting(
+            "safeops_rename", str(names.old.schema or self.database.current_schema), names.old.name, max_bytes=60
+        )
         if not self.scalar("SELECT GET_LOCK(:key, :seconds)", key=key, seconds=seconds):
             raise LockNotAcquired(
                 f"Another runner has been at work on the name of table {names.old} for more than {seconds:g} s.",
@@ -135,7 +138,7 @@ class Renames(Rights):
         _, new, view, standin = _all(names)
         yield from self._drop("VIEW", view)
         yield from self._drop("TABLE", standin)
-        found = self.table(new)
+        found = self.database.table(new)
         if found is not None and self.stands_in(found):
             yield Step(self._rename((new, standin)), f"moved away what stood in for {new}", (new,))
             yield from self._drop("TABLE", standin)
@@ -165,7 +168,7 @@ class Renames(Rights):
     # Spelling ---------------------------------------------------------------------------------------------------
 
     def _columns(self, name: Name) -> list[str]:
-        found = self.table(name)
+        found = self.database.table(name)
         return [*found.columns] if found else []
 
     def _view(self, view: Name, table: Name, columns: Sequence[str]) -> str:
@@ -179,7 +182,7 @@ class Renames(Rights):
 
     def _drop(self, kind: str, name: Name) -> Plan:
         """Drop what is safeops' own, if it is there; a table only where it says so itself."""
-        found = self.table(name)
+        found = self.database.table(name)
         if found is not None and (found.kind == "view" if kind == "VIEW" else self.stands_in(found)):
             yield Step(
                 f"DROP {kind} IF EXISTS {self.quoted_table(name)}",

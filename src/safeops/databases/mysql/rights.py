@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.databases import renaming
 from safeops.databases.definitions import Table
-from safeops.databases.mysql.guards import Guards
 from safeops.databases.mysql.session import number_of
 from safeops.databases.renaming import Plan
 from safeops.databases.steps import Step
@@ -27,7 +27,7 @@ _ON_COLUMNS = """SELECT Host, User, Column_name, Column_priv FROM mysql.columns_
 _SPELLED = {"DELETE VERSIONING ROWS": "DELETE HISTORY"}
 
 
-class Rights(Guards):
+class Rights(renaming.Renaming):
     """The plans that carry rights from name to name."""
 
     def check_rename(self, stands: Table) -> None:
@@ -63,7 +63,7 @@ class Rights(Guards):
     def _rights(self, name: Name) -> set[tuple[str, str, bool]]:
         """Return who may do what, and whether he may pass it on; nothing where this account may not look."""
         try:
-            asked = {"schema": name.schema or self.current_schema, "name": name.name}
+            asked = {"schema": name.schema or self.database.current_schema, "name": name.name}
             return {
                 *self._of_table(self.read(_ON_TABLE, **asked)),
                 *self._of_columns(self.read(_ON_COLUMNS, **asked)),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.mysql.session import _SESSION, Session
+from safeops.databases import scratching
+from safeops.databases.mysql.session import _SESSION
 
 LONG = f"""SELECT {_SESSION} FROM information_schema.INNODB_TRX x
   JOIN information_schema.PROCESSLIST p ON p.ID = x.trx_mysql_thread_id
@@ -16,11 +17,11 @@ LONG = f"""SELECT {_SESSION} FROM information_schema.INNODB_TRX x
 LOCAL = "SELECT @@hostname, @@datadir"
 
 
-class Scratching(Session):
+class Scratching(scratching.Scratching):
     """See ``safeops.databases.scratching``."""
 
     def long_transactions(self, seconds: float) -> list[str]:
-        return self._described(LONG, seconds=int(seconds))
+        return self.database.described_session(LONG, seconds=int(seconds))
 
     def data_folder(self) -> Path | None:
         try:
@@ -44,13 +45,3 @@ class Scratching(Session):
     def schemas_beside(self) -> list[str]:
         # A schema is a database of its own here.
         return []
-
-    def copy_empty(self, table: str, probe: str) -> None:
-        """Make an empty temporary copy of a table."""
-        try:
-            self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {table}")
-        except DBAPIError as error:
-            if self.is_lock_failure(error):
-                raise
-            # No temporary table takes a FULLTEXT index.
-            self.run(f"CREATE TEMPORARY TABLE {probe} SELECT * FROM {table} LIMIT 0")

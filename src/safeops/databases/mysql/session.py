@@ -13,22 +13,21 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
 from safeops.databases.kinds import Kind
-from safeops.databases.mysql.cluster import ClusterLock, holder
+from safeops.databases.mysql.abilities import Abilities
 from safeops.databases.sessions import Handed
 from safeops.databases.steps import Step
-from safeops.errors import DefinitionMismatch
+from safeops.errors import DefinitionMismatch, UnsafeOperation
+from safeops.foreseeing import foreseeing
 from safeops.naming import Name, fitting
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
+# https://mariadb.com/kb/en/binary-logging-of-stored-routines/
+NO_TRIGGERS = 1419
 LOCK_FAILURES = {1205, 1213, 3572}
 VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
-REFUSALS = {1221, 1845, 1846, 4092}
 NEEDED_BY_KEY = 1553
 NAME_TAKEN = {1823, 1826, 3822}
-CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 GONE = {1008, 1051, 1091, 1360}
-# A row that another runner has written, on another node at the same time.
-TAKEN = {1062, 1213}
 UNKNOWN_TABLE = {1049, 1146}
 
 # fmt: off
@@ -107,10 +106,9 @@ class RowsFound(Exception):
 class Session(Database):
     """What MariaDB and MySQL add to a database for waiting, watching and locking."""
 
-    role_code = "GRANT ALL ON the_database.* TO the_user;  -- as an administrator"
-    statement_bound = "max_statement_time"
-    """The session variable that bounds a statement."""
-    _cluster_lock: ClusterLock | None = None
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities.of(self)
 
     @property
     def current_schema(self) -> str | None:
@@ -144,32 +142,11 @@ class Session(Database):
         """Return a role as SET ROLE takes it, from what CURRENT_ROLE() shows."""
         return role
 
-    def kind_of(self, error: DBAPIError) -> Kind:
-        number = number_of(error)
-        if error.connection_invalidated:
-            return "lost"
-        return next((kind for kind, numbers in KINDS.items() if number in numbers), "other")
-
     @property
     def is_clustered(self) -> bool:
         """Tell whether the server is a node of a Galera cluster, whose locks and sessions are its own."""
         found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
         return bool(found) and str(found[0][1]).upper() == "ON"
-
-    def is_lock_failure(self, error: BaseException) -> bool:
-        return number_of(error) in LOCK_FAILURES
-
-    def is_race(self, error: BaseException, step: Step) -> bool:
-        return number_of(error) in CAME | GONE
-
-    def is_violation(self, error: BaseException) -> bool:
-        return number_of(error) in VIOLATIONS
-
-    def is_refusal(self, error: BaseException) -> bool:
-        return number_of(error) in REFUSALS
-
-    def is_dependency(self, error: BaseException) -> bool:
-        return number_of(error) == NEEDED_BY_KEY
 
     def carry_out(self, step: Step) -> None:
         if step.refutes:
@@ -178,6 +155,9 @@ class Session(Database):
         try:
             super().carry_out(step)
         except DBAPIError as error:
+            if number_of(error) == NO_TRIGGERS:
+                kept = "What was finished before is kept; running again continues from there."
+                raise not_allowed(f"This was not done: {step.does}. This", state=kept) from error
             if number_of(error) in NAME_TAKEN or (number_of(error) == 1005 and "errno: 121" in str(error)):
                 raise _name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
             raise
@@ -192,8 +172,8 @@ class Session(Database):
         """Return the session variables of a step. The server counts lock timeouts in whole seconds."""
         seconds = str(max(math.ceil(lock), 1))
         bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
-        if self.statement_bound and (step.scans or statement is not None):
-            bounds[self.statement_bound] = "0" if step.scans else f"{statement:.6f}"
+        if self.abilities.statement_bound and (step.scans or statement is not None):
+            bounds[self.abilities.statement_bound] = "0" if step.scans else f"{statement:.6f}"
         return {**bounds, **dict(step.under)}
 
     @contextmanager
@@ -244,8 +224,8 @@ class Session(Database):
         found = [one for name in tables for one in self._holders(name)]
         if found:
             return list(dict.fromkeys(found))
-        open_ = [f"perhaps {one}: it has a transaction open" for one in self._described(CANDIDATES)]
-        perhaps = open_ or [f"perhaps {one}: it uses this database" for one in self._described(CONNECTED)]
+        open_ = [f"perhaps {one}: it has a transaction open" for one in self.described_session(CANDIDATES)]
+        perhaps = open_ or [f"perhaps {one}: it uses this database" for one in self.described_session(CONNECTED)]
         return [*perhaps, *self._unseen()]
 
     def _unseen(self) -> list[str]:
@@ -266,12 +246,12 @@ class Session(Database):
 
     def _holders(self, name: Name) -> list[str]:
         for query in (BY_PLUGIN, BY_INSTRUMENT, BY_THREADS):
-            found = self._described(query, schema=name.schema or self.current_schema, name=name.name)
+            found = self.described_session(query, schema=name.schema or self.current_schema, name=name.name)
             if found:
                 return found
         return []
 
-    def _described(self, query: str, **parameters: Any) -> list[str]:
+    def described_session(self, query: str, **parameters: Any) -> list[str]:
         for asked in dict.fromkeys((query, alone(query))):
             try:
                 return [described(row, self._program(row[0])) for row in self.read(asked, **parameters)]
@@ -286,32 +266,54 @@ class Session(Database):
         except DBAPIError:
             return ""
 
-    # The runner lock --------------------------------------------------------------------------------------------
+    now = "UNIX_TIMESTAMP(SYSDATE(6))"
 
-    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+    def session_id(self) -> str:
+        return f"connection {self.scalar('SELECT CONNECTION_ID()')}"
+
+    def is_gone(self, session: str) -> bool:
+        # Another node of a cluster has its own list, so only the lease tells.
         if self.is_clustered:
-            self._cluster_lock = self._cluster_lock or ClusterLock(connection, key)
-            try:
-                return self._cluster_lock.acquire()
-            except DBAPIError as error:
-                if number_of(error) not in TAKEN:
-                    raise
-                return False
-        # A year, the most that the server takes: the session is idle for as long as the migration runs.
-        connection.execute(sa.text("SET SESSION wait_timeout = 31536000"))
-        return bool(connection.scalar(sa.text("SELECT GET_LOCK(:key, 0)"), {"key": lock_name(connection, key)}))
+            return False
+        return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session.split()[1]))
 
-    def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
-        if self._cluster_lock is not None:
-            return self._cluster_lock.release()
-        released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": lock_name(connection, key)})
-        return bool(released)
+    def copy_empty(self, table: str, probe: str) -> None:
+        """Make an empty temporary copy of a table."""
+        try:
+            self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {table}")
+        except DBAPIError as error:
+            if self.errors.is_lock_failure(error):
+                raise
+            # No temporary table takes a FULLTEXT index.
+            self.run(f"CREATE TEMPORARY TABLE {probe} SELECT * FROM {table} LIMIT 0")
 
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        if self._cluster_lock is not None:
-            return holder(connection, key) or super().runner_lock_holder(connection, key)
-        row = runner_row(connection, key)
-        return described(row) if row else super().runner_lock_holder(connection, key)
+    @contextmanager
+    def reading_only(self) -> Iterator[None]:
+        variable = self._read_only_variable()
+        before = self.scalar(f"SELECT @@SESSION.{variable}")
+        self.run(self.abilities.refusing_writes)
+        try:
+            yield
+        finally:
+            if not self.connection.invalidated and not self.connection.closed:
+                self.run(self.abilities.refusing_writes if before else self.abilities.accepting_writes)
+
+    @contextmanager
+    def trying_out(self) -> Iterator[None]:
+        if foreseeing() is None:
+            yield
+            return
+        self.run(self.abilities.accepting_writes)
+        try:
+            yield
+        finally:
+            self.run(self.abilities.refusing_writes)
+
+    def _read_only_variable(self) -> str:
+        found = self.read("SHOW VARIABLES WHERE Variable_name IN ('tx_read_only', 'transaction_read_only')")
+        return str(found[0][0])
+
+    # The runner lock --------------------------------------------------------------------------------------------
 
 
 def _name_taken(step: Step, kind: str) -> DefinitionMismatch:
@@ -349,3 +351,14 @@ def described(row: Any, program: str = "") -> str:
     application = f", application {program!r}" if program else ""
     since = "in its transaction" if in_transaction else "so"
     return f"session {session}, user {user}, host {host}{application}, {state}, {since} for {age} s, query: {shown}"
+
+
+def not_allowed(asked: str, state: str = "") -> UnsafeOperation:
+    return UnsafeOperation(
+        f"{asked} account may not create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
+        why="With statements in the log, a replica runs what the trigger does with other privileges, so the server requires"
+        " SUPER, or the setting that its triggers can be trusted.",
+        remedy="Have an administrator run this, keep it in the server's configuration, and run again:",
+        code="SET GLOBAL log_bin_trust_function_creators = 1;",
+        **({"state": state} if state else {}),
+    )

@@ -3,81 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import ClassVar
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from safeops.databases import surveying
 from safeops.databases.mysql.cluster import holder
-from safeops.databases.mysql.session import Session, described, lock_name, runner_row
-from safeops.databases.steps import Step
-from safeops.databases.surveying import NOTHING
+from safeops.databases.mysql.session import described, lock_name, runner_row
+from safeops.databases.renaming import Renaming
 from safeops.databases.twins import MARK, Pair, pair_of
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name
 
-BRIEFLY = "reads and writes, briefly"
-LONG = "writes, for as long as it takes"
-# Each pattern, what it locks, and what that holds up.
-MODES = (
-    (r"ALGORITHM=INSTANT", "ALGORITHM=INSTANT", BRIEFLY),
-    (r"LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE", f"{BRIEFLY} at its start and end"),
-    (r"ALGORITHM=(NOCOPY|INPLACE)", "the table, which is not copied", BRIEFLY),
-    (r"^(ALTER TABLE|CREATE (UNIQUE |FULLTEXT |SPATIAL )?INDEX)\b", "the table, which is copied", LONG),
-    (r"^(DROP|RENAME|CREATE (\S+ )*TRIGGER|LOCK TABLES)\b", "the metadata of the table", BRIEFLY),
-    (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
-)
 _TARGET = re.compile(r" from (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)`$")
 
 
-class Surveying(Session):
+class Surveying(surveying.Surveying):
     """The questions of ``safeops status`` and ``safeops plan``."""
 
-    refusing_writes = "SET SESSION TRANSACTION READ ONLY"
-    accepting_writes = "SET SESSION TRANSACTION READ WRITE"
-    explaining: ClassVar[str] = "EXPLAIN FORMAT=TRADITIONAL"
-    """What makes the server show its plan as a table that tells which share of the rows a condition leaves."""
-
-    @contextmanager
-    def reading_only(self) -> Iterator[None]:
-        variable = self._read_only_variable()
-        before = self.scalar(f"SELECT @@SESSION.{variable}")
-        self.run(self.refusing_writes)
-        try:
-            yield
-        finally:
-            if not self.connection.invalidated and not self.connection.closed:
-                self.run(self.refusing_writes if before else self.accepting_writes)
-
-    @contextmanager
-    def trying_out(self) -> Iterator[None]:
-        if foreseeing() is None:
-            yield
-            return
-        self.run(self.accepting_writes)
-        try:
-            yield
-        finally:
-            self.run(self.refusing_writes)
-
-    def _read_only_variable(self) -> str:
-        found = self.read("SHOW VARIABLES WHERE Variable_name IN ('tx_read_only', 'transaction_read_only')")
-        return str(found[0][0])
-
     def name_of_database(self) -> str:
-        return self.current_schema or ""
+        return self.database.current_schema or ""
 
     def bytes_of_database(self) -> int | None:
         sql = "SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
         return int(self.scalar(sql) or 0)
 
-    def bytes_of(self, archive: Name) -> int | None:
-        return super().bytes_of(Name(archive.name, archive.schema or self.current_schema))
-
     def runner_seen(self, connection: Connection, key: str) -> str | None:
-        if self.is_clustered:
+        if self.database.is_clustered:
             return holder(connection, key)
         asked = {"key": lock_name(connection, key)}
         session = connection.scalar(sa.text("SELECT IS_USED_LOCK(:key)"), asked)
@@ -99,28 +51,10 @@ class Surveying(Session):
         return [pair for view, schema in self.read(sql) for pair in self._renamed(Name(view, schema))]
 
     def _renamed(self, name: Name) -> Iterator[tuple[str, Name]]:
-        view = self.table(name)
+        view = self.database.table(name)
         target = _TARGET.search(view.sql) if view is not None else None
         if view is None or target is None:
             return
-        table = self.table(Name(target[2].replace("``", "`"), name.schema))
-        if table is not None and not table.kind.endswith("view") and self.shows(view, table):
+        table = self.database.table(Name(target[2].replace("``", "`"), name.schema))
+        if table is not None and not table.kind.endswith("view") and Renaming.of(self.database).shows(view, table):
             yield name.name, table.name
-
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        for pattern, mode, blocks in MODES:
-            if re.search(pattern, step.sql.strip(), re.IGNORECASE):
-                return mode, blocks
-        return None, NOTHING
-
-    def explain(self, sql: str) -> None:
-        # Of a session that is to read only the server does not plan an UPDATE either.
-        with self.trying_out():
-            super().explain(sql)
-
-    def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
-        plan = self.read(f"{self.explaining} SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}")
-        found = plan[0]._mapping if plan else {}  # type: ignore[attr-defined]
-        if found.get("rows") is None:
-            return None
-        return int(float(found["rows"]) * float(found.get("filtered") or 100) / 100)

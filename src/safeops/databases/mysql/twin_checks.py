@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
 
 from safeops.databases import sqltext
 from safeops.databases.definitions import Constraint, Table
@@ -22,11 +21,6 @@ TEMPORAL = ("timestamp", "datetime")
 
 class TwinChecks(TwinTriggers):
     """What is looked at and refused before a pair is made."""
-
-    renames_what_is_used: ClassVar[bool] = False
-    """Checks, generated columns, defaults, indexes on expressions and the partitioning follow a column to its new name."""
-    copies_beside_stored: ClassVar[bool] = False
-    """A table with a stored generated column is copied to make a column NOT NULL."""
 
     def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
         """Tell whether a column was added for the pair.
@@ -52,10 +46,10 @@ class TwinChecks(TwinTriggers):
             return []
         along = (
             ("foreign key ", "generated column ", "the table's partitioning")
-            if self.renames_what_is_used
+            if self.database.abilities.renames_what_is_used
             else ("foreign key ",)
         )
-        return [one for one in self.dependents(stands, pair.source) if one.startswith(along)]
+        return [one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith(along)]
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
         if pair.source.casefold() == pair.twin.casefold():
@@ -72,13 +66,13 @@ class TwinChecks(TwinTriggers):
                 why="It was left untouched: taking it for the twin would overwrite what stands in it.",
                 remedy="Choose another name, or drop that column first.",
             )
-        if not self.renames_what_is_used:
+        if not self.database.abilities.renames_what_is_used:
             self._refuse_used(pair, stands)
         self._refuse_rebuilt(pair, stands)
         self._refuse_copied(pair, stands)
         found = definition_of(stands, pair.source)
         if "STORED" in (found.get("GENERATED") or ""):
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"Another name for {pair.source} of {pair.table}, a stored generated column,",
                 "to copy the table",
                 "Make it a virtual one, or rename it while the application rests:",
@@ -93,7 +87,7 @@ class TwinChecks(TwinTriggers):
         """Refuse at once what the server would refuse at the exchange of the names, when both deploys are out."""
         what = f"Another {'name' if pair.type is None else 'type'} for {pair.source} of {pair.table}"
         for used_by, code in self._users(stands, pair.source):
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"{what}, which {used_by} uses,",
                 f"a server on which {used_by.rpartition(' ')[0]} follows a column to another name: PostgreSQL or MariaDB",
                 f"Drop it before expand(), and create it again after the last phase{':' if code else '.'}",
@@ -105,23 +99,24 @@ class TwinChecks(TwinTriggers):
                 f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
                 why=f"{self.product} renames no column that a check uses, and copies the table to add a check again.",
                 remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
-                code=f"{self.called('drop_constraint_if_exists', checks[0], pair.table)}\n# or, in both revisions:\n"
+                code=f"{self.database.ddl.called('drop_constraint_if_exists', checks[0], pair.table)}\n"
+                "# or, in both revisions:\n"
                 'with assured("the table is small"):\n    ...',
             )
 
     def _refuse_rebuilt(self, pair: Pair, stands: Table) -> None:
         """Refuse what would keep the last phase from dropping a column online."""
-        if self.keeps_words(stands) and assurance() is None:
+        if self.database.ddl.keeps_words(stands) and assurance() is None:
             raise UnsafeOperation(
                 f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: a FULLTEXT index that was"
                 " dropped has left a hidden column.",
                 remedy="Rebuild the table before expand(), which writes do not wait for:",
-                code=self.rebuilding(stands),
+                code=self.database.ddl.rebuilding(stands),
             )
         kinds = ("fulltext", "spatial")
         found = next((one for one in showcreate.read(stands.sql).items if one.kind in kinds), None)
         if found is not None and assurance() is None:
-            drop = self.called("drop_index_if_exists", found.name, pair.table)
+            drop = self.database.ddl.called("drop_index_if_exists", found.name, pair.table)
             raise UnsafeOperation(
                 f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: {found.kind.upper()} index"
                 f" {found.name}.",
@@ -133,11 +128,16 @@ class TwinChecks(TwinTriggers):
     def _refuse_copied(self, pair: Pair, stands: Table) -> None:
         """Refuse what would keep switch() from making the new column NOT NULL online."""
         begun = pair.winner is not None or pair.twin in stands.columns
-        if begun or not self.copies_beside_stored or stands.columns[pair.source].nullable or assurance() is not None:
+        if (
+            begun
+            or not self.database.abilities.copies_beside_stored
+            or stands.columns[pair.source].nullable
+            or assurance() is not None
+        ):
             return
         shown = showcreate.read(stands.sql).columns
         for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
-            drop = self.called("drop_column_if_exists", pair.table, name)
+            drop = self.database.ddl.called("drop_column_if_exists", pair.table, name)
             raise UnsafeOperation(
                 f"switch() would copy {pair.table}, while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
                 " stored generated column.",
@@ -151,12 +151,12 @@ class TwinChecks(TwinTriggers):
         shown, table = showcreate.read(stands.sql), stands.name.name
         for name, found in shown.columns.items():
             if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
-                yield f"generated column {name}", self.called("drop_column_if_exists", stands.name, name)
+                yield f"generated column {name}", self.database.ddl.called("drop_column_if_exists", stands.name, name)
             elif names(found.get("DEFAULT") or "", column):
-                yield f"default of {name}", self.called("set_server_default", stands.name, name, None)
+                yield f"default of {name}", self.database.ddl.called("set_server_default", stands.name, name, None)
         for item in shown.items:
             if any(one.startswith("(") and names(one, column) for one in item.elements):
-                yield f"index {item.name}", self.called("drop_index_if_exists", item.name, stands.name)
+                yield f"index {item.name}", self.database.ddl.called("drop_index_if_exists", item.name, stands.name)
         if names(stands.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
             sql = f"ALTER TABLE {self.quoted_table(stands.name)} REMOVE PARTITIONING"
             yield f"partitioning {table}", f"op.execute({sql!r})  # copies the table"
@@ -167,8 +167,8 @@ class TwinChecks(TwinTriggers):
 
     def _check_counted(self, pair: Pair) -> None:
         what = f"{pair.source} of {pair.table} is AUTO_INCREMENT"
-        if not self.renames_what_is_used:
-            raise self.unsupported(
+        if not self.database.abilities.renames_what_is_used:
+            raise self.database.unsupported(
                 f"Another name for {pair.source} of {pair.table}, which is AUTO_INCREMENT,",
                 "virtual columns that show a number which the server gives out: MariaDB or PostgreSQL",
                 "Rename it while the application is stopped:",
@@ -187,9 +187,13 @@ class TwinChecks(TwinTriggers):
         found = definition_of(stands, pair.source)
         what = f"Another type for {pair.source} of {pair.table}"
         if found.get("GENERATED"):
-            raise self.unsupported(f"{what}, a generated column,", "to compute it anew", "Drop it and add it again.")
+            raise self.database.unsupported(
+                f"{what}, a generated column,", "to compute it anew", "Drop it and add it again."
+            )
         if found.get("ON UPDATE") and not (pair.type or "").lower().startswith(TEMPORAL):
-            raise self.unsupported(f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP")
+            raise self.database.unsupported(
+                f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP"
+            )
         if not pair.switched:
             self.check_constraints(pair, stands)
 
@@ -198,13 +202,15 @@ class TwinChecks(TwinTriggers):
         what = f"Another type for {pair.source} of {pair.table}"
         mine = [one for one in stands.having(pair.source) if isinstance(one, Constraint)]
         stuck = [one.name for one in mine if one.kind in ("foreign key", "check")]
-        stuck += [one for one in self.dependents(stands, pair.source) if one.startswith("foreign key ")]
+        stuck += [
+            one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith("foreign key ")
+        ]
         alone = definition_of(stands, pair.source).get("CHECK")
         stuck += [f"CHECK {alone}"] if alone and stands.columns[pair.source].type != "json" else []
         named = next(iter(stuck), None)
         if named is not None:
             code = self._dropped_by(named, pair.table)
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"{what} together with {named}",
                 f"PostgreSQL: {self.product} wants one type on both sides of a key, and copies the table for a check",
                 f"Drop it before this, and create it again when the column has its other type{':' if code else '.'}",
@@ -224,9 +230,9 @@ class TwinChecks(TwinTriggers):
             return ""
         key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
         if not of:
-            return self.called("drop_constraint_if_exists", named, table)
+            return self.database.ddl.called("drop_constraint_if_exists", named, table)
         schema, _, other = other.rpartition(".")
-        return self.called("drop_constraint_if_exists", key, Name(other, schema), type_="foreignkey")
+        return self.database.ddl.called("drop_constraint_if_exists", key, Name(other, schema), type_="foreignkey")
 
 
 def names(sql: str, column: str) -> bool:

@@ -10,22 +10,18 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
-from safeops.databases import sqltext
-from safeops.databases.base import Plan
+from safeops.databases import sqltext, twins
+from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.batches import COLLATION
 from safeops.databases.mysql.catalogue import definition_of
-from safeops.databases.mysql.constraining import Constraining
-from safeops.databases.mysql.preflight import NO_TRIGGERS, not_allowed
-from safeops.databases.mysql.session import number_of
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import MARK, Pair, pair_of
 from safeops.naming import Name
 
@@ -46,52 +42,30 @@ class Locked(Step):
 
     table: Name = field(default_factory=lambda: Name(""))
 
-
-class TwinTriggers(Constraining):
-    """The triggers of a pair."""
-
-    runs_blocks: ClassVar[bool] = False
-    """Statements can be sent as one block, which the server carries on with where the client is killed."""
-    requires_values_before_triggers: ClassVar[bool] = False
-    """An INSERT ... SELECT that leaves out a NOT NULL column without a default is refused before a trigger could fill it."""
-    spells_defaults_by_type: ClassVar[bool] = True
-    """The default of a TEXT has parentheses, that of a DATETIME(6) the digits of its time."""
-    counts_errors_in_handlers: ClassVar[bool] = False
-    """@@error_count tells a handler whether a warning is a refusal."""
-    without_copy: ClassVar[str] = ", ALGORITHM=INPLACE"
-    """Has the server refuse what would take long."""
-
-    def carry_out(self, step: Step) -> None:
-        try:
-            if isinstance(step, Locked):
-                self._carry_out_locked(step)
-            else:
-                super().carry_out(step)
-        except DBAPIError as error:
-            if number_of(error) == NO_TRIGGERS:
-                kept = "What was finished before is kept; running again continues from there."
-                raise not_allowed(f"This was not done: {step.does}. This", state=kept) from error
-            raise
-
-    def _carry_out_locked(self, step: Locked) -> None:
-        if step.sql in step.instead:
-            for sql in (step.sql, *step.then):
-                self.run(sql)
+    def execute(self, database: Database) -> None:
+        if self.sql in self.instead:
+            for sql in (self.sql, *self.then):
+                database.run(sql)
             return
         try:
-            self.run(f"LOCK TABLES {self.quoted_table(step.table)} WRITE")
-            for sql in self._together(step.sql, *step.then):
-                self.run(sql)
+            database.run(f"LOCK TABLES {database.quoted_table(self.table)} WRITE")
+            for sql in _together(database, self.sql, *self.then):
+                database.run(sql)
         finally:
             # On a lost connection nothing is locked any more, and the first error is the one to see.
             with suppress(sa.exc.SQLAlchemyError):
-                self.run("UNLOCK TABLES")
+                database.run("UNLOCK TABLES")
 
-    def _together(self, *statements: str) -> list[str]:
-        if not self.runs_blocks:
-            return [*statements]
-        # A block takes no CREATE TRIGGER, but prepared statements of all sorts.
-        return [f"BEGIN NOT ATOMIC {' '.join(f'EXECUTE IMMEDIATE {self.literal(sql)};' for sql in statements)} END"]
+
+def _together(database: Any, *statements: str) -> list[str]:
+    if not database.abilities.runs_blocks:
+        return [*statements]
+    # A block takes no CREATE TRIGGER, but prepared statements of all sorts.
+    return [f"BEGIN NOT ATOMIC {' '.join(f'EXECUTE IMMEDIATE {database.literal(sql)};' for sql in statements)} END"]
+
+
+class TwinTriggers(twins.Twins):
+    """The triggers of a pair."""
 
     # Looking ----------------------------------------------------------------------------------------------------
 
@@ -103,14 +77,6 @@ class TwinTriggers(Constraining):
         if pair is None or pair.source not in stands.columns or pair.twin not in stands.columns:
             return pair
         return self._as_arranged(pair, stands) if {*own, *passing} == {*EVENTS} else None
-
-    def comment_of(self, stands: Table, column: str | None) -> str | None:
-        """Return for a new name what it will have: the comment of the old one, as long as its own says what it is."""
-        comment = "" if column is None else stands.columns[column].comment or ""
-        if column is None or not comment.startswith(MARK):
-            return super().comment_of(stands, column)
-        pair = self.pair_named(stands, comment.removeprefix(MARK).removesuffix(" switched"))
-        return super().comment_of(stands, pair.source) if pair and pair.source in stands.columns else None
 
     def _as_arranged(self, pair: Pair, stands: Table) -> Pair:
         """Return the pair as its columns are: a stop may leave them with their names exchanged and the note not."""
@@ -135,17 +101,19 @@ class TwinTriggers(Constraining):
         return self._bodies(table, {passing_name(name, event): event for event in EVENTS})
 
     def _bodies(self, table: Name, events: dict[str, str]) -> dict[str, str]:
-        sql = f"SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE {_on(self, table)}"
+        sql = (
+            f"SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE {_on(self.database, table)}"
+        )
         return {events[trigger]: text for trigger, text in self._asked(sql) if trigger in events}
 
     def _asked(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        with self.bounded():
+        with self.database.bounded():
             return self.read(sql, **parameters)
 
     def _last_trigger(self, table: Name, name: str, event: str) -> str | None:
         """Return the last of the users' triggers of an event: what they write must be in sync too."""
         own = ", ".join(self.literal(one(name, event)) for one in (trigger_name, passing_name))
-        sql = f"""SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {_on(self, table)}
+        sql = f"""SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {_on(self.database, table)}
             AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = '{event}'
             AND TRIGGER_NAME NOT IN ({own}) ORDER BY ACTION_ORDER DESC LIMIT 1"""
         found: str | None = next((row[0] for row in self._asked(sql)), None)
@@ -157,16 +125,16 @@ class TwinTriggers(Constraining):
         """Render the statements that make the triggers of a pair, where ``anew`` in the place of the existing ones."""
         for event in EVENTS:
             trigger = trigger_name(pair.name, event)
-            if anew and not self.guards_natively:
+            if anew and not self.database.abilities.guards_natively:
                 yield self._dropping(pair.table, trigger)
-            head = f"CREATE {'OR REPLACE ' if anew and self.guards_natively else ''}TRIGGER"
+            head = f"CREATE {'OR REPLACE ' if anew and self.database.abilities.guards_natively else ''}TRIGGER"
             last = self._last_trigger(pair.table, pair.name, event)
             yield self._trigger(
                 f"{head} {{}} BEFORE {event}", pair, trigger, last, self._pair_body(pair, stands, event)
             )
 
     def _trigger(self, head: str, pair: Pair, name: str, last: str | None, body: str) -> str:
-        trigger, table = self.quoted_here(Name(name, pair.table.schema)), self.quoted_here(pair.table)
+        trigger, table = self.database.quoted_here(Name(name, pair.table.schema)), self.database.quoted_here(pair.table)
         follows = f"FOLLOWS {self.quoted(last)} " if last else ""
         # A comment would not survive a dump: its statements are comments themselves, and a client strips comments.
         noted = f"BEGIN {NOTED_AS} {pair.literal_note}; {body}END"
@@ -201,7 +169,7 @@ class TwinTriggers(Constraining):
 
     def replaced_sqls(self, pair: Pair, kept: Pair, stands: Table, *exchange: str) -> Iterator[str]:
         """Render other triggers, or an exchange of names and triggers: a stop after any statement leaves the two in sync."""
-        passing = () if self.runs_blocks else EVENTS
+        passing = () if self.database.abilities.runs_blocks else EVENTS
         yield from (self._passing_trigger(pair, stands, event) for event in passing)
         yield from exchange
         yield from self.trigger_sqls(kept, stands, anew=True)
@@ -220,7 +188,7 @@ class TwinTriggers(Constraining):
         fits = [note is not None and note.switched == pair.switched for note in notes]
         leftover = [event for event in EVENTS if event in passing]
         if not all(fits) or len(own) < len(EVENTS):
-            lacking = [] if self.runs_blocks else [event for event in EVENTS if event not in passing]
+            lacking = [] if self.database.abilities.runs_blocks else [event for event in EVENTS if event not in passing]
             yield from (self._passing_trigger(pair, stands, event) for event in lacking)
             yield from self.trigger_sqls(pair, stands, anew=True)
             leftover += lacking
@@ -265,7 +233,7 @@ class TwinTriggers(Constraining):
 
     def _refused_by_warning(self, pair: Pair, twin: str) -> str:
         """Some refusals count as warnings to a handler, as the rounding of a DECIMAL does too: that one is no error."""
-        if self.counts_errors_in_handlers:
+        if self.database.abilities.counts_errors_in_handlers:
             refused = f"BEGIN IF @@error_count > 0 THEN SET {twin} = NULL; END IF; END"
             return f"DECLARE CONTINUE HANDLER FOR SQLWARNING {refused}; "
         is_rounded = spelling.type_name(pair.type or "").startswith("decimal")
@@ -362,6 +330,6 @@ def _places(pair: Pair) -> tuple[tuple[str, str], ...]:
     return ("NEW", pair.source), ("OLD", pair.source), ("NEW", pair.twin)
 
 
-def _on(database: Constraining, table: Name) -> str:
+def _on(database: Database, table: Name) -> str:
     schema = database.literal(table.schema) if table.schema else "DATABASE()"
     return f"EVENT_OBJECT_SCHEMA = {schema} AND EVENT_OBJECT_TABLE = {database.literal(table.name)}"

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.altering import STRICT
@@ -33,7 +32,7 @@ from safeops.databases.mysql.twin_spelling import (
     strict,
 )
 from safeops.databases.mysql.twin_triggers import LENIENT, Locked, is_counted, mark, same
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import MARK, Pair
 from safeops.errors import DependentObjects
 from safeops.naming import Name, fitting
@@ -53,28 +52,32 @@ class Twins(TwinChecks):
     def _try_out(self, pair: Pair, stands: Table) -> None:
         """Change the type on an empty temporary copy: what the server refuses there, it would refuse after the fill."""
         trial = self.quoted_table(pair.table)
-        with self.bounded(), self.trying_out():
+        with self.database.bounded(), self.database.trying_out():
             try:
                 if not self._copied_for_trial(trial, stands):
                     return
                 self.run(
-                    self.alter_sql(pair.table, f"ADD {self.quoted(pair.twin)} {self._twin_definition(pair, stands)}")
+                    self.database.ddl.alter_sql(
+                        pair.table, f"ADD {self.quoted(pair.twin)} {self._twin_definition(pair, stands)}"
+                    )
                 )
                 copied = table_of(self.read(f"SHOW CREATE TABLE {trial}")[0][1], pair.table)
                 for item in self._originals_on(copied, pair.source):
                     self.run(self._index_copied(pair, item))
                 source, twin = (repeatable(copied, one) for one in (pair.source, pair.twin))
                 kept = replace(pair, switched=True)
-                self.run(self.alter_sql(pair.table, self._exchange_action(pair, copied, kept, source, twin)))
+                self.run(
+                    self.database.ddl.alter_sql(pair.table, self._exchange_action(pair, copied, kept, source, twin))
+                )
             finally:
-                if not self.connection.invalidated:
+                if not self.database.connection.invalidated:
                     self.run(f"DROP TEMPORARY TABLE IF EXISTS {trial}")
 
     def _copied_for_trial(self, trial: str, stands: Table) -> bool:
         try:
             self.run(f"CREATE TEMPORARY TABLE {trial} LIKE {self.quoted_table(stands.name)}")
         except DBAPIError as error:
-            if error.connection_invalidated or self.is_lock_failure(error):
+            if error.connection_invalidated or self.database.errors.is_lock_failure(error):
                 raise
             # This account may not, or the server makes no such copy: what it refuses is then seen later.
             return False
@@ -89,7 +92,9 @@ class Twins(TwinChecks):
             yield from self.drop_twin(pair, stands)
             stands = self._anew(stands)
         action = f"ADD COLUMN {self.quoted(pair.twin)} {self._twin_definition(pair, stands)}"
-        yield self.alter(pair.table, action, f"added column {pair.twin} to {pair.table}", instant=True, free=stands)
+        yield self.database.ddl.alter(
+            pair.table, action, f"added column {pair.twin} to {pair.table}", instant=True, free=stands
+        )
         yield from self._cascading(pair, stands)
         first, *others = [*self._defaults_of_pair(pair, stands), *self.trigger_sqls(pair, stands)]
         does = f"{pair.source} and {pair.twin} of {pair.table} are kept in step"
@@ -121,7 +126,7 @@ class Twins(TwinChecks):
             action = f"ADD INDEX {self.quoted(name)} ({self.quoted(*columns)}), ADD {spec}"
             does = f"{pair.twin} of {pair.table} follows {key.name} as {pair.source} does"
             also = (key.referent,) if key.referent else ()
-            yield replace(self.alter(pair.table, action, does, also=also), under=UNCHECKED)
+            yield replace(self.database.ddl.alter(pair.table, action, does, also=also), under=UNCHECKED)
 
     def _defaults_of_pair(self, pair: Pair, stands: Table) -> Iterator[str]:
         """Render what makes the two answer alike to an INSERT that leaves one of them out."""
@@ -130,16 +135,22 @@ class Twins(TwinChecks):
         found, default = definition_of(stands, pair.source), self.constant_default(stands, pair.source)
         twin = self.quoted(pair.twin)
         # MySQL takes the default of a TEXT for a literal in SET DEFAULT, whatever its parentheses.
-        if found.get("ON UPDATE") or (default and self.spells_defaults_by_type and is_wrapped(found.clauses["type"])):
+        if found.get("ON UPDATE") or (
+            default and self.database.abilities.spells_defaults_by_type and is_wrapped(found.clauses["type"])
+        ):
             whole = self._twin_definition(pair, stands).with_(DEFAULT=default, ON_UPDATE=found.get("ON UPDATE"))
-            yield self.alter_sql(pair.table, f"MODIFY {twin} {whole}, ALGORITHM=INSTANT")
+            yield self.database.ddl.alter_sql(pair.table, f"MODIFY {twin} {whole}, ALGORITHM=INSTANT")
         elif default is not None:
-            action = f"ALTER COLUMN {twin} SET DEFAULT {self.default_clause(default)}"
-            yield self.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
-        if self.requires_values_before_triggers and not found.nullable and self.default_of(stands, pair.source) is None:
+            action = f"ALTER COLUMN {twin} SET DEFAULT {self.database.ddl.default_clause(default)}"
+            yield self.database.ddl.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
+        if (
+            self.database.abilities.requires_values_before_triggers
+            and not found.nullable
+            and self.default_of(stands, pair.source) is None
+        ):
             # The server refuses an INSERT ... SELECT that leaves it out, before any trigger could fill it.
             action = f"ALTER COLUMN {self.quoted(pair.source)} SET DEFAULT ({twin})"
-            yield self.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
+            yield self.database.ddl.alter_sql(pair.table, f"{action}, ALGORITHM=INSTANT")
 
     # Equipping --------------------------------------------------------------------------------------------------
 
@@ -156,7 +167,9 @@ class Twins(TwinChecks):
             self.check_constraints(pair, stands)
         outdated = self._outdated(pair, stands)
         for name in outdated:
-            yield self.alter(pair.table, f"DROP INDEX {self.quoted(name)}", f"dropped index {name} of {pair.table}")
+            yield self.database.ddl.alter(
+                pair.table, f"DROP INDEX {self.quoted(name)}", f"dropped index {name} of {pair.table}"
+            )
         for item in self._originals_on(stands, pair.source):
             name = self._copy_name(pair, item.name)
             if name not in stands.indexes or name in outdated:
@@ -194,7 +207,7 @@ class Twins(TwinChecks):
         return found
 
     def _copy_name(self, pair: Pair, original: str) -> str:
-        return fitting("safeops", pair.twin, original, max_bytes=self.max_identifier)
+        return fitting("safeops", pair.twin, original, max_bytes=self.database.abilities.max_identifier)
 
     # Promoting --------------------------------------------------------------------------------------------------
 
@@ -214,12 +227,12 @@ class Twins(TwinChecks):
         """Give the column that stays the comment that its author has given to the new name; the mark of ours is none."""
         new = stands.columns[pair.twin].comment
         if not (new or "").startswith(MARK) and new != stands.columns[pair.source].comment:
-            yield from self.set_comment(pair.table, pair.source, new, stands)
+            yield from self.database.ddl.set_comment(pair.table, pair.source, new, stands)
 
     def _names_exchanged(self, pair: Pair, stands: Table) -> Step:
         """Exchange the names of two of one type; the triggers say the same of both, so that applications do not notice."""
         source, twin = self.quoted(pair.source), self.quoted(pair.twin)
-        checks = [] if self.renames_what_is_used else self._checks_of_pair(pair, stands)
+        checks = [] if self.database.abilities.renames_what_is_used else self._checks_of_pair(pair, stands)
         actions = [f"DROP CHECK {self.quoted(one.name)}" for one in checks]
         actions += [f"RENAME COLUMN {source} TO {twin}", f"RENAME COLUMN {twin} TO {source}"]
         actions += [
@@ -227,7 +240,7 @@ class Twins(TwinChecks):
             for one in checks
         ]
         does = f"{pair.source} and {pair.twin} of {pair.table} exchanged their names"
-        return self.alter(pair.table, ", ".join(actions), does, instant=True, free=stands)
+        return self.database.ddl.alter(pair.table, ", ".join(actions), does, instant=True, free=stands)
 
     def _checks_of_pair(self, pair: Pair, stands: Table) -> list[Item]:
         found = {one.name: one for name in (pair.source, pair.twin) for one in self.checks_on(stands, name)}
@@ -250,7 +263,8 @@ class Twins(TwinChecks):
             yield self._pass_not_null_on(pair, source, twin)
             source, twin = source.with_(NULL="NULL"), strict(twin)
         exchange = (
-            self.alter_sql(pair.table, self._exchange_action(pair, stands, kept, source, twin)) + self.without_copy
+            self.database.ddl.alter_sql(pair.table, self._exchange_action(pair, stands, kept, source, twin))
+            + self.database.abilities.without_copy
         )
         first, *others = self.replaced_sqls(pair, kept, stands, exchange)
         yield Locked(first, does, (pair.table,), tuple(others), under=STRICT, table=pair.table)
@@ -261,7 +275,7 @@ class Twins(TwinChecks):
         # The trigger always writes it, but without a default the server refuses an INSERT ... SELECT before that.
         firm = strict(twin).with_(DEFAULT=placeholder(twin.clauses["type"]))
         action = f"MODIFY {self.quoted(pair.twin)} {firm}, MODIFY {self.quoted(pair.source)} {relaxed}"
-        return self.alter(pair.table, action, f"{pair.twin} of {pair.table} is NOT NULL", under=STRICT)
+        return self.database.ddl.alter(pair.table, action, f"{pair.twin} of {pair.table} is NOT NULL", under=STRICT)
 
     def _exchange_action(self, pair: Pair, stands: Table, kept: Pair, source: Definition, twin: Definition) -> str:
         indexes = [one.name for one in self._originals_on(stands, pair.source)]
@@ -269,7 +283,7 @@ class Twins(TwinChecks):
         parts += [f"RENAME INDEX {self.quoted(self._copy_name(pair, one))} TO {self.quoted(one)}" for one in indexes]
         bare = source.with_(NULL="NULL", DEFAULT=None, INVISIBLE=None, COMMENT=self.literal(mark(kept)))
         default = source.get("DEFAULT")
-        if self.spells_defaults_by_type:
+        if self.database.abilities.spells_defaults_by_type:
             default = default_for(twin.clauses["type"], default, source.clauses["type"])
         full = twin.with_(DEFAULT=default, INVISIBLE=source.get("INVISIBLE"), COMMENT=source.get("COMMENT"))
         full = full if twin.nullable else strict(full)
@@ -294,26 +308,30 @@ class Twins(TwinChecks):
             yield from self._source_restored(pair, stands)
             yield from self.drop_triggers(pair)
         yield from self._default_taken_back(pair, stands)
-        parts = [self.key_dropped(one.name) for one in self._own_keys(stands, pair.twin)]
+        parts = [self.database.ddl.key_dropped(one.name) for one in self._own_keys(stands, pair.twin)]
         parts += [f"DROP INDEX {self.quoted(one.name)}" for one in self._indexes_on(stands, pair.twin)]
         if parts:
-            yield self.alter(pair.table, ", ".join(parts), f"dropped the indexes of {pair.twin} of {pair.table}")
+            yield self.database.ddl.alter(
+                pair.table, ", ".join(parts), f"dropped the indexes of {pair.twin} of {pair.table}"
+            )
         yield self._column_dropped(pair, stands)
         yield from self.drop_triggers(pair)
 
     def _default_taken_back(self, pair: Pair, stands: Table) -> Plan:
         """Drop a default that only an earlier version gave the source here: the server renames no column that it names."""
-        if self.leans(stands, pair) and not self.requires_values_before_triggers:
+        if self.leans(stands, pair) and not self.database.abilities.requires_values_before_triggers:
             action = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT"
-            yield self.alter(pair.table, action, f"{pair.source} of {pair.table} is as it was", instant=True)
+            yield self.database.ddl.alter(
+                pair.table, action, f"{pair.source} of {pair.table} is as it was", instant=True
+            )
 
     def _column_dropped(self, pair: Pair, stands: Table) -> Step:
         """Drop the column and then its triggers in one lock: a write that came without them would be lost with it."""
-        leans = self.requires_values_before_triggers and self.leans(stands, pair)
+        leans = self.database.abilities.requires_values_before_triggers and self.leans(stands, pair)
         lent = f"ALTER COLUMN {self.quoted(pair.source)} DROP DEFAULT, " if leans else ""
         action = f"{lent}DROP COLUMN {self.quoted(pair.twin)}"
         does = f"dropped column {pair.twin} of {pair.table}"
-        step = self.alter(pair.table, action, does, instant=True)
+        step = self.database.ddl.alter(pair.table, action, does, instant=True)
         if pair.winner is None:
             return step
         drops = tuple(self._dropping(pair.table, one) for one in self.trigger_names(pair))
@@ -324,7 +342,7 @@ class Twins(TwinChecks):
         """Give the source back what it lent to its twin."""
         source, does = repeatable(stands, pair.source), f"{pair.source} of {pair.table} is as it was"
         if source.nullable and not stands.columns[pair.twin].nullable:
-            yield self.modify(pair.table, pair.source, str(strict(source)), does)
+            yield self.database.ddl.modify(pair.table, pair.source, str(strict(source)), does)
 
     def is_promoted(self, pair: Pair, stands: Table) -> bool:
         # The column that was added for the pair has the mark, and it was to go.
@@ -350,6 +368,6 @@ class Twins(TwinChecks):
         return [one for one in keys if column.casefold() in map(str.casefold, one.columns)]
 
     def _anew(self, stands: Table) -> Table:
-        found = self.table(stands.name)
+        found = self.database.table(stands.name)
         assert found is not None
         return found

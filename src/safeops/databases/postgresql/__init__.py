@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,43 +14,27 @@ from sqlalchemy.schema import CreateIndex
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
-from safeops.databases.postgresql import identity as identity_of
-from safeops.databases.postgresql.archiving import Archiving
-from safeops.databases.postgresql.batches import Batches
-from safeops.databases.postgresql.depending import Depending
-from safeops.databases.postgresql.dumping import Dumping
-from safeops.databases.postgresql.filling import Filling
+from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexing import with_included
-from safeops.databases.postgresql.judging import Judging
-from safeops.databases.postgresql.load import Load
-from safeops.databases.postgresql.publishing import Publishing
-from safeops.databases.postgresql.renaming import Renames
-from safeops.databases.postgresql.scratch import PROBE
-from safeops.databases.postgresql.scratching import Scratching
-from safeops.databases.postgresql.spelling import split_collation, type_name
-from safeops.databases.postgresql.surveying import Surveying
-from safeops.databases.postgresql.twins import Twins
+from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.session import FORBIDDEN, VIOLATIONS, Session
+from safeops.databases.postgresql.spelling import PROBE, split_collation, sqlstate, type_name
+from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
 LOOKS = 10
 """How often a table is looked at that another session changes at that moment."""
 
 
-class PostgreSQL(
-    Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving, Judging, Publishing, Depending
-):
+class PostgreSQL(Session):
     """PostgreSQL, looked at through its catalogue."""
 
+    family = "postgresql"
     product = "PostgreSQL"
-    validates_constraints_later = True
-    has_named_types = True
-    has_exclusion_constraints = True
-    names_indexes_of_keys = True
-    has_deferrable_keys = True
-    has_deferrable_foreign_keys = True
-    ties_foreign_keys = True
-    has_partial_indexes = True
-    merges_equal_keys = True
+
+    @property
+    def ddl(self) -> DDL:
+        return DDL.of(self)
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
@@ -85,44 +70,8 @@ class PostgreSQL(
         rows = self.read(sql, index=index, schema=table.name.schema, id=table.id)
         return Name(rows[0][1], rows[0][0]) if rows else None
 
-    def enum(self, name: Name) -> tuple[str, ...] | None:
-        sql = """SELECT e.enumlabel FROM pg_type t LEFT JOIN pg_enum e ON e.enumtypid = t.oid
-            WHERE t.typtype = 'e' AND t.oid = to_regtype(:quoted) ORDER BY e.enumsortorder"""
-        rows = self.read(sql, quoted=self.quoted_table(name))
-        return tuple(row[0] for row in rows if row[0] is not None) if rows else None
-
-    def enum_names(self, schema: str | None) -> list[str]:
-        sql = """SELECT t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-            WHERE t.typtype = 'e' AND CASE WHEN :schema = '' THEN pg_type_is_visible(t.oid) ELSE n.nspname = :schema END"""
-        return [row[0] for row in self.read(sql, schema=schema or "")]
-
     def has_schema(self, schema: str) -> bool:
         return bool(self.scalar("SELECT 1 FROM pg_namespace WHERE nspname = :schema", schema=schema))
-
-    def dependents(self, table: Table, column: str | None = None) -> list[str]:
-        if column is not None:
-            return self.dependents_of_column(table, column)
-        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id)]
-
-    def dependents_of_schema(self, schema: str) -> list[str]:
-        sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
-            JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
-            WHERE n.nspname = :schema AND d.deptype = 'n' LIMIT 20"""
-        return [row[0] for row in self.read(sql, schema=schema)]
-
-    def dependents_of_enum(self, name: Name) -> list[str]:
-        sql = """SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
-            JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
-            WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
-        return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
-
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
-        if constraint.kind not in ("unique", "primary key"):
-            return []
-        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
-            FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
-            WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
-        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
 
     # Wanting ----------------------------------------------------------------------------------------------------
 
@@ -181,7 +130,7 @@ class PostgreSQL(
                 nulls_not_distinct=bool(options.get("postgresql_nulls_not_distinct")),
                 **shared,
             )
-        spec = self.constraint_spec(constraint)
+        spec = self.ddl.constraint_spec(constraint)
         columns = tuple(column.name for column in getattr(constraint, "columns", ()))
         return Constraint(kind="exclude", columns=columns, expression=spec[spec.index("EXCLUDE") + 8 :], **shared)
 
@@ -212,23 +161,79 @@ class PostgreSQL(
                     self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(str(wanted.name))}")
                     self.run(self.rendered(AddColumn(PROBE, wanted)))
                 elif isinstance(wanted, sa.Index):
-                    self.run(self.index_sql(probe, wanted))
+                    self.run(self.ddl.index_sql(probe, wanted))
                 else:
-                    self.run(f"ALTER TABLE {PROBE} ADD {self.constraint_spec(wanted)}")
+                    self.run(f"ALTER TABLE {PROBE} ADD {self.ddl.constraint_spec(wanted)}")
                 copy = self.table(probe)
         except sa.exc.DBAPIError as error:
             # Locked out it could not ask; that is no answer, and trying again may help.
-            if self.is_lock_failure(error) or self.is_cut_short(error):
+            if self.errors.is_lock_failure(error) or self.errors.is_cut_short(error):
                 raise
             return None
         return _of(copy, wanted) if copy else None
 
-    # Judging ----------------------------------------------------------------------------------------------------
+    def rewrites(self, table: Table, *statements: str) -> bool:
+        """Have the server tell whether statements on the table would rewrite it or rebuild one of its indexes."""
+        files = sealed(f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY pg_relation_filenode(oid))
+            FROM pg_class WHERE oid = to_regclass('{PROBE}') OR oid IN (
+            SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))""")
+        with self.scratch():
+            self.copy_empty(table, Name(PROBE), "INCLUDING INDEXES")
+            before = self.scalar(files)
+            for statement in statements:
+                self.run(statement)
+            return bool(self.scalar(files) != before)
 
-    def serial_as_identity(
-        self, name: Name, column: str, identity: sa.Identity, stands: Table
-    ) -> tuple[str, str] | None:
-        return identity_of.serial_as_identity(self, name, column, identity, stands)
+    def adds_by_rewriting(self, table: Table, *add: str) -> bool:
+        """Have the server tell whether adding a column would rewrite the table."""
+        try:
+            return self.rewrites(table, *add)
+        except sa.exc.DBAPIError as error:
+            # Only a rewrite has the NULL of a new column meet the NOT NULL of its domain.
+            if sqlstate(error) in VIOLATIONS:
+                return True
+            raise
+
+    def copy_empty(self, table: Table, probe: Name, *options: str) -> None:
+        like = " ".join((self.quoted_table(table.name), *options))
+        self.run(f"CREATE TEMPORARY TABLE {self.quoted_table(probe)} (LIKE {like}) ON COMMIT DROP")
+
+    @contextmanager
+    def scratch(self) -> Iterator[None]:
+        """Run the block in a transaction of its own and roll it back."""
+        try:
+            # Also on a session that is to read only: no more than an empty temporary copy is written, and rolled back.
+            self.run("BEGIN READ WRITE")
+        except sa.exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            raise self.unsupported(
+                "Trying a definition out", "a server that can write; this one only replays"
+            ) from error
+        try:
+            yield
+        except BaseException as error:
+            # On a lost connection there is nothing to roll back, and the first error is the one to see.
+            with suppress(sa.exc.SQLAlchemyError):
+                self.run("ROLLBACK")
+            if sqlstate(error) == FORBIDDEN:
+                self._check_may_copy()
+            raise
+        self.run("ROLLBACK")
+
+    def _check_may_copy(self) -> None:
+        sql = "SELECT has_database_privilege(current_database(), 'TEMPORARY'), current_user, current_database()"
+        may, role, database = self.read(sql)[0]
+        if not may:
+            raise UnsafeOperation(
+                f"Role {role} may not create temporary tables in database {database}, which safeops needs here.",
+                why="It has PostgreSQL itself spell a definition, and tell whether a change would rewrite the table, on an"
+                " empty temporary copy.",
+                remedy="Let the owner of the database run:",
+                code=f"GRANT TEMPORARY ON DATABASE {self.quoted(database)} TO {self.quoted(role)}",
+            )
+
+    # Safety ----------------------------------------------------------------------------------------------------
 
 
 def _action(action: str | None) -> str | None:

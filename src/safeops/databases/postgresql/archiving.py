@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from safeops.databases import archives
 from safeops.databases.archives import Definition
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
-from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 COLUMN = """
@@ -53,7 +51,7 @@ STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
 COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
-class Archiving(Plans):
+class Archiving(archives.Archives):
     """See ``safeops.databases.archives``."""
 
     def schema_of_new(self, schema: str | None) -> str | None:
@@ -65,17 +63,17 @@ class Archiving(Plans):
         if self.scalar("SELECT 1 FROM pg_inherits WHERE :id IN (inhrelid, inhparent) LIMIT 1", id=stands.id):
             return "it inherits from another table, or another one from it, as a partition does"
         if column is not None:
-            self.refuse_hidden_rows([stands.name])
+            self.database.refuse_hidden_rows([stands.name])
         return None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
     def described_column(self, stands: Table, column: str) -> Definition:
         # Without a search path the server writes out the schema of every name.
-        with self.transaction():
+        with self.database.transaction():
             self.run("SET LOCAL search_path = pg_catalog")
             found: Definition = json.loads(self.scalar(COLUMN, id=stands.id, column=column))
-            whole = self.table(stands.name) or stands
+            whole = self.database.table(stands.name) or stands
         own = list(whole.having(column))
         found["spelled"] = stands.columns[column].type
         found["constraints"] = [
@@ -150,7 +148,7 @@ END $safeops$"""
         return self.quoted_table(Name(f"{archive.name}_follow", archive.schema))
 
     def is_followed(self, table: Name, archive: Name) -> bool:
-        sql = f"""SELECT count(*) FROM pg_trigger WHERE tgrelid = {self._regclass(table)} AND tgenabled = 'A'
+        sql = f"""SELECT count(*) FROM pg_trigger WHERE tgrelid = {self.database.ddl.regclass(table)} AND tgenabled = 'A'
             AND tgname = {self.literal(archive.name)}"""
         return bool(self.scalar(sealed(sql)))
 
@@ -169,7 +167,7 @@ END $safeops$"""
         first, *then = self._unfollowing(stands.name, archive)
         for place, kept in enumerate(self._kept_sequences(archive, definition)):
             then += self._keep_sequence(kept, *definition["sequences"][place], is_identity=bool(definition["identity"]))
-        for step in self.drop_column(stands.name, column, stands):
+        for step in self.database.ddl.drop_column(stands.name, column, stands):
             yield Step(first, f"{step.does}; its values are in {archive}", step.locks, (*then, step.sql, *step.then))
 
     def _kept_sequences(self, archive: Name, definition: Definition) -> list[Name]:
@@ -196,7 +194,7 @@ END $safeops$"""
             spec += " DEFAULT NULL"
         then = [f"ALTER TABLE {own} ALTER COLUMN {quoted} {one}" for one in self._settings(definition)]
         if definition["comment"]:
-            then.append(self._comment("COLUMN", f"{own}.{quoted}", definition["comment"]))
+            then.append(self.database.ddl.comment_on("COLUMN", f"{own}.{quoted}", definition["comment"]))
         for privilege, role, grantable in definition["grants"] or ():
             also = " WITH GRANT OPTION" if grantable else ""
             then.append(f"GRANT {privilege} ({quoted}) ON {own} TO {role}{also}")
@@ -242,7 +240,7 @@ END $safeops$"""
 
     def _index_again(self, stands: Table, name: str, definition: str, comment: str | None) -> Plan:
         there = stands.indexes.get(name)
-        drop = self._drop_invalid(stands.name, name, stands)
+        drop = self.database.ddl.drop_invalid(stands.name, name, stands)
         if there is not None and not there.valid:
             yield drop
         if there is None or not there.valid:
@@ -251,7 +249,8 @@ END $safeops$"""
             yield Step(sql, does, (stands.name,), scans=True, waits_inside=True, alone=True, cleanup=(drop,))
         if comment and (there is None or there.comment != comment):
             yield Step(
-                self._comment("INDEX", self._index_name(stands.name, name, stands), comment), f"commented on {name}"
+                self.database.ddl.comment_on("INDEX", self.database.ddl.index_name(stands.name, name, stands), comment),
+                f"commented on {name}",
             )
 
     def _constraint_again(
@@ -267,7 +266,7 @@ END $safeops$"""
             text = f"{text.removesuffix(' NOT VALID')} NOT VALID" if later else text
             yield Step(f"{add} {text}", f"added {name} to {stands.name} again", locks)
         if later and valid and not (there and there.valid):
-            yield self._validate(stands.name, name, locks)
+            yield self.database.ddl.validation(stands.name, name, locks)
 
     def finish_again(self, stands: Table, column: str, definition: Definition) -> Plan:
         if not definition["identity"] or stands.columns[column].identity:
@@ -296,9 +295,9 @@ END $safeops$"""
     # Tables -----------------------------------------------------------------------------------------------------
 
     def described_table(self, stands: Table, archive: Name) -> Definition:
-        with self.transaction():
+        with self.database.transaction():
             self.run("SET LOCAL search_path = pg_catalog")
-            whole = self.table(stands.name) or stands
+            whole = self.database.table(stands.name) or stands
             parts = self.read(PARTS, id=stands.id)
         keys = [one for one in whole.constraints.values() if one.kind == "foreign key" and one.referent]
         referents = {one.name: one.referent for one in keys if one.referent}
@@ -330,7 +329,3 @@ END $safeops$"""
         for name, text, valid, (schema, referent) in definition["keys"]:
             locks = (stands.name, Name(referent, schema))
             yield self._constraint_again(stands, name, "foreign key", text, valid, locks)
-
-    def bytes_of(self, archive: Name) -> int | None:
-        size: Any = self.scalar(f"SELECT pg_total_relation_size({self._regclass(archive)})")
-        return None if size is None else int(size)

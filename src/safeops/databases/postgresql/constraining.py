@@ -12,11 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
 from safeops.databases.postgresql.spelling import block, object_name
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name, call, fitting
 
 NOTE = "safeops took NULL before the key: "
@@ -36,21 +35,21 @@ class Constraining(Indexing):
             if _is_check(stands, left) and not kept:
                 yield self._drop_constraint(name, left)
             return
-        if stands is not None and self.version >= (18,):
+        if stands is not None and self.database.version >= (18,):
             yield from self.set_not_null_natively(name, column, stands)
             return
         proof, kept = self._proof(name, column, stands)
         if not kept:
             spec = f"CONSTRAINT {self.quoted(proof)} CHECK ({quoted} IS NOT NULL) NOT VALID"
-            not_yet = f"""NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = {self._regclass(name)}
+            not_yet = f"""NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = {self.regclass(name)}
                 AND attname = {self.literal(column)} AND attnotnull)"""
             add = f"ALTER TABLE {table} ADD {spec}"
             if stands is None or proof not in stands.constraints:
                 guarded = self._unless_constraint(name, proof, add, also=not_yet)
                 yield Step(add, f"added check {proof}", (name,), offline=guarded)
             if stands is None or not _is_valid(stands, proof):
-                yield self._validate(name, proof)
-        yield Step(self._alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
+                yield self.validation(name, proof)
+        yield Step(self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
         if not kept:
             yield self._drop_constraint(name, proof)
 
@@ -58,19 +57,19 @@ class Constraining(Indexing):
         constraint = not_null_of(stands, column)
         # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
         usual = object_name(name.name, column, "not_null")
-        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.max_identifier)
+        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.database.abilities.max_identifier)
         proof = constraint.name if constraint else (ours if usual in stands.constraints else usual)
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
-        yield self._validate(name, proof)
+        yield self.validation(name, proof)
         left, kept = self._proof(name, column, stands)
         if not kept and _is_check(stands, left):
             yield self._drop_constraint(name, left)
 
     def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
-        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.max_identifier)
+        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.database.abilities.max_identifier)
         for one in stands.constraints.values() if stands else ():
             proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
             inherited = "NO INHERIT" not in one.definition
@@ -86,10 +85,10 @@ class Constraining(Indexing):
         left, kept = self._proof(name, column, stands)
         if stands is not None and left in stands.constraints and not kept:
             yield self._drop_constraint(name, left)
-        yield Step(self._alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
+        yield Step(self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
-        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
+        compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
         return str(compiler.process(constraint))
 
     def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
@@ -106,9 +105,9 @@ class Constraining(Indexing):
         if isinstance(constraint, sa.ForeignKeyConstraint):
             referent = constraint.elements[0].column.table
             locks += (Name(referent.name, referent.schema),)
-            if stands is not None and stands.is_partitioned and self.version < (18,):
+            if stands is not None and stands.is_partitioned and self.database.version < (18,):
                 if not validate:
-                    raise self.unsupported("validate=False on a partitioned table", "PostgreSQL 18")
+                    raise self.database.unsupported("validate=False on a partitioned table", "PostgreSQL 18")
                 yield from self._add_through_partitions(name, constraint, stands, locks)
                 return
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)} NOT VALID"
@@ -120,14 +119,14 @@ class Constraining(Indexing):
                 offline=self._unless_constraint(name, named, add),
             )
         if validate and (stands is None or not _is_valid(stands, named)):
-            yield self._validate(name, named, locks)
+            yield self.validation(name, named, locks)
 
     def _add_through_partitions(
         self, name: Name, key: sa.ForeignKeyConstraint, stands: Table, locks: tuple[Name, ...]
     ) -> Plan:
         """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
         for partition in stands.partitions:
-            yield from self._add_then_validate(partition, key, self.table(partition), validate=True)
+            yield from self._add_then_validate(partition, key, self.database.table(partition), validate=True)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
         yield Step(add, f"added {key.name} to {name} from its partitions", (*locks, *stands.partitions))
 
@@ -137,7 +136,7 @@ class Constraining(Indexing):
         if stands is not None and stands.is_partitioned:
             yield from self._add_partitioned_key(name, key, stands)
             return
-        yield from self.create_index(name, self.index_of_key(key), stands)
+        yield from self.create_index(name, self.database.index_of_key(key), stands)
         if kind == "PRIMARY KEY":
             yield from self._not_null_for_key(name, key, stands)
         quoted = self.quoted(named)
@@ -157,7 +156,7 @@ class Constraining(Indexing):
             for column in key.columns:
                 yield from self.set_not_null(name, column.name, stands)
         for partition in stands.partitions:
-            part_name, part = self.part_name(partition, str(key.name)), self.table(partition)
+            part_name, part = self.part_name(partition, str(key.name)), self.database.table(partition)
             part = (yield from self.with_free_name(part, part_name, str(key.name))) if part else None
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
@@ -171,7 +170,7 @@ class Constraining(Indexing):
             there = stands.indexes.get(str(key.name))
             if columns and (there is None or there.comment is None):
                 note = self.literal(NOTE + json.dumps(columns))
-                index = self._index_name(name, str(key.name), stands)
+                index = self.index_name(name, str(key.name), stands)
                 yield Step(f"COMMENT ON INDEX {index} IS {note}", f"noted which columns of {name} took NULL", (name,))
         for column in key.columns:
             # Also where it is NOT NULL already: an interrupted run may have left its proof.
@@ -182,7 +181,7 @@ class Constraining(Indexing):
         yield Step(add, f"added {constraint.name} to {name}", (name,))
 
     def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
-        yield self._validate(name, constraint)
+        yield self.validation(name, constraint)
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
         there = stands.constraints.get(constraint) if stands else None
@@ -194,7 +193,7 @@ class Constraining(Indexing):
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
         took_null = [column for column in took_null if stands is not None and column in stands.columns]
-        yield replace(step, then=tuple(self._alter_column(name, column, "DROP NOT NULL") for column in took_null))
+        yield replace(step, then=tuple(self.alter_column(name, column, "DROP NOT NULL") for column in took_null))
 
     def _drop_left_on_partitions(self, stands: Table, constraint: str) -> Plan:
         for part, left in [*self.leftovers(stands, constraint), *self.left_foreign_keys(stands, constraint)]:
@@ -207,9 +206,9 @@ class Constraining(Indexing):
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {self.quoted(constraint)}"
         return Step(sql, f"dropped constraint {constraint} of {name}", (name, *also))
 
-    def _validate(self, name: Name, constraint: str, locks: tuple[Name, ...] = ()) -> Step:
+    def validation(self, name: Name, constraint: str, locks: tuple[Name, ...] = ()) -> Step:
         sql = f"ALTER TABLE {self.quoted_table(name)} VALIDATE CONSTRAINT {self.quoted(constraint)}"
-        unproven = f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+        unproven = f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self.regclass(name)}
              AND conname = {self.literal(constraint)} AND NOT convalidated)"""
         guarded = block(unproven, sql)
         return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded)
@@ -218,10 +217,10 @@ class Constraining(Indexing):
         return block(f"NOT {self._has_constraint(name, constraint)} AND {also}", sql)
 
     def _has_constraint(self, name: Name, constraint: str) -> str:
-        return f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self._regclass(name)}
+        return f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self.regclass(name)}
                  AND conname = {self.literal(constraint)})"""
 
-    def _alter_column(self, name: Name, column: str, action: str) -> str:
+    def alter_column(self, name: Name, column: str, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)} {action}"
 
 

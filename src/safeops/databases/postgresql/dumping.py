@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safeops.databases.base import Database
+from safeops.databases import dumping
 from safeops.databases.dumping import Dumper, Login, Progress, foreign_login, write
 from safeops.databases.programs import Program, Run, ToolFailed, find_programs, path_folders, secret_file
 from safeops.errors import BackupFailed
@@ -56,11 +56,8 @@ _QUOTED = rb'(?:"(?:[^"]|"")*"|[^\s".]+)'
 _COPY = re.compile(rb"COPY (" + _QUOTED + rb"\." + _QUOTED + rb") .*FROM stdin;$")
 
 
-class Dumping(Database):
+class Dumping(dumping.Dumping):
     """See ``safeops.databases.dumping``."""
-
-    dump_ending = ".dump"
-    dump_magic = b"PGDMP"
 
     def dump_name(self) -> str:
         return str(self.scalar("SELECT current_database()"))
@@ -74,7 +71,7 @@ class Dumping(Database):
     def dumper(self, login: Login | None) -> PostgreSQLDumper:
         if login is None:
             raise foreign_login("A creator makes the connections of the engine")
-        return PostgreSQLDumper(login, self.dump_name(), self.version[0])
+        return PostgreSQLDumper(login, self.dump_name(), self.database.version[0])
 
 
 class PostgreSQLDumper(Dumper):

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from safeops.databases.base import Database
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.spelling import type_name
 from safeops.databases.twins import Pair
 from safeops.naming import Name
@@ -27,12 +27,12 @@ WHERE s.seqrelid = pg_get_serial_sequence(:table, :column)::regclass
 _LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
-def _sequence(database: Plans, pair: Pair, stands: Table) -> dict[str, Any] | None:
+def _sequence(database: Database, pair: Pair, stands: Table) -> dict[str, Any] | None:
     raw = database.scalar(_SEQUENCE, table=database.quoted_table(stands.name), column=pair.source)
     return json.loads(raw) if raw else None
 
 
-def sequences(database: Plans, pair: Pair, stands: Table) -> tuple[Name, ...]:
+def sequences(database: Database, pair: Pair, stands: Table) -> tuple[Name, ...]:
     """Return what is locked beside the table where the identity or the sequence of the source moves."""
     found = _sequence(database, pair, stands)
     return (Name(found["name"], found["schema"]),) if found else ()
@@ -49,7 +49,7 @@ def _limit(found: dict[str, Any], type_: str) -> int:
     return _LIMITS[type_] if usual else min(found["max"], _LIMITS[type_])
 
 
-def moved_identity(database: Plans, pair: Pair, stands: Table) -> list[str]:
+def moved_identity(database: Database, pair: Pair, stands: Table) -> list[str]:
     """Return the statements that give the twin the identity of the source, under the same sequence name."""
     found = _sequence(database, pair, stands)
     if found is None:
@@ -72,7 +72,7 @@ END $safeops$"""
 
 
 def serial_as_identity(
-    database: Plans, name: Name, column: str, identity: sa.Identity, stands: Table
+    database: Database, name: Name, column: str, identity: sa.Identity, stands: Table
 ) -> tuple[str, str] | None:
     """Return the statements that turn a serial column into an identity that goes on counting, and back."""
     there = stands.columns[column]
@@ -119,7 +119,7 @@ def _grants(found: dict[str, Any], sequence: str) -> list[str]:
     ]
 
 
-def moved_sequence(database: Plans, pair: Pair, stands: Table) -> list[str]:
+def moved_sequence(database: Database, pair: Pair, stands: Table) -> list[str]:
     """Return the statements by which the sequence of a serial column belongs to the twin, and has its type."""
     found = _sequence(database, pair, stands)
     if found is None:

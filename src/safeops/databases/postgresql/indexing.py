@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Index, Table
 from safeops.databases.postgresql.catalogue import index_of
 from safeops.databases.postgresql.partitioning import Partitioning
 from safeops.databases.postgresql.spelling import block
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name, call
 
 
@@ -42,20 +41,20 @@ class Indexing(Partitioning):
         if stands is None:
             yield self._drop_invalid_offline(name, named)
         there = stands.indexes.get(named) if stands else None
-        drop = self._drop_invalid(name, named, stands)
+        drop = self.drop_invalid(name, named, stands)
         if there is not None and not there.valid:
             yield drop
             # Another runner may have been building it, and may have finished meanwhile.
-            now = self.table(name)
+            now = self.database.table(name)
             there = now.indexes.get(named) if now else None
         if there is None or not there.valid:
             sql = self._index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
             built = f"built index {named} on {name}"
             yield Step(sql, built, (name,), scans=True, waits_inside=True, alone=True, cleanup=(drop,))
 
-    def _drop_invalid(self, name: Name, index: str, stands: Table | None) -> Step:
+    def drop_invalid(self, name: Name, index: str, stands: Table | None) -> Step:
         return Step(
-            f"DROP INDEX CONCURRENTLY IF EXISTS {self._index_name(name, index, stands)}",
+            f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, stands)}",
             f"dropped index {index} if an interrupted build left it invalid",
             (name,),
             alone=True,
@@ -63,11 +62,6 @@ class Indexing(Partitioning):
             leaves=f"the invalid index {index}, which no query uses",
             still=self._is_invalid(name, index),
         )
-
-    def carry_out(self, step: Step) -> None:
-        """Carry a step out, but for one that turns out not to be needed any more now that its turn has come."""
-        if step.still is None or self.scalar(f"SELECT {step.still}"):
-            super().carry_out(step)
 
     def _build_partitioned_index(self, name: Name, index: Written, stands: Table) -> Plan:
         """Build on each partition concurrently, and attach: the parent turns valid with the last one.
@@ -82,17 +76,17 @@ class Indexing(Partitioning):
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
             yield Step(sql, f"created index {named} on {name} for its partitions", (name,))
         for partition in stands.partitions:
-            part, part_name = self.table(partition), self.part_name(partition, named)
+            part, part_name = self.database.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
                 continue
             part = yield from self.with_free_name(part, part_name, named)
             yield from self.build_index(partition, replace(index, name=part_name), part)
-            whole, child = self._index_name(name, named, stands), self._index_name(partition, part_name, part)
+            whole, child = self.index_name(name, named, stands), self.index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
             yield Step(attach, f"attached index {part_name}", (name, partition))
 
     def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
-        full = self._index_name(name, index, stands)
+        full = self.index_name(name, index, stands)
         if stands is not None and stands.is_partitioned:
             if index in stands.indexes:
                 yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
@@ -108,7 +102,7 @@ class Indexing(Partitioning):
         return self._index_sql(name, self._written(index))
 
     def _written(self, index: sa.Index) -> Written:
-        rendered = self.rendered(CreateIndex(with_included(index)))
+        rendered = self.database.rendered(CreateIndex(with_included(index)))
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
         create, named = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX", self.quoted(str(index.name))
         return Written(str(index.name), bool(index.unique), rendered.removeprefix(f"{create} {named} ON {own} "))
@@ -121,17 +115,17 @@ class Indexing(Partitioning):
 
     def _is_invalid(self, name: Name, index: str) -> str:
         return f"""EXISTS (SELECT 1 FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
-             WHERE i.indrelid = {self._regclass(name)} AND r.relname = {self.literal(index)} AND NOT i.indisvalid)"""
+             WHERE i.indrelid = {self.regclass(name)} AND r.relname = {self.literal(index)} AND NOT i.indisvalid)"""
 
     def _drop_invalid_offline(self, name: Name, index: str) -> Step:
         invalid = self._is_invalid(name, index)
-        sql = block(invalid, f"DROP INDEX {self._index_name(name, index, None)}")
+        sql = block(invalid, f"DROP INDEX {self.index_name(name, index, None)}")
         return Step(sql, f"dropped index {index} if an earlier build left it invalid", (name,))
 
-    def _index_name(self, name: Name, index: str, stands: Table | None) -> str:
+    def index_name(self, name: Name, index: str, stands: Table | None) -> str:
         return self.quoted_table(Name(index, stands.name.schema if stands else name.schema))
 
-    def _regclass(self, name: Name) -> str:
+    def regclass(self, name: Name) -> str:
         return f"to_regclass({self.literal(self.quoted_table(name))})"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeops.databases.base import Database
+from safeops.databases import load
 from safeops.databases.load import Replica
 
 # A transaction sees the sessions as they were when it first looked, unless told to look again.
@@ -30,10 +30,8 @@ CLUSTER = "SELECT system_identifier FROM pg_control_system()"
 AS_REPLICA = f"SELECT pg_is_in_recovery(), CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint), ({CLUSTER})"
 
 
-class Load(Database):
+class Load(load.Load):
     """See ``safeops.databases.load``. Positions are bytes of the write-ahead log."""
-
-    sees_sessions_with = "the role pg_monitor (or pg_read_all_stats), and track_activities on"
 
     def active_sessions(self) -> tuple[int, float]:
         self.read(LOOK_AGAIN)

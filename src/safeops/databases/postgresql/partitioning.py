@@ -5,32 +5,15 @@ https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-D
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from itertools import chain, count
 
-import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
-
+from safeops.databases import ddl
 from safeops.databases.definitions import Constraint, Index, Table
-from safeops.databases.partition_keys import equal_columns, is_key, kind_of_key, lacking
-from safeops.databases.postgresql.scratch import Scratch
 from safeops.databases.steps import Step
-from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.naming import Name, call, fitting
-
-# The partition keys of a table and of its partitions; which columns an expression uses, its dependencies tell.
-KEYS = """
-SELECT n.nspname, c.relname, pg_get_partkeydef(c.oid), 0 = ANY (p.partattrs::int2[]),
-  (SELECT json_agg(a.attname ORDER BY x.place)::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY x (number, place)
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.number),
-  (SELECT json_agg(DISTINCT a.attname)::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid
-    AND a.attnum = d.objsubid WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass
-    AND d.objid = c.oid AND d.refobjid = c.oid AND d.refobjsubid = 0 AND d.deptype = 'i')
-FROM pg_partition_tree(:id) t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_partitioned_table p ON p.partrelid = c.oid ORDER BY t.level, 1, 2
-"""
+from safeops.errors import DefinitionMismatch
+from safeops.naming import Name, fitting
 
 # A foreign key has a row for each partition on either side; an attached index that is of no constraint has none.
 PARTS = """
@@ -62,53 +45,13 @@ JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :n
 """
 
 
-class Partitioning(Scratch):
+class Partitioning(ddl.DDL):
     """Keys and partitions."""
-
-    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
-        if not stands.is_partitioned or not is_key(wanted):
-            return
-        if isinstance(wanted, ExcludeConstraint) and self.version < (17,):
-            raise self.unsupported(
-                f"Exclusion constraint {wanted.name} on the partitioned table {stands.name}", "PostgreSQL 17"
-            )
-        columns = equal_columns(wanted)
-        missing: list[str] = []
-        for level, text, has_expression, key, _ in self._partition_keys(stands):
-            if has_expression:
-                raise _impossible(stands, wanted, level, text)
-            missing += [one for one in key if one not in (*columns, *missing)]
-        if missing:
-            raise lacking(self.product, name, wanted, columns, missing)
-
-    def partition_key_using(self, stands: Table, column: str) -> tuple[Name, str] | None:
-        """Return the table, at whatever level, whose partition key uses a column, and that key."""
-        found = (one for one in self._partition_keys(stands) if column in one[-1])
-        return next(((name, text) for name, text, *_ in found), None)
-
-    def _partition_keys(self, stands: Table) -> list[tuple[Name, str, bool, list[str], list[str]]]:
-        if not stands.is_partitioned:
-            return []
-        rows = self.read(KEYS, id=stands.id)
-        return [
-            (Name(table, schema), text, expression, _list(columns), [*_list(columns), *_list(used)])
-            for schema, table, text, expression, columns, used in rows
-        ]
-
-    def keys_to_partitions(self, stands: Table) -> set[str]:
-        sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
-            AND o.conrelid = k.conrelid
-            WHERE k.contype = 'f' AND k.conrelid = :id"""
-        return {row[0] for row in self.read(sql, id=stands.id)}
-
-    def left_on_partitions(self, stands: Table, name: str) -> bool:
-        left = chain(self.leftovers(stands, name), self.left_foreign_keys(stands, name))
-        return next(left, None) is not None
 
     def leftovers(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
         """Go through what an interrupted build of an index or a constraint made on partitions, and the whole never took."""
         for partition in stands.partitions:
-            part, part_name = self.table(partition), self.part_name(partition, name)
+            part, part_name = self.database.table(partition), self.part_name(partition, name)
             if part is not None:
                 key: Constraint | Index | None = part.constraints.get(part_name) or part.indexes.get(part_name)
                 if key is not None and not key.inherited:
@@ -118,7 +61,7 @@ class Partitioning(Scratch):
     def left_foreign_keys(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
         """Go through the foreign keys of partitions, likewise: those have the name of the whole."""
         for partition in stands.partitions:
-            part = self.table(partition)
+            part = self.database.table(partition)
             if part is not None:
                 key = part.constraints.get(name)
                 if key is not None and key.kind == "foreign key" and not key.inherited:
@@ -154,7 +97,9 @@ class Partitioning(Scratch):
         if other is None:
             return part
         numbered = ((other, *number) for number in chain([()], ((str(one),) for one in count(2))))
-        names = (fitting(part.name.name, *words, max_bytes=self.max_identifier) for words in numbered)
+        names = (
+            fitting(part.name.name, *words, max_bytes=self.database.abilities.max_identifier) for words in numbered
+        )
         free = next(one for one in names if not self._is_taken(Name(one, part.name.schema)))
         rename = f"ALTER INDEX {self.quoted_table(Name(name, part.name.schema))} RENAME TO {self.quoted(free)}"
         yield Step(rename, f"renamed index {name} of {part.name}, a part of {other}, to {free}", (part.name,))
@@ -169,7 +114,7 @@ class Partitioning(Scratch):
 
         DROP TRIGGER locks the partitions first and waits for the table then: writers find a deadlock, and lose.
         """
-        return f"LOCK TABLE {', '.join(map(self.quoted_table, names))} IN ACCESS EXCLUSIVE MODE"
+        return f"LOCK TABLE {', '.join(map(self.database.quoted_table, names))} IN ACCESS EXCLUSIVE MODE"
 
     def locked(self, stands: Table) -> tuple[Name, ...]:
         """Return what a step locks: of a partitioned table partitions too, one for all of them."""
@@ -177,22 +122,4 @@ class Partitioning(Scratch):
 
     def part_name(self, partition: Name, name: str) -> str:
         """Return the name that a partition's part of an index or key has."""
-        return fitting(partition.name, name, max_bytes=self.max_identifier)
-
-
-def _list(text: str | None) -> list[str]:
-    found: list[str] = json.loads(text) if text else []
-    return found
-
-
-def _impossible(stands: Table, wanted: sa.Index | sa.Constraint, name: Name, key: str) -> UnsafeOperation:
-    columns = equal_columns(wanted)
-    first = stands.partitions[0] if stands.partitions else Name(f"{stands.name.name}_1", stands.name.schema)
-    index = fitting(first.name, str(wanted.name), max_bytes=63)
-    return UnsafeOperation(
-        f"{kind_of_key(wanted)} {wanted.name} cannot be created: {name} is partitioned by {key}, which has an expression.",
-        why="PostgreSQL keeps a key unique within each partition only, so a key must contain the partition key, and an"
-        " expression cannot be in one.",
-        remedy="Keep the values unique within each partition:",
-        code=call("create_index_if_missing", index, first.name, columns, unique=True, schema=first.schema),
-    )
+        return fitting(partition.name, name, max_bytes=self.database.abilities.max_identifier)

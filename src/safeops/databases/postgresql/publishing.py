@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from safeops.databases import dependents
 from safeops.databases.definitions import Published, Table
-from safeops.databases.postgresql.session import Session
 from safeops.errors import DependentObjects
 from safeops.naming import Name, call
 
@@ -66,7 +66,7 @@ SLOTS = """SELECT slot_name FROM pg_replication_slots
 WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary ORDER BY 1"""
 
 
-class Publishing(Session):
+class Publishing(dependents.Dependents):
     """Says what a change would do to subscribers."""
 
     def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ class Publishing(Session):
         return self._published(self.read(PUBLISHED, id=stands.id))
 
     def published_when_new(self, name: Name) -> Published:
-        if self.version < (15,):
+        if self.database.version < (15,):
             return self._published(self.read(f"{ALL_TABLES} ORDER BY 1"))
         return self._published(self.read(f"{ALL_TABLES}{OF_SCHEMA} ORDER BY 1", schema=name.schema))
 

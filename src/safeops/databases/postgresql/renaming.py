@@ -6,9 +6,9 @@ A statement that waits for the lock resolves the name again when it gets it, and
 
 from __future__ import annotations
 
+from safeops.databases import renaming
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.session import Session
 from safeops.databases.postgresql.spelling import in_dollars
 from safeops.databases.renaming import NOTE, Plan, Renamed
 from safeops.databases.steps import Step
@@ -96,20 +96,20 @@ _ROW_FUNCTIONS = """SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_type
   WHERE t.typrelid = :id LIMIT 5"""
 
 
-class Renames(Session):
+class Renames(renaming.Renaming):
     """The plans of a renamed table."""
 
     def check_rename(self, stands: Table) -> None:
         asked = f"Keeping the old name of {stands.name} readable and writable"
         has_policies = "SELECT relrowsecurity FROM pg_class WHERE oid = :id"
-        if self.version < INVOKER_SINCE and self.scalar(has_policies, id=stands.id):
-            raise self.unsupported(
+        if self.database.version < INVOKER_SINCE and self.scalar(has_policies, id=stands.id):
+            raise self.database.unsupported(
                 f"{asked}, with its row security,",
                 "PostgreSQL 15: before, a view works with the rights of its owner, round the policies of the table",
             )
         functions = [row[0] for row in self.read(_ROW_FUNCTIONS, id=stands.id)]
         if functions:
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"{asked}, of which functions take whole rows ({', '.join(functions)}),",
                 "functions that take columns: a row that comes through a view has another type",
             )

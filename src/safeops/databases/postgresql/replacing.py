@@ -11,11 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Table, differences
 from safeops.databases.postgresql.constraining import Constraining
 from safeops.databases.postgresql.spelling import block
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name, fitting
 
 
@@ -25,7 +24,7 @@ class Replacing(Constraining):
     def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
         named, passing = str(index.name), self._passing(index)
         yield from self._built_anew(name, passing, stands)
-        old, new = (self._index_name(name, one, stands) for one in (named, str(passing.name)))
+        old, new = (self.index_name(name, one, stands) for one in (named, str(passing.name)))
         swap = [f"DROP INDEX IF EXISTS {old}", f"ALTER INDEX {new} RENAME TO {self.quoted(named)}"]
         swap += self._part_renames(named, str(passing.name), stands)
         sql = block(f"to_regclass({self.literal(new)}) IS NOT NULL", ";\n    ".join(swap))
@@ -35,24 +34,29 @@ class Replacing(Constraining):
         """Give the indexes of the partitions the names that building the index under its own name gives them."""
         renames: list[str] = []
         for partition in stands.partitions if stands else ():
-            old, new = (fitting(partition.name, one, max_bytes=self.max_identifier) for one in (passing, named))
+            old, new = (
+                fitting(partition.name, one, max_bytes=self.database.abilities.max_identifier)
+                for one in (passing, named)
+            )
             full = self.quoted_table(Name(old, partition.schema))
             renames.append(f"ALTER INDEX IF EXISTS {full} RENAME TO {self.quoted(new)}")
-            renames += self._part_renames(new, old, self.table(partition))
+            renames += self._part_renames(new, old, self.database.table(partition))
         return renames
 
     def _built_anew(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
         """Build an index, in the place of one that another revision left under the passing name."""
         left = stands.indexes.get(str(index.name)) if stands else None
-        if stands is not None and left is not None and differences(left, self.wanted_index(index)):
+        if stands is not None and left is not None and differences(left, self.database.wanted_index(index)):
             yield from self.drop_index(name, left.name, stands)
-            stands = self.table(stands.name)
+            stands = self.database.table(stands.name)
         if left is None or not left.valid or (stands is not None and left.name not in stands.indexes):
             yield from self.create_index(name, index, stands)
 
     def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         if stands is not None and stands.is_partitioned:
-            raise self.unsupported(f'if_different="replace" for {constraint.name}', "a table that is not partitioned")
+            raise self.database.unsupported(
+                f'if_different="replace" for {constraint.name}', "a table that is not partitioned"
+            )
         if isinstance(constraint, sa.UniqueConstraint):
             return self._replace_key(name, constraint, stands)
         if isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
@@ -64,10 +68,10 @@ class Replacing(Constraining):
         named, passing = str(constraint.name), self._passing(constraint)
         left = stands.constraints.get(str(passing.name)) if stands else None
         if stands is not None and left is not None:
-            wanted = self.wanted_constraint(passing)
+            wanted = self.database.wanted_constraint(passing)
             if differences(left, replace(wanted, referent=wanted.referent and left.referent)):
                 yield from self.drop_constraint(name, left.name, None, stands)
-                stands = self.table(stands.name)
+                stands = self.database.table(stands.name)
         yield from self.add_constraint(name, passing, stands, validate)
         table, new = self.quoted_table(name), self.quoted(str(passing.name))
         drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(named)}"
@@ -81,8 +85,8 @@ class Replacing(Constraining):
 
     def _replace_key(self, name: Name, key: sa.UniqueConstraint, stands: Table | None) -> Plan:
         named, passing = str(key.name), self._passing(key)
-        yield from self._built_anew(name, self.index_of_key(passing), stands)
-        new = self._index_name(name, str(passing.name), stands)
+        yield from self._built_anew(name, self.database.index_of_key(passing), stands)
+        new = self.index_name(name, str(passing.name), stands)
         quoted = self.quoted(named)
         swap = (
             f"ALTER TABLE {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {quoted}, ADD CONSTRAINT {quoted} UNIQUE"

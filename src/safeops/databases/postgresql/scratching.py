@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safeops.databases.postgresql.session import _SESSION, Session, described
+from safeops.databases import scratching
+from safeops.databases.postgresql.session import _SESSION, described
 
 # One that waits for its application holds its locks as well as one that works. Autovacuum gives way by itself.
 LONG = f"""SELECT {_SESSION} FROM pg_stat_activity a
@@ -19,7 +20,7 @@ LOCAL = """SELECT inet_server_addr() IS NULL OR host(inet_server_addr()) = host(
 MAY_SEE = "SELECT pg_has_role('pg_read_all_settings', 'USAGE') OR current_setting('is_superuser') = 'on'"
 
 
-class Scratching(Session):
+class Scratching(scratching.Scratching):
     """See ``safeops.databases.scratching``."""
 
     def refuses_writes(self) -> str | None:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from types import MappingProxyType
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.databases.beside import watching
 from safeops.databases.kinds import Kind
-from safeops.databases.postgresql.handing import Handing
-from safeops.databases.postgresql.pooling import shares_sessions
-from safeops.databases.postgresql.row_security import SEES_ALL, RowSecurity
+from safeops.databases.postgresql.pooling import SESSION, shares_sessions
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import sqlstate
-from safeops.databases.sessions import Watch
+from safeops.databases.sessions import Handed, Watch
 from safeops.databases.steps import Step
-from safeops.errors import UnsupportedOnDatabase
+from safeops.errors import SafeOpsError, UnsafeOperation, UnsupportedOnDatabase
 from safeops.naming import Name
 
+FORBIDDEN = "42501"
+SEES_ALL = {"row_security": "off"}
+"""With this setting the server raises ``FORBIDDEN`` instead of hiding rows; roles that see all rows do not notice it."""
 _SESSION = """
   a.pid, a.usename, a.application_name, coalesce(a.state, a.backend_type),
   extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), a.query
@@ -77,14 +76,7 @@ LOCK_FAILURES = {"55P03", "40P01"}
 VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
 DEPENDENT = "2BP01"
 CANCELLED = "57014"
-UNCONVERTIBLE = "42804"
-# A duplicate and an undefined table, column and other object.
-CAME = {"42P07", "42701", "42710"}
 GONE = {"42P01", "42703", "42704"}
-# An index that a constraint has already, or that is not valid yet.
-NOT_READY = "55000"
-# The session was ended: by an administrator, a crash, or a timeout of its own.
-ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
 # By the code, else by its class.
 KINDS: Mapping[str, Kind] = {
     "08": "lost",
@@ -115,42 +107,25 @@ KINDS: Mapping[str, Kind] = {
 }
 WATCH_EVERY = 0.2
 
+# Each step has timeouts of its own, and each transaction a level. A superuser's settings are for superusers to repeat.
+SET_HERE = """SELECT name, setting FROM pg_settings
+WHERE source = 'session' AND name NOT LIKE '%timeout' AND name NOT LIKE '%transaction%'
+  AND name NOT IN ('application_name', 'client_encoding')
+  AND (context = 'user' OR (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))
+ORDER BY name"""
 
-class Session(RowSecurity, Handing):
+# No view shows them. The role comes last: it may not be allowed to set the others.
+WHO = "SELECT current_setting('session_authorization'), current_setting('role')"
+
+_HIDING = """
+SELECT n.nspname, c.relname, pg_catalog.pg_has_role(c.relowner, 'USAGE'), current_user
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relrowsecurity AND pg_catalog.row_security_active(c.oid) ORDER BY 1, 2
+"""
+
+
+class Session(Database):
     """What PostgreSQL adds to a database for waiting, watching and locking."""
-
-    role_code = 'connection.execute(sa.text("SET ROLE owner_of_the_tables"))\nconnection.commit()'
-    _lock_session: int | None = None
-    """The session that holds the runner lock, and what was set on it before."""
-    _before_lock: Mapping[str, str] = MappingProxyType({})
-
-    def kind_of(self, error: DBAPIError) -> Kind:
-        code = sqlstate(error) or ""
-        if error.connection_invalidated or code in ENDED:
-            return "lost"
-        return KINDS.get(code) or KINDS.get(code[:2], "other")
-
-    def is_lock_failure(self, error: BaseException) -> bool:
-        return sqlstate(error) in LOCK_FAILURES
-
-    def is_cut_short(self, error: BaseException) -> bool:
-        return sqlstate(error) == CANCELLED
-
-    def is_race(self, error: BaseException, step: Step) -> bool:
-        # Other statements may name things of the author's own that never were.
-        needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
-        attaches = any(" USING INDEX " in sql for sql in (step.sql, *step.then))
-        code = sqlstate(error)
-        return code in CAME or (needs_it and code in GONE) or (attaches and code == NOT_READY)
-
-    def is_violation(self, error: BaseException) -> bool:
-        return sqlstate(error) in VIOLATIONS
-
-    def is_dependency(self, error: BaseException) -> bool:
-        return sqlstate(error) == DEPENDENT
-
-    def is_unconvertible(self, error: BaseException) -> bool:
-        return sqlstate(error) == UNCONVERTIBLE
 
     def _bounds(self, lock: float, statement: float | None, step: Step) -> dict[str, str]:
         """Return the settings of a step, in milliseconds; 0 means without bound."""
@@ -248,34 +223,79 @@ class Session(RowSecurity, Handing):
             seen.attached = step.waits_inside and is_attached()
             yield seen
 
-    def try_runner_lock(self, connection: Connection, key: str) -> bool:
-        # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
-        sql = """SELECT CASE WHEN pg_backend_pid() = :session THEN pg_try_advisory_lock(:key) END,
-            pg_backend_pid(), current_setting('idle_session_timeout'), current_setting('application_name')"""
-        if self._lock_session is None:
-            self._lock_session = connection.scalar(sa.text("SELECT pg_backend_pid()"))
-        parameters = {"key": runner_number(key), "session": self._lock_session}
-        taken, session, *before = connection.execute(sa.text(sql), parameters).one()
-        if session != self._lock_session:
-            raise pooled(self, connection)
-        if taken:
-            self._before_lock = dict(zip(("idle_session_timeout", "application_name"), before, strict=True))
-            # The session idles for as long as the migration takes, and the lock ends with it.
-            # The server keeps 63 bytes of the name.
-            runner = f"safeops, pid {os.getpid()} on {socket.gethostname()}"[:63]
-            self.set_on(session, {"idle_session_timeout": "0", "application_name": runner})
-        return bool(taken)
+    now = "extract(epoch FROM clock_timestamp())::float8"
 
-    def release_runner_lock(self, connection: Connection, key: str) -> bool:
-        # A pool may give the session to others afterwards.
-        assert self._lock_session is not None
-        released = connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": runner_number(key)})
-        self.set_on(self._lock_session, self._before_lock)
-        return bool(released)
+    def unbounded(self) -> AbstractContextManager[None]:
+        return self.timeouts(self.patience, None, Step("", scans=True))
 
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        row = connection.execute(sa.text(sealed(RUNNER)), {"key": runner_number(key)}).first()
-        return described_runner(row) if row else super().runner_lock_holder(connection, key)
+    def session_id(self) -> str:
+        return str(self.read(f"{SESSION} WHERE pid = pg_backend_pid()")[0][0])
+
+    def is_gone(self, session: str) -> bool:
+        stands = self.read(f"{SESSION} WHERE pid = {int(session.split()[1])}")
+        # Of the sessions of others some roles see no more than that they are there.
+        return not stands or stands[0][0] not in (None, session)
+
+    @contextmanager
+    def reading_only(self) -> Iterator[None]:
+        setting = "default_transaction_read_only"
+        before, session = self.read(f"SELECT current_setting('{setting}'), pg_backend_pid()")[0]
+        self.check_session(session)
+        self.set_on(session, {setting: "on"})
+        try:
+            yield
+        finally:
+            if not self.connection.invalidated and not self.connection.closed:
+                self.set_on(session, {setting: before})
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        # A query with parameters is one of the catalogue: what an author wrote has colons of its own.
+        return super().read(sealed(sql) if parameters else sql, **parameters)
+
+    def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
+        wanted = {
+            self.scalar("SELECT to_regclass(:name)::oid::bigint", name=self.quoted_table(name)) for name in tables
+        }
+        hiding = _HIDING.replace("WHERE", "WHERE c.oid::bigint = ANY (:wanted) AND")
+        rows = self.read(hiding, wanted=[one for one in wanted if one is not None])
+        if rows:
+            raise self._hidden(rows)
+
+    def hidden_rows(self, error: DBAPIError) -> SafeOpsError | None:
+        if sqlstate(error) != FORBIDDEN:
+            return None
+        # Of the tables that the statement names, be it in an expression of the author's.
+        named = {sqltext.unquoted(text) for _, text in sqltext.tokens(error.statement or "")}
+        rows = [row for row in self.read(_HIDING) if row[1] in named]
+        return self._hidden(rows) if rows else None
+
+    def _hidden(self, rows: Sequence[Sequence[object]]) -> UnsafeOperation:
+        schema, table, is_owner, role = rows[0]
+        name = Name(str(table), str(schema))
+        quoted, owner = self.quoted_table(name), self.quoted(str(role))
+        grant = f"ALTER ROLE {owner} BYPASSRLS;  -- in psql, by a superuser"
+        unforced = f"op.execute('ALTER TABLE {quoted} NO FORCE ROW LEVEL SECURITY')  # before; FORCE again after it"
+        return UnsafeOperation(
+            f"Row security of {name} applies to role {role}, so this migration may not see all of its rows.",
+            why="Hidden rows would not be filled, compared or checked, and their values would be lost. PostgreSQL applies"
+            " the policies to each role that has no BYPASSRLS, and with FORCE ROW LEVEL SECURITY to the owner too.",
+            remedy="Run the migration with a role that sees all rows. "
+            + (
+                "If the application does not connect as the owner, the owner can see all rows in the meantime:"
+                if is_owner
+                else "Use the owner of the table, or:"
+            ),
+            code=f"{grant}\n{unforced}" if is_owner else grant,
+        )
+
+    def handed_over(self, *, role: bool = True) -> Handed:
+        settings = tuple((str(name), str(value)) for name, value in self.read(SET_HERE))
+        who = zip(("session_authorization", "role"), map(str, self.read(WHO)[0]), strict=True)
+        return (*settings, *(who if role else ()))
+
+    def take_over(self, handed: Handed) -> None:
+        for name, value in handed:
+            self.read(f"SELECT set_config({self.literal(name)}, {self.literal(value)}, false)")
 
 
 def pooled(database: Database, connection: Connection) -> UnsupportedOnDatabase:

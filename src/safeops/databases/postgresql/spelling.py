@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+PROBE = "safeops_probe"
+"""The empty temporary copy on which the server itself spells a definition, or shows what a change would do."""
 _NAMES = {
     "varchar": "character varying",
     "nvarchar": "character varying",

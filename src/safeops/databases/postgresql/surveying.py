@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from safeops.databases.postgresql.session import RUNNER, Session, described_runner, runner_number
+from safeops.databases import surveying
+from safeops.databases.postgresql.session import RUNNER, described_runner, runner_number
 from safeops.databases.renaming import NOTE
-from safeops.databases.steps import Step
-from safeops.databases.surveying import NOTHING
 from safeops.databases.twins import MARK, Pair, pair_of
 from safeops.naming import Name
 
@@ -37,37 +31,11 @@ RENAMES = """SELECT DISTINCT v.relname, n.nspname, t.relname FROM pg_class v
     JOIN pg_namespace n ON n.oid = t.relnamespace
     WHERE v.relkind = 'v' AND starts_with(obj_description(v.oid, 'pg_class'), :note) ORDER BY 2, 1"""
 
-# https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
-BRIEFLY = "reads and writes, briefly"
-MODES = (
-    (r"\bALTER TABLE\b(?![^;]*\b(ADD\b[^;]*\bFOREIGN KEY|VALIDATE CONSTRAINT)\b)", "ACCESS EXCLUSIVE", BRIEFLY),
-    (r"\bDROP (TABLE|VIEW|TRIGGER|SCHEMA)\b|\bDROP INDEX (?!CONCURRENTLY)", "ACCESS EXCLUSIVE", BRIEFLY),
-    (r"\bFOREIGN KEY\b|\bCREATE (OR REPLACE )?(CONSTRAINT )?TRIGGER\b", "SHARE ROW EXCLUSIVE", "writes, briefly"),
-    (r"\bLOCK TABLE .* SHARE ROW EXCLUSIVE\b", "SHARE ROW EXCLUSIVE", "writes, briefly"),
-    (r"\bINDEX CONCURRENTLY\b|\bVALIDATE CONSTRAINT\b|\bATTACH PARTITION\b", "SHARE UPDATE EXCLUSIVE", NOTHING),
-    (r"\bCOMMENT ON (TABLE|COLUMN|INDEX)\b", "SHARE UPDATE EXCLUSIVE", NOTHING),
-    (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
-)
 
-
-class Surveying(Session):
+class Surveying(surveying.Surveying):
     """The questions of ``safeops status`` and ``safeops plan``."""
 
-    refusing_writes = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
     # As the role or the database has it.
-    accepting_writes = "RESET default_transaction_read_only"
-
-    @contextmanager
-    def reading_only(self) -> Iterator[None]:
-        setting = "default_transaction_read_only"
-        before, session = self.read(f"SELECT current_setting('{setting}'), pg_backend_pid()")[0]
-        self.check_session(session)
-        self.set_on(session, {setting: "on"})
-        try:
-            yield
-        finally:
-            if not self.connection.invalidated and not self.connection.closed:
-                self.set_on(session, {setting: before})
 
     def name_of_database(self) -> str:
         return str(self.scalar("SELECT current_database()"))
@@ -84,7 +52,7 @@ class Surveying(Session):
 
     def unvalidated_constraints(self) -> list[tuple[str, Name]]:
         # Since 18 a constraint can be there without being enforced at all, which is its author's will.
-        sql = UNVALIDATED.format(enforced="AND k.conenforced" if self.version >= (18,) else "")
+        sql = UNVALIDATED.format(enforced="AND k.conenforced" if self.database.version >= (18,) else "")
         return [(constraint, Name(table, schema)) for constraint, schema, table in self.read(sql)]
 
     def open_pairs(self) -> list[Pair]:
@@ -94,21 +62,3 @@ class Surveying(Session):
 
     def open_renames(self) -> list[tuple[str, Name]]:
         return [(view, Name(table, schema)) for view, schema, table in self.read(RENAMES, note=NOTE)]
-
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        statements = [" ".join(sql.split()) for sql in (step.sql, *step.then)]
-        for pattern, mode, blocks in MODES:
-            if any(re.search(pattern, sql, re.IGNORECASE) for sql in statements):
-                return mode, blocks
-        return None, NOTHING
-
-    def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
-        sql = """SELECT count(DISTINCT attname) FROM pg_stats WHERE tablename = :table
-            AND CASE WHEN :schema = '' THEN schemaname = ANY (current_schemas(false)) ELSE schemaname = :schema END
-            AND attname = ANY (:columns)"""
-        known = self.scalar(sql, table=table.name, schema=table.schema or "", columns=list(columns))
-        if known < len(columns):
-            # Of a column that it knows nothing of, as one that is new, the planner takes one row in 200 to be NULL.
-            return whole
-        plan = self.scalar(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}")
-        return int((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])

@@ -9,14 +9,12 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.postgresql.indexing import Written
-from safeops.databases.postgresql.scratch import PROBE
 from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.spelling import block, split_collation
+from safeops.databases.postgresql.spelling import PROBE, block, split_collation
 from safeops.databases.postgresql.twin_parts import Copy, TwinParts, replaced, timing
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import Pair
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
@@ -86,8 +84,8 @@ class TwinCopies(TwinParts):
     def _spelled(self, pair: Pair, stands: Table, indexes: list[Index]) -> Table:
         """Have the server spell the indexes and checks for the twin."""
         probe, column = Name(PROBE), f"ALTER TABLE {PROBE} ALTER COLUMN {self.quoted(pair.source)}"
-        with self.scratch():
-            self.copy_empty(stands, probe, "INCLUDING CONSTRAINTS")
+        with self.database.scratch():
+            self.database.copy_empty(stands, probe, "INCLUDING CONSTRAINTS")
             self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(pair.twin)} CASCADE")
             for index in indexes:
                 unique = "UNIQUE " if index.unique else ""
@@ -95,7 +93,7 @@ class TwinCopies(TwinParts):
             if pair.type is not None:
                 self.run(f"{column} TYPE {pair.type} USING {self.twin_value(pair)}")
             self.run(f"ALTER TABLE {PROBE} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.twin)}")
-            found = self.table(probe)
+            found = self.database.table(probe)
         if found is None:
             raise RuntimeError("the copy of a table went away: this is a defect of safeops")
         return found
@@ -111,10 +109,10 @@ class TwinCopies(TwinParts):
 
     def _takes(self, type_: str, default: str) -> bool:
         try:
-            with self.scratch():
+            with self.database.scratch():
                 self.run(f"CREATE TEMPORARY TABLE {PROBE} (a {type_} DEFAULT {default}) ON COMMIT DROP")
         except DBAPIError as error:
-            if self.is_lock_failure(error) or self.is_cut_short(error):
+            if self.database.errors.is_lock_failure(error) or self.database.errors.is_cut_short(error):
                 raise
             return False
         return True
@@ -133,7 +131,7 @@ class TwinCopies(TwinParts):
     def inbound(self, pair: Pair, stands: Table) -> Iterator[Copy]:
         """Go through the foreign keys that refer to the source and do not have it themselves."""
         for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=pair.source):
-            child = self.table(Name(table, schema))
+            child = self.database.table(Name(table, schema))
             key = child.constraints.get(named) if child else None
             both = child is not None and child.id == stands.id and key is not None and pair.source in key.columns
             # Another runner may have handed the key over since.
@@ -160,10 +158,10 @@ class TwinCopies(TwinParts):
         """Plan that copies are gone whose original has gone, or that stand on a column which another pair has exchanged."""
         # A foreign key that refers to the twin needs its unique index.
         for copy in reversed(copies):
-            stands = self.table(copy.table)
+            stands = self.database.table(copy.table)
             if stands is not None and _is_outdated(copy, stands):
                 yield from self._drop_copy(stands, copy.name)
-        stands = self.table(pair.table)
+        stands = self.database.table(pair.table)
         for table in [stands, *self.partitions_of(stands)] if stands is not None else []:
             standing = [one for one in table.having(pair.twin) if is_ours(one.name)]
             found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
@@ -174,7 +172,7 @@ class TwinCopies(TwinParts):
         if name in stands.constraints:
             yield self.constraint_drop(stands, name)
         else:
-            yield from self.drop_index(stands.name, name, stands)
+            yield from self.database.ddl.drop_index(stands.name, name, stands)
 
     def constraint_drop(self, stands: Table, name: str) -> Step:
         referent = stands.constraints[name].referent if name in stands.constraints else None
@@ -184,14 +182,14 @@ class TwinCopies(TwinParts):
 
     def make(self, copy: Copy) -> Plan:
         """Plan that a copy stands and is valid; nothing is left to do where it does."""
-        stands = self.table(copy.table)
+        stands = self.database.table(copy.table)
         if stands is None or copy.spec or copy.late:
             return
         if copy.kind in ("index", "unique", "primary key"):
             yield from self._make_index(copy, stands)
             return
         add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.name)} {copy.rest}"
-        if copy.kind == "foreign key" and stands.is_partitioned and self.version < (18,):
+        if copy.kind == "foreign key" and stands.is_partitioned and self.database.version < (18,):
             if copy.name not in stands.constraints:
                 yield from self._make_through_partitions(copy, stands, add)
             return
@@ -203,7 +201,7 @@ class TwinCopies(TwinParts):
             yield self.after_vacuum(Step(f"{add} NOT VALID", does, locks, then))
         there = stands.constraints.get(copy.name)
         if copy.valid and not (there is not None and there.valid):
-            yield self._validate(copy.table, copy.name, locks)
+            yield self.database.ddl.validation(copy.table, copy.name, locks)
 
     def _while_original(self, copy: Copy) -> tuple[str, ...]:
         """Return the statement that fails where another runner has dropped the original of a key for its copy since."""
@@ -218,7 +216,7 @@ class TwinCopies(TwinParts):
             return
         there = stands.indexes.get(copy.name)
         if there is None or not there.valid:
-            yield from self.build_index(copy.table, Written(copy.name, unique, copy.rest), stands)
+            yield from self.database.ddl.build_index(copy.table, Written(copy.name, unique, copy.rest), stands)
         if copy.kind == "unique" and isinstance(copy.of, Constraint) and not copy.within:
             quoted = self.quoted(copy.name)
             add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}"
@@ -246,7 +244,7 @@ class TwinCopies(TwinParts):
 
     def hand_over_key(self, copy: Copy) -> Plan:
         """Plan that the copy of a foreign key takes the place of the original, in one brief transaction."""
-        stands, table = self.table(copy.table), self.quoted_table(copy.table)
+        stands, table = self.database.table(copy.table), self.quoted_table(copy.table)
         if stands is None or copy.name not in stands.constraints or not isinstance(copy.of, Constraint):
             return
         drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
@@ -255,7 +253,12 @@ class TwinCopies(TwinParts):
         does = f"foreign key {copy.original} of {copy.table} is that of the new column"
         children = [copy.table] if copy.of.referent not in (None, copy.table) else []
         first, *then = self.locks_with(copy.of.referent or copy.table, children)
-        then += [drop, rename, *self.renamed_parts(stands, copy.name, copy.original), *self._own_comment(copy)]
+        then += [
+            drop,
+            rename,
+            *self.database.ddl.renamed_parts(stands, copy.name, copy.original),
+            *self._own_comment(copy),
+        ]
         yield self.after_vacuum(Step(first, does, (copy.table, *referent), tuple(then)))
 
     def renaming(self, copy: Copy) -> list[str]:
@@ -271,9 +274,9 @@ class TwinCopies(TwinParts):
             renamed = [f"ALTER INDEX {index} RENAME TO {original}"]
             comment = copy.of.comment if isinstance(copy.of, Index) else None
             there = self.quoted_table(Name(copy.original, copy.table.schema))
-            renamed += [self._comment("INDEX", there, comment)] if comment else []
-            stands = self.table(copy.table)
-            return renamed + (self.renamed_parts(stands, copy.name, copy.original) if stands else [])
+            renamed += [self.database.ddl.comment_on("INDEX", there, comment)] if comment else []
+            stands = self.database.table(copy.table)
+            return renamed + (self.database.ddl.renamed_parts(stands, copy.name, copy.original) if stands else [])
         return [f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {original}", *self._own_comment(copy)]
 
     def _own_comment(self, copy: Copy) -> list[str]:

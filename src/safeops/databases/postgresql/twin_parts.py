@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.postgresql.twin_triggers import TwinTriggers
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import Pair
 from safeops.errors import UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
@@ -114,12 +113,12 @@ class TwinParts(TwinTriggers):
     """Finds and makes them."""
 
     def copy_name(self, pair: Pair, original: str) -> str:
-        return fitting("safeops", pair.twin, original, max_bytes=self.max_identifier)
+        return fitting("safeops", pair.twin, original, max_bytes=self.database.abilities.max_identifier)
 
     def partitions_of(self, stands: Table) -> Iterator[Table]:
         """Go through the partitions of every level, each with what is its own: what it inherits is that of the whole."""
         for partition in stands.partitions:
-            part = self.table(partition)
+            part = self.database.table(partition)
             if part is not None and part.kind != "foreign table":
                 indexes = {name: one for name, one in part.indexes.items() if not one.inherited}
                 constraints = {name: one for name, one in part.constraints.items() if not one.inherited}
@@ -182,7 +181,7 @@ class TwinParts(TwinTriggers):
         can still write those that refer to them and end, and who writes only those waits before it has locked anything.
         """
         weak = [f"LOCK TABLE {self.quoted_table(one)} IN SHARE ROW EXCLUSIVE MODE" for one in (table, *children)]
-        return [*(weak if children else ()), self.lock_whole(*children, table)]
+        return [*(weak if children else ()), self.database.ddl.lock_whole(*children, table)]
 
     # Foreign keys to them ---------------------------------------------------------------------------------------
 
@@ -193,7 +192,7 @@ class TwinParts(TwinTriggers):
         """
         rows = self.read(_LATE, id=child.id, name=copy.original)
         late, comment = rows[0] if rows else (False, None)
-        if not (late and child.is_partitioned and self.version < (18,)):
+        if not (late and child.is_partitioned and self.database.version < (18,)):
             yield replace(copy, late=late, note=json.dumps(comment))
             return
         whole = json.dumps(
@@ -226,7 +225,7 @@ class TwinParts(TwinTriggers):
         wholes: dict[str, list[tuple[Name, str, str]]] = {}
         for schema, table, named, note, valid, definition in self.read(_NOTED, id=stands.id, note=NOTE):
             child, said = Name(table, schema), note.removeprefix(NOTE)
-            step, comment = self._validate(child, named, (child, stands.name)), json.loads(said)
+            step, comment = self.database.ddl.validation(child, named, (child, stands.name)), json.loads(said)
             if isinstance(comment, dict):
                 wholes.setdefault(said, []).append((child, named, definition))
                 yield from () if valid else (step,)

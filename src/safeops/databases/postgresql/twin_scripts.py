@@ -7,11 +7,10 @@ that stands on it.
 
 from __future__ import annotations
 
-from safeops.databases.base import Plan
 from safeops.databases.postgresql.spelling import procedure
 from safeops.databases.postgresql.twin_copies import TwinCopies
 from safeops.databases.postgresql.twin_triggers import NO_DEFAULT, differ
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import MARK, Pair
 from safeops.naming import Name
 
@@ -144,7 +143,7 @@ _PART = """
 class TwinScripts(TwinCopies):
     """The scripts of renames."""
 
-    renders_renames_offline = True
+    renders_offline = True
 
     def scripted_pairing(self, pair: Pair) -> Plan:
         table = pair.table

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 
-from safeops.databases.base import Plan
+from safeops.databases import twins
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.plans import Plans
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import IS_INSERT, IS_UPDATE, SAFE_PATH, block, in_dollars, split_collation
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import Pair
 from safeops.naming import Name
 
@@ -37,7 +36,7 @@ def _qualified(line: str) -> str:
     return re.sub(r"^(\s+IF )(num_nulls\(.*\)) = 0 THEN", r"\1pg_catalog.\2 OPERATOR(pg_catalog.=) 0 THEN", line)
 
 
-class TwinTriggers(Plans):
+class TwinTriggers(twins.Twins):
     """The function and the trigger of a pair."""
 
     def twin_value(self, pair: Pair) -> str:
@@ -89,7 +88,7 @@ class TwinTriggers(Plans):
         body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain, type_)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         plain = pair.winner is not None and default in (None, NO_DEFAULT)
-        path = SAFE_PATH if plain else self.path_of_now()
+        path = SAFE_PATH if plain else self.database.ddl.path_of_now()
         # One that is left over of a table that was dropped; one in use is kept, and refuses.
         clear = f"DROP FUNCTION IF EXISTS {function}()"
         create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(body)}"
@@ -102,7 +101,7 @@ class TwinTriggers(Plans):
         last = max(others, default="")
         if name.encode() > last.encode():
             return name
-        return f"{'z' * (len(last) - len(last.lstrip('z')) + 1)}_{name}"[: self.max_identifier]
+        return f"{'z' * (len(last) - len(last.lstrip('z')) + 1)}_{name}"[: self.database.abilities.max_identifier]
 
     def _both_ways(self, pair: Pair, default: str | None) -> str:
         winner = pair.winner or pair.source

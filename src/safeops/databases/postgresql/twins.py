@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from safeops.databases import twins
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
@@ -15,7 +13,7 @@ from safeops.databases.postgresql.twin_copies import INBOUND, is_ours
 from safeops.databases.postgresql.twin_parts import Copy, in_partition_key
 from safeops.databases.postgresql.twin_scripts import TwinScripts
 from safeops.databases.postgresql.twin_triggers import NO_DEFAULT
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import Pair, overtaken, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
 from safeops.naming import Name, call
@@ -59,7 +57,7 @@ WHERE a.attrelid = :id AND a.attname = :column AND c.casttarget = to_regtype(:ty
 """
 
 
-class Twins(TwinScripts, twins.Twins):
+class Twins(TwinScripts):
     """What PostgreSQL does for a pair."""
 
     def pair_named(self, stands: Table, name: str) -> Pair | None:
@@ -97,7 +95,7 @@ class Twins(TwinScripts, twins.Twins):
         """Refuse hidden rows, also those on the other side of a foreign key: its copy would be checked without them."""
         inbound = [Name(row[1], row[0]) for row in self.read(INBOUND, id=stands.id, column=pair.source)]
         referents = [key.referent for key in stands.constraints.values() if key.referent and pair.source in key.columns]
-        self.refuse_hidden_rows([stands.name, *inbound, *referents])
+        self.database.refuse_hidden_rows([stands.name, *inbound, *referents])
 
     def _check_free(self, pair: Pair, stands: Table) -> None:
         if pair.twin in stands.columns:
@@ -111,7 +109,7 @@ class Twins(TwinScripts, twins.Twins):
     def _check_shape(self, pair: Pair, stands: Table) -> None:
         column = stands.columns[pair.source]
         if stands.kind not in ("table", "partitioned table") or self._source(pair, stands)["children"]:
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"A twin of a column of {stands.name}, a {stands.kind} that others inherit from or that is kept elsewhere,",
                 "an ordinary or a partitioned table",
             )
@@ -144,13 +142,15 @@ class Twins(TwinScripts, twins.Twins):
                 f"{stands.name} inherits {pair.source} from {parent}: PostgreSQL does not drop or rename it here alone.",
                 remedy=f"Change the column on {parent}, and all its partitions change with it.",
             )
-        if (level := self.partition_key_using(stands, pair.source)) is not None:
+        if (level := self.database.safety.partition_key_using(stands, pair.source)) is not None:
             raise in_partition_key(pair, stands, *level)
 
     def _check_added(self, pair: Pair, stands: Table) -> None:
         """Refuse a domain with constraints: the server rewrites the table to check each row's NULL against them."""
         type_ = pair.type or stands.columns[pair.source].type
-        if self.adds_by_rewriting(stands, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"):
+        if self.database.adds_by_rewriting(
+            stands, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"
+        ):
             raise UnsafeOperation(
                 f"A column of type {type_} beside {stands.name}.{pair.source} would rewrite the table: {type_} is a domain"
                 " with constraints of its own.",
@@ -159,7 +159,7 @@ class Twins(TwinScripts, twins.Twins):
             )
 
     def _check_published(self, pair: Pair, stands: Table) -> None:
-        if self.version < (15,):
+        if self.database.version < (15,):
             return
         for name, filtered in self.read(_PUBLISHED, id=stands.id, column=pair.source):
             # SET TABLE would take all other tables out of the publication.
@@ -208,7 +208,7 @@ class Twins(TwinScripts, twins.Twins):
         if default is None:
             return NO_DEFAULT if column.identity is None else None
         add = f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {column.type} DEFAULT {default}"
-        return None if self.rewrites(stands, add) else default
+        return None if self.database.rewrites(stands, add) else default
 
     def _is_certain(self, pair: Pair, stands: Table) -> bool:
         """Tell whether the conversion is one that the server makes unasked: those take every value."""
@@ -221,7 +221,7 @@ class Twins(TwinScripts, twins.Twins):
         table, twin = self.quoted_table(stands.name), self.quoted(pair.twin)
         column = f"ALTER TABLE {table} ALTER COLUMN {twin}"
         comment = stands.columns[pair.source].comment
-        said = [self._comment("COLUMN", f"{table}.{twin}", comment)] if comment else []
+        said = [self.database.ddl.comment_on("COLUMN", f"{table}.{twin}", comment)] if comment else []
         if (found["target"] or -1) >= 0 and found["target"] is not None:
             said.append(f"{column} SET STATISTICS {found['target']}")
         if found["options"]:
@@ -255,7 +255,7 @@ class Twins(TwinScripts, twins.Twins):
                 yield from self.hand_over_key(copy)
         # Another pair's keys to the source need its unique index; that pair makes them anew.
         yield from self._without_copies_of_others(pair.source, stands)
-        now = self.table(stands.name) or stands
+        now = self.database.table(stands.name) or stands
         yield self._exchange(pair, now, [one for one in copies if one.late or one.kind != "foreign key"], kept, tree)
         yield from self.finish_keys(now)
 
@@ -288,7 +288,12 @@ class Twins(TwinScripts, twins.Twins):
             then += self._swapped(pair, kept, stands, found)
         done = f"{stands.name}.{pair.twin} has taken the place of {pair.source}"
         return self.after_vacuum(
-            Step(lock, done, (*self.locked(stands), *children, *sequences(self, pair, stands)), tuple(then))
+            Step(
+                lock,
+                done,
+                (*self.database.ddl.locked(stands), *children, *sequences(self.database, pair, stands)),
+                tuple(then),
+            )
         )
 
     def settle_pair(self, pair: Pair, stands: Table) -> Plan:
@@ -296,23 +301,23 @@ class Twins(TwinScripts, twins.Twins):
 
     def _nullable_again(self, pair: Pair, stands: Table) -> list[str]:
         """Return the statements by which the source takes NULL; from 18 on a partition may have a NOT NULL of its own."""
-        parts = self.partitions_of(stands) if self.version >= (18,) else ()
-        return [self._alter_column(one.name, pair.source, "DROP NOT NULL") for one in (stands, *parts)]
+        parts = self.partitions_of(stands) if self.database.version >= (18,) else ()
+        return [self.database.ddl.alter_column(one.name, pair.source, "DROP NOT NULL") for one in (stands, *parts)]
 
     def _moved_default(self, pair: Pair, stands: Table) -> list[str]:
         """Return the statements that move the default, the identity or the sequence to the twin."""
         column = stands.columns[pair.source]
         if column.identity is not None:
-            return moved_identity(self, pair, stands)
+            return moved_identity(self.database, pair, stands)
         default = pair.default if pair.switched else self.spelled_default(pair, stands)
         if default is None:
             # The twin's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
             names = [one for one in (pair.source, pair.twin) if stands.columns[one].default is not None]
-            return [self._alter_column(stands.name, one, "DROP DEFAULT") for one in names]
+            return [self.database.ddl.alter_column(stands.name, one, "DROP DEFAULT") for one in names]
         return [
             *self._default_statements(pair, stands, default),
-            *moved_sequence(self, pair, stands),
-            self._alter_column(stands.name, pair.source, "DROP DEFAULT"),
+            *moved_sequence(self.database, pair, stands),
+            self.database.ddl.alter_column(stands.name, pair.source, "DROP DEFAULT"),
         ]
 
     def _moved_defaults_of_parts(self, pair: Pair, stands: Table) -> list[str]:
@@ -322,10 +327,10 @@ class Twins(TwinScripts, twins.Twins):
             if part.columns[pair.source].default == stands.columns[pair.source].default:
                 continue
             default = self.spelled_default(pair, part)
-            said += [self._alter_column(part.name, pair.source, "DROP DEFAULT")]
-            said += moved_sequence(self, pair, part)
+            said += [self.database.ddl.alter_column(part.name, pair.source, "DROP DEFAULT")]
+            said += moved_sequence(self.database, pair, part)
             said += (
-                [self._alter_column(part.name, pair.twin, "DROP DEFAULT")]
+                [self.database.ddl.alter_column(part.name, pair.twin, "DROP DEFAULT")]
                 if default is None
                 else self._default_statements(pair, part, default)
             )
@@ -333,11 +338,11 @@ class Twins(TwinScripts, twins.Twins):
 
     def _default_statements(self, pair: Pair, stands: Table, default: str) -> list[str]:
         if not default.startswith("(SELECT"):
-            return [self._alter_column(stands.name, pair.twin, f"SET DEFAULT {default}")]
+            return [self.database.ddl.alter_column(stands.name, pair.twin, f"SET DEFAULT {default}")]
         # A default takes no subquery: what the conversion makes of a constant is a constant.
         value = self.scalar(f"SELECT quote_nullable({default}::text)")
         type_ = pair.type or stands.columns[pair.source].type
-        return [self._alter_column(stands.name, pair.twin, f"SET DEFAULT {value}::{type_}")]
+        return [self.database.ddl.alter_column(stands.name, pair.twin, f"SET DEFAULT {value}::{type_}")]
 
     def _twin_not_null(self, pair: Pair, stands: Table) -> Plan:
         """Plan that the twin is NOT NULL if the source is; where that is not validated, the exchange adds it."""
@@ -345,9 +350,9 @@ class Twins(TwinScripts, twins.Twins):
             return
         there = not_null_of(stands, pair.source)
         if there is not None and "NO INHERIT" in rules_of(there) and stands.columns[pair.twin].nullable:
-            yield from self.set_not_null_natively(stands.name, pair.twin, stands, " NO INHERIT")
+            yield from self.database.ddl.set_not_null_natively(stands.name, pair.twin, stands, " NO INHERIT")
         else:
-            yield from self.set_not_null(stands.name, pair.twin, stands)
+            yield from self.database.ddl.set_not_null(stands.name, pair.twin, stands)
 
     def _same_not_null(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
         """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
@@ -382,13 +387,13 @@ class Twins(TwinScripts, twins.Twins):
     def drop_twin(self, pair: Pair, stands: Table) -> Plan:
         yield from self._given_back(pair.mirrored, stands)
         yield from self._without_copies_of_others(pair.twin, stands)
-        now = self.table(stands.name) or stands
-        lock, then = self.lock_whole(now.name), self.trigger_removal(now.id, pair)
+        now = self.database.table(stands.name) or stands
+        lock, then = self.database.ddl.lock_whole(now.name), self.trigger_removal(now.id, pair)
         if pair.twin in now.columns:
             then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.twin)}")
         referents = {key.referent for key in now.constraints.values() if key.referent and pair.twin in key.columns}
         yield self.after_vacuum(
-            Step(lock, f"dropped {now.name}.{pair.twin}", (*self.locked(now), *referents), tuple(then))
+            Step(lock, f"dropped {now.name}.{pair.twin}", (*self.database.ddl.locked(now), *referents), tuple(then))
         )
 
     def _given_back(self, pair: Pair, stands: Table) -> Plan:
@@ -401,6 +406,6 @@ class Twins(TwinScripts, twins.Twins):
     def _without_copies_of_others(self, column: str, stands: Table) -> Plan:
         """Plan that the copies are gone which are foreign keys to a column."""
         for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=column):
-            child = self.table(Name(table, schema))
+            child = self.database.table(Name(table, schema))
             if is_ours(named) and child is not None:
                 yield self.constraint_drop(child, named)

@@ -12,35 +12,22 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.sqlite import catalogue, spelling, text
-from safeops.databases.sqlite.archiving import Archiving
-from safeops.databases.sqlite.batches import Batches
 from safeops.databases.sqlite.catalogue import Named
-from safeops.databases.sqlite.dumping import Dumping
-from safeops.databases.sqlite.filling import Filling
-from safeops.databases.sqlite.load import Load
-from safeops.databases.sqlite.renaming import Renames
-from safeops.databases.sqlite.scratching import Scratching
-from safeops.databases.sqlite.surveying import Surveying
+from safeops.databases.sqlite.ddl import DDL
+from safeops.databases.sqlite.session import Session
 from safeops.databases.sqlite.tokens import folded, literal
-from safeops.databases.sqlite.twins import Twins
 from safeops.naming import Name
 
 
-class SQLite(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Twins, Archiving):
+class SQLite(Session):
     """SQLite, looked at through its PRAGMAs and the text of its definitions."""
 
+    family = "sqlite"
     product = "SQLite"
-    rewrites_for_types = True
-    max_identifier = 9999
-    counts_letters = True
-    builds_indexes_online = False
-    has_schemas = False
-    has_deferrable_foreign_keys = True
-    has_partial_indexes = True
-    merges_equal_keys = True
-    has_comments = False
-    renders_constraints_offline = False
-    renders_column_changes_offline = False
+
+    @property
+    def ddl(self) -> DDL:
+        return DDL.of(self)
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
@@ -144,7 +131,7 @@ class SQLite(Filling, Batches, Dumping, Surveying, Scratching, Load, Renames, Tw
         return catalogue.index_of(self.rendered(CreateIndex(index)), str(index.name), table.name, spelled)
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
-        spec = self.constraint_spec(constraint)
+        spec = self.ddl.constraint_spec(constraint)
         clause = text.constraint(spec)
         is_key = isinstance(constraint, sa.ForeignKeyConstraint)
         schema = constraint.elements[0].column.table.schema if is_key else None  # type: ignore[attr-defined]

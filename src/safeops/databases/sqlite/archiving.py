@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from safeops.databases import archives
 from safeops.databases.archives import Definition
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Column, Index, Table
 from safeops.databases.sqlite import edits
-from safeops.databases.sqlite.judging import Judging
 from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, literal
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 EVENTS = ("insert", "update", "delete")
 
 
-class Archiving(Judging):
+class Archiving(archives.Archives):
     """See ``safeops.databases.archives``."""
 
     def archive_flaw(self, stands: Table, column: str | None) -> str | None:
@@ -88,7 +87,7 @@ class Archiving(Judging):
 
     def is_followed(self, table: Name, archive: Name) -> bool:
         names = ", ".join(literal(f"{archive.name}_{event}") for event in EVENTS)
-        sql = f"""SELECT count(*) FROM {self.master("main")} WHERE type = 'trigger' AND name IN ({names})
+        sql = f"""SELECT count(*) FROM {self.database.master("main")} WHERE type = 'trigger' AND name IN ({names})
             AND tbl_name = {literal(table.name)} COLLATE NOCASE"""
         return int(self.scalar(sql)) == len(EVENTS)
 
@@ -101,7 +100,7 @@ class Archiving(Judging):
     ) -> Plan:
         drops = [f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)]
         triggers = {folded(f"{archive.name}_{event}") for event in EVENTS}
-        for step in self.drop_column(stands.name, column, stands):
+        for step in self.database.ddl.drop_column(stands.name, column, stands):
             if isinstance(step, Rebuild):
                 natively = (*drops, *step.natively) if step.natively else ()
                 does = f"{step.does}; its values are in {archive}"
@@ -115,7 +114,7 @@ class Archiving(Judging):
     def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
         does = f"added column {stands.name}.{column} again"
         if definition["persisted"]:
-            yield self._rebuild(stands, does, self._placing(definition, filled=True))
+            yield self.database.ddl.rebuilt(stands, does, self._placing(definition, filled=True))
             return
         spec = definition["text"] if definition["computed"] else definition["bare"]
         yield Step(f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}", does, (stands.name,))
@@ -123,7 +122,7 @@ class Archiving(Judging):
     def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         edit = self._placing(definition, filled)
         if edit(stands.sql) != stands.sql:
-            yield iter([self._rebuild(stands, f"completed column {stands.name}.{column}", edit)])
+            yield iter([self.database.ddl.rebuilt(stands, f"completed column {stands.name}.{column}", edit)])
         for name, sql in definition["indexes"]:
             if name not in stands.indexes:
                 yield iter([Step(sql, f"built index {name} on {stands.name} again", (stands.name,), scans=True)])
@@ -144,7 +143,7 @@ class Archiving(Judging):
     # Tables -----------------------------------------------------------------------------------------------------
 
     def described_table(self, stands: Table, archive: Name) -> Definition:
-        sql = f"""SELECT type, name, sql FROM {self.master("main")} WHERE sql IS NOT NULL
+        sql = f"""SELECT type, name, sql FROM {self.database.master("main")} WHERE sql IS NOT NULL
             AND type IN ('index', 'trigger') AND tbl_name = {literal(stands.name.name)} COLLATE NOCASE"""
         keys = [one.name for one in stands.constraints.values() if one.kind == "foreign key"]
         return {"sql": stands.sql, "parts": [list(row) for row in self.read(sql)], "keys": keys}
@@ -152,7 +151,7 @@ class Archiving(Judging):
     def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
         if any(one.kind == "foreign key" for one in stands.constraints.values()):
             does = f"untied {stands.name} from the tables that it refers to"
-            yield self._rebuild(stands, does, _without_foreign_keys)
+            yield self.database.ddl.rebuilt(stands, does, _without_foreign_keys)
         own = self.quoted_table(stands.name)
         drops = [f"DROP {kind.upper()} {self.quoted(name)}" for kind, name, _ in definition["parts"]]
         first, *then = [*drops, f"ALTER TABLE {own} RENAME TO {self.quoted(archive.name)}"]
@@ -166,7 +165,7 @@ class Archiving(Judging):
     def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
         if stands.sql != definition["sql"]:
             does = f"gave table {stands.name} its definition again"
-            yield iter([self._rebuild(stands, does, lambda _: str(definition["sql"]))])
+            yield iter([self.database.ddl.rebuilt(stands, does, lambda _: str(definition["sql"]))])
 
 
 def _placed(sql: str, definition: Definition) -> str:

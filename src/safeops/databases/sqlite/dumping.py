@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from safeops.databases.base import Database
+from safeops.databases import dumping
 from safeops.databases.dumping import Dumper, Login, Progress
 from safeops.databases.programs import ToolFailed
 from safeops.errors import BackupFailed
@@ -24,11 +24,8 @@ BUSY = 60.0
 TOOL = f"SQLite {sqlite3.sqlite_version}"
 
 
-class Dumping(Database):
+class Dumping(dumping.Dumping):
     """See ``safeops.databases.dumping``. Of a connection with several files, the main one is dumped."""
-
-    dump_ending = ".sqlite"
-    dump_magic = b"SQLite format 3\0"
 
     def dump_name(self) -> str:
         return self._file().stem

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Index, Table
 from safeops.databases.sqlite.catalogue import clauses_of
 from safeops.databases.sqlite.keeping import names, renamed
 from safeops.databases.sqlite.pairing import Pairing
 from safeops.databases.sqlite.text import Clause, parse
 from safeops.databases.sqlite.tokens import Token, folded, items, quoted, tokens
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import Pair
 from safeops.errors import DuplicateRows, ViolatingRows
 
@@ -26,7 +25,7 @@ class Equipping(Pairing):
             there = stands.indexes.get(name)
             if there is None or _rest(there.definition) != _rest(sql):
                 does = f"built index {name} on {stands.name}"
-                drops = [self._drop_index(stands.name, name)] if there is not None else []
+                drops = [self.database.ddl.index_drop(stands.name, name)] if there is not None else []
                 self._refuse_duplicates(pair, stands, name, sql)
                 first, *then = [*drops, sql]
                 yield Step(first, does, (stands.name,), then=tuple(then), scans=True)

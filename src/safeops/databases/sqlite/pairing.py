@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from safeops.databases import twins
 from safeops.databases.definitions import Index, Table
-from safeops.databases.sqlite.judging import Judging
 from safeops.databases.sqlite.keeping import ROW_IDS, Keeping
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, literal, quoted
@@ -14,20 +14,20 @@ from safeops.errors import DefinitionMismatch, InvalidArgument, UnsafeOperation
 from safeops.naming import call
 
 
-class Pairing(Judging):
+class Pairing(twins.Twins):
     """The checks before a pair, and the look at its triggers."""
 
     def _keeping(self, pair: Pair, stands: Table) -> Keeping:
-        return Keeping(pair, stands.sql, self.infos(stands.name), bool(_unique_on(stands, pair.source)))
+        return Keeping(pair, stands.sql, self.database.infos(stands.name), bool(_unique_on(stands, pair.source)))
 
     def _pair_triggers(self, stands: Table, *, spelled: bool = False) -> dict[str, str]:
-        sql = f"""SELECT name, sql FROM {self.master(stands.name.schema or "main")} WHERE type = 'trigger'
+        sql = f"""SELECT name, sql FROM {self.database.master(stands.name.schema or "main")} WHERE type = 'trigger'
             AND tbl_name = {literal(stands.name.name)} COLLATE NOCASE"""
         return {name if spelled else folded(name): text for name, text in self.read(sql)}
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
         if stands.kind != "table":
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"A second column beside one of the {stands.kind} {stands.name}", "an ordinary table"
             )
         self._check_twin(pair, stands)
@@ -71,7 +71,7 @@ class Pairing(Judging):
             )
         taken = {folded(one) for one in stands.columns}
         if keeping.has_row_ids and taken.issuperset(ROW_IDS):
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"A trigger on {stands.name}, whose columns are called {', '.join(ROW_IDS)},", "one of them"
             )
 
@@ -80,7 +80,7 @@ class Pairing(Judging):
             try:
                 self.read(f"SELECT ({sql or 1}) FROM {self.quoted_table(stands.name)} LIMIT 0")
             except sa.exc.DBAPIError as error:
-                if self.is_lock_failure(error):
+                if self.database.errors.is_lock_failure(error):
                     raise
                 raise InvalidArgument(
                     f"SQLite refuses {argument} of {stands.name}.{pair.source}: {error.orig}\nIt was asked for: {sql}",
@@ -94,7 +94,7 @@ class Pairing(Judging):
         explicit = parse(stands.sql).column(pair.source).clause("not null")
         # The key of a table WITHOUT ROWID, or of a STRICT one, is NOT NULL by itself.
         if info[5] and not keeping.is_row_id and (not keeping.has_row_ids or (info[3] and explicit is None)):
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"A second name for {pair.source}, in the primary key of {stands.name},",
                 "an ordinary table: the key of this one takes no row without it, as the new application writes them",
                 "Stop the applications, and rename it in one step:",

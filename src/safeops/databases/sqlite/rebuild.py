@@ -12,6 +12,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -51,19 +52,18 @@ class Rebuild(Step):
     natively: tuple[str, ...] = ()
     values: tuple[tuple[str, str], ...] = ()
 
-
-def rebuild(database: Session, step: Rebuild) -> None:
-    """Carry out a rebuild, or what does the same without one."""
-    if step.natively and _done_natively(database, step):
-        return
-    with (
-        # Dropping the old table would delete the rows of the tables that cascade from it.
-        database.pragma("foreign_keys", 0),
-        # Else the renaming would be carried into views, triggers and foreign keys.
-        database.pragma("legacy_alter_table", 1),
-        database.transaction(),
-    ):
-        _Rebuilding(database, step).carry_out()
+    def execute(self, database: Any) -> None:
+        """Rebuild the table, or do the same without that."""
+        if self.natively and _done_natively(database, self):
+            return
+        with (
+            # Dropping the old table would delete the rows of the tables that cascade from it.
+            database.pragma("foreign_keys", 0),
+            # Else the renaming would be carried into views, triggers and foreign keys.
+            database.pragma("legacy_alter_table", 1),
+            database.transaction(),
+        ):
+            _Rebuilding(database, self).carry_out()
 
 
 def _done_natively(database: Session, step: Rebuild) -> bool:
@@ -72,7 +72,7 @@ def _done_natively(database: Session, step: Rebuild) -> bool:
             for sql in step.natively:
                 database.run(sql)
     except sa.exc.OperationalError as error:
-        if database.is_lock_failure(error):
+        if database.errors.is_lock_failure(error):
             raise
         # As where any view of the file, be it one of another table, is broken already.
         log.info("SQLite cannot %s, so the table is rebuilt: %s", step.sql, error.orig)

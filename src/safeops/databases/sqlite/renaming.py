@@ -7,16 +7,15 @@ upsert: an application would take one row for another. https://www.sqlite.org/la
 
 from __future__ import annotations
 
+from safeops.databases import renaming
 from safeops.databases.definitions import Table
 from safeops.databases.renaming import Plan, Renamed
-from safeops.databases.sqlite.session import Session
 
 
-class Renames(Session):
+class Renames(renaming.Renaming):
     """Refuses: the recipe asks ``has_updatable_views`` first."""
 
-    has_updatable_views = False
-    renders_renames_offline = False
+    renders_offline = False
 
     def shows(self, view: Table, table: Table) -> bool:
         return False

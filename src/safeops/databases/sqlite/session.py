@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
 from safeops.databases.kinds import Kind
 from safeops.databases.sessions import Handed
-from safeops.databases.sqlite.runner import RunnerLock
 from safeops.databases.sqlite.tokens import literal, quoted
 from safeops.databases.steps import Step
+from safeops.foreseeing import foreseeing
 from safeops.naming import Name
 
 # https://www.sqlite.org/rescode.html: SQLITE_BUSY and SQLITE_LOCKED, whose extended codes have further bits.
@@ -40,19 +39,14 @@ KINDS: Mapping[int, Kind] = {
 }
 # What decides on a connection what a statement means. A database in memory cannot be attached by another.
 HANDED = ("foreign_keys", "recursive_triggers", "ignore_check_constraints", "trusted_schema")
-CAME = ("already exists", "duplicate column name")
-LOCKED = ("database is locked", "database table is locked", "database schema is locked")
 
 
 class Session(Database):
     """What SQLite adds to a database for waiting and locking."""
 
     # Such a transaction is the only writer from the first.
-    begins = "BEGIN IMMEDIATE"
-    locks_runners_by_session = False
     _bounded = False
     _was_never_autocommit = False
-    _runner_lock: RunnerLock | None = None
 
     def handed_over(self, *, role: bool = True) -> Handed:
         attached = [(str(row[1]), str(row[2])) for row in self.read("PRAGMA database_list") if row[2]]
@@ -66,31 +60,9 @@ class Session(Database):
             elif name not in known:
                 self._send(f"ATTACH DATABASE {literal(value)} AS {quoted(name)}")
 
-    def kind_of(self, error: DBAPIError) -> Kind:
-        if error.connection_invalidated:
-            return "lost"
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        # Python 3.10 does not tell the code.
-        if code is None:
-            return "violation" if isinstance(error, sa.exc.IntegrityError) else "other"
-        return KINDS.get(code) or KINDS.get(code & 0xFF, "other")
-
-    def is_lock_failure(self, error: BaseException) -> bool:
-        original = getattr(error, "orig", None) or error
-        code = getattr(original, "sqlite_errorcode", None)
-        # Python 3.10 does not tell the code.
-        return str(original).startswith(LOCKED) if code is None else code & 0xFF in LOCK_FAILURES
-
-    def is_race(self, error: BaseException, step: Step) -> bool:
-        said = str(getattr(error, "orig", None) or error)
-        return any(one in said for one in CAME) or ("DROP " in step.sql and "no such" in said)
-
-    def is_violation(self, error: BaseException) -> bool:
-        return isinstance(error, sa.exc.IntegrityError)
-
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         # Readers wait for a writer that commits, and the driver would let them wait for 5 s.
-        with self._waiting(self.patience):
+        with self.waiting(self.patience):
             return super().read(sql, **parameters)
 
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
@@ -99,11 +71,11 @@ class Session(Database):
 
     @contextmanager
     def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
-        with self._waiting(lock):
+        with self.waiting(lock):
             yield
 
     @contextmanager
-    def _waiting(self, seconds: float) -> Iterator[None]:
+    def waiting(self, seconds: float) -> Iterator[None]:
         if self._bounded:
             yield
             return
@@ -162,20 +134,27 @@ class Session(Database):
         unknown = f"another connection to {path or 'the database'}; SQLite does not tell which"
         return holders(path) or [unknown]
 
+    now = "((julianday('now') - 2440587.5) * 86400.0)"
+
+    def session_id(self) -> str:
+        return f"pid {os.getpid()} on {socket.gethostname()} since {_started(os.getpid())}"
+
+    def is_gone(self, session: str) -> bool:
+        _, pid, _, host, _, start = session.split(" ")
+        known = host == socket.gethostname() and _started(os.getpid())
+        return bool(known) and _started(int(pid)) != start
+
+    @contextmanager
+    def reading_only(self) -> Iterator[None]:
+        with self.pragma("query_only", 1):
+            yield
+
+    @contextmanager
+    def trying_out(self) -> Iterator[None]:
+        with nullcontext() if foreseeing() is None else self.pragma("query_only", 0):
+            yield
+
     # The runner lock --------------------------------------------------------------------------------------------
-
-    def try_runner_lock(self, connection: Connection, key: str) -> bool:
-        if self._runner_lock is None:
-            self._runner_lock = RunnerLock(path_of(connection))
-        return self._runner_lock.acquire()
-
-    def release_runner_lock(self, connection: Connection, key: str) -> None:
-        if self._runner_lock is not None:
-            self._runner_lock.release()
-
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        holder = self._runner_lock.holder() if self._runner_lock else None
-        return holder or super().runner_lock_holder(connection, key)
 
 
 def path_of(connection: Connection) -> str:
@@ -207,3 +186,13 @@ def _described(pid: int) -> str:
     except OSError:
         return f"pid {pid}"
     return f"pid {pid}, program {program}"
+
+
+def _started(pid: int) -> str:
+    """Return when a process began, where the system tells (Linux); empty where it has ended."""
+    try:
+        # The name of the program, in parentheses, may have blanks. https://man7.org/linux/man-pages/man5/proc.5.html
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state in "ZX" else rest[18]

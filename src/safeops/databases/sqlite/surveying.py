@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.engine import Connection
 
+from safeops.databases import surveying
 from safeops.databases.sqlite.runner import ENDING, RunnerLock
-from safeops.databases.sqlite.session import Session, path_of
-from safeops.databases.steps import Step
+from safeops.databases.sqlite.session import path_of
 from safeops.databases.twins import MARK, Pair, pair_of
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name
 
-COUNTED_BYTES = 1 << 28
-"""The size of a file in whose tables rows are still counted."""
 
-
-class Surveying(Session):
+class Surveying(surveying.Surveying):
     """The questions of ``safeops status`` and ``safeops plan``."""
-
-    refusing_writes = "PRAGMA query_only = 1"
-    accepting_writes = "PRAGMA query_only = 0"
 
     @classmethod
     def missing_file(cls, arguments: Sequence[Any], options: dict[str, Any]) -> str | None:
@@ -37,18 +30,8 @@ class Surveying(Session):
         in_memory = path in ("", ":memory:") or path.startswith("file::memory:")
         return None if in_memory or os.path.exists(path) else path
 
-    @contextmanager
-    def reading_only(self) -> Iterator[None]:
-        with self.pragma("query_only", 1):
-            yield
-
-    @contextmanager
-    def trying_out(self) -> Iterator[None]:
-        with nullcontext() if foreseeing() is None else self.pragma("query_only", 0):
-            yield
-
     def name_of_database(self) -> str:
-        return path_of(self.connection) or ":memory:"
+        return path_of(self.database.connection) or ":memory:"
 
     def bytes_of_database(self) -> int | None:
         return int(self.scalar("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
@@ -76,11 +59,3 @@ class Surveying(Session):
         rows = self.read("SELECT sql, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY tbl_name, name")
         found = [pair_of(text, Name(table)) for text, table in rows if f"/*{MARK}{{" in text]
         return list(dict.fromkeys(pair for pair in found if pair is not None))
-
-    def rows_of(self, table: Name) -> int | None:
-        if (self.bytes_of_database() or 0) > COUNTED_BYTES:
-            return None
-        return super().rows_of(table)
-
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        return "the file", "writes, for as long as it takes" if step.scans else "writes, briefly"

@@ -9,16 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Index, Table
 from safeops.databases.sqlite import edits, spelling
+from safeops.databases.sqlite.ddl import DROPS_COLUMNS
 from safeops.databases.sqlite.easing import easing, is_eased, needs_easing, tightening
 from safeops.databases.sqlite.equipping import Equipping, is_copy, is_on
 from safeops.databases.sqlite.keeping import Keeping, default_of, differ, is_constant, is_not, renamed
-from safeops.databases.sqlite.plans import DROPS_COLUMNS
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, quoted, tokens
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.twins import MARK, Pair, pair_of
 
 
@@ -38,7 +37,10 @@ class Twins(Equipping):
         if standing is None or folded(standing.source) != folded(pair.source):
             return moves
         # RENAME COLUMN carries them over.
-        return [*moves, *(f"foreign key of {name}: {sql}" for name, sql in self._keys_to(stands, pair.source))]
+        return [
+            *moves,
+            *(f"foreign key of {name}: {sql}" for name, sql in self.database.dependents.keys_to(stands, pair.source)),
+        ]
 
     # Values -----------------------------------------------------------------------------------------------------
 
@@ -47,7 +49,7 @@ class Twins(Equipping):
 
     def unfilled(self, pair: Pair) -> str:
         twin, default = quoted(pair.twin), None
-        stands = self.table(pair.table)
+        stands = self.database.table(pair.table)
         if stands is not None and pair.twin in stands.columns:
             default = default_of(parse(stands.sql), pair.twin)
         # ADD COLUMN gives the default to the rows that stand.
@@ -60,7 +62,7 @@ class Twins(Equipping):
         if pair.winner is not None:
             return differ(source, twin)
         ahead = is_not(twin, self.twin_value(pair))
-        stands = self.table(pair.table) if pair.switched else None
+        stands = self.database.table(pair.table) if pair.switched else None
         if stands is None:
             return f"({ahead})"
         # What came from the old type stands there unchanged, also where no conversion would give it again.
@@ -80,7 +82,7 @@ class Twins(Equipping):
         add = edits.adding_column(spec)
         # The comments of the edits stand behind what they ease: what is added comes first.
         edit = _both(add, easing(keeping)) if eased else add
-        step = self._rebuild(stands, f"added {stands.name}.{pair.twin}, in step with {pair.source}", edit)
+        step = self.database.ddl.rebuilt(stands, f"added {stands.name}.{pair.twin}, in step with {pair.source}", edit)
         step = replace(step, then=tuple(triggers), values=((pair.twin, "NULL"),))
         if not eased and (pair.winner is None or keeping.shared is None or is_constant(keeping.shared)):
             natively = f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}"
@@ -121,7 +123,7 @@ class Twins(Equipping):
 
         They use the new name rightly, but SQLite refuses to rename while one of them names what is not there.
         """
-        sql = f"""SELECT type, name, sql FROM {self.master(stands.name.schema or "main")}
+        sql = f"""SELECT type, name, sql FROM {self.database.master(stands.name.schema or "main")}
             WHERE type IN ('view', 'trigger') AND sql NOT LIKE '%/*{MARK}%' ORDER BY rowid"""
         texts, wanted, aside = self.read(sql), {folded(column)}, set[tuple[str, str]]()
         for _ in texts:
@@ -141,24 +143,27 @@ class Twins(Equipping):
         triggers = self._own_triggers(pair)
         indexes = [one.name for one in self._on_twin(pair, stands)]
         edit = _both(tightening(pair), edits.dropping_column(pair.twin))
-        step = self._rebuild(stands, does, edit, without=frozenset((*triggers, *indexes)))
+        step = self.database.ddl.rebuilt(stands, does, edit, without=frozenset((*triggers, *indexes)))
         step = replace(step, then=(*before, *then))
-        if is_eased(stands.sql, pair) or self.version < DROPS_COLUMNS:
+        if is_eased(stands.sql, pair) or self.database.version < DROPS_COLUMNS:
             return step
         drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP COLUMN {quoted(pair.twin)}"
-        drops = (*self._drop_triggers(pair, stands), *(self._drop_index(stands.name, one) for one in indexes))
+        drops = (
+            *self._drop_triggers(pair, stands),
+            *(self.database.ddl.index_drop(stands.name, one) for one in indexes),
+        )
         return replace(step, sql=drop, natively=(*before, *drops, drop, *then))
 
     def _exchanged(self, pair: Pair, stands: Table, kept: Pair) -> Step:
         """Return the step in which the two exchange their types and values."""
         indexes = [one.name for one in self._on_twin(pair, stands)]
         triggers = self._keeping(kept, stands).statements(stands.name.schema or "main", self.twin_value(kept))
-        step = self._rebuild(
+        step = self.database.ddl.rebuilt(
             stands,
             f"{stands.name}.{pair.source} has its new type, and {pair.twin} the old one",
             self._with_default(pair, stands, _exchanging(pair.source, pair.twin)),
             without=frozenset((*self._own_triggers(pair), *indexes)),
-            referring=tuple(self.referring_tables(stands)),
+            referring=tuple(self.database.dependents.referring_tables(stands)),
         )
         values = ((stands.columns[pair.source].name, quoted(pair.twin)), (pair.twin, quoted(pair.source)))
         return replace(step, then=tuple(triggers), values=values)

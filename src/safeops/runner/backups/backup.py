@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 
 from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
-from safeops.databases.dumping import Dumper, logins
+from safeops.databases.dumping import Dumper, Dumping, logins
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.foretold import spelled_size
 from safeops.runner.backups.files import (
@@ -181,13 +181,13 @@ def _reached(config: Config) -> tuple[Engine, str]:
 def _source(engine: Engine) -> Source:
     def look(connection: Connection) -> Source:
         database = database_for(connection.dialect, lambda: connection)
-        dumper = database.dumper(seen[-1] if seen else None)
+        dumper = Dumping.of(database).dumper(seen[-1] if seen else None)
         return Source(
-            database.dump_name(),
+            Dumping.of(database).dump_name(),
             database.describe(),
-            database.dump_ending,
-            database.least_dump_size(),
-            tuple(database.dump_doubts()),
+            database.abilities.dump_ending,
+            Dumping.of(database).least_dump_size(),
+            tuple(Dumping.of(database).dump_doubts()),
             dumper,
             dumper.tool,
         )

@@ -19,8 +19,9 @@ from sqlalchemy.pool import NullPool
 from safeops.databases import KINDS, abilities_of, database_class, database_for
 from safeops.databases.base import Database
 from safeops.databases.beside import on_a_connection
-from safeops.databases.dumping import Dumper, Login, logins
+from safeops.databases.dumping import Dumper, Dumping, Login, logins
 from safeops.databases.reaching import check_host
+from safeops.databases.surveying import Surveying
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.foretold import spelled_size
 from safeops.runner.backups.backup import read_description
@@ -120,7 +121,7 @@ class _Target:
         """Remove the file that connecting has created, if it is not filled."""
         dialect = self.engine.dialect
         arguments, options = dialect.create_connect_args(self.engine.url)
-        made = database_class(dialect).missing_file(arguments, dict(options))
+        made = Surveying.class_of(database_class(dialect)).missing_file(arguments, dict(options))
         try:
             yield
         except BaseException:
@@ -171,21 +172,21 @@ def _checked_target(
     path: Path, known: dict[str, Any], begins: bytes, database: Database, login: Login | None
 ) -> tuple[str, Dumper]:
     _check_kind(path, known, begins, database)
-    if things := database.things():
+    if things := Dumping.of(database).things():
         raise BackupFailed(
             f"The database is not empty: it has {', '.join(things)}{' and more' if len(things) > 4 else ''}.",
             why="A restore never mixes with what stands, nor replaces it.",
             remedy="Create an empty one, and restore into that:",
             code=f"safeops restore {path} --into URL",
         )
-    return database.describe(), database.dumper(login)
+    return database.describe(), Dumping.of(database).dumper(login)
 
 
 def _check_kind(path: Path, known: dict[str, Any], begins: bytes, database: Database) -> None:
     made_of = str(known.get("server", "")).split(" ")[0]
-    if begins.startswith(database.dump_magic) and made_of in ("", database.product):
+    if begins.startswith(database.abilities.dump_magic) and made_of in ("", database.product):
         return
-    kinds = [kind.product for kind in map(abilities_of, KINDS) if begins.startswith(kind.dump_magic)]
+    kinds = [kind.database.product for kind in map(abilities_of, KINDS) if begins.startswith(kind.dump_magic)]
     is_one = f"a backup of {made_of or ' or '.join(kinds)}" if made_of or kinds else "no backup of any database"
     raise BackupFailed(f"{path} is {is_one}, and the database to restore into is {database.describe()}.")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from safeops.databases.definitions import Table
-from safeops.databases.sessions import DatabaseSession
+from safeops.databases.ports import Port
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -35,20 +34,11 @@ class Filler:
     reads: tuple[str, ...] | None
 
 
-class Filling(DatabaseSession):
+class Triggers(Port):
     """What each database does to keep new rows filled. ``stands`` is the table as it stands; None is ``--sql``."""
 
-    fills_before_not_null: ClassVar[bool] = True
-    """A trigger gives a row its value before NOT NULL is checked, so that it can serve for good."""
-
-    @abstractmethod
-    def quoted(self, *names: str) -> str: ...
-
-    @abstractmethod
-    def quoted_table(self, name: Name) -> str: ...
-
-    @abstractmethod
-    def explain(self, sql: str) -> None: ...
+    place = "safeops.databases.{family}.triggers:Triggers"
+    asked = "Triggers"
 
     @abstractmethod
     def fill_new_rows(self, filler: Filler, stands: Table | None) -> Iterator[Step]:
@@ -64,7 +54,7 @@ class Filling(DatabaseSession):
 
     def check_value(self, query: str, type_: str) -> None:
         """Have the server plan a query of values for a column of this type, which raises what is wrong with it."""
-        self.explain(query)
+        self.database.sizes.explain(query)
 
     def filled_query(self, filler: Filler, record: str = "NEW") -> str:
         """Return the query of the value with the row of a trigger in it."""
@@ -72,6 +62,19 @@ class Filling(DatabaseSession):
             return filler.query.replace(ROW, f"SELECT {record}.*")
         columns = [f"{record}.{self.quoted(one)} AS {self.quoted(one)}" for one in filler.reads]
         return filler.query.replace(ROW, f"SELECT {', '.join(columns or ['1 AS safeops_row'])}")
+
+    def update_triggers(self, table: Name) -> list[str]:
+        """Describe the author's triggers that run on an UPDATE of the table, and may cancel it or take its values back."""
+        return []
+
+    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+        """Raise what keeps this server or account from making triggers, before anything is changed.
+
+        Args:
+            asked: What needs them, for the message.
+            table: The table.
+            locks_table: It also needs a lock that keeps all other sessions from writing.
+        """
 
 
 def later_than(name: str, triggers: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,15 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from safeops.databases.base import Plan
+from safeops.databases import ddl
 from safeops.databases.definitions import Index, Table
 from safeops.databases.sqlite import edits, spelling
 from safeops.databases.sqlite.catalogue import clauses_of
-from safeops.databases.sqlite.rebuild import Rebuild, rebuild
-from safeops.databases.sqlite.session import Session
+from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.text import Clause, TableText, parse
 from safeops.databases.sqlite.tokens import folded, tokens
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name
 
@@ -29,18 +27,8 @@ log = logging.getLogger("safeops")
 DROPS_COLUMNS = (3, 35, 5)
 
 
-class Plans(Session):
+class DDL(ddl.DDL):
     """What SQLite does for each deed."""
-
-    def carry_out(self, step: Step) -> None:
-        if isinstance(step, Rebuild):
-            rebuild(self, step)
-        elif step.then:
-            with self.transaction():
-                for sql in (step.sql, *step.then):
-                    self.run(sql)
-        else:
-            self.run(step.sql)
 
     # Tables -----------------------------------------------------------------------------------------------------
 
@@ -49,9 +37,12 @@ class Plans(Session):
         for key in table.foreign_key_constraints:
             self.constraint_spec(key)
         self._leave_comments(table, *table.columns)
-        made = [self.rendered(CreateIndex(index, if_not_exists=True)) for index in _sorted(table.indexes)]
+        made = [self.database.rendered(CreateIndex(index, if_not_exists=True)) for index in _sorted(table.indexes)]
         yield Step(
-            self.rendered(CreateTable(table, if_not_exists=True)), f"created table {name}", (name,), then=tuple(made)
+            self.database.rendered(CreateTable(table, if_not_exists=True)),
+            f"created table {name}",
+            (name,),
+            then=tuple(made),
         )
 
     def drop_table(self, name: Name, stands: Table | None) -> Plan:
@@ -60,102 +51,104 @@ class Plans(Session):
     # Columns ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"Column {name}.{column.name}")
+        stands = self.definition_seen(stands, f"Column {name}.{column.name}")
         self._leave_comments(column)
         does = f"added column {name}.{column.name}"
         if self._adds_natively(column):
-            yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD COLUMN {self.column_spec(column)}", does, (name,))
+            yield Step(
+                f"ALTER TABLE {self.quoted_table(name)} ADD COLUMN {self.database.column_spec(column)}", does, (name,)
+            )
         else:
-            yield self._rebuild(stands, does, edits.adding_column(self.column_spec(column)))
+            yield self.rebuilt(stands, does, edits.adding_column(self.database.column_spec(column)))
 
     def _adds_natively(self, column: sa.Column[Any]) -> bool:
         """https://www.sqlite.org/lang_altertable.html#alter_table_add_column"""
         if column.computed is not None:
             return not column.computed.persisted
-        default = self.default_text(column)
+        default = self.database.default_text(column)
         if default is None:
             return bool(column.nullable)
         is_null = default.upper() == "NULL"
         constant = not default.startswith("(") and not default.upper().startswith("CURRENT_")
         return constant and (bool(column.nullable) or not is_null)
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"Dropping column {name}.{column}")
+    def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+        stands = self.definition_seen(stands, f"Dropping column {name}.{column}")
         own = list(stands.having(stands.columns[column].name))
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
-        step = self._rebuild(stands, does, edits.dropping_column(column), without=frozenset(indexes))
-        if len(own) == len(indexes) and self.version >= DROPS_COLUMNS:
-            drops = [self._drop_index(stands.name, one) for one in indexes]
+        step = self.rebuilt(stands, does, edits.dropping_column(column), without=frozenset(indexes))
+        if len(own) == len(indexes) and self.database.version >= DROPS_COLUMNS:
+            drops = [self.index_drop(stands.name, one) for one in indexes]
             drop = f"ALTER TABLE {self.quoted_table(name)} DROP COLUMN {self.quoted(column)}"
             step = replace(step, sql=drop, does=does, natively=(*drops, drop))
         yield step
 
     def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"The default of {name}.{column}")
+        stands = self.definition_seen(stands, f"The default of {name}.{column}")
         text = None if default is None else spelling.default_clause(default)
         done = "removed the default of" if default is None else f"set the default {default} of"
-        yield self._rebuild(stands, f"{done} {name}.{column}", edits.setting_default(column, text))
+        yield self.rebuilt(stands, f"{done} {name}.{column}", edits.setting_default(column, text))
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"The type of {name}.{column.name}")
-        type_, collation = spelling.split_collation(self.type_text(column.type))
+        stands = self.definition_seen(stands, f"The type of {name}.{column.name}")
+        type_, collation = spelling.split_collation(self.database.type_text(column.type))
         edit = edits.changing_type(str(column.name), type_, collation)
-        referring = tuple(self.referring_tables(stands))
-        yield self._rebuild(stands, f"changed {name}.{column.name} to {type_}", edit, referring=referring)
+        referring = tuple(self.database.dependents.referring_tables(stands))
+        yield self.rebuilt(stands, f"changed {name}.{column.name} to {type_}", edit, referring=referring)
 
     def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"NOT NULL of {name}.{column}")
+        stands = self.definition_seen(stands, f"NOT NULL of {name}.{column}")
         if stands.columns[column].nullable:
-            yield self._rebuild(stands, f"made {name}.{column} NOT NULL", edits.setting_not_null(column))
+            yield self.rebuilt(stands, f"made {name}.{column} NOT NULL", edits.setting_not_null(column))
 
     def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"NOT NULL of {name}.{column}")
-        yield self._rebuild(stands, f"{name}.{column} takes NULL again", edits.dropping_not_null(column))
+        stands = self.definition_seen(stands, f"NOT NULL of {name}.{column}")
+        yield self.rebuilt(stands, f"{name}.{column} takes NULL again", edits.dropping_not_null(column))
 
     # Indexes ----------------------------------------------------------------------------------------------------
 
     def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
-        sql = self.rendered(CreateIndex(index, if_not_exists=True))
+        sql = self.database.rendered(CreateIndex(index, if_not_exists=True))
         yield Step(sql, f"built index {index.name} on {name}", (name,), scans=True)
 
     def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
-        yield Step(self._drop_index(name, index), f"dropped index {index} of {name}", (name,))
+        yield Step(self.index_drop(name, index), f"dropped index {index} of {name}", (name,))
 
-    def _drop_index(self, name: Name, index: str) -> str:
+    def index_drop(self, name: Name, index: str) -> str:
         return f"DROP INDEX IF EXISTS {self.quoted_table(Name(index, name.schema))}"
 
     # Constraints ------------------------------------------------------------------------------------------------
 
     def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        stands = self._seen(stands, f"Constraint {constraint.name}")
+        stands = self.definition_seen(stands, f"Constraint {constraint.name}")
         keys = [column.name for column in constraint.columns] if isinstance(constraint, sa.PrimaryKeyConstraint) else []
         # Only here a primary key takes NULL: https://www.sqlite.org/quirks.html#primary_keys_can_sometimes_contain_nulls
         nullable = [key for key in keys if stands.columns[key].nullable]
         edit = edits.adding_constraint(self.constraint_spec(constraint), nullable)
-        yield self._rebuild(stands, f"added {constraint.name} to {name}", edit)
+        yield self.rebuilt(stands, f"added {constraint.name} to {name}", edit)
         if isinstance(constraint, sa.ForeignKeyConstraint) and not self.scalar("PRAGMA foreign_keys"):
             log.info("%s holds on connections that say PRAGMA foreign_keys=ON; this one does not", constraint.name)
 
     def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
-        sql = self.rendered(CreateIndex(index, if_not_exists=True))
-        drop = self._drop_index(name, str(index.name))
+        sql = self.database.rendered(CreateIndex(index, if_not_exists=True))
+        drop = self.index_drop(name, str(index.name))
         yield Step(drop, f"replaced index {index.name} on {name}", (name,), then=(sql,), scans=True)
 
     def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        stands = self._seen(stands, f"Constraint {constraint.name}")
+        stands = self.definition_seen(stands, f"Constraint {constraint.name}")
         drop, add = (
             self._dropping(stands, str(constraint.name)),
             edits.adding_constraint(self.constraint_spec(constraint)),
         )
-        yield self._rebuild(stands, f"replaced {constraint.name} on {name}", lambda sql: add(drop(sql)))
+        yield self.rebuilt(stands, f"replaced {constraint.name} on {name}", lambda sql: add(drop(sql)))
 
     def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
         # Every constraint is valid from the first.
         return iter(())
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"Dropping constraint {constraint} of {name}")
+        stands = self.definition_seen(stands, f"Dropping constraint {constraint} of {name}")
         is_key = stands.constraints[constraint].kind == "primary key"
         if is_key:
             _refuse_needed_key(stands)
@@ -164,7 +157,7 @@ class Plans(Session):
         def edit(sql: str) -> str:
             return edits.giving_null_back(drop(sql)) if is_key else drop(sql)
 
-        yield self._rebuild(stands, f"dropped constraint {constraint} of {name}", edit)
+        yield self.rebuilt(stands, f"dropped constraint {constraint} of {name}", edit)
 
     def _dropping(self, stands: Table, constraint: str) -> edits.Edit:
         def found(text: TableText) -> Clause:
@@ -175,12 +168,12 @@ class Plans(Session):
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         """Render a constraint as it stands in CREATE TABLE."""
-        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
+        compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
         spec = compiler.process(constraint)
         if spec is not None:
             return str(spec).strip()
         if isinstance(constraint, sa.ForeignKeyConstraint):
-            raise self.unsupported(
+            raise self.database.unsupported(
                 f"Foreign key {constraint.name or ''} to a table of another schema", "both tables in one database file"
             )
         # SQLAlchemy writes the key of AUTOINCREMENT into its column.
@@ -193,7 +186,7 @@ class Plans(Session):
 
     # Details ----------------------------------------------------------------------------------------------------
 
-    def _rebuild(
+    def rebuilt(
         self,
         stands: Table,
         does: str,
@@ -203,7 +196,9 @@ class Plans(Session):
         referring: Sequence[str] = (),
     ) -> Rebuild:
         if stands.kind != "table":
-            raise self.unsupported(f"Changing the definition of the {stands.kind} {stands.name}", "an ordinary table")
+            raise self.database.unsupported(
+                f"Changing the definition of the {stands.kind} {stands.name}", "an ordinary table"
+            )
         name = stands.name
         return Rebuild(
             f"rebuild {name}",
@@ -217,7 +212,7 @@ class Plans(Session):
             referring=tuple(referring),
         )
 
-    def _seen(self, stands: Table | None, deed: str) -> Table:
+    def definition_seen(self, stands: Table | None, deed: str) -> Table:
         if stands is not None:
             return stands
         raise OnlineOnly(
@@ -227,14 +222,16 @@ class Plans(Session):
             code="if not op.get_context().as_sql:\n    ...",
         )
 
-    @abstractmethod
-    def referring_tables(self, table: Table) -> list[str]:
-        """Return the other tables of the same file whose foreign keys refer to this one."""
-
     def _leave_comments(self, *things: Any) -> None:
         for one in things:
             if one.comment:
                 log.info("SQLite keeps no comments: that of %s is left out", one)
+
+    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+        """Drop the triggers first: with the column gone every write would fail."""
+        if stands is not None:
+            yield from self.database.triggers.stop_filling(stands.name, stands.columns[column].name, stands)
+        yield from self._drop_column(name, column, stands)
 
 
 def _refuse_needed_key(stands: Table) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
-from safeops.databases.base import Plan
+from safeops.databases import triggers
 from safeops.databases.definitions import Table
-from safeops.databases.filling import FILLS, Filler, later_than
-from safeops.databases.postgresql.plans import Plans
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import FILLS, Filler, later_than
 from safeops.naming import Name, fitting
 
 log = logging.getLogger("safeops")
@@ -27,8 +25,18 @@ WHERE t.tgrelid = :id AND starts_with(t.tgname, '{FILLS}') AND (:column = '' OR 
 BEFORE = """SELECT tgname FROM pg_trigger WHERE tgrelid = :id AND NOT tgisinternal AND tgenabled <> 'D'
   AND tgtype & 1 = 1 AND tgtype & 2 = 2 AND tgtype & 20 <> 0"""
 
+# On a partitioned table those of its partitions run too. One of the server's own cancels only what changes nothing.
+UPDATED = """
+WITH tables AS (SELECT CAST(to_regclass(:table) AS oid) AS id UNION SELECT relid FROM pg_partition_tree(to_regclass(:table)))
+SELECT DISTINCT 'trigger', g.tgname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+WHERE g.tgrelid IN (SELECT id FROM tables) AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 16 > 0
+  AND NOT starts_with(p.proname, 'safeops') AND p.oid <> 'pg_catalog.suppress_redundant_updates_trigger()'::regprocedure
+UNION SELECT 'rule', r.rulename FROM pg_rewrite r
+WHERE r.ev_class IN (SELECT id FROM tables) AND r.ev_type = '2' AND r.is_instead ORDER BY 1, 2
+"""
 
-class Filling(Plans):
+
+class Triggers(triggers.Triggers):
     """The plans for triggers that fill."""
 
     def null_of(self, type_: str) -> str:
@@ -36,15 +44,15 @@ class Filling(Plans):
 
     def check_value(self, query: str, type_: str) -> None:
         """Plan an INSERT of the values, because a value may be refused for its type alone."""
-        with self.scratch():
+        with self.database.scratch():
             self.run(f"CREATE TEMPORARY TABLE safeops_probe (value {type_}) ON COMMIT DROP")
-            self.explain(f"INSERT INTO pg_temp.safeops_probe {query}")
+            self.database.sizes.explain(f"INSERT INTO pg_temp.safeops_probe {query}")
 
     def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
-        name = fitting(FILLS, filler.table.name, filler.column, max_bytes=self.max_identifier)
+        name = fitting(FILLS, filler.table.name, filler.column, max_bytes=self.database.abilities.max_identifier)
         body = self._body(filler)
         if stands is not None:
-            if any(row[3] == body for row in self._fillers(stands, filler.column)):
+            if any(row[3] == body for row in self.fillers(stands, filler.column)):
                 return
             self._tell_of_later(stands, name)
         table, does = filler.table, f"new rows of {filler.table} are given their {filler.column}"
@@ -81,7 +89,7 @@ class Filling(Plans):
             tag = f"{tag[:-1]}_$"
         return (
             f"CREATE OR REPLACE FUNCTION {self.quoted_table(name)}() RETURNS trigger LANGUAGE plpgsql"
-            f" {self.path_of_now()} AS {tag}{body}{tag}"
+            f" {self.database.ddl.path_of_now()} AS {tag}{body}{tag}"
         )
 
     def _trigger(self, filler: Filler, name: str) -> str:
@@ -93,34 +101,26 @@ class Filling(Plans):
         )
 
     def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
-        found = self._unfilling(name, column, stands)
+        found = self.unfilling(name, column, stands)
         if found:
             yield Step(found[0], f"new rows of {name} are not given their {column} any more", (name,), then=found[1:])
 
-    def _unfilling(self, name: Name, column: str, stands: Table | None) -> tuple[str, ...]:
+    def unfilling(self, name: Name, column: str, stands: Table | None) -> tuple[str, ...]:
         if stands is None:
-            named = fitting(FILLS, name.name, column, max_bytes=self.max_identifier)
+            named = fitting(FILLS, name.name, column, max_bytes=self.database.abilities.max_identifier)
             fillers = [(named, Name(named, name.schema))]
         else:
-            fillers = [(row[0], Name(row[1], row[2])) for row in self._fillers(stands, column)]
+            fillers = [(row[0], Name(row[1], row[2])) for row in self.fillers(stands, column)]
         drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)} ON {self.quoted_table(name)}" for one, _ in fillers]
         if drops and stands is not None and stands.is_partitioned:
-            drops.insert(0, self.lock_whole(stands.name))
+            drops.insert(0, self.database.ddl.lock_whole(stands.name))
         return (*drops, *(f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for _, one in fillers))
 
-    def _fillers(self, stands: Table, column: str = "") -> list[tuple[str, str, str, str]]:
+    def fillers(self, stands: Table, column: str = "") -> list[tuple[str, str, str, str]]:
         return [tuple(row) for row in self.read(OURS, id=stands.id, column=column)]
 
+    def update_triggers(self, table: Name) -> list[str]:
+        rows = self.read(UPDATED, table=self.quoted_table(table))
+        return [f"{kind} {self.quoted(name)}" for kind, name in rows]
+
     # What goes away takes its trigger along -----------------------------------------------------------------------
-
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
-        """Drop the trigger in the same transaction: before it the old application would be refused, after it everyone."""
-        first = self._unfilling(name, column, stands) if stands is not None else ()
-        for step in super().drop_column(name, column, stands):
-            yield replace(step, sql=first[0], then=(*first[1:], step.sql, *step.then)) if first else step
-
-    def drop_table(self, name: Name, stands: Table | None) -> Plan:
-        found = [Name(row[1], row[2]) for row in self._fillers(stands)] if stands is not None else []
-        functions = [f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for one in found]
-        for step in super().drop_table(name, stands):
-            yield replace(step, then=(*step.then, *functions))

@@ -10,7 +10,10 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.mysql.session import Session, number_of
+from safeops.databases import server_errors
+from safeops.databases.kinds import Kind
+from safeops.databases.mysql.session import GONE, KINDS, LOCK_FAILURES, NEEDED_BY_KEY, VIOLATIONS, number_of
+from safeops.databases.steps import Step
 from safeops.errors import InvalidArgument, SafeOpsError, UnsafeOperation
 
 _SQL = "Correct the SQL of the expression."
@@ -63,15 +66,19 @@ REFUSED: Mapping[int, tuple[str, str]] = {
 # Of these it is no argument that is wrong: the table has a history, which a change of its columns would falsify.
 VERSIONED = 4119
 
+CAME = {1007, 1050, 1060, 1061, 1068, 1359}
 
-class Refusing(Session):
+REFUSALS = {1221, 1845, 1846, 4092}
+
+
+class ServerErrors(server_errors.ServerErrors):
     """Turns what the server says of a definition into an error that says what to do."""
 
     def taught(self, error: DBAPIError) -> SafeOpsError | None:
         number = number_of(error)
         if number == VERSIONED:
             return UnsafeOperation(
-                f"{self.describe()} does not change a system-versioned table: {_said(error)}",
+                f"{self.database.describe()} does not change a system-versioned table: {_said(error)}",
                 why="Its history keeps the rows as they were, in the columns of that time.",
                 remedy="Where the history may be changed along with the table, let the session do that:",
                 code="op.execute(\"SET SESSION system_versioning_alter_history = 'KEEP'\")",
@@ -80,7 +87,30 @@ class Refusing(Session):
             return None
         remedy, code = REFUSED[number]
         asked = f"The statement is: {error.statement}" if error.statement else ""
-        return InvalidArgument(f"{self.describe()} refuses this: {_said(error)}", why=asked, remedy=remedy, code=code)
+        return InvalidArgument(
+            f"{self.database.describe()} refuses this: {_said(error)}", why=asked, remedy=remedy, code=code
+        )
+
+    def kind_of(self, error: DBAPIError) -> Kind:
+        number = number_of(error)
+        if error.connection_invalidated:
+            return "lost"
+        return next((kind for kind, numbers in KINDS.items() if number in numbers), "other")
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        return number_of(error) in LOCK_FAILURES
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        return number_of(error) in CAME | GONE
+
+    def is_violation(self, error: BaseException) -> bool:
+        return number_of(error) in VIOLATIONS
+
+    def is_refusal(self, error: BaseException) -> bool:
+        return number_of(error) in REFUSALS
+
+    def is_dependency(self, error: BaseException) -> bool:
+        return number_of(error) == NEEDED_BY_KEY
 
 
 def _said(error: DBAPIError) -> str:

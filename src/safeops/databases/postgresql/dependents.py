@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from safeops.databases.definitions import Table
-from safeops.databases.postgresql.scratch import Scratch
+from itertools import chain
+
+from safeops.databases.definitions import Constraint, Table
+from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql.publishing import Publishing
+from safeops.naming import Name
 
 # The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
 # along is named too where it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
@@ -63,7 +67,7 @@ JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 
 """
 
 
-class Depending(Scratch):
+class Dependents(Publishing):
     """Says what depends on a column."""
 
     def dependents_of_column(self, table: Table, column: str) -> list[str]:
@@ -75,5 +79,40 @@ class Depending(Scratch):
         return [*self.dependents_of_column(table, column), *(row[0] for row in rows)]
 
     def check_droppable(self, table: Table, column: str) -> None:
-        with self.scratch():
+        with self.database.scratch():
             self.run(f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {self.quoted(column)}")
+
+    def dependents(self, table: Table, column: str | None = None) -> list[str]:
+        if column is not None:
+            return self.dependents_of_column(table, column)
+        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id)]
+
+    def dependents_of_schema(self, schema: str) -> list[str]:
+        sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+            WHERE n.nspname = :schema AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, schema=schema)]
+
+    def dependents_of_enum(self, name: Name) -> list[str]:
+        sql = """SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
+            WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
+
+    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+        if constraint.kind not in ("unique", "primary key"):
+            return []
+        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
+            FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
+            WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
+        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
+
+    def keys_to_partitions(self, stands: Table) -> set[str]:
+        sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
+            AND o.conrelid = k.conrelid
+            WHERE k.contype = 'f' AND k.conrelid = :id"""
+        return {row[0] for row in self.read(sql, id=stands.id)}
+
+    def left_on_partitions(self, stands: Table, name: str) -> bool:
+        left = chain(self.database.ddl.leftovers(stands, name), self.database.ddl.left_foreign_keys(stands, name))
+        return next(left, None) is not None

@@ -6,35 +6,35 @@ Lock modes and what each blocks: https://www.postgresql.org/docs/current/explici
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.replacing import Replacing
 from safeops.databases.postgresql.spelling import block
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 
-class Plans(Replacing):
+class DDL(Replacing):
     """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
 
     # Tables -----------------------------------------------------------------------------------------------------
 
     def create_table(self, table: sa.Table) -> Plan:
         name = Name(table.name, table.schema)
-        made = [self.rendered(CreateTable(table, if_not_exists=True))]
-        made += [self.rendered(CreateIndex(index, if_not_exists=True)) for index in _sorted(table.indexes)]
-        made += [self._comment("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
+        made = [self.database.rendered(CreateTable(table, if_not_exists=True))]
+        made += [self.database.rendered(CreateIndex(index, if_not_exists=True)) for index in _sorted(table.indexes)]
+        made += [self.comment_on("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
         made += [self._column_comment(name, column) for column in table.columns if column.comment]
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
         yield Step(made[0], f"created table {name}", (name, *referents - {name}), then=tuple(made[1:]))
 
-    def drop_table(self, name: Name, stands: Table | None) -> Plan:
+    def _drop_table(self, name: Name, stands: Table | None) -> Plan:
         referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
         sql = f"DROP TABLE IF EXISTS {self.quoted_table(name)}"
         yield Step(sql, f"dropped table {name}", (name, *referents))
@@ -44,37 +44,37 @@ class Plans(Replacing):
     def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         # Alembic takes a plain name apart at its dots.
         schema = None if name.schema is None else sa.quoted_name(name.schema, None)
-        sql = self.rendered(AddColumn(name.name, column, schema=schema, if_not_exists=True))
+        sql = self.database.rendered(AddColumn(name.name, column, schema=schema, if_not_exists=True))
         then = (self._column_comment(name, column),) if column.comment else ()
         yield Step(sql, f"added column {name}.{column.name}", (name,), then)
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP COLUMN IF EXISTS {self.quoted(column)}"
         yield Step(sql, f"dropped column {name}.{column}", (name, *self._referents(stands, column)))
 
     def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
         action = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
         done = "removed the default of" if default is None else f"set the default {default} of"
-        yield Step(self._alter_column(name, column, action), f"{done} {name}.{column}", (name,))
+        yield Step(self.alter_column(name, column, action), f"{done} {name}.{column}", (name,))
 
     def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
         table, what = self.quoted_table(name), f"{name}.{column}" if column else str(name)
         kind, target = ("COLUMN", f"{table}.{self.quoted(column)}") if column else ("TABLE", table)
         # The server takes an empty comment for none.
-        sql = self._comment(kind, target, comment or "")
+        sql = self.comment_on(kind, target, comment or "")
         yield Step(sql, f"set the comment of {what}" if comment else f"removed the comment of {what}", (name,))
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        type_ = self.type_text(column.type)
+        type_ = self.database.type_text(column.type)
         yield Step(self.type_sql(name, column), f"changed {name}.{column.name} to {type_}", (name,))
 
     def type_sql(self, name: Name, column: sa.Column[Any]) -> str:
-        return self._alter_column(name, str(column.name), f"TYPE {self.type_text(column.type)}")
+        return self.alter_column(name, str(column.name), f"TYPE {self.database.type_text(column.type)}")
 
     # Named types and schemas ------------------------------------------------------------------------------------
 
     def create_enum(self, name: Name, values: Sequence[str]) -> Plan:
-        sql = f"CREATE TYPE {self.quoted_table(name)} AS ENUM ({', '.join(map(self.literal, values))})"
+        sql = f"CREATE TYPE {self.quoted_table(name)} AS ENUM ({', '.join(map(self.database.literal, values))})"
         guarded = block(f"to_regtype({self.literal(self.quoted_table(name))}) IS NULL", sql)
         yield Step(sql, f"created type {name}", offline=guarded)
 
@@ -107,7 +107,7 @@ class Plans(Replacing):
         The server's own comes first and temporary things last, whatever search_path the application sets: nothing that is
         created later in a schema of the path can take the place of either.
         """
-        if self.offline:
+        if self.database.offline:
             return "SET search_path FROM CURRENT"
         schemas = self.scalar("SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]")
         named = [one for one in schemas if one != "pg_catalog"]
@@ -115,17 +115,29 @@ class Plans(Replacing):
 
     # Details ----------------------------------------------------------------------------------------------------
 
-    def _comment(self, kind: str, what: str, comment: str) -> str:
+    def comment_on(self, kind: str, what: str, comment: str) -> str:
         return f"COMMENT ON {kind} {what} IS {self.literal(comment)}"
 
     def _column_comment(self, name: Name, column: sa.Column[Any]) -> str:
-        return self._comment(
+        return self.comment_on(
             "COLUMN", f"{self.quoted_table(name)}.{self.quoted(str(column.name))}", column.comment or ""
         )
 
     def _referents(self, stands: Table | None, column: str) -> tuple[Name, ...]:
         keys = stands.constraints.values() if stands else ()
         return tuple(one.referent for one in keys if one.referent and column in one.columns)
+
+    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+        """Drop the trigger in the same transaction: before it the old application would be refused, after it everyone."""
+        first = self.database.triggers.unfilling(name, column, stands) if stands is not None else ()
+        for step in self._drop_column(name, column, stands):
+            yield replace(step, sql=first[0], then=(*first[1:], step.sql, *step.then)) if first else step
+
+    def drop_table(self, name: Name, stands: Table | None) -> Plan:
+        found = [Name(row[1], row[2]) for row in self.database.triggers.fillers(stands)] if stands is not None else []
+        functions = [f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for one in found]
+        for step in self._drop_table(name, stands):
+            yield replace(step, then=(*step.then, *functions))
 
 
 def _sorted(indexes: Any) -> list[sa.Index]:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Table
-from safeops.databases.filling import FILLS, Filler
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql.constraining import Constraining
-from safeops.databases.steps import Step
+from safeops.databases.mysql.preflight import Preflight
+from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import FILLS, Filler
 from safeops.naming import Name, fitting
 
 EVENTS = ("INSERT", "UPDATE")
 
 
-class Filling(Constraining):
+class Triggers(Preflight):
     """The plans for triggers that fill. The server runs the triggers of an event in the order in which they were made."""
 
     def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
         table, body = filler.table, self._body(filler)
-        there = self._fillers(table, filler.column)
+        there = self.fillers(table, filler.column)
         for event in EVENTS:
             name = _named(table, filler.column, event)
             if there.get(name) == body:
                 continue
             if name in there:
-                yield self._dropped(table, name, filler.column)
-            trigger = self.quoted_here(Name(name, table.schema))
+                yield self.dropped(table, name, filler.column)
+            trigger = self.database.quoted_here(Name(name, table.schema))
             # Two runners at once may both have found none.
-            create = "CREATE OR REPLACE" if self.guards_natively else "CREATE"
-            sql = f"{create} TRIGGER {trigger} BEFORE {event} ON {self.quoted_here(table)} FOR EACH ROW {body}"
+            create = "CREATE OR REPLACE" if self.database.abilities.guards_natively else "CREATE"
+            sql = f"{create} TRIGGER {trigger} BEFORE {event} ON {self.database.quoted_here(table)} FOR EACH ROW {body}"
             does = f"rows of {table} are given their {filler.column} by {event}"
             yield Step(sql, does, (table,))
 
@@ -42,31 +41,29 @@ class Filling(Constraining):
         )
 
     def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
-        for one in self._fillers(name, column):
-            yield self._dropped(name, one, column)
+        for one in self.fillers(name, column):
+            yield self.dropped(name, one, column)
 
-    def _dropped(self, table: Name, trigger: str, column: str) -> Step:
+    def dropped(self, table: Name, trigger: str, column: str) -> Step:
         sql = f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, table.schema))}"
         return Step(sql, f"dropped trigger {trigger}, which filled {table}.{column}", (table,))
 
-    def _fillers(self, table: Name, column: str) -> dict[str, str]:
+    def fillers(self, table: Name, column: str) -> dict[str, str]:
         names = {_named(table, column, event) for event in EVENTS}
         sql = f"SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE {self._of(table)}"
-        with self.bounded():
+        with self.database.bounded():
             return {row[0]: row[1] for row in self.read(sql) if row[0] in names}
 
     def _of(self, table: Name) -> str:
         schema = self.literal(table.schema) if table.schema else "DATABASE()"
         return f"EVENT_OBJECT_SCHEMA = {schema} AND EVENT_OBJECT_TABLE = {self.literal(table.name)}"
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
-        """Let the column take NULL, then drop the trigger: neither order alone would let the old application write on."""
-        there = self._fillers(name, column) if stands is not None else {}
-        if there and stands is not None and not stands.columns[column].nullable:
-            yield from self.drop_not_null(name, column, stands)
-        for one in there:
-            yield self._dropped(name, one, column)
-        yield from super().drop_column(name, column, stands)
+    def update_triggers(self, table: Name) -> list[str]:
+        sql = """SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'UPDATE'
+            AND EVENT_OBJECT_SCHEMA = COALESCE(:schema, DATABASE()) AND EVENT_OBJECT_TABLE = :name
+            AND TRIGGER_NAME NOT LIKE 'safeops%' ORDER BY ACTION_TIMING DESC, TRIGGER_NAME"""
+        rows = self.read(sql, schema=table.schema, name=table.name)
+        return [f"trigger {self.quoted(row[0])}" for row in rows]
 
 
 def _named(table: Name, column: str, event: str) -> str:

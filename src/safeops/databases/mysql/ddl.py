@@ -7,21 +7,21 @@ statement, so the new one is added under a passing name, stands in while the old
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.base import Plan
 from safeops.databases.definitions import Constraint, Table, differences
 from safeops.databases.mysql.altering import ONLINE, STRICT
 from safeops.databases.mysql.constraining import Constraining
 from safeops.databases.mysql.guards import GUARD, plain
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 
-class Replacing(Constraining):
+class DDL(Constraining):
     """The plans that replace."""
 
     def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
@@ -43,14 +43,14 @@ class Replacing(Constraining):
 
     def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, sa.UniqueConstraint):
-            return self.replace_index(name, self.index_of_key(constraint), stands)
+            return self.replace_index(name, self.database.index_of_key(constraint), stands)
         if isinstance(constraint, sa.ForeignKeyConstraint):
             return self._replace_foreign_key(name, constraint, stands)
         return self._replace_check(name, constraint, stands)
 
     def _replace_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
         named = self.quoted(str(check.name))
-        add = f"ADD CONSTRAINT {named} CHECK ({self.part_text(check.sqltext)})"
+        add = f"ADD CONSTRAINT {named} CHECK ({self.database.part_text(check.sqltext)})"
         replaced = self.alter_sql(name, f"DROP CONSTRAINT {named}, {add}")
         step = self.alter(
             name, f"DROP CONSTRAINT {named}, {add}", f"replaced check {check.name} on {name}", free=stands
@@ -74,7 +74,9 @@ class Replacing(Constraining):
         yield from self._renamed_index(name, str(passing.name), str(key.name), self._now(stands))
 
     def _differs(self, there: Constraint, key: sa.ForeignKeyConstraint) -> bool:
-        return bool(differences(there, replace(self.wanted_constraint(key), referent=self.referent_of(there, key))))
+        return bool(
+            differences(there, replace(self.database.wanted_constraint(key), referent=self.referent_of(there, key)))
+        )
 
     def referent_of(self, there: Constraint, key: sa.ForeignKeyConstraint) -> Name | None:
         """Return the referent of a wanted key with the schema of the one that stands, where the author gives none."""
@@ -97,7 +99,7 @@ class Replacing(Constraining):
         return self.guarded(step, self.if_there("constraint", name, key, drop))
 
     def _now(self, stands: Table | None) -> Table | None:
-        return None if stands is None else self.table(stands.name)
+        return None if stands is None else self.database.table(stands.name)
 
     def _renamed_index(self, name: Name, passing: str, key: str, now: Table | None) -> Plan:
         """Give the index that was made for the key the key's name."""
@@ -108,3 +110,12 @@ class Replacing(Constraining):
         drop = self.when(f"{made} AND {taken}", self.alter_sql(name, f"DROP INDEX {self.quoted(key)}") + ONLINE)
         offline = f"{drop};\n{self.when(made, self.alter_sql(name, rename) + ONLINE)}"
         yield self.guarded(self.alter(name, rename, f"renamed the index of {key}", instant=True), offline)
+
+
+class MariaDBDDL(DDL):
+    """What differs on MariaDB."""
+
+    def default_clause(self, default: str) -> str:
+        # A call stays as it is: in parentheses it would be shown as another default.
+        is_call = re.fullmatch(r"\w+(\([^()]*\))?", default)
+        return default if is_call or default.startswith("(") else super().default_clause(default)

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from safeops.databases.base import Plan
+from safeops.databases import sqltext, triggers
 from safeops.databases.definitions import Table
-from safeops.databases.filling import FILLS, Filler
 from safeops.databases.sqlite.catalogue import row_id_of
-from safeops.databases.sqlite.judging import Judging
 from safeops.databases.sqlite.rebuild import ROW_IDS
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, literal
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import FILLS, Filler
 from safeops.naming import Name
 
 
-class Filling(Judging):
+class Triggers(triggers.Triggers):
     """The plans for triggers that fill."""
 
-    fills_before_not_null = False
-
     def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"Filling new rows of {filler.table}")
+        stands = self.database.ddl.definition_seen(stands, f"Triggers new rows of {filler.table}")
         if stands.name.schema:
             # A rebuild could not bring back a trigger whose text names its file.
             return
@@ -51,7 +48,7 @@ class Filling(Judging):
         text = parse(stands.sql)
         taken = set(map(folded, stands.columns))
         row_ids = [one for one in ROW_IDS if one not in taken]
-        own = row_id_of(text, self.infos(stands.name))
+        own = row_id_of(text, self.database.infos(stands.name))
         key: Any = stands.primary_key
         if own is not None:
             key = (own,)
@@ -60,7 +57,7 @@ class Filling(Judging):
         return " AND ".join(f"{self.quoted(one)} = new.{self.quoted(one)}" for one in key)
 
     def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self._seen(stands, f"Filling new rows of {name}")
+        stands = self.database.ddl.definition_seen(stands, f"Triggers new rows of {name}")
         drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)}" for one in self._fillers(stands.name, column)]
         if drops:
             does = f"new rows of {name} are not given their {column} any more"
@@ -68,18 +65,23 @@ class Filling(Judging):
 
     def _fillers(self, table: Name, column: str) -> dict[str, str]:
         names = ", ".join(map(literal, _named(table, column)))
-        sql = (
-            f"SELECT name, sql FROM {self.master(table.schema or 'main')} WHERE type = 'trigger' AND name IN ({names})"
-        )
+        master = self.database.master(table.schema or "main")
+        sql = f"SELECT name, sql FROM {master} WHERE type = 'trigger' AND name IN ({names})"
         return {row[0]: row[1] for row in self.read(sql)}
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
-        """Drop the triggers first: with the column gone every write would fail."""
-        if stands is not None:
-            yield from self.stop_filling(stands.name, stands.columns[column].name, stands)
-        yield from super().drop_column(name, column, stands)
+    def update_triggers(self, table: Name) -> list[str]:
+        sql = f"""SELECT name, sql FROM {self.database.master(table.schema or "main")} WHERE type = 'trigger'
+            AND tbl_name = {self.literal(table.name)} COLLATE NOCASE AND name NOT LIKE 'safeops%' ORDER BY name"""
+        found = self.read(sql)
+        return [f"trigger {self.quoted(name)}" for name, text in found if _event(text) == "update"]
 
 
 def _named(table: Name, column: str) -> tuple[str, str]:
     name = f"{FILLS}_{table.name}_{column}"
     return f"{name}_insert", f"{name}_update"
+
+
+def _event(trigger: str) -> str:
+    """Return the event that a trigger runs on."""
+    words = (text.lower() for kind, text in sqltext.tokens(trigger) if kind == "word")
+    return next((word for word in words if word in ("insert", "update", "delete")), "")

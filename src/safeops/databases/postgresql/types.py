@@ -12,13 +12,11 @@ from alembic.ddl.base import AddColumn
 from sqlalchemy.dialects.postgresql import DOMAIN, CreateDomainType
 from sqlalchemy.schema import CreateSequence
 
-from safeops.databases.base import Plan
+from safeops.databases import types
 from safeops.databases.definitions import Domain
-from safeops.databases.postgresql.plans import Plans
-from safeops.databases.postgresql.scratch import PROBE
-from safeops.databases.postgresql.spelling import block, split_collation
+from safeops.databases.postgresql.spelling import PROBE, block, split_collation
 from safeops.databases.prerequisites import made_of, sequences_of
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 
 # A domain keeps the rules of the domain that it is made of.
@@ -37,14 +35,14 @@ FROM chain HAVING bool_or(typtype = 'd')
 """
 
 
-class Domains(Plans):
+class Types(types.Types):
     """Looks at domains, and creates them."""
 
     def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
         return self.domain_that_stands(type_) or (self.asked_domain(type_) if self.is_domain(type_) else None)
 
     def domain_that_stands(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        return self._domain(split_collation(self.type_text(type_))[0])
+        return self._domain(split_collation(self.database.type_text(type_))[0])
 
     def _domain(self, text: str) -> Domain | None:
         raw = self.scalar(DOMAINS, type=text)
@@ -60,16 +58,16 @@ class Domains(Plans):
         asked = copy.copy(type_)
         asked.name, asked.schema = PROBE, "pg_temp"
         made = self._missing_domains(type_.data_type)
-        with self.scratch():
+        with self.database.scratch():
             for sql in (*made, self.domain_sql(asked)):
                 self.run(sql)
             return self._domain(f"pg_temp.{PROBE}")
 
     def domain_sql(self, type_: Any) -> str:
-        return self.rendered(CreateDomainType(type_))
+        return self.database.rendered(CreateDomainType(type_))
 
     def _missing_domains(self, type_: sa.types.TypeEngine[Any]) -> list[str]:
-        domains = [one for one in made_of(type_, self.dialect) if self.is_domain(one)]
+        domains = [one for one in made_of(type_, self.database.dialect) if self.is_domain(one)]
         return [self.domain_sql(one) for one in domains if self.domain_that_stands(one) is None]
 
     def create_domain(self, type_: Any) -> Plan:
@@ -85,7 +83,7 @@ class Domains(Plans):
         try:
             return bool(self.scalar("SELECT to_regtype(:type) IS NULL", type=bare))
         except sa.exc.DBAPIError as error:
-            if self.is_lock_failure(error) or error.connection_invalidated:
+            if self.database.errors.is_lock_failure(error) or error.connection_invalidated:
                 raise
             # It is more than a type.
             return False
@@ -97,9 +95,20 @@ class Domains(Plans):
 
     def adding(self, column: sa.Column[Any]) -> list[str]:
         """Return the statements that add the column, behind those that make what it lacks."""
-        sequences = [CreateSequence(one, if_not_exists=True) for one in sequences_of(column, self.dialect)]
+        sequences = [CreateSequence(one, if_not_exists=True) for one in sequences_of(column, self.database.dialect)]
         return [
             *self._missing_domains(column.type),
-            *map(self.rendered, sequences),
-            self.rendered(AddColumn(PROBE, column)),
+            *map(self.database.rendered, sequences),
+            self.database.rendered(AddColumn(PROBE, column)),
         ]
+
+    def enum(self, name: Name) -> tuple[str, ...] | None:
+        sql = """SELECT e.enumlabel FROM pg_type t LEFT JOIN pg_enum e ON e.enumtypid = t.oid
+            WHERE t.typtype = 'e' AND t.oid = to_regtype(:quoted) ORDER BY e.enumsortorder"""
+        rows = self.read(sql, quoted=self.quoted_table(name))
+        return tuple(row[0] for row in rows if row[0] is not None) if rows else None
+
+    def enum_names(self, schema: str | None) -> list[str]:
+        sql = """SELECT t.typname FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+            WHERE t.typtype = 'e' AND CASE WHEN :schema = '' THEN pg_type_is_visible(t.oid) ELSE n.nspname = :schema END"""
+        return [row[0] for row in self.read(sql, schema=schema or "")]

@@ -1,0 +1,63 @@
+"""How large tables are, as MariaDB and MySQL tells it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from safeops.databases import sizes
+from safeops.databases.steps import Step
+from safeops.databases.surveying import NOTHING
+from safeops.naming import Name
+
+BRIEFLY = "reads and writes, briefly"
+
+LONG = "writes, for as long as it takes"
+
+# Each pattern, what it locks, and what that holds up.
+MODES = (
+    (r"ALGORITHM=INSTANT", "ALGORITHM=INSTANT", BRIEFLY),
+    (r"LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE", f"{BRIEFLY} at its start and end"),
+    (r"ALGORITHM=(NOCOPY|INPLACE)", "the table, which is not copied", BRIEFLY),
+    (r"^(ALTER TABLE|CREATE (UNIQUE |FULLTEXT |SPATIAL )?INDEX)\b", "the table, which is copied", LONG),
+    (r"^(DROP|RENAME|CREATE (\S+ )*TRIGGER|LOCK TABLES)\b", "the metadata of the table", BRIEFLY),
+    (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
+)
+
+
+class Sizes(sizes.Sizes):
+    """Asks MariaDB and MySQL."""
+
+    def doubt(self, step: Step) -> str:
+        refuses = step.anyway and step.anyway not in step.instead and self.database.ddl.is_copied(step.sql)
+        return ", which the server may refuse to do online" if refuses else ""
+
+    def estimated_rows(self, table: Name) -> int | None:
+        return self.planned_rows(table, "TRUE", (), 0)
+
+    def bytes_of(self, table: Name) -> int | None:
+        sql = """SELECT DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES
+            WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
+        found: Any = self.scalar(sql, schema=table.schema or self.database.current_schema, name=table.name)
+        return None if found is None else int(found)
+
+    def locking_of(self, step: Step) -> tuple[str | None, str]:
+        for pattern, mode, blocks in MODES:
+            if re.search(pattern, step.sql.strip(), re.IGNORECASE):
+                return mode, blocks
+        return None, NOTHING
+
+    def explain(self, sql: str) -> None:
+        # Of a session that is to read only the server does not plan an UPDATE either.
+        with self.database.trying_out():
+            super().explain(sql)
+
+    def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
+        plan = self.read(
+            f"{self.database.abilities.explaining} SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}"
+        )
+        found = plan[0]._mapping if plan else {}  # type: ignore[attr-defined]
+        if found.get("rows") is None:
+            return None
+        return int(float(found["rows"]) * float(found.get("filtered") or 100) / 100)

@@ -1,0 +1,94 @@
+"""Ports: what a part of safeops needs of a database, as an abstract class with one implementation a family.
+
+A port is given a database; it is no part of it. A family without an implementation is refused with a clear error, unless
+the port itself says what holds of most databases: then that is what it gets.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from inspect import isabstract
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import Self
+
+from safeops.errors import UnsupportedOnDatabase
+from safeops.naming import Name
+
+if TYPE_CHECKING:
+    from safeops.databases.base import Database
+
+
+class Port(ABC):
+    """One ability of databases; ``of`` gives the implementation of a database's family.
+
+    Args:
+        database: The database that it works on.
+    """
+
+    place: ClassVar[str]
+    """Where the implementations are: a module with ``{family}`` in it, a colon, and the name of the class."""
+    asked: ClassVar[str] = "This"
+    """What a family without an implementation is asked for in vain, for the message."""
+
+    def __init__(self, database: Any) -> None:
+        self.database = database
+
+    # What every port writes SQL and messages with.
+
+    @property
+    def product(self) -> str:
+        return str(self.database.product)
+
+    def quoted(self, *names: str) -> str:
+        return str(self.database.quoted(*names))
+
+    def quoted_table(self, name: Name) -> str:
+        return str(self.database.quoted_table(name))
+
+    def literal(self, value: str) -> str:
+        return str(self.database.literal(value))
+
+    def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        found: Sequence[Sequence[Any]] = self.database.read(sql, **parameters)
+        return found
+
+    def scalar(self, sql: str, **parameters: Any) -> Any:
+        return self.database.scalar(sql, **parameters)
+
+    def run(self, sql: str) -> int:
+        return int(self.database.run(sql))
+
+    # The implementations ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def of(cls, database: Database) -> Self:
+        """Return the port of a database, or raise UnsupportedOnDatabase."""
+        made: dict[str, Any] = database.__dict__.setdefault("_ports", {})
+        if cls.place not in made:
+            made[cls.place] = cls.class_of(database)(database)
+        found: Self = made[cls.place]
+        return found
+
+    @classmethod
+    def class_of(cls, database: Database | type[Database]) -> type[Self]:
+        """Return the implementation of a family, or raise UnsupportedOnDatabase."""
+        module, _, name = cls.place.format(family=database.family).partition(":")
+        try:
+            missing = find_spec(module) is None
+        except ModuleNotFoundError:
+            missing = True
+        if missing and not isabstract(cls):
+            return cls
+        if missing:
+            raise UnsupportedOnDatabase(
+                f"{cls.asked} was asked for, this server is {database.product}, and it would need PostgreSQL,"
+                " MariaDB, MySQL or SQLite."
+            )
+        found = import_module(module)
+        # A product that differs within its family has a class of its own.
+        implementation: type[Self] = getattr(found, f"{database.product}{name}", None) or getattr(found, name)
+        return implementation

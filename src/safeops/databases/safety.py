@@ -1,0 +1,85 @@
+"""Whether a change would block or rewrite a table that has rows, and what the server does not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases import sqltext
+from safeops.databases.definitions import Table
+from safeops.databases.ports import Port
+from safeops.naming import Name
+
+
+class Safety(Port):
+    """Whether a change would block or rewrite a table that has rows, and what the server does not have."""
+
+    place = "safeops.databases.{family}.safety:Safety"
+
+    def copies_for_comment(self, stands: Table, column: str) -> bool:
+        """Tell whether the server copies the table to change the comment of a column."""
+        return False
+
+    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why adding the column would block or rewrite a table that has rows; None where it would not."""
+        return None
+
+    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why the change of type would rewrite or scan the table; None where it would not."""
+        return None
+
+    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
+        """Say why changing ``column`` back to its ``former`` type would rewrite or scan, once it had been changed in a
+        moment; None where it would not."""
+        return None
+
+    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
+        """Raise DependentObjects where the server changes the type under no circumstances."""
+
+    def type_in_place(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Return the calls that give a column another type where only one statement can; None where ``TypeChange`` can."""
+        return None
+
+    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
+        """Say why a column should keep its type, which takes all values of the other; None where it should not."""
+        return None
+
+    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+        """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
+        return None
+
+    def serial_as_identity(
+        self, name: Name, column: str, identity: sa.Identity, stands: Table
+    ) -> tuple[str, str] | None:
+        """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
+        return None
+
+    def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
+        """Raise UnsupportedOnDatabase for what this server does not have."""
+        if not validate and not self.database.abilities.validates_constraints_later:
+            raise self.database.unsupported("validate=False", "a server that can add a constraint unvalidated")
+
+    def name_flaw(self, name: str) -> str | None:
+        """Say why the server takes no such name; None where it does."""
+        return None
+
+    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
+        """Raise what the partitioning of the table forbids: a unique key without its columns, on MySQL any foreign key."""
+
+    def check_column_support(self, column: sa.Column[Any]) -> None:
+        """Raise UnsupportedOnDatabase for a column that this server does not have."""
+
+    def check_index_support(self, index: sa.Index) -> None:
+        """Raise UnsupportedOnDatabase for an index that this server does not have."""
+
+    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+        """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
+
+    def default_is_constant(self, column: sa.Column[Any]) -> bool:
+        """Tell without asking the server whether every row gets the same value from the default."""
+        if column.identity is not None or column.computed is not None:
+            return False
+        words = sqltext.canonical(self.database.default_text(column) or "NULL").replace("now()", "")
+        # A parenthesis inside a string is no call.
+        return not any(kind == "op" and text == "(" for kind, text in sqltext.tokens(words))

@@ -1,0 +1,52 @@
+"""What the errors of a server mean."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.kinds import Kind
+from safeops.databases.ports import Port
+from safeops.databases.steps import Step
+from safeops.errors import SafeOpsError
+
+
+class ServerErrors(Port):
+    """What the errors of a server mean."""
+
+    place = "safeops.databases.{family}.errors:ServerErrors"
+
+    def taught(self, error: DBAPIError) -> SafeOpsError | None:
+        """Return what to say of an error that the server raises for what was asked of it, not for how it was done."""
+        return None
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
+        return False
+
+    def is_cut_short(self, error: BaseException) -> bool:
+        """Tell whether a statement was ended for the time that it took, waiting for locks included."""
+        return False
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        """Tell whether what the step makes or drops came or went since the look before it."""
+        return False
+
+    def kind_of(self, error: DBAPIError) -> Kind:
+        """Tell what kind of error a server or its driver gave."""
+        return "lost" if error.connection_invalidated else "other"
+
+    def is_violation(self, error: BaseException) -> bool:
+        """Tell whether rows broke a constraint."""
+        return False
+
+    def is_dependency(self, error: BaseException) -> bool:
+        """Tell whether the server refused to drop something because others depend on it."""
+        return False
+
+    def is_unconvertible(self, error: BaseException) -> bool:
+        """Tell whether the server knows no conversion from a column's type to the one that was asked for."""
+        return False
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Tell whether the server refused to do it online."""
+        return False

@@ -1,0 +1,74 @@
+"""How large tables are, and how many rows meet a condition, without counting them."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from safeops.databases.ports import Port
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+COUNTED = 100_000
+"""Rows up to which they are counted rather than estimated."""
+
+
+class Sizes(Port):
+    """How large tables are, and how many rows meet a condition, without counting them."""
+
+    place = "safeops.databases.{family}.sizes:Sizes"
+
+    def bytes_of(self, archive: Name) -> int | None:
+        """Return about how large an archive is; None where it is not cheap to tell."""
+        return None
+
+    def explain(self, sql: str) -> None:
+        """Have the server plan a statement without running it, which raises what is wrong with it."""
+        self.read(f"EXPLAIN {sql}")
+
+    @abstractmethod
+    def estimated_rows(self, table: Name) -> int | None:
+        """Return about how many rows a table has, without counting them; None where nobody knows."""
+
+    @abstractmethod
+    def locking_of(self, step: Step) -> tuple[str | None, str]:
+        """Say what a step locks, and what of the application that holds up."""
+
+    def reads_rows(self, step: Step) -> bool:
+        """Tell whether a step takes the longer the more rows its table has."""
+        return step.scans and "DROP INDEX" not in step.sql
+
+    def is_brief(self, step: Step) -> bool:
+        """Tell whether a step is done in a moment, also where the author has assured that it may take longer."""
+        return not re.search(r"\b(TYPE|MODIFY|ADD COLUMN)\b", step.sql)
+
+    def doubt(self, step: Step) -> str:
+        """Say what may come in the way of a step, as the end of what it does; empty where nothing is known."""
+        return ""
+
+    def rows_of(self, table: Name) -> int | None:
+        """Return about how many rows a table has: counted where they are few; None where it is not cheap to tell."""
+        rows = self.estimated_rows(table)
+        if rows is None or rows > COUNTED:
+            return rows
+        return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
+
+    def rows_meeting(self, table: Name, condition: str | None, columns: Sequence[str]) -> int | None:
+        """Return about how many rows meet a condition: counted in a small table, else as the planner estimates it.
+
+        Args:
+            table: The table.
+            condition: The condition; None is each row.
+            columns: The columns that the condition is about.
+        """
+        whole = self.rows_of(table)
+        if condition is None or whole is None:
+            return whole
+        if whole <= COUNTED:
+            return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
+        return self.planned_rows(table, condition, columns, whole)
+
+    def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
+        """Return how many rows the planner expects to meet a condition, of ``whole``; None where it does not say."""
+        return None

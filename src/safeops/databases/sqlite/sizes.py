@@ -1,0 +1,26 @@
+"""How large tables are, as SQLite tells it."""
+
+from __future__ import annotations
+
+from safeops.databases import sizes
+from safeops.databases.sqlite.surveying import Surveying
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+COUNTED_BYTES = 1 << 28
+"""The size of a file in whose tables rows are still counted."""
+
+
+class Sizes(sizes.Sizes):
+    """Asks SQLite."""
+
+    def estimated_rows(self, table: Name) -> int | None:
+        return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
+
+    def rows_of(self, table: Name) -> int | None:
+        if (Surveying.of(self.database).bytes_of_database() or 0) > COUNTED_BYTES:
+            return None
+        return super().rows_of(table)
+
+    def locking_of(self, step: Step) -> tuple[str | None, str]:
+        return "the file", "writes, for as long as it takes" if step.scans else "writes, briefly"
