@@ -53,33 +53,33 @@ if TYPE_CHECKING:
         UnsupportedOnDatabase,
         ViolatingRows,
     )
-    from safeops.locking import migration_lock
-    from safeops.migration import configure
-    from safeops.operations.checks import create_check_constraint_if_missing
-    from safeops.operations.column_types import alter_column_type
-    from safeops.operations.columns import add_column_if_missing, drop_column_if_exists
-    from safeops.operations.comments import set_comment
-    from safeops.operations.constraints import drop_constraint_if_exists, validate_constraint
-    from safeops.operations.defaults import set_server_default
-    from safeops.operations.exclusions import create_exclude_constraint_if_missing
-    from safeops.operations.foreign_keys import create_foreign_key_if_missing
-    from safeops.operations.indexes import create_index_if_missing, drop_index_if_exists
-    from safeops.operations.irreversible import irreversible
-    from safeops.operations.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
-    from safeops.operations.nullability import enforce_not_null, relax_not_null
-    from safeops.operations.restoring import Archive, archives, drop_archives, restore_column, restore_table
-    from safeops.operations.schemas import create_schema_if_missing, drop_schema_if_exists
-    from safeops.operations.tables import create_table_if_missing, drop_table_if_exists
-    from safeops.operations.types import (
+    from safeops.execution.migration import configure
+    from safeops.execution.migration_lock import migration_lock
+    from safeops.required_column.change import add_required_column
+    from safeops.schema.checks import create_check_constraint_if_missing
+    from safeops.schema.column_types import alter_column_type
+    from safeops.schema.columns import add_column_if_missing, drop_column_if_exists
+    from safeops.schema.comments import set_comment
+    from safeops.schema.constraints import drop_constraint_if_exists, validate_constraint
+    from safeops.schema.defaults import set_server_default
+    from safeops.schema.exclusions import create_exclude_constraint_if_missing
+    from safeops.schema.foreign_keys import create_foreign_key_if_missing
+    from safeops.schema.indexes import create_index_if_missing, drop_index_if_exists
+    from safeops.schema.irreversible import irreversible
+    from safeops.schema.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
+    from safeops.schema.nullability import enforce_not_null, relax_not_null
+    from safeops.schema.restore import Archive, archives, drop_archives, restore_column, restore_table
+    from safeops.schema.schemas import create_schema_if_missing, drop_schema_if_exists
+    from safeops.schema.tables import create_table_if_missing, drop_table_if_exists
+    from safeops.schema.types import (
         add_enum_value_if_missing,
         create_enum_if_missing,
         drop_enum_if_exists,
     )
-    from safeops.policy import Settings, assured, lock_timeout, settings
-    from safeops.recipes.column_rename import ColumnRename
-    from safeops.recipes.required import add_required_column
-    from safeops.recipes.table_rename import TableRename
-    from safeops.recipes.type_change import TypeChange
+    from safeops.settings import Settings, assured, lock_timeout, settings
+    from safeops.shadow.column_rename import ColumnRename
+    from safeops.shadow.type_change import TypeChange
+    from safeops.table_rename.change import TableRename
 
 __version__ = "0.1.0"
 
@@ -98,29 +98,29 @@ _HOMES = {
         " SafeOpsError ServerRefused TransactionNotOurs Unhealthy UnknownColumn UnknownConstraint UnknownTable"
         " UnknownType Unreachable UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
-    "safeops.locking": "migration_lock",
-    "safeops.migration": "configure",
-    "safeops.operations.checks": "create_check_constraint_if_missing",
-    "safeops.operations.column_types": "alter_column_type",
-    "safeops.operations.columns": "add_column_if_missing drop_column_if_exists",
-    "safeops.operations.comments": "set_comment",
-    "safeops.operations.constraints": "drop_constraint_if_exists validate_constraint",
-    "safeops.operations.defaults": "set_server_default",
-    "safeops.operations.exclusions": "create_exclude_constraint_if_missing",
-    "safeops.operations.foreign_keys": "create_foreign_key_if_missing",
-    "safeops.operations.indexes": "create_index_if_missing drop_index_if_exists",
-    "safeops.operations.irreversible": "irreversible",
-    "safeops.operations.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
-    "safeops.operations.nullability": "enforce_not_null relax_not_null",
-    "safeops.operations.restoring": "Archive archives drop_archives restore_column restore_table",
-    "safeops.operations.schemas": "create_schema_if_missing drop_schema_if_exists",
-    "safeops.operations.tables": "create_table_if_missing drop_table_if_exists",
-    "safeops.operations.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
-    "safeops.policy": "Settings assured lock_timeout settings",
-    "safeops.recipes.column_rename": "ColumnRename",
-    "safeops.recipes.required": "add_required_column",
-    "safeops.recipes.table_rename": "TableRename",
-    "safeops.recipes.type_change": "TypeChange",
+    "safeops.execution.migration_lock": "migration_lock",
+    "safeops.execution.migration": "configure",
+    "safeops.schema.checks": "create_check_constraint_if_missing",
+    "safeops.schema.column_types": "alter_column_type",
+    "safeops.schema.columns": "add_column_if_missing drop_column_if_exists",
+    "safeops.schema.comments": "set_comment",
+    "safeops.schema.constraints": "drop_constraint_if_exists validate_constraint",
+    "safeops.schema.defaults": "set_server_default",
+    "safeops.schema.exclusions": "create_exclude_constraint_if_missing",
+    "safeops.schema.foreign_keys": "create_foreign_key_if_missing",
+    "safeops.schema.indexes": "create_index_if_missing drop_index_if_exists",
+    "safeops.schema.irreversible": "irreversible",
+    "safeops.schema.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
+    "safeops.schema.nullability": "enforce_not_null relax_not_null",
+    "safeops.schema.restore": "Archive archives drop_archives restore_column restore_table",
+    "safeops.schema.schemas": "create_schema_if_missing drop_schema_if_exists",
+    "safeops.schema.tables": "create_table_if_missing drop_table_if_exists",
+    "safeops.schema.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
+    "safeops.settings": "Settings assured lock_timeout settings",
+    "safeops.shadow.column_rename": "ColumnRename",
+    "safeops.required_column.change": "add_required_column",
+    "safeops.table_rename.change": "TableRename",
+    "safeops.shadow.type_change": "TypeChange",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -13,7 +13,7 @@ from tests.projects import log_lines, migrate
 
 from safeops import backfill, backfill_status
 from safeops.backfilling import heartbeat, state
-from safeops.databases.batches import Batches
+from safeops.backfilling.port import Batches
 
 ROWS = 2000
 LEASE, EVERY = 1.5, 0.3

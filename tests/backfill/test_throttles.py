@@ -9,8 +9,8 @@ import pytest
 from tests.backfill.replication import autocommit, busy, progress, replicating, standby, until
 from tests.servers import MissingServer, _fail_or_skip, _unprivileged
 
+from safeops.backfilling import load
 from safeops.backfilling.throttles import active_sessions, replica_lag
-from safeops.databases import load
 from safeops.errors import BackfillStopped, UnsupportedOnDatabase
 
 MAX = 0.3

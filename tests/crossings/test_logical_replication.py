@@ -19,7 +19,7 @@ from safeops import (
     drop_column_if_exists,
     drop_table_if_exists,
 )
-from safeops.foreseeing import foretelling
+from safeops.plan_mode import foretelling
 from tests.crossings.logical import logical_server, subscribed
 from tests.lifecycle.harness import state
 from tests.projects import migrate

@@ -129,7 +129,7 @@ class TestColumn:
         before, rows = shape(database), ordered(database)
 
         def stopped():
-            from safeops.archiving import columns
+            from safeops.archive import columns
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(columns, "_count", lambda *_: 1 / 0)
@@ -146,7 +146,7 @@ class TestColumn:
         database.execute(*WORLD)
 
         def stopped():
-            from safeops.archiving import columns
+            from safeops.archive import columns
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(columns, "_count", lambda *_: 1 / 0)
@@ -429,7 +429,7 @@ class TestPostgreSQL:
 
     def test_a_role_without_rights_on_the_archive(self, database):
         database.execute(*WORLD)
-        from safeops.archiving import columns
+        from safeops.archive import columns
 
         def stopped():
             with pytest.MonkeyPatch.context() as patch:

@@ -382,7 +382,7 @@ def test_between_attempts_writers_get_a_share_of_the_time(database, monkeypatch)
     database.execute(*WORLD)
     pauses = []
     sleep = time.sleep
-    monkeypatch.setattr("safeops.locking.patience.time.sleep", lambda given: (pauses.append(given), sleep(given)))
+    monkeypatch.setattr("safeops.execution.lock_retry.time.sleep", lambda given: (pauses.append(given), sleep(given)))
     with idle_holder(database, "users", "ROW EXCLUSIVE"), pytest.raises(LockNotAcquired), statements_of(database):
         migrate(database, add)
     assert pauses[0] >= 0.5 * 0.25 * 0.75

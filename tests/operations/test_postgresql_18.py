@@ -28,7 +28,7 @@ from safeops import (
     restore_column,
     validate_constraint,
 )
-from safeops.foreseeing import foretelling
+from safeops.plan_mode import foretelling
 
 pytestmark = pytest.mark.only("pg18")
 

@@ -131,7 +131,7 @@ def test_settings_of_a_run(database, tmp_path):
     )
     project.write(
         "r1",
-        "from safeops.migration import current_settings\nassert current_settings(op.get_context()).lock_timeout == 0.125",
+        "from safeops.execution import migration as m\nassert m.current_settings(op.get_context()).lock_timeout == 0.125",
         down=None,
     )
     project.upgrade()

@@ -14,7 +14,7 @@ from tests.plans.on_postgresql import STRENGTH
 from tests.projects import Project
 from tests.servers import Database
 
-from safeops.foretold import Foretold
+from safeops.planned import Foretold
 from safeops.runner import plan
 
 pytestmark = pytest.mark.every_postgresql

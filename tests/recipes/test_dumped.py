@@ -31,7 +31,7 @@ from safeops import (
     restore_column,
     restore_table,
 )
-from safeops.databases.twins import pair_of
+from safeops.databases.pairs import pair_of
 from safeops.naming import Name
 from safeops.runner.backups import backup as safeops_backup
 from safeops.runner.backups import restore as safeops_restore

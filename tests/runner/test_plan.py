@@ -20,7 +20,7 @@ from tests.servers import Database
 import safeops
 from safeops.cli.inspection import plan_lines
 from safeops.errors import TransactionNotOurs
-from safeops.foretold import INFINITIVES, Foretold
+from safeops.planned import INFINITIVES, Foretold
 from safeops.runner import plan, status
 
 pytestmark = EACH

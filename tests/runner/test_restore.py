@@ -23,10 +23,10 @@ from tests.runner.hoard import (
 )
 from tests.servers import Database
 
-from safeops.databases.dumping import Dumping, Login
-from safeops.databases.postgresql.dumping import PostgreSQLDumper
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.runner.backups import backup, restore
+from safeops.runner.dumps.port import Dumps, Login
+from safeops.runner.dumps.postgresql import PostgreSQLDumper
 
 pytestmark = EACH
 Make = Callable[[], Database]
@@ -36,7 +36,7 @@ def things(database: Database) -> list[str]:
     from safeops.databases import database_for
 
     with database.observer().connect() as connection:
-        return Dumping.of(database_for(connection.dialect, lambda: connection)).things()
+        return Dumps.of(database_for(connection.dialect, lambda: connection)).things()
 
 
 def test_a_backup_restored_equals_the_original(database: Database, new_database: Make, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 import pytest
 
 from safeops.backfilling import throttles
+from safeops.backfilling.load import Load, Positions, RemoteReplica, Replica, address
 from safeops.backfilling.progress import BackfillProgress
 from safeops.backfilling.throttles import active_sessions, pause_file, replica_lag, rows_per_second, time_window
 from safeops.databases import abilities_of
-from safeops.databases.load import Load, Positions, RemoteReplica, Replica, address
 from safeops.errors import BackfillStopped, InvalidArgument, UnsupportedOnDatabase
 
 PROGRESS = BackfillProgress(name="fill", table="users")

@@ -16,7 +16,7 @@ from safeops.authoring.descriptions import Description, described, in_docstring,
 from safeops.authoring.imports import written_imports
 from safeops.authoring.layout import laid_out
 from safeops.errors import InvalidArgument
-from safeops.operations.irreversible import NOTHING_TO_UNDO
+from safeops.schema.irreversible import NOTHING_TO_UNDO
 
 AT_HAND = (
     "add_column_if_missing",

@@ -22,9 +22,9 @@ from safeops.autogenerate.rendered_code import escaped
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases.definitions import Constraint, Difference, Index, Table, differences
 from safeops.naming import Name
-from safeops.operations.columns import column_differences
-from safeops.operations.named import settle_name
-from safeops.operations.story import settle
+from safeops.schema.columns import column_differences
+from safeops.schema.names import settle_name
+from safeops.schema.refusals import settle
 
 log = logging.getLogger("safeops.autogenerate")
 

@@ -16,20 +16,20 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops import _sqlalchemy
-from safeops.archiving.columns import key_for, refuse_flaw
+from safeops.archive.columns import key_for, refuse_flaw
 from safeops.autogenerate.operations import name_of
 from safeops.autogenerate.rendered_code import escaped
 from safeops.databases import database_for
 from safeops.databases.beside import beside
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.errors import DependentObjects, SafeOpsError
-from safeops.looking import look, look_into
-from safeops.migration import Migration, current_settings
+from safeops.execution.inspect import look, look_into
+from safeops.execution.migration import Migration, current_settings
 from safeops.naming import Name
-from safeops.operations.columns import column_differences
-from safeops.operations.domains import NONE, instead_of_domain
-from safeops.operations.story import settle
-from safeops.recipes.type_change import TypeChange, check_change, standing_change
+from safeops.schema.columns import column_differences
+from safeops.schema.domains import NONE, instead_of_domain
+from safeops.schema.refusals import settle
+from safeops.shadow.type_change import TypeChange, check_change, standing_change
 
 T = TypeVar("T")
 

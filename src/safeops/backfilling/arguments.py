@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import targets_of
 from safeops.errors import InvalidArgument
-from safeops.looking import check_names
-from safeops.migration import Migration
+from safeops.execution.inspect import check_names
+from safeops.execution.migration import Migration
 from safeops.naming import Code, call
 
 

@@ -18,11 +18,11 @@ from safeops.backfilling.running import BackfillReport, Run, Tell
 from safeops.backfilling.state import State
 from safeops.backfilling.walking import Throttle
 from safeops.backfilling.work import Given, Work, targets_of, work_for
-from safeops.foretold import counted
-from safeops.looking import look_at
-from safeops.migration import Migration, running
+from safeops.execution.inspect import look_at
+from safeops.execution.migration import Migration, running
+from safeops.execution.replication import heed_kept_table
 from safeops.naming import Name, fitting
-from safeops.replication import heed_kept_table
+from safeops.planned import counted
 
 log = logging.getLogger("safeops")
 

@@ -11,9 +11,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import visitors
 
 from safeops import _sqlalchemy
+from safeops.backfilling.port import Batches
 from safeops.databases import sqltext
 from safeops.databases.base import Database
-from safeops.databases.batches import Batches
 from safeops.errors import InvalidArgument
 from safeops.naming import Name
 

@@ -8,10 +8,10 @@ from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.state import State
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
-from safeops.foreseeing import Forecast
-from safeops.foretold import Deed, counted
-from safeops.migration import Terms
+from safeops.execution.migration import Terms
 from safeops.naming import Name
+from safeops.plan_mode import Forecast
+from safeops.planned import Deed, counted
 
 LOCKS = "the rows of a batch"
 BLOCKS = "writes to those rows, briefly"

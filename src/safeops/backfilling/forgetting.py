@@ -8,11 +8,11 @@ from functools import partial
 
 from safeops.backfilling.parts import Part
 from safeops.backfilling.state import State
-from safeops.foreseeing import foreseeing
-from safeops.foretold import Deed
-from safeops.locking import patiently
-from safeops.migration import Migration
+from safeops.execution.lock_retry import patiently
+from safeops.execution.migration import Migration
 from safeops.naming import Name
+from safeops.plan_mode import foreseeing
+from safeops.planned import Deed
 
 log = logging.getLogger("safeops")
 

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from safeops.backfilling.port import Batches
 from safeops.backfilling.state import State
 from safeops.backfilling.stopping import Stop
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.databases.batches import Batches
 from safeops.databases.beside import watching
 from safeops.databases.sessions import Handed
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.parts import TABLE
+from safeops.backfilling.port import Batches
 from safeops.backfilling.state import State
 from safeops.backfilling.work import needed
-from safeops.databases.batches import Batches
-from safeops.migration import Migration
+from safeops.execution.migration import Migration
 from safeops.naming import Name
 
 LOST = (

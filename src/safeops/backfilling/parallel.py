@@ -14,18 +14,18 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from safeops.backfilling.heartbeat import beating
+from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.state import State
 from safeops.backfilling.stopping import stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.batches import Batches, Bound
 from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
 from safeops.errors import SafeOpsError
-from safeops.migration import Terms
-from safeops.policy import Settings
+from safeops.execution.migration import Terms
+from safeops.settings import Settings
 
 log = logging.getLogger("safeops")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from safeops.backfilling.port import Batches, Bound
 from safeops.databases.base import Database
-from safeops.databases.batches import Batches, Bound
 
 TABLE = "safeops_backfill"
 LONGEST_NAME = 190

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from safeops.backfilling.port import Bound
 from safeops.databases.base import Database
-from safeops.databases.batches import Bound
 
 log = logging.getLogger("safeops")
 

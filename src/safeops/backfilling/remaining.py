@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from safeops.backfilling.port import Batches
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
-from safeops.databases.batches import Batches
 from safeops.errors import BackfillIncomplete
 from safeops.naming import Code, call
 

@@ -26,6 +26,7 @@ from safeops.backfilling.parallel import (
     workers_of,
 )
 from safeops.backfilling.parts import WHOLE, Part
+from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import ClaimLost, State
@@ -33,13 +34,12 @@ from safeops.backfilling.stopping import Stop, stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk, forgotten, note_lost_claim, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.batches import Batches, Bound
 from safeops.databases.beside import beside
 from safeops.errors import BackfillConflict
-from safeops.foreseeing import foreseeing
-from safeops.locking import patiently
-from safeops.migration import Terms
+from safeops.execution.lock_retry import patiently
+from safeops.execution.migration import Terms
 from safeops.naming import Code, call
+from safeops.plan_mode import foreseeing
 
 log = logging.getLogger("safeops")
 

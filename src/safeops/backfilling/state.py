@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from safeops.backfilling.parts import WHOLE, Part, table_for, written
+from safeops.backfilling.port import Bound
 from safeops.databases.base import Database
-from safeops.databases.batches import Bound
 from safeops.databases.kept import KeptTable
 
 LEASE = 8.0

@@ -9,10 +9,10 @@ from safeops.backfilling.offline import render_forgotten
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.state import State
 from safeops.errors import BackfillConflict, InvalidArgument
-from safeops.foreseeing import foreseeing
-from safeops.locking import patiently
-from safeops.looking import skipped
-from safeops.migration import Migration, running
+from safeops.execution.inspect import skipped
+from safeops.execution.lock_retry import patiently
+from safeops.execution.migration import Migration, running
+from safeops.plan_mode import foreseeing
 
 
 @dataclass(frozen=True)

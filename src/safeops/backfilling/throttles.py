@@ -17,9 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from safeops.backfilling.load import Load, Positions, Replica, Replicas, Seen, address
 from safeops.backfilling.progress import BackfillProgress
 from safeops.databases.base import Database
-from safeops.databases.load import Load, Positions, Replica, Replicas, Seen, address
 from safeops.errors import BackfillStopped, InvalidArgument
 
 Throttle = Callable[[BackfillProgress], "str | None"]

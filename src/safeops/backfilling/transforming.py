@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.backfilling.functions import Function
+from safeops.backfilling.port import Batches
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
-from safeops.databases.batches import Batches
 
 
 def transform(database: Database, work: Work, function: Function, in_range: str, state: str) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.parts import WHOLE, Part
+from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import cancelled
 from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
@@ -23,12 +24,11 @@ from safeops.backfilling.stopping import Stop
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
-from safeops.databases.batches import Batches
 from safeops.databases.kinds import OF_ROWS
 from safeops.databases.refusals import refused, said
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
-from safeops.locking import patiently
-from safeops.migration import Terms
+from safeops.execution.lock_retry import patiently
+from safeops.execution.migration import Terms
 from safeops.naming import call
 
 log = logging.getLogger("safeops")

@@ -13,14 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
-from safeops.databases.batches import Batches, Target
+from safeops.backfilling.port import Batches, Target
 from safeops.databases.definitions import Column, Table
 from safeops.databases.kinds import OF_STATEMENT
 from safeops.errors import InvalidArgument, UnsafeOperation
-from safeops.foreseeing import foreseeing
-from safeops.looking import check_has_columns, look_into
-from safeops.migration import Migration
+from safeops.execution.inspect import check_has_columns, look_into
+from safeops.execution.migration import Migration
 from safeops.naming import Code, Name, call, fitting
+from safeops.plan_mode import foreseeing
 
 
 @dataclass(frozen=True)

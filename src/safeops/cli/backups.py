@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from safeops.cli.command import Argument, Command, config_of, fitting
-from safeops.foretold import spelled_size
+from safeops.planned import spelled_size
 from safeops.runner.backups import Backup, Restored, backup, restore
 from safeops.runner.backups.backup import reporting
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 
 from safeops.cli.command import Argument, Command, config_of, fitting
-from safeops.foretold import RUN, SKIP, UNKNOWN, Foretold, spelled_size
+from safeops.planned import RUN, SKIP, UNKNOWN, Foretold, spelled_size
 from safeops.runner.planning import Plan, plan
 from safeops.runner.status_report import NORMAL, UNKNOWN_REVISION, Attention, Status, status
 

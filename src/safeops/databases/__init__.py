@@ -38,6 +38,12 @@ def database_class(dialect: Dialect) -> type[Database]:
     return found
 
 
+def family_of(backend: str) -> str:
+    """Return the family of a backend by its name in a URL; of an unknown one the name itself."""
+    module, _ = _CLASSES.get(backend, (backend, ""))
+    return module.rpartition(".")[-1]
+
+
 def abilities_of(kind: str, version: tuple[int, ...] = ()) -> Abilities:
     """Return the abilities of a kind of databases ("postgresql", "mysql", "mariadb", "sqlite"), without a server."""
     dialect: Any = registry.load("mysql" if kind == "mariadb" else kind)()

@@ -33,6 +33,9 @@ class Abilities(Port):
 
     has_schemas: ClassVar[bool] = True
 
+    schema_is_database: ClassVar[bool] = False
+    """A schema and a database are the same thing."""
+
     has_exclusion_constraints: ClassVar[bool] = False
 
     names_indexes_of_keys: ClassVar[bool] = False

@@ -9,8 +9,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
 from safeops.databases.base import Database
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name
+from safeops.plan_mode import foreseeing
 
 
 class KeptTable:

@@ -13,6 +13,8 @@ from safeops.naming import Name
 COUNTED = 100_000
 """Rows up to which they are counted rather than estimated."""
 
+NOTHING = "nothing"
+
 
 class Sizes(Port):
     """How large tables are, and how many rows meet a condition, without counting them."""
@@ -72,3 +74,7 @@ class Sizes(Port):
     def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
         """Return how many rows the planner expects to meet a condition, of ``whole``; None where it does not say."""
         return None
+
+    @abstractmethod
+    def bytes_of_database(self) -> int | None:
+        """Return how large it is; None where this user may not see that."""

@@ -20,8 +20,7 @@ from alembic.util import CommandError
 
 from safeops import _alembic
 from safeops.errors import InvalidArgument, Irreversible, OnlineOnly, SafeOpsError
-from safeops.foretold import summary
-from safeops.operations.irreversible import NOTHING_TO_UNDO
+from safeops.planned import summary
 from safeops.runner.environment import explaining_errors, reach, reach_existing
 from safeops.runner.revisions import (
     MERGE,
@@ -36,6 +35,7 @@ from safeops.runner.revisions import (
 )
 from safeops.runner.schema_diff import differences_from, lines_of, schema_of
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
+from safeops.schema.irreversible import NOTHING_TO_UNDO
 
 SHOWN = 10
 """Lines of a difference that are shown."""

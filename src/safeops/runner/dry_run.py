@@ -19,8 +19,8 @@ from safeops import _alembic, _sqlalchemy
 from safeops.databases import database_class
 from safeops.databases.abilities import Abilities
 from safeops.errors import SafeOpsError, Unreachable, UnsupportedOnDatabase
-from safeops.foreseeing import Forecast, WouldWrite, foreseeing
-from safeops.foretold import summary
+from safeops.plan_mode import Forecast, WouldWrite, foreseeing
+from safeops.planned import summary
 
 COMMENTS = re.compile(r"--[^\n]*|/\*(?!M?!).*?\*/", re.DOTALL)
 """Comments, except `/*! this */`, which MariaDB and MySQL run."""

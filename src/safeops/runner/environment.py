@@ -19,11 +19,11 @@ from safeops import _alembic
 from safeops.databases import database_class, database_for
 from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
-from safeops.databases.surveying import Surveying
 from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
-from safeops.foretold import summary
-from safeops.locking import without_migration_lock
-from safeops.migration import Migration, current_settings, outside_transaction
+from safeops.execution.migration import Migration, current_settings, outside_transaction
+from safeops.execution.migration_lock import without_migration_lock
+from safeops.planned import summary
+from safeops.runner.inspection.port import Inspection
 from safeops.runner.revisions import scripts_of
 
 T = TypeVar("T")
@@ -253,7 +253,7 @@ def _refuse_missing(dialect: Dialect, _record: Any, arguments: Any, options: Any
 
 def refuse_missing(dialect: Dialect, arguments: Any, options: Any) -> None:
     """Raise Unreachable if connecting would create the database."""
-    path = Surveying.class_of(database_class(dialect)).missing_file(arguments, options)
+    path = Inspection.class_of(database_class(dialect)).missing_file(arguments, options)
     if path is not None:
         raise Unreachable(
             f"There is no database: the file {path} does not exist.",

@@ -18,7 +18,7 @@ from alembic.runtime.migration import MigrationStep
 
 from safeops.backfilling.stopping import Stop
 from safeops.errors import InvalidArgument, RevisionFailed, Unhealthy
-from safeops.foretold import summary
+from safeops.planned import summary
 from safeops.runner.environment import Reached
 from safeops.runner.revision_run import RevisionRun, command_line
 from safeops.runner.revisions import listed

@@ -9,14 +9,14 @@ from typing import Any
 from alembic.config import Config
 
 from safeops.errors import NotReady, SafeOpsError
-from safeops.foreseeing import Forecast, foretelling
-from safeops.foretold import Foretold, summary
-from safeops.migration import Migration
-from safeops.policy import settings
+from safeops.execution.migration import Migration
+from safeops.plan_mode import Forecast, foretelling
+from safeops.planned import Foretold, summary
 from safeops.runner.dry_run import recording, run_revision
 from safeops.runner.environment import read
 from safeops.runner.preflight import steps_to
 from safeops.runner.revisions import Pending, described, scripts_of
+from safeops.settings import settings
 
 log = logging.getLogger("safeops")
 

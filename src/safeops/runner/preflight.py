@@ -11,15 +11,15 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from safeops.backfilling.load import Load
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.databases.load import Load
-from safeops.databases.scratching import Scratching
-from safeops.databases.surveying import Surveying
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
-from safeops.foretold import spelled_size, summary
+from safeops.planned import spelled_size, summary
 from safeops.runner.environment import Reached
+from safeops.runner.inspection.port import Inspection
 from safeops.runner.revisions import stay_apart, steps_between, unknown_revisions
+from safeops.runner.temporary.port import TemporaryDatabases
 
 OLD = 30.0
 """Seconds after which an open transaction is named."""
@@ -76,10 +76,10 @@ def warnings_for(reached: Reached) -> list[str]:
 
 def _warnings(connection: Connection) -> list[str]:
     database = database_for(connection.dialect, lambda: connection)
-    refusal = Scratching.of(database).refuses_writes()
+    refusal = TemporaryDatabases.of(database).refuses_writes()
     if refusal:
         raise NotReady(
-            f"Nothing can be written to {Surveying.of(database).name_of_database()}: {refusal}.",
+            f"Nothing can be written to {Inspection.of(database).name_of_database()}: {refusal}.",
             remedy="Connect to the primary, by a user who may change tables.",
         )
     return [warning for check in (_transactions, _replicas, _room) for warning in _run(check, database)]
@@ -99,7 +99,7 @@ def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list
 
 def _transactions(database: Database) -> Iterator[str]:
     # Only a warning: it may end soon, and a helper that gives up names who blocked it.
-    for transaction in Scratching.of(database).long_transactions(OLD):
+    for transaction in TemporaryDatabases.of(database).long_transactions(OLD):
         yield f"An open transaction may block a step: {transaction}"
 
 
@@ -110,9 +110,9 @@ def _replicas(database: Database) -> Iterator[str]:
 
 
 def _room(database: Database) -> Iterator[str]:
-    folder = Scratching.of(database).data_folder()
+    folder = TemporaryDatabases.of(database).data_folder()
     if folder is None:
         return
-    free, size = shutil.disk_usage(folder).free, Surveying.of(database).bytes_of_database() or 0
+    free, size = shutil.disk_usage(folder).free, database.sizes.bytes_of_database() or 0
     if free < max(SPARE, size // PART):
         yield f"{spelled_size(free)} are free in {folder}, for a database of {spelled_size(size)}."

@@ -26,9 +26,8 @@ from safeops.backfilling.stopping import SIGNALS, Stop
 from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
 from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
-from safeops.foretold import summary
-from safeops.locking import without_migration_lock
-from safeops.locking.runner import held_lock
+from safeops.execution.migration_lock import held_lock, without_migration_lock
+from safeops.planned import summary
 from safeops.runner.environment import Reached, explaining_errors
 from safeops.runner.revisions import Pending, described
 

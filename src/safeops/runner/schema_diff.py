@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_for
-from safeops.databases.scratching import Scratching
+from safeops.runner.temporary.port import TemporaryDatabases
 
 
 def schema_of(context: MigrationContext) -> sa.MetaData:
@@ -38,7 +38,7 @@ def _schemas(context: MigrationContext) -> list[str]:
     connection = context.connection
     assert connection is not None
     return (
-        Scratching.of(database_for(connection.dialect, lambda: connection)).schemas_beside()
+        TemporaryDatabases.of(database_for(connection.dialect, lambda: connection)).schemas_beside()
         if context.opts.get("include_schemas")
         else []
     )

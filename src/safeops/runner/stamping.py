@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from safeops.errors import InvalidArgument, NotReady
-from safeops.foretold import summary
+from safeops.planned import summary
 from safeops.runner.environment import look_on, reach_existing
 from safeops.runner.revision_run import WAIT, command_line, holding_lock
 from safeops.runner.revisions import scripts_of, steps_between

@@ -12,17 +12,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archiving.catalogue import ARCHIVED, Catalogue, Record
-from safeops.archiving.columns import written_restore
+from safeops.archive.catalogue import ARCHIVED, Catalogue, Record
+from safeops.archive.columns import written_restore
 from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.state import State
-from safeops.databases.surveying import Surveying
-from safeops.databases.twins import Pair
-from safeops.foretold import summary
-from safeops.locking.runner import KEY
-from safeops.migration import Migration
+from safeops.databases.pairs import Pair
+from safeops.execution.migration import Migration
+from safeops.execution.migration_lock import KEY
 from safeops.naming import Name, call
+from safeops.planned import summary
 from safeops.runner.environment import read
+from safeops.runner.inspection.port import Inspection
 from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_of, stay_apart, unknown_revisions
 
 UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2
@@ -97,15 +97,15 @@ def _status(script: ScriptDirectory, migration: Migration) -> Status:
     database, current = migration.database, migration.context.get_current_heads()
     heads = tuple(script.get_heads())
     return Status(
-        database=Surveying.of(database).name_of_database(),
+        database=Inspection.of(database).name_of_database(),
         server=database.describe(),
         host=_host(database.connection.engine.url),
-        size_bytes=Surveying.of(database).bytes_of_database(),
+        size_bytes=database.sizes.bytes_of_database(),
         current=current,
         heads=heads,
         pending=tuple(pending_revisions(script, current)),
         attention=(*_revisions(script, current, heads), *_database(migration)),
-        lock_holder=Surveying.of(database).runner_seen(database.connection, KEY),
+        lock_holder=Inspection.of(database).runner_seen(database.connection, KEY),
     )
 
 
@@ -162,14 +162,14 @@ def _backfill_advice(state: State, whole: Part) -> str:
 
 
 def _indexes(migration: Migration) -> Iterator[Attention]:
-    for index, table in Surveying.of(migration.database).invalid_indexes():
+    for index, table in Inspection.of(migration.database).invalid_indexes():
         drop = call("drop_index_if_exists", index, table.name, schema=_schema(migration, table))
         advice = f"An interrupted build left it. create_index_if_missing() of it builds it anew; or drop it: {drop}"
         yield Attention("invalid index", f"{index} on {table}", advice)
 
 
 def _constraints(migration: Migration) -> Iterator[Attention]:
-    for constraint, table in Surveying.of(migration.database).unvalidated_constraints():
+    for constraint, table in Inspection.of(migration.database).unvalidated_constraints():
         advice = (
             "Old rows were never checked. Where an upgrade was interrupted, running it again goes on. Else: "
             + call("validate_constraint", constraint, table.name, schema=_schema(migration, table))
@@ -178,7 +178,7 @@ def _constraints(migration: Migration) -> Iterator[Attention]:
 
 
 def _leftovers(migration: Migration) -> Iterator[Attention]:
-    for table in Surveying.of(migration.database).leftover_tables():
+    for table in Inspection.of(migration.database).leftover_tables():
         advice = (
             f"Alembic's batch mode was interrupted. See that {table.removeprefix('_alembic_tmp_')} has its rows, then: "
         )
@@ -186,9 +186,9 @@ def _leftovers(migration: Migration) -> Iterator[Attention]:
 
 
 def _phases(migration: Migration) -> Iterator[Attention]:
-    for pair in Surveying.of(migration.database).open_pairs():
+    for pair in Inspection.of(migration.database).open_pairs():
         yield Attention(OPEN_PHASE, *_pair_advice(migration, pair))
-    for old, table in Surveying.of(migration.database).open_renames():
+    for old, table in Inspection.of(migration.database).open_renames():
         change = call("TableRename", old, table.name, schema=_schema(migration, table))
         advice = f"Once no application uses the old name: {change}.contract()"
         yield Attention(OPEN_PHASE, f"{old} is {table.name} now, under both names", advice)

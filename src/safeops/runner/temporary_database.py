@@ -22,15 +22,15 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_for
 from safeops.databases.beside import on_a_connection
-from safeops.databases.dumping import Dumping
 from safeops.databases.reaching import check_host
-from safeops.databases.scratching import PREFIX, Scratching, elsewhere, redirecting, rerouting
 from safeops.errors import InvalidArgument, NotReady
-from safeops.foretold import summary
-from safeops.locking import without_migration_lock
+from safeops.execution.migration_lock import without_migration_lock
+from safeops.planned import summary
+from safeops.runner.dumps.port import Dumps
 from safeops.runner.environment import Reached, explaining_errors, look_on, reach
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
+from safeops.runner.temporary.port import PREFIX, TemporaryDatabases, elsewhere, redirecting, rerouting
 
 log = logging.getLogger("safeops")
 
@@ -130,12 +130,14 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
         _drop(reached, place)
 
 
-def _scratching(own: Connection) -> Scratching:
-    return Scratching.of(database_for(own.dialect, lambda: own))
+def _scratching(own: Connection) -> TemporaryDatabases:
+    return TemporaryDatabases.of(database_for(own.dialect, lambda: own))
 
 
 def _creating_nothing() -> AbstractContextManager[None]:
-    return rerouting(lambda dialect, *given: Scratching.class_of(database_class(dialect)).connect_nowhere(*given))
+    return rerouting(
+        lambda dialect, *given: TemporaryDatabases.class_of(database_class(dialect)).connect_nowhere(*given)
+    )
 
 
 def _create(reached: Reached) -> str:
@@ -192,7 +194,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
 
 
 def _check_empty(connection: Connection) -> None:
-    things = Dumping.of(database_for(connection.dialect, lambda: connection)).things()
+    things = Dumps.of(database_for(connection.dialect, lambda: connection)).things()
     if things:
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(things[:5])}.",

@@ -12,6 +12,8 @@ class Abilities(abilities.Abilities):
 
     adds_checks_online = False
 
+    schema_is_database = True
+
     enforces_checks_later = True
 
     reflects_expressions = False

@@ -205,3 +205,7 @@ def _action(rest: str, event: str) -> str | None:
     _, found, after = rest.partition(event)
     words = after.split()
     return spelling.action(" ".join(words[: 2 if words[0] in ("SET", "NO") else 1])) if found else None
+
+
+def is_counted(stands: Table, column: str) -> bool:
+    return "AUTO_INCREMENT" in definition_of(stands, column).clauses

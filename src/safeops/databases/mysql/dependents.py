@@ -8,12 +8,12 @@ from safeops.databases import dependents
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql.altering import INSTANT, kept_as
 from safeops.databases.mysql.showcreate import backticked
-from safeops.databases.mysql.twin_checks import names
+from safeops.databases.mysql.spelling import names
+from safeops.databases.pairs import is_noted
 from safeops.databases.triggers import FILLS
-from safeops.databases.twins import is_noted
 from safeops.errors import UnsafeOperation
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name
+from safeops.plan_mode import foreseeing
 
 
 class Dependents(dependents.Dependents):

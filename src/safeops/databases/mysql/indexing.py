@@ -16,7 +16,7 @@ from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
-from safeops.policy import assurance
+from safeops.settings import assurance
 
 
 class Indexing(Altering):

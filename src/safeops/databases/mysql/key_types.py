@@ -12,8 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Table
+from safeops.databases.mysql.catalogue import is_counted
 from safeops.databases.mysql.partitioning import Partitioning
-from safeops.databases.mysql.twin_triggers import is_counted
 from safeops.naming import Name, call, written_type
 
 _KEYS = """SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME,

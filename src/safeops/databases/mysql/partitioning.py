@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from safeops.databases import safety
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate
-from safeops.databases.mysql.twin_checks import names
+from safeops.databases.mysql.spelling import names
 from safeops.databases.partition_keys import equal_columns, is_key, lacking
 from safeops.naming import Name
 

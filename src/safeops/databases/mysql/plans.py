@@ -21,9 +21,8 @@ from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mar
 from safeops.databases.mysql.guards import GUARD
 from safeops.databases.mysql.indexing import Indexing
 from safeops.databases.mysql.showcreate import Definition
-from safeops.databases.renaming import NOTE
+from safeops.databases.pairs import MARK, RENAMED, Pair, pair_of
 from safeops.databases.steps import Plan, Step
-from safeops.databases.twins import MARK, Pair, pair_of
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
@@ -32,7 +31,7 @@ UNFINISHED = "safeops: its default is still to be set"
 UNFILLED = "coalesce(NULL, NULL, "
 """Begins the default of such a column, which is the same with it: a comment that is set meanwhile cannot take its place."""
 _UNFILLED = sqltext.canonical(f"{UNFILLED}0)").partition("0")[0]
-LEFT_TO_DO = (UNFINISHED, NOTE)
+LEFT_TO_DO = (UNFINISHED, RENAMED)
 STATES = (*LEFT_TO_DO, f"{MARK}safeops")
 """How a comment begins that is not the author's."""
 LARGE = "text|blob|json|geom|point|line|polygon"

@@ -10,8 +10,8 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import triggers
 from safeops.databases.mysql.session import NO_TRIGGERS, not_allowed, number_of
 from safeops.errors import UnsafeOperation
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name
+from safeops.plan_mode import foreseeing
 
 DENIED = 1142
 PROBE = "safeops_unknown"

@@ -17,8 +17,8 @@ from safeops.databases.mysql.abilities import Abilities
 from safeops.databases.sessions import Handed
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name, fitting
+from safeops.plan_mode import foreseeing
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 # https://mariadb.com/kb/en/binary-logging-of-stored-routines/

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from safeops.databases import sizes
+from safeops.databases.sizes import NOTHING
 from safeops.databases.steps import Step
-from safeops.databases.surveying import NOTHING
 from safeops.naming import Name
 
 BRIEFLY = "reads and writes, briefly"
@@ -61,3 +61,7 @@ class Sizes(sizes.Sizes):
         if found.get("rows") is None:
             return None
         return int(float(found["rows"]) * float(found.get("filtered") or 100) / 100)
+
+    def bytes_of_database(self) -> int | None:
+        sql = "SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+        return int(self.scalar(sql) or 0)

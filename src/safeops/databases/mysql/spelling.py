@@ -199,3 +199,9 @@ def action(text: str | None) -> str | None:
     """Spell what a foreign key does: InnoDB checks at once, so RESTRICT and NO ACTION are the same."""
     upper = text.upper() if text else None
     return None if upper in (None, "NO ACTION", "RESTRICT") else upper
+
+
+def names(sql: str, column: str) -> bool:
+    """Tell whether SQL, as the server spells it, names a column."""
+    words = (sqltext.unquoted(word) for kind, word in sqltext.tokens(sql) if kind in ("word", "quoted"))
+    return any(word.casefold() == column.casefold() for word in words)

@@ -16,7 +16,7 @@ from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.databases.beside import watching
 from safeops.databases.kinds import Kind
-from safeops.databases.postgresql.pooling import SESSION, shares_sessions
+from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import sqlstate
 from safeops.databases.sessions import Handed, Watch
@@ -122,6 +122,10 @@ SELECT n.nspname, c.relname, pg_catalog.pg_has_role(c.relowner, 'USAGE'), curren
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relrowsecurity AND pg_catalog.row_security_active(c.oid) ORDER BY 1, 2
 """
+
+# A pid comes again; together with the time of the connection it does not.
+_IDENTITY = """SELECT 'pid ' || pid || ' since ' ||
+  to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM pg_stat_activity"""
 
 
 class Session(Database):
@@ -229,10 +233,10 @@ class Session(Database):
         return self.timeouts(self.patience, None, Step("", scans=True))
 
     def session_id(self) -> str:
-        return str(self.read(f"{SESSION} WHERE pid = pg_backend_pid()")[0][0])
+        return str(self.read(f"{_IDENTITY} WHERE pid = pg_backend_pid()")[0][0])
 
     def is_gone(self, session: str) -> bool:
-        stands = self.read(f"{SESSION} WHERE pid = {int(session.split()[1])}")
+        stands = self.read(f"{_IDENTITY} WHERE pid = {int(session.split()[1])}")
         # Of the sessions of others some roles see no more than that they are there.
         return not stands or stands[0][0] not in (None, session)
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from safeops.databases import sizes
+from safeops.databases.sizes import NOTHING
 from safeops.databases.steps import Step
-from safeops.databases.surveying import NOTHING
 from safeops.naming import Name
 
 # https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
@@ -56,3 +56,6 @@ class Sizes(sizes.Sizes):
             return whole
         plan = self.scalar(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}")
         return int((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
+
+    def bytes_of_database(self) -> int | None:
+        return int(self.scalar("SELECT pg_database_size(current_database())"))

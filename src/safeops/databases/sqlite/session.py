@@ -16,8 +16,8 @@ from safeops.databases.kinds import Kind
 from safeops.databases.sessions import Handed
 from safeops.databases.sqlite.tokens import literal, quoted
 from safeops.databases.steps import Step
-from safeops.foreseeing import foreseeing
 from safeops.naming import Name
+from safeops.plan_mode import foreseeing
 
 # https://www.sqlite.org/rescode.html: SQLITE_BUSY and SQLITE_LOCKED, whose extended codes have further bits.
 LOCK_FAILURES = {5, 6}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from safeops.databases import sizes
-from safeops.databases.sqlite.surveying import Surveying
 from safeops.databases.steps import Step
 from safeops.naming import Name
 
@@ -18,9 +17,12 @@ class Sizes(sizes.Sizes):
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
 
     def rows_of(self, table: Name) -> int | None:
-        if (Surveying.of(self.database).bytes_of_database() or 0) > COUNTED_BYTES:
+        if (self.bytes_of_database() or 0) > COUNTED_BYTES:
             return None
         return super().rows_of(table)
 
     def locking_of(self, step: Step) -> tuple[str | None, str]:
         return "the file", "writes, for as long as it takes" if step.scans else "writes, briefly"
+
+    def bytes_of_database(self) -> int | None:
+        return int(self.scalar("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))

@@ -16,9 +16,8 @@ from sqlalchemy.engine import Connection, Engine
 
 from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
-from safeops.databases.dumping import Dumper, Dumping, logins
 from safeops.errors import BackupFailed, InvalidArgument
-from safeops.foretold import spelled_size
+from safeops.planned import spelled_size
 from safeops.runner.backups.files import (
     Place,
     checksum,
@@ -29,6 +28,7 @@ from safeops.runner.backups.files import (
     reaching,
     remove_left_over,
 )
+from safeops.runner.dumps.port import Dumper, Dumps, logins
 from safeops.runner.environment import reach
 from safeops.runner.revision_run import ending_on_signals
 
@@ -181,13 +181,13 @@ def _reached(config: Config) -> tuple[Engine, str]:
 def _source(engine: Engine) -> Source:
     def look(connection: Connection) -> Source:
         database = database_for(connection.dialect, lambda: connection)
-        dumper = Dumping.of(database).dumper(seen[-1] if seen else None)
+        dumper = Dumps.of(database).dumper(seen[-1] if seen else None)
         return Source(
-            Dumping.of(database).dump_name(),
+            Dumps.of(database).dump_name(),
             database.describe(),
             database.abilities.dump_ending,
-            Dumping.of(database).least_dump_size(),
-            tuple(Dumping.of(database).dump_doubts()),
+            Dumps.of(database).least_dump_size(),
+            tuple(Dumps.of(database).dump_doubts()),
             dumper,
             dumper.tool,
         )

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.programs import ToolFailed
 from safeops.errors import BackupFailed, Unreachable
-from safeops.foretold import spelled_size
+from safeops.planned import spelled_size
+from safeops.runner.dumps.programs import ToolFailed
 
 NO_BACKUP = "No backup was made, and no part of one was left; running again is safe."
 PARTIAL = ".partial"

@@ -19,13 +19,13 @@ from sqlalchemy.pool import NullPool
 from safeops.databases import KINDS, abilities_of, database_class, database_for
 from safeops.databases.base import Database
 from safeops.databases.beside import on_a_connection
-from safeops.databases.dumping import Dumper, Dumping, Login, logins
 from safeops.databases.reaching import check_host
-from safeops.databases.surveying import Surveying
 from safeops.errors import BackupFailed, InvalidArgument
-from safeops.foretold import spelled_size
+from safeops.planned import spelled_size
 from safeops.runner.backups.backup import read_description
 from safeops.runner.backups.files import PARTIAL, checksum, explaining_failures, reaching
+from safeops.runner.dumps.port import Dumper, Dumps, Login, logins
+from safeops.runner.inspection.port import Inspection
 from safeops.runner.revision_run import ending_on_signals
 
 log = logging.getLogger("safeops")
@@ -121,7 +121,7 @@ class _Target:
         """Remove the file that connecting has created, if it is not filled."""
         dialect = self.engine.dialect
         arguments, options = dialect.create_connect_args(self.engine.url)
-        made = Surveying.class_of(database_class(dialect)).missing_file(arguments, dict(options))
+        made = Inspection.class_of(database_class(dialect)).missing_file(arguments, dict(options))
         try:
             yield
         except BaseException:
@@ -172,14 +172,14 @@ def _checked_target(
     path: Path, known: dict[str, Any], begins: bytes, database: Database, login: Login | None
 ) -> tuple[str, Dumper]:
     _check_kind(path, known, begins, database)
-    if things := Dumping.of(database).things():
+    if things := Dumps.of(database).things():
         raise BackupFailed(
             f"The database is not empty: it has {', '.join(things)}{' and more' if len(things) > 4 else ''}.",
             why="A restore never mixes with what stands, nor replaces it.",
             remedy="Create an empty one, and restore into that:",
             code=f"safeops restore {path} --into URL",
         )
-    return database.describe(), Dumping.of(database).dumper(login)
+    return database.describe(), Dumps.of(database).dumper(login)
 
 
 def _check_kind(path: Path, known: dict[str, Any], begins: bytes, database: Database) -> None:

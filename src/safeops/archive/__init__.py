@@ -1,0 +1,1 @@
+"""What a drop keeps, and how it comes back."""

@@ -1,0 +1,301 @@
+"""Archives on MariaDB and MySQL, where each statement commits by itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from alembic.operations import ops
+from sqlalchemy.exc import DBAPIError
+
+from safeops.archive import port as archives
+from safeops.archive.port import Definition
+from safeops.backfilling.port import Batches
+from safeops.databases.base import Database
+from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.mysql import showcreate
+from safeops.databases.mysql.altering import INSTANT
+from safeops.databases.mysql.catalogue import column_of, definition_of
+from safeops.databases.mysql.showcreate import Definition as Clauses
+from safeops.databases.steps import Plan, Step
+from safeops.naming import Name
+
+EVENTS = ("insert", "update", "delete")
+
+
+@dataclass(frozen=True)
+class Parting(Step):
+    """A step that drops a column and the triggers on it, while no other session can write to the table.
+
+    Args:
+        locking: The statement that keeps the others out.
+        dropping: The triggers.
+        making: Makes them again, where the server refuses ``sql``.
+    """
+
+    locking: str = ""
+    dropping: tuple[str, ...] = ()
+    making: tuple[str, ...] = ()
+
+    def execute(self, database: Database) -> None:
+        # https://mariadb.com/kb/en/lock-tables/: statements on a table that this session has locked keep the lock.
+        database.run(self.locking)
+        try:
+            for sql in self.dropping:
+                database.run(sql)
+            try:
+                database.run(self.sql)
+            except DBAPIError:
+                for sql in self.making:
+                    database.run(sql)
+                raise
+        finally:
+            with suppress(DBAPIError):
+                database.run("UNLOCK TABLES")
+
+
+class Archives(archives.Archives):
+    """See ``safeops.archive.port``."""
+
+    # https://mariadb.com/kb/en/foreign-keys/: "actions that are executed due to foreign keys do not fire triggers".
+
+    def schema_of_new(self, schema: str | None) -> str | None:
+        return schema or self.database.current_schema
+
+    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
+        if showcreate.read(stands.sql).is_partitioned:
+            return "it is partitioned"
+        if column is not None and stands.columns[column].identity:
+            return "the column is the counter of the table (AUTO_INCREMENT)"
+        return None
+
+    # Columns ----------------------------------------------------------------------------------------------------
+
+    def described_column(self, stands: Table, column: str) -> Definition:
+        shown = showcreate.read(stands.sql)
+        own = list(stands.having(column))
+        names = list(shown.columns)
+        keys = [one for one in own if isinstance(one, Constraint) and one.kind == "foreign key"]
+        checks = [one for one in own if isinstance(one, Constraint) and one.kind == "check"]
+        clauses = definition_of(stands, column)
+        default = clauses.get("DEFAULT")
+        return {
+            "name": column,
+            "clauses": dict(clauses.clauses),
+            "required": not clauses.nullable,
+            "computed": clauses.get("GENERATED") is not None,
+            "fill": None if default is None or default.upper() == "NULL" else f"({default})",
+            "charset": {name: shown.options[name] for name in ("CHARSET", "COLLATE") if name in shown.options},
+            "after": names[names.index(column) - 1] if column in names and names.index(column) else None,
+            "indexes": [
+                [one.name, one.definition]
+                for one in own
+                if isinstance(one, Index)
+                and not one.of_constraint
+                and not self.database.ddl.is_made_for_key(stands, one)
+            ],
+            "checks": [
+                [one.name, one.definition] for one in checks if one.definition != f"CHECK {clauses.get('CHECK')}"
+            ],
+            "keys": [_key_as_json(one, stands.name.schema) for one in keys],
+        }
+
+    def column_of_archive(self, definition: Definition) -> Column:
+        shown = showcreate.Shown({}, (), definition["charset"])
+        return column_of(definition["name"], Clauses(definition["clauses"]), shown)
+
+    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
+        options = showcreate.read(stands.sql).options
+        charset = " ".join(f"{name}={options[name]}" for name in ("CHARSET", "COLLATE") if name in options)
+        specs = [f"{self.quoted(one.name)} {self._bare(stands, one.name)} NOT NULL" for one in key]
+        specs.append(f"{self.quoted(column)} {self._bare(stands, column)} NULL")
+        specs.append(f"PRIMARY KEY ({self.quoted(*(one.name for one in key))})")
+        create = f"CREATE TABLE IF NOT EXISTS {self.quoted_table(archive)} ({', '.join(specs)}) ENGINE=InnoDB {charset}"
+        yield Step(create, f"created {archive}", ())
+        for event, sql in zip(EVENTS, self._following(stands.name, column, key, archive), strict=True):
+            yield Step(sql, f"{archive} follows each {event} of {stands.name}.{column}", (stands.name,))
+
+    def _bare(self, stands: Table, column: str) -> str:
+        clauses = definition_of(stands, column).clauses
+        return str(Clauses({name: clauses[name] for name in ("type", "CHARACTER SET", "COLLATE") if name in clauses}))
+
+    def _following(self, table: Name, column: str, key: Sequence[Column], archive: Name) -> list[str]:
+        names = [self.quoted(one.name) for one in key]
+        own, kept, value = self.database.quoted_here(table), self.database.quoted_here(archive), self.quoted(column)
+        values = ", ".join(f"NEW.{one}" for one in (*names, value))
+        insert = f"INSERT INTO {kept} ({', '.join((*names, value))}) VALUES ({values})"
+        insert += f" ON DUPLICATE KEY UPDATE {value} = NEW.{value}"
+        delete = f"DELETE FROM {kept} WHERE " + " AND ".join(f"{one} = OLD.{one}" for one in names)
+        same = " AND ".join(f"OLD.{one} <=> NEW.{one}" for one in names)
+        update = f"BEGIN IF NOT ({same}) THEN {delete}; END IF; {insert}; END"
+        heads = [
+            f"CREATE TRIGGER {one} AFTER {event.upper()} ON {own} FOR EACH ROW"
+            for event, one in self._triggers_of(archive)
+        ]
+        return [f"{head} {body}" for head, body in zip(heads, (insert, update, delete), strict=True)]
+
+    def _triggers_of(self, archive: Name) -> list[tuple[str, str]]:
+        return [(event, self.database.quoted_here(Name(f"{archive.name}_{event}", archive.schema))) for event in EVENTS]
+
+    def is_followed(self, table: Name, archive: Name) -> bool:
+        sql = """SELECT COUNT(*) FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = :schema
+            AND EVENT_OBJECT_TABLE = :name AND TRIGGER_NAME IN (:one, :two, :three)"""
+        names = [f"{archive.name}_{event}" for event in EVENTS]
+        named = dict(zip(("one", "two", "three"), names, strict=True))
+        found = self.scalar(sql, schema=table.schema, name=table.name, **named)
+        return int(found) == len(EVENTS)
+
+    def unfollow(self, table: Name, archive: Name) -> Plan:
+        for event, trigger in self._triggers_of(archive):
+            yield Step(
+                f"DROP TRIGGER IF EXISTS {trigger}", f"{archive} does not follow each {event} any more", (table,)
+            )
+
+    def before_copy(self, stands: Table, column: str) -> Plan:
+        for one in list(stands.having(column)):
+            if isinstance(one, Constraint) and one.kind == "foreign key":
+                yield from self.database.ddl.drop_constraint(stands.name, one.name, one.kind, stands)
+
+    def drop_followed(
+        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    ) -> Plan:
+        *before, drop = self.database.ddl.drop_column(stands.name, column, stands)
+        yield from before
+        own, kept = self.quoted_table(stands.name), self.quoted_table(archive)
+        yield Parting(
+            f"ALTER TABLE {own} DROP COLUMN {self.quoted(column)}{INSTANT}",
+            f"{drop.does}; its values are in {archive}",
+            (stands.name,),
+            locking=f"LOCK TABLES {own} WRITE, {kept} WRITE",
+            dropping=tuple(f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)),
+            making=tuple(self._following(stands.name, column, key, archive)),
+        )
+
+    def copy(self, table: Name, index: str, key: Sequence[Column], column: str, archive: Name, condition: str) -> str:
+        names, first = self.quoted(*(one.name for one in key), column), self.quoted(key[0].name)
+        kept = self.quoted_table(archive)
+        select = (
+            f"SELECT {names} FROM {self.quoted_table(table)}{Batches.of(self.database).hint(index)} WHERE {condition}"
+        )
+        return f"INSERT INTO {kept} ({names}) {select} ON DUPLICATE KEY UPDATE {first} = {kept}.{first}"
+
+    def touched(self, stands: Table, column: str) -> list[str]:
+        found = showcreate.read(stands.sql).columns
+        return [name for name, clauses in found.items() if name != column and clauses.get("ON UPDATE")]
+
+    def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
+        clauses = Clauses(definition["clauses"])
+        place = f" AFTER {self.quoted(definition['after'])}" if definition["after"] in stands.columns else ""
+        place = " FIRST" if definition["after"] is None else place
+        if clauses.get("GENERATED"):
+            yield self._added_at(stands.name, column, str(clauses), place, f"added {column} again")
+            return
+        # Neither default nor ON UPDATE yet: no row that stands may get a value by them.
+        bare = clauses.with_(NULL="NULL", DEFAULT=None, ON_UPDATE=None)
+        does = f"added column {stands.name}.{column} again"
+        yield self._added_at(stands.name, column, str(bare), place, does)
+
+    def _added_at(self, name: Name, column: str, definition: str, place: str, does: str) -> Step:
+        """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
+        action = f"ADD COLUMN {self.quoted(column)} {definition}"
+        here, last = (self.database.ddl.alter(name, action + where, does, instant=True) for where in (place, ""))
+        return replace(here, instead=(*here.instead, last.sql, *last.instead)) if place else here
+
+    def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
+        for name, text in definition["indexes"]:
+            if name not in stands.indexes:
+                yield iter(
+                    [self.database.ddl.alter(stands.name, f"ADD {text}", f"built index {name} on {stands.name} again")]
+                )
+        for name, text in definition["checks"]:
+            if name not in stands.constraints:
+                action = f"ADD CONSTRAINT {self.quoted(name)} {text}"
+                yield iter(
+                    [self.database.ddl.alter(stands.name, action, f"added {name} to {stands.name} again", free=stands)]
+                )
+        # By now the indexes stand, which the keys would make themselves otherwise.
+        yield from self._keys_again(self.database.table(stands.name) or stands, definition)
+
+    def _keys_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
+        # What is kept of an archive says nothing of the database's own name; earlier releases did.
+        former = definition.get("archive", [None, None])[1]
+        for one in definition["keys"]:
+            if one["referent"][0] == former:
+                one = {**one, "referent": [None, one["referent"][1]]}
+            there = stands.constraints.get(one["name"])
+            if there is None or not there.valid:
+                yield self.database.ddl.add_constraint(stands.name, _key_of(stands.name, one), stands, True)
+
+    def default_is_late(self, definition: Definition) -> bool:
+        # NULL becomes NOT NULL online only where no default could take its place.
+        default = definition["clauses"].get("DEFAULT") or "NULL"
+        literal = re.fullmatch(r"'(?:[^'\\]|''|\\.)*'|-?[\d.]+|NULL", default, re.I | re.S)
+        return bool(definition["required"] and (literal is None or "ON UPDATE" in definition["clauses"]))
+
+    def finish_again(self, stands: Table, column: str, definition: Definition) -> Plan:
+        return self.default_again(stands, column, definition)
+
+    def default_again(self, stands: Table, column: str, definition: Definition) -> Plan:
+        """Plan the default and ON UPDATE, for new rows."""
+        clauses = Clauses(definition["clauses"])
+        found = definition_of(stands, column)
+        default, on_update = clauses.get("DEFAULT"), clauses.get("ON UPDATE")
+        if clauses.get("GENERATED") or (found.get("DEFAULT"), found.get("ON UPDATE")) == (default, on_update):
+            return
+        if on_update:
+            changed = found.with_(DEFAULT=default or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
+            yield self.database.ddl.modify(
+                stands.name, column, str(changed), f"set the default of {stands.name}.{column}", instant=True
+            )
+        elif default and default.upper() != "NULL":
+            yield from self.database.ddl.set_default(stands.name, column, default, stands)
+
+    # Tables -----------------------------------------------------------------------------------------------------
+
+    def described_table(self, stands: Table, archive: Name) -> Definition:
+        keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
+        made = [one.name for one in stands.indexes.values() if self.database.ddl.is_made_for_key(stands, one)]
+        return {"keys": [_key_as_json(one, stands.name.schema) for one in keys], "made": made}
+
+    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
+        keys = [one["name"] for one in definition["keys"]]
+        drops = ", ".join(
+            action
+            for key in keys
+            for action in (self.database.ddl.key_dropped(key), *self.database.ddl.key_mark_removed(stands, key))
+        )
+        standing = any(one.kind == "foreign key" for one in stands.constraints.values())
+        if drops and standing:
+            yield self.database.ddl.alter(stands.name, drops, f"untied {stands.name} from the tables that it refers to")
+        yield Step(
+            self._renaming_archive(stands.name, archive), f"put table {stands.name} away as {archive}", (stands.name,)
+        )
+
+    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
+        yield Step(self._renaming_archive(archive, name), f"brought table {name} back", (archive,))
+
+    def _renaming_archive(self, old: Name, new: Name) -> str:
+        return f"RENAME TABLE {self.quoted_table(old)} TO {self.quoted_table(new)}"
+
+    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
+        return self._keys_again(stands, definition)
+
+
+def _key_as_json(one: Constraint, home: str | None) -> dict[str, Any]:
+    referent = (one.referent or Name("")).at(home)
+    actions = {"onupdate": one.onupdate, "ondelete": one.ondelete}
+    columns = {"columns": list(one.columns), "remote": list(one.remote)}
+    return {"name": one.name, "referent": [referent.schema, referent.name], **columns, **actions}
+
+
+def _key_of(table: Name, one: dict[str, Any]) -> Any:
+    schema, referent = one["referent"]
+    made = ops.CreateForeignKeyOp(
+        one["name"], table.name, referent, one["columns"], one["remote"],
+        source_schema=table.schema, referent_schema=schema or table.schema,
+        onupdate=one["onupdate"], ondelete=one["ondelete"],
+    )  # fmt: skip
+    return made.to_constraint()

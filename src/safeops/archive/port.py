@@ -1,0 +1,159 @@
+"""What keeping a dropped column or table asks of a database: how it is described, followed, dropped and made again."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from safeops.databases.definitions import Column, Table
+from safeops.databases.ports import Port
+from safeops.databases.steps import Step
+from safeops.naming import Name
+
+Definition: TypeAlias = dict[str, Any]
+"""A definition as JSON has it, made and read by one database alone."""
+
+
+class Archives(Port):
+    """The verbs of an archive that differ from database to database.
+
+    The archive of a column is a table of the key and the column, under the names that they have in the table.
+    """
+
+    place = "safeops.archive.{family}:Archives"
+    asked = "Keeping what a drop would lose"
+
+    def schema_of_new(self, schema: str | None) -> str | None:
+        """Return the schema of a table that would be created, spelled as ``table`` spells it."""
+        return schema
+
+    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
+        """Say why a table, or a column of it, cannot be archived; None where it can."""
+        return None
+
+    # Columns ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def described_column(self, stands: Table, column: str) -> Definition:
+        """Describe a column with all that is its own, so that it can be made again.
+
+        Three parts are the same everywhere: ``required`` (NOT NULL), ``computed`` (it has no values of its own), and
+        ``fill`` (the default as SQL, or None).
+        """
+
+    @abstractmethod
+    def column_of_archive(self, definition: Definition) -> Column:
+        """Return the column that was described."""
+
+    @abstractmethod
+    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Iterator[Step]:
+        """Plan the empty table of the key and the column, and the triggers that write to it what the application does."""
+
+    @abstractmethod
+    def is_followed(self, table: Name, archive: Name) -> bool:
+        """Tell whether all of the triggers stand."""
+
+    @abstractmethod
+    def unfollow(self, table: Name, archive: Name) -> Iterator[Step]:
+        """Plan to drop the triggers."""
+
+    @abstractmethod
+    def drop_followed(
+        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    ) -> Iterator[Step]:
+        """Plan to drop the column and the triggers, so that no write falls in between."""
+
+    def before_copy(self, stands: Table, column: str) -> Iterator[Step]:
+        """Plan what has to go before the copy, because it changes the column behind the triggers' back."""
+        return iter(())
+
+    def copy(self, table: Name, index: str, key: Sequence[Column], column: str, archive: Name, condition: str) -> str:
+        """Return the INSERT of the rows that meet a condition; a row that is there already is the newer one."""
+        names = self.quoted(*(one.name for one in key), column)
+        select = f"SELECT {names} FROM {self.quoted_table(table)} WHERE {condition}"
+        return f"INSERT INTO {self.quoted_table(archive)} ({names}) {select} ON CONFLICT DO NOTHING"
+
+    def put_back(
+        self, stands: Table, key: Sequence[str], column: str, archive: Name, default: str | None, condition: str
+    ) -> str:
+        """Return the UPDATE that gives rows without a value the archived one, and rows that are not in it the default."""
+        own, value = self.quoted_table(stands.name), self.quoted(column)
+        kept = f"FROM {self.quoted_table(archive)} AS safeops_kept WHERE {self._matched(own, key)}"
+        found, there = f"(SELECT safeops_kept.{value} {kept})", f"EXISTS (SELECT 1 {kept})"
+        new = found if default is None else f"CASE WHEN {there} THEN {found} ELSE {default} END"
+        only = f" AND {there}" if default is None else ""
+        assigned = "".join(f", {self.quoted(one)} = {self.quoted(one)}" for one in self.touched(stands, column))
+        return f"UPDATE {own} SET {value} = {new}{assigned} WHERE {condition} AND {value} IS NULL{only}"
+
+    def touched(self, stands: Table, column: str) -> list[str]:
+        """Return the columns that an UPDATE changes by itself where it does not assign them."""
+        return []
+
+    def count_lost(self, table: Name, key: Sequence[str], column: str, archive: Name) -> int:
+        """Count the rows that have no value although the archive has one for them."""
+        own, value = self.quoted_table(table), self.quoted(column)
+        matched = f"{self._matched(own, key)} AND safeops_kept.{value} IS NOT NULL"
+        kept = f"EXISTS (SELECT 1 FROM {self.quoted_table(archive)} AS safeops_kept WHERE {matched})"
+        return int(self.scalar(f"SELECT count(*) FROM {own} WHERE {value} IS NULL AND {kept}"))
+
+    def count_gone(self, table: Name, key: Sequence[str], archive: Name) -> int:
+        """Count the archived rows whose row is not in the table any more."""
+        own = self.quoted_table(table)
+        missing = f"NOT EXISTS (SELECT 1 FROM {own} WHERE {self._matched(own, key)})"
+        return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(archive)} AS safeops_kept WHERE {missing}"))
+
+    def _matched(self, own: str, key: Sequence[str]) -> str:
+        quoted = [self.quoted(one) for one in key]
+        return " AND ".join(f"safeops_kept.{one} = {own}.{one}" for one in quoted)
+
+    @abstractmethod
+    def add_again(self, stands: Table, column: str, definition: Definition) -> Iterator[Step]:
+        """Plan the column without a value in any row that stands; new rows have its default."""
+
+    def default_is_late(self, definition: Definition) -> bool:
+        """Tell whether a column that was added again has its default only once it is complete."""
+        return False
+
+    def default_again(self, stands: Table, column: str, definition: Definition) -> Iterator[Step]:
+        """Plan the default of new rows, where ``add_again`` could not give it."""
+        return iter(())
+
+    @abstractmethod
+    def complete_again(
+        self, stands: Table, column: str, definition: Definition, *, filled: bool
+    ) -> Iterator[Iterator[Step]]:
+        """Plan what is the column's own and still missing, a plan for each thing: rows may break one and not another.
+
+        Args:
+            stands: The table, with the column.
+            column: The column.
+            definition: As it was described.
+            filled: Every row has a value, so that NOT NULL can stand.
+        """
+
+    def finish_again(self, stands: Table, column: str, definition: Definition) -> Iterator[Step]:
+        """Plan what only a column that is NOT NULL can have."""
+        return iter(())
+
+    def drop_archive(self, archive: Name, definition: Definition) -> Iterator[Step]:
+        """Plan to drop an archive with all that is kept beside it."""
+        yield Step(f"DROP TABLE IF EXISTS {self.quoted_table(archive)}", f"dropped archive {archive}", (archive,))
+
+    # Tables -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def described_table(self, stands: Table, archive: Name) -> Definition:
+        """Describe what a table loses on its way into the archive."""
+
+    @abstractmethod
+    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Iterator[Step]:
+        """Plan to rename a table into an archive: its names become free, and no foreign key ties it to others."""
+
+    @abstractmethod
+    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Iterator[Step]:
+        """Plan to rename an archive into the table that it was."""
+
+    @abstractmethod
+    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Iterator[Step]]:
+        """Plan what is still missing of its foreign keys and names, a plan for each thing."""

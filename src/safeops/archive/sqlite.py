@@ -1,0 +1,186 @@
+"""Archives on SQLite: definitions are kept as the text that SQLite keeps of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from safeops.archive import port as archives
+from safeops.archive.port import Definition
+from safeops.databases.definitions import Column, Index, Table
+from safeops.databases.sqlite import edits
+from safeops.databases.sqlite.rebuild import Rebuild
+from safeops.databases.sqlite.text import parse
+from safeops.databases.sqlite.tokens import folded, literal
+from safeops.databases.steps import Plan, Step
+from safeops.naming import Name
+
+EVENTS = ("insert", "update", "delete")
+
+
+class Archives(archives.Archives):
+    """See ``safeops.archive.port``."""
+
+    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
+        if stands.kind != "table":
+            return f"it is a {stands.kind}"
+        return "it stands in another file than the main one" if stands.name.schema else None
+
+    # Columns ----------------------------------------------------------------------------------------------------
+
+    def described_column(self, stands: Table, column: str) -> Definition:
+        text = parse(stands.sql)
+        found = text.column(column)
+        names = [one.name for one in text.columns]
+        default, collation, generated = (found.clause(kind) for kind in ("default", "collate", "generated"))
+        own = [one for one in text.constraints if edits.is_of_column_alone(text, one, column)]
+        return {
+            "name": found.name,
+            "type": stands.columns[column].type,
+            "text": stands.sql[found.start : found.end],
+            "bare": f"{self.quoted(found.name)} {stands.sql[found.type_start : found.type_end].strip()}"
+            + (f" {stands.sql[collation.start : collation.end]}" if collation else ""),
+            "after": names[names.index(found.name) - 1] if names.index(found.name) else None,
+            "constraints": [stands.sql[one.start : one.end] for one in own],
+            "indexes": [[one.name, one.definition] for one in stands.having(column) if isinstance(one, Index)],
+            "required": found.clause("not null") is not None,
+            "computed": generated is not None,
+            "persisted": bool(generated and generated.stored),
+            "fill": default.expression if default else None,
+        }
+
+    def column_of_archive(self, definition: Definition) -> Column:
+        return Column(definition["name"], definition["type"])
+
+    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
+        text = parse(stands.sql)
+        specs = []
+        for one in key:
+            found = text.column(one.name)
+            collation = found.clause("collate")
+            spec = f"{self.quoted(one.name)} {stands.sql[found.type_start : found.type_end].strip()} NOT NULL"
+            specs.append(spec + (f" {stands.sql[collation.start : collation.end]}" if collation else ""))
+        # Without a type the column keeps each value as it is.
+        specs += [self.quoted(column), f"UNIQUE ({self.quoted(*(one.name for one in key))})"]
+        create = f"CREATE TABLE {self.quoted_table(archive)} ({', '.join(specs)})"
+        following = self._following(stands.name, column, [one.name for one in key], archive)
+        yield Step(
+            create, f"created {archive}, which follows the writes to {stands.name}.{column}", (), tuple(following)
+        )
+
+    def _following(self, table: Name, column: str, key: Sequence[str], archive: Name) -> list[str]:
+        own, kept = self.quoted_table(table), self.quoted_table(archive)
+        names = [self.quoted(one) for one in key]
+        old, new = (
+            f"DELETE FROM {kept} WHERE " + " AND ".join(f"{one} = {row}.{one}" for one in names)
+            for row in ("OLD", "NEW")
+        )
+        values = ", ".join(f"NEW.{one}" for one in (*names, self.quoted(column)))
+        # Not an upsert: a REPLACE of the application would turn it into another thing.
+        insert = f"{new}; INSERT INTO {kept} ({', '.join(names)}, {self.quoted(column)}) VALUES ({values})"
+        heads = [f"CREATE TRIGGER {one} AFTER {event.upper()} ON {own}" for event, one in self._triggers_of(archive)]
+        bodies = (insert, f"{old}; {insert}", old)
+        return [f"{head} BEGIN {body}; END" for head, body in zip(heads, bodies, strict=True)]
+
+    def _triggers_of(self, archive: Name) -> list[tuple[str, str]]:
+        return [(event, self.quoted(f"{archive.name}_{event}")) for event in EVENTS]
+
+    def is_followed(self, table: Name, archive: Name) -> bool:
+        names = ", ".join(literal(f"{archive.name}_{event}") for event in EVENTS)
+        sql = f"""SELECT count(*) FROM {self.database.master("main")} WHERE type = 'trigger' AND name IN ({names})
+            AND tbl_name = {literal(table.name)} COLLATE NOCASE"""
+        return int(self.scalar(sql)) == len(EVENTS)
+
+    def unfollow(self, table: Name, archive: Name) -> Plan:
+        drop, *then = [f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)]
+        yield Step(drop, f"{archive} does not follow {table} any more", (table,), tuple(then))
+
+    def drop_followed(
+        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    ) -> Plan:
+        drops = [f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)]
+        triggers = {folded(f"{archive.name}_{event}") for event in EVENTS}
+        for step in self.database.ddl.drop_column(stands.name, column, stands):
+            if isinstance(step, Rebuild):
+                natively = (*drops, *step.natively) if step.natively else ()
+                does = f"{step.does}; its values are in {archive}"
+                yield replace(step, natively=natively, without=step.without | triggers, does=does)
+            else:
+                yield step
+
+    def default_is_late(self, definition: Definition) -> bool:
+        return True
+
+    def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
+        does = f"added column {stands.name}.{column} again"
+        if definition["persisted"]:
+            yield self.database.ddl.rebuilt(stands, does, self._placing(definition, filled=True))
+            return
+        spec = definition["text"] if definition["computed"] else definition["bare"]
+        yield Step(f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}", does, (stands.name,))
+
+    def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
+        edit = self._placing(definition, filled)
+        if edit(stands.sql) != stands.sql:
+            yield iter([self.database.ddl.rebuilt(stands, f"completed column {stands.name}.{column}", edit)])
+        for name, sql in definition["indexes"]:
+            if name not in stands.indexes:
+                yield iter([Step(sql, f"built index {name} on {stands.name} again", (stands.name,), scans=True)])
+
+    def _placing(self, definition: Definition, filled: bool) -> edits.Edit:
+        """Give a column its text again, at its place, and the constraints of its own."""
+
+        def edit(sql: str) -> str:
+            if any(folded(one.name) == folded(definition["name"]) for one in parse(sql).columns):
+                sql = edits.dropping_column(definition["name"])(sql)
+            sql = _placed(sql, definition)
+            for one in definition["constraints"]:
+                sql = edits.adding_constraint(one)(sql)
+            return sql if filled else edits.dropping_not_null(definition["name"])(sql)
+
+        return edit
+
+    # Tables -----------------------------------------------------------------------------------------------------
+
+    def described_table(self, stands: Table, archive: Name) -> Definition:
+        sql = f"""SELECT type, name, sql FROM {self.database.master("main")} WHERE sql IS NOT NULL
+            AND type IN ('index', 'trigger') AND tbl_name = {literal(stands.name.name)} COLLATE NOCASE"""
+        keys = [one.name for one in stands.constraints.values() if one.kind == "foreign key"]
+        return {"sql": stands.sql, "parts": [list(row) for row in self.read(sql)], "keys": keys}
+
+    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
+        if any(one.kind == "foreign key" for one in stands.constraints.values()):
+            does = f"untied {stands.name} from the tables that it refers to"
+            yield self.database.ddl.rebuilt(stands, does, _without_foreign_keys)
+        own = self.quoted_table(stands.name)
+        drops = [f"DROP {kind.upper()} {self.quoted(name)}" for kind, name, _ in definition["parts"]]
+        first, *then = [*drops, f"ALTER TABLE {own} RENAME TO {self.quoted(archive.name)}"]
+        yield Step(first, f"put table {stands.name} away as {archive}", (stands.name,), tuple(then))
+
+    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
+        rename = f"ALTER TABLE {self.quoted_table(archive)} RENAME TO {self.quoted(name.name)}"
+        parts = tuple(sql for _, _, sql in definition["parts"])
+        yield Step(rename, f"brought table {name} back", (archive,), parts)
+
+    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
+        if stands.sql != definition["sql"]:
+            does = f"gave table {stands.name} its definition again"
+            yield iter([self.database.ddl.rebuilt(stands, does, lambda _: str(definition["sql"]))])
+
+
+def _placed(sql: str, definition: Definition) -> str:
+    text = parse(sql)
+    before = [one for one in text.columns if definition["after"] and folded(one.name) == folded(definition["after"])]
+    if definition["after"] is None:
+        start = text.columns[0].start
+        return f"{sql[:start]}{definition['text']}, {sql[start:]}"
+    end = (before or text.columns)[-1].end
+    return f"{sql[:end]}, {definition['text']}{sql[end:]}"
+
+
+def _without_foreign_keys(sql: str) -> str:
+    while True:
+        keys = [place for place, one in enumerate(parse(sql).clauses) if one.kind == "foreign key"]
+        if not keys:
+            return sql
+        sql = edits.dropping_clause(lambda text, place=keys[0]: list(text.clauses)[place])(sql)  # type: ignore[misc]

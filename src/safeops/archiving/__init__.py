@@ -1,1 +1,0 @@
-"""What is kept of dropped columns and tables, so that a downgrade can give it back."""

@@ -1,0 +1,160 @@
+"""Walking in batches on MariaDB and MySQL."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.backfilling import port as batches
+from safeops.backfilling.port import Target, Values
+from safeops.databases.definitions import Column
+from safeops.databases.mysql.session import number_of
+from safeops.naming import Name
+
+BINARY = re.compile(r"(var)?binary|\w*blob", re.I)
+TEXT = re.compile(r"(var)?char|\w*text", re.I)
+NUMBER = re.compile(r"\w*int|decimal|numeric|year", re.I)
+# A statement that took too long for max_statement_time or max_execution_time; a record that changed since it was read.
+TRANSIENT = {1969, 3024, 1020}
+COLLATION = """SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema.COLUMNS
+  WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
+
+
+class Batches(batches.Batches):
+    """See ``safeops.backfilling.port``."""
+
+    # https://dev.mysql.com/doc/refman/8.0/en/update.html: they are evaluated from left to right.
+
+    def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
+        return sa.String(length, collation="utf8mb4_bin")
+
+    def key_text(self, column: Column) -> str:
+        name = self.quoted(column.name)
+        if BINARY.match(column.type):
+            return f"HEX({name})"
+        return name if TEXT.match(column.type) else f"CAST({name} AS CHAR)"
+
+    def key_literal(self, column: Column, text: str) -> str:
+        if BINARY.match(column.type):
+            return f"X'{text}'"
+        return text if NUMBER.match(column.type) else self.literal(text)
+
+    def key_flaw(self, column: Column) -> str | None:
+        if re.match(r"enum|set", column.type, re.I):
+            return "an index has its values by position, and a comparison by letters"
+        if re.match(r"float|double|real", column.type, re.I):
+            return "as text its values lose digits"
+        if re.match(r"timestamp", column.type, re.I) and not self._has_fixed_zone():
+            return "in the hour that clocks are set back two moments have one text; SET time_zone = '+00:00' before"
+        return "it is no number" if re.match(r"bit", column.type, re.I) else None
+
+    def _has_fixed_zone(self) -> bool:
+        zone, system = self.read("SELECT @@SESSION.time_zone, @@system_time_zone")[0]
+        return bool(re.fullmatch(r"[+-]\d\d?:\d\d|UTC", system if zone == "SYSTEM" else zone))
+
+    def hint(self, index: str) -> str:
+        return f" FORCE INDEX ({self.quoted(index)})"
+
+    def checked_row_by_row(self, condition: str) -> str:
+        # The hint chooses the index already.
+        return condition
+
+    @contextmanager
+    def batching(self) -> Iterator[None]:
+        # The gaps between the rows of a batch stay free for the application to insert into.
+        values = {self.database.abilities.isolation: "'READ-COMMITTED'"}
+        if self.database.abilities.batch_modes:
+            values["sql_mode"] = self._sql_mode()
+        with self.database.triggers.logging_rows(), self.database.setting(values):
+            yield
+
+    def rendered_batching(self) -> tuple[list[str], list[str]]:
+        if not self.database.abilities.batch_modes:
+            return [], []
+        before = ["SET @safeops_sql_mode = @@SESSION.sql_mode", f"SET SESSION sql_mode = {self._sql_mode()}"]
+        return before, ["SET SESSION sql_mode = @safeops_sql_mode"]
+
+    def _sql_mode(self) -> str:
+        return f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.database.abilities.batch_modes))})"
+
+    @contextmanager
+    def batch(self, wait: float, flush: bool) -> Iterator[None]:
+        seconds = str(max(math.ceil(wait), 1))
+        bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
+        with self.database.setting(bounds), self.database.transaction("START TRANSACTION"):
+            yield
+
+    def check_writes_values(self) -> None:
+        if self.database.version < self.database.abilities.recordsets_since:
+            needed = ".".join(map(str, self.database.abilities.recordsets_since))
+            raise self.database.unsupported(
+                "A backfill by a Python function", f"JSON_TABLE, which {self.product} {needed} has"
+            )
+
+    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
+        names, width = into.names, len(into.key)
+        spelled = ", ".join(f"{name} LONGTEXT PATH '$.{name}'" for name in names)
+        encoded = [_as_bits if one.type.lower().startswith("bit") else _encoded for one in into.columns]
+        records = [
+            dict(zip(names, [*bound, *(encode(one) for encode, one in zip(encoded, values, strict=True))], strict=True))
+            for bound, values in rows
+        ]
+        source = f"JSON_TABLE({self.literal(json.dumps(records))}, '$[*]' COLUMNS ({spelled})) safeops_values"
+        keys = [self._comparable(into.table, name, column) for name, column in zip(names, into.key, strict=False)]
+        news = [_decoded(name, column) for name, column in zip(names[width:], into.columns, strict=True)]
+        return source, keys, news
+
+    def update_from(self, own: str, source: str, assigned: str, matched: str) -> str:
+        return f"UPDATE {source} STRAIGHT_JOIN {own} ON {matched} SET {assigned}"
+
+    def _comparable(self, table: Name, name: str, column: Column) -> str:
+        """Return a value that compares with the key's column by its index."""
+        if BINARY.match(column.type):
+            return f"UNHEX({name})"
+        if TEXT.match(column.type):
+            found = self.read(COLLATION, schema=table.schema, table=table.name, column=column.name)[0]
+            return f"CONVERT({name} USING {found[0]}) COLLATE {found[1]}"
+        if re.match(r"decimal|numeric", column.type, re.I):
+            return f"CAST({name} AS {column.type.partition(' ')[0]})"
+        if NUMBER.match(column.type):
+            return f"CAST({name} AS {'UNSIGNED' if 'unsigned' in column.type else 'SIGNED'})"
+        # There is no cast to a timestamp.
+        return f"CAST({name} AS {re.sub('^timestamp', 'datetime', column.type, flags=re.I)})"
+
+    def is_transient(self, error: BaseException) -> bool:
+        return super().is_transient(error) or number_of(error) in TRANSIENT
+
+
+def _decoded(name: str, column: Column) -> str:
+    if column.type.lower().startswith("bit"):
+        return f"CAST(CONV({name}, 16, 10) AS UNSIGNED)"
+    return f"UNHEX({name})" if BINARY.match(column.type) else name
+
+
+def _as_bits(value: Any) -> Any:
+    return f"{value:x}" if isinstance(value, int) else _encoded(value)
+
+
+def _encoded(value: Any) -> Any:
+    """Return a value as the text that the server reads into a column."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int)):
+        return str(int(value))
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value)
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ")
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,57 @@
+"""Walking in batches on SQLite."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.backfilling import port as batches
+from safeops.backfilling.port import Target, Values
+from safeops.databases.definitions import Column
+
+
+class Batches(batches.Batches):
+    """See ``safeops.backfilling.port``."""
+
+    def key_text(self, column: Column) -> str:
+        # Any column holds any type here: what quote() writes is a literal again.
+        name = self.quoted(column.name)
+        # quote() writes an infinity as a name, and in older versions 15 digits of a number.
+        number = f"replace(printf('%!.17g', {name}), 'Inf', '9e999')"
+        return f"CASE typeof({name}) WHEN 'real' THEN {number} ELSE quote({name}) END"
+
+    def key_literal(self, column: Column, text: str) -> str:
+        return text
+
+    def batching(self) -> AbstractContextManager[None]:
+        # Whoever waits for the file holds nothing meanwhile.
+        return self.database.waiting(self.database.patience)
+
+    @contextmanager
+    def batch(self, wait: float, flush: bool) -> Iterator[None]:
+        with self.database.waiting(wait), self.database.transaction():
+            yield
+
+    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
+        listed = [
+            [*bound, *(self._literal(value, type_) for value, type_ in zip(values, into.types, strict=True))]
+            for bound, values in rows
+        ]
+        source = ", ".join(f"({', '.join(one)})" for one in listed)
+        names = [f"safeops_values.column{place}" for place in range(1, len(into.names) + 1)]
+        return f"(VALUES {source}) AS safeops_values", names[: len(into.key)], names[len(into.key) :]
+
+    def _literal(self, value: Any, type_: sa.types.TypeEngine[Any]) -> str:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return f"X'{bytes(value).hex()}'"
+        if isinstance(value, float) and math.isinf(value):
+            return "9e999" if value > 0 else "-9e999"
+        if isinstance(type_, sa.JSON) and value is not None:
+            return self.literal(json.dumps(value))
+        known = None if isinstance(type_, sa.types.NullType) else type_
+        return self.database.rendered(sa.literal(value, known))

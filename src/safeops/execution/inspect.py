@@ -1,0 +1,161 @@
+"""What every helper does first: check its arguments, and look at what stands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from safeops.databases.definitions import Table
+from safeops.databases.steps import Step
+from safeops.errors import NOTHING_CHANGED, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
+from safeops.execution.lock_retry import patiently
+from safeops.execution.migration import Migration
+from safeops.naming import Name, nearest
+from safeops.plan_mode import foreseeing
+
+T = TypeVar("T")
+
+FINISHED = "Finished before and kept: "
+
+log = logging.getLogger("safeops")
+
+
+def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
+    """Raise InvalidArgument where a name is none, or longer than the server keeps.
+
+    Args:
+        migration: The running migration.
+        what: What the name stands for, as a message calls it.
+        name: The argument.
+        right: The call as it should be.
+    """
+    database = migration.database
+    if not isinstance(name, str) or not name or "\x00" in name:
+        raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=right)
+    flaw = None if what == "value" else database.safety.name_flaw(name)
+    if flaw:
+        raise InvalidArgument(
+            f"{database.product} does not take the {what} {name!r}: {flaw}.", remedy="Choose another name:", code=right
+        )
+    size = len(name) if database.abilities.counts_letters else len(name.encode())
+    if size > database.abilities.max_identifier:
+        unit = "letters" if database.abilities.counts_letters else "bytes"
+        raise InvalidArgument(
+            f"The {what} {name} has {size} {unit}; {database.product} keeps {database.abilities.max_identifier}.",
+            why="A longer name is cut or refused, so that nobody would find the thing by its name again.",
+            remedy="Choose a shorter name:",
+            code=right,
+        )
+
+
+def check_names(migration: Migration, right: str, **names: Any) -> None:
+    """Check several names, given by what they stand for; a schema may be None."""
+    for what, name in names.items():
+        if name is None and what.endswith("schema"):
+            continue
+        check_name(migration, what.replace("_", " "), name, right)
+
+
+def check_columns(migration: Migration, what: str, columns: Any, right: str) -> None:
+    """Raise InvalidArgument unless ``columns`` is a list of different names."""
+    if isinstance(columns, str) or not isinstance(columns, Sequence) or not columns:
+        raise InvalidArgument(f"{what} is {columns!r}, not a list of columns.", remedy="Write:", code=right)
+    for column in columns:
+        check_name(migration, f"column in {what}", column, right)
+    if len(set(columns)) < len(columns):
+        raise InvalidArgument(f"{what} names a column twice: {columns!r}.", remedy="Write:", code=right)
+
+
+def check_flags(right: str, **flags: Any) -> None:
+    """Raise InvalidArgument unless each flag is True, False or None."""
+    for argument, value in flags.items():
+        if not (value is None or isinstance(value, (bool, int))):
+            raise InvalidArgument(f"{argument} is {value!r}, not True or False.", remedy="Write:", code=right)
+
+
+def check_choice(argument: str, value: Any, choices: tuple[str | None, ...]) -> None:
+    # An expression of SQL has no truth value that a comparison could give.
+    if not (value is None or isinstance(value, str)) or value not in choices:
+        listed = " or ".join(repr(choice) for choice in choices)
+        raise InvalidArgument(
+            f"{argument} is {value!r}, not {listed}.", remedy="Write:", code=f"{argument}={choices[-1]!r}"
+        )
+
+
+def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table | None:
+    """Return the table as it stands, or None; offline nobody can look, and it is None too."""
+    if migration.offline:
+        return None
+    return patiently(
+        migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create), tables=(name,)
+    )
+
+
+def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
+    """Ask the server something for which it locks the table for a moment, and bound that."""
+    step = Step("", f"looked into {name}", (name,))
+    return patiently(migration, step.does, action, step)
+
+
+def refuse_hidden_rows(migration: Migration, *tables: Name) -> None:
+    """Raise UnsafeOperation if row security hides rows of the tables from the migration: it would take a part for all."""
+    if migration.database.abilities.has_row_security and not migration.offline:
+        look_into(migration, tables[0], lambda: migration.database.refuse_hidden_rows(tables))
+
+
+def look_at(migration: Migration, name: Name) -> Table | None:
+    """Return the table as it stands, None offline, or raise UnknownTable."""
+    return known(migration, look(migration, name), name)
+
+
+def known(migration: Migration, found: Table | None, name: Name) -> Table | None:
+    """Return the table that was looked for, None offline, or raise UnknownTable."""
+    if found is None and not migration.offline:
+        raise UnknownTable(
+            f"There is no table {name}.",
+            remedy=nearest(name.name, migration.database.table_names(name.schema), "tables"),
+        )
+    return table_or_none(found, name)
+
+
+def table_or_none(found: Table | None, name: Name) -> Table | None:
+    """Return what was found, or raise UnknownTable where it is a view."""
+    if found is not None and found.kind.endswith("view"):
+        raise UnknownTable(f"{name} is a {found.kind}, not a table.")
+    return found
+
+
+def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
+    """Raise UnknownColumn unless the table has the columns."""
+    forecast = foreseeing()
+    for column in columns if table is not None else ():
+        if forecast is not None and forecast.would_add(table.name.name, column):  # type: ignore[union-attr]
+            continue
+        if column not in table.columns:  # type: ignore[union-attr]
+            raise UnknownColumn(
+                f"Table {table.name} has no column {column}.",  # type: ignore[union-attr]
+                remedy=nearest(column, table.columns, "columns"),  # type: ignore[union-attr]
+            )
+
+
+def skipped(what: str, why: str) -> bool:
+    """Say that there is nothing to do."""
+    log.info("skipped %s: %s", what, why)
+    if (forecast := foreseeing()) is not None:
+        forecast.skip(what, why)
+    return False
+
+
+@contextmanager
+def keeping(done: Sequence[str]) -> Iterator[None]:
+    """Say in an error that comes from the block what was finished before it."""
+    try:
+        yield
+    except SafeOpsError as error:
+        if done and error.state == NOTHING_CHANGED:
+            error.state = f"{FINISHED}{'; '.join(done)}. Running again goes on from there."
+        elif done and error.state.startswith(FINISHED):
+            error.state = f"{FINISHED}{'; '.join(done)}; {error.state.removeprefix(FINISHED)}"
+        raise

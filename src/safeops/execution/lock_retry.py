@@ -1,0 +1,282 @@
+"""Carries out plans, a statement at a time: each waits for its lock briefly, lets go, and tries again within a budget."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.base import Database
+from safeops.databases.sessions import Watch
+from safeops.databases.steps import Step
+from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
+from safeops.execution.migration import Migration, Terms
+from safeops.execution.planned_locks import tell_plan
+from safeops.naming import Name
+from safeops.plan_mode import foreseeing, told
+from safeops.settings import assurance
+
+log = logging.getLogger("safeops")
+
+T = TypeVar("T")
+Explain = Callable[[DBAPIError], "SafeOpsError | None"]
+
+FIRST_PAUSE = 0.03
+LONGEST_PAUSE = 5.0
+SHARE = 0.25
+"""Of the time that an attempt held up the application, how much it gets at least to catch up."""
+
+
+@dataclass
+class Work:
+    """What a helper has come to: the steps that it finished, and what a failed one left behind."""
+
+    done: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Say what stands, for a message."""
+        if not self.done and not self.left:
+            return NOTHING_CHANGED
+        said = [f"Finished before and kept: {'; '.join(self.done)}."] if self.done else []
+        said += [f"Left behind, because the same sessions block its removal: {one}." for one in self.left]
+        return f"{' '.join(said)} Running again goes on from there."
+
+
+def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | None = None) -> bool:
+    """Carry out a plan, or render it for ``--sql``; return whether it had any step.
+
+    Args:
+        migration: The running migration.
+        plan: The steps; each is planned after the one before it has been carried out.
+        explain: Turns an error of the server into one that teaches, or returns None.
+
+    Raises:
+        LockNotAcquired: The retry budget ran out; the message names the sessions that hold the lock.
+        UnsafeOperation: The server refuses to do it online.
+    """
+    if (forecast := foreseeing()) is not None and not migration.offline:
+        return tell_plan(forecast, migration.database, plan)
+    work = Work()
+    for step in plan:
+        if migration.offline:
+            _render(migration, step)
+        else:
+            started = time.monotonic()
+            _persist(migration, step, work, explain)
+            log.info("%s (%.2f s)", step.does, time.monotonic() - started)
+            migration.done.append(step.does)
+        work.done.append(step.does)
+    return bool(work.done)
+
+
+def _render(migration: Migration, step: Step) -> None:
+    settings = migration.settings
+    before, after = migration.database.rendered_timeouts(settings.lock_timeout, settings.statement_timeout, step)
+    for sql in (*before, step.offline or step.sql, *step.then, *after):
+        migration.render(sql)
+
+
+def _persist(migration: Migration, step: Step, work: Work, explain: Explain | None) -> None:
+    _await_obstacles(migration, step, work)
+    try:
+        patiently(migration, step.does, lambda: _attempt(migration, step, work), step, work)
+    except DBAPIError as error:
+        taught = explain(error) if explain else None
+        if taught is None and migration.database.errors.is_race(error, step):
+            taught = _overtaken(step, error)
+        if taught is None:
+            error.add_detail(step.does)
+            raise
+        if step.refutes:
+            work.done = [one for one in work.done if one != step.leaves]
+            migration.done[:] = [one for one in migration.done if one != step.leaves]
+        taught.state = work.state
+        raise taught from error
+
+
+def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
+    said = str(error.orig).splitlines()[0]
+    return DefinitionMismatch(
+        f"This was not done: {step.does}. It came or went since safeops looked: {said}.",
+        why="Another runner has changed it meanwhile, or a thing of another kind has the name.",
+        remedy="Run again, which looks anew; and let env.py run one migration at a time:",
+        code="with engine.connect() as connection, migration_lock(connection):\n    ...",
+    )
+
+
+def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
+    """Wait until the transactions have ended that the step would wait for in the middle of its work."""
+    started, pause = time.monotonic(), FIRST_PAUSE
+    obstacles = migration.database.obstacles(step)
+    while obstacles:
+        spent = time.monotonic() - started
+        if spent >= migration.settings.retry_budget:
+            raise _gave_up(migration, step.does, step, work, list(obstacles.values()), 1, spent)
+        time.sleep(min(pause, max(migration.settings.retry_budget - spent, 0.0)))
+        pause = min(pause * 2, 1.0)
+        now = migration.database.obstacles(step)
+        obstacles = {key: now[key] for key in obstacles if key in now}
+
+
+def _attempt(migration: Migration, step: Step, work: Work) -> None:
+    try:
+        _carry_out_online(migration, step)
+    except BaseException:
+        work.left[:] = [cleaning.leaves for cleaning in step.cleanup if not _cleaned_up(migration, cleaning)]
+        raise
+
+
+def _carry_out_online(migration: Migration, step: Step) -> None:
+    """Try the step and its other online spellings; where the server refuses them all, it is a matter of assurance."""
+    for spelling in (step, *(replace(step, sql=sql) for sql in step.instead)):
+        try:
+            migration.database.carry_out(spelling)
+        except DBAPIError as error:
+            if not migration.database.errors.is_refusal(error):
+                raise
+            refusal = error
+        else:
+            return
+    _carry_out_anyway(migration, step, refusal)
+
+
+def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:
+    reason = assurance()
+    if step.anyway is None or reason is None:
+        helps = step.anyway is not None
+        raise UnsafeOperation(
+            f"{migration.database.describe()} cannot do this online: {step.sql}",
+            why=f"It says: {error.orig!s}. Done another way it would block reads or writes for as long as it takes.",
+            remedy="Where that is fine, say why:" if helps else "",
+            code='with assured("the table is small and nobody writes to it"):\n    ...' if helps else "",
+        ) from error
+    log.warning("not online, because %s: %s", reason, step.anyway)
+    migration.database.run(step.anyway)
+
+
+def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
+    """Clean up after a failed step, no longer than an attempt at a lock takes; the next run finds what is left."""
+    bound = migration.settings.lock_timeout
+    try:
+        with _bounded(migration, cleaning, bound):
+            migration.database.carry_out(cleaning)
+    except Exception as error:
+        log.warning("could not clean up (%s): %s", cleaning.leaves, error)
+        return False
+    return True
+
+
+@contextmanager
+def _bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
+    """Bound the waiting of a step: its lock timeout does, or somebody beside it where it waits in the middle of its work."""
+    settings, database = migration.settings, migration.database
+    lock = settings.lock_timeout
+    with ExitStack() as stack:
+        watch = stack.enter_context(database.watched(step, budget)) if watched else Watch()
+        if step.waits_inside and not watch.attached:
+            log.info(
+                "no second connection to watch from, so each wait for a lock ends after %g s: %s", budget, step.does
+            )
+            step, lock = replace(step, waits_inside=False, scans=True), budget
+        stack.enter_context(database.timeouts(lock, settings.statement_timeout, step))
+        yield watch
+
+
+def patiently(
+    migration: Terms,
+    deed: str,
+    action: Callable[[], T],
+    step: Step | None = None,
+    work: Work | None = None,
+    tables: tuple[Name, ...] = (),
+) -> T:
+    """Run an action that waits for locks, again and again until it gets them or the retry budget is spent.
+
+    Args:
+        migration: The running migration, or a worker of it; its settings bound each attempt and the whole.
+        deed: What is tried, for messages.
+        action: What to do; a lock failure means that it did nothing.
+        step: The step that it carries out; without one the action bounds its own waiting.
+        work: What the same helper has come to, for the message.
+        tables: The tables that an action without a step looks at.
+
+    Raises:
+        LockNotAcquired: The budget is spent.
+    """
+    settings, database = migration.settings, migration.database
+    started, pause, attempts, watch = time.monotonic(), FIRST_PAUSE, 0, Watch()
+    while True:
+        attempts += 1
+        began = time.monotonic()
+        try:
+            if step is None:
+                with told(deed):
+                    return action()
+            looks_on = attempts > 1 or step.waits_inside
+            with _bounded(migration, step, settings.retry_budget, looks_on) as watch:
+                return action()
+        except DBAPIError as error:
+            spent = time.monotonic() - started
+            if (hidden := database.hidden_rows(error)) is not None:
+                hidden.state = (work or Work()).state
+                raise hidden from error
+            if not (watch.cancelled or _may_help_to_wait(database, error, step, tables, attempts)):
+                raise
+            if watch.cancelled or spent >= settings.retry_budget:
+                blockers = watch.blocked_by or _blockers(database, step, tables)
+                raise _gave_up(migration, deed, step, work or Work(), blockers, attempts, spent) from error
+        held_up = time.monotonic() - began
+        wait = min(max(pause, SHARE * held_up) * random.uniform(0.75, 1.5), settings.retry_budget - spent)
+        log.info("not yet %s: locked by others in attempt %d, next in %.2f s", deed, attempts, wait)
+        time.sleep(max(wait, 0.0))
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _may_help_to_wait(
+    database: Database, error: DBAPIError, step: Step | None, tables: tuple[Name, ...], attempts: int
+) -> bool:
+    if database.errors.is_lock_failure(error):
+        return True
+    # A look bounds its own waiting for locks, but a statement timeout of the session may be shorter than that.
+    return step is None and database.errors.is_cut_short(error) and (attempts == 1 or bool(database.blockers(tables)))
+
+
+def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -> list[str]:
+    found = database.blockers(step.locks if step else tables)
+    return found or (database.bystanders() if step is not None and step.waits_inside else [])
+
+
+def _gave_up(
+    migration: Terms, deed: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
+) -> LockNotAcquired:
+    listed = "".join(f"\n  - {one}" for one in blockers) or " sessions that have ended since."
+    if step is not None and step.waits_inside:
+        return _gave_up_inside(deed, listed, spent, work)
+    times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
+    return LockNotAcquired(
+        f"Gave up after {spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}",
+        why="A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
+        " each attempt is short and lets them pass.",
+        remedy="End those sessions, or give it more time:",
+        code="with settings(retry_budget=600):\n    ...",
+        state=work.state,
+    )
+
+
+def _gave_up_inside(deed: str, listed: str, spent: float, work: Work) -> LockNotAcquired:
+    return LockNotAcquired(
+        f"Gave up after it had waited {spent:.1f} s for older transactions. This was not done: {deed}."
+        f"\nIt waited for:{listed}",
+        why="Done online it lets reads and writes go on, and has to wait for every transaction that began before it.",
+        remedy="End those sessions, or give it more time:",
+        code="with settings(retry_budget=600):\n    ...",
+        state=work.state,
+    )

@@ -1,0 +1,348 @@
+"""The running migration: the only module that knows ``alembic.op`` and ``alembic.context``."""
+
+from __future__ import annotations
+
+import configparser
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import alembic.context
+import alembic.op
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from safeops import _alembic
+from safeops.autogenerate_filter import hide_from_autogenerate
+from safeops.databases import database_for
+from safeops.databases.base import Database
+from safeops.databases.reaching import explain_connecting, of_a_url
+from safeops.databases.refusals import refused
+from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
+from safeops.plan_mode import as_helper, foreseeing
+from safeops.settings import Settings, in_force
+
+log = logging.getLogger("safeops")
+
+_SETTINGS = "safeops.settings"
+_telling_already: ContextVar[bool] = ContextVar("safeops_telling", default=False)
+_done: WeakKeyDictionary[MigrationContext, tuple[str, list[str]]] = WeakKeyDictionary()
+
+hide_from_autogenerate()
+
+
+def _is_connecting() -> bool:
+    """Tell whether env.py runs and has not handed a connection to Alembic yet."""
+    if not isinstance(_alembic.proxied(alembic.context), EnvironmentContext):
+        return False
+    try:
+        alembic.context.get_context()
+    except Exception:
+        return True
+    return False
+
+
+explain_connecting(_is_connecting)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """A database, and what is allowed on it."""
+
+    database: Database
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Migration(Terms):
+    """The migration that runs now: its database, and what it is allowed to do."""
+
+    context: MigrationContext
+
+    @property
+    def offline(self) -> bool:
+        return bool(self.context.as_sql)
+
+    @property
+    def naming_convention(self) -> Mapping[str, Any]:
+        """The naming convention of the target metadata, as ``alembic.op`` uses it."""
+        metadata = self.context.opts.get("target_metadata")
+        return getattr(metadata, "naming_convention", None) or {}
+
+    @property
+    def revision(self) -> str:
+        """The revision that runs; empty where a script runs helpers in a context of its own."""
+        if (forecast := foreseeing()) is not None:
+            return forecast.revision
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and frame.f_code is not MigrationContext.run_migrations.__code__:
+            frame = frame.f_back
+        step = frame.f_locals.get("step") if frame is not None else None
+        return str(getattr(getattr(step, "revision", None), "revision", ""))
+
+    @property
+    def done(self) -> list[str]:
+        """What helpers have changed so far in the revision that runs."""
+        now = self.revision
+        revision, found = _done.get(self.context, (now, []))
+        if revision != now:
+            found = []
+        _done[self.context] = now, found
+        return found
+
+    def render(self, sql: str) -> None:
+        """Write a statement, or a comment, to the output of ``--sql``."""
+        self.context.impl.static_output(sql if sql.startswith("--") else f"{sql};")
+
+    def online_only(self, deed: str, why: str) -> OnlineOnly:
+        return OnlineOnly(
+            f"{deed} cannot be rendered for --sql.",
+            why=why,
+            remedy="Run this revision against the database, or guard it:",
+            code="if not op.get_context().as_sql:\n    ...",
+        )
+
+
+@contextmanager
+def running(helper: str) -> Iterator[Migration]:
+    """Give the running migration, outside its transaction, or raise what is wrong with it.
+
+    Each statement of a helper commits by itself: a lock is held no longer than its statement, a retry starts afresh, and
+    a stop at any point keeps the finished work. What came before in Alembic's transaction is committed.
+    """
+    context = _context(helper)
+    database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
+    migration = Migration(database, current_settings(context), context)
+    database.patience = migration.settings.lock_timeout
+    with as_helper(), _between_transactions(context) if context.as_sql else outside_transaction(context, helper):
+        if context.as_sql:
+            yield migration
+            return
+        database.begin_by_hand()
+        try:
+            with _telling(migration, helper):
+                yield migration
+        finally:
+            database.end_by_hand()
+
+
+@contextmanager
+def _telling(migration: Migration, helper: str) -> Iterator[None]:
+    """Report in an error of the outermost helper what it changed, and what helpers before it changed.
+
+    What the server or its driver refuse becomes an error of safeops here.
+    """
+    if _telling_already.get():
+        yield
+        return
+    before, token = len(migration.done), _telling_already.set(True)
+    try:
+        yield
+    except SafeOpsError as error:
+        error.after(migration.done[before:], migration.done[:before])
+        raise
+    except SQLAlchemyError as error:
+        told = refused(migration.database, error, helper)
+        if told is None:
+            raise
+        told.after(migration.done[before:], migration.done[:before])
+        raise told from error
+    finally:
+        _telling_already.reset(token)
+
+
+def _context(helper: str) -> MigrationContext:
+    try:
+        context = alembic.op.get_context()
+    except (NameError, AttributeError):
+        # The second where a migration has run before in this process: Alembic's proxy is then None.
+        context = None
+    # A migration that failed leaves Alembic's proxy behind, over a connection that is closed.
+    if context is None or (getattr(context.connection, "closed", False)):
+        raise OutsideMigration(
+            f"{helper}() was called, but no Alembic migration is running.",
+            why="It works on the connection that Alembic gives to a revision.",
+            remedy="Call it inside upgrade() or downgrade() of a revision, and run:",
+            code="alembic upgrade head",
+        )
+    refuse_translated(context)
+    return context
+
+
+def refuse_translated(context: MigrationContext) -> None:
+    """Raise UnsafeOperation where the connection gives tables other schemas than the revision names.
+
+    SQLAlchemy translates some statements of Alembic and not others, so that a helper would change the tables of one schema
+    and keep its notes in another.
+    """
+    connection = None if context.as_sql else context.connection
+    options = connection.get_execution_options() if connection is not None else {}
+    mapping = options.get("schema_translate_map") or {}
+    # SQLAlchemy itself adds one for None.
+    translated = {old: new for old, new in mapping.items() if old not in (new, "_none")}
+    if not translated:
+        return
+    database = database_for(context.dialect, None)
+    raise UnsafeOperation(
+        f"The connection of this migration has schema_translate_map={translated!r}.",
+        why="It changes the schema in some statements only: Alembic creates an index in the translated schema, and adds a"
+        " column in the other one.",
+        remedy="Take it off the connection. In env.py, choose the schema before context.configure():",
+        code=database.choosing_schema(str(next(iter(translated.values())))),
+    )
+
+
+def _bind(context: MigrationContext) -> Connection:
+    # Asked for each time: inside an autocommit block it is another object.
+    if context.connection is None:
+        raise RuntimeError("an online migration without a connection")
+    return context.connection
+
+
+_rendering: ContextVar[bool] = ContextVar("safeops_rendering", default=False)
+
+
+@contextmanager
+def _between_transactions(context: MigrationContext) -> Iterator[None]:
+    """End the transaction of the rendered script, and begin another after the outermost helper."""
+    if _rendering.get():
+        yield
+        return
+    token = _rendering.set(True)
+    try:
+        with context.autocommit_block():
+            yield
+    finally:
+        _rendering.reset(token)
+
+
+@contextmanager
+def outside_transaction(
+    context: MigrationContext, helper: str, stepping_out: Callable[[], AbstractContextManager[None]] | None = None
+) -> Iterator[None]:
+    """Run the block where each statement commits by itself, or raise what env.py has to change for that.
+
+    Args:
+        context: The context of the migration.
+        helper: What asks for it.
+        stepping_out: Leaves the transaction that Alembic began; by default Alembic's ``autocommit_block``.
+    """
+    connection = _bind(context)
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        yield
+        return
+    if connection.in_transaction() and _alembic.own_transaction(context) is None:
+        if connection.get_isolation_level() != "AUTOCOMMIT":
+            raise _not_ours(helper)
+        yield
+        return
+    if context.impl.transactional_ddl:
+        log.debug("%s: stepping out of the transaction, which commits what came before", helper)
+    failure: BaseException | None = None
+    try:
+        with (stepping_out or context.autocommit_block)():
+            try:
+                yield
+            except BaseException as error:
+                failure = error
+                raise
+    except BaseException:
+        if failure is None:
+            raise
+    # On a lost connection leaving the block fails as well, and the first error is the one to see.
+    if failure is not None:
+        raise failure
+
+
+def _not_ours(helper: str) -> TransactionNotOurs:
+    return TransactionNotOurs(
+        f"{helper}() has to commit as it goes, but the transaction around this migration was begun by env.py.",
+        why="env.py called engine.begin() or connection.begin(), or ran a statement on the connection before"
+        " context.configure(), which begins a transaction too, or called context.run_migrations() without"
+        " context.begin_transaction() around it. Alembic then leaves that transaction alone: it never commits it, and a"
+        " statement run before context.configure() even loses the whole migration.",
+        remedy="In env.py, replace engine.begin() by engine.connect(), commit after any statement of your own, and run"
+        " the migrations inside context.begin_transaction():",
+        code="with engine.connect() as connection:\n"
+        "    # connection.execute(...); connection.commit()   # only if env.py needs a statement of its own\n"
+        "    context.configure(connection=connection, target_metadata=target_metadata,\n"
+        "                      transaction_per_migration=True)\n"
+        "    with context.begin_transaction():\n"
+        "        context.run_migrations()",
+    )
+
+
+def current_settings(context: MigrationContext) -> Settings:
+    """Return the settings of the run, as the blocks around the caller change them."""
+    attributes = context.config.attributes if context.config else {}
+    return in_force(attributes.get(_SETTINGS, Settings()))
+
+
+def settings_of_command() -> Settings:
+    """Return the settings of the Alembic command that runs env.py, or the default ones if none does."""
+    try:
+        attributes = alembic.context.config.attributes
+    except (NameError, AttributeError):
+        attributes = {}
+    return in_force(attributes.get(_SETTINGS, Settings()))
+
+
+def configure(**settings: Any) -> None:
+    """Set what the helpers of this run are allowed to do. Call it in env.py.
+
+    The settings belong to the run, that is to the ``Config`` of this Alembic command: they end with it.
+
+    Args:
+        **settings: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
+            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``.
+
+    Raises:
+        InvalidArgument: A setting is unknown or not a number of seconds.
+        OutsideMigration: No Alembic command is running.
+
+    Example:
+        configure(lock_timeout=1.0, retry_budget=300.0)
+    """
+    try:
+        attributes = alembic.context.config.attributes
+    except (NameError, AttributeError):
+        raise OutsideMigration(
+            "configure() was called outside env.py.",
+            why="Settings belong to one run of Alembic, so that they do not leak into the next.",
+            remedy="Call it in env.py before context.configure(), or around helpers write:",
+            code="with settings(lock_timeout=1.0):",
+        ) from None
+    _check_url(alembic.context.config)
+    attributes[_SETTINGS] = attributes.get(_SETTINGS, Settings()).with_(**settings)
+
+
+def _check_url(config: Config) -> None:
+    """Raise where env.py would fail on the URL of the configuration file, and print a part of its password."""
+    try:
+        url = config.get_main_option("sqlalchemy.url") or ""
+        if _is_used(url, config):
+            make_url(url)
+    except configparser.InterpolationMissingOptionError:
+        # env.py may be about to give these values: config.set_section_option(...).
+        return
+    except (configparser.InterpolationError, ArgumentError, ValueError) as error:
+        told = of_a_url(error)
+        if told is not None:
+            raise told from None
+        raise
+
+
+def _is_used(url: str, config: Config) -> bool:
+    """Return False for text that env.py is going to replace: by another source, or by filling in what it leaves open."""
+    elsewhere = os.environ.get("DATABASE_URL") or getattr(config.cmd_opts, "x", None)
+    return "://" in url and not elsewhere and not any(mark in url for mark in "${<")

@@ -1,0 +1,155 @@
+"""One runner at a time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from safeops.databases import database_class, database_for
+from safeops.databases.abilities import Abilities
+from safeops.databases.base import Database
+from safeops.databases.beside import beside
+from safeops.databases.runner_lock import RunnerLock
+from safeops.errors import InvalidArgument, LockNotAcquired
+from safeops.execution.plain_operations import bounded_waiting
+
+log = logging.getLogger("safeops")
+
+KEY = "safeops:migration_lock"
+POLL = 0.2
+REMIND = 10.0
+
+_needless: ContextVar[list[Connection] | None] = ContextVar("safeops_migration_lock_needless", default=None)
+
+
+@contextmanager
+def without_migration_lock() -> Iterator[list[Connection]]:
+    """Have ``migration_lock`` of env.py do nothing inside: whoever only looks need not wait, or it is held already.
+
+    It gives the connections for which env.py asked for the lock.
+    """
+    asked = _needless.get()
+    token = _needless.set(asked := [] if asked is None else asked)
+    try:
+        yield asked
+    finally:
+        _needless.reset(token)
+
+
+@contextmanager
+def migration_lock(connection: Connection, *, timeout: float | None = None) -> Iterator[None]:
+    """Let one runner at a time migrate a database; the others wait, and then find nothing to do.
+
+    Steps: opens a connection of its own, as the engine of ``connection`` does but outside its pool, polls for a session
+    lock there (PostgreSQL: an advisory lock of the database; MariaDB and MySQL: ``GET_LOCK``, in a
+    Galera cluster a row with a lease of 30 s; SQLite: a lock on a file
+    beside the database),
+    says who holds it, runs the block, and lets go. On ``connection`` itself it bounds for the block how long each
+    statement waits for a lock, plain ``op.*`` included, by the setting ``lock_timeout``, unless the session has a bound of
+    its own.
+
+    Args:
+        connection: The connection that env.py gives to ``context.configure()``; also that of an async env.py, inside
+            ``run_sync``.
+        timeout: Seconds to wait; None waits for as long as it takes.
+
+    Raises:
+        LockNotAcquired: Another runner held it for ``timeout`` seconds, or a plain statement in the block waited for a lock
+            for ``lock_timeout`` seconds; the message says who was in the way.
+        InvalidArgument: ``timeout`` is not a number of seconds.
+        UnsupportedOnDatabase: The connection goes through a pooler in transaction mode, which breaks session locks.
+
+    Locks: none on tables. It ends with the session that holds it, also when that is killed; leaving the block then logs
+    an error.
+
+    Running it again: each run takes it anew; within one process it is not re-entrant.
+
+    Offline: env.py does not call it for ``--sql``.
+
+    Example:
+        with engine.connect() as connection, migration_lock(connection):
+            context.configure(connection=connection, transaction_per_migration=True)
+            with context.begin_transaction():
+                context.run_migrations()
+    """
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0):
+        raise InvalidArgument(
+            f"migration_lock() got timeout={timeout!r}.",
+            remedy="Give seconds, or None to wait for as long as it takes:",
+            code="with migration_lock(connection, timeout=600):",
+        )
+    asked = _needless.get()
+    if asked is not None:
+        asked.append(connection)
+    held = nullcontext() if asked is not None else held_lock(connection, timeout, threading.Event())
+    with held, bounded_waiting(connection):
+        yield
+
+
+@contextmanager
+def held_lock(connection: Connection, timeout: float | None, over: threading.Event) -> Iterator[None]:
+    """Hold the lock for the block, or end without it once ``over`` is set: then the block must look whether it is."""
+    with _lock_connection(connection) as own:
+        database = database_for(own.dialect, lambda: own)
+        database.check_session()
+        if not _wait(database, own, timeout, over):
+            yield
+            return
+        try:
+            yield
+        finally:
+            _let_go(database, own)
+
+
+def _let_go(database: Database, own: Connection) -> None:
+    """Release the lock. That its session has died must not hide how the block ended, so it is only said."""
+    try:
+        lost = database.abilities.locks_runners_by_session and (own.invalidated or own.closed)
+        lost = lost or RunnerLock.of(database).release_runner_lock(own, KEY) is False
+    except SQLAlchemyError as error:
+        log.debug("releasing the migration lock: %s", error)
+        lost = True
+    if lost:
+        log.error(
+            "the migration lock was lost while this runner worked, because the session that held it ended:"
+            " another runner may have migrated at the same time. Look at what stands, and run again"
+        )
+
+
+@contextmanager
+def _lock_connection(connection: Connection) -> Iterator[Connection]:
+    """Give a connection of the lock's own, where it needs one."""
+    if not Abilities.class_of(database_class(connection.dialect)).locks_runners_by_session:
+        yield connection
+        return
+    with beside(connection) as own:
+        yield own
+
+
+def _wait(database: Database, own: Connection, timeout: float | None, over: threading.Event) -> bool:
+    """Wait for the lock; False where the wait was ended."""
+    started = time.monotonic()
+    said = 0.0
+    while not RunnerLock.of(database).try_runner_lock(own, KEY):
+        waited = time.monotonic() - started
+        if timeout is not None and waited >= timeout:
+            raise LockNotAcquired(
+                f"Another runner has been migrating this database for the {timeout:g} s that this one waited."
+                f"\nThe lock is held by:\n  - {RunnerLock.of(database).runner_lock_holder(own, KEY)}",
+                why="Two runners at once would do the same revisions twice.",
+                remedy="Wait for it to end and run again, or wait longer:",
+                code="with migration_lock(connection, timeout=3600):",
+            )
+        if said == 0.0 or waited - said >= REMIND:
+            said = max(waited, 0.001)
+            log.info("waiting for another runner: %s", RunnerLock.of(database).runner_lock_holder(own, KEY))
+        if over.wait(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01))):
+            return False
+    return True

@@ -1,1 +1,0 @@
-"""One operation is one function; one family is one file."""

@@ -1,0 +1,362 @@
+"""A forecast: what helpers would do is told instead of done."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+from safeops.errors import (
+    DefinitionMismatch,
+    DependentObjects,
+    DuplicateRows,
+    InvalidArgument,
+    OrphanedRows,
+    PhaseMissing,
+    SafeOpsError,
+    UnknownColumn,
+    UnknownConstraint,
+    UnknownTable,
+    UnknownType,
+    UnsafeOperation,
+    UnsupportedOnDatabase,
+    ViolatingRows,
+)
+from safeops.planned import RUN, SKIP, UNKNOWN, Deed, Foretold, summary
+
+REST = "what follows from that"
+AFTER = "would run after"
+DROPS = frozenset({"drop_archives", "drop_column_if_exists", "drop_table_if_exists"})
+RESTORES = frozenset({"restore_column", "restore_table"})
+"""They drop the archive whose values they have put back."""
+MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
+"""What a helper raises where the steps before it have not been done yet."""
+
+
+CERTAIN = (
+    *(InvalidArgument, UnsupportedOnDatabase, UnsafeOperation, DefinitionMismatch, DependentObjects, PhaseMissing),
+    *(UnknownTable, UnknownColumn, UnknownConstraint, UnknownType, OrphanedRows, DuplicateRows, ViolatingRows),
+)
+"""What a helper raises again as long as the database stays as it is; others depend on who else is at work."""
+_WORDS = """
+add all alter analyze and as by cascade check column comment concurrently constraint create default delete domain drop
+exists for foreign from function grant identity if in index insert into is key lock materialized not null of on only
+or order policy primary publication references rename replace replica restrict role rule schema select sequence set
+table tables temporary to trigger type unique update using validate values view where with
+"""
+SQL_WORDS = frozenset(_WORDS.split())
+"""Words of SQL that stand in messages too, and name nothing."""
+OPAQUE = re.compile(r"\.\.\.$|\b(DO|CALL|EXEC|EXECUTE)\b|\$\$", re.IGNORECASE)
+"""Raw SQL that shows not all it does."""
+
+
+class WouldWrite(Exception):
+    """A helper was about to write, outside a plan, while it is only to tell what it would do."""
+
+
+@dataclass
+class _Call:
+    """A helper that is telling."""
+
+    helper: str
+    target: str | None
+    table: str | None
+    drops: bool
+    deeds: list[Deed] = field(default_factory=list)
+    outline: list[Deed] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+class Forecast:
+    """What the revisions would do, in order."""
+
+    def __init__(self) -> None:
+        self.revision = ""
+        self.told: list[tuple[str, Foretold]] = []
+        self._open: _Call | None = None
+
+    @property
+    def in_helper(self) -> bool:
+        return self._open is not None
+
+    def deed(self, deed: Deed) -> None:
+        """Tell what the helper that runs would do."""
+        if self._open is not None:
+            self._open.deeds.append(deed)
+
+    def outline(self, deed: Deed) -> None:
+        """Tell what the phase that runs comes to, whatever it finds to do now."""
+        if self._open is not None:
+            self._open.outline.append(deed)
+
+    def skip(self, what: str, why: str) -> None:
+        """Tell why the helper that runs has nothing to do."""
+        if self._open is not None:
+            self._open.skipped.append(f"{what}: {why}")
+
+    def note(self, said: str) -> None:
+        """Tell what else to know of the helper that runs."""
+        if self._open is not None:
+            self._open.notes.append(said)
+
+    def unknown(self, helper: str, detail: str, *, loses: bool = False, ends: bool = False) -> None:
+        """Tell what nobody can foresee."""
+        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses, ends=ends)))
+
+    def would_add(self, table: str, column: str) -> bool:
+        """Tell whether a step before would have added a column, or the helper that runs, as its first step."""
+        if self._open is not None and self._open.deeds:
+            return True
+        added = re.compile(rf"add column (?:\S+\.)?{re.escape(f'{table}.{column}')}(?!\w)")
+        return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
+
+    def would_create(self, type_: str) -> bool:
+        """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
+        before = [one for _, one in self.told if one.action != SKIP and one.table is None]
+        return any(_names(one.detail if one.target is None else one.target, type_) for one in before)
+
+    def would_add_to(self, table: str) -> bool:
+        """Tell whether a step before would have added a column to a table."""
+        added = re.compile(rf"add column (?:\S+\.)?{re.escape(table)}\.")
+        return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
+
+    @contextmanager
+    def helper(self) -> Iterator[None]:
+        """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the forecast."""
+        if self._open is not None:
+            yield
+            return
+        self._open = call = _called(sys._getframe())
+        error: Exception | None = None
+        try:
+            yield
+        except Exception as raised:
+            if getattr(raised, "connection_invalidated", False):
+                raise
+            error = raised
+        finally:
+            self._open = None
+        self.told.append((self.revision, self._settled(call, error)))
+
+    def _settled(self, call: _Call, error: Exception | None) -> Foretold:
+        if call.deeds:
+            return _done(call, cut_short=error is not None)
+        if error is not None:
+            return self._failed(call, error)
+        earlier = self._earlier(lambda one: one.target == call.target or _creates(one, call))
+        detail = "; ".join(dict.fromkeys(call.skipped)) or "there is nothing to do"
+        if earlier is not None and call.outline and earlier[1].action == RUN:
+            return _after(call, *earlier)
+        if earlier is not None and call.target is not None:
+            said = f"as it stands now {detail}; before it comes {earlier[1].helper} of revision {earlier[0]}"
+            return Foretold(call.helper, call.target, UNKNOWN, said, loses=call.drops, table=call.table)
+        return Foretold(call.helper, call.target, SKIP, detail, table=call.table)
+
+    def _failed(self, call: _Call, error: Exception) -> Foretold:
+        said, missing = summary(error), isinstance(error, MISSING)
+        earlier = self._earlier(lambda one: _makes(one, call, said) if missing else _changes(one, call, error))
+        detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
+        if earlier is None:
+            refusal = error if isinstance(error, CERTAIN) and self._stays(call, error) else None
+            told = Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+            return replace(told, refusal=refusal)
+        revision, before = earlier
+        if missing and before.action == RUN:
+            return _after(call, revision, before)
+        detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
+        return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+
+    def _stays(self, call: _Call, error: SafeOpsError) -> bool:
+        """Tell whether no step before could change what an error is about."""
+        before = (one for _, one in self.told if one.action != SKIP)
+        said = f"{error.problem}\n{error.code}"
+        return error.in_any_case or not any(_may_change(one, call, said) for one in before)
+
+    def _earlier(self, fits: Callable[[Foretold], bool]) -> tuple[str, Foretold] | None:
+        """Return the latest step before that fits, at best one that would do something of itself."""
+        found = [(revision, one) for revision, one in self.told if one.action != SKIP and fits(one)]
+        made = [(revision, one) for revision, one in found if one.action == RUN and not one.detail.startswith(AFTER)]
+        return next(reversed(made or found), None)
+
+
+_forecast: ContextVar[Forecast | None] = ContextVar("safeops_forecast", default=None)
+
+
+def foreseeing() -> Forecast | None:
+    """Return the forecast that is being made; None where helpers do what they are for."""
+    return _forecast.get()
+
+
+@contextmanager
+def foretelling() -> Iterator[Forecast]:
+    """Have helpers inside tell what they would do; their log of what is done is silent meanwhile."""
+    forecast = Forecast()
+    token = _forecast.set(forecast)
+    logger = logging.getLogger("safeops")
+    logger.addFilter(_is_no_deed)
+    try:
+        yield forecast
+    finally:
+        _forecast.reset(token)
+        logger.removeFilter(_is_no_deed)
+
+
+def _is_no_deed(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or foreseeing() is None
+
+
+@contextmanager
+def as_helper() -> Iterator[None]:
+    """Take what runs inside for one helper, where a forecast is being made."""
+    forecast = foreseeing()
+    if forecast is None:
+        yield
+        return
+    with forecast.helper():
+        yield
+
+
+@contextmanager
+def told(does: str) -> Iterator[None]:
+    """Tell a deed that is about to write outside a plan, and end its helper."""
+    forecast = foreseeing()
+    try:
+        yield
+    except WouldWrite:
+        if forecast is not None:
+            forecast.deed(Deed(does))
+        raise
+
+
+def _after(call: _Call, revision: str, before: Foretold) -> Foretold:
+    """Tell what follows from a step before: by its own outline, where it has one."""
+    after = f"{AFTER} {before.helper} of revision {revision}"
+    if call.outline:
+        own = _done(call, cut_short=False)
+        return replace(own, detail=f"{after}: {own.detail}")
+    return Foretold(call.helper, call.target, RUN, f"{after}: {before.detail}", loses=call.drops, table=call.table)
+
+
+def _done(call: _Call, *, cut_short: bool) -> Foretold:
+    deeds = [*call.outline, *call.deeds]
+    texts = list(dict.fromkeys(deed.told for deed in deeds)) + ([REST] if cut_short else [])
+    rows = [deed.rows for deed in deeds if deed.rows is not None]
+    seconds = [deed.seconds for deed in deeds if deed.seconds is not None]
+    return Foretold(
+        call.helper,
+        call.target,
+        RUN,
+        ". ".join([f"would {'; then '.join(texts)}", *(one.rstrip(".") for one in dict.fromkeys(call.notes))]),
+        _joined(deed.locks for deed in deeds),
+        _joined(deed.blocks for deed in deeds),
+        max(rows, default=None),
+        sum(seconds) if seconds else None,
+        call.helper not in RESTORES and any(deed.loses for deed in call.outline or deeds),
+        call.table,
+    )
+
+
+def _joined(texts: Iterator[str | None]) -> str | None:
+    found = [text for text in dict.fromkeys(texts) if text]
+    # That one of its statements blocks nothing is no news beside what another one blocks.
+    found = [text for text in found if text != "nothing"] or found
+    return "; ".join(found) or None
+
+
+def _makes(one: Foretold, call: _Call, said: str) -> bool:
+    """Tell whether a step may make what a later one misses: what the error names, or the table of the call."""
+    if one.table is not None and (one.table == call.table or _names(said, one.table)):
+        return True
+    if one.target is not None and one.table is None:
+        return _names(said, one.target)
+    return call.table is not None and _names(one.detail, call.table)
+
+
+def _creates(one: Foretold, call: _Call) -> bool:
+    """Tell whether a step makes or renames the table of a later call, so that what that one found is true no more."""
+    if one.table is not None:
+        return one.target == call.table
+    head, _, rest = one.detail.lower().partition(" table ")
+    return head.endswith(("create", "rename")) and call.table is not None and _names(rest, call.table.lower())
+
+
+def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
+    """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
+    if one.target is None:
+        return call.table is not None and (_names(one.detail, call.table) or _mentions(one.detail, str(error)))
+    thing = one.target.partition(" on ")[0]
+    return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
+
+
+def _may_change(one: Foretold, call: _Call, said: str) -> bool:
+    """Tell whether a step may change what a later call is refused for; where that is open, it may."""
+    if one.target is None:
+        opaque = one.ends or bool(OPAQUE.search(one.detail)) or call.table is None
+        return opaque or _names(one.detail, str(call.table)) or _mentions(one.detail, said)
+    if one.table is None or one.table != call.table:
+        return one.target == call.target or _names(said, one.table or one.target)
+    if one.target == call.target or call.table in (one.target, call.target):
+        return True
+    if one.target.startswith(f"{one.table}.") or call.helper == "alter_column_type":
+        # Another column, or an index that the message would name.
+        return _names(said, one.target.partition(" on ")[0])
+    return True
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name.rpartition('.')[2])}(?!\w)", text) is not None
+
+
+def _mentions(sql: str, said: str) -> bool:
+    """Tell whether raw SQL names something that an error names too: a view, a publication, a domain, a column."""
+    names = {word for word in re.findall(r"[^\W\d]\w*", sql) if word.lower() not in SQL_WORDS}
+    return any(_names(said, name) for name in names)
+
+
+# What was called ------------------------------------------------------------------------------------------------
+
+
+def _called(frame: FrameType | None) -> _Call:
+    """Read from the frames which helper the revision has called, and on what."""
+    public = None
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.startswith("safeops.") and not module.startswith("safeops.runner"):
+            public = frame
+        elif module != "contextlib":
+            break
+        frame = frame.f_back
+    if public is None:
+        return _Call("safeops", None, None, drops=False)
+    given = dict(public.f_locals)
+    own, name = given.get("self"), public.f_code.co_name
+    if own is not None:
+        given, name = {**vars(own)}, f"{type(own).__name__}.{name}"
+    return _Call(name, *_target(given), drops=name in DROPS and not given.get("archive"))
+
+
+def _target(given: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return what a helper works on, and the table of it, from its arguments."""
+
+    def text(*names: str) -> str | None:
+        values = [given.get(name) for name in names]
+        return next((one for one in values if isinstance(one, str)), None)
+
+    schema = text("schema", "source_schema")
+    table = text("table_name", "source_table", "old_name")
+    table = f"{schema}.{table}" if schema and table else table
+    thing = text("index_name", "constraint_name")
+    column = text("column_name") or (text("old_name") if "table_name" in given else None)
+    column = column or getattr(given.get("column"), "name", None)
+    if table is None:
+        return text("enum_name", "schema_name", "name", "type_name"), None
+    if thing:
+        return f"{thing} on {table}", table
+    return (f"{table}.{column}" if column else table), table

@@ -1,1 +1,0 @@
-"""Changes that take several steps or several deploys."""

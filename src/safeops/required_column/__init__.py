@@ -1,0 +1,1 @@
+"""A column that is NOT NULL on a table in use."""

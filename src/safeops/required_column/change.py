@@ -1,0 +1,413 @@
+"""A required column on a table that is in use: added, populated and enforced in one call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops import _sqlalchemy
+from safeops.backfilling.running import BackfillReport
+from safeops.backfilling.state import State
+from safeops.databases.definitions import Table
+from safeops.databases.steps import Step
+from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
+from safeops.execution.inspect import check_names, keeping, look_at, look_into, skipped
+from safeops.execution.lock_retry import carry_out
+from safeops.execution.migration import Migration, running
+from safeops.execution.replication import heed_kept_table, heed_new_column
+from safeops.naming import Code, Name, call, written_column
+from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
+from safeops.schema import columns
+from safeops.schema.domains import refuse_domain
+from safeops.schema.names import settle_names
+from safeops.schema.nullability import enforce_not_null
+from safeops.schema.prerequisites import check_types, prepare
+from safeops.schema.refusals import keep_or_raise
+
+log = logging.getLogger("safeops")
+
+ROUNDS = 4
+"""How often rows are filled that came without a value, where nothing in the database can fill them."""
+
+
+def add_required_column(
+    table_name: str,
+    column: sa.Column[Any],
+    *,
+    populate: Any,
+    where: Any = None,
+    schema: str | None = None,
+    keep_filled: bool = False,
+    **backfill_options: Any,
+) -> BackfillReport:
+    """The table has the column, each row has a value in it, and it is NOT NULL.
+
+    Rows that the old application inserts without the column meanwhile do not break: they get the server default, or the
+    value of ``populate`` by a trigger that the database keeps until the column is NOT NULL.
+
+    Steps: checks all arguments; adds the column, nullable and empty, then its server default; without one, has new rows
+    filled by a trigger; fills the rows that stand as ``backfill`` does; builds the index, the constraints and the foreign
+    keys of the column by the online helpers; proves and sets NOT NULL; drops the trigger.
+
+    Args:
+        table_name: The table.
+        column: The column as in ``add_column_if_missing``, with its index, unique constraint and foreign keys. It becomes
+            NOT NULL whatever its ``nullable`` says. A server default is for new rows, ``populate`` for those that stand.
+        populate: What the column becomes: a SQLAlchemy expression, ``sa.text("...")``, a plain value, or a function as for
+            ``backfill`` (rows to mappings). A value that stands is never overwritten.
+        where: The rows that ``populate`` is for; the others get the server default. None: all.
+        schema: The schema of the table.
+        keep_filled: The trigger stays, so that an old application goes on inserting without the column. A later call with
+            False, or ``drop_column_if_exists``, takes it away.
+        **backfill_options: ``name``, ``key``, ``batch_size``, ``target_seconds``, ``pause``, ``throttles``, ``executor``,
+            ``connect`` and ``progress`` as for ``backfill``.
+
+    Returns:
+        What the backfill did in this call; 0 rows where all was done before.
+
+    Raises:
+        InvalidArgument, UnknownTable, UnknownColumn: Something is wrong with the arguments; nothing was touched.
+        DefinitionMismatch: The column stands with another type, default or collation.
+        UnsafeOperation: The table has no key to walk along, the server would rewrite it for the column's domain, or
+            subscribers of logical replication would stop over the column; nothing was touched.
+        UnsupportedOnDatabase: ``keep_filled`` without a server default on SQLite.
+        BackfillIncomplete: ``populate`` came out NULL for rows. The column stands, nullable, and new rows are filled on.
+        ViolatingRows: Rows stay without a value that ``where`` leaves out, or that the application goes on writing while
+            a function fills.
+        DuplicateRows, OrphanedRows: The values break the unique constraint or the foreign key of the column.
+        BackfillStopped, BackfillConflict, BackfillFunctionFailed: See ``backfill``.
+        LockNotAcquired: The table was in use for the whole retry budget; finished work stays.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE for moments, SHARE ROW EXCLUSIVE for the trigger, SHARE UPDATE EXCLUSIVE for the
+    proof; MariaDB and MySQL ALGORITHM=INSTANT for the column, INPLACE, LOCK=NONE for NOT NULL; SQLite the file, for a
+    rebuild of the table. The backfill locks the rows of a batch.
+
+    Without a server default an old application that omits the column is refused from the moment that it is NOT NULL. Where
+    a function populates, PostgreSQL 14 to 17 refuse it from the check on that proves it, which is a scan earlier.
+
+    Running it again: goes on where it stopped; finished, there is nothing to do.
+
+    Offline: PostgreSQL renders all of it, guarded, with one UPDATE. A function, and MariaDB, MySQL and SQLite, where NOT
+    NULL wants the live table, are ``OnlineOnly``.
+
+    Example:
+        add_required_column(
+            "users", sa.Column("email_lower", sa.Text, nullable=False), populate=sa.func.lower(sa.column("email"))
+        )
+    """
+    with running("add_required_column") as migration:
+        arguments = RequiredArguments(migration, table_name, column, schema)
+        arguments.check_table()
+        arguments.check_options(backfill_options)
+        _check_column(arguments, column)
+        name, required = Name(table_name, schema), _required(arguments, column)
+        populating = Populating.of(arguments, name, required, populate, where, backfill_options)
+        work = _Required(migration, name, required, populating, keep_filled)
+        work.check_support(arguments)
+        if migration.offline:
+            return work.render()
+        return work.carry_out()
+
+
+def _check_column(arguments: RequiredArguments, column: Any) -> None:
+    if not isinstance(column, sa.Column) or column.primary_key:
+        raise InvalidArgument(
+            f"The column is {column!r}, not a sa.Column outside the primary key.",
+            remedy="A new key is made by create_primary_key_if_missing(). A required column is added so:",
+            code=arguments.right(),
+        )
+    check_names(arguments.migration, arguments.right(), column_name=column.name)
+    if column.computed is not None or column.identity is not None:
+        raise InvalidArgument(
+            f"Column {column.name} is computed by the server: it has values of its own, which nothing can populate.",
+            remedy="Add it by:",
+            code=call("add_column_if_missing", arguments.table_name, written_column(column), schema=arguments.schema),
+        )
+
+
+def _required(arguments: RequiredArguments, column: sa.Column[Any]) -> sa.Column[Any]:
+    """Return the column in a table of its own, with all that belongs to it."""
+    alone = _alone(arguments.migration, Name(arguments.table_name, arguments.schema), _sqlalchemy.copied(column))
+    columns.part_checks(alone, alone.columns[column.name])
+    settle_names(arguments.migration, alone, arguments.right())
+    return alone.columns[column.name]
+
+
+def _alone(migration: Migration, name: Name, column: sa.Column[Any]) -> sa.Table:
+    column.nullable = True
+    return ops.CreateTableOp(name.name, [column], schema=name.schema).to_table(migration.context)
+
+
+@dataclass(frozen=True)
+class _Required:
+    """One call: the column and what it is populated with.
+
+    Args:
+        migration: The running migration.
+        name: The table, as the author calls it.
+        column: The column, nullable, in a table of its own.
+        populating: What it is populated with.
+        keep_filled: The trigger stays.
+        done: What was finished, for messages.
+    """
+
+    migration: Migration
+    name: Name
+    column: sa.Column[Any]
+    populating: Populating
+    keep_filled: bool
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def own(self) -> str:
+        return str(self.column.name)
+
+    @property
+    def shown(self) -> str:
+        return f"{self.name}.{self.own}"
+
+    @property
+    def default(self) -> str | None:
+        return self.migration.database.default_text(self.column)
+
+    @property
+    def by_trigger(self) -> bool:
+        """New rows can be, and have to be, filled by a trigger."""
+        return self.default is None and not self.populating.is_function
+
+    def carry_out(self) -> BackfillReport:
+        stands = self._look()
+        self._check(stands)
+        is_finished = self.own in stands.columns and not stands.columns[self.own].nullable
+        with keeping(self.done):
+            self._add(stands)
+            if self.by_trigger and (self.keep_filled or not is_finished):
+                self._do("new rows are filled", self._fill_new_rows())
+            report = NOTHING_DONE if is_finished else self._filled()
+            columns.add_companions(self._table, self.name, None, "raise")
+            report = self._enforced(report)
+            if not (self.by_trigger and self.keep_filled):
+                self._do("new rows are not filled any more", self._stop_filling())
+        if is_finished:
+            skipped(f"column {self.shown}", "it is there and NOT NULL")
+        return report
+
+    def render(self) -> BackfillReport:
+        database = self.migration.database
+        prepare(self.migration, [self.column])
+        carry_out(self.migration, self._added(None))
+        if self.by_trigger:
+            carry_out(self.migration, database.triggers.fill_new_rows(self.populating.filler(None), None))
+        self.populating.render(self.default)
+        columns.add_companions(self._table, self.name, None, "raise")
+        enforce_not_null(self.name.name, self.own, schema=self.name.schema)
+        if not self.keep_filled:
+            carry_out(self.migration, database.triggers.stop_filling(self.name, self.own, None))
+        return replace(NOTHING_DONE, resumed=False)
+
+    # Before anything is touched ---------------------------------------------------------------------------------
+
+    def check_support(self, arguments: RequiredArguments) -> None:
+        """Raise what this database, or nobody, can do."""
+        database = self.migration.database
+        database.safety.check_column_support(self.column)
+        check_types(self.migration, [self.column])
+        if self.keep_filled and self.default is None:
+            self._check_fills(arguments)
+        if self.migration.offline and (
+            self.populating.is_function or not database.abilities.renders_column_changes_offline
+        ):
+            raise self._online_only()
+        if self.migration.offline and not database.safety.default_is_constant(sa.Column(self.own, self.column.type)):
+            raise self.migration.online_only(
+                f"Column {self.shown}", "Only the live database tells what its type checks."
+            )
+
+    def _check_fills(self, arguments: RequiredArguments) -> None:
+        if self.populating.is_function:
+            raise InvalidArgument(
+                f"keep_filled=True was asked for {self.shown}, but the database cannot call a function of Python.",
+                remedy="Give the column a server default, or populate it by SQL:",
+                code=arguments.right(keep_filled=True),
+            )
+        if not self.migration.database.abilities.fills_before_not_null:
+            raise self.migration.database.unsupported(
+                "keep_filled=True without a server default",
+                "triggers that fill a row before NOT NULL is checked",
+                "Give the column a server default, which keeps new rows filled for good.",
+            )
+
+    def _online_only(self) -> OnlineOnly:
+        if self.populating.is_function:
+            return self.migration.online_only(f"The backfill of {self.name}", "A Python function needs the rows.")
+        return self.migration.online_only(
+            f"NOT NULL of {self.shown}",
+            f"{self.migration.database.product} wants the whole definition again, which only the live table has.",
+        )
+
+    def _check(self, stands: Table) -> None:
+        there = stands.columns.get(self.own)
+        if there is not None:
+            compared = {"type", "collation", "computed", "identity"}
+            compared |= {"comment"} if self.column.comment else set()
+            compared |= {"default"} if there.default is not None else set()
+            found = columns.column_differences(
+                self.migration, stands, there, self.column, only=frozenset(compared), ahead=True
+            )
+            if found:
+                keep_or_raise(f"column {self.shown}", found, "raise", "Change one of the two definitions.")
+        else:
+            columns.check_companions(self.migration, self._table, self.name, stands, "raise")
+            if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(stands)):
+                refuse_domain(self.migration, self.name, self.column, stands)
+            self._heed_subscribers(stands)
+        fills = there is None or there.nullable or self.keep_filled
+        if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
+            asked = f"add_required_column() of {self.shown} without a server default"
+            self.migration.database.triggers.check_triggers(asked, stands.name, locks_table=False)
+        if there is None:
+            self.done.extend(prepare(self.migration, [self.column]))
+        if fills:
+            with keeping(self.done):
+                self.populating.check(stands)
+
+    def _lacks_triggers(self) -> bool:
+        return look_into(self.migration, self.name, lambda: next(self._fill_new_rows(), None) is not None)
+
+    def _heed_subscribers(self, stands: Table) -> None:
+        written = call(
+            "add_required_column",
+            self.name.name,
+            written_column(self.column),
+            populate=Code("..."),
+            schema=self.name.schema,
+        )
+        heed_new_column(self.migration, stands, self.own, written)
+        state = State(self.migration.database, self.migration.settings.schema_for_state)
+        heed_kept_table(self.migration, state.name, state.exists(), written)
+
+    # The column -------------------------------------------------------------------------------------------------
+
+    def _add(self, stands: Table) -> None:
+        there = stands.columns.get(self.own)
+        if there is None:
+            self._do("added the column", self._added(stands))
+        elif self.default is not None and there.default is None:
+            self._do("set its default", self._defaulted(stands))
+
+    def _added(self, stands: Table | None) -> Iterator[Step]:
+        """Plan the column without its default, which would be the value of the rows that stand, and then its default."""
+        bare = self._bare(stands)
+        *first, last = self.migration.database.ddl.add_column(self.name, bare, stands)
+        yield from first
+        if bare.server_default is not None:
+            # From now on the default of the type counts again, or that of the column.
+            now = self.migration.database.ddl.set_default(self.name, self.own, self.default, stands)
+            yield replace(last, then=(*last.then, *(step.sql for step in now)))
+        elif self.default is None or not self.migration.context.impl.transactional_ddl:
+            yield last
+            yield from self._defaulted(None if stands is None else self._look()) if self.default is not None else ()
+        else:
+            then = (step.sql for step in self._defaulted(stands))
+            yield replace(last, then=(*last.then, *then))
+
+    def _bare(self, stands: Table | None) -> sa.Column[Any]:
+        checks = [one for one in self.column.constraints if isinstance(one, sa.CheckConstraint)]
+        kept = (
+            []
+            if self.migration.database.abilities.validates_constraints_later
+            else [_sqlalchemy.copied(one) for one in checks]
+        )
+        type_ = _sqlalchemy.copied(self.column).type
+        # Else a domain would give its default to the rows, and they would count as filled.
+        null = sa.text("NULL") if stands is not None and self._has_default_of_type() else None
+        bare: sa.Column[Any] = sa.Column(
+            self.column.name, type_, *kept, server_default=null, comment=self.column.comment
+        )
+        return _alone(self.migration, self.name, bare).columns[self.own]
+
+    def _has_default_of_type(self) -> bool:
+        domain = look_into(self.migration, self.name, lambda: self.migration.database.types.domain(self.column.type))
+        return domain is not None and domain.has_default and not domain.required
+
+    def _defaulted(self, stands: Table | None) -> Iterator[Step]:
+        return self.migration.database.ddl.set_default(self.name, self.own, self.default, stands)
+
+    @property
+    def _table(self) -> sa.Table:
+        return self.column.table
+
+    # Its values -------------------------------------------------------------------------------------------------
+
+    def _fill_new_rows(self) -> Iterator[Step]:
+        stands = self._look()
+        return self.migration.database.triggers.fill_new_rows(self.populating.filler(stands), stands)
+
+    def _stop_filling(self) -> Iterator[Step]:
+        stands = self._look()
+        return self.migration.database.triggers.stop_filling(stands.name, self.own, stands)
+
+    def _filled(self) -> BackfillReport:
+        try:
+            report = self.populating.fill(self._look())
+            if self.populating.where is not None and self.default is not None:
+                report = _both(report, self.populating.fill_others(self._look(), self.default))
+        except BackfillIncomplete as error:
+            error.remedy = (
+                f"The column is to be NOT NULL: give each row a value, as sa.func.coalesce(...) does.\n{error.remedy}"
+            )
+            raise
+        return report
+
+    def _enforced(self, report: BackfillReport) -> BackfillReport:
+        """Set NOT NULL; where rows came without a value and nothing in the database fills them, fill again first."""
+        for rounds_left in reversed(range(ROUNDS)):
+            try:
+                enforce_not_null(self.name.name, self.own, schema=self.name.schema)
+            except ViolatingRows as error:
+                again = NOTHING_DONE
+                if rounds_left and not self.by_trigger:
+                    again = self._filled()
+                if again.rows == 0:
+                    raise self._explained(error) from error
+                report = _both(report, again)
+            else:
+                break
+        return report
+
+    def _explained(self, error: ViolatingRows) -> SafeOpsError:
+        if self.populating.where is not None and self.default is None:
+            error.why = "where= leaves them out, and there is no server default to give them."
+        elif not self.by_trigger:
+            error.why = (
+                f"The application goes on writing such rows, through {ROUNDS} rounds, and a function fills them later."
+            )
+            error.remedy = f"Give the column a server default, or populate it by SQL, and run again. {error.remedy}"
+        return error
+
+    # Details ----------------------------------------------------------------------------------------------------
+
+    def _look(self) -> Table:
+        stands = look_at(self.migration, self.name)
+        if stands is None:
+            raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
+        return stands
+
+    def _do(self, what: str, plan: Iterator[Step]) -> None:
+        if carry_out(self.migration, plan):
+            self.done.append(f"{what} of {self.shown}" if "column" in what else f"{self.shown}: {what}")
+
+
+def _both(one: BackfillReport, other: BackfillReport) -> BackfillReport:
+    return BackfillReport(
+        one.rows + other.rows,
+        one.batches + other.batches,
+        one.seconds + other.seconds,
+        one.resumed,
+        other.remaining,
+    )

@@ -1,0 +1,261 @@
+"""What a required column is populated with: as a backfill, as a trigger for new rows, and as SQL for ``--sql``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql import visitors
+
+from safeops.backfilling.arguments import Arguments
+from safeops.backfilling.engine import label_for, reported
+from safeops.backfilling.expressions import RANGE, Expressions
+from safeops.backfilling.functions import Function
+from safeops.backfilling.offline import LOST
+from safeops.backfilling.parts import LONGEST_NAME
+from safeops.backfilling.port import Batches
+from safeops.backfilling.progress import Teller
+from safeops.backfilling.running import BackfillReport, Run
+from safeops.backfilling.walking import Pace
+from safeops.backfilling.work import Work, key_of, work_for
+from safeops.databases import sqltext
+from safeops.databases.definitions import Table
+from safeops.databases.kinds import OF_STATEMENT
+from safeops.databases.triggers import ROW, Filler
+from safeops.errors import InvalidArgument
+from safeops.execution.inspect import check_has_columns, look_into
+from safeops.execution.migration import Migration
+from safeops.naming import Code, Name, call, fitting, nearest, written_column
+
+OPTIONS = ("name", "key", "batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress")
+NOTHING_DONE = BackfillReport(0, 0, 0.0, True, 0)
+
+
+class RequiredArguments(Arguments):
+    """The arguments of ``add_required_column``, with its call as it should be in the messages."""
+
+    def __init__(self, migration: Migration, table_name: Any, column: Any, schema: Any) -> None:
+        super().__init__(migration, table_name, schema)
+        plain = isinstance(column, sa.Column) and isinstance(column.name, str)
+        self.column = written_column(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
+
+    def right(self, values: str | None = None, **keywords: Any) -> str:
+        populate = Code("..." if values == "{...}" else values or self.sql)
+        return call(
+            "add_required_column", self.table_name, self.column, populate=populate, schema=self.schema, **keywords
+        )
+
+    def check_populate(self, populate: Any, column: sa.Column[Any]) -> None:
+        wrong = None
+        if populate is ...:
+            wrong = (
+                "populate is still the three dots of autogenerate: only you know which value existing rows should get."
+            )
+        elif populate is None:
+            wrong = "populate is None, but the column is to be NOT NULL: each row needs a value."
+        elif isinstance(populate, Mapping) and set(populate) == {column.name} and not isinstance(column.type, sa.JSON):
+            wrong = f"populate is a mapping, but there is one column: give what {column.name} becomes."
+        elif is_function(populate) and (Function.of(populate).writes or (column.name,)) != (column.name,):
+            wrong = f"The function of populate writes {Function.of(populate).writes}, not {column.name} alone."
+        if wrong:
+            error = InvalidArgument(wrong, remedy="Write:", code=self.right())
+            error.in_any_case = True
+            raise error
+
+    def check_options(self, options: Iterable[str]) -> None:
+        for unknown in sorted(set(options) - set(OPTIONS)):
+            raise InvalidArgument(
+                f"add_required_column() does not know {unknown}=.",
+                remedy=f"{nearest(unknown, OPTIONS, 'options of a backfill')} Write:",
+                code=self.right(),
+            )
+
+
+@dataclass(frozen=True)
+class Populating:
+    """What a column is populated with.
+
+    Args:
+        migration: The running migration.
+        name: The table, as the author calls it.
+        column: The column as it is to be in the end.
+        populate: A SQL expression, a plain value or a function.
+        where: The rows that it is for; None is all.
+        pace: How fast.
+        label: The name of the backfill.
+        options: The other options of a backfill.
+    """
+
+    migration: Migration
+    name: Name
+    column: sa.Column[Any]
+    populate: Any
+    where: Any
+    pace: Pace
+    label: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, arguments: RequiredArguments, name: Name, column: sa.Column[Any], populate: Any, where: Any, options: Any
+    ) -> Populating:
+        """Check the arguments of the backfill."""
+        arguments.check_populate(populate, column)
+        arguments.check_where(where)
+        arguments.check_workers(options.get("executor"), options.get("connect"))
+        arguments.check_progress(options.get("progress"))
+        key = arguments.key(options.get("key"))
+        asked = (options.get(one, usual) for one, usual in _PACE.items())
+        pace = arguments.pace(*asked)
+        label = label_for(arguments.migration, name, arguments, options.get("name"))((str(column.name),), None)
+        where = None if where is True or isinstance(where, sa.True_) else where
+        return cls(arguments.migration, name, column, populate, where, pace, label, {**options, "key": key})
+
+    @property
+    def is_function(self) -> bool:
+        return is_function(self.populate)
+
+    @property
+    def _condition(self) -> Any:
+        return sa.text(f"({self.where})") if isinstance(self.where, str) else self.where
+
+    @property
+    def unfilled(self) -> Any:
+        """The condition of the rows that it is for and that have no value yet."""
+        empty = sa.column(str(self.column.name)).is_(None)
+        return empty if self.where is None else sa.and_(empty, self._condition)
+
+    # Before anything is touched ---------------------------------------------------------------------------------
+
+    def check(self, stands: Table) -> None:
+        """Raise what a backfill would raise before it begins, though the column may not stand yet."""
+        own = str(self.column.name)
+        key_of(self.migration, stands, self.options["key"], (own,))
+        if self.is_function:
+            Batches.of(self.migration.database).check_writes_values()
+            check_has_columns(stands, (one for one in Function.of(self.populate).reads or () if one != own))
+        self._check_runs(stands)
+
+    def _check_runs(self, stands: Table) -> None:
+        database, own = self.migration.database, str(self.column.name)
+        type_ = database.type_text(self.column.type)
+        columns = [database.quoted(one) for one in stands.columns]
+        columns += [] if own in stands.columns else [f"{database.triggers.null_of(type_)} AS {database.quoted(own)}"]
+        row = f"SELECT {', '.join(columns)} FROM {database.quoted_table(stands.name)}"
+        query = self._query([*stands.columns, own])[0].replace(ROW, row)
+        try:
+            look_into(self.migration, self.name, lambda: database.triggers.check_value(query, type_))
+        except DBAPIError as error:
+            if database.errors.kind_of(error) not in OF_STATEMENT:
+                raise
+            raise InvalidArgument(
+                f"{database.describe()} refuses populate or where of {self.name}.{own}: {error.orig}\n"
+                f"It was asked for: {query}",
+                why="Name columns plainly or by their table: a new row stands in no schema.",
+                remedy="Mend the expression:",
+                code=call("add_required_column", self.name.name, written_column(self.column), populate=Code("...")),
+            ) from error
+
+    # New rows ---------------------------------------------------------------------------------------------------
+
+    def filler(self, stands: Table | None) -> Filler:
+        own = str(self.column.name)
+        query, reads = self._query([] if stands is None else [*dict.fromkeys([*stands.columns, own])])
+        return Filler(stands.name if stands else self.name, own, query, None if stands is None else reads)
+
+    def _query(self, columns: list[str]) -> tuple[str, tuple[str, ...]]:
+        """Return the query of the value over one row, and which of its columns it reads."""
+        untyped = {one: sa.types.NullType() for one in columns}
+        expressions = Expressions(self.migration.database, self.name, untyped)
+        value = sa.null() if self.is_function else expressions.own(self._as_element())
+        condition = None if self.where is None else expressions.own(self._condition)
+        known = [sa.column(one.name, one.type) for one in expressions.table.c]
+        row = sa.text(ROW).columns(*known).subquery(self.name.name)
+
+        def over_row(element: Any, **_: Any) -> Any:
+            if element is expressions.table:
+                return row
+            own = isinstance(element, sa.ColumnClause) and element.table is expressions.table
+            return row.c[element.name] if own else None
+
+        query = sa.select(visitors.replacement_traverse(value, {}, over_row)).select_from(row)
+        if condition is not None:
+            query = query.where(visitors.replacement_traverse(condition, {}, over_row))
+        sql = expressions.compiled(query)
+        return sql, _read_by(sql, columns, self.name.name)
+
+    def _as_element(self) -> Any:
+        plain = not isinstance(self.populate, (sa.ClauseElement, dict)) and not _is_mapped(self.populate)
+        type_ = self.column.type
+        while isinstance(within := getattr(type_, "data_type", None), sa.types.TypeEngine):
+            type_ = within  # SQLAlchemy writes no value of a domain.
+        return sa.literal(self.populate, type_) if plain else self.populate
+
+    # Old rows ---------------------------------------------------------------------------------------------------
+
+    def fill(self, stands: Table) -> BackfillReport:
+        """Fill the rows that it is for."""
+        values: Any = self.populate if self.is_function else {str(self.column.name): self._as_element()}
+        work = work_for(
+            self.migration, stands, self.name, values, self.unfilled, self.options["key"], self._named(), keeps=True
+        )
+        return self._run(self._of_column(work))
+
+    def fill_others(self, stands: Table, default: str) -> BackfillReport:
+        """Fill the rows that it is not for with the server default."""
+        values: dict[str, Any] = {str(self.column.name): sa.literal_column(default)}
+        label = self._named(" default")
+        return self._run(work_for(self.migration, stands, self.name, values, None, self.options["key"], label))
+
+    def _named(self, suffix: str = "") -> Any:
+        return lambda *_: fitting(f"{self.label}{suffix}", max_bytes=LONGEST_NAME)
+
+    def _of_column(self, work: Work) -> Work:
+        own = (str(self.column.name),)
+        function = replace(work.function, writes=own) if work.function else None
+        return replace(work, columns=own, function=function)
+
+    def _run(self, work: Work) -> BackfillReport:
+        executor, connect = self.options.get("executor"), self.options.get("connect")
+        with closing(Teller()) as teller:
+            tell = self.options.get("progress") or teller
+            report = Run(self.migration, work, self.pace, tell, executor, connect).carry_out()
+        return reported(self.migration, work, report)
+
+    def render(self, default: str | None) -> None:
+        """Render all of it as UPDATEs that find nothing to do the second time."""
+        own, database = str(self.column.name), self.migration.database
+        expressions = Expressions(database, self.name, {})
+        value = expressions.own(self._as_element())
+        updates = [expressions.update({own: value}, expressions.condition(expressions.own(self.unfilled)))]
+        if self.where is not None and default is not None:
+            empty = expressions.condition(expressions.column(own).is_(None))
+            updates.append(expressions.update({own: sa.literal_column(default)}, empty))
+        before, after = Batches.of(database).rendered_batching()
+        for sql in (LOST, *before, *(one.replace(RANGE, "1 = 1") for one in updates), *after):
+            self.migration.render(sql)
+
+
+_PACE = {"target_seconds": None, "batch_size": None, "pause": 0.0, "throttles": ()}
+
+
+def _is_mapped(value: Any) -> bool:
+    return hasattr(value, "__clause_element__")
+
+
+def is_function(populate: Any) -> bool:
+    return callable(populate) and not isinstance(populate, sa.ClauseElement) and not _is_mapped(populate)
+
+
+def _read_by(sql: str, columns: Iterable[str], alias: str) -> tuple[str, ...]:
+    """Return the columns whose names stand in a query; all of them where it takes the row as a whole."""
+    found = [(sqltext.unquoted(text).casefold(), text) for kind, text in sqltext.tokens(sql)]
+    named = {name for name, _ in found}
+    for (name, _), (_, behind), (before, _) in zip(found, [*found[1:], ("", "")], [("", ""), *found], strict=False):
+        if (name == alias.casefold() and behind != "." and before != "as") or (name == "*" and before == "."):
+            return tuple(columns)
+    return tuple(one for one in columns if one.casefold() in named)

@@ -1,0 +1,1 @@
+"""Dumps, and the programs that make and load them."""

@@ -1,0 +1,58 @@
+"""What is asked of SQLite before anything runs."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy.engine import Connection
+
+from safeops.databases.pairs import MARK, Pair, pair_of
+from safeops.databases.sqlite.runner import ENDING, RunnerLock
+from safeops.databases.sqlite.session import path_of
+from safeops.naming import Name
+from safeops.runner.inspection import port
+
+
+class Inspection(port.Inspection):
+    """The questions of ``safeops status`` and ``safeops plan``."""
+
+    @classmethod
+    def missing_file(cls, arguments: Sequence[Any], options: dict[str, Any]) -> str | None:
+        path = os.fspath(arguments[0] if arguments else options.get("database", ":memory:"))
+        if path.startswith("file:") and options.get("uri"):
+            parts = urlsplit(path)
+            path = ":memory:" if "mode=" in parts.query else unquote(parts.path)
+        in_memory = path in ("", ":memory:") or path.startswith("file::memory:")
+        return None if in_memory or os.path.exists(path) else path
+
+    def name_of_database(self) -> str:
+        return path_of(self.database.connection) or ":memory:"
+
+    def runner_seen(self, connection: Connection, key: str) -> str | None:
+        path = path_of(connection)
+        if not path or not os.path.exists(f"{path}{ENDING}"):
+            return None
+        try:
+            # There is no asking: it is taken and let go at once. A runner that comes just then tries again anyway.
+            with closing(sqlite3.connect(f"{path}{ENDING}", timeout=0, isolation_level=None)) as own:
+                own.execute("BEGIN IMMEDIATE")
+                own.execute("ROLLBACK")
+            return None
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                return None
+        return RunnerLock(path).holder() or "another runner"
+
+    def leftover_tables(self) -> list[str]:
+        sql = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_alembic\_tmp\_%' ESCAPE '\' ORDER BY 1"
+        return [row[0] for row in self.read(sql)]
+
+    def open_pairs(self) -> list[Pair]:
+        rows = self.read("SELECT sql, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY tbl_name, name")
+        found = [pair_of(text, Name(table)) for text, table in rows if f"/*{MARK}{{" in text]
+        return list(dict.fromkeys(pair for pair in found if pair is not None))

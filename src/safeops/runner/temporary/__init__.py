@@ -1,0 +1,1 @@
+"""A temporary database beside the one of the project."""

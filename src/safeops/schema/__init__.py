@@ -1,0 +1,1 @@
+"""Changes of a schema: one family of operations a file."""

@@ -1,0 +1,84 @@
+"""Check constraints: in force for new rows in a moment, checked against the old rows while all go on."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops.databases import sqltext
+from safeops.errors import InvalidArgument
+from safeops.execution.inspect import check_flags, check_names
+from safeops.execution.migration import running
+from safeops.naming import Name, call
+from safeops.schema.constraints import create
+
+
+def create_check_constraint_if_missing(
+    constraint_name: str,
+    table_name: str,
+    condition: Any,
+    *,
+    schema: str | None = None,
+    validate: bool = True,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The table has the check constraint, valid for every row.
+
+    Steps: looks at the table and for rows that break it; adds it for new rows in a brief statement; checks the old rows
+    in a scan that lets readers and writers go on.
+
+    Args:
+        constraint_name: The constraint.
+        table_name: The table.
+        condition: SQL as a string, or a SQLAlchemy expression.
+        schema: The schema of the table.
+        validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
+        if_different: "raise", "keep" or "replace": what to do where a check of that name has another definition. "replace"
+            adds and checks the new one as ``safeops_new_<name>`` before the old one is dropped; on MariaDB, MySQL and
+            SQLite in one statement.
+        **kw: As in ``op.create_check_constraint``.
+
+    Returns:
+        True if it was added or validated, False if it was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        DefinitionMismatch: The name is taken by a constraint of another definition.
+        ViolatingRows: Rows break it.
+        UnsupportedOnDatabase: ``validate=False`` on a server that has no unvalidated constraints.
+        LockNotAcquired: The table was in use for the whole retry budget.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, then SHARE UPDATE EXCLUSIVE for the scan; MariaDB and MySQL copy the
+    table for a check and refuse that online; SQLite rebuilds the table.
+
+    Running it again: an unvalidated constraint is validated.
+
+    Offline: guarded by a look into the catalogue where the server has blocks for that.
+
+    Example:
+        create_check_constraint_if_missing("ck_users_age", "users", "age >= 0")
+    """
+    right = call("create_check_constraint_if_missing", constraint_name, table_name, "age >= 0", schema=schema)
+    with running("create_check_constraint_if_missing") as migration:
+        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
+        check_flags(right, validate=validate)
+        if not isinstance(condition, (str, sa.sql.ClauseElement)) or (
+            isinstance(condition, str) and not condition.strip()
+        ):
+            raise InvalidArgument(f"The condition is {condition!r}, not SQL.", remedy="Write:", code=right)
+        validate = not kw.pop("postgresql_not_valid", False) and validate
+        operation = ops.CreateCheckConstraintOp(constraint_name, table_name, as_sql(condition), schema=schema, **kw)
+        constraint = operation.to_constraint(migration.context)
+        return create(constraint, Name(table_name, schema), validate=validate, if_different=if_different)
+
+
+def as_sql(condition: Any) -> Any:
+    """Return SQL given as a string such that none of its colons is taken for a parameter."""
+    if not isinstance(condition, str):
+        return condition
+    # A comment would hide the parenthesis that follows.
+    return sa.text(re.sub(r"(?<![:\\]):(?!:)", r"\\:", sqltext.without_comments(condition)))

@@ -1,0 +1,364 @@
+"""Columns: add and drop them, and change their default and type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops import _sqlalchemy
+from safeops.archive.columns import abandon_archive, archive_column, finish_archive
+from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
+from safeops.errors import InvalidArgument
+from safeops.execution.inspect import (
+    check_choice,
+    check_flags,
+    check_names,
+    keeping,
+    known,
+    look,
+    look_into,
+    refuse_hidden_rows,
+    skipped,
+    table_or_none,
+)
+from safeops.execution.lock_retry import carry_out
+from safeops.execution.migration import Migration, running
+from safeops.execution.replication import heed_new_column, note_subscribers
+from safeops.naming import Code, Name, call, fitting, written_column, written_default
+from safeops.schema import constraints, foreign_keys, indexes
+from safeops.schema.domains import refuse_domain
+from safeops.schema.names import named, settle_names
+from safeops.schema.prerequisites import awaits_enum, check_types, prepare
+from safeops.schema.refusals import (
+    explained_dependents,
+    is_gone,
+    keep_or_raise,
+    refuse_archive_offline,
+    refuse_dependents,
+    refuse_unless_assured,
+    settle,
+)
+
+
+def add_column_if_missing(
+    table_name: str,
+    column: sa.Column[Any],
+    *,
+    schema: str | None = None,
+    if_different: str = "raise",
+) -> bool:
+    """The table has the column, with its default, comment, index, unique constraint and foreign keys.
+
+    Steps: looks at the table; adds the bare column in one brief statement; then its index, unique and check constraints
+    and foreign keys, each by the online helper of its kind.
+
+    Args:
+        table_name: The table.
+        column: The column as in ``op.add_column``. What is unnamed in it gets the name that the naming convention of
+            ``target_metadata`` gives, else ``<table>_<column>_fkey``, ``_key`` or ``_check``; an index without a
+            convention is ``ix_<table>_<column>``, with the schema before the table where there is one.
+        schema: The schema of the table.
+        if_different: "raise" or "keep": what to do where a column of that name has another definition. What a later call
+            of the same revision changes (``enforce_not_null``, ``set_server_default``, ...) is no difference: an
+            interrupted run may have come so far.
+
+    Returns:
+        True if anything was added, False if all was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        DefinitionMismatch: The column has another type, nullability, default, collation or expression.
+        UnsafeOperation: It is NOT NULL without a default and the table has rows, or its values would differ from row to
+            row, so that the server rewrites the table; or subscribers of logical replication would stop over it.
+        LockNotAcquired: The table was in use for the whole retry budget.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT; SQLite the file, briefly.
+
+    Running it again: adds what is still missing, also a part that an interrupted run left out.
+
+    Offline: ``ADD COLUMN IF NOT EXISTS``; a column that only the live table can allow is ``OnlineOnly``.
+
+    Example:
+        add_column_if_missing("users", sa.Column("email", sa.String(320), index=True))
+    """
+    right = call("add_column_if_missing", table_name, Code("sa.Column(...)"), schema=schema)
+    with running("add_column_if_missing") as migration:
+        check_names(migration, right, table_name=table_name, schema=schema)
+        check_choice("if_different", if_different, ("raise", "keep"))
+        if not isinstance(column, sa.Column) or column.primary_key:
+            raise InvalidArgument(
+                f"The column is {column!r}, not a sa.Column outside the primary key.",
+                remedy="A new key is made by create_primary_key_if_missing(). A column is added so:",
+                code='add_column_if_missing("users", sa.Column("email", sa.Text))',
+            )
+        check_names(migration, right, column_name=column.name)
+        name = Name(table_name, schema)
+        alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
+        part_checks(alone, alone.columns[column.name])
+        settle_names(migration, alone, right)
+        stands = look(migration, name)
+        if is_gone(migration, stands, name):
+            return skipped(f"column {name}.{column.name}", "a later step of this revision has dropped the table")
+        stands = known(migration, stands, name)
+        if stands is not None and column.name not in stands.columns:
+            check_companions(migration, alone, name, stands, if_different)
+        changed = _add_bare(migration, name, alone.columns[column.name], stands, if_different)
+        # What was just looked at still stands, unless the column is new.
+        with keeping([f"added column {name}.{column.name}"] if changed and not migration.offline else []):
+            return add_companions(alone, name, None if changed else stands, if_different) or changed
+
+
+def part_checks(alone: sa.Table, column: sa.Column[Any]) -> None:
+    """Take the checks out of a column's definition, in which they would be lost, or scan under the lock of ADD COLUMN."""
+    for check in [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]:
+        column.constraints.discard(check)
+        own = sa.schema.conv(fitting(alone.name, column.name, "check", max_bytes=63))
+        name = check.name if isinstance(check.name, str) else own
+        alone.append_constraint(sa.CheckConstraint(check.sqltext, name=name))
+
+
+def _add_bare(
+    migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None, if_different: str
+) -> bool:
+    there = stands.columns.get(str(column.name)) if stands else None
+    if stands is not None and there is not None:
+        if migration.database.ddl.awaits_default(there):
+            return carry_out(migration, migration.database.ddl.add_column(name, column, stands))
+        found = column_differences(migration, stands, there, column, ahead=True)
+        return keep_or_raise(f"column {name}.{column.name}", found, if_different)
+    migration.database.safety.check_column_support(column)
+    check_types(migration, [column])
+    _refuse_blocking(migration, name, column, stands)
+    if stands is not None and column.computed is None:
+        written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
+        heed_new_column(migration, stands, str(column.name), written)
+    with keeping(prepare(migration, [column])):
+        return carry_out(migration, migration.database.ddl.add_column(name, column, stands))
+
+
+def column_differences(
+    migration: Migration,
+    stands: Table,
+    there: Column,
+    column: sa.Column[Any],
+    *,
+    only: frozenset[str] | None = None,
+    autoincrement: bool = False,
+    ahead: bool = False,
+) -> list[Difference]:
+    """Return in which parts, or in which of ``only`` these, a column differs from what is wanted."""
+    wanted = migration.database.wanted_column(column)
+    ignoring = {"comment"} if wanted.comment is None else set()
+    ignoring |= {"default", "identity"} if autoincrement else set()
+    if only is not None:
+        ignoring = {part.name for part in fields(Column)} - only
+    return settle(migration, stands, there, wanted, column, ignoring=frozenset(ignoring), ahead=ahead)
+
+
+def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None) -> None:
+    required = (
+        not column.nullable and column.server_default is None and column.computed is None and column.identity is None
+    )
+    if stands is None:
+        _refuse_unknown_rows(migration, name, column, required)
+        return
+    # In a forecast, a type that is yet to be created cannot be tried out.
+    asks = not awaits_enum(migration, column)
+    why = asks and look_into(migration, name, lambda: migration.database.safety.column_refusal(column, stands))
+    # Asked last: row security may keep the rows from a session, and most columns are added whether there are rows or not.
+    if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(stands)):
+        return
+    refuse_domain(migration, name, column, stands)
+    code = call(
+        "add_required_column",
+        name.name,
+        written_column(column),
+        populate=Code("sa.text('...')"),
+        schema=name.schema,
+    )
+    if required:
+        refuse_unless_assured(
+            f"Column {name}.{column.name} is NOT NULL and has no server default, but {name} has rows.",
+            "Those rows would have no value for it, and an application that does not know the column could not insert.",
+            "Add it nullable, fill it, then enforce it, which is one call:",
+            code,
+        )
+    problem = f"Adding column {name}.{column.name} would block: {why}."
+    if why and (column.computed is not None or column.identity is not None):
+        refuse_unless_assured(
+            problem,
+            "Its values are the server's, so that it cannot be added empty and be filled in batches.",
+            "Where all may wait for it, say why. Else have a plain column, in the models too, and the application write it:",
+            f'with assured("a maintenance window is open"):\n    ...\n{code}',
+        )
+    elif why:
+        refuse_unless_assured(problem, "", "Add it empty and fill it in batches:", _filled_later(name, column) or code)
+
+
+def _refuse_unknown_rows(migration: Migration, name: Name, column: sa.Column[Any], required: bool) -> None:
+    if required or not migration.database.safety.default_is_constant(column):
+        raise migration.online_only(
+            f"Column {name}.{column.name}",
+            "Whether it can be added without blocking depends on the rows of the table.",
+        )
+
+
+def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
+    """Write the calls that add a column, give it its default and fill it in batches; None where it has no default."""
+    own, default = str(column.name), written_default(column)
+    value = written_default(column, as_value=True)
+    if not default:
+        return None
+    required = _sqlalchemy.copied(column)
+    required.nullable = False
+    at_once = call("add_required_column", name.name, written_column(required), populate=value, schema=name.schema)
+    if not column.nullable:
+        return at_once
+    bare = _sqlalchemy.copied(column)
+    bare.server_default = None
+    calls = [
+        call("add_column_if_missing", name.name, written_column(bare), schema=name.schema),
+        call("set_server_default", name.name, own, default, schema=name.schema),
+        call("backfill", name.name, {own: value}, schema=name.schema),
+        f"# or NOT NULL: {at_once}",
+    ]
+    return "\n".join(calls)
+
+
+def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
+    """Raise what would stop the index or a constraint of the column, before the column itself is added."""
+    if _companions_read(alone):
+        refuse_hidden_rows(migration, stands.name, *(_referent(one) for one in alone.foreign_key_constraints))
+    for index in alone.indexes:
+        indexes.check_ready(migration, index, name, stands, if_different)
+    for constraint in alone.constraints:
+        if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
+            constraints.check_ready(migration, named(constraint, name), name, stands, if_different)
+        elif isinstance(constraint, sa.ForeignKeyConstraint):
+            foreign_keys.check_ready(migration, named(constraint, name), name, stands, if_different)
+
+
+def _companions_read(alone: sa.Table) -> bool:
+    """Tell whether an index or a constraint of the column holds for the rows or not."""
+    unique = any(index.unique for index in alone.indexes)
+    return unique or any(not isinstance(one, sa.PrimaryKeyConstraint) for one in alone.constraints)
+
+
+def _referent(key: sa.ForeignKeyConstraint) -> Name:
+    return Name(key.referred_table.name, key.referred_table.schema)
+
+
+def add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
+    indexed = sorted(alone.indexes, key=lambda one: str(one.name))
+    changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
+    # A set has another order in each process.
+    for constraint in sorted(alone.constraints, key=lambda one: (type(one).__name__, str(one.name))):
+        seen = None if any(changed) else seen
+        if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
+            changed.append(constraints.create(named(constraint, name), name, seen, if_different=if_different))
+        elif isinstance(constraint, sa.ForeignKeyConstraint):
+            changed.append(foreign_keys.create(named(constraint, name), name, seen, if_different=if_different))
+    return any(changed)
+
+
+def drop_column_if_exists(
+    table_name: str, column_name: str, *, schema: str | None = None, archive: bool = False
+) -> bool:
+    """The table does not have the column, nor the indexes and constraints of that column alone.
+
+    Steps: looks at the table and at what depends on the column; forgets the backfills of the column; drops the column and
+    what is its own in one brief statement where the server can, else what is its own first. With ``archive``: makes a table
+    of the key and the column and triggers that write to it what the application does; copies the rows that stand in
+    batches; then drops the column together with the triggers, while no write can fall in between.
+
+    Args:
+        table_name: The table; where there is none, there is nothing to drop.
+        column_name: The column.
+        schema: The schema of the table.
+        archive: Keep the values and the definition, so that ``restore_column`` brings them back.
+
+    Returns:
+        True if it was dropped, False if it was not there.
+
+    Raises:
+        DependentObjects: A view, policy, trigger, generated column, or an index or constraint with other columns too,
+            stands on it.
+        UnsafeOperation: With ``archive``, the table has no unique key of other columns that are NOT NULL, or the server does
+            not drop the column in a moment.
+        LockNotAcquired: The table was in use for the whole retry budget.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite the file. With
+    ``archive`` the same, also for the triggers, and none on the rows that are copied.
+
+    Running it again: goes on with a copy that was stopped; else nothing is left to do.
+
+    Offline: ``DROP COLUMN IF EXISTS``; call ``forget_backfill`` beside it where the column was filled by ``backfill``.
+    ``archive=True`` is ``OnlineOnly``.
+
+    Example:
+        drop_column_if_exists("users", "email")
+    """
+    right = call("drop_column_if_exists", table_name, column_name, schema=schema)
+    with running("drop_column_if_exists") as migration:
+        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
+        check_flags(right, archive=archive)
+        name = Name(table_name, schema)
+        stands = table_or_none(look(migration, name), name)
+        what = f"column {name}.{column_name}"
+        refuse_archive_offline(migration, what, archive)
+        if not migration.offline and (stands is None or column_name not in stands.columns):
+            if archive and stands is not None:
+                finish_archive(migration, stands.name, column_name)
+            return skipped(what, "it is not there")
+        explain = explained_dependents(migration, what)
+        if stands is not None:
+            refuse_dependents(what, _dependents(migration, stands, column_name))
+            own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
+            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, own))
+            note_subscribers(
+                migration, stands, f"a subscriber whose {column_name} is NOT NULL and has no default stops."
+            )
+            if archive:
+                return archive_column(migration, stands, column_name, explain)
+            abandon_archive(migration, stands.name, column_name)
+            # Before it goes: after a stop in between nobody would know of the column any more.
+            forget_backfills_of(migration, stands.name, column_name)
+        return carry_out(migration, migration.database.ddl.drop_column(name, column_name, stands), explain)
+
+
+def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:
+    def look_for() -> list[str]:
+        found = migration.database.dependents.dependents(stands, column)
+        # What follows the writes of the application goes along with the column.
+        return [one for one in found if not one.startswith("trigger safeops_archive_")]
+
+    return [*_shared(stands, column), *look_into(migration, stands.name, look_for)]
+
+
+def _shared(stands: Table, column: str) -> list[str]:
+    """Describe the indexes and constraints that have other columns too; those of a recipe only where there are no others."""
+    found = []
+    for one in stands.having(column):
+        whole = set(one.names) == {column}
+        if isinstance(one, Index) and not one.of_constraint and not (whole and not one.include):
+            found.append((one.name, f"index {one.name}: {one.definition}"))
+        elif (
+            isinstance(one, Constraint)
+            and one.kind != "not null"
+            and not whole
+            and not _of_one_column(stands, one, column)
+        ):
+            found.append((one.name, f"{one.kind} {one.name}: {one.definition}"))
+    own = "; a ColumnRename or TypeChange under way has made it: finish or undo that first"
+    theirs = [described for name, described in found if not name.startswith("safeops_")]
+    return theirs or [f"{described}{own}" for _, described in found]
+
+
+def _of_one_column(stands: Table, one: Constraint, column: str) -> bool:
+    """Tell whether a check or an exclusion names this column and no other."""
+    return not one.columns and not any(one in list(stands.having(other)) for other in stands.columns if other != column)

@@ -1,0 +1,316 @@
+"""Foreign keys: added for new rows in a moment, checked against the old rows while all go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+
+from safeops.databases.definitions import Table, differences
+from safeops.databases.steps import Plan
+from safeops.errors import InvalidArgument
+from safeops.execution.inspect import (
+    check_choice,
+    check_columns,
+    check_flags,
+    check_has_columns,
+    check_names,
+    keeping,
+    known,
+    look,
+    look_at,
+    look_into,
+    skipped,
+)
+from safeops.execution.lock_retry import carry_out
+from safeops.execution.migration import Migration, running
+from safeops.naming import Name, call, fitting
+from safeops.schema import indexes, rows
+from safeops.schema.constraints import other_definition
+from safeops.schema.names import settle_name
+from safeops.schema.refusals import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle
+
+ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
+
+
+def create_foreign_key_if_missing(
+    constraint_name: str,
+    source_table: str,
+    referent_table: str,
+    local_cols: Sequence[str],
+    remote_cols: Sequence[str],
+    *,
+    onupdate: str | None = None,
+    ondelete: str | None = None,
+    deferrable: bool | None = None,
+    initially: str | None = None,
+    match: str | None = None,
+    source_schema: str | None = None,
+    referent_schema: str | None = None,
+    validate: bool = True,
+    index: bool = False,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The table has the foreign key, valid for every row.
+
+    Steps: looks at both tables and for rows that refer to nothing; builds the index first where it is asked for; adds the
+    key for new rows in a brief statement; checks the old rows in a scan that lets readers and writers go on.
+
+    Args:
+        constraint_name: The foreign key.
+        source_table: The table that refers.
+        referent_table: The table that is referred to.
+        local_cols: The columns that refer.
+        remote_cols: The columns that are referred to; a primary key, or unique.
+        onupdate: "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT" or "NO ACTION".
+        ondelete: As ``onupdate``.
+        deferrable: Whether the check may wait for the end of a transaction.
+        initially: "DEFERRED" or "IMMEDIATE".
+        match: "FULL" or "SIMPLE".
+        source_schema: The schema of the table that refers.
+        referent_schema: The schema of the table that is referred to.
+        validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
+        index: Whether to build ``ix_<table>_<columns>`` on the columns that refer: without one, each delete in the other
+            table scans this one. It is the author's to drop.
+        if_different: "raise", "keep" or "replace": what to do where a key of that name has another definition. "replace"
+            adds the new one as ``safeops_new_<name>`` and checks all rows before the old one is dropped, so that every
+            write is checked by one of them.
+        **kw: As in ``op.create_foreign_key``.
+
+    Returns:
+        True if anything was added or validated, False if all was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: A table has no such column.
+        DefinitionMismatch: The name is taken by a constraint of another definition.
+        OrphanedRows: Rows refer to nothing.
+        InvalidArgument: What is referred to is not unique.
+        UnsupportedOnDatabase: ``validate=False`` or ``deferrable`` on a server that has no such thing.
+        LockNotAcquired: A table was in use for the whole retry budget.
+
+    Locks: PostgreSQL SHARE ROW EXCLUSIVE on both tables, briefly, then SHARE UPDATE EXCLUSIVE and ROW SHARE for the scan;
+    MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
+
+    Running it again: an unvalidated key is validated.
+
+    Offline: guarded by a look into the catalogue where the server has blocks for that.
+
+    Example:
+        create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)
+    """
+    right = call(
+        "create_foreign_key_if_missing",
+        constraint_name,
+        source_table,
+        referent_table,
+        [f"column of {source_table}"],
+        [f"key of {referent_table}"],
+    )
+    with running("create_foreign_key_if_missing") as migration:
+        check_names(
+            migration,
+            right,
+            constraint_name=constraint_name,
+            source_table=source_table,
+            referent_table=referent_table,
+            source_schema=source_schema,
+            referent_schema=referent_schema,
+        )
+        check_flags(right, deferrable=deferrable, validate=validate, index=index)
+        check_columns(migration, "local_cols", local_cols, right)
+        check_columns(migration, "remote_cols", remote_cols, right)
+        if len(local_cols) != len(remote_cols):
+            raise InvalidArgument(
+                f"{len(local_cols)} columns refer to {len(remote_cols)}: {list(local_cols)} to {list(remote_cols)}.",
+                remedy="Name as many on both sides:",
+                code=right,
+            )
+        for argument, value, choices in (
+            ("onupdate", onupdate, ACTIONS),
+            ("ondelete", ondelete, ACTIONS),
+            ("initially", initially, (None, "DEFERRED", "IMMEDIATE")),
+            ("match", match, (None, "FULL", "SIMPLE", "PARTIAL")),
+        ):
+            check_choice(argument, value.upper() if isinstance(value, str) else value, choices)
+        check_choice("if_different", if_different, IF_DIFFERENT)
+        validate = not kw.pop("postgresql_not_valid", False) and validate
+        name, other = Name(source_table, source_schema), Name(referent_table, referent_schema)
+        timing = {"deferrable": deferrable, "initially": initially, "match": match}
+        actions = {"onupdate": onupdate, "ondelete": ondelete}
+        key = _key(constraint_name, name, other, local_cols, remote_cols, **timing, **actions, **kw)
+        return create(key, name, validate=validate, index=index, if_different=if_different)
+
+
+def _key(
+    constraint: str, name: Name, other: Name, local: Sequence[str], remote: Sequence[str], **kw: Any
+) -> sa.ForeignKeyConstraint:
+    """Make the key of columns, not of "table.column" as Alembic does: names may have dots in them."""
+    metadata = sa.MetaData()
+    columns = dict.fromkeys([*local, *remote] if name == other else local)
+    source = sa.Table(name.name, metadata, *map(_bare, columns), schema=name.schema)
+    target = source if name == other else sa.Table(other.name, metadata, *map(_bare, remote), schema=other.schema)
+    key = sa.ForeignKeyConstraint(list(local), [target.c[column] for column in remote], constraint, **kw)
+    source.append_constraint(key)
+    return key
+
+
+def _bare(name: str) -> sa.Column[Any]:
+    return sa.Column(name, sa.types.NullType())
+
+
+def create(
+    key: sa.ForeignKeyConstraint,
+    name: Name,
+    seen: Table | None = None,
+    *,
+    validate: bool = True,
+    index: bool = False,
+    if_different: str,
+) -> bool:
+    """Create a foreign key that was made from arguments or from a column."""
+    with running("create_foreign_key_if_missing") as migration:
+        check_choice("if_different", if_different, IF_DIFFERENT)
+        migration.database.safety.check_support(key, validate)
+        settle_name(migration, key)
+        source = seen or look(migration, name)
+        other, remote = referent_of(key)
+        referent = source if other == name else look(migration, other)
+        if is_gone(migration, source, name, *key.column_keys) or is_gone(migration, referent, other, *remote):
+            return skipped(f"foreign key {key.name} on {name}", GONE)
+        source = known(migration, source, name)
+        check_has_columns(source, key.column_keys)
+        migration.database.safety.check_virtual(source, key)
+        referent = known(migration, referent, other)
+        check_has_columns(referent, remote)
+        if source is None or referent is None:
+            _ = index and _index(migration, key, name, None, "raise")
+            return carry_out(migration, _plan(migration, name, key, None, validate, if_different == "replace"))
+        replaces = if_different == "replace" and _is_another(migration, source, referent, key)
+        settled = not replaces and _is_settled(migration, name, source, referent, key, validate, if_different)
+        if not settled:
+            _refuse_unready(migration, source, referent, key, validate)
+        built = index and _index(migration, key, name, source, "keep" if if_different == "keep" else "raise")
+        if settled:
+            return built
+        source = look_at(migration, name) or source if built else source
+        plan = _plan(migration, name, key, source, validate, replaces)
+        offenders = rows.orphans(migration, source, key, referent.name)
+        with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
+            return (
+                carry_out(migration, plan, rows.explained_by(migration, source, offenders if validate else None))
+                or built
+            )
+
+
+def _plan(
+    migration: Migration, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None, validate: bool, replaces: bool
+) -> Plan:
+    database = migration.database
+    return (database.ddl.replace_constraint if replaces else database.ddl.add_constraint)(name, key, stands, validate)
+
+
+def _is_another(migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint) -> bool:
+    """Tell whether there is another key of this name to replace, or an earlier run has not finished replacing it."""
+    there, passing = source.constraints.get(str(key.name)), migration.database.ddl.passing_name(str(key.name))
+    if passing in source.constraints or passing in source.indexes:
+        return True
+    if there is None or there.kind != "foreign key":
+        return False
+    wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+    return bool(settle(migration, source, there, wanted, key))
+
+
+def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
+    """Return the table that a key refers to, and the columns there."""
+    target = key.elements[0].column.table
+    return Name(target.name, target.schema), [element.column.name for element in key.elements]
+
+
+def check_ready(
+    migration: Migration, key: sa.ForeignKeyConstraint, name: Name, stands: Table, if_different: str
+) -> None:
+    """Raise what would stop the foreign key of a column that is still to be added."""
+    migration.database.safety.check_support(key, True)
+    migration.database.safety.check_virtual(stands, key)
+    other, remote = referent_of(key)
+    referent = stands if other == name else look_at(migration, other)
+    if referent is None or (other == name and set(remote) & set(key.column_keys)):
+        return
+    check_has_columns(referent, remote)
+    there = stands.constraints.get(str(key.name))
+    if there is not None:
+        wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+        found = differences(there, wanted)
+        what = f"foreign key {key.name} on {name}"
+        keep_or_raise(what, found, if_different, *other_definition(there, name, found))
+    _refuse_partitioned(migration, key, {name: stands, other: referent})
+    _refuse_not_unique(key, referent, other, remote)
+
+
+def _index(
+    migration: Migration, key: sa.ForeignKeyConstraint, name: Name, seen: Table | None, if_different: str
+) -> bool:
+    columns = list(key.column_keys)
+    index_name = fitting("ix", name.name, *columns, max_bytes=63)
+    operation = ops.CreateIndexOp(index_name, name.name, columns, schema=name.schema)
+    return indexes.create(operation.to_index(migration.context), name, seen, if_different=if_different)
+
+
+def _is_settled(
+    migration: Migration,
+    name: Name,
+    source: Table,
+    referent: Table,
+    key: sa.ForeignKeyConstraint,
+    validate: bool,
+    if_different: str,
+) -> bool:
+    """Tell whether the key is there as asked, or kept; raise where it differs."""
+    there = source.constraints.get(str(key.name))
+    if there is None:
+        return False
+    # Without a schema the name is resolved by the server, as the look at the other table has done.
+    wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
+    found = settle(migration, source, there, wanted, key)
+    if not found and validate and not there.valid:
+        return False
+    keep_or_raise(f"foreign key {key.name} on {name}", found, if_different, *other_definition(there, name, found))
+    return True
+
+
+def _refuse_unready(
+    migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint, validate: bool
+) -> None:
+    other, remote = referent_of(key)
+    _refuse_partitioned(migration, key, {source.name: source, other: referent})
+    _refuse_not_unique(key, referent, other, remote)
+    if validate:
+        rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))
+
+
+def _refuse_partitioned(migration: Migration, key: sa.ForeignKeyConstraint, both: dict[Name, Table]) -> None:
+    for name, stands in both.items():
+        look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, key))
+
+
+def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Name, remote: Sequence[str]) -> None:
+    if not _is_unique(referent, remote):
+        unique = f"uq_{other.name}_{remote[0]}"
+        raise InvalidArgument(
+            f"Foreign key {key.name} refers to {other}({', '.join(remote)}), which is not unique.",
+            why="A foreign key needs a primary key or a unique constraint on the other side.",
+            remedy="Make it unique first:",
+            code=call("create_unique_constraint_if_missing", unique, other.name, remote, schema=other.schema),
+        )
+
+
+def _is_unique(referent: Table, columns: Sequence[str]) -> bool:
+    keys = [one.columns for one in referent.constraints.values() if one.kind in ("unique", "primary key")]
+    keys += [one.names for one in referent.indexes.values() if one.unique and one.valid and one.where is None]
+    return any(set(key) == set(columns) for key in keys)

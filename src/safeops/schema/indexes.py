@@ -1,0 +1,265 @@
+"""Indexes: built and dropped while readers and writers go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from alembic.operations import ops
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.definitions import Constraint, Index, Table, differences
+from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
+from safeops.execution.inspect import (
+    check_choice,
+    check_flags,
+    check_has_columns,
+    check_names,
+    known,
+    look,
+    look_into,
+    skipped,
+    table_or_none,
+)
+from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.migration import Migration, running
+from safeops.naming import Name, call, columns_of
+from safeops.schema import rows
+from safeops.schema.names import settle_name
+from safeops.schema.refusals import (
+    GONE,
+    IF_DIFFERENT,
+    explained_dependents,
+    is_gone,
+    is_left,
+    keep_or_raise,
+    refuse_dependents,
+    settle,
+)
+
+
+def create_index_if_missing(
+    index_name: str,
+    table_name: str,
+    columns: Sequence[Any],
+    *,
+    unique: bool = False,
+    schema: str | None = None,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The index exists, is valid, and has this definition.
+
+    Steps: looks at the table; drops an invalid index that an interrupted build left under this name; builds online. On a
+    partitioned table: creates it on the parent only, builds it on each partition, and attaches them.
+
+    Args:
+        index_name: The index.
+        table_name: The table.
+        columns: Columns, or expressions such as ``sa.text("lower(email)")``, in order.
+        unique: Whether no two rows may have the same values.
+        schema: The schema of the table.
+        if_different: "raise", "keep" or "replace": what to do where an index of that name has another definition.
+            "replace" builds the new one before the old one is dropped: as ``safeops_new_<index>`` with a brief exchange of
+            the names at the end, or on MariaDB, MySQL and SQLite in one statement or transaction.
+        **kw: As in ``op.create_index``: ``postgresql_where``, ``postgresql_using``, ``postgresql_include``,
+            ``postgresql_ops``, ``mysql_length``, ``sqlite_where`` and so on.
+
+    Returns:
+        True if it was built, False if it was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: The table has no such column.
+        DefinitionMismatch: The name is taken by an index of another definition or on another table.
+        DuplicateRows: Rows share a value that is to be unique.
+        LockNotAcquired: The build waited for others' transactions for the whole retry budget; it was cancelled and
+            cleaned up.
+
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (CREATE INDEX CONCURRENTLY); MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE;
+    SQLite the file, for as long as the build takes.
+
+    Running it again: an interrupted build is dropped and begun anew; partitions that are done are kept.
+
+    Offline: guarded by ``IF NOT EXISTS``, after dropping an invalid leftover.
+
+    Example:
+        create_index_if_missing("ix_users_email", "users", ["email"], unique=True)
+    """
+    right = call("create_index_if_missing", index_name, table_name, columns_of(table_name, columns), schema=schema)
+    with running("create_index_if_missing") as migration:
+        check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
+        check_flags(right, unique=unique)
+        if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:
+            raise InvalidArgument(f"columns is {columns!r}, not a list of columns.", remedy="Write:", code=right)
+        kw.pop("postgresql_concurrently", None)
+        kw.pop("if_not_exists", None)
+        operation = ops.CreateIndexOp(index_name, table_name, columns, schema=schema, unique=unique, **kw)
+        return create(operation.to_index(migration.context), Name(table_name, schema), if_different=if_different)
+
+
+def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_different: str) -> bool:
+    """Create an index that was made from arguments; ``seen`` is the table where it was just looked at."""
+    with running("create_index_if_missing") as migration:
+        check_choice("if_different", if_different, IF_DIFFERENT)
+        migration.database.safety.check_index_support(index)
+        what = f"index {settle_name(migration, index).name} on {name}"
+        stands = seen or look(migration, name)
+        if is_gone(migration, stands, name, *_columns_of(index)):
+            return skipped(what, GONE)
+        stands = known(migration, stands, name)
+        check_has_columns(stands, _columns_of(index))
+        migration.database.safety.check_virtual(stands, index)
+        there = stands.indexes.get(str(index.name)) if stands else None
+        wanted = migration.database.wanted_index(index)
+        if stands is not None and there is not None:
+            found = settle(migration, stands, there, wanted, index) if there.valid or stands.is_partitioned else []
+            if found and if_different == "replace":
+                return _replace(migration, name, index, stands, there)
+            if found or there.valid:
+                return keep_or_raise(what, found, if_different, *_other_name(index, name))
+        elif stands is not None:
+            refuse_taken(migration, str(index.name), stands)
+            look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
+        replaces = if_different == "replace" and stands is None
+        database = migration.database
+        plan = (database.ddl.replace_index if replaces else database.ddl.create_index)(name, index, stands)
+        return carry_out(migration, plan, _explained(migration, index, stands))
+
+
+def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> Callable[[DBAPIError], Any]:
+    if stands is None or not index.unique:
+        return rows.explained_by(migration, stands, None)
+    wanted, texts = migration.database.wanted_index(index), _texts(migration, index)
+    twice = rows.duplicates(migration, stands, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
+    return rows.explained_by(migration, stands, twice)
+
+
+def _replace(migration: Migration, name: Name, index: sa.Index, stands: Table, there: Index) -> bool:
+    """Put the index in the place of another one, which nothing else may depend on."""
+    _refuse_constraint(there, name)
+    look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
+    refuse_needed(migration, stands, there, migration.database.wanted_index(index).names)
+    plan = migration.database.ddl.replace_index(name, index, stands)
+    return carry_out(migration, plan, _explained(migration, index, stands))
+
+
+def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint, columns: Sequence[str]) -> None:
+    """Raise DependentObjects where a foreign key needs an index or a unique key that is replaced by one on these columns."""
+    database = migration.database
+    look_into(migration, stands.name, lambda: database.dependents.check_identity(stands, [there.name]))
+    if not database.abilities.ties_foreign_keys and list(there.names) == list(columns)[: len(there.names)]:
+        return
+    unique = isinstance(there, Constraint) or (there.unique and not there.where)
+    as_key = Constraint(there.name, "unique" if unique else "index", tuple(there.names))
+    standing = look_into(migration, stands.name, lambda: database.dependents.dependents_of_key(stands, as_key))
+    drop = "Drop these foreign keys first, replace it, and create them again."
+    refuse_dependents(f"{there.name} of {stands.name} to replace it", standing, drop)
+
+
+def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:
+    """Raise what would stop the index of a column that is still to be added."""
+    migration.database.safety.check_index_support(index)
+    migration.database.safety.check_virtual(stands, index)
+    there = stands.indexes.get(str(index.name))
+    if there is None:
+        refuse_taken(migration, str(index.name), stands)
+        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, stands, index))
+    elif there.valid:
+        found = differences(there, migration.database.wanted_index(index))
+        keep_or_raise(f"index {index.name} on {name}", found, if_different, *_other_name(index, name))
+
+
+def _columns_of(index: sa.Index) -> list[str]:
+    """Return the plain columns of an index; what its expressions name, the server tells."""
+    return [*(one.name for one in index.expressions if type(one) is sa.Column), *included_in(index)]
+
+
+def included_in(thing: sa.Index | sa.Constraint) -> list[str]:
+    """Return the columns that an index or a key holds beside those that it is for."""
+    options = thing.dialect_kwargs.items()
+    return [str(getattr(one, "name", one)) for key, value in options if key.endswith("_include") for one in value or ()]
+
+
+def _texts(migration: Migration, index: sa.Index) -> list[str]:
+    """Return the elements of an index as SQL, without direction or operator class."""
+    return migration.database.element_texts(index)
+
+
+def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:
+    drop = call("drop_index_if_exists", str(index.name), name.name, schema=name.schema)
+    return "Give the new index another name, or drop the old one first:", drop
+
+
+def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
+    """Raise DefinitionMismatch where another table's index, or something else, has the name of a new index."""
+    owner = patiently(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, stands))
+    if owner is None:
+        return
+    raise DefinitionMismatch(
+        f"The name {index} is taken by something else, which is no index: a table, a view or a sequence."
+        if owner.name == index
+        else f"Index {index} exists, but its table is {owner}, not {stands.name}.",
+        why="A unique or primary key has an index of its name, and a name stands once in a schema.",
+        remedy="Give the new one another name.",
+    )
+
+
+def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None = None) -> bool:
+    """The table has no index of this name.
+
+    Steps: looks at the table; drops the index online.
+
+    Args:
+        index_name: The index.
+        table_name: The table; where there is none, there is nothing to drop.
+        schema: The schema of the table.
+
+    Returns:
+        True if it was dropped, False if it was not there.
+
+    Raises:
+        DependentObjects: The index belongs to a constraint, a foreign key stands on it, or it is the replica identity of
+            a published table.
+        LockNotAcquired: It waited for others' transactions for the whole retry budget.
+
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (DROP INDEX CONCURRENTLY; of a partitioned table ACCESS EXCLUSIVE, briefly);
+    MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, briefly.
+
+    Running it again: an interrupted drop is completed.
+
+    Offline: guarded by ``IF EXISTS``.
+
+    Example:
+        drop_index_if_exists("ix_users_email", "users")
+    """
+    right = call("drop_index_if_exists", index_name, table_name, schema=schema)
+    with running("drop_index_if_exists") as migration:
+        check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
+        name = Name(table_name, schema)
+        stands = table_or_none(look(migration, name), name)
+        there = stands.indexes.get(index_name) if stands else None
+        if there is None and not migration.offline and not is_left(migration, stands, name, index_name):
+            return skipped(f"index {index_name} on {name}", "it is not there")
+        if stands is not None and there is not None:
+            _refuse_constraint(there, name)
+            as_key = Constraint(there.name, "unique" if there.unique and not there.where else "index", there.names)
+            standing = look_into(
+                migration, name, lambda: migration.database.dependents.dependents_of_key(stands, as_key)
+            )
+            remedy = f"Create another such index first, or drop the foreign key first; {index_name} can go then."
+            refuse_dependents(f"index {index_name} of {name}", standing, remedy)
+            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
+        explain = explained_dependents(migration, f"index {index_name} of {name}")
+        return carry_out(migration, migration.database.ddl.drop_index(name, index_name, stands), explain)
+
+
+def _refuse_constraint(there: Index, name: Name) -> None:
+    if there.of_constraint:
+        raise DependentObjects(
+            f"Index {there.name} on {name} belongs to the constraint of that name.",
+            remedy="Drop the constraint, and the index goes with it:",
+            code=call("drop_constraint_if_exists", there.name, name.name, schema=name.schema),
+        )

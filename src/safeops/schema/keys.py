@@ -1,0 +1,140 @@
+"""Unique and primary keys: their index is built online, the constraint made of it in a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from alembic.operations import ops
+
+from safeops.execution.inspect import check_choice, check_columns, check_flags, check_names
+from safeops.execution.migration import running
+from safeops.naming import Name, call, columns_of
+from safeops.schema.constraints import create
+
+
+def create_unique_constraint_if_missing(
+    constraint_name: str,
+    table_name: str,
+    columns: Sequence[str],
+    *,
+    schema: str | None = None,
+    deferrable: bool | None = None,
+    initially: str | None = None,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The table has the unique constraint.
+
+    Steps: looks at the table; builds a unique index online; makes the constraint of it in a brief statement.
+
+    Args:
+        constraint_name: The constraint, and its index.
+        table_name: The table.
+        columns: The columns, in order.
+        schema: The schema of the table.
+        deferrable: Whether the check may wait for the end of a transaction (PostgreSQL).
+        initially: "DEFERRED" or "IMMEDIATE" (PostgreSQL).
+        if_different: "raise", "keep" or "replace": what to do where the name is taken by another definition. "replace"
+            builds the new index as ``safeops_new_<name>``, then exchanges the two in a brief statement; on MariaDB, MySQL
+            and SQLite all in one statement.
+        **kw: As in ``op.create_unique_constraint``: ``postgresql_include``, ``postgresql_nulls_not_distinct``.
+
+    Returns:
+        True if it was added, False if it was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: The table has no such column.
+        DefinitionMismatch: The name is taken by a constraint or an index of another definition.
+        DuplicateRows: Rows share the values.
+        UnsupportedOnDatabase: The server's unique constraints are not deferrable.
+        LockNotAcquired: The table was in use for the whole retry budget.
+
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE for the build, then ACCESS EXCLUSIVE, briefly; MariaDB and MySQL
+    ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
+
+    Running it again: an interrupted build is begun anew, a finished index becomes the constraint.
+
+    Offline: index by ``IF NOT EXISTS``, constraint guarded by a look into the catalogue.
+
+    Example:
+        create_unique_constraint_if_missing("uq_users_email", "users", ["email"])
+    """
+    right = call(
+        "create_unique_constraint_if_missing",
+        constraint_name,
+        table_name,
+        columns_of(table_name, columns),
+        schema=schema,
+    )
+    with running("create_unique_constraint_if_missing") as migration:
+        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
+        check_columns(migration, "columns", columns, right)
+        check_flags(right, deferrable=deferrable)
+        timing = initially.upper() if isinstance(initially, str) else initially
+        check_choice("initially", timing, (None, "DEFERRED", "IMMEDIATE"))
+        operation = ops.CreateUniqueConstraintOp(
+            constraint_name,
+            table_name,
+            list(columns),
+            schema=schema,
+            deferrable=deferrable,
+            initially=initially,
+            **kw,
+        )
+        return create(operation.to_constraint(migration.context), Name(table_name, schema), if_different=if_different)
+
+
+def create_primary_key_if_missing(
+    constraint_name: str,
+    table_name: str,
+    columns: Sequence[str],
+    *,
+    schema: str | None = None,
+    if_different: str = "raise",
+    **kw: Any,
+) -> bool:
+    """The table has the primary key, and its columns are NOT NULL.
+
+    Steps: looks at the table; makes the columns NOT NULL as ``enforce_not_null`` does; builds a unique index online;
+    makes the key of it in a brief statement.
+
+    Args:
+        constraint_name: The key, and its index. MariaDB, MySQL and SQLite have no name for it and keep none.
+        table_name: The table.
+        columns: The columns, in order.
+        schema: The schema of the table.
+        if_different: "raise" or "keep": what to do where the table has another primary key.
+        **kw: As in ``op.create_primary_key``.
+
+    Returns:
+        True if it was added, False if it was there as asked.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: The table has no such column.
+        DefinitionMismatch: The table has another primary key, or the name is taken.
+        DuplicateRows: Rows share the values.
+        ViolatingRows: Rows have NULL in a column.
+        LockNotAcquired: The table was in use for the whole retry budget.
+
+    Locks: PostgreSQL as ``create_unique_constraint_if_missing`` and ``enforce_not_null``; MariaDB and MySQL rebuild the
+    table with ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
+
+    Running it again: goes on after the last finished step.
+
+    Offline: as ``create_unique_constraint_if_missing``.
+
+    Example:
+        create_primary_key_if_missing("pk_events", "events", ["id"])
+    """
+    right = call(
+        "create_primary_key_if_missing", constraint_name, table_name, columns_of(table_name, columns), schema=schema
+    )
+    with running("create_primary_key_if_missing") as migration:
+        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
+        check_columns(migration, "columns", columns, right)
+        check_choice("if_different", if_different, ("raise", "keep"))
+        operation = ops.CreatePrimaryKeyOp(constraint_name, table_name, list(columns), schema=schema, **kw)
+        return create(operation.to_constraint(migration.context), Name(table_name, schema), if_different=if_different)

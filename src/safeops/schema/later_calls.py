@@ -1,0 +1,209 @@
+"""What the running revision itself goes on to change, read from its code.
+
+A revision that adds a column and then makes it NOT NULL has to run again after a stop at its end, when the column differs
+from what it added. The version does not tell a half-done revision from a foreign change, and a journal would leave a table
+of ours in every schema. The code tells: a later call in the same function explains the difference. Where the code does not
+say on which table a call works, it explains nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any
+
+from safeops.databases.definitions import Difference
+from safeops.naming import Name
+from safeops.schema.source import block_of, is_later, node_of, place_of, walk
+
+_TABLE_COLUMN = ((0, "table_name"), (1, "column_name"))
+_NAME_TABLE = ((1, "table_name"), (0, "constraint_name"))
+_INDEX_TABLE = ((1, "table_name"), (0, "index_name"))
+_TABLE = ((0, "table_name"), None)
+_KEY = ((1, "table_name"), (2, "columns"))
+_NAME_SOURCE = ((1, "source_table"), (0, "constraint_name"))
+
+# What each call explains, and where it says on what it works: the table, then the column, constraint or index.
+_CHANGES: dict[str, tuple[set[str], Any]] = {
+    "set_comment": ({"comment"}, _TABLE_COLUMN),
+    "set_server_default": ({"default"}, _TABLE_COLUMN),
+    "enforce_not_null": ({"nullable"}, _TABLE_COLUMN),
+    "relax_not_null": ({"nullable"}, _TABLE_COLUMN),
+    "create_primary_key_if_missing": ({"nullable"}, _KEY),
+    "create_primary_key": ({"nullable"}, _KEY),
+    "create_foreign_key_if_missing": ({"not yet"}, _NAME_SOURCE),
+    "create_foreign_key": ({"not yet"}, _NAME_SOURCE),
+    "alter_column_type": ({"type", "collation"}, _TABLE_COLUMN),
+    "alter_column": (set(), _TABLE_COLUMN),
+    "drop_column_if_exists": ({"missing"}, _TABLE_COLUMN),
+    "drop_column": ({"missing"}, _TABLE_COLUMN),
+    "drop_constraint_if_exists": ({"missing"}, _NAME_TABLE),
+    "drop_constraint": ({"missing"}, _NAME_TABLE),
+    "drop_index_if_exists": ({"missing"}, _INDEX_TABLE),
+    "drop_index": ({"missing"}, _INDEX_TABLE),
+    "drop_table_if_exists": ({"missing table"}, _TABLE),
+    "drop_table": ({"missing table"}, _TABLE),
+}
+_ALTERED = {
+    "nullable": {"nullable"},
+    "type_": {"type", "collation"},
+    "server_default": {"default"},
+    "comment": {"comment"},
+    "new_column_name": {"missing"},
+}
+_DEPTH = 3
+_UNKNOWN = object()
+
+
+def unexplained(found: Iterable[Difference], table: Name, thing: str) -> list[Difference]:
+    """Return the differences of a table's column or constraint that no later call of the running revision explains."""
+    found = list(found)
+    if not found:
+        return []
+    explained = {part for call in _later_calls() for part in call.explains(table, thing)}
+    return [one for one in found if not explained & ({"missing", "not yet"} if one.stands == "missing" else {one.part})]
+
+
+def is_dropped(table: Name, thing: str | None = None) -> bool:
+    """Tell whether the running revision goes on to drop the table, or something of it: an interrupted run came so far."""
+    part = "missing table" if thing is None else "missing"
+    return any(part in call.explains(table, thing or "") for call in _later_calls())
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call in the author's code, and what the names in it stand for."""
+
+    node: ast.Call
+    name: str
+    names: Mapping[str, Any]
+    batches: Mapping[str, ast.Call] = field(default_factory=dict)
+
+    def explains(self, table: Name, thing: str) -> set[str]:
+        if self.name == "execute":
+            return self._explained_by_text(table, thing)
+        parts, (of_table, of_thing) = _CHANGES[self.name]
+        batch = self.batches.get(getattr(getattr(self.node.func, "value", None), "id", ""))
+        if batch is not None:
+            # A batch names the table once, and its calls leave it out.
+            on, of_thing = self._value(batch, 0, "table_name"), (0, of_thing[1] if of_thing else "")
+        else:
+            on = self._value(self.node, *of_table)
+        schema = self._value(batch or self.node, 99, "schema")
+        if on != table.name or schema not in (None, _UNKNOWN, table.schema):
+            return set()
+        what = thing if of_thing is None else self._value(self.node, *of_thing)
+        if what not in (thing, _UNKNOWN) and not (isinstance(what, list) and {thing, _UNKNOWN} & set(what)):
+            return set()
+        return parts.union(*(_ALTERED.get(str(one.arg), set()) for one in self._keywords()))
+
+    def _keywords(self) -> list[ast.keyword]:
+        return self.node.keywords if self.name == "alter_column" else []
+
+    def _explained_by_text(self, table: Name, thing: str) -> set[str]:
+        words = re.findall(r"\w+", _text(self.node.args[0], self.names).lower() if self.node.args else "")
+        named = {"alter", table.name.lower(), thing.lower()} <= set(words)
+        return {"nullable", "default", "type", "collation"} if named else set()
+
+    def _value(self, call: ast.Call, place: int, keyword: str) -> Any:
+        given = next((one.value for one in call.keywords if one.arg == keyword), None)
+        if given is None and place < len(call.args):
+            given = call.args[place]
+        return None if given is None else _read(given, self.names)
+
+
+def _later_calls() -> Iterator[_Call]:
+    """Go through the calls that the author's code has still to come to, from the call of the helper up to Alembic."""
+    frame: FrameType | None = sys._getframe(1)
+    frames: list[FrameType] = []
+    while frame is not None and (module := _module(frame)) != "alembic":
+        if module not in ("safeops", "contextlib"):
+            frames.append(frame)
+        frame = frame.f_back
+    # A script that runs helpers in a context of its own may run many migrations in one function, a block each.
+    runs_revision = frame is not None
+    for one in frames if runs_revision else frames[:1]:
+        yield from _calls_of(one.f_code, {**one.f_globals, **one.f_locals}, place_of(one), _DEPTH, not runs_revision)
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _calls_of(
+    code: CodeType, names: Mapping[str, Any], now: tuple[int, int] | None, depth: int, in_block: bool = False
+) -> Iterator[_Call]:
+    """Go through the calls of a function, where it runs those after its current one, and of the functions called."""
+    body = node_of(code, names)
+    nodes = list(walk(body)) if body is not None else []
+    if in_block and now is not None:
+        block = block_of(nodes, now[0])
+        nodes = [one for one in nodes if block_of(nodes, getattr(one, "lineno", now[0])) is block]
+    batches = dict(batch for one in nodes if isinstance(one, ast.With) for batch in _batches(one))
+    for node in nodes:
+        if not isinstance(node, ast.Call) or (now is not None and not is_later(node, nodes, now)):
+            continue
+        called = _read(node.func, names)
+        written = str(getattr(node.func, "id", "") or getattr(node.func, "attr", ""))
+        if isinstance(called, FunctionType) and not _is_library(called):
+            if depth > 0:
+                yield from _calls_of(called.__code__, _names_in(called, node, names), None, depth - 1)
+            continue
+        name = called.__name__ if isinstance(called, FunctionType) else written
+        if name in _CHANGES or name == "execute":
+            yield _Call(node, name, names, batches)
+
+
+def _is_library(function: FunctionType) -> bool:
+    root = function.__module__.partition(".")[0] if function.__module__ else ""
+    return root in ("safeops", "alembic", "sqlalchemy") or root in sys.stdlib_module_names
+
+
+def _batches(block: ast.With) -> Iterator[tuple[str, ast.Call]]:
+    for item in block.items:
+        call = item.context_expr
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "batch_alter_table":
+            yield str(getattr(item.optional_vars, "id", "")), call
+
+
+def _names_in(function: FunctionType, call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the names in a function stand for when it is called so."""
+    given = [_read(one, names) for one in call.args]
+    keywords = {one.arg: _read(one.value, names) for one in call.keywords if one.arg}
+    try:
+        bound = inspect.signature(function).bind_partial(*given, **keywords)
+    except TypeError:
+        return dict(function.__globals__)
+    bound.apply_defaults()
+    return {**function.__globals__, **inspect.getclosurevars(function).nonlocals, **bound.arguments}
+
+
+def _read(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """Return the value of a literal or a name; nothing is called, and no attribute but a module's is asked for."""
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name):
+        return names.get(node.id, _UNKNOWN)
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_read(one, names) for one in node.elts]
+    if isinstance(node, ast.Attribute):
+        owner = _read(node.value, names)
+        return vars(owner).get(node.attr, _UNKNOWN) if isinstance(owner, (ModuleType, type)) else _UNKNOWN
+    return _UNKNOWN
+
+
+def _text(node: ast.expr, names: Mapping[str, Any]) -> str:
+    """Return the SQL of an argument as far as it can be read: a string, an f-string, or either in a call of text()."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_text(one, names) for one in node.values)
+    if isinstance(node, ast.FormattedValue):
+        return _text(node.value, names)
+    if isinstance(node, ast.Call) and node.args:
+        return _text(node.args[0], names)
+    value = _read(node, names)
+    return value if isinstance(value, str) else " "

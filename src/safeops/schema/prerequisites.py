@@ -1,0 +1,144 @@
+"""What a column needs before it can be made: its named type, and the sequence of its default."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.databases.definitions import Domain
+from safeops.databases.prerequisites import made_of, sequences_of
+from safeops.errors import DefinitionMismatch, UnknownType
+from safeops.execution.inspect import keeping
+from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.migration import Migration
+from safeops.naming import Name, call, written_type
+from safeops.plan_mode import foreseeing
+from safeops.schema.types import create_enum, enum_of, enum_stands, unknown_type
+
+Columns = Sequence[sa.Column[Any]]
+
+
+def prepare(migration: Migration, columns: Columns, *, creates_enums: bool = False) -> list[str]:
+    """Create the domains and sequences that columns lack, and for a new table its enums; return what was created."""
+    made: list[str] = []
+    check_types(migration, columns, creates_enums=creates_enums)
+    with keeping(made):
+        for enum in _enums(migration, columns) if creates_enums else ():
+            made += create_enum(migration, enum)
+        for domain in _domains(migration, columns):
+            made += _create_domain(migration, domain)
+        for one in {str(one.name): one for column in columns for one in _sequences(migration, column)}.values():
+            carry_out(migration, migration.database.types.create_sequence(one))
+            made.append(f"created sequence {one.name}")
+    return made
+
+
+def check_types(migration: Migration, columns: Columns, *, creates_enums: bool = False) -> None:
+    """Raise what would stop the columns for their types, before anything is created.
+
+    Raises:
+        UnknownType: A type does not exist, and the models do not say how to create it.
+        DefinitionMismatch: A domain exists with other rules.
+    """
+    if migration.offline or foreseeing() is not None or not migration.database.abilities.has_named_types:
+        return
+    for enum in _enums(migration, columns):
+        created = creates_enums and getattr(enum, "create_type", True)
+        if not created and enum_stands(migration, enum) is None:
+            raise unknown_type(migration, Name(str(enum.name), enum.schema))
+    for type_ in _types(migration, columns):
+        _check_known(migration, type_)
+    for domain in _domains(migration, columns):
+        _check_domain(migration, domain)
+
+
+def awaits_enum(migration: Migration, column: sa.Column[Any]) -> bool:
+    """Tell whether a forecast meets a column of an enum that is not there yet, and that a step before may create."""
+    forecast = foreseeing()
+    if forecast is None or migration.offline:
+        return False
+    missing = [enum for enum in _enums(migration, [column]) if enum_stands(migration, enum) is None]
+    return any(forecast.would_create(str(enum.name)) for enum in missing)
+
+
+def _types(migration: Migration, columns: Columns) -> list[Any]:
+    found = [one for column in columns for one in made_of(column.type, migration.database.dialect)]
+    return [one for one in found if not isinstance(one, sa.Enum)]
+
+
+def _enums(migration: Migration, columns: Columns) -> list[sa.Enum]:
+    has = migration.database.abilities.has_named_types
+    found = [enum for column in columns if (enum := enum_of(column.type)) is not None] if has else []
+    return list({(str(one.name), one.schema): one for one in found}.values())
+
+
+def _domains(migration: Migration, columns: Columns) -> list[Any]:
+    """Return the domains of columns, each once, behind those that they are made of."""
+    found = [one for one in _types(migration, columns) if migration.database.types.is_domain(one)]
+    return list({(str(one.name), one.schema): one for one in found}.values())
+
+
+def _sequences(migration: Migration, column: sa.Column[Any]) -> list[sa.Sequence]:
+    return list(sequences_of(column, migration.database.dialect))
+
+
+def _create_domain(migration: Migration, domain: Any) -> list[str]:
+    if not domain.create_type or _stands(migration, domain) is not None:
+        return []
+    carry_out(migration, migration.database.types.create_domain(domain))
+    return [f"created domain {domain.name}"]
+
+
+def _stands(migration: Migration, domain: Any) -> Domain | None:
+    if migration.offline:
+        return None
+    return patiently(
+        migration, f"looked at domain {domain.name}", lambda: migration.database.types.domain_that_stands(domain)
+    )
+
+
+def _check_domain(migration: Migration, domain: Any) -> None:
+    there = _stands(migration, domain)
+    if there is None and not domain.create_type:
+        raise _unknown(str(domain.name), migration.database.types.domain_sql(domain))
+    wanted = migration.database.types.asked_domain(domain) if there is not None and domain.create_type else None
+    if wanted is None or wanted == there:
+        return
+    as_it_is = copy.copy(domain)
+    as_it_is.create_type = False
+    raise DefinitionMismatch(
+        f"Domain {domain.name} exists as {_told(there)}, not as {_told(wanted)}.",
+        why="It was left untouched: the column would have other rules than it says.",
+        remedy="Change the domain first (ALTER DOMAIN), or say that the column takes it as it is:",
+        code=written_type(as_it_is),
+    )
+
+
+def _told(domain: Domain | None) -> str:
+    if domain is None:
+        return "none"
+    parts = [domain.base, *(["DEFAULT ..."] if domain.has_default else []), *(["NOT NULL"] if domain.required else [])]
+    return " ".join([*parts, *(f"CHECK {one}" if one[:1] == "(" else f"CHECK ({one})" for one in domain.checks)])
+
+
+def _check_known(migration: Migration, type_: Any) -> None:
+    """Raise UnknownType for a composite type, a range or a type of an extension that does not exist."""
+    database = migration.database
+    if not _may_be_missing(type_) or database.types.is_domain(type_):
+        return
+    text = database.type_text(type_)
+    if patiently(migration, f"looked for type {text}", lambda: database.types.lacks_type(text)):
+        raise _unknown(text, database.types.creating_type(text))
+
+
+def _may_be_missing(type_: Any) -> bool:
+    """Tell whether a type is none of those that every server has."""
+    kind = type(type_)
+    return not kind.__module__.startswith("sqlalchemy.") or kind.__name__.lstrip("_").upper() in ("CITEXT", "HSTORE")
+
+
+def _unknown(name: str, sql: str) -> UnknownType:
+    return UnknownType(f"There is no type {name}.", remedy="Create it first:", code=call("op.execute", sql))

@@ -1,0 +1,262 @@
+"""Archives: what was dropped with ``archive=True`` comes back, is listed, and is dropped for good."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.archive.catalogue import COPYING, RESTORED, Record
+from safeops.archive.columns import bring_column_back, catalogue_of, discard, noted, written_restore
+from safeops.archive.port import Archives
+from safeops.archive.tables import bring_table_back
+from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
+from safeops.execution.inspect import check_names, keeping, known, look, refuse_hidden_rows, skipped
+from safeops.execution.migration import Migration, running
+from safeops.execution.planned_locks import outline
+from safeops.execution.replication import heed_new_column
+from safeops.naming import Code, Name, call, written_column
+from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie
+
+log = logging.getLogger("safeops")
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a drop with ``archive=True`` has kept.
+
+    Args:
+        schema: The schema of the table; None is the only one.
+        table: The table.
+        column: The column; None where the whole table was dropped.
+        rows: The rows of the archive; of a table as the server estimated them.
+        created_at: Seconds since 1970.
+        bytes: About how large it is; None where the server does not tell.
+    """
+
+    schema: str | None
+    table: str
+    column: str | None
+    rows: int
+    created_at: float
+    bytes: int | None
+
+
+def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | None = None) -> bool:
+    """The column is back as ``drop_column_if_exists(..., archive=True)`` found it, with the values of the rows that stand.
+
+    Steps: adds the column again, without a value in any row; puts the archived values back in batches, and the default
+    into rows that are new since; builds the indexes and constraints of the column again, each online; makes it NOT NULL
+    where it was; drops the archive.
+
+    Args:
+        table_name: The table.
+        column: The column, as the author wrote it. What comes back is the column that was dropped, with the indexes and
+            constraints of it alone; this one has to have its name and type.
+        schema: The schema of the table.
+
+    Returns:
+        True if it came back, False if it is there and nothing is archived.
+
+    Raises:
+        UnknownTable: There is no such table.
+        UnknownColumn: There is no such column and no archive of it; the message names the archives that there are.
+        DefinitionMismatch: The archived column has another type.
+        UnsafeOperation: Its values are computed and stored, or its domain has rules, so that the server rewrites the table;
+            it had a check that the server copies the table for; or subscribers of logical replication would stop over it.
+        ViolatingRows: Rows that are new since have no value, or break a constraint. All else is done; the archive stays.
+        LockNotAcquired: Others held the table, or the rows of a batch, for the whole retry budget.
+
+    Locks: as ``add_column_if_missing``, ``backfill``, ``create_index_if_missing`` and ``enforce_not_null``.
+
+    Running it again: goes on after what is finished. A value that the application wrote since is kept.
+
+    Offline: ``OnlineOnly``.
+
+    Example:
+        restore_column("users", sa.Column("email", sa.String(320), nullable=False))
+    """
+    right = call("restore_column", table_name, Code('sa.Column("name of the column", ...)'), schema=schema)
+    with running("restore_column") as migration:
+        check_names(migration, right, table_name=table_name, schema=schema)
+        if not isinstance(column, sa.Column):
+            raise InvalidArgument(f"The column is {column!r}, not a sa.Column.", remedy="Write:", code=right)
+        check_names(migration, right, column_name=column.name)
+        name = Name(table_name, schema)
+        _refuse_offline(migration, f"Restoring {name}.{column.name}")
+        stands = known(migration, look(migration, name), name)
+        if stands is None:
+            raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
+        record = _latest(migration, stands.name, str(column.name))
+        if record is None:
+            if column.name in stands.columns:
+                noted(migration, catalogue_of(migration).drop_if_empty)
+                return skipped(f"column {name}.{column.name}", "it is there, and nothing of it is archived")
+            raise _no_archive(migration, f"column {name}.{column.name}", UnknownColumn)
+        outline(migration, stands.name, f"put the archived values of {name}.{column.name} back")
+        if record.status == RESTORED:
+            forget(migration, record)
+            return True
+        check_type(migration, stands, record, column)
+        refuse_hidden_rows(migration, stands.name, record.archive)
+        refuse_rewriting(migration, stands, record, column)
+        if record.column not in stands.columns and not record.definition["computed"]:
+            again = call("restore_column", table_name, written_column(column), schema=schema)
+            heed_new_column(migration, stands, str(column.name), again)
+        done: list[str] = []
+        with keeping(done):
+            bring_column_back(migration, stands, record, done)
+            complete(migration, record)
+    return True
+
+
+def restore_table(table_name: str, *, schema: str | None = None) -> bool:
+    """The table is back as ``drop_table_if_exists(..., archive=True)`` found it, with all its rows.
+
+    Steps: renames the archive and what belongs to it back, in a moment; adds the foreign keys of the table again, for new
+    rows first, and checks the old rows against them; forgets the archive.
+
+    Args:
+        table_name: The table.
+        schema: The schema of the table.
+
+    Returns:
+        True if it came back, False if it is there and nothing is archived.
+
+    Raises:
+        UnknownTable: There is no such table and no archive of it; the message names the archives that there are.
+        DefinitionMismatch: Another table has the name by now.
+        ViolatingRows: Rows refer to rows that were deleted since. The table is back; the message says which key is not.
+        LockNotAcquired: The table, or one that it refers to, was in use for the whole retry budget.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE on the table and SHARE ROW EXCLUSIVE on those that it refers to, briefly; SQLite the
+    file, for a rebuild.
+
+    Running it again: goes on after what is finished.
+
+    Offline: ``OnlineOnly``.
+
+    Example:
+        restore_table("teams")
+    """
+    right = call("restore_table", table_name, schema=schema)
+    with running("restore_table") as migration:
+        check_names(migration, right, table_name=table_name, schema=schema)
+        name = Name(table_name, schema)
+        _refuse_offline(migration, f"Restoring {name}")
+        full = Name(table_name, Archives.of(migration.database).schema_of_new(schema))
+        stands, record = look(migration, full), _latest(migration, full, None)
+        if record is None:
+            if stands is not None:
+                noted(migration, catalogue_of(migration).drop_if_empty)
+                return skipped(f"table {name}", "it is there, and nothing of it is archived")
+            raise _no_archive(migration, f"table {name}", UnknownTable)
+        if stands is not None and look(migration, record.archive) is not None:
+            raise _taken(name)
+        bring_table_back(migration, record)
+        tie(migration, record)
+        return True
+
+
+def archives() -> list[Archive]:
+    """Return what drops with ``archive=True`` have kept, the oldest first.
+
+    Returns:
+        An ``Archive`` for each column and table.
+
+    Offline: ``OnlineOnly``.
+
+    Example:
+        for one in archives():
+            print(one.table, one.column, one.rows)
+    """
+    with running("archives") as migration:
+        _refuse_offline(migration, "The list of archives")
+        return [_shown(migration, one) for one in _kept(migration)]
+
+
+def drop_archives(*, older_than: float) -> bool:
+    """No archive is left that is older than that; the values in them are gone for good.
+
+    Steps: drops each archive in one brief statement, with what an interrupted drop has left behind.
+
+    Args:
+        older_than: Seconds since the drop that made it.
+
+    Returns:
+        True if any was dropped, False if there was none.
+
+    Raises:
+        LockNotAcquired: An archive was in use for the whole retry budget.
+
+    Locks: PostgreSQL ACCESS EXCLUSIVE on the archive alone, briefly.
+
+    Running it again: drops those that are left.
+
+    Offline: ``OnlineOnly``.
+
+    Example:
+        drop_archives(older_than=90 * 86400)
+    """
+    with running("drop_archives") as migration:
+        if isinstance(older_than, bool) or not isinstance(older_than, (int, float)) or not older_than >= 0:
+            raise InvalidArgument(
+                f"older_than is {older_than!r}, not a number of seconds.",
+                remedy="Write:",
+                code="drop_archives(older_than=90 * 86400)",
+            )
+        _refuse_offline(migration, "Dropping archives")
+        now = float(migration.database.scalar(f"SELECT {migration.database.now}"))
+        records = noted(migration, catalogue_of(migration).records)
+        old = [one for one in records if now - one.created_at >= older_than]
+        for one in old:
+            discard(migration, one)
+            log.info("dropped the archive of %s, %s", one, time.strftime("%Y-%m-%d", time.gmtime(one.created_at)))
+        noted(migration, catalogue_of(migration).drop_if_empty)
+        return bool(old) or skipped("old archives", "there are none")
+
+
+# Details --------------------------------------------------------------------------------------------------------
+
+
+def _kept(migration: Migration) -> list[Record]:
+    return [one for one in noted(migration, catalogue_of(migration).records) if one.status not in (COPYING, RESTORED)]
+
+
+def _shown(migration: Migration, record: Record) -> Archive:
+    size = migration.database.sizes.bytes_of(record.archive)
+    return Archive(record.schema, record.table, record.column, record.rows, record.created_at, size)
+
+
+def _latest(migration: Migration, table: Name, column: str | None) -> Record | None:
+    return noted(migration, lambda: catalogue_of(migration).latest(table, column))
+
+
+def _refuse_offline(migration: Migration, deed: str) -> None:
+    if migration.offline:
+        raise migration.online_only(deed, "What there is to do depends on what is archived in the live database.")
+
+
+def _no_archive(migration: Migration, what: str, kind: type[SafeOpsError]) -> SafeOpsError:
+    found = _kept(migration)
+    listed = "\n".join(written_restore(one) for one in found[-8:])
+    return kind(
+        f"There is no {what}, and no archive of it.",
+        why="Only a drop with archive=True keeps what it drops, until drop_archives() or until it is restored.",
+        remedy="These archives there are:"
+        if found
+        else "There are no archives at all. Restore a backup, or add it empty.",
+        code=listed,
+    )
+
+
+def _taken(name: Name) -> DefinitionMismatch:
+    return DefinitionMismatch(
+        f"Table {name} exists, so that the archived one cannot have its name back.",
+        why="Both may have rows, and nobody but the author can tell which are wanted.",
+        remedy="Rename the one that stands, or drop it where it is not wanted, and run again:",
+        code=call("restore_table", name.name, schema=name.schema),
+    )

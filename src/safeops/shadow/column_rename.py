@@ -1,0 +1,265 @@
+"""The rename of a column over two deploys."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.databases.definitions import Table
+from safeops.databases.pairs import Pair
+from safeops.execution.concurrent_runners import whoever_else
+from safeops.execution.inspect import check_has_columns, check_names, look_into, skipped
+from safeops.execution.lock_retry import carry_out
+from safeops.execution.migration import Migration, running
+from safeops.execution.planned_locks import outline
+from safeops.naming import Name, call, fitting
+from safeops.shadow import phases as pairs
+from safeops.shadow.port import ShadowColumns
+
+
+@dataclass(frozen=True)
+class ColumnRename:
+    """A rename of a column that no application has to stop for.
+
+    Args:
+        table_name: The table.
+        old_name: The column as it is called.
+        new_name: The column as it is to be called.
+        schema: The schema of the table.
+
+    Example:
+        ColumnRename("users", "name", "full_name").expand()
+    """
+
+    table_name: str
+    old_name: str
+    new_name: str
+    _: KW_ONLY
+    schema: str | None = None
+
+    def expand(self, **backfill_options: Any) -> bool:
+        """Both names stand, and what is written under one is read under the other.
+
+        Steps: adds the new column and what keeps the two in step (PostgreSQL: in one transaction); fills it in batches;
+        copies NOT NULL, default, indexes and constraints, each online.
+
+        Args:
+            **backfill_options: ``batch_size``, ``target_seconds``, ``pause``, ``throttles``, ``executor``, ``connect``,
+                ``progress``, ``key``, as in ``backfill``.
+
+        Returns:
+            True if anything was left to do, False if both stood in step, or the rename had been contracted.
+
+        Raises:
+            UnknownTable, UnknownColumn: There is no such table or column.
+            DefinitionMismatch: A column of the new name stands that is not ours.
+            UnsafeOperation: The column cannot be copied online, or subscribers of logical replication would stop over the
+                new one; the message says why.
+            BackfillIncomplete: A trigger of the table cancels the UPDATE or takes the value back; the message names it.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, to add the column; rows, a batch at a time; indexes are built and
+        constraints validated while all go on. MariaDB and MySQL: each statement online. SQLite: the file.
+
+        Running it again: goes on after the last finished step.
+
+        Offline: PostgreSQL: blocks that look for themselves, one UPDATE, and indexes built while writers wait; elsewhere
+        ``OnlineOnly``, as only the live table tells what stands on the column.
+
+        Example:
+            ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
+        """
+        return whoever_else(lambda: self._brought_in_step("expand", self.old_name, self.new_name, backfill_options))
+
+    def contract(self) -> bool:
+        """The old name is gone; the schema is what renaming in place would have made, names of indexes included.
+
+        Steps: checks that ``expand`` has finished and that the two agree on every row; lets foreign keys of other
+        tables refer to the new column, one by one; drops the old column, and what kept the two in step, in one brief
+        transaction in which the new one takes over the names of indexes and constraints.
+
+        Returns:
+            True if it was contracted, False if it had been.
+
+        Raises:
+            PhaseMissing: ``expand`` has not finished.
+            ViolatingRows: Rows do not agree: something wrote past the triggers.
+            DependentObjects: A view, policy, trigger or generated column uses the old name.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: a scan that blocks nobody; then PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL the table,
+        briefly; SQLite the file.
+
+        Running it again: nothing is left to do.
+
+        Offline: PostgreSQL: a block that looks for itself, holding up writers while it compares; elsewhere ``OnlineOnly``.
+
+        Example:
+            ColumnRename("users", "name", "full_name").contract()
+        """
+        return whoever_else(lambda: self._reduced("contract", self.new_name, self.old_name, "expand"))
+
+    def undo_expand(self) -> bool:
+        """The new name is gone, and the old one has every write: the inverse of ``expand``.
+
+        Steps: drops the new column and what kept the two in step, in one brief transaction; MariaDB and MySQL: under one
+        brief table lock, and a write under the new name that would be lost gets error 1054 (unknown column).
+
+        Returns:
+            True if it was undone, False if the new column was not there.
+
+        Raises:
+            PhaseMissing: The rename has been contracted: ``undo_contract`` comes first.
+            DependentObjects: Something uses the new name.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: as ``contract``.
+
+        Running it again: nothing is left to do.
+
+        Offline: PostgreSQL: a block that looks for itself, holding up writers while it compares; elsewhere ``OnlineOnly``.
+
+        Example:
+            ColumnRename("users", "name", "full_name").undo_expand()
+        """
+        return whoever_else(lambda: self._reduced("undo_expand", self.old_name, self.new_name, "undo_contract"))
+
+    def undo_contract(self, **backfill_options: Any) -> bool:
+        """The old name stands again, filled and in step: the inverse of ``contract``.
+
+        Steps: those of ``expand``, with the names exchanged.
+
+        Args:
+            **backfill_options: As in ``expand``.
+
+        Returns:
+            True if anything was left to do, False if both stood in step.
+
+        Raises:
+            DefinitionMismatch: A column of the old name stands that is not ours.
+            LockNotAcquired: The table was in use for the whole retry budget.
+
+        Locks: as ``expand``.
+
+        Running it again: goes on after the last finished step.
+
+        Offline: PostgreSQL: a block that looks for itself, holding up writers while it compares; elsewhere ``OnlineOnly``.
+
+        Example:
+            ColumnRename("users", "name", "full_name").undo_contract()
+        """
+        return whoever_else(
+            lambda: self._brought_in_step("undo_contract", self.new_name, self.old_name, backfill_options)
+        )
+
+    # Details ----------------------------------------------------------------------------------------------------
+
+    def _rendered(self, phase: str, pair_up: bool, source: str, twin: str, missing: str = "") -> bool | None:
+        """Render the phase for ``--sql`` where the server's own language can look for itself; None online."""
+        written = self._written(phase)
+        with running(written.removesuffix("()")) as migration:
+            database = migration.database
+            if not (migration.offline and ShadowColumns.of(database).renders_offline):
+                return None
+            names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
+            check_names(migration, written, schema=self.schema, **names)
+            pair = self._pair(migration, Name(self.table_name, self.schema), source, twin)
+            plan = (
+                ShadowColumns.of(database).scripted_pairing(pair)
+                if pair_up
+                else ShadowColumns.of(database).scripted_parting(pair, missing)
+            )
+            return carry_out(migration, plan)
+
+    def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
+        """Have both stand in step; ``twin`` is the one that does not stand by itself."""
+        written = self._written(phase)
+        pairs.check_options(written, options)
+        if (rendered := self._rendered(phase, True, source, twin)) is not None:
+            return rendered
+
+        def choose(migration: Migration) -> Pair | None:
+            stands = self._looked_at(migration, written)
+            standing = self._standing(migration, stands)
+            if standing is not None:
+                if (
+                    ShadowColumns.of(migration.database).is_promoted(standing, stands)
+                    and standing.source not in stands.columns
+                ):
+                    standing = standing.mirrored
+                pairs.refuse_torn(stands, standing, self._undoing(standing))
+                return standing
+            if source not in stands.columns and twin in stands.columns:
+                skipped(written, f"{twin} stands alone: there is nothing to bring in step")
+                return None
+            check_has_columns(stands, [source])
+            return self._pair(migration, stands.name, source, twin)
+
+        return pairs.bring_in_step(written, Name(self.table_name, self.schema), choose, equip=True, **options)
+
+    def _reduced(self, phase: str, survivor: str, other: str, before: str) -> bool:
+        """Let ``survivor`` stand alone; ``before`` is the phase that must have finished."""
+        written, missing = self._written(phase), self._written(before)
+        if (rendered := self._rendered(phase, False, survivor, other, missing)) is not None:
+            return rendered
+        with running(written.removesuffix("()")) as migration:
+            stands = self._looked_at(migration, written)
+            does = f"dropped column {self.table_name}.{other}, whose values {survivor} has"
+            outline(migration, stands.name, does)
+            standing = self._standing(migration, stands)
+            if standing is None:
+                return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
+            if standing.source == survivor and standing.twin not in stands.columns:
+                return pairs.part_from(migration, standing)
+            if other not in stands.columns and ShadowColumns.of(migration.database).is_promoted(standing, stands):
+                return pairs.part_from(migration, standing.mirrored)
+            pairs.refuse_torn(stands, standing, self._undoing(standing))
+            if standing.source == survivor and phase == "undo_expand":
+                # The survivor never lacked a value, so that nothing has to have finished.
+                pairs.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
+                return pairs.part_from(migration, standing)
+            pairs.refuse_unfilled(migration, standing, missing)
+            pairs.refuse_out_of_step(migration, stands, standing, written)
+            if standing.source == survivor:
+                return pairs.part_from(migration, standing)
+            # Not equipped here: what a slower runner built would stay behind, on a column that is nobody's twin any more.
+            pairs.refuse_unequipped(migration, stands, standing, missing)
+            pairs.refuse_dependents_on(migration, stands, other, standing)
+            return pairs.promote(migration, standing, None)
+
+    def _undoing(self, standing: Pair) -> str:
+        """Return the phase that takes the twin away."""
+        return self._written("undo_expand" if standing.source == self.old_name else "contract")
+
+    def _nothing_to_reduce(
+        self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str
+    ) -> bool:
+        unfinished = self._pair(migration, stands.name, survivor, other)
+        if ShadowColumns.of(migration.database).is_unfinished(unfinished, stands):
+            return pairs.part_from(migration, unfinished)
+        if other in stands.columns:
+            raise pairs.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
+        check_has_columns(stands, [survivor])
+        # A stop may have come between the drop and this.
+        finished = pairs.finish_keys(migration, stands)
+        forget_backfills_of(migration, stands.name, self.new_name)
+        forget_backfills_of(migration, stands.name, self.old_name)
+        return finished or skipped(written, f"{other} is gone")
+
+    def _looked_at(self, migration: Migration, written: str) -> Table:
+        names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
+        return pairs.looked_at(migration, written, self.schema, **names)
+
+    def _standing(self, migration: Migration, stands: Table) -> Pair | None:
+        name = self._pair(migration, stands.name, self.old_name, self.new_name).name
+        return look_into(migration, stands.name, lambda: ShadowColumns.of(migration.database).pair_named(stands, name))
+
+    def _pair(self, migration: Migration, table: Name, source: str, twin: str) -> Pair:
+        parts = ("safeops", self.table_name, self.old_name, self.new_name)
+        name = fitting(*parts, max_bytes=migration.database.abilities.max_identifier - 8)
+        return Pair(name, table, source, twin, winner=self.new_name)
+
+    def _written(self, phase: str) -> str:
+        change = call("ColumnRename", self.table_name, self.old_name, self.new_name, schema=self.schema)
+        return f"{change}.{phase}()"

@@ -1,0 +1,257 @@
+"""What MariaDB and MySQL cannot keep in step, said before anything is touched; and what goes along with a column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from safeops.databases.definitions import Constraint, Table
+from safeops.databases.mysql import showcreate
+from safeops.databases.mysql.catalogue import definition_of, is_counted
+from safeops.databases.mysql.showcreate import Item
+from safeops.databases.mysql.spelling import names
+from safeops.databases.pairs import Pair
+from safeops.errors import DefinitionMismatch, UnsafeOperation
+from safeops.naming import Name, call
+from safeops.settings import assurance
+from safeops.shadow.mysql.triggers import TwinTriggers, mark
+
+TEMPORAL = ("timestamp", "datetime")
+
+
+class TwinChecks(TwinTriggers):
+    """What is looked at and refused before a pair is made."""
+
+    def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
+        """Tell whether a column was added for the pair.
+
+        Its comment says so, unless its author has given it another one. Then it is the one of the two that less stands on,
+        so that nothing is lost with it; of two alike the later one, as a column is added behind the one that it follows.
+        """
+        both = [one for one in (pair.source, pair.twin) if one in stands.columns]
+        if column not in stands.columns:
+            return False
+        marked = [one for one in both if stands.columns[one].comment in _both(pair)]
+        if marked or pair.winner is None or len(both) < 2:
+            return column in marked
+        added = min(both, key=lambda one: (_weight(stands, one), -_place(stands, one)))
+        return added.casefold() == column.casefold() and bool(self.trigger_names(pair))
+
+    def is_unfinished(self, pair: Pair, stands: Table) -> bool:
+        return self.is_marked(stands, pair, pair.twin) and self.pair_named(stands, pair.name) is None
+
+    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+        """The names are exchanged in place, so that foreign keys of others and generated columns go along."""
+        if pair.winner is None or self.is_marked(stands, pair, pair.source):
+            return []
+        along = (
+            ("foreign key ", "generated column ", "the table's partitioning")
+            if self.database.abilities.renames_what_is_used
+            else ("foreign key ",)
+        )
+        return [one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith(along)]
+
+    def check_pair(self, pair: Pair, stands: Table) -> None:
+        if pair.source.casefold() == pair.twin.casefold():
+            raise UnsafeOperation(
+                f"{pair.source} and {pair.twin} of {pair.table} are one name: {self.product} does not distinguish upper and"
+                " lower case in the names of columns.",
+                why="Applications find the column under either spelling, so the spelling can change in one statement.",
+                remedy="Write:",
+                code=self._renamed_at_once(pair),
+            )
+        if pair.twin in stands.columns and not self.is_marked(stands, pair, pair.twin):
+            raise DefinitionMismatch(
+                f"{pair.table} has a column {pair.twin} already, which is not kept in step with {pair.source}.",
+                why="It was left untouched: taking it for the twin would overwrite what stands in it.",
+                remedy="Choose another name, or drop that column first.",
+            )
+        if not self.database.abilities.renames_what_is_used:
+            self._refuse_used(pair, stands)
+        self._refuse_rebuilt(pair, stands)
+        self._refuse_copied(pair, stands)
+        found = definition_of(stands, pair.source)
+        if "STORED" in (found.get("GENERATED") or ""):
+            raise self.database.unsupported(
+                f"Another name for {pair.source} of {pair.table}, a stored generated column,",
+                "to copy the table",
+                "Make it a virtual one, or rename it while the application rests:",
+                self._renamed_at_once(pair),
+            )
+        if pair.winner is None:
+            self._check_one_way(pair, stands)
+        elif is_counted(stands, pair.source):
+            self._check_counted(pair)
+
+    def _refuse_used(self, pair: Pair, stands: Table) -> None:
+        """Refuse at once what the server would refuse at the exchange of the names, when both deploys are out."""
+        what = f"Another {'name' if pair.type is None else 'type'} for {pair.source} of {pair.table}"
+        for used_by, code in self._users(stands, pair.source):
+            raise self.database.unsupported(
+                f"{what}, which {used_by} uses,",
+                f"a server on which {used_by.rpartition(' ')[0]} follows a column to another name: PostgreSQL or MariaDB",
+                f"Drop it before expand(), and create it again after the last phase{':' if code else '.'}",
+                code,
+            )
+        checks = [one.name for one in self.checks_on(stands, pair.source) if not one.options]
+        if pair.winner is not None and checks and assurance() is None:
+            raise UnsafeOperation(
+                f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
+                why=f"{self.product} renames no column that a check uses, and copies the table to add a check again.",
+                remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
+                code=f"{self.database.ddl.called('drop_constraint_if_exists', checks[0], pair.table)}\n"
+                "# or, in both revisions:\n"
+                'with assured("the table is small"):\n    ...',
+            )
+
+    def _refuse_rebuilt(self, pair: Pair, stands: Table) -> None:
+        """Refuse what would keep the last phase from dropping a column online."""
+        if self.database.ddl.keeps_words(stands) and assurance() is None:
+            raise UnsafeOperation(
+                f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: a FULLTEXT index that was"
+                " dropped has left a hidden column.",
+                remedy="Rebuild the table before expand(), which writes do not wait for:",
+                code=self.database.ddl.rebuilding(stands),
+            )
+        kinds = ("fulltext", "spatial")
+        found = next((one for one in showcreate.read(stands.sql).items if one.kind in kinds), None)
+        if found is not None and assurance() is None:
+            drop = self.database.ddl.called("drop_index_if_exists", found.name, pair.table)
+            raise UnsafeOperation(
+                f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: {found.kind.upper()} index"
+                f" {found.name}.",
+                why=f"{self.product} drops no column online from a table with such an index.",
+                remedy="Drop the index before expand() and create it again after the last phase; or let it be rebuilt:",
+                code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
+            )
+
+    def _refuse_copied(self, pair: Pair, stands: Table) -> None:
+        """Refuse what would keep switch() from making the new column NOT NULL online."""
+        begun = pair.winner is not None or pair.twin in stands.columns
+        if (
+            begun
+            or not self.database.abilities.copies_beside_stored
+            or stands.columns[pair.source].nullable
+            or assurance() is not None
+        ):
+            return
+        shown = showcreate.read(stands.sql).columns
+        for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
+            drop = self.database.ddl.called("drop_column_if_exists", pair.table, name)
+            raise UnsafeOperation(
+                f"switch() would copy {pair.table}, while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
+                " stored generated column.",
+                why=f"{self.product} makes no column NOT NULL online in a table that has one.",
+                remedy=f"Drop {name} before expand(), and add it again after the last phase; or let the table be copied:",
+                code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
+            )
+
+    def _users(self, stands: Table, column: str) -> Iterator[tuple[str, str]]:
+        """Describe what uses a column by an expression, checks excepted, with the call that drops it."""
+        shown, table = showcreate.read(stands.sql), stands.name.name
+        for name, found in shown.columns.items():
+            if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
+                yield f"generated column {name}", self.database.ddl.called("drop_column_if_exists", stands.name, name)
+            elif names(found.get("DEFAULT") or "", column):
+                yield f"default of {name}", self.database.ddl.called("set_server_default", stands.name, name, None)
+        for item in shown.items:
+            if any(one.startswith("(") and names(one, column) for one in item.elements):
+                yield f"index {item.name}", self.database.ddl.called("drop_index_if_exists", item.name, stands.name)
+        if names(stands.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
+            sql = f"ALTER TABLE {self.quoted_table(stands.name)} REMOVE PARTITIONING"
+            yield f"partitioning {table}", f"op.execute({sql!r})  # copies the table"
+
+    def checks_on(self, stands: Table, column: str) -> list[Item]:
+        found = showcreate.read(stands.sql).items
+        return [one for one in found if one.kind == "check" and names(one.text, column)]
+
+    def _check_counted(self, pair: Pair) -> None:
+        what = f"{pair.source} of {pair.table} is AUTO_INCREMENT"
+        if not self.database.abilities.renames_what_is_used:
+            raise self.database.unsupported(
+                f"Another name for {pair.source} of {pair.table}, which is AUTO_INCREMENT,",
+                "virtual columns that show a number which the server gives out: MariaDB or PostgreSQL",
+                "Rename it while the application is stopped:",
+                self._renamed_at_once(pair),
+            )
+        if assurance() is None:
+            raise UnsafeOperation(
+                f"{what}: until contract() {pair.twin} can be read, but not written nor indexed.",
+                why=f"{self.product} gives out the number after all triggers, so that the second name can but be a virtual"
+                " column: WHERE by it reads the whole table.",
+                remedy="Where the new application does not look for rows by it before contract(), say so:",
+                code='with assured("the new application finds rows by other columns until then"):\n    ...',
+            )
+
+    def _check_one_way(self, pair: Pair, stands: Table) -> None:
+        found = definition_of(stands, pair.source)
+        what = f"Another type for {pair.source} of {pair.table}"
+        if found.get("GENERATED"):
+            raise self.database.unsupported(
+                f"{what}, a generated column,", "to compute it anew", "Drop it and add it again."
+            )
+        if found.get("ON UPDATE") and not (pair.type or "").lower().startswith(TEMPORAL):
+            raise self.database.unsupported(
+                f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP"
+            )
+        if not pair.switched:
+            self.check_constraints(pair, stands)
+
+    def check_constraints(self, pair: Pair, stands: Table) -> None:
+        """Refuse what cannot move: a foreign key wants one type on both sides, a check is added by copying the table."""
+        what = f"Another type for {pair.source} of {pair.table}"
+        mine = [one for one in stands.having(pair.source) if isinstance(one, Constraint)]
+        stuck = [one.name for one in mine if one.kind in ("foreign key", "check")]
+        stuck += [
+            one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith("foreign key ")
+        ]
+        alone = definition_of(stands, pair.source).get("CHECK")
+        stuck += [f"CHECK {alone}"] if alone and stands.columns[pair.source].type != "json" else []
+        named = next(iter(stuck), None)
+        if named is not None:
+            code = self._dropped_by(named, pair.table)
+            raise self.database.unsupported(
+                f"{what} together with {named}",
+                f"PostgreSQL: {self.product} wants one type on both sides of a key, and copies the table for a check",
+                f"Drop it before this, and create it again when the column has its other type{':' if code else '.'}",
+                code,
+            )
+
+    def _renamed_at_once(self, pair: Pair) -> str:
+        """Write the call that renames a column in one statement; ``op.alter_column`` would need the whole definition."""
+        names = f"{self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+        return call(
+            "op.execute", f"ALTER TABLE {self.quoted_table(pair.table)} RENAME COLUMN {names}, ALGORITHM=INPLACE"
+        )
+
+    def _dropped_by(self, named: str, table: Name) -> str:
+        """Return the call that drops a constraint; the check that is part of a column's definition has none."""
+        if named.startswith("CHECK "):
+            return ""
+        key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
+        if not of:
+            return self.database.ddl.called("drop_constraint_if_exists", named, table)
+        schema, _, other = other.rpartition(".")
+        return self.database.ddl.called("drop_constraint_if_exists", key, Name(other, schema), type_="foreignkey")
+
+
+def _both(pair: Pair) -> tuple[str, str]:
+    return mark(replace(pair, switched=False)), mark(replace(pair, switched=True))
+
+
+def _weight(stands: Table, column: str) -> int:
+    """Count what a column has of its own: indexes and constraints, NOT NULL, and what is more than a type and a default."""
+    own = [one for one in stands.having(column) if not one.name.startswith("safeops")]
+    more = set(definition_of(stands, column).clauses) - {
+        "type",
+        "CHARACTER SET",
+        "COLLATE",
+        "NULL",
+        "DEFAULT",
+        "COMMENT",
+    }
+    return len(own) + len(more) + (not stands.columns[column].nullable)
+
+
+def _place(stands: Table, column: str) -> int:
+    return [*map(str.casefold, stands.columns)].index(column.casefold())

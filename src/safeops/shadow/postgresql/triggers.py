@@ -1,0 +1,208 @@
+"""What keeps a column and its twin in step on PostgreSQL: one trigger, decided by which of the two was changed.
+
+Changed means to the last bit: the images of records are compared, so that 'A' and 'a' of a citext, or 1.0 and 1.00, are
+two values, and types without an equality of their own can be compared as well.
+https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYPE-COMPARISON
+"""
+
+from __future__ import annotations
+
+import re
+
+from safeops.databases.definitions import Table
+from safeops.databases.pairs import Pair
+from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.spelling import IS_INSERT, IS_UPDATE, SAFE_PATH, block, in_dollars, split_collation
+from safeops.databases.steps import Plan, Step
+from safeops.naming import Name
+from safeops.shadow import port
+
+NO_DEFAULT = "NULL"
+
+
+def differ(one: str, other: str) -> str:
+    """Return the condition that two values of one type are not the same to the last bit."""
+    return f"NOT pg_catalog.record_image_eq(ROW({one}), ROW({other}))"
+
+
+def lacking(value: str, nulls: int) -> str:
+    """Return the condition that a value is NULL as a whole (1) or not (0). ``IS NULL`` asks a row for its fields."""
+    return f"pg_catalog.num_nulls({value}) OPERATOR(pg_catalog.=) {nulls}"
+
+
+def _qualified(line: str) -> str:
+    """Write a line of a function of an earlier release with the schema of the server's own."""
+    line = re.sub(r"^(\s+(?:ELS)?IF TG_OP) = '", r"\1 OPERATOR(pg_catalog.=) '", line)
+    return re.sub(r"^(\s+IF )(num_nulls\(.*\)) = 0 THEN", r"\1pg_catalog.\2 OPERATOR(pg_catalog.=) 0 THEN", line)
+
+
+class TwinTriggers(port.ShadowColumns):
+    """The function and the trigger of a pair."""
+
+    def twin_value(self, pair: Pair) -> str:
+        value = self.quoted(pair.source) if pair.value is None else f"({pair.value})"
+        return value if pair.type is None else f"CAST({value} AS {split_collation(pair.type)[0]})"
+
+    def source_value(self, pair: Pair, was: str) -> str:
+        """Return what the twin becomes in the source's type again."""
+        if pair.back is None:
+            return f"CAST({self.quoted(pair.twin)} AS {was})"
+        # It is written over the name that the column has for its author.
+        twin, source = self.quoted(pair.twin), self.quoted(pair.source)
+        return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {twin} AS {source}) safeops_row)"
+
+    def unfilled(self, pair: Pair) -> str:
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        missing = f"{lacking(twin, 1)} AND {lacking(source, 0)}"
+        if pair.winner is not None:
+            return missing
+        return f"CASE WHEN {missing} THEN {lacking(self.twin_value(pair), 0)} ELSE false END"
+
+    def out_of_step(self, pair: Pair) -> str:
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        ahead = differ(twin, self.twin_value(pair))
+        if not pair.switched:
+            return ahead
+        # What came from the old type stands there unchanged, also where no conversion would give it again.
+        was = self.scalar(
+            """SELECT format_type(atttypid, atttypmod) FROM pg_attribute
+            WHERE attrelid = to_regclass(:table) AND attname = :name""",
+            table=self.quoted_table(pair.table),
+            name=pair.source,
+        )
+        behind = differ(source, self.source_value(pair, was))
+        return f"CASE WHEN {behind} THEN {ahead} ELSE false END"
+
+    def trigger_statements(
+        self, pair: Pair, default: str | None, others: list[str], *, certain: bool, type_: str = ""
+    ) -> list[str]:
+        """Return the statements that keep a pair in step.
+
+        Args:
+            pair: The pair.
+            default: The default that both columns have, ``NO_DEFAULT``, or None where each row would get another.
+            others: The other triggers that run before a row is written.
+            certain: The conversion takes every value.
+            type_: The type of the source, where the twin stands in the place that it had before.
+        """
+        body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain, type_)
+        function = self.quoted_table(Name(pair.name, pair.table.schema))
+        plain = pair.winner is not None and default in (None, NO_DEFAULT)
+        path = SAFE_PATH if plain else self.database.ddl.path_of_now()
+        # One that is left over of a table that was dropped; one in use is kept, and refuses.
+        clear = f"DROP FUNCTION IF EXISTS {function}()"
+        create = f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(body)}"
+        trigger = self.quoted(self._last(pair.name, others))
+        on = f"BEFORE INSERT OR UPDATE ON {self.quoted_table(pair.table)} FOR EACH ROW"
+        return [clear, create, f"CREATE TRIGGER {trigger} {on} EXECUTE FUNCTION {function}()"]
+
+    def _last(self, name: str, others: list[str]) -> str:
+        """Triggers run in the order of their names, and ours has to see what the others make of the row."""
+        last = max(others, default="")
+        if name.encode() > last.encode():
+            return name
+        return f"{'z' * (len(last) - len(last.lstrip('z')) + 1)}_{name}"[: self.database.abilities.max_identifier]
+
+    def _both_ways(self, pair: Pair, default: str | None) -> str:
+        winner = pair.winner or pair.source
+        other = pair.twin if winner == pair.source else pair.source
+        won, lost = f"NEW.{self.quoted(winner)}", f"NEW.{self.quoted(other)}"
+        first, second, declared = won, lost, ""
+        if default is None:
+            # The source always has a value, of which nobody can tell who gave it; the twin has one that was written.
+            first, second = f"NEW.{self.quoted(pair.twin)}", f"NEW.{self.quoted(pair.source)}"
+        given = lacking(first, 0)
+        if default not in (None, NO_DEFAULT):
+            # Who writes a row without naming a column gives it the default: what differs from it was written.
+            given = differ(first, "safeops_default")
+            type_ = f"{self._table(pair)}.{self.quoted(pair.source)}%TYPE"
+            declared = f"\nDECLARE safeops_default {type_} := {default};"
+        return f"""
+{pair.note}{declared}
+BEGIN
+  IF {IS_INSERT} THEN
+    IF {given} THEN {second} := {first}; ELSE {first} := {second}; END IF;
+  ELSIF {differ(won, won.replace("NEW.", "OLD.", 1))} THEN {lost} := {won};
+  ELSIF {differ(lost, lost.replace("NEW.", "OLD.", 1))} THEN {won} := {lost};
+  END IF;
+  RETURN NEW;
+END """
+
+    def _one_way(self, pair: Pair, certain: bool, type_: str) -> str:
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        row = f"(SELECT NEW.{source} AS {source}) AS {self.quoted(pair.table.name)}"
+        follow = f"NEW.{twin} := (SELECT {self.twin_value(pair)} FROM {row});"
+        if certain:
+            follow = f"NEW.{twin} := NEW.{source};"
+        else:
+            # A value that has no counterpart must not refuse the application's write: the next phase tells of it.
+            follow = f"BEGIN {follow} EXCEPTION WHEN OTHERS THEN NEW.{twin} := NULL; END;"
+        by_position = self._by_position(pair, type_) if pair.switched else ""
+        declared = f"DECLARE safeops_given record;\nBEGIN\n  safeops_given := ROW(NEW.{twin});"
+        return f"""
+{pair.note}
+{declared if by_position else "BEGIN"}
+  IF {IS_UPDATE} THEN
+    IF pg_catalog.record_image_eq(ROW(NEW.{source}), ROW(OLD.{source})) THEN RETURN NEW; END IF;
+  END IF;
+  {follow}
+{by_position}  RETURN NEW;
+END """
+
+    def _by_position(self, pair: Pair, type_: str) -> str:
+        """Take a value over that an INSERT or COPY without a list of columns gave to the twin, or refuse the row.
+
+        The twin stands where the source stood before they exchanged their names, and nothing else gives it a value.
+        """
+        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        row = f"(SELECT NEW.{twin} AS {source}) AS {self.quoted(pair.table.name)}"
+        value = f"(SELECT CAST(({pair.back or source}) AS {type_}) FROM {row})"
+        said = f"a value for column {pair.source} of {pair.table} was written by its position, and {type_} does not take it"
+        hint = (
+            f"Name the columns: INSERT INTO {self._table(pair)} ({source}, ...) VALUES (...), or COPY {self._table(pair)}"
+            f" ({source}, ...). The type of the column was changed, and its place is another one."
+        )
+        fail = f"RAISE data_exception USING MESSAGE := {self.literal(said)}, HINT := {self.literal(hint)}"
+        return f"""  IF {IS_INSERT} THEN
+    IF {lacking("safeops_given.f1", 0)} AND NOT pg_catalog.record_image_eq(ROW(NEW.{twin}), safeops_given) THEN
+      NEW.{twin} := safeops_given.f1;
+      BEGIN NEW.{source} := {value}; EXCEPTION WHEN OTHERS THEN {fail}, DETAIL := SQLERRM; END;
+      IF {lacking(f"NEW.{source}", 1)} THEN {fail}; END IF;
+    END IF;
+  END IF;
+"""
+
+    def _table(self, pair: Pair) -> str:
+        return self.quoted_table(pair.table)
+
+    def still_in_step(self, stands_id: int, pair: Pair) -> str:
+        """Return the statement that fails, as for a thing that exists, where the pair is not kept in step any more."""
+        kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
+    AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
+        fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"
+        return block(f"NOT {sealed(kept)}", fail)
+
+    def renoted(self, pair: Pair, stands: Table) -> Plan:
+        """Plan the function of an earlier release, which did not name the schema of the server's own, as it is now."""
+        sql = """SELECT p.prosrc, p.proconfig FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
+            WHERE g.tgrelid = :id AND p.proname = :name AND NOT g.tgisinternal"""
+        for body, settings in self.read(sql, id=stands.id, name=pair.name):
+            now = "\n".join(_qualified(line) for line in body.split("\n"))
+            if now == body:
+                continue
+            paths = [one.partition("=")[2] for one in settings or () if one.startswith("search_path=")]
+            path = f"SET search_path = {paths[0]}" if paths else SAFE_PATH
+            function = self.quoted_table(Name(pair.name, pair.table.schema))
+            sql = (
+                f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(now)}"
+            )
+            yield Step(sql, f"renewed what keeps {pair.table}.{pair.twin} in sync")
+
+    def trigger_removal(self, stands_id: int, pair: Pair) -> list[str]:
+        """Return the statements that take a pair's trigger and function away."""
+        sql = """SELECT g.tgname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+            WHERE g.tgrelid = :id AND p.proname = :name AND NOT g.tgisinternal"""
+        names = [row[0] for row in self.read(sql, id=stands_id, name=pair.name)]
+        dropped = [f"DROP TRIGGER IF EXISTS {self.quoted(name)} ON {self._table(pair)}" for name in names]
+        function = self.quoted_table(Name(pair.name, pair.table.schema))
+        return [*dropped, f"DROP FUNCTION IF EXISTS {function}()"]

@@ -1,0 +1,226 @@
+"""What keeps a column and its twin in step on SQLite: triggers after each write, as they cannot change the row before it.
+
+They come to rest also under PRAGMA recursive_triggers: where the two are equal, none of them fires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from safeops.databases.pairs import Pair
+from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.text import TableText, parse
+from safeops.databases.sqlite.tokens import Token, folded, literal, quoted, tokens
+
+ROW_IDS = ("rowid", "_rowid_", "oid")
+# Each gives the same value wherever in one statement it stands: https://www.sqlite.org/lang_datefunc.html
+_STEADY = {
+    *("date", "time", "datetime", "julianday", "strftime", "unixepoch", "json", "json_array", "json_object"),
+    *("lower", "upper", "trim", "replace", "substr", "printf", "format", "coalesce", "ifnull", "round", "abs", "cast"),
+}
+_VALUES = {"NULL", "TRUE", "FALSE", "CURRENT_TIME", "CURRENT_DATE", "CURRENT_TIMESTAMP"}
+
+
+def differ(one: str, other: str) -> str:
+    """Return the condition that two values of one type differ to the last bit; for columns and for those of a trigger."""
+    return f"({one} COLLATE BINARY IS NOT +{other} OR typeof({one}) <> typeof({other}))"
+
+
+def is_not(column: str, value: str) -> str:
+    """Return the condition that a column does not hold what a value becomes when it is stored there.
+
+    The plus sign takes the value's own affinity, so that it gets that of the column as it would by being stored.
+    """
+    return f"{column} COLLATE BINARY IS NOT +({value})"
+
+
+def renamed(sql: str, old: str, new: str) -> str:
+    """Put another column into an expression or a list of columns."""
+    found = tokens(sql)
+    for place in reversed(range(len(found))):
+        if _names_column(found, place, old):
+            sql = f"{sql[: found[place].start]}{quoted(new)}{sql[found[place].end :]}"
+    return sql
+
+
+def names(sql: str, column: str) -> bool:
+    found = tokens(sql)
+    return any(_names_column(found, place, column) for place in range(len(found)))
+
+
+def _names_column(found: Sequence[Token], place: int, column: str) -> bool:
+    token = found[place]
+    calls = place + 1 < len(found) and found[place + 1].text == "("
+    collates = place > 0 and found[place - 1].word == "COLLATE"
+    return token.kind in ("word", "quoted") and folded(token.name) == folded(column) and not calls and not collates
+
+
+def default_of(text: TableText, column: str) -> str | None:
+    """Return a column's default as an expression; None where it is NULL."""
+    clause = text.column(column).clause("default")
+    found = tokens(clause.expression or "") if clause else ()
+    if clause is None or not found or (len(found) == 1 and found[0].word == "NULL"):
+        return None
+    if len(found) == 1 and found[0].kind in ("word", "quoted") and found[0].word not in _VALUES:
+        # A name is a text here.
+        return literal(found[0].name)
+    return clause.expression
+
+
+def is_steady(default: str) -> bool:
+    """Tell whether a default gives the same value twice in one statement."""
+    found = tokens(default)
+    called = {folded(one.text) for one, other in pairwise(found) if one.kind == "word" and other.text == "("}
+    return called <= _STEADY
+
+
+def is_constant(default: str) -> bool:
+    """Tell whether a default may stand in a CHECK and in ALTER TABLE ADD COLUMN."""
+    return len(tokens(default)) <= 2 and not tokens(default)[0].word.startswith("CURRENT_")
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """A pair over the table as it stands without its twin, or with it.
+
+    Args:
+        pair: The pair.
+        sql: The definition of the table.
+        infos: The rows of ``PRAGMA table_xinfo``.
+        is_unique: The source is in a unique index or key.
+    """
+
+    pair: Pair
+    sql: str
+    infos: Sequence[Any]
+    is_unique: bool = False
+
+    @property
+    def text(self) -> TableText:
+        return parse(self.sql)
+
+    @property
+    def is_row_id(self) -> bool:
+        """The source is another name of the row id, which SQLite numbers by itself."""
+        row_id = row_id_of(self.text, self.infos)
+        return row_id is not None and folded(row_id) == folded(self.pair.source)
+
+    @property
+    def has_row_ids(self) -> bool:
+        return not any(token.word == "WITHOUT" for token in tokens(self.text.options))
+
+    @property
+    def is_strict(self) -> bool:
+        return any(token.word == "STRICT" for token in tokens(self.text.options))
+
+    @property
+    def is_lifted(self) -> bool:
+        """Neither has the default while they are a pair, and the trigger gives it to rows that have no value.
+
+        Else each row of either application would have it under the other name for a moment, and break the unique key.
+        """
+        required = self.text.column(self.pair.source).clause("not null") is not None
+        return self.is_unique and required and self.default is not None
+
+    @property
+    def shared(self) -> str | None:
+        """The default that both have, by which an INSERT tells which of the two was written."""
+        return None if self.is_lifted else self.default
+
+    @property
+    def default(self) -> str | None:
+        """The default of the source, where it is steady."""
+        default = default_of(self.text, self.pair.source)
+        return default if default is not None and not self.is_row_id and is_steady(default) else None
+
+    @property
+    def is_numbered(self) -> bool:
+        """The source has a value of its own in each row that does not give one, so that the twin has to decide."""
+        return self.is_row_id or (self.default is None and default_of(self.text, self.pair.source) is not None)
+
+    @property
+    def decider(self) -> str:
+        """The one that an INSERT goes by: where it is not its default, it was written."""
+        return self.pair.twin if self.is_numbered or self.pair.winner is None else self.pair.winner
+
+    @property
+    def triggers(self) -> tuple[str, str]:
+        return f"{self.pair.name}_insert", f"{self.pair.name}_update"
+
+    @property
+    def row(self) -> str:
+        """The condition that a row is the one that was written."""
+        if self.has_row_ids:
+            taken = {folded(one[1]) for one in self.infos} | {folded(self.pair.twin)}
+            own = next(one for one in ROW_IDS if one not in taken)
+            return f"{own} = NEW.{own}"
+        keys = [quoted(one[1]) for one in self.infos if one[5]]
+        return " AND ".join(f"{one} = NEW.{one}" for one in keys)
+
+    def statements(self, schema: str, value: str) -> list[str]:
+        """Return the triggers; ``value`` is what the twin becomes, where it only follows."""
+        one_way = self.pair.winner is None
+        bodies = self._following(value) if one_way else self._both_ways()
+        events = ("INSERT", "UPDATE")
+        return [
+            f"CREATE TRIGGER {quoted(schema)}.{quoted(name)} AFTER {event} ON {quoted(self.pair.table.name)} {body}"
+            for name, event, body in zip(self.triggers, events, bodies, strict=True)
+        ]
+
+    def _following(self, value: str) -> tuple[str, str]:
+        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        if self.is_strict and self.pair.type is not None and not self.pair.type.upper().startswith("ANY"):
+            # What such a column would refuse leaves NULL: the write of the application goes through.
+            value = f"CASE WHEN {value} = CAST({value} AS {self.pair.type.split()[0]}) THEN {value} END"
+        write = f"BEGIN {self.pair.note} UPDATE {self._table} SET {twin} = {value} WHERE {self.row}; END"
+        changed = differ(f"NEW.{source}", f"OLD.{source}")
+        return write, f"WHEN {changed} {write}"
+
+    def _both_ways(self) -> tuple[str, str]:
+        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        apart = differ(f"NEW.{source}", f"NEW.{twin}")
+        winner = quoted(self.pair.winner or "")
+        changed = [differ(f"NEW.{one}", f"OLD.{one}") for one in (source, twin)]
+        won = changed[0] if winner == source else changed[1]
+        inserted = self._body(quoted(self.decider), is_not(quoted(self.decider), self.shared or "NULL"), new=True)
+        updated = self._body(winner, won)
+        touched = f"{apart} AND ({' OR '.join(changed)})"
+        if not self.is_lifted:
+            return f"WHEN {apart} {inserted}", f"WHEN {touched} {updated}"
+        return self._lifted(f"{apart} OR NEW.{source} IS NULL", inserted, f"{touched} OR NEW.{source} IS NULL", updated)
+
+    def _lifted(self, when_inserted: str, inserted: str, when_updated: str, updated: str) -> tuple[str, str]:
+        """Have the triggers see to the default and to NOT NULL."""
+        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        empty = f"{self.row} AND {source} IS NULL AND {twin} IS NULL"
+        given = f"UPDATE {self._table} SET {source} = {self.default} WHERE {empty};"
+        said = literal(f"NOT NULL constraint failed: {self.pair.table.name}.{self.pair.source}")
+        refused = f"SELECT RAISE(ABORT, {said}) FROM {self._table} WHERE {self.row} AND {source} IS NULL; END"
+        return (
+            f"WHEN {when_inserted} {inserted.replace('*/ ', f'*/ {given} ', 1)}",
+            f"WHEN {when_updated} {updated.removesuffix('END')}{refused}",
+        )
+
+    def _body(self, first: str, won: str, *, new: bool = False) -> str:
+        """Let ``first`` win where it ``won``, else the other one.
+
+        So also where a constraint of the other refuses the value under OR IGNORE, or a trigger of the application has
+        changed it. A ``new`` row that OR IGNORE would have left out cannot be left out any more: that is an error.
+        """
+        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        second, table = source if first == twin else twin, self._table
+        apart = f"{self.row} AND {differ(first, second)}"
+        said = literal(f"safeops: {self.pair.table.name}.{self.pair.source} and {self.pair.twin} would differ")
+        raised = f"SELECT RAISE(ABORT, {said}) FROM {table} WHERE {apart}"
+        refused = f" {raised} AND {won} AND NOT {differ(second, f'NEW.{second}')};" if new else ""
+        return (
+            f"BEGIN {self.pair.note} UPDATE {table} SET {second} = {first} WHERE {self.row} AND {won};{refused}"
+            f" UPDATE {table} SET {first} = {second} WHERE {apart}; {raised}; END"
+        )
+
+    @property
+    def _table(self) -> str:
+        return quoted(self.pair.table.name)

@@ -1,0 +1,1 @@
+"""The rename of a table over two deploys."""

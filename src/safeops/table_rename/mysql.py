@@ -1,0 +1,204 @@
+"""Renames tables on MariaDB and MySQL: a view made beforehand takes the table's name in the one statement that renames it.
+
+A view names its table by name, and needs one to be made. So an empty table stands in under the new name at first:
+
+    CREATE TABLE new (...) COMMENT 'safeops...'       the stand-in
+    CREATE VIEW safeops_view_of_old AS SELECT ... FROM new
+    GRANT ...                                         rights go by name here: the new one gets those of the old one
+    RENAME TABLE new TO safeops_standin_of_old, old TO new, safeops_view_of_old TO old
+    DROP TABLE safeops_standin_of_old
+
+The RENAME is atomic: a statement of the application meets the table before it, or the view after it.
+https://mariadb.com/kb/en/rename-table/, https://dev.mysql.com/doc/refman/8.0/en/rename-table.html
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from safeops.databases.base import Database
+from safeops.databases.definitions import Table
+from safeops.databases.mysql.session import number_of
+from safeops.databases.mysql.showcreate import backticked
+from safeops.databases.pairs import RENAMED
+from safeops.databases.steps import Step
+from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
+from safeops.naming import Name, fitting
+from safeops.table_rename.mysql_rights import DENIED, Rights
+from safeops.table_rename.port import Plan, Renamed
+
+VIEW, STANDIN = "safeops_view_of", "safeops_standin_of"
+
+# What the server makes of a view that shows columns of one table under their own names.
+_QUOTED = r"`(?:[^`]|``)+`"
+_COLUMN = re.compile(rf"(?:{_QUOTED}\.)+(?P<own>{_QUOTED}) AS (?P=own)")
+_PARTS = re.compile(rf"(?:{_QUOTED}|[^`,])+")
+
+
+@dataclass(frozen=True)
+class Swift(Step):
+    """A step that waits for no lock: it is tried again and again until it meets an instant in which all are free.
+
+    It locks its tables in the order of their names, a statement through the view locks the view first. If it waited for the
+    one with a lock on the other, a statement could fail.
+    """
+
+    under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
+
+    def execute(self, database: Database) -> None:
+        end = time.monotonic() + database.patience
+        while True:
+            try:
+                return super().execute(database)
+            except DBAPIError as error:
+                if not database.errors.is_lock_failure(error) or time.monotonic() >= end:
+                    raise
+            time.sleep(random.uniform(0.001, 0.005))
+
+
+class TableRenames(Rights):
+    """The plans of a renamed table."""
+
+    renders_offline = False
+
+    def shows(self, view: Table, table: Table) -> bool:
+        head, _, select = view.sql.partition(" AS select ")
+        schema, name = backticked(table.name.schema or ""), backticked(table.name.name)
+        ends = [end for end in (f" from {name}", f" from {schema}.{name}") if select.endswith(end)]
+        columns = _PARTS.findall(select.removesuffix(ends[0])) if ends else []
+        plain = bool(columns) and all(map(_COLUMN.fullmatch, columns))
+        return plain and "SQL SECURITY INVOKER" in head
+
+    def stands_in(self, found: Table) -> bool:
+        return (found.comment or "").startswith(RENAMED)
+
+    def explain_rename(self, error: DBAPIError) -> SafeOpsError | None:
+        if number_of(error) not in DENIED:
+            return None
+        return UnsafeOperation(
+            f"{self.product} does not let this account do it: {error.orig}",
+            why="Rights on a table go by its name here, so the other name gets them too; and that needs GRANT OPTION, as"
+            " well as CREATE, ALTER, DROP and CREATE VIEW.",
+            remedy="Let an administrator run, with the account of the migrations:",
+            code="GRANT ALL PRIVILEGES ON database.* TO account WITH GRANT OPTION",
+        )
+
+    @contextmanager
+    def alone_at_rename(self, names: Renamed, seconds: float) -> Iterator[None]:
+        """See ``TableRenames``; several statements make one phase here, and two runners would undo each other's."""
+        key = fitting(
+            "safeops_rename", str(names.old.schema or self.database.current_schema), names.old.name, max_bytes=60
+        )
+        if not self.scalar("SELECT GET_LOCK(:key, :seconds)", key=key, seconds=seconds):
+            raise LockNotAcquired(
+                f"Another runner has been at work on the name of table {names.old} for more than {seconds:g} s.",
+                remedy="Let it end, and let env.py run one migration at a time:",
+                code="with engine.connect() as connection, migration_lock(connection):\n    ...",
+            )
+        try:
+            yield
+        finally:
+            # On a lost connection the lock has ended with it.
+            with suppress(SQLAlchemyError):
+                self.scalar("SELECT RELEASE_LOCK(:key)", key=key)
+
+    # The verbs --------------------------------------------------------------------------------------------------
+
+    def rename_table(self, names: Renamed) -> Plan:
+        old, new, view, standin = _all(names)
+        if not names.is_new:
+            yield from self._prepare(names)
+            pairs = ((new, standin), (old, new), (view, old))
+            does = f"renamed table {old} to {new}, and keep the old name as a view"
+            yield Step(self._rename(*pairs), does, (old,))
+        yield from self._drop("TABLE", standin)
+
+    def _prepare(self, names: Renamed) -> Plan:
+        """Make the stand-in and the view anew: what an interrupted run left of them may know other columns."""
+        old, new, view, _ = _all(names)
+        yield from self._clear(names)
+        columns = self._columns(old)
+        # With a primary key, because a server can require one, or make one of a name that a column has.
+        first, *others = (f"{self.quoted(one)} INT" for one in columns)
+        listed = ", ".join([f"{first} PRIMARY KEY", *others])
+        comment = self.literal(f"{RENAMED}: empty")
+        sql = f"CREATE TABLE {self.quoted_table(new)} ({listed}) COMMENT = {comment}"
+        yield Step(sql, f"made a table to stand in for {new}")
+        yield Step(self._view(view, new, columns), f"made the view that will be {old}")
+        yield from self.carry_rights(old, new)
+
+    def _clear(self, names: Renamed) -> Plan:
+        """Drop the view and the stand-in; the latter under a name of our own, where no table of the author's can be."""
+        _, new, view, standin = _all(names)
+        yield from self._drop("VIEW", view)
+        yield from self._drop("TABLE", standin)
+        found = self.database.table(new)
+        if found is not None and self.stands_in(found):
+            yield Step(self._rename((new, standin)), f"moved away what stood in for {new}", (new,))
+            yield from self._drop("TABLE", standin)
+
+    def drop_old_name(self, names: Renamed) -> Plan:
+        if names.has_view:
+            sql = f"DROP VIEW IF EXISTS {self.quoted_table(names.old)}"
+            yield Step(sql, f"dropped the old name {names.old}", (names.old,))
+        yield from self.take_rights(names.old)
+
+    def rename_back(self, names: Renamed) -> Plan:
+        old, new, view, _ = _all(names)
+        if names.has_view:
+            yield from self._drop("VIEW", view)
+            does = f"renamed table {new} back to {old}"
+            kind = Step if _locks_first(old, new) else Swift
+            yield kind(self._rename((old, view), (new, old)), does, (old, new))
+        yield from self._clear(names)
+        yield from self.take_rights(new)
+
+    def bring_old_name_back(self, names: Renamed) -> Plan:
+        if not names.has_view:
+            sql = self._view(names.old, names.new, self._columns(names.new))
+            yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,))
+        yield from self.carry_rights(names.new, names.old)
+
+    # Spelling ---------------------------------------------------------------------------------------------------
+
+    def _columns(self, name: Name) -> list[str]:
+        found = self.database.table(name)
+        return [*found.columns] if found else []
+
+    def _view(self, view: Name, table: Name, columns: Sequence[str]) -> str:
+        select = f"SELECT {self.quoted(*columns)} FROM {self.quoted_table(table)}"
+        return f"CREATE SQL SECURITY INVOKER VIEW {self.quoted_table(view)} AS {select}"
+
+    def _rename(self, *pairs: tuple[Name, Name]) -> str:
+        return "RENAME TABLE " + ", ".join(
+            f"{self.quoted_table(one)} TO {self.quoted_table(other)}" for one, other in pairs
+        )
+
+    def _drop(self, kind: str, name: Name) -> Plan:
+        """Drop what is safeops' own, if it is there; a table only where it says so itself."""
+        found = self.database.table(name)
+        if found is not None and (found.kind == "view" if kind == "VIEW" else self.stands_in(found)):
+            yield Step(
+                f"DROP {kind} IF EXISTS {self.quoted_table(name)}",
+                f"dropped {name}, which is of no use any more",
+                (name,),
+            )
+
+
+def _all(names: Renamed) -> tuple[Name, Name, Name, Name]:
+    """Return both names, and those of the view and the stand-in before and after they are needed."""
+    old = names.old
+    view, standin = (Name(fitting(one, old.name, max_bytes=64), old.schema) for one in (VIEW, STANDIN))
+    return old, names.new, view, standin
+
+
+def _locks_first(one: Name, other: Name) -> bool:
+    """Tell whether the server locks the one before the other."""
+    return one.name.encode() < other.name.encode()

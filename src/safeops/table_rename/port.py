@@ -1,0 +1,85 @@
+"""A table renamed while its old name stays in use: an updatable view stands under the old name for as long as it takes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.definitions import Table
+from safeops.databases.ports import Port
+from safeops.databases.steps import Step
+from safeops.errors import SafeOpsError
+from safeops.naming import Name
+
+Plan = Iterator[Step]
+
+"""Begins the comment of what safeops puts under the name of a table."""
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """A table and its two names.
+
+    Args:
+        old: Its name before.
+        new: Its name afterwards.
+        has_view: Whether the view stands under the old name; None where nobody can look (--sql).
+        is_new: Whether the table has its new name; None where nobody can look.
+    """
+
+    old: Name
+    new: Name
+    has_view: bool | None = None
+    is_new: bool | None = None
+
+
+class TableRenames(Port):
+    """The verbs of renaming a table over several deploys.
+
+    Each plans what is left to do; where a verb is not called for any more, that is what an interrupted run left over.
+    """
+
+    place = "safeops.table_rename.{family}:TableRenames"
+    asked = "A rename of a table over two deploys"
+
+    renders_offline: ClassVar[bool] = True
+
+    def check_rename(self, stands: Table) -> None:
+        """Raise where a view could not stand for this table."""
+
+    @abstractmethod
+    def shows(self, view: Table, table: Table) -> bool:
+        """Tell whether the view is one that a rename has left under the old name of the table."""
+
+    def stands_in(self, found: Table) -> bool:
+        """Tell whether a table is none of the author's, but left by a rename that was interrupted before it happened."""
+        return False
+
+    def explain_rename(self, error: DBAPIError) -> SafeOpsError | None:
+        """Turn the server's refusal of a step of a rename into an error that teaches."""
+        return None
+
+    def alone_at_rename(self, names: Renamed, seconds: float) -> AbstractContextManager[None]:
+        """Keep other runners from the names for the block, waiting so long for them; one transaction needs no such thing."""
+        return nullcontext()
+
+    @abstractmethod
+    def rename_table(self, names: Renamed) -> Plan:
+        """Rename the table and put the view under its old name, in one moment."""
+
+    @abstractmethod
+    def drop_old_name(self, names: Renamed) -> Plan:
+        """Drop the view."""
+
+    @abstractmethod
+    def rename_back(self, names: Renamed) -> Plan:
+        """Drop the view and give the table its old name, in one moment."""
+
+    @abstractmethod
+    def bring_old_name_back(self, names: Renamed) -> Plan:
+        """Put the view under the old name again."""
