@@ -38,9 +38,9 @@ def database_class(dialect: Dialect) -> type[Database]:
     return found
 
 
-def family_of(backend: str) -> str:
-    """Return the family of a backend by its name in a URL; of an unknown one the name itself."""
-    module, _ = _CLASSES.get(backend, (backend, ""))
+def family_of(dialect: Dialect | type[Dialect]) -> str:
+    """Return the family that a dialect belongs to; of an unknown one the name that SQLAlchemy gives it."""
+    module, _ = _CLASSES.get(dialect.name, (dialect.name, ""))
     return module.rpartition(".")[-1]
 
 

@@ -98,11 +98,11 @@ def redirecting(live: URL | None, scratch: URL) -> Iterator[None]:
         live: The database that env.py connects to; None has every engine of that kind go to the scratch one.
         scratch: The scratch database.
     """
-    family = family_of(scratch.get_backend_name())
+    family = family_of(scratch.get_dialect())
     homes: dict[Any, Any] = {}
 
     def redirect(dialect: Dialect, arguments: list[Any], options: dict[str, Any]) -> None:
-        if family_of(dialect.name) != family:
+        if family_of(dialect) != family:
             return
         if Abilities.class_of(database_class(dialect)).schema_is_database and getattr(
             dialect, "default_schema_name", None
