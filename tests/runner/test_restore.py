@@ -25,8 +25,8 @@ from tests.servers import Database
 
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.runner.backups import backup, restore
-from safeops.runner.dumps.port import Dumps, Login
-from safeops.runner.dumps.postgresql import PostgreSQLDumper
+from safeops.runner.backups.dumps import Dumps, Login
+from safeops.runner.backups.postgresql import PostgreSQLDumper
 
 pytestmark = EACH
 Make = Callable[[], Database]

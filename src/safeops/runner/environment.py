@@ -23,7 +23,7 @@ from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unre
 from safeops.execution.migration import Migration, current_settings, outside_transaction
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
-from safeops.runner.inspection.port import Inspection
+from safeops.runner.inspection import Inspection
 from safeops.runner.revisions import scripts_of
 
 T = TypeVar("T")

@@ -17,9 +17,8 @@ from safeops.databases.base import Database
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.planned import spelled_size, summary
 from safeops.runner.environment import Reached
-from safeops.runner.inspection.port import Inspection
+from safeops.runner.inspection import Inspection, TemporaryDatabases
 from safeops.runner.revisions import stay_apart, steps_between, unknown_revisions
-from safeops.runner.temporary.port import TemporaryDatabases
 
 OLD = 30.0
 """Seconds after which an open transaction is named."""

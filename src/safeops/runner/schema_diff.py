@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_for
-from safeops.runner.temporary.port import TemporaryDatabases
+from safeops.runner.inspection import TemporaryDatabases
 
 
 def schema_of(context: MigrationContext) -> sa.MetaData:

@@ -22,7 +22,7 @@ from safeops.execution.migration_lock import KEY
 from safeops.naming import Name, call
 from safeops.planned import summary
 from safeops.runner.environment import read
-from safeops.runner.inspection.port import Inspection
+from safeops.runner.inspection import Inspection
 from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_of, stay_apart, unknown_revisions
 
 UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2

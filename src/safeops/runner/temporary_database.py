@@ -16,24 +16,27 @@ import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from safeops.databases import KINDS, database_class, database_for
+from safeops.databases import KINDS, database_class, database_for, family_of
+from safeops.databases.abilities import Abilities
 from safeops.databases.beside import on_a_connection
 from safeops.databases.reaching import check_host
-from safeops.errors import InvalidArgument, NotReady
+from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
-from safeops.runner.dumps.port import Dumps
+from safeops.runner.backups.dumps import Dumps
 from safeops.runner.environment import Reached, explaining_errors, look_on, reach
+from safeops.runner.inspection import TemporaryDatabases
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
-from safeops.runner.temporary.port import PREFIX, TemporaryDatabases, elsewhere, redirecting, rerouting
 
 log = logging.getLogger("safeops")
 
+PREFIX = "safeops_scratch_"
+"""What the name of every temporary database begins with."""
 T = TypeVar("T")
 
 
@@ -247,3 +250,101 @@ def _environment(url: URL) -> Iterator[None]:
             del os.environ["DATABASE_URL"]
         else:
             os.environ["DATABASE_URL"] = before
+
+
+# Where connections go -------------------------------------------------------------------------------------------
+
+
+Change = Callable[[Dialect, list[Any], dict[str, Any]], None]
+
+
+@contextmanager
+def rerouting(change: Change) -> Iterator[None]:
+    """Have ``change`` alter the arguments of every connection that SQLAlchemy makes, for the block."""
+    kept: list[tuple[list[Any], list[Any], dict[str, Any], dict[str, Any]]] = []
+
+    def reroute(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        kept.append((arguments, list(arguments), options, dict(options)))
+        change(dialect, arguments, options)
+
+    sa.event.listen(Engine, "do_connect", reroute)
+    try:
+        yield
+    finally:
+        sa.event.remove(Engine, "do_connect", reroute)
+        # Up to SQLAlchemy 2.0 an engine goes on with the arguments that were altered.
+        for arguments, before, options, named_before in reversed(kept):
+            arguments[:] = before
+            options.clear()
+            options.update(named_before)
+
+
+@contextmanager
+def redirecting(live: URL | None, scratch: URL) -> Iterator[None]:
+    """Have every engine that would connect to a database connect to a scratch one, for the block.
+
+    One that would connect to a third database of that kind is refused.
+
+    Args:
+        live: The database that env.py connects to; None has every engine of that kind go to the scratch one.
+        scratch: The scratch database.
+    """
+    family = family_of(scratch.get_dialect())
+    homes: dict[Any, Any] = {}
+
+    def redirect(dialect: Dialect, arguments: list[Any], options: dict[str, Any]) -> None:
+        if family_of(dialect) != family:
+            return
+        if Abilities.class_of(database_class(dialect)).schema_is_database and getattr(
+            dialect, "default_schema_name", None
+        ):
+            # An engine that has connected before would go on looking for tables where it was then.
+            homes.setdefault(dialect, dialect.default_schema_name)
+            dialect.default_schema_name = scratch.database
+        if live is not None:
+            _replace(dialect, live, scratch, arguments, options)
+            return
+        arguments[:], named = _arguments(dialect, scratch)
+        options.clear()
+        options.update(named)
+
+    try:
+        with rerouting(redirect):
+            yield
+    finally:
+        for dialect, home in homes.items():
+            dialect.default_schema_name = home
+
+
+def _arguments(dialect: Dialect, url: URL) -> tuple[list[Any], dict[str, Any]]:
+    arguments, options = dialect.create_connect_args(url)
+    return list(arguments), dict(options)
+
+
+def _replace(dialect: Dialect, live: URL, scratch: URL, arguments: list[Any], options: dict[str, Any]) -> None:
+    """Replace the arguments by which the scratch database differs, and keep the others: tokens, certificates."""
+    before, named_before = _arguments(dialect, live)
+    after, named_after = _arguments(dialect, scratch)
+    places: list[tuple[Any, Any, Any, Any]] = [
+        (arguments, number, one, other) for number, (one, other) in enumerate(zip(before, after, strict=True))
+    ]
+    places += [(options, key, named_before.get(key), named_after[key]) for key in named_after]
+    differing = [place for place in places if place[2] != place[3]]
+    for container, key, one, other in differing:
+        given = container.get(key) if container is options else (container[key] if key < len(container) else None)
+        if given not in (one, other):
+            raise elsewhere(str(given))
+        container[key] = other
+    if not differing:
+        raise elsewhere(str(live.database))
+
+
+def elsewhere(where: str) -> SafeOpsError:
+    """Say that something would work on another database than the scratch one."""
+    return SafeOpsError(
+        f"env.py or a revision works on {where}, and not on the scratch database.",
+        why="All of a check runs on a scratch database. A connection that stood before, one that a creator of the engine"
+        " makes, or one to a third database cannot be led there.",
+        remedy="Have env.py connect by a URL, as with create_engine(url, poolclass=NullPool), and take it from:",
+        code='context.get_x_argument(as_dictionary=True).get("url")',
+    )

@@ -18,6 +18,7 @@ from safeops.databases import database_for
 from safeops.databases.beside import on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
+from safeops.runner.backups.dumps import Dumper, Dumps, logins
 from safeops.runner.backups.files import (
     Place,
     checksum,
@@ -28,7 +29,6 @@ from safeops.runner.backups.files import (
     reaching,
     remove_left_over,
 )
-from safeops.runner.dumps.port import Dumper, Dumps, logins
 from safeops.runner.environment import reach
 from safeops.runner.revision_run import ending_on_signals
 

@@ -23,9 +23,9 @@ from safeops.databases.reaching import check_host
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backups.backup import read_description
+from safeops.runner.backups.dumps import Dumper, Dumps, Login, logins
 from safeops.runner.backups.files import PARTIAL, checksum, explaining_failures, reaching
-from safeops.runner.dumps.port import Dumper, Dumps, Login, logins
-from safeops.runner.inspection.port import Inspection
+from safeops.runner.inspection import Inspection
 from safeops.runner.revision_run import ending_on_signals
 
 log = logging.getLogger("safeops")

@@ -14,9 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from safeops.errors import BackupFailed
-from safeops.runner.dumps import port
-from safeops.runner.dumps.port import Dumper, Login, Progress, foreign_login, write
-from safeops.runner.dumps.programs import Program, Run, ToolFailed, find_programs, path_folders, secret_file
+from safeops.runner.backups import dumps
+from safeops.runner.backups.dumps import (
+    Dumper,
+    Login,
+    Program,
+    Progress,
+    Run,
+    ToolFailed,
+    find_programs,
+    foreign_login,
+    path_folders,
+    secret_file,
+    write,
+)
 
 PLACE = "SAFEOPS_PG_BIN"
 """The environment variable that names the folder of pg_dump; it is then looked for nowhere else."""
@@ -56,8 +67,8 @@ _QUOTED = rb'(?:"(?:[^"]|"")*"|[^\s".]+)'
 _COPY = re.compile(rb"COPY (" + _QUOTED + rb"\." + _QUOTED + rb") .*FROM stdin;$")
 
 
-class Dumps(port.Dumps):
-    """See ``safeops.runner.dumps.port``."""
+class Dumps(dumps.Dumps):
+    """See ``safeops.runner.backups.dumps``."""
 
     def dump_name(self) -> str:
         return str(self.scalar("SELECT current_database()"))

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.mysql.cluster import holder
-from safeops.databases.mysql.session import described, lock_name, runner_row
+from safeops.databases.mysql.session import _SESSION, described, lock_name, runner_row
 from safeops.databases.pairs import MARK, Pair, pair_of
 from safeops.naming import Name
-from safeops.runner.inspection import port
+from safeops.runner import inspection
 from safeops.table_rename.port import TableRenames
 
 _TARGET = re.compile(r" from (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)`$")
 
 
-class Inspection(port.Inspection):
+class Inspection(inspection.Inspection):
     """The questions of ``safeops status`` and ``safeops plan``."""
 
     def name_of_database(self) -> str:
@@ -54,3 +57,40 @@ class Inspection(port.Inspection):
         table = self.database.table(Name(target[2].replace("``", "`"), name.schema))
         if table is not None and not table.kind.endswith("view") and TableRenames.of(self.database).shows(view, table):
             yield name.name, table.name
+
+
+LONG = f"""SELECT {_SESSION} FROM information_schema.INNODB_TRX x
+  JOIN information_schema.PROCESSLIST p ON p.ID = x.trx_mysql_thread_id
+  WHERE p.ID <> CONNECTION_ID() AND p.DB = DATABASE()
+  AND x.trx_started < NOW() - INTERVAL :seconds SECOND ORDER BY x.trx_started LIMIT 10"""
+LOCAL = "SELECT @@hostname, @@datadir"
+
+
+class TemporaryDatabases(inspection.TemporaryDatabases):
+    """See ``safeops.runner.inspection``."""
+
+    def long_transactions(self, seconds: float) -> list[str]:
+        return self.database.described_session(LONG, seconds=int(seconds))
+
+    def data_folder(self) -> Path | None:
+        try:
+            host, folder = self.read(LOCAL)[0]
+        except DBAPIError:
+            return None
+        return Path(folder) if host == socket.gethostname() and Path(folder).exists() else None
+
+    def make_scratch(self, name: str) -> str:
+        spelled = "SELECT @@character_set_database, @@collation_database"
+        charset, collation = self.read(spelled)[0]
+        self.run(f"CREATE DATABASE {self.quoted(name)} CHARACTER SET {charset} COLLATE {collation}")
+        return name
+
+    def drop_scratch(self, place: str) -> None:
+        self.run(f"DROP DATABASE IF EXISTS {self.quoted(place)}")
+
+    def is_at(self, place: str | None) -> bool:
+        return bool(self.scalar("SELECT DATABASE()") == place)
+
+    def schemas_beside(self) -> list[str]:
+        # A schema is a database of its own here.
+        return []

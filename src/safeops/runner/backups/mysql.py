@@ -12,9 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from safeops.errors import BackupFailed
-from safeops.runner.dumps import port
-from safeops.runner.dumps.port import Dumper, Login, Progress, foreign_login, unzipped, write
-from safeops.runner.dumps.programs import Program, Run, ToolFailed, find_programs, path_folders, secret_file
+from safeops.runner.backups import dumps
+from safeops.runner.backups.dumps import (
+    Dumper,
+    Login,
+    Program,
+    Progress,
+    Run,
+    ToolFailed,
+    find_programs,
+    foreign_login,
+    path_folders,
+    secret_file,
+    unzipped,
+    write,
+)
 
 OPTIONS = (
     *("--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob", "--no-tablespaces"),
@@ -51,8 +63,8 @@ _INSERT = re.compile(rb"INSERT INTO (" + _NAME + rb")(?: \((?:" + _NAME + rb"(?:
 _STRING = re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.S)
 
 
-class Dumps(port.Dumps):
-    """See ``safeops.runner.dumps.port``."""
+class Dumps(dumps.Dumps):
+    """See ``safeops.runner.backups.dumps``."""
 
     def dump_name(self) -> str:
         name = self.scalar("SELECT DATABASE()")

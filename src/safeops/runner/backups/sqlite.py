@@ -11,9 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from safeops.errors import BackupFailed
-from safeops.runner.dumps import port
-from safeops.runner.dumps.port import Dumper, Login, Progress
-from safeops.runner.dumps.programs import ToolFailed
+from safeops.runner.backups import dumps
+from safeops.runner.backups.dumps import Dumper, Login, Progress, ToolFailed
 
 PAGES = 1000
 """How many pages are copied before other connections get a turn."""
@@ -24,8 +23,8 @@ BUSY = 60.0
 TOOL = f"SQLite {sqlite3.sqlite_version}"
 
 
-class Dumps(port.Dumps):
-    """See ``safeops.runner.dumps.port``. Of a connection with several files, the main one is dumped."""
+class Dumps(dumps.Dumps):
+    """See ``safeops.runner.backups.dumps``. Of a connection with several files, the main one is dumped."""
 
     def dump_name(self) -> str:
         return self._file().stem

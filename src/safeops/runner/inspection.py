@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import Connection
@@ -16,7 +17,7 @@ from safeops.naming import Name
 class Inspection(Port):
     """The questions of ``safeops status`` and ``safeops plan``; none of them writes."""
 
-    place = "safeops.runner.inspection.{family}:Inspection"
+    place = "safeops.runner.{family}:Inspection"
     asked = "An inspection of the database"
 
     @classmethod
@@ -57,3 +58,47 @@ class Inspection(Port):
         return []
 
     # What a step would hold up ----------------------------------------------------------------------------------
+
+
+class TemporaryDatabases(Port):
+    """The questions of the checklist, and a database that lives as long as a check."""
+
+    place = "safeops.runner.{family}:TemporaryDatabases"
+    asked = "A temporary database"
+
+    # Before it begins -------------------------------------------------------------------------------------------
+
+    def refuses_writes(self) -> str | None:
+        """Say why nothing can be written here; None where nothing tells that."""
+        return None
+
+    @abstractmethod
+    def long_transactions(self, seconds: float) -> list[str]:
+        """Describe the other transactions that have been open for so long: each may block a step."""
+
+    @abstractmethod
+    def data_folder(self) -> Path | None:
+        """Return the folder that the database is in, where it is on this machine and this user may know it."""
+
+    # A scratch database -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def connect_nowhere(cls, arguments: list[Any], options: dict[str, Any]) -> None:
+        """Have a connection that would create a database go to one that ends with it."""
+        return
+
+    @abstractmethod
+    def make_scratch(self, name: str) -> str:
+        """Make an empty database like this one; return what stands for it in a URL."""
+
+    @abstractmethod
+    def drop_scratch(self, place: str) -> None:
+        """Drop it, whoever is connected to it."""
+
+    @abstractmethod
+    def is_at(self, place: str | None) -> bool:
+        """Tell whether this connection is to the database that stands so in a URL."""
+
+    @abstractmethod
+    def schemas_beside(self) -> list[str]:
+        """Return the other schemas of this database, but for those of the server itself."""

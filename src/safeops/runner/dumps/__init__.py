@@ -1,1 +1,0 @@
-"""Dumps, and the programs that make and load them."""

@@ -1,1 +1,0 @@
-"""A temporary database beside the one of the project."""
