@@ -181,7 +181,7 @@ def test_an_env_that_loses_everything_is_found_out(database: Database, tmp_path:
 def test_a_transaction_that_may_block_is_named(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("safeops.runner.preflight.OLD", 0)
+    monkeypatch.setattr("safeops.runner.readiness.OLD", 0)
     database.execute("CREATE TABLE held (id integer PRIMARY KEY)")
     project = Deploy(tmp_path, database, THREE)
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""What is asked of MariaDB and MySQL before anything runs."""
+"""What the runner asks of MariaDB and MySQL, and its temporary databases there."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from safeops.plan_mode import Forecast, foretelling
 from safeops.planned import Foretold, summary
 from safeops.runner.dry_run import recording, run_revision
 from safeops.runner.environment import read
-from safeops.runner.preflight import steps_to
+from safeops.runner.readiness import steps_to
 from safeops.runner.revisions import Pending, described, scripts_of
 from safeops.settings import settings
 

@@ -1,4 +1,4 @@
-"""What is asked of PostgreSQL before anything runs."""
+"""What the runner asks of PostgreSQL, and its temporary databases there."""
 
 from __future__ import annotations
 

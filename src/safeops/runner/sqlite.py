@@ -1,4 +1,4 @@
-"""What is asked of SQLite before anything runs."""
+"""What the runner asks of SQLite, and its temporary databases there."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from safeops import _alembic
 from safeops.backfilling.stopping import stopping_on_signals
 from safeops.errors import InvalidArgument, NotReady, TransactionNotOurs
-from safeops.runner import preflight
+from safeops.runner import readiness
 from safeops.runner.backups import backup as back_up
 from safeops.runner.environment import Reached, explaining_errors, reach, reach_existing
 from safeops.runner.health_check import PATIENCE, check_askable, require_healthy
@@ -120,21 +120,21 @@ def upgrade(
         check_askable(health_check)
     with explaining_errors():
         reached = reach(config)
-    if not preflight.steps_to(reached.script, revision, reached.current):
+    if not readiness.steps_to(reached.script, revision, reached.current):
         return Upgraded(reached.current, reached.current)
     again = command_line(config, "upgrade", "" if revision == "head" else revision)
     with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
         # Another runner may have migrated before it released the lock.
         before = reached.current_now()
-        if not preflight.steps_to(reached.script, revision, before):
+        if not readiness.steps_to(reached.script, revision, before):
             return Upgraded(before, before)
-        warnings = [*preflight.warnings_for(reached), *reached.missing_in_env()]
+        warnings = [*readiness.warnings_for(reached), *reached.missing_in_env()]
         warnings += refuse_what_would_fail(config, revision, again)
         for warning in warnings:
             warn(warning)
         saved = None if stop else back_up_first(config, backup)
         run = RevisionRun(
-            lambda heads, _: preflight.steps_to(reached.script, revision, heads), progress, stop, revision
+            lambda heads, _: readiness.steps_to(reached.script, revision, heads), progress, stop, revision
         )
         run.run_on(reached, config, again)
         current = reached.current_now()
@@ -229,7 +229,7 @@ def rollback(
 
 def downgrade_steps(reached: Reached, revision: str, current: tuple[str, ...]) -> list[Any]:
     """Return the steps of a downgrade, or raise an error that names those to choose from."""
-    preflight.check_known(reached.script, current)
+    readiness.check_known(reached.script, current)
     if not current:
         return []
     if revision.startswith("-") and len(current) > 1:

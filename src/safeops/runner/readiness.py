@@ -1,0 +1,224 @@
+"""Checks before an upgrade, and before a service starts: what certainly fails raises, other findings are warnings."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from safeops.backfilling.load import Load
+from safeops.databases import database_for
+from safeops.databases.base import Database
+from safeops.databases.beside import on_a_connection
+from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
+from safeops.planned import spelled_size, summary
+from safeops.runner.environment import Reached, current_on, explaining_errors, refuse_missing
+from safeops.runner.inspection import Inspection, TemporaryDatabases
+from safeops.runner.revisions import listed, pending_revisions, scripts_of, stay_apart, steps_between, unknown_revisions
+
+VERSION_TABLE = "alembic_version"
+T = TypeVar("T")
+OLD = 30.0
+"""Seconds after which an open transaction is named."""
+LAG = 10.0
+"""Seconds of replication lag from which a replica is named."""
+SPARE, PART = 256 * 2**20, 5
+"""The disk is named if it has fewer free bytes, or less than this part of the database's size."""
+
+
+def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *, down: bool = False) -> list[Any]:
+    """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise an error that says why there are none."""
+    if not down:
+        _check_heads(script, revision)
+        revision = "heads" if revision == "head" and stay_apart(script) else revision
+    check_known(script, current)
+    try:
+        return steps_between(script, revision, current, down=down)
+    except CommandError as error:
+        raise InvalidArgument(
+            f"There is no {'way back' if down else 'upgrade'} to {revision}: {error}.",
+            remedy="See which revisions there are:",
+            code="alembic history",
+        ) from error
+
+
+def _check_heads(script: ScriptDirectory, revision: str) -> None:
+    heads = script.get_heads()
+    if revision == "head" and len(heads) > 1 and not stay_apart(script):
+        raise NotReady(
+            f"There are {len(heads)} heads: {', '.join(sorted(heads))}.",
+            why="Two revisions follow the same one, as after two branches were merged, and nobody has said how they go on.",
+            remedy="Write the revision that merges them, look at it, commit it, and upgrade again (if they are meant to stay"
+            " apart, give each a branch label of its own, or upgrade to `heads`):",
+            code="safeops heads --merge",
+        )
+
+
+def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
+    unknown = unknown_revisions(script, current)
+    if unknown:
+        raise NotReady(
+            f"The database is at {', '.join(unknown)}, and no file here has it.",
+            why="It was migrated by other code, most likely by newer one, or the file was renamed or deleted.",
+            remedy="Get the file back, as from the branch that was deployed; where it is gone for good, say where the"
+            " database is:",
+            code="safeops stamp REV --verify",
+        )
+
+
+def warnings_for(reached: Reached) -> list[str]:
+    """Return what may get in the way of an upgrade, or raise NotReady for what certainly does."""
+    return reached.connected(_warnings)
+
+
+def _warnings(connection: Connection) -> list[str]:
+    database = database_for(connection.dialect, lambda: connection)
+    refusal = TemporaryDatabases.of(database).refuses_writes()
+    if refusal:
+        raise NotReady(
+            f"Nothing can be written to {Inspection.of(database).name_of_database()}: {refusal}.",
+            remedy="Connect to the primary, by a user who may change tables.",
+        )
+    return [warning for check in (_transactions, _replicas, _room) for warning in _run(check, database)]
+
+
+def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
+    """Run a check that not every server and user allows: an upgrade continues without it."""
+    try:
+        return list(check(database))
+    except SafeOpsError:
+        return []
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise
+        return [f"This user may not look for what may be in the way: {summary(error)}"]
+
+
+def _transactions(database: Database) -> Iterator[str]:
+    # Only a warning: it may end soon, and a helper that gives up names who blocked it.
+    for transaction in TemporaryDatabases.of(database).long_transactions(OLD):
+        yield f"An open transaction may block a step: {transaction}"
+
+
+def _replicas(database: Database) -> Iterator[str]:
+    for replica in Load.of(database).replicas():
+        if replica.lag is not None and replica.lag > LAG:
+            yield f"The replica {replica.name} is {replica.lag:.0f} s behind, and a migration will not make that less."
+
+
+def _room(database: Database) -> Iterator[str]:
+    folder = TemporaryDatabases.of(database).data_folder()
+    if folder is None:
+        return
+    free, size = shutil.disk_usage(folder).free, database.sizes.bytes_of_database() or 0
+    if free < max(SPARE, size // PART):
+        yield f"{spelled_size(free)} are free in {folder}, for a database of {spelled_size(size)}."
+
+
+# At the start of a service --------------------------------------------------------------------------------------
+
+
+def require_current(
+    engine: Any,
+    config: Config | str,
+    *,
+    version_table: str | None = None,
+    version_table_schema: str | None = None,
+) -> None:
+    """Raise NotCurrent unless the database is at the newest revisions that there are files for.
+
+    It reads the version table on a connection of the engine, and writes nothing. env.py is not run.
+
+    A plain call, also for asynchronous engines and inside a running event loop, which it blocks: it reads in a thread, on a
+    separate connection.
+
+    Args:
+        engine: An ``Engine`` or an ``AsyncEngine``.
+        config: The configuration of the project, or the path of its alembic.ini.
+        version_table: As env.py passes it to ``context.configure()``; None is the option ``version_table`` of the
+            configuration, else ``alembic_version``.
+        version_table_schema: Likewise.
+
+    Raises:
+        NotCurrent: Revisions are pending, or the database is at one that no file has.
+        InvalidArgument: ``engine`` is no engine.
+        SafeOpsError: The database cannot be reached.
+
+    Example:
+        require_current(engine, Config("alembic.ini"))
+    """
+    config = Config(config) if isinstance(config, str) else config
+    script = scripts_of(config)
+    options = {
+        "version_table": version_table or config.get_main_option("version_table") or VERSION_TABLE,
+        "version_table_schema": version_table_schema or config.get_main_option("version_table_schema"),
+    }
+
+    current = _read(_sync(engine), lambda connection: current_on(connection, options))
+    unknown, pending = unknown_revisions(script, current), pending_revisions(script, current)
+    if unknown or pending:
+        raise _not_current(script, current, unknown, len(pending))
+
+
+def _sync(engine: Any) -> Engine:
+    found = getattr(engine, "sync_engine", engine)
+    if not isinstance(found, Engine):
+        raise InvalidArgument(
+            f"require_current() got {type(engine).__name__}, not an engine.",
+            remedy="Write:",
+            code='require_current(engine, Config("alembic.ini"))',
+        )
+    return found
+
+
+def _read(engine: Engine, read: Callable[[Connection], T]) -> T:
+    refuse_missing(engine.dialect, *engine.dialect.create_connect_args(engine.url))
+    with explaining_errors():
+        if engine.dialect.is_async:
+            return _in_thread(lambda: on_a_connection(engine, read))
+        with engine.connect() as connection:
+            return read(connection)
+
+
+def _in_thread(body: Callable[[], T]) -> T:
+    """Run what needs its own event loop, even if one runs in this thread."""
+    results: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(body())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="safeops-require-current")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
+    return results[0]
+
+
+def _not_current(script: ScriptDirectory, current: tuple[str, ...], unknown: list[str], pending: int) -> NotCurrent:
+    heads = listed(script.get_heads())
+    if unknown:
+        return NotCurrent(
+            f"The database is at {listed(current)}, and this code knows no revision {', '.join(unknown)}: it needs {heads}.",
+            why="The database was migrated by other code, most likely by newer one.",
+            remedy="Deploy the code that has that revision; this shows what stands:",
+            code="safeops status",
+        )
+    count = f"{pending} revision{'s are' if pending > 1 else ' is'} pending"
+    return NotCurrent(
+        f"The database is at {listed(current)}, and this code needs {heads}: {count}.",
+        why="The code may use what those revisions make.",
+        remedy="Run them before the service starts:",
+        code="safeops upgrade",
+    )
