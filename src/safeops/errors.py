@@ -60,6 +60,8 @@ class SafeOpsError(CommandError):
     number = "S000"
     in_any_case = False
     """No earlier step could make it right: the call itself is not finished."""
+    tells_earlier = False
+    """The state names the changes of earlier calls already."""
     unexpected = False
     """The server gave it outside the statements that wait and are tried again, or with a code that safeops does not know."""
 
@@ -93,8 +95,9 @@ class SafeOpsError(CommandError):
                 f"This step changed nothing. Done earlier in this revision, and kept: {_listed(earlier)}."
                 " Running again is safe: it skips what is done."
             )
-        elif earlier and f": {_listed(earlier)}." not in self.state:
+        elif earlier and not self.tells_earlier:
             self.state = f"{self.state} Done earlier in this revision, and kept: {_listed(earlier)}."
+        self.tells_earlier = self.tells_earlier or bool(earlier)
 
     def __reduce__(self) -> tuple[object, ...]:
         # An executor hands errors from process to process, and keyword-only arguments do not survive the default.

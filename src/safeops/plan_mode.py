@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
+from safeops.effects import NOTHING, Effect
 from safeops.errors import (
     DefinitionMismatch,
     DependentObjects,
@@ -28,13 +29,11 @@ from safeops.errors import (
     UnsupportedOnDatabase,
     ViolatingRows,
 )
-from safeops.planned import RUN, SKIP, UNKNOWN, Deed, Foretold, summary
+from safeops.planned import RUN, SKIP, UNKNOWN, Deed, Foretold, Sent, summary
 
 REST = "what follows from that"
 AFTER = "would run after"
 DROPS = frozenset({"drop_archives", "drop_column_if_exists", "drop_table_if_exists"})
-RESTORES = frozenset({"restore_column", "restore_table"})
-"""They drop the archive whose values they have put back."""
 MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
 """What a helper raises where the steps before it have not been done yet."""
 
@@ -52,8 +51,6 @@ table tables temporary to trigger type unique update using validate values view 
 """
 SQL_WORDS = frozenset(_WORDS.split())
 """Words of SQL that stand in messages too, and name nothing."""
-OPAQUE = re.compile(r"\.\.\.$|\b(DO|CALL|EXEC|EXECUTE)\b|\$\$", re.IGNORECASE)
-"""Raw SQL that shows not all it does."""
 
 
 class WouldWrite(Exception):
@@ -106,26 +103,25 @@ class Forecast:
         if self._open is not None:
             self._open.notes.append(said)
 
-    def unknown(self, helper: str, detail: str, *, loses: bool = False, ends: bool = False) -> None:
+    def unknown(self, helper: str, detail: str, *, sent: Sent | None = None, ends: bool = False) -> None:
         """Tell what nobody can foresee."""
-        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses, ends=ends)))
+        loses = sent is not None and sent.loses
+        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses, ends=ends, sent=sent)))
 
-    def would_add(self, table: str, column: str) -> bool:
-        """Tell whether a step before would have added a column, or the helper that runs, as its first step."""
-        if self._open is not None and self._open.deeds:
+    def would_add(self, table: str, column: str | None = None) -> bool:
+        """Tell whether a step before would have added a column, or any, or the helper that runs, as its first step."""
+        if column is not None and self._open is not None and self._open.deeds:
             return True
-        added = re.compile(rf"add column (?:\S+\.)?{re.escape(f'{table}.{column}')}(?!\w)")
-        return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
+        added = [one for one in self._effects() if one.column is not None and one.name.name == table]
+        return any(column in (None, one.column) for one in added)
 
     def would_create(self, type_: str) -> bool:
         """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
-        before = [one for _, one in self.told if one.action != SKIP and one.table is None]
-        return any(_names(one.detail if one.target is None else one.target, type_) for one in before)
+        made = any(one.column is None and one.name.name == type_ for one in self._effects())
+        return made or any(type_ in one.sent.names for _, one in self.told if one.sent is not None)
 
-    def would_add_to(self, table: str) -> bool:
-        """Tell whether a step before would have added a column to a table."""
-        added = re.compile(rf"add column (?:\S+\.)?{re.escape(table)}\.")
-        return any(added.search(one.detail) for _, one in self.told if one.action == RUN)
+    def _effects(self) -> Iterator[Effect]:
+        return (effect for _, one in self.told if one.action == RUN for effect in one.effects)
 
     @contextmanager
     def helper(self) -> Iterator[None]:
@@ -182,7 +178,7 @@ class Forecast:
     def _earlier(self, fits: Callable[[Foretold], bool]) -> tuple[str, Foretold] | None:
         """Return the latest step before that fits, at best one that would do something of itself."""
         found = [(revision, one) for revision, one in self.told if one.action != SKIP and fits(one)]
-        made = [(revision, one) for revision, one in found if one.action == RUN and not one.detail.startswith(AFTER)]
+        made = [(revision, one) for revision, one in found if one.action == RUN and not one.follows]
         return next(reversed(made or found), None)
 
 
@@ -240,8 +236,9 @@ def _after(call: _Call, revision: str, before: Foretold) -> Foretold:
     after = f"{AFTER} {before.helper} of revision {revision}"
     if call.outline:
         own = _done(call, cut_short=False)
-        return replace(own, detail=f"{after}: {own.detail}")
-    return Foretold(call.helper, call.target, RUN, f"{after}: {before.detail}", loses=call.drops, table=call.table)
+        return replace(own, detail=f"{after}: {own.detail}", follows=True)
+    detail = f"{after}: {before.detail}"
+    return Foretold(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table, follows=True)
 
 
 def _done(call: _Call, *, cut_short: bool) -> Foretold:
@@ -254,20 +251,23 @@ def _done(call: _Call, *, cut_short: bool) -> Foretold:
         call.target,
         RUN,
         ". ".join([f"would {'; then '.join(texts)}", *(one.rstrip(".") for one in dict.fromkeys(call.notes))]),
-        _joined(deed.locks for deed in deeds),
-        _joined(deed.blocks for deed in deeds),
+        "; ".join(dict.fromkeys(deed.lock.name for deed in deeds if deed.lock.name)) or None,
+        _blocked(deeds),
         max(rows, default=None),
         sum(seconds) if seconds else None,
-        call.helper not in RESTORES and any(deed.loses for deed in call.outline or deeds),
+        any(deed.loses for deed in call.outline or deeds),
         call.table,
+        held=tuple((table, deed.lock) for deed in deeds for table in deed.tables),
+        rewrites=any(deed.rewrites for deed in deeds),
+        effects=tuple(deed.effect for deed in deeds if deed.effect is not None),
     )
 
 
-def _joined(texts: Iterator[str | None]) -> str | None:
-    found = [text for text in dict.fromkeys(texts) if text]
+def _blocked(deeds: list[Deed]) -> str | None:
+    found = dict.fromkeys(deed.lock for deed in deeds)
     # That one of its statements blocks nothing is no news beside what another one blocks.
-    found = [text for text in found if text != "nothing"] or found
-    return "; ".join(found) or None
+    blocking = [one.blocks for one in found if one.holds_up != NOTHING] or [one.blocks for one in found]
+    return "; ".join(dict.fromkeys(blocking)) or None
 
 
 def _makes(one: Foretold, call: _Call, said: str) -> bool:
@@ -276,21 +276,21 @@ def _makes(one: Foretold, call: _Call, said: str) -> bool:
         return True
     if one.target is not None and one.table is None:
         return _names(said, one.target)
-    return call.table is not None and _names(one.detail, call.table)
+    return call.table is not None and _sends(one, call.table)
 
 
 def _creates(one: Foretold, call: _Call) -> bool:
     """Tell whether a step makes or renames the table of a later call, so that what that one found is true no more."""
     if one.table is not None:
         return one.target == call.table
-    head, _, rest = one.detail.lower().partition(" table ")
-    return head.endswith(("create", "rename")) and call.table is not None and _names(rest, call.table.lower())
+    made = one.sent is not None and one.sent.makes_table
+    return made and call.table is not None and _sends(one, call.table)
 
 
 def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
     """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
     if one.target is None:
-        return call.table is not None and (_names(one.detail, call.table) or _mentions(one.detail, str(error)))
+        return call.table is not None and (_sends(one, call.table) or _mentions(one.sent, str(error)))
     thing = one.target.partition(" on ")[0]
     return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
 
@@ -298,8 +298,8 @@ def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
 def _may_change(one: Foretold, call: _Call, said: str) -> bool:
     """Tell whether a step may change what a later call is refused for; where that is open, it may."""
     if one.target is None:
-        opaque = one.ends or bool(OPAQUE.search(one.detail)) or call.table is None
-        return opaque or _names(one.detail, str(call.table)) or _mentions(one.detail, said)
+        opaque = one.ends or one.sent is None or one.sent.hides or call.table is None
+        return opaque or _sends(one, str(call.table)) or _mentions(one.sent, said)
     if one.table is None or one.table != call.table:
         return one.target == call.target or _names(said, one.table or one.target)
     if one.target == call.target or call.table in (one.target, call.target):
@@ -310,14 +310,22 @@ def _may_change(one: Foretold, call: _Call, said: str) -> bool:
     return True
 
 
+def _plain(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _sends(one: Foretold, table: str) -> bool:
+    """Tell whether a statement of the revision's own names a table."""
+    return one.sent is not None and one.sent.names_table(_plain(table))
+
+
 def _names(text: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(name.rpartition('.')[2])}(?!\w)", text) is not None
+    return re.search(rf"(?<!\w){re.escape(_plain(name))}(?!\w)", text) is not None
 
 
-def _mentions(sql: str, said: str) -> bool:
+def _mentions(sent: Sent | None, said: str) -> bool:
     """Tell whether raw SQL names something that an error names too: a view, a publication, a domain, a column."""
-    names = {word for word in re.findall(r"[^\W\d]\w*", sql) if word.lower() not in SQL_WORDS}
-    return any(_names(said, name) for name in names)
+    return sent is not None and any(_names(said, name) for name in sent.names if name.lower() not in SQL_WORDS)
 
 
 # What was called ------------------------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from safeops.effects import FREE, Effect, Lock
 from safeops.errors import SafeOpsError
+from safeops.naming import Name
 
 SKIP, RUN, UNKNOWN = "skip", "run", "unknown"
 INFINITIVES = {
@@ -50,21 +52,27 @@ class Deed:
 
     Args:
         does: What would be true afterwards, as a step tells it: "added column users.email".
-        locks: What it locks.
-        blocks: What of the application that holds up.
+        lock: How it locks its tables.
+        tables: The tables that it locks.
         rows: The rows that it reads, writes or loses.
         size: The bytes of those.
         seconds: How long it would take, where that is known.
-        loses: It drops what nobody gives back.
+        loses: It drops or overwrites what nothing gives back.
+        rewrites: It rewrites or scans the table under its lock.
+        effect: What it makes that a later call may need.
+        tells_rows: What it does names the rows already.
     """
 
     does: str
-    locks: str | None = None
-    blocks: str | None = None
+    lock: Lock = FREE
+    tables: tuple[Name, ...] = ()
     rows: int | None = None
     size: int | None = None
     seconds: float | None = None
     loses: bool = False
+    rewrites: bool = False
+    effect: Effect | None = None
+    tells_rows: bool = False
 
     @property
     def told(self) -> str:
@@ -73,13 +81,33 @@ class Deed:
         return (f"{INFINITIVES[first]} {rest}" if first in INFINITIVES else f"see to it that {does}") + self._measured()
 
     def _measured(self) -> str:
-        if self.does.startswith("filled "):
+        if self.tells_rows:
             return ""
         if self.rows == 0:
             return " with no rows" if self.loses else ""
         found = [f"about {counted(self.rows)}"] if self.rows else []
         found += [spelled_size(self.size)] if self.size is not None else []
         return f" {'with' if self.loses else 'over'} {', '.join(found)}" if found else ""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What the text of a statement of a revision's own shows.
+
+    Args:
+        names: The names in it.
+        hides: It runs code that its text does not show.
+        makes_table: It creates or renames one of the tables that it names.
+        loses: It drops or overwrites values.
+    """
+
+    names: frozenset[str]
+    hides: bool = False
+    makes_table: bool = False
+    loses: bool = False
+
+    def names_table(self, table: str) -> bool:
+        return table.lower() in {name.lower() for name in self.names}
 
 
 @dataclass(frozen=True)
@@ -100,6 +128,16 @@ class Foretold:
     """The error that it is certain to end in; None if it may go well, or a step before it may change that."""
     ends: bool = field(default=False, repr=False)
     """The revision ended here while it was planned: what it would do from here on is not known."""
+    held: tuple[tuple[Name, Lock], ...] = field(default=(), repr=False)
+    """The tables that it locks, and how, in the order of its steps."""
+    rewrites: bool = field(default=False, repr=False)
+    """It rewrites or scans a table under its lock."""
+    effects: tuple[Effect, ...] = field(default=(), repr=False)
+    """What exists after it and not before."""
+    follows: bool = field(default=False, repr=False)
+    """It has nothing to do before an earlier call has run."""
+    sent: Sent | None = field(default=None, repr=False, compare=False)
+    """What is known of the statement, if the revision sends one itself."""
 
     def as_json(self) -> dict[str, Any]:
         names = ("helper", "target", "action", "detail", "locks", "blocks", "rows", "seconds")

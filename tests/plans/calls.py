@@ -82,7 +82,7 @@ CALLS = {
         'add_column_if_missing("users", sa.Column("boss", sa.Integer, sa.ForeignKey("teams.id", name="fk_boss")))'
     ),
     "add_column_that_rewrites": Call(
-        ASSURED + 'add_column_if_missing("users", sa.Column("seen", sa.Float, server_default=sa.text("random()")))',
+        ASSURED + 'add_column_if_missing("users", sa.Column("seen", sa.Float, server_default=sa.text("random() * 0")))',
         on=(POSTGRESQL,),
     ),
     "drop_column": Call('drop_column_if_exists("users", "nick")'),

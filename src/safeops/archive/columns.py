@@ -113,7 +113,7 @@ def _tell(forecast: Forecast, database: Database, stands: Table, column: str) ->
     what, rows = f"column {stands.name}.{column}", database.sizes.rows_of(stands.name)
     forecast.deed(Deed(f"copied {what} into an archive", rows=rows, size=database.sizes.bytes_of(stands.name)))
     drop = next(database.ddl.drop_column(stands.name, column, stands))
-    forecast.deed(Deed(f"dropped {what}, whose values stay in the archive", *database.sizes.locking_of(drop)))
+    forecast.deed(Deed(f"dropped {what}, whose values stay in the archive", database.sizes.lock_of(drop), drop.locks))
     return True
 
 
@@ -139,7 +139,8 @@ def discard(migration: Migration, record: Record) -> None:
     if record.status == COPYING and record.column is not None and look(migration, record.of) is not None:
         carry_out(migration, Archives.of(database).unfollow(record.of, record.archive))
     if record.status != COPYING or record.column is not None:
-        carry_out(migration, Archives.of(database).drop_archive(record.archive, dict(record.definition)))
+        drops = Archives.of(database).drop_archive(record.archive, dict(record.definition))
+        carry_out(migration, (replace(step, loses=True) for step in drops))
     forget_walk(migration, record)
     noted(migration, partial(catalogue_of(migration).remove, record))
 

@@ -21,6 +21,7 @@ from safeops.databases.mysql.altering import INSTANT
 from safeops.databases.mysql.catalogue import column_of, definition_of
 from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.naming import Name
 
 EVENTS = ("insert", "update", "delete")
@@ -191,12 +192,14 @@ class Archives(archives.Archives):
         place = f" AFTER {self.quoted(definition['after'])}" if definition["after"] in stands.columns else ""
         place = " FIRST" if definition["after"] is None else place
         if clauses.get("GENERATED"):
-            yield self._added_at(stands.name, column, str(clauses), place, f"added {column} again")
+            step = self._added_at(stands.name, column, str(clauses), place, f"added {column} again")
+            yield replace(step, effect=Effect(stands.name, column))
             return
         # Neither default nor ON UPDATE yet: no row that stands may get a value by them.
         bare = clauses.with_(NULL="NULL", DEFAULT=None, ON_UPDATE=None)
         does = f"added column {stands.name}.{column} again"
-        yield self._added_at(stands.name, column, str(bare), place, does)
+        step = self._added_at(stands.name, column, str(bare), place, does)
+        yield replace(step, effect=Effect(stands.name, column))
 
     def _added_at(self, name: Name, column: str, definition: str, place: str, does: str) -> Step:
         """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
@@ -275,7 +278,7 @@ class Archives(archives.Archives):
         )
 
     def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
-        yield Step(self._renaming_archive(archive, name), f"brought table {name} back", (archive,))
+        yield Step(self._renaming_archive(archive, name), f"brought table {name} back", (archive,), effect=Effect(name))
 
     def _renaming_archive(self, old: Name, new: Name) -> str:
         return f"RENAME TABLE {self.quoted_table(old)} TO {self.quoted_table(new)}"

@@ -10,9 +10,11 @@ from safeops.archive import port as archives
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.naming import Name
 
 COLUMN = """
@@ -113,7 +115,8 @@ class Archives(archives.Archives):
             f"CREATE TABLE {quoted} AS SELECT {self.quoted(*keys, column)} FROM {own} WITH NO DATA",
             f"created {archive}, which follows the writes to {stands.name}.{column}",
             (stands.name,),
-            (
+            lock=SHARE_ROW_EXCLUSIVE,
+            then=(
                 f"ALTER TABLE {quoted} ADD PRIMARY KEY ({self.quoted(*keys)})",
                 self._following(function, keys, column, quoted),
                 f"CREATE TRIGGER {trigger} AFTER INSERT OR UPDATE OR DELETE ON {own}"
@@ -200,7 +203,13 @@ END $safeops$"""
             then.append(f"GRANT {privilege} ({quoted}) ON {own} TO {role}{also}")
         back = [] if definition["identity"] else self._sequences_back(stands, column, definition)
         add = f"ALTER TABLE {own} ADD COLUMN IF NOT EXISTS {quoted} {spec}"
-        yield Step(add, f"added column {stands.name}.{column} again", (stands.name,), (*back, *then))
+        yield Step(
+            add,
+            f"added column {stands.name}.{column} again",
+            (stands.name,),
+            (*back, *then),
+            effect=Effect(stands.name, column),
+        )
 
     def _settings(self, definition: Definition) -> Iterator[str]:
         if not definition["generated"]:
@@ -246,7 +255,16 @@ END $safeops$"""
         if there is None or not there.valid:
             sql = re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY IF NOT EXISTS ", definition)
             does = f"built index {name} on {stands.name} again"
-            yield Step(sql, does, (stands.name,), scans=True, waits_inside=True, alone=True, cleanup=(drop,))
+            yield Step(
+                sql,
+                does,
+                (stands.name,),
+                lock=SHARE_UPDATE_EXCLUSIVE,
+                scans=True,
+                waits_inside=True,
+                alone=True,
+                cleanup=(drop,),
+            )
         if comment and (there is None or there.comment != comment):
             yield Step(
                 self.database.ddl.comment_on("INDEX", self.database.ddl.index_name(stands.name, name, stands), comment),
@@ -264,7 +282,8 @@ END $safeops$"""
             text = f"{kind.upper()} USING INDEX {self.quoted(name)}{timing[0] if timing else ''}"
         if there is None:
             text = f"{text.removesuffix(' NOT VALID')} NOT VALID" if later else text
-            yield Step(f"{add} {text}", f"added {name} to {stands.name} again", locks)
+            lock = SHARE_ROW_EXCLUSIVE if kind == "foreign key" else None
+            yield Step(f"{add} {text}", f"added {name} to {stands.name} again", locks, lock=lock)
         if later and valid and not (there and there.valid):
             yield self.database.ddl.validation(stands.name, name, locks)
 
@@ -320,7 +339,7 @@ END $safeops$"""
     def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
         statements = [self._renaming_archive(kind, archive, new, old) for kind, old, new in definition["parts"]]
         rename = f"ALTER TABLE {self.quoted_table(archive)} RENAME TO {self.quoted(name.name)}"
-        yield Step(rename, f"brought table {name} back", (archive,), tuple(statements))
+        yield Step(rename, f"brought table {name} back", (archive,), tuple(statements), effect=Effect(name))
 
     def _renaming_archive(self, kind: str, table: Name, old: str, new: str) -> str:
         return f"ALTER {kind} {self.quoted_table(Name(old, table.schema))} RENAME TO {self.quoted(new)}"

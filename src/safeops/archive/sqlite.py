@@ -13,6 +13,7 @@ from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, literal
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.naming import Name
 
 EVENTS = ("insert", "update", "delete")
@@ -112,12 +113,16 @@ class Archives(archives.Archives):
         return True
 
     def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
-        does = f"added column {stands.name}.{column} again"
+        does, effect = f"added column {stands.name}.{column} again", Effect(stands.name, column)
         if definition["persisted"]:
-            yield self.database.ddl.rebuilt(stands, does, self._placing(definition, filled=True))
+            yield replace(
+                self.database.ddl.rebuilt(stands, does, self._placing(definition, filled=True)), effect=effect
+            )
             return
         spec = definition["text"] if definition["computed"] else definition["bare"]
-        yield Step(f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}", does, (stands.name,))
+        yield Step(
+            f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}", does, (stands.name,), effect=effect
+        )
 
     def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         edit = self._placing(definition, filled)

@@ -27,7 +27,7 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
     heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
     if (forecast := foreseeing()) is not None:
         drop = next(database.ddl.drop_table(stands.name, stands))
-        forecast.deed(Deed(f"put table {stands.name} away as an archive", *database.sizes.locking_of(drop)))
+        forecast.deed(Deed(f"put table {stands.name} away as an archive", database.sizes.lock_of(drop), drop.locks))
         return True
     record = noted(
         migration, lambda: catalogue.latest(stands.name, None, open_=True) or catalogue.add(stands.name, None)

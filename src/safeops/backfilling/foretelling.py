@@ -8,13 +8,13 @@ from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.state import State
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
+from safeops.effects import BRIEFLY, ROWS, Lock
 from safeops.execution.migration import Terms
 from safeops.naming import Name
 from safeops.plan_mode import Forecast
 from safeops.planned import Deed, counted
 
-LOCKS = "the rows of a batch"
-BLOCKS = "writes to those rows, briefly"
+LOCK = Lock("the rows of a batch", ROWS, BRIEFLY)
 
 
 def tell_fill(forecast: Forecast, terms: Terms, work: Work) -> None:
@@ -27,7 +27,7 @@ def tell_fill(forecast: Forecast, terms: Terms, work: Work) -> None:
         finished = any(one.part == WHOLE and one.is_finished for one in mine)
         forecast.skip(what, "it was finished before" if finished else "no row needs it")
         return
-    _tell(forecast, parts, work.table, work.name, rows)
+    _tell(forecast, parts, work, rows)
 
 
 def _known(terms: Terms) -> list[Part]:
@@ -44,12 +44,13 @@ def _left(database: Database, work: Work, mine: list[Part]) -> int | None:
     return None if rows is None else max(rows - done, 0)
 
 
-def _tell(forecast: Forecast, parts: list[Part], table: Name, name: str, rows: int | None) -> None:
+def _tell(forecast: Forecast, parts: list[Part], work: Work, rows: int | None) -> None:
+    table, name = work.table, work.name
     rate = _rate([one for one in parts if one.name == name]) or _rate(_of_table(parts, table))
     seconds = None if rows is None or rate is None else round(rows / rate, 1)
     does = f"filled {'an unknown number of rows' if rows is None else f'about {counted(rows)}'} of {table}"
     does += f", about {seconds:,.0f} s at the last measured rate" if seconds is not None else ""
-    forecast.deed(Deed(does, LOCKS, BLOCKS, rows, None, seconds))
+    forecast.deed(Deed(does, LOCK, (table,), rows, None, seconds, loses=not work.keeps, tells_rows=True))
 
 
 def _of_table(parts: list[Part], table: Name) -> list[Part]:

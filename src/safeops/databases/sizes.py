@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from safeops.databases.ports import Port
 from safeops.databases.steps import Step
+from safeops.effects import FREE, Lock
 from safeops.naming import Name
 
 COUNTED = 100_000
 """Rows up to which they are counted rather than estimated."""
-
-NOTHING = "nothing"
 
 
 class Sizes(Port):
@@ -33,21 +32,12 @@ class Sizes(Port):
     def estimated_rows(self, table: Name) -> int | None:
         """Return about how many rows a table has, without counting them; None where nobody knows."""
 
-    @abstractmethod
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        """Say what a step locks, and what of the application that holds up."""
+    strongest_lock: ClassVar[Lock]
+    """That of a step which does not declare its own."""
 
-    def reads_rows(self, step: Step) -> bool:
-        """Tell whether a step takes the longer the more rows its table has."""
-        return step.scans and "DROP INDEX" not in step.sql
-
-    def is_brief(self, step: Step) -> bool:
-        """Tell whether a step is done in a moment, also where the author has assured that it may take longer."""
-        return not re.search(r"\b(TYPE|MODIFY|ADD COLUMN)\b", step.sql)
-
-    def doubt(self, step: Step) -> str:
-        """Say what may come in the way of a step, as the end of what it does; empty where nothing is known."""
-        return ""
+    def lock_of(self, step: Step) -> Lock:
+        """Return how a step locks its tables."""
+        return step.lock or (self.strongest_lock if step.locks else FREE)
 
     def rows_of(self, table: Name) -> int | None:
         """Return about how many rows a table has: counted where they are few; None where it is not cheap to tell."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sqlalchemy.engine import Dialect
 
 from safeops import _sqlalchemy
+from safeops.effects import Effect, Lock
 from safeops.naming import Name
 
 if TYPE_CHECKING:
@@ -23,7 +24,12 @@ class Step:
         sql: The statement, ready for the driver: no parameters, no doubled percent signs.
         does: What is true afterwards, for the log: "added column users.email".
         locks: The tables whose lock it waits for; they name the blockers when it gives up.
+        lock: How it locks them; None is the strongest lock of the database.
         then: Further statements of the same transaction.
+        effect: What it makes that a later step may need.
+        loses: It drops what nothing gives back.
+        may_rewrite: It rewrites or scans the table under its lock, if the author has assured that this is fine.
+        doubt: What may come in its way, as the end of what it does.
         scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
             cuts it short.
         waits_inside: It waits for other transactions in the middle of its work, so no lock timeout cuts it short;
@@ -56,6 +62,16 @@ class Step:
     instead: tuple[str, ...] = ()
     under: tuple[tuple[str, str], ...] = ()
     refutes: bool = False
+    lock: Lock | None = None
+    effect: Effect | None = None
+    loses: bool = False
+    may_rewrite: bool = False
+    doubt: str = ""
+
+    @property
+    def reads_rows(self) -> bool:
+        """It takes the longer the more rows its table has."""
+        return self.scans
 
     def execute(self, database: Database) -> None:
         """Send the step, where it is needed still; several statements in one transaction."""

@@ -16,8 +16,6 @@ from safeops.settings import assurance
 
 MOST = 20
 """Steps of a plan that are told."""
-LOST = ("dropped table", "dropped column", "dropped archive")
-BRIEFLY = ", briefly"
 
 
 def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> bool:
@@ -26,12 +24,13 @@ def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> b
     A plan may look again between two steps, and does not find what the one before would have done: it is told as far as it
     comes.
     """
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[object, ...]] = set()
     try:
         for step in plan:
-            if (step.sql, step.does) in seen or len(seen) == MOST:
+            what = (step.sql, step.locks, step.then)
+            if what in seen or len(seen) == MOST:
                 break
-            seen.add((step.sql, step.does))
+            seen.add(what)
             if step.still is None or database.scalar(f"SELECT {step.still}"):
                 forecast.deed(_deed(database, step))
     except Exception:
@@ -46,21 +45,24 @@ def outline(migration: Terms, table: Name, does: str, *, loses: bool = False) ->
     if forecast is None:
         return
     rows, size = measured(migration.database, table) if loses else (None, None)
-    locks, blocks = migration.database.sizes.locking_of(Step(f"DROP TABLE {table}", does, (table,)))
-    forecast.outline(Deed(does, locks, blocks, rows, size, loses=loses))
+    forecast.outline(Deed(does, migration.database.sizes.strongest_lock, (table,), rows, size, loses=loses))
 
 
 def _deed(database: Database, step: Step) -> Deed:
-    locks, blocks = database.sizes.locking_of(step)
     assured = assurance() is not None
-    if assured and not database.sizes.is_brief(step):
-        blocks = f"{blocks.removesuffix(BRIEFLY)}, for as long as it takes"
-    does = step.does if assured else f"{step.does}{database.sizes.doubt(step)}"
-    loses = step.does.startswith(LOST)
-    rows, size = (None, None)
-    if step.locks and (loses or database.sizes.reads_rows(step)):
-        rows, size = measured(database, step.locks[0])
-    return Deed(does, locks, blocks, rows, size, loses=loses)
+    lock, does = database.sizes.lock_of(step), step.does if assured else f"{step.does}{step.doubt}"
+    rewrites = assured and step.may_rewrite
+    rows, size = measured(database, step.locks[0]) if step.locks and (step.loses or step.reads_rows) else (None, None)
+    return Deed(
+        does,
+        lock.for_long() if rewrites else lock,
+        step.locks,
+        rows,
+        size,
+        loses=step.loses,
+        rewrites=rewrites,
+        effect=step.effect,
+    )
 
 
 def measured(database: Database, table: Name) -> tuple[int | None, int | None]:

@@ -18,27 +18,11 @@ from sqlalchemy.pool import Pool
 from safeops import _alembic, _sqlalchemy
 from safeops.databases import database_class
 from safeops.databases.abilities import Abilities
+from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, sent, sets_more_than_session
 from safeops.errors import SafeOpsError, Unreachable, UnsupportedOnDatabase
 from safeops.plan_mode import Forecast, WouldWrite, foreseeing
 from safeops.planned import summary
 
-COMMENTS = re.compile(r"--[^\n]*|/\*(?!M?!).*?\*/", re.DOTALL)
-"""Comments, except `/*! this */`, which MariaDB and MySQL run."""
-LEADING = re.compile(r"[\s(]*")
-"""What may precede the first word."""
-READS = re.compile(
-    r"(SELECT(?!.*\bINTO\s+(OUT|DUMP)FILE\b)|WITH(?!.*\b(INSERT|UPDATE|DELETE|MERGE)\b)|VALUES|TABLE|SHOW|EXPLAIN|DESC"
-    r"|DESCRIBE|PRAGMA(?!.*=)(?!.*\()|PRAGMA\s+(\w+\.)?\w+_(info|xinfo|list|check)\s*(?=\())\b",
-    re.IGNORECASE | re.DOTALL,
-)
-SAVEPOINTS = re.compile(r"(SAVEPOINT|RELEASE|ROLLBACK TO)\b", re.IGNORECASE)
-TRANSACTIONS = re.compile(r"(BEGIN(?! IMMEDIATE)|START TRANSACTION|COMMIT|ROLLBACK)\b", re.IGNORECASE)
-OF_SESSION = re.compile(r"(PRAGMA|SET|RESET|USE)\b", re.IGNORECASE)
-OF_MORE = re.compile(
-    r"^(PRAGMA|RESET)\b|read[\s_]*(only|write)|query_only|\b(GLOBAL|PERSIST|PASSWORD|DEFAULT)\b", re.IGNORECASE
-)
-"""Settings that a revision must not change: those of more than its session, and those that keep it from writing."""
-SETS = re.compile(r"\bset_config\s*\(.*read_only", re.IGNORECASE | re.DOTALL)
 TRIAL = "safeops_probe"
 """In the name of every empty copy on which a definition is tried."""
 SECRETS = (
@@ -47,9 +31,6 @@ SECRETS = (
     ),
     re.compile(r"(\bpassword\s*=\s*)[^\s'\"&;)]+", re.IGNORECASE),
     re.compile(r"(://[^\s:/@']*:)[^\s@']+(?=@)"),
-)
-LOSING = re.compile(
-    r"\b(DROP (TABLE|COLUMN|SCHEMA|DATABASE)|TRUNCATE)\b|(?<!\bON )(?<!\bFOR )\b(DELETE|UPDATE)\b", re.IGNORECASE
 )
 LONGEST = 200
 SENDING = ("do_execute", "do_executemany", "do_execute_no_params")
@@ -116,28 +97,25 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
 
 def _guard(forecast: Forecast, statement: str) -> bool | None:
     """Send a statement that only reads; report others as done, or end the helper that sends them."""
-    words = LEADING.sub("", COMMENTS.sub(" ", statement), count=1)
+    kind = kind_of(statement)
     if forecast.in_helper:
-        if READS.match(words) or TRIAL in statement or _is_of_session(words):
+        tries = any(name.startswith(TRIAL) for name in names_in(statement))
+        if kind is not Kind.WRITES or tries:
             return None
         raise WouldWrite(_shown(statement))
-    if SAVEPOINTS.match(words):
+    if kind is Kind.SAVEPOINT:
         # There is no transaction for a savepoint, and nothing to roll back.
         return True
-    if READS.match(words) and not SETS.search(words):
+    if kind is Kind.READS and not allows_writes(statement):
         return None
-    if _is_of_session(words) and not OF_MORE.search(words):
+    if kind in (Kind.SESSION, Kind.TRANSACTION) and not sets_more_than_session(statement):
         return None
     _note(forecast, statement, sys._getframe(1))
     return True
 
 
-def _is_of_session(words: str) -> bool:
-    return bool(OF_SESSION.match(words) or TRANSACTIONS.match(words) or SAVEPOINTS.match(words))
-
-
 def _note(forecast: Forecast, sql: str, frame: FrameType | None) -> None:
-    forecast.unknown(_helper(frame), _shown(sql), loses=bool(LOSING.search(sql)))
+    forecast.unknown(_helper(frame), _shown(sql), sent=sent(sql))
 
 
 def _helper(frame: FrameType | None) -> str:

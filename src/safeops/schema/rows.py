@@ -109,7 +109,7 @@ def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
         broken = _read(migration, table, f"{offenders.query} LIMIT 1")
     except DBAPIError:
         forecast = foreseeing()
-        if forecast is not None and forecast.would_add_to(table.name.name):
+        if forecast is not None and forecast.would_add(table.name.name):
             # It names a column that does not exist yet, and so no value that breaks the rule.
             return
         raise

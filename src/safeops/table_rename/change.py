@@ -126,7 +126,7 @@ class TableRename:
             TableRename("users", "people").contract()
         """
         with self._running("contract") as (migration, found):
-            outline(migration, found.names.new, f"dropped the view under the old name {found.names.old}")
+            outline(migration, found.names.old, f"dropped the view under the old name {found.names.old}")
             if found.is_untouched:
                 self._misses("contract", "expand", f"table {found.names.old} still has its old name")
             self._refuse_dependents(migration, found)

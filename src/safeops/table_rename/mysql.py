@@ -29,6 +29,7 @@ from safeops.databases.mysql.session import number_of
 from safeops.databases.mysql.showcreate import backticked
 from safeops.databases.pairs import RENAMED
 from safeops.databases.steps import Step
+from safeops.effects import FREE
 from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.table_rename.mysql_rights import DENIED, Rights
@@ -163,7 +164,7 @@ class TableRenames(Rights):
     def bring_old_name_back(self, names: Renamed) -> Plan:
         if not names.has_view:
             sql = self._view(names.old, names.new, self._columns(names.new))
-            yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,))
+            yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,), lock=FREE)
         yield from self.carry_rights(names.new, names.old)
 
     # Spelling ---------------------------------------------------------------------------------------------------

@@ -6,11 +6,14 @@ A statement that waits for the lock resolves the name again when it gets it, and
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from safeops.databases.definitions import Table
 from safeops.databases.pairs import RENAMED
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import in_dollars
 from safeops.databases.steps import Step
+from safeops.effects import FREE
 from safeops.naming import Name
 from safeops.table_rename import port as renaming
 from safeops.table_rename.port import Plan, Renamed
@@ -150,7 +153,9 @@ class TableRenames(renaming.TableRenames):
         if names.has_view is not True:
             condition = f"found IS NULL AND {_TABLE.format('base')}"
             does = f"brought back the old name {names.old} of {names.new}"
-            yield self._step(names, condition, _VIEW, self._ours(), does, names.new)
+            step = self._step(names, condition, _VIEW, self._ours(), does, names.new)
+            # Who makes a view only reads the table.
+            yield replace(step, lock=FREE)
 
     def _ours(self) -> str:
         return _OURS.format("found", "base", "note")

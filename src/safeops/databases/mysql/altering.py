@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.databases import sqltext
 from safeops.databases.definitions import Table
-from safeops.databases.mysql import showcreate
+from safeops.databases.mysql import locks, showcreate
 from safeops.databases.mysql.guards import Guards, plain
 from safeops.databases.steps import Step
 from safeops.naming import Name, call
 
 INSTANT = ", ALGORITHM=INSTANT"
 ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
+COPIED = frozenset({"check", "stored", "persistent", "uuid"})
+MOMENTS = ("now", "current_timestamp", "localtime")
+DOUBT = ", which the server may refuse to do online"
 # Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
 STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
 
@@ -89,8 +92,10 @@ class Altering(Guards):
         ways = [sql + INSTANT, sql + ONLINE] if instant else [sql + ONLINE]
         if free is not None and self._is_empty(free):
             ways.append(sql)
+        doubt = DOUBT if sql not in ways and self.is_copied(action) else ""
         first, *others = ways
-        return Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
+        made = Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
+        return replace(made, lock=locks.INSTANT if instant else locks.ONLINE, doubt=doubt, may_rewrite=bool(doubt))
 
     def _is_empty(self, table: Table) -> bool:
         """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""
@@ -103,9 +108,15 @@ class Altering(Guards):
 
     def is_copied(self, action: str) -> bool:
         """Tell whether the server copies the table for it, as far as the text tells."""
-        moments = "now|current_timestamp|localtime"
-        copied = rf"\b(CHECK|STORED|PERSISTENT|DROP PRIMARY KEY|uuid)\b|DEFAULT \(|DEFAULT (?!{moments})\w+\("
-        return bool(re.search(copied, action, re.I))
+        words = [text.lower() for kind, text in sqltext.tokens(action) if kind not in ("string", "quoted")]
+        runs = list(zip(words, [*words[1:], ""], [*words[2:], "", ""], strict=False))
+        return (
+            not COPIED.isdisjoint(words)
+            or ("drop", "primary", "key") in runs
+            or any(
+                one == "default" and (two == "(" or (three == "(" and two not in MOMENTS)) for one, two, three in runs
+            )
+        )
 
     def guarded(self, step: Step, offline: str) -> Step:
         return replace(step, offline=offline)

@@ -15,6 +15,7 @@ from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.mysql.plans import Plans
 from safeops.databases.mysql.spelling import action as spelled_action
 from safeops.databases.steps import Plan, Step
+from safeops.effects import FREE
 from safeops.naming import Name
 
 NOTE = "safeops took NULL before the key: "
@@ -111,7 +112,16 @@ class Constraining(Plans):
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
         unindex = [f"DROP INDEX {self.quoted(named)}"] if made else []
         drop = self.alter_sql(name, ", ".join([self.key_dropped(named), *unindex, *checked])) + ONLINE
-        yield Step(orphans, f"checked {named} against all rows", locks, (drop,), scans=True, refutes=True, leaves=does)
+        yield Step(
+            orphans,
+            f"checked {named} against all rows",
+            locks,
+            (drop,),
+            scans=True,
+            refutes=True,
+            leaves=does,
+            lock=FREE,
+        )
         if checked:
             does = f"{named} on {name} holds for all rows"
             yield self.alter(name, ", ".join(checked), does, also=(referent,), instant=True)

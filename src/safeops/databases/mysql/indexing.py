@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Index, Table
-from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql import locks, showcreate, spelling
 from safeops.databases.mysql.altering import ONLINE, STRICT, Altering
 from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.steps import Plan, Step
@@ -35,14 +35,25 @@ class Indexing(Altering):
         if stands is not None and named in stands.indexes:
             return
         marked = self.index_sql(name, index)
-        sql, locks = plain(marked), self._builds_under_lock(index)
-        if locks and not new:
+        sql, under_lock = plain(marked), self._builds_under_lock(index)
+        if under_lock and not new:
             self._refuse_lock(name, index, stands)
-        online = "" if locks and new else " ALGORITHM=INPLACE LOCK=NONE"
+        online = "" if under_lock and new else " ALGORITHM=INPLACE LOCK=NONE"
         offline = self.unless("index", name, named, marked + online)
         does = f"built index {named} on {name}"
-        instead = (sql,) if locks and stands is not None and not self.database.has_rows(stands) else ()
-        yield Step(sql + online, does, (name,), scans=True, anyway=sql, offline=offline, instead=instead, under=STRICT)
+        instead = (sql,) if under_lock and stands is not None and not self.database.has_rows(stands) else ()
+        lock = locks.COPY if under_lock else locks.ONLINE
+        yield Step(
+            sql + online,
+            does,
+            (name,),
+            scans=True,
+            anyway=sql,
+            offline=offline,
+            instead=instead,
+            under=STRICT,
+            lock=lock,
+        )
 
     def _builds_under_lock(self, index: sa.Index) -> bool:
         kind = index.dialect_options[self.database.dialect.name].get("prefix") or ""

@@ -7,6 +7,7 @@ https://mariadb.com/kb/en/innodb-online-ddl-overview/, https://dev.mysql.com/doc
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,9 +21,11 @@ from safeops.databases.mysql.altering import INSTANT, ONLINE, STRICT
 from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mark_in
 from safeops.databases.mysql.guards import GUARD
 from safeops.databases.mysql.indexing import Indexing
+from safeops.databases.mysql.locks import BATCH
 from safeops.databases.mysql.showcreate import Definition
 from safeops.databases.pairs import MARK, RENAMED, Pair, pair_of
 from safeops.databases.steps import Plan, Step
+from safeops.effects import FREE, Effect
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
@@ -50,13 +53,15 @@ class Plans(Indexing):
             self.database.safety.check_support(constraint, True)
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
         made = self.database.rendered(CreateTable(table, if_not_exists=True))
-        yield Step(made, f"created table {name}", (name, *referents - {name}))
+        yield Step(made, f"created table {name}", (name, *referents - {name}), lock=FREE, effect=Effect(name))
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
             yield from self.create_index(name, index, None, new=True)
 
     def drop_table(self, name: Name, stands: Table | None) -> Plan:
         referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
-        yield Step(f"DROP TABLE IF EXISTS {self.quoted_table(name)}", f"dropped table {name}", (name, *referents))
+        yield Step(
+            f"DROP TABLE IF EXISTS {self.quoted_table(name)}", f"dropped table {name}", (name, *referents), loses=True
+        )
 
     # Columns ----------------------------------------------------------------------------------------------------
 
@@ -67,6 +72,7 @@ class Plans(Indexing):
             return
         action = f"ADD COLUMN {GUARD}{self.database.column_spec(column)}"
         step = self.alter(name, action, f"added column {name}.{column.name}", instant=True, free=stands)
+        step = replace(step, effect=Effect(name, str(column.name)), may_rewrite=True)
         yield self.guarded(step, self.unless("column", name, str(column.name), self.alter_sql(name, action) + INSTANT))
 
     def _add_with_expression(self, name: Name, column: sa.Column[Any], expression: str, stands: Table) -> Plan:
@@ -81,7 +87,8 @@ class Plans(Indexing):
         yield self.alter(name, action, f"set the default {expression} of {name}.{column.name}", instant=True)
         fill = f"UPDATE {self.quoted_table(name)} SET {quoted} = {expression} WHERE {quoted} IS NULL"
         whole = self.alter_sql(name, f"MODIFY {self.database.column_spec(column)}{ONLINE}")
-        yield Step(fill, does, (name,), (whole,), scans=True, under=STRICT)
+        effect = Effect(name, str(column.name))
+        yield Step(fill, does, (name,), (whole,), scans=True, under=STRICT, lock=BATCH, effect=effect)
 
     def awaits_default(self, column: Column) -> bool:
         return column.comment == UNFINISHED or sqltext.canonical(column.default or "").startswith(_UNFILLED)
@@ -104,7 +111,7 @@ class Plans(Indexing):
             if isinstance(one, Index) and not one.of_constraint and not (stands and self.is_made_for_key(stands, one)):
                 yield from self.drop_index(name, one.name, None)
         action = f"DROP COLUMN {GUARD}{self.quoted(column)}"
-        step = self.alter(name, action, f"dropped column {name}.{column}", instant=True)
+        step = replace(self.alter(name, action, f"dropped column {name}.{column}", instant=True), loses=True)
         yield self.guarded(step, self.if_there("column", name, column, self.alter_sql(name, action) + ONLINE))
 
     def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
@@ -188,7 +195,8 @@ class Plans(Indexing):
     ) -> Step:
         """Change a column; its whole definition is repeated, for what is left out would be lost."""
         action = f"MODIFY {self.quoted(column)} {definition}"
-        return self.alter(name, action, does, instant=instant, under=STRICT, free=free)
+        step = self.alter(name, action, does, instant=instant, under=STRICT, free=free)
+        return replace(step, may_rewrite=True)
 
     def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
         what = f"{name}.{column}" if column else str(name)

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from safeops.databases import sizes
-from safeops.databases.sizes import NOTHING
-from safeops.databases.steps import Step
+from safeops.databases.mysql.locks import METADATA
 from safeops.naming import Name
-
-BRIEFLY = "reads and writes, briefly"
-
-LONG = "writes, for as long as it takes"
-
-# Each pattern, what it locks, and what that holds up.
-MODES = (
-    (r"ALGORITHM=INSTANT", "ALGORITHM=INSTANT", BRIEFLY),
-    (r"LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE", f"{BRIEFLY} at its start and end"),
-    (r"ALGORITHM=(NOCOPY|INPLACE)", "the table, which is not copied", BRIEFLY),
-    (r"^(ALTER TABLE|CREATE (UNIQUE |FULLTEXT |SPATIAL )?INDEX)\b", "the table, which is copied", LONG),
-    (r"^(DROP|RENAME|CREATE (\S+ )*TRIGGER|LOCK TABLES)\b", "the metadata of the table", BRIEFLY),
-    (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
-)
 
 
 class Sizes(sizes.Sizes):
     """Asks MariaDB and MySQL."""
 
-    def doubt(self, step: Step) -> str:
-        refuses = step.anyway and step.anyway not in step.instead and self.database.ddl.is_copied(step.sql)
-        return ", which the server may refuse to do online" if refuses else ""
+    strongest_lock = METADATA
 
     def estimated_rows(self, table: Name) -> int | None:
         return self.planned_rows(table, "TRUE", (), 0)
@@ -41,12 +23,6 @@ class Sizes(sizes.Sizes):
             WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
         found: Any = self.scalar(sql, schema=table.schema or self.database.current_schema, name=table.name)
         return None if found is None else int(found)
-
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        for pattern, mode, blocks in MODES:
-            if re.search(pattern, step.sql.strip(), re.IGNORECASE):
-                return mode, blocks
-        return None, NOTHING
 
     def explain(self, sql: str) -> None:
         # Of a session that is to read only the server does not plan an UPDATE either.

@@ -14,8 +14,10 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, whole
 from safeops.databases.postgresql.spelling import block, object_name
 from safeops.databases.steps import Plan, Step
+from safeops.effects import FREE
 from safeops.naming import Name, call, fitting
 
 NOTE = "safeops took NULL before the key: "
@@ -33,7 +35,7 @@ class Constraining(Indexing):
         if stands is not None and not stands.columns[column].nullable:
             left, kept = self._proof(name, column, stands)
             if _is_check(stands, left) and not kept:
-                yield self._drop_constraint(name, left)
+                yield self._drop_constraint(name, left, whole(name, stands)[1:])
             return
         if stands is not None and self.database.version >= (18,):
             yield from self.set_not_null_natively(name, column, stands)
@@ -46,12 +48,14 @@ class Constraining(Indexing):
             add = f"ALTER TABLE {table} ADD {spec}"
             if stands is None or proof not in stands.constraints:
                 guarded = self._unless_constraint(name, proof, add, also=not_yet)
-                yield Step(add, f"added check {proof}", (name,), offline=guarded)
+                yield Step(add, f"added check {proof}", whole(name, stands), offline=guarded)
             if stands is None or not _is_valid(stands, proof):
-                yield self.validation(name, proof)
-        yield Step(self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
+                yield self.validation(name, proof, whole(name, stands))
+        yield Step(
+            self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", whole(name, stands)
+        )
         if not kept:
-            yield self._drop_constraint(name, proof)
+            yield self._drop_constraint(name, proof, whole(name, stands)[1:])
 
     def set_not_null_natively(self, name: Name, column: str, stands: Table, rules: str = "") -> Plan:
         constraint = not_null_of(stands, column)
@@ -61,11 +65,13 @@ class Constraining(Indexing):
         proof = constraint.name if constraint else (ours if usual in stands.constraints else usual)
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
-            yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
-        yield self.validation(name, proof)
+            yield Step(
+                f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", whole(name, stands)
+            )
+        yield self.validation(name, proof, whole(name, stands))
         left, kept = self._proof(name, column, stands)
         if not kept and _is_check(stands, left):
-            yield self._drop_constraint(name, left)
+            yield self._drop_constraint(name, left, whole(name, stands)[1:])
 
     def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
@@ -84,8 +90,10 @@ class Constraining(Indexing):
     def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
         left, kept = self._proof(name, column, stands)
         if stands is not None and left in stands.constraints and not kept:
-            yield self._drop_constraint(name, left)
-        yield Step(self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
+            yield self._drop_constraint(name, left, whole(name, stands)[1:])
+        yield Step(
+            self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", whole(name, stands)
+        )
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
@@ -101,7 +109,7 @@ class Constraining(Indexing):
     def _add_then_validate(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         """New rows are checked from the first, brief step on; the old ones are scanned under a lock that lets all pass."""
         named = str(constraint.name)
-        locks: tuple[Name, ...] = (name,)
+        locks = whole(name, stands)
         if isinstance(constraint, sa.ForeignKeyConstraint):
             referent = constraint.elements[0].column.table
             locks += (Name(referent.name, referent.schema),)
@@ -116,6 +124,7 @@ class Constraining(Indexing):
                 add,
                 f"added {named} for new rows of {name}",
                 locks,
+                lock=SHARE_ROW_EXCLUSIVE if isinstance(constraint, sa.ForeignKeyConstraint) else None,
                 offline=self._unless_constraint(name, named, add),
             )
         if validate and (stands is None or not _is_valid(stands, named)):
@@ -128,7 +137,12 @@ class Constraining(Indexing):
         for partition in stands.partitions:
             yield from self._add_then_validate(partition, key, self.database.table(partition), validate=True)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-        yield Step(add, f"added {key.name} to {name} from its partitions", (*locks, *stands.partitions))
+        yield Step(
+            add,
+            f"added {key.name} to {name} from its partitions",
+            (*locks, *stands.partitions),
+            lock=SHARE_ROW_EXCLUSIVE,
+        )
 
     def _add_key(self, name: Name, key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
         """Build the index online, then make the constraint of it in a brief step."""
@@ -161,7 +175,7 @@ class Constraining(Indexing):
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-        yield Step(add, f"added {key.name} to {name} from its partitions", (name, *stands.partitions))
+        yield Step(add, f"added {key.name} to {name} from its partitions", whole(name, stands))
 
     def _not_null_for_key(self, name: Name, key: Any, stands: Table | None) -> Plan:
         """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
@@ -171,7 +185,12 @@ class Constraining(Indexing):
             if columns and (there is None or there.comment is None):
                 note = self.literal(NOTE + json.dumps(columns))
                 index = self.index_name(name, str(key.name), stands)
-                yield Step(f"COMMENT ON INDEX {index} IS {note}", f"noted which columns of {name} took NULL", (name,))
+                yield Step(
+                    f"COMMENT ON INDEX {index} IS {note}",
+                    f"noted which columns of {name} took NULL",
+                    (name,),
+                    lock=FREE,
+                )
         for column in key.columns:
             # Also where it is NOT NULL already: an interrupted run may have left its proof.
             yield from self.set_not_null(name, column.name, stands)
@@ -181,7 +200,7 @@ class Constraining(Indexing):
         yield Step(add, f"added {constraint.name} to {name}", (name,))
 
     def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
-        yield self.validation(name, constraint)
+        yield self.validation(name, constraint, whole(name, stands))
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
         there = stands.constraints.get(constraint) if stands else None
@@ -189,7 +208,8 @@ class Constraining(Indexing):
             yield from self._drop_left_on_partitions(stands, constraint)
             return
         index = stands.indexes.get(constraint) if stands else None
-        step = self._drop_constraint(name, constraint, (there.referent,) if there and there.referent else ())
+        also = (there.referent,) if there and there.referent else ()
+        step = self._drop_constraint(name, constraint, (*whole(name, stands)[1:], *also))
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
         took_null = [column for column in took_null if stands is not None and column in stands.columns]
@@ -211,7 +231,8 @@ class Constraining(Indexing):
         unproven = f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self.regclass(name)}
              AND conname = {self.literal(constraint)} AND NOT convalidated)"""
         guarded = block(unproven, sql)
-        return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded)
+        lock = SHARE_UPDATE_EXCLUSIVE
+        return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded, lock=lock)
 
     def _unless_constraint(self, name: Name, constraint: str, sql: str, also: str = "true") -> str:
         return block(f"NOT {self._has_constraint(name, constraint)} AND {also}", sql)

@@ -14,9 +14,11 @@ from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from safeops.databases.definitions import Table
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, whole
 from safeops.databases.postgresql.replacing import Replacing
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
+from safeops.effects import FREE, Effect
 from safeops.naming import Name
 
 
@@ -32,12 +34,20 @@ class DDL(Replacing):
         made += [self.comment_on("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
         made += [self._column_comment(name, column) for column in table.columns if column.comment]
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
-        yield Step(made[0], f"created table {name}", (name, *referents - {name}), then=tuple(made[1:]))
+        lock = SHARE_ROW_EXCLUSIVE if referents else FREE
+        yield Step(
+            made[0],
+            f"created table {name}",
+            (name, *referents - {name}),
+            tuple(made[1:]),
+            lock=lock,
+            effect=Effect(name),
+        )
 
     def _drop_table(self, name: Name, stands: Table | None) -> Plan:
         referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
         sql = f"DROP TABLE IF EXISTS {self.quoted_table(name)}"
-        yield Step(sql, f"dropped table {name}", (name, *referents))
+        yield Step(sql, f"dropped table {name}", (*whole(name, stands), *referents), loses=True)
 
     # Columns ----------------------------------------------------------------------------------------------------
 
@@ -46,27 +56,36 @@ class DDL(Replacing):
         schema = None if name.schema is None else sa.quoted_name(name.schema, None)
         sql = self.database.rendered(AddColumn(name.name, column, schema=schema, if_not_exists=True))
         then = (self._column_comment(name, column),) if column.comment else ()
-        yield Step(sql, f"added column {name}.{column.name}", (name,), then)
+        does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
+        yield Step(sql, does, whole(name, stands), then, effect=effect, may_rewrite=True)
 
     def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP COLUMN IF EXISTS {self.quoted(column)}"
-        yield Step(sql, f"dropped column {name}.{column}", (name, *self._referents(stands, column)))
+        yield Step(
+            sql, f"dropped column {name}.{column}", (*whole(name, stands), *self._referents(stands, column)), loses=True
+        )
 
     def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
         action = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
         done = "removed the default of" if default is None else f"set the default {default} of"
-        yield Step(self.alter_column(name, column, action), f"{done} {name}.{column}", (name,))
+        yield Step(self.alter_column(name, column, action), f"{done} {name}.{column}", whole(name, stands))
 
     def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
         table, what = self.quoted_table(name), f"{name}.{column}" if column else str(name)
         kind, target = ("COLUMN", f"{table}.{self.quoted(column)}") if column else ("TABLE", table)
         # The server takes an empty comment for none.
         sql = self.comment_on(kind, target, comment or "")
-        yield Step(sql, f"set the comment of {what}" if comment else f"removed the comment of {what}", (name,))
+        does = f"set the comment of {what}" if comment else f"removed the comment of {what}"
+        yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE)
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         type_ = self.database.type_text(column.type)
-        yield Step(self.type_sql(name, column), f"changed {name}.{column.name} to {type_}", (name,))
+        yield Step(
+            self.type_sql(name, column),
+            f"changed {name}.{column.name} to {type_}",
+            whole(name, stands),
+            may_rewrite=True,
+        )
 
     def type_sql(self, name: Name, column: sa.Column[Any]) -> str:
         return self.alter_column(name, str(column.name), f"TYPE {self.database.type_text(column.type)}")
@@ -76,7 +95,7 @@ class DDL(Replacing):
     def create_enum(self, name: Name, values: Sequence[str]) -> Plan:
         sql = f"CREATE TYPE {self.quoted_table(name)} AS ENUM ({', '.join(map(self.database.literal, values))})"
         guarded = block(f"to_regtype({self.literal(self.quoted_table(name))}) IS NULL", sql)
-        yield Step(sql, f"created type {name}", offline=guarded)
+        yield Step(sql, f"created type {name}", offline=guarded, effect=Effect(name))
 
     def add_enum_value(self, name: Name, value: str, before: str | None, after: str | None) -> Plan:
         place = f" BEFORE {self.literal(before)}" if before else ""

@@ -12,9 +12,11 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Index, Table
 from safeops.databases.postgresql.catalogue import index_of
+from safeops.databases.postgresql.locks import SHARE, SHARE_UPDATE_EXCLUSIVE, whole
 from safeops.databases.postgresql.partitioning import Partitioning
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
+from safeops.effects import FREE
 from safeops.naming import Name, call
 
 
@@ -50,13 +52,23 @@ class Indexing(Partitioning):
         if there is None or not there.valid:
             sql = self._index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
             built = f"built index {named} on {name}"
-            yield Step(sql, built, (name,), scans=True, waits_inside=True, alone=True, cleanup=(drop,))
+            yield Step(
+                sql,
+                built,
+                (name,),
+                scans=True,
+                waits_inside=True,
+                alone=True,
+                cleanup=(drop,),
+                lock=SHARE_UPDATE_EXCLUSIVE,
+            )
 
     def drop_invalid(self, name: Name, index: str, stands: Table | None) -> Step:
         return Step(
             f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, stands)}",
             f"dropped index {index} if an interrupted build left it invalid",
             (name,),
+            lock=SHARE_UPDATE_EXCLUSIVE,
             alone=True,
             waits_inside=True,
             leaves=f"the invalid index {index}, which no query uses",
@@ -74,7 +86,7 @@ class Indexing(Partitioning):
         self.check_leftovers(stands, named, columns, drop)
         if named not in stands.indexes:
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
-            yield Step(sql, f"created index {named} on {name} for its partitions", (name,))
+            yield Step(sql, f"created index {named} on {name} for its partitions", (name,), lock=SHARE)
         for partition in stands.partitions:
             part, part_name = self.database.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
@@ -83,19 +95,19 @@ class Indexing(Partitioning):
             yield from self.build_index(partition, replace(index, name=part_name), part)
             whole, child = self.index_name(name, named, stands), self.index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
-            yield Step(attach, f"attached index {part_name}", (name, partition))
+            yield Step(attach, f"attached index {part_name}", (name, partition), lock=FREE)
 
     def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
         full = self.index_name(name, index, stands)
         if stands is not None and stands.is_partitioned:
             if index in stands.indexes:
-                yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
+                yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", whole(name, stands))
             for part, left in self.leftovers(stands, index):
                 if isinstance(left, Index):
                     yield from self.drop_index(part.name, left.name, part)
             return
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {full}"
-        yield Step(sql, f"dropped index {index}", (name,), alone=True, waits_inside=True)
+        yield Step(sql, f"dropped index {index}", (name,), lock=SHARE_UPDATE_EXCLUSIVE, alone=True, waits_inside=True)
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""

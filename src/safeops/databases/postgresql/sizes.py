@@ -8,26 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from safeops.databases import sizes
-from safeops.databases.sizes import NOTHING
-from safeops.databases.steps import Step
+from safeops.databases.postgresql.locks import ACCESS_EXCLUSIVE
 from safeops.naming import Name
-
-# https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES
-BRIEFLY = "reads and writes, briefly"
-
-MODES = (
-    (r"\bALTER TABLE\b(?![^;]*\b(ADD\b[^;]*\bFOREIGN KEY|VALIDATE CONSTRAINT)\b)", "ACCESS EXCLUSIVE", BRIEFLY),
-    (r"\bDROP (TABLE|VIEW|TRIGGER|SCHEMA)\b|\bDROP INDEX (?!CONCURRENTLY)", "ACCESS EXCLUSIVE", BRIEFLY),
-    (r"\bFOREIGN KEY\b|\bCREATE (OR REPLACE )?(CONSTRAINT )?TRIGGER\b", "SHARE ROW EXCLUSIVE", "writes, briefly"),
-    (r"\bLOCK TABLE .* SHARE ROW EXCLUSIVE\b", "SHARE ROW EXCLUSIVE", "writes, briefly"),
-    (r"\bINDEX CONCURRENTLY\b|\bVALIDATE CONSTRAINT\b|\bATTACH PARTITION\b", "SHARE UPDATE EXCLUSIVE", NOTHING),
-    (r"\bCOMMENT ON (TABLE|COLUMN|INDEX)\b", "SHARE UPDATE EXCLUSIVE", NOTHING),
-    (r"^(UPDATE|INSERT|DELETE)\b", "the rows of a batch", "writes to those rows"),
-)
 
 
 class Sizes(sizes.Sizes):
     """Asks PostgreSQL."""
+
+    strongest_lock = ACCESS_EXCLUSIVE
 
     def bytes_of(self, archive: Name) -> int | None:
         size: Any = self.scalar(f"SELECT pg_total_relation_size({self.database.ddl.regclass(archive)})")
@@ -38,13 +26,6 @@ class Sizes(sizes.Sizes):
         plan = self.scalar(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
         rows = re.search(r"rows=(\d+)", str(plan))
         return int(rows[1]) if rows else None
-
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        statements = [" ".join(sql.split()) for sql in (step.sql, *step.then)]
-        for pattern, mode, blocks in MODES:
-            if any(re.search(pattern, sql, re.IGNORECASE) for sql in statements):
-                return mode, blocks
-        return None, NOTHING
 
     def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
         sql = """SELECT count(DISTINCT attname) FROM pg_stats WHERE tablename = :table

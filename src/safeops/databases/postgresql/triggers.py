@@ -6,6 +6,7 @@ import logging
 
 from safeops.databases import triggers
 from safeops.databases.definitions import Table
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler, later_than
 from safeops.naming import Name, fitting
@@ -61,6 +62,7 @@ class Triggers(triggers.Triggers):
             f"LOCK TABLE {self.quoted_table(table)} IN SHARE ROW EXCLUSIVE MODE",
             does,
             (table,),
+            lock=SHARE_ROW_EXCLUSIVE,
             then=(self._function(Name(name, table.schema), body), self._trigger(filler, name)),
         )
 

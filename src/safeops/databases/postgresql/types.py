@@ -17,6 +17,7 @@ from safeops.databases.definitions import Domain
 from safeops.databases.postgresql.spelling import PROBE, block, split_collation
 from safeops.databases.prerequisites import made_of, sequences_of
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.naming import Name
 
 # A domain keeps the rules of the domain that it is made of.
@@ -74,7 +75,7 @@ class Types(types.Types):
         name = Name(str(type_.name), type_.schema)
         sql = self.domain_sql(type_)
         guarded = block(f"to_regtype({self.literal(self.quoted_table(name))}) IS NULL", sql)
-        yield Step(sql, f"created domain {name}", offline=guarded)
+        yield Step(sql, f"created domain {name}", offline=guarded, effect=Effect(name))
 
     def lacks_type(self, text: str) -> bool:
         bare = split_collation(text)[0]

@@ -18,6 +18,7 @@ from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.text import Clause, TableText, parse
 from safeops.databases.sqlite.tokens import folded, tokens
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name
 
@@ -43,23 +44,25 @@ class DDL(ddl.DDL):
             f"created table {name}",
             (name,),
             then=tuple(made),
+            effect=Effect(name),
         )
 
     def drop_table(self, name: Name, stands: Table | None) -> Plan:
-        yield Step(f"DROP TABLE IF EXISTS {self.quoted_table(name)}", f"dropped table {name}", (name,))
+        yield Step(f"DROP TABLE IF EXISTS {self.quoted_table(name)}", f"dropped table {name}", (name,), loses=True)
 
     # Columns ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         stands = self.definition_seen(stands, f"Column {name}.{column.name}")
         self._leave_comments(column)
-        does = f"added column {name}.{column.name}"
+        does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
         if self._adds_natively(column):
-            yield Step(
-                f"ALTER TABLE {self.quoted_table(name)} ADD COLUMN {self.database.column_spec(column)}", does, (name,)
-            )
+            sql = f"ALTER TABLE {self.quoted_table(name)} ADD COLUMN {self.database.column_spec(column)}"
+            yield Step(sql, does, (name,), effect=effect)
         else:
-            yield self.rebuilt(stands, does, edits.adding_column(self.database.column_spec(column)))
+            yield replace(
+                self.rebuilt(stands, does, edits.adding_column(self.database.column_spec(column))), effect=effect
+            )
 
     def _adds_natively(self, column: sa.Column[Any]) -> bool:
         """https://www.sqlite.org/lang_altertable.html#alter_table_add_column"""
@@ -78,6 +81,7 @@ class DDL(ddl.DDL):
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
         step = self.rebuilt(stands, does, edits.dropping_column(column), without=frozenset(indexes))
+        step = replace(step, loses=True)
         if len(own) == len(indexes) and self.database.version >= DROPS_COLUMNS:
             drops = [self.index_drop(stands.name, one) for one in indexes]
             drop = f"ALTER TABLE {self.quoted_table(name)} DROP COLUMN {self.quoted(column)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from safeops.databases import sizes
 from safeops.databases.steps import Step
+from safeops.effects import BRIEFLY, WRITES, Lock
 from safeops.naming import Name
 
 COUNTED_BYTES = 1 << 28
@@ -13,6 +14,8 @@ COUNTED_BYTES = 1 << 28
 class Sizes(sizes.Sizes):
     """Asks SQLite."""
 
+    strongest_lock = Lock("the file", WRITES, BRIEFLY)
+
     def estimated_rows(self, table: Name) -> int | None:
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
 
@@ -21,8 +24,8 @@ class Sizes(sizes.Sizes):
             return None
         return super().rows_of(table)
 
-    def locking_of(self, step: Step) -> tuple[str | None, str]:
-        return "the file", "writes, for as long as it takes" if step.scans else "writes, briefly"
+    def lock_of(self, step: Step) -> Lock:
+        return self.strongest_lock.for_long() if step.scans else self.strongest_lock
 
     def bytes_of_database(self) -> int | None:
         return int(self.scalar("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))

@@ -16,9 +16,11 @@ from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.catalogue import definition_of, is_counted, table_of
 from safeops.databases.mysql.constraining import UNCHECKED
+from safeops.databases.mysql.locks import METADATA, ONLINE
 from safeops.databases.mysql.showcreate import Definition, Item
 from safeops.databases.pairs import MARK, Pair
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.errors import DependentObjects
 from safeops.naming import Name, fitting
 from safeops.shadow.mysql.checks import TwinChecks
@@ -92,9 +94,10 @@ class ShadowColumns(TwinChecks):
             yield from self.drop_twin(pair, stands)
             stands = self._anew(stands)
         action = f"ADD COLUMN {self.quoted(pair.twin)} {self._twin_definition(pair, stands)}"
-        yield self.database.ddl.alter(
+        added = self.database.ddl.alter(
             pair.table, action, f"added column {pair.twin} to {pair.table}", instant=True, free=stands
         )
+        yield replace(added, effect=Effect(pair.table, pair.twin), may_rewrite=True)
         yield from self._cascading(pair, stands)
         first, *others = [*self._defaults_of_pair(pair, stands), *self.trigger_sqls(pair, stands)]
         does = f"{pair.source} and {pair.twin} of {pair.table} are kept in step"
@@ -176,7 +179,7 @@ class ShadowColumns(TwinChecks):
                 sql = self._index_copied(pair, item)
                 does = f"built index {name} on {pair.table}"
                 online = f"{sql} ALGORITHM=INPLACE LOCK=NONE"
-                yield Step(online, does, (pair.table,), scans=True, anyway=sql, under=STRICT)
+                yield Step(online, does, (pair.table,), scans=True, anyway=sql, under=STRICT, lock=ONLINE)
 
     def _index_copied(self, pair: Pair, item: Item) -> str:
         name, elements = self._copy_name(pair, item.name), ", ".join(renamed(one, pair) for one in item.elements)
@@ -336,7 +339,7 @@ class ShadowColumns(TwinChecks):
             return step
         drops = tuple(self._dropping(pair.table, one) for one in self.trigger_names(pair))
         ways = step.sql, does, step.locks, drops
-        return Locked(*ways, anyway=step.anyway, instead=step.instead, table=pair.table)
+        return Locked(*ways, anyway=step.anyway, instead=step.instead, lock=METADATA, table=pair.table)
 
     def _source_restored(self, pair: Pair, stands: Table) -> Plan:
         """Give the source back what it lent to its twin."""

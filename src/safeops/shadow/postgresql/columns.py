@@ -11,6 +11,7 @@ from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
 from safeops.databases.postgresql.spelling import object_name, split_collation
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
 from safeops.naming import Name, call
 from safeops.shadow.postgresql.copies import INBOUND, is_ours
@@ -199,7 +200,7 @@ class ShadowColumns(TwinScripts):
         certain, others = self._is_certain(pair, stands), found["triggers"] or []
         then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
         does = f"added {stands.name}.{pair.twin}, in step with {pair.source}"
-        yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then)))
+        yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then), effect=Effect(stands.name, pair.twin)))
 
     def _shared_default(self, pair: Pair, stands: Table, found: dict[str, Any]) -> str | None:
         """Return the default where each row that is written in one transaction gets the same from it, else None."""

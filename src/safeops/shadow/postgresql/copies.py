@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.pairs import Pair
 from safeops.databases.postgresql.indexing import Written
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import PROBE, block, split_collation
 from safeops.databases.steps import Plan, Step
@@ -198,7 +199,8 @@ class TwinCopies(TwinParts):
         )
         if copy.name not in stands.constraints:
             does, then = f"added {copy.name} for new rows of {copy.table}", self._while_original(copy)
-            yield self.after_vacuum(Step(f"{add} NOT VALID", does, locks, then))
+            lock = SHARE_ROW_EXCLUSIVE if copy.kind == "foreign key" else None
+            yield self.after_vacuum(Step(f"{add} NOT VALID", does, locks, then, lock=lock))
         there = stands.constraints.get(copy.name)
         if copy.valid and not (there is not None and there.valid):
             yield self.database.ddl.validation(copy.table, copy.name, locks)
@@ -230,7 +232,7 @@ class TwinCopies(TwinParts):
         referent = (copy.of.referent,) if isinstance(copy.of, Constraint) and copy.of.referent else ()
         locks = (copy.table, *referent, *stands.partitions)
         does, then = f"added {copy.name} to {copy.table} from its partitions", self._while_original(copy)
-        yield self.after_vacuum(Step(add, does, locks, then))
+        yield self.after_vacuum(Step(add, does, locks, then, lock=SHARE_ROW_EXCLUSIVE))
 
     def after_vacuum(self, step: Step) -> Step:
         """Have a step take a weak lock on its first table before the strong one.

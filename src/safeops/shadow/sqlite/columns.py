@@ -16,6 +16,7 @@ from safeops.databases.sqlite.ddl import DROPS_COLUMNS
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, quoted, tokens
 from safeops.databases.steps import Plan, Step
+from safeops.effects import Effect
 from safeops.shadow.sqlite.copies import Equipping, is_copy, is_on
 from safeops.shadow.sqlite.easing import easing, is_eased, needs_easing, tightening
 from safeops.shadow.sqlite.triggers import Keeping, default_of, differ, is_constant, is_not, renamed
@@ -83,6 +84,7 @@ class ShadowColumns(Equipping):
         # The comments of the edits stand behind what they ease: what is added comes first.
         edit = _both(add, easing(keeping)) if eased else add
         step = self.database.ddl.rebuilt(stands, f"added {stands.name}.{pair.twin}, in step with {pair.source}", edit)
+        step = replace(step, effect=Effect(stands.name, pair.twin))
         step = replace(step, then=tuple(triggers), values=((pair.twin, "NULL"),))
         if not eased and (pair.winner is None or keeping.shared is None or is_constant(keeping.shared)):
             natively = f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}"
