@@ -120,8 +120,10 @@ class Forecast:
         made = any(one.column is None and one.name.name == type_ for one in self._effects())
         return made or any(type_ in one.sent.names for _, one in self.told if one.sent is not None)
 
-    def _effects(self) -> Iterator[Effect]:
-        return (effect for _, one in self.told if one.action == RUN for effect in one.effects)
+    def _effects(self) -> list[Effect]:
+        """Return what the calls before would have made, and the steps before of the helper that runs."""
+        own = [deed.effect for deed in (self._open.deeds if self._open is not None else []) if deed.effect]
+        return [*(effect for _, one in self.told if one.action == RUN for effect in one.effects), *own]
 
     @contextmanager
     def helper(self) -> Iterator[None]:
