@@ -30,6 +30,7 @@ class Step:
         loses: It drops what nothing gives back.
         may_rewrite: It rewrites or scans the table under its lock, if the author has assured that this is fine.
         doubt: What may come in its way, as the end of what it does.
+        constant: It takes as long whatever rows the table has.
         scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
             cuts it short.
         waits_inside: It waits for other transactions in the middle of its work, so no lock timeout cuts it short;
@@ -67,11 +68,12 @@ class Step:
     loses: bool = False
     may_rewrite: bool = False
     doubt: str = ""
+    constant: bool = False
 
     @property
     def reads_rows(self) -> bool:
         """It takes the longer the more rows its table has."""
-        return self.scans
+        return self.scans and not self.constant
 
     def execute(self, database: Database) -> None:
         """Send the step, where it is needed still; several statements in one transaction."""

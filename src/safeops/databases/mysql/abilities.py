@@ -70,6 +70,9 @@ class Abilities(abilities.Abilities):
 
     sees_sessions_with = "the privilege PROCESS"
 
+    locks_referents: ClassVar[bool] = True
+    """CREATE TABLE with a foreign key waits for the lock of the table that it refers to."""
+
     copies_for_expressions: ClassVar[bool] = True
     """ADD COLUMN copies the table where the default is an expression."""
 
@@ -118,6 +121,8 @@ class MariaDBAbilities(Abilities):
     grow_in_keys = ("enum(", "set(")
 
     guards_natively = True
+
+    locks_referents = False
 
     copies_for_expressions = False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 
 import sqlalchemy as sa
@@ -127,6 +128,7 @@ class Indexing(Altering):
         # MySQL drops the hidden columns of a unique index on expressions by copying the table.
         copied = there is not None and there.unique and any(one.startswith("(") for one in there.columns)
         step = self.alter(name, action, f"dropped index {index}", free=stands if copied else None)
+        step = replace(step, constant=True)
         yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
 
     def _refuse_needed(self, stands: Table, index: Index) -> None:

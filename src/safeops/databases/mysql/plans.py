@@ -21,7 +21,7 @@ from safeops.databases.mysql.altering import INSTANT, ONLINE, STRICT
 from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mark_in
 from safeops.databases.mysql.guards import GUARD
 from safeops.databases.mysql.indexing import Indexing
-from safeops.databases.mysql.locks import BATCH
+from safeops.databases.mysql.locks import BATCH, METADATA
 from safeops.databases.mysql.showcreate import Definition
 from safeops.databases.pairs import MARK, RENAMED, Pair, pair_of
 from safeops.databases.steps import Plan, Step
@@ -53,7 +53,8 @@ class Plans(Indexing):
             self.database.safety.check_support(constraint, True)
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
         made = self.database.rendered(CreateTable(table, if_not_exists=True))
-        yield Step(made, f"created table {name}", (name, *referents - {name}), lock=FREE, effect=Effect(name))
+        lock = METADATA if referents and self.database.abilities.locks_referents else FREE
+        yield Step(made, f"created table {name}", (name, *referents - {name}), lock=lock, effect=Effect(name))
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
             yield from self.create_index(name, index, None, new=True)
 

@@ -170,9 +170,9 @@ class ShadowColumns(TwinChecks):
             self.check_constraints(pair, stands)
         outdated = self._outdated(pair, stands)
         for name in outdated:
-            yield self.database.ddl.alter(
-                pair.table, f"DROP INDEX {self.quoted(name)}", f"dropped index {name} of {pair.table}"
-            )
+            does = f"dropped index {name} of {pair.table}"
+            step = self.database.ddl.alter(pair.table, f"DROP INDEX {self.quoted(name)}", does)
+            yield replace(step, constant=True)
         for item in self._originals_on(stands, pair.source):
             name = self._copy_name(pair, item.name)
             if name not in stands.indexes or name in outdated:
@@ -314,9 +314,8 @@ class ShadowColumns(TwinChecks):
         parts = [self.database.ddl.key_dropped(one.name) for one in self._own_keys(stands, pair.twin)]
         parts += [f"DROP INDEX {self.quoted(one.name)}" for one in self._indexes_on(stands, pair.twin)]
         if parts:
-            yield self.database.ddl.alter(
-                pair.table, ", ".join(parts), f"dropped the indexes of {pair.twin} of {pair.table}"
-            )
+            does = f"dropped the indexes of {pair.twin} of {pair.table}"
+            yield replace(self.database.ddl.alter(pair.table, ", ".join(parts), does), constant=True)
         yield self._column_dropped(pair, stands)
         yield from self.drop_triggers(pair)
 
