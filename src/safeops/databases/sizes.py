@@ -39,6 +39,10 @@ class Sizes(Port):
         """Return how a step locks its tables."""
         return step.lock or (self.strongest_lock if step.locks else FREE)
 
+    def partitions_locked(self, step: Step) -> tuple[Name, ...]:
+        """Return the partitions of its tables that a step locks as well."""
+        return ()
+
     def rows_of(self, table: Name) -> int | None:
         """Return about how many rows a table has: counted where they are few; None where it is not cheap to tell."""
         rows = self.estimated_rows(table)

@@ -30,6 +30,7 @@ class Step:
         loses: It drops what nothing gives back.
         may_rewrite: It rewrites or scans the table under its lock, if the author has assured that this is fine.
         doubt: What may come in its way, as the end of what it does.
+        only: It locks no partition of its tables.
         constant: It takes as long whatever rows the table has.
         scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
             cuts it short.
@@ -68,6 +69,7 @@ class Step:
     loses: bool = False
     may_rewrite: bool = False
     doubt: str = ""
+    only: bool = False
     constant: bool = False
 
     @property

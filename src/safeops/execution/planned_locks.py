@@ -56,7 +56,7 @@ def _deed(database: Database, step: Step) -> Deed:
     return Deed(
         does,
         lock.for_long() if rewrites else lock,
-        step.locks,
+        (*step.locks, *database.sizes.partitions_locked(step)),
         rows,
         size,
         loses=step.loses,

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
-from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, whole
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.spelling import block, object_name
 from safeops.databases.steps import Plan, Step
 from safeops.effects import FREE
@@ -35,7 +35,7 @@ class Constraining(Indexing):
         if stands is not None and not stands.columns[column].nullable:
             left, kept = self._proof(name, column, stands)
             if _is_check(stands, left) and not kept:
-                yield self._drop_constraint(name, left, whole(name, stands)[1:])
+                yield self._drop_constraint(name, left)
             return
         if stands is not None and self.database.version >= (18,):
             yield from self.set_not_null_natively(name, column, stands)
@@ -48,14 +48,12 @@ class Constraining(Indexing):
             add = f"ALTER TABLE {table} ADD {spec}"
             if stands is None or proof not in stands.constraints:
                 guarded = self._unless_constraint(name, proof, add, also=not_yet)
-                yield Step(add, f"added check {proof}", whole(name, stands), offline=guarded)
+                yield Step(add, f"added check {proof}", (name,), offline=guarded)
             if stands is None or not _is_valid(stands, proof):
-                yield self.validation(name, proof, whole(name, stands))
-        yield Step(
-            self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", whole(name, stands)
-        )
+                yield self.validation(name, proof)
+        yield Step(self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
         if not kept:
-            yield self._drop_constraint(name, proof, whole(name, stands)[1:])
+            yield self._drop_constraint(name, proof)
 
     def set_not_null_natively(self, name: Name, column: str, stands: Table, rules: str = "") -> Plan:
         constraint = not_null_of(stands, column)
@@ -65,13 +63,11 @@ class Constraining(Indexing):
         proof = constraint.name if constraint else (ours if usual in stands.constraints else usual)
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
-            yield Step(
-                f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", whole(name, stands)
-            )
-        yield self.validation(name, proof, whole(name, stands))
+            yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
+        yield self.validation(name, proof)
         left, kept = self._proof(name, column, stands)
         if not kept and _is_check(stands, left):
-            yield self._drop_constraint(name, left, whole(name, stands)[1:])
+            yield self._drop_constraint(name, left)
 
     def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
@@ -90,10 +86,8 @@ class Constraining(Indexing):
     def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
         left, kept = self._proof(name, column, stands)
         if stands is not None and left in stands.constraints and not kept:
-            yield self._drop_constraint(name, left, whole(name, stands)[1:])
-        yield Step(
-            self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", whole(name, stands)
-        )
+            yield self._drop_constraint(name, left)
+        yield Step(self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
@@ -109,7 +103,7 @@ class Constraining(Indexing):
     def _add_then_validate(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         """New rows are checked from the first, brief step on; the old ones are scanned under a lock that lets all pass."""
         named = str(constraint.name)
-        locks = whole(name, stands)
+        locks: tuple[Name, ...] = (name,)
         if isinstance(constraint, sa.ForeignKeyConstraint):
             referent = constraint.elements[0].column.table
             locks += (Name(referent.name, referent.schema),)
@@ -175,7 +169,7 @@ class Constraining(Indexing):
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-        yield Step(add, f"added {key.name} to {name} from its partitions", whole(name, stands))
+        yield Step(add, f"added {key.name} to {name} from its partitions", (name, *stands.partitions))
 
     def _not_null_for_key(self, name: Name, key: Any, stands: Table | None) -> Plan:
         """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
@@ -200,7 +194,7 @@ class Constraining(Indexing):
         yield Step(add, f"added {constraint.name} to {name}", (name,))
 
     def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
-        yield self.validation(name, constraint, whole(name, stands))
+        yield self.validation(name, constraint)
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
         there = stands.constraints.get(constraint) if stands else None
@@ -209,7 +203,7 @@ class Constraining(Indexing):
             return
         index = stands.indexes.get(constraint) if stands else None
         also = (there.referent,) if there and there.referent else ()
-        step = self._drop_constraint(name, constraint, (*whole(name, stands)[1:], *also))
+        step = self._drop_constraint(name, constraint, also)
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
         took_null = [column for column in took_null if stands is not None and column in stands.columns]

@@ -14,7 +14,7 @@ from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, whole
+from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.replacing import Replacing
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
@@ -47,7 +47,7 @@ class DDL(Replacing):
     def _drop_table(self, name: Name, stands: Table | None) -> Plan:
         referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
         sql = f"DROP TABLE IF EXISTS {self.quoted_table(name)}"
-        yield Step(sql, f"dropped table {name}", (*whole(name, stands), *referents), loses=True)
+        yield Step(sql, f"dropped table {name}", (name, *referents), loses=True)
 
     # Columns ----------------------------------------------------------------------------------------------------
 
@@ -57,18 +57,16 @@ class DDL(Replacing):
         sql = self.database.rendered(AddColumn(name.name, column, schema=schema, if_not_exists=True))
         then = (self._column_comment(name, column),) if column.comment else ()
         does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
-        yield Step(sql, does, whole(name, stands), then, effect=effect, may_rewrite=True)
+        yield Step(sql, does, (name,), then, effect=effect, may_rewrite=True)
 
     def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP COLUMN IF EXISTS {self.quoted(column)}"
-        yield Step(
-            sql, f"dropped column {name}.{column}", (*whole(name, stands), *self._referents(stands, column)), loses=True
-        )
+        yield Step(sql, f"dropped column {name}.{column}", (name, *self._referents(stands, column)), loses=True)
 
     def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
         action = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
         done = "removed the default of" if default is None else f"set the default {default} of"
-        yield Step(self.alter_column(name, column, action), f"{done} {name}.{column}", whole(name, stands))
+        yield Step(self.alter_column(name, column, action), f"{done} {name}.{column}", (name,))
 
     def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
         table, what = self.quoted_table(name), f"{name}.{column}" if column else str(name)
@@ -76,14 +74,14 @@ class DDL(Replacing):
         # The server takes an empty comment for none.
         sql = self.comment_on(kind, target, comment or "")
         does = f"set the comment of {what}" if comment else f"removed the comment of {what}"
-        yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE)
+        yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE, only=True)
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         type_ = self.database.type_text(column.type)
         yield Step(
             self.type_sql(name, column),
             f"changed {name}.{column.name} to {type_}",
-            whole(name, stands),
+            (name,),
             may_rewrite=True,
         )
 

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Index, Table
 from safeops.databases.postgresql.catalogue import index_of
-from safeops.databases.postgresql.locks import SHARE, SHARE_UPDATE_EXCLUSIVE, whole
+from safeops.databases.postgresql.locks import SHARE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.partitioning import Partitioning
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
@@ -86,7 +86,7 @@ class Indexing(Partitioning):
         self.check_leftovers(stands, named, columns, drop)
         if named not in stands.indexes:
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
-            yield Step(sql, f"created index {named} on {name} for its partitions", (name,), lock=SHARE)
+            yield Step(sql, f"created index {named} on {name} for its partitions", (name,), lock=SHARE, only=True)
         for partition in stands.partitions:
             part, part_name = self.database.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
@@ -101,7 +101,7 @@ class Indexing(Partitioning):
         full = self.index_name(name, index, stands)
         if stands is not None and stands.is_partitioned:
             if index in stands.indexes:
-                yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", whole(name, stands))
+                yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
             for part, left in self.leftovers(stands, index):
                 if isinstance(left, Index):
                     yield from self.drop_index(part.name, left.name, part)

@@ -9,7 +9,12 @@ from typing import Any
 
 from safeops.databases import sizes
 from safeops.databases.postgresql.locks import ACCESS_EXCLUSIVE
+from safeops.databases.steps import Step
+from safeops.effects import FREE
 from safeops.naming import Name
+
+PARTITIONS = """SELECT n.nspname, c.relname FROM pg_partition_tree(to_regclass(:table)) p
+    JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.level > 0 ORDER BY 1, 2"""
 
 
 class Sizes(sizes.Sizes):
@@ -26,6 +31,11 @@ class Sizes(sizes.Sizes):
         plan = self.scalar(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
         rows = re.search(r"rows=(\d+)", str(plan))
         return int(rows[1]) if rows else None
+
+    def partitions_locked(self, step: Step) -> tuple[Name, ...]:
+        tables = () if step.only or step.lock is FREE else step.locks
+        rows = [row for table in tables for row in self.read(PARTITIONS, table=self.quoted_table(table))]
+        return tuple(Name(name, schema) for schema, name in rows)
 
     def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
         sql = """SELECT count(DISTINCT attname) FROM pg_stats WHERE tablename = :table
