@@ -127,6 +127,8 @@ def finish_archive(migration: Migration, table: Name, column: str | None) -> Non
 
 def abandon_archive(migration: Migration, table: Name, column: str) -> None:
     """Stop following a column that is now dropped without being kept, or is not dropped after all."""
+    if not Archives.serves(migration.database):
+        return
     catalogue = catalogue_of(migration)
     record = noted(migration, lambda: catalogue.latest(table, column, open_=True))
     if record is not None:

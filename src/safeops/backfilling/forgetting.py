@@ -7,6 +7,7 @@ import logging
 from functools import partial
 
 from safeops.backfilling.parts import Part
+from safeops.backfilling.port import Batches
 from safeops.backfilling.state import State
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Migration
@@ -24,6 +25,8 @@ def forget_backfills_of(migration: Migration, table: Name, column: str | None = 
 
 def backfills_of(migration: Migration, table: Name, column: str | None = None) -> list[str]:
     """Return the names of the backfills of a table, or of one of its columns."""
+    if not Batches.serves(migration.database):
+        return []
     state = State(migration.database, migration.settings.schema_for_state)
     tables = (table, table.at(migration.database.home))
     return [one.name for one in state.parts() if _is_of(one, tables, column)] if state.exists() else []
@@ -31,12 +34,15 @@ def backfills_of(migration: Migration, table: Name, column: str | None = None) -
 
 def forget_backfills(migration: Migration, names: list[str]) -> None:
     """Forget the backfills of these names."""
-    state = State(migration.database, migration.settings.schema_for_state)
     for name in names:
         if (forecast := foreseeing()) is not None:
             forecast.deed(Deed(f"forgot backfill {name}"))
             continue
-        patiently(migration, f"forgot backfill {name}", partial(state.forget, name))
+        patiently(
+            migration,
+            f"forgot backfill {name}",
+            partial(State(migration.database, migration.settings.schema_for_state).forget, name),
+        )
         log.info("forgot backfill %s, as what it filled goes away", name)
 
 

@@ -74,21 +74,29 @@ class Port(ABC):
         return found
 
     @classmethod
+    def serves(cls, database: Database | type[Database]) -> bool:
+        """Tell whether the family has an implementation, or the port itself is one."""
+        return not isabstract(cls) or _exists(cls.place.format(family=database.family).partition(":")[0])
+
+    @classmethod
     def class_of(cls, database: Database | type[Database]) -> type[Self]:
         """Return the implementation of a family, or raise UnsupportedOnDatabase."""
         module, _, name = cls.place.format(family=database.family).partition(":")
-        try:
-            missing = find_spec(module) is None
-        except ModuleNotFoundError:
-            missing = True
-        if missing and not isabstract(cls):
-            return cls
-        if missing:
+        if not cls.serves(database):
             raise UnsupportedOnDatabase(
                 f"{cls.asked} was asked for, this server is {database.product}, and it would need PostgreSQL,"
                 " MariaDB, MySQL or SQLite."
             )
+        if not _exists(module):
+            return cls
         found = import_module(module)
         # A product that differs within its family has a class of its own.
         implementation: type[Self] = getattr(found, f"{database.product}{name}", None) or getattr(found, name)
         return implementation
+
+
+def _exists(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,5 @@
+"""See ``safeops.databases.abilities``."""
+
+from safeops.databases.sqlite.abilities import Abilities
+
+__all__ = ["Abilities"]

@@ -1,0 +1,5 @@
+"""See ``safeops.databases.triggers``."""
+
+from safeops.databases.sqlite.triggers import Triggers
+
+__all__ = ["Triggers"]
