@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from safeops.execution.migration import configure
     from safeops.execution.migration_lock import migration_lock
+    from safeops.policy import Settings, assured, lock_timeout, settings
     from safeops.required_column.change import add_required_column
     from safeops.schema.checks import create_check_constraint_if_missing
     from safeops.schema.column_types import alter_column_type
@@ -76,7 +77,6 @@ if TYPE_CHECKING:
         create_enum_if_missing,
         drop_enum_if_exists,
     )
-    from safeops.settings import Settings, assured, lock_timeout, settings
     from safeops.shadow.column_rename import ColumnRename
     from safeops.shadow.type_change import TypeChange
     from safeops.table_rename.change import TableRename
@@ -116,7 +116,7 @@ _HOMES = {
     "safeops.schema.schemas": "create_schema_if_missing drop_schema_if_exists",
     "safeops.schema.tables": "create_table_if_missing drop_table_if_exists",
     "safeops.schema.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
-    "safeops.settings": "Settings assured lock_timeout settings",
+    "safeops.policy": "Settings assured lock_timeout settings",
     "safeops.shadow.column_rename": "ColumnRename",
     "safeops.required_column.change": "add_required_column",
     "safeops.table_rename.change": "TableRename",

@@ -105,3 +105,9 @@ def test_importing_safeops_loads_no_database_and_no_operation() -> None:
     code = "import alembic.op, sqlalchemy, sys; import safeops; print(sorted(m for m in sys.modules if 'safeops' in m))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "['safeops']"
+
+
+def test_no_public_name_is_a_module_too() -> None:
+    """Importing the module would put it in the place of the function."""
+    modules = {module.stem for module in SOURCE.glob("*.py")} | {folder.name for folder in SOURCE.iterdir() if folder.is_dir()}
+    assert not modules & {*safeops.__all__} - {"errors"}

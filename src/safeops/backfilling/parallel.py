@@ -25,7 +25,7 @@ from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
 from safeops.errors import SafeOpsError
 from safeops.execution.migration import Terms
-from safeops.settings import Settings
+from safeops.policy import Settings
 
 log = logging.getLogger("safeops")
 

@@ -20,7 +20,7 @@ from safeops.execution.migration import Migration, Terms
 from safeops.execution.planned_locks import tell_plan
 from safeops.naming import Name
 from safeops.plan_mode import foreseeing, told
-from safeops.settings import assurance
+from safeops.policy import assurance
 
 log = logging.getLogger("safeops")
 

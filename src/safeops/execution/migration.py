@@ -30,7 +30,7 @@ from safeops.databases.reaching import explain_connecting, of_a_url
 from safeops.databases.refusals import refused
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.plan_mode import as_helper, foreseeing
-from safeops.settings import Settings, in_force
+from safeops.policy import Settings, in_force
 
 log = logging.getLogger("safeops")
 

@@ -12,7 +12,7 @@ from safeops.execution.migration import Terms
 from safeops.naming import Name
 from safeops.plan_mode import Forecast, foreseeing
 from safeops.planned import Deed
-from safeops.settings import assurance
+from safeops.policy import assurance
 
 MOST = 20
 """Steps of a plan that are told."""

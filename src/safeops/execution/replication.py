@@ -10,7 +10,7 @@ from safeops.execution.inspect import look_into
 from safeops.execution.migration import Migration
 from safeops.naming import Name
 from safeops.plan_mode import foreseeing
-from safeops.settings import assurance
+from safeops.policy import assurance
 
 log = logging.getLogger("safeops")
 

@@ -12,11 +12,11 @@ from safeops.errors import NotReady, SafeOpsError
 from safeops.execution.migration import Migration
 from safeops.plan_mode import Forecast, foretelling
 from safeops.planned import Foretold, summary
+from safeops.policy import settings
 from safeops.runner.dry_run import recording, run_revision
 from safeops.runner.environment import read
 from safeops.runner.readiness import steps_to
 from safeops.runner.revisions import Pending, described, scripts_of
-from safeops.settings import settings
 
 log = logging.getLogger("safeops")
 

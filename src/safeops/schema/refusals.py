@@ -21,8 +21,8 @@ from safeops.errors import (
 from safeops.execution.inspect import look_into, skipped
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call
+from safeops.policy import assurance
 from safeops.schema.later_calls import is_dropped, unexplained
-from safeops.settings import assurance
 
 T = TypeVar("T")
 

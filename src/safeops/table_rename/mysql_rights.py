@@ -13,7 +13,7 @@ from safeops.databases.mysql.session import number_of
 from safeops.databases.steps import Step
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
-from safeops.settings import assurance
+from safeops.policy import assurance
 from safeops.table_rename import port as renaming
 from safeops.table_rename.port import Plan
 

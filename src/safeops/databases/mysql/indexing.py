@@ -17,7 +17,7 @@ from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
-from safeops.settings import assurance
+from safeops.policy import assurance
 
 
 class Indexing(Altering):

@@ -13,7 +13,7 @@ from safeops.databases.mysql.spelling import names
 from safeops.databases.pairs import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, call
-from safeops.settings import assurance
+from safeops.policy import assurance
 from safeops.shadow.mysql.triggers import TwinTriggers, mark
 
 TEMPORAL = ("timestamp", "datetime")
