@@ -114,6 +114,8 @@ CALLS = {
             ' populate=sa.func.upper(sa.column("name")))',
         ),
     ),
+    "set_comment": Call('set_comment("users", "name", "never DROP TABLE it")', on=TWO),
+    "set_comment_of_table": Call('set_comment("users", None, "VALIDATE CONSTRAINT later")', on=TWO),
     # Indexes.
     "create_index": Call('create_index_if_missing("ix_users_name", "users", ["name"])'),
     "create_unique_index": Call('create_index_if_missing("ix_users_code", "users", ["code"], unique=True)'),
