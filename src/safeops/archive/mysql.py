@@ -14,7 +14,6 @@ from sqlalchemy.exc import DBAPIError
 from safeops.archive import port as archives
 from safeops.archive.port import Definition
 from safeops.backfilling.port import Batches
-from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.altering import INSTANT
@@ -41,7 +40,7 @@ class Parting(Step):
     dropping: tuple[str, ...] = ()
     making: tuple[str, ...] = ()
 
-    def execute(self, database: Database) -> None:
+    def execute(self, database: Any) -> None:
         # https://mariadb.com/kb/en/lock-tables/: statements on a table that this session has locked keep the lock.
         database.run(self.locking)
         try:

@@ -11,15 +11,12 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isabstract
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from typing_extensions import Self
 
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name
-
-if TYPE_CHECKING:
-    from safeops.databases.base import Database
 
 
 class Port(ABC):
@@ -65,7 +62,7 @@ class Port(ABC):
     # The implementations ----------------------------------------------------------------------------------------
 
     @classmethod
-    def of(cls, database: Database) -> Self:
+    def of(cls, database: Any) -> Self:
         """Return the port of a database, or raise UnsupportedOnDatabase."""
         made: dict[str, Any] = database.__dict__.setdefault("_ports", {})
         if cls.place not in made:
@@ -74,12 +71,12 @@ class Port(ABC):
         return found
 
     @classmethod
-    def serves(cls, database: Database | type[Database]) -> bool:
+    def serves(cls, database: Any) -> bool:
         """Tell whether the family has an implementation, or the port itself is one."""
         return not isabstract(cls) or _exists(cls.place.format(family=database.family).partition(":")[0])
 
     @classmethod
-    def class_of(cls, database: Database | type[Database]) -> type[Self]:
+    def class_of(cls, database: Any) -> type[Self]:
         """Return the implementation of a family, or raise UnsupportedOnDatabase."""
         module, _, name = cls.place.format(family=database.family).partition(":")
         if not cls.serves(database):

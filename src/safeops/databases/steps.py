@@ -1,10 +1,11 @@
-"""One statement of a plan: what it does, what it locks and for how long. The databases plan, ``locking`` carries out."""
+"""One statement of a plan: what it does, what it locks and for how long. The databases plan, ``execution`` executes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy.engine import Dialect
 
@@ -12,8 +13,15 @@ from safeops import _sqlalchemy
 from safeops.effects import Effect, Lock
 from safeops.naming import Name
 
-if TYPE_CHECKING:
-    from safeops.databases.base import Database
+
+class Executor(Protocol):
+    """What a step needs of a database to execute itself."""
+
+    def run(self, sql: str) -> int: ...
+
+    def scalar(self, sql: str, **parameters: Any) -> Any: ...
+
+    def transaction(self, *beginning: str) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Step:
         """It takes the longer the more rows its table has."""
         return self.scans and not self.constant
 
-    def execute(self, database: Database) -> None:
+    def execute(self, database: Executor) -> None:
         """Send the step, where it is needed still; several statements in one transaction."""
         if self.still is not None and not database.scalar(f"SELECT {self.still}"):
             return

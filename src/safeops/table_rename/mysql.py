@@ -20,10 +20,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.mysql.session import number_of
 from safeops.databases.mysql.showcreate import backticked
@@ -53,7 +53,7 @@ class Swift(Step):
 
     under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
 
-    def execute(self, database: Database) -> None:
+    def execute(self, database: Any) -> None:
         end = time.monotonic() + database.patience
         while True:
             try:

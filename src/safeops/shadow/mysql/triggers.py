@@ -43,7 +43,7 @@ class Locked(Step):
 
     table: Name = field(default_factory=lambda: Name(""))
 
-    def execute(self, database: Database) -> None:
+    def execute(self, database: Any) -> None:
         if self.sql in self.instead:
             for sql in (self.sql, *self.then):
                 database.run(sql)
