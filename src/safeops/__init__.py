@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from safeops.homes import HOME_OF
+
 if TYPE_CHECKING:
     from safeops.backfilling.engine import backfill
     from safeops.backfilling.functions import reads
@@ -82,47 +84,6 @@ if TYPE_CHECKING:
     from safeops.table_rename.change import TableRename
 
 __version__ = "0.1.0"
-
-# Loaded when first used: a migration pays for what it calls.
-_HOMES = {
-    "safeops.backfilling.engine": "backfill",
-    "safeops.backfilling.functions": "reads",
-    "safeops.backfilling.progress": "BackfillProgress",
-    "safeops.backfilling.running": "BackfillReport",
-    "safeops.backfilling.status": "BackfillState backfill_status forget_backfill",
-    "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
-    "safeops.errors": (
-        "BackfillConflict BackfillFunctionFailed BackfillIncomplete BackfillStopped BackupFailed"
-        " DefinitionMismatch DependentObjects DuplicateRows InvalidArgument Irreversible LockNotAcquired"
-        " NotCurrent NotReady OnlineOnly OrphanedRows OutsideMigration PhaseMissing RevisionFailed"
-        " SafeOpsError ServerRefused TransactionNotOurs Unhealthy UnknownColumn UnknownConstraint UnknownTable"
-        " UnknownType Unreachable UnsafeOperation UnsupportedOnDatabase ViolatingRows"
-    ),
-    "safeops.execution.migration_lock": "migration_lock",
-    "safeops.execution.migration": "configure",
-    "safeops.schema.checks": "create_check_constraint_if_missing",
-    "safeops.schema.column_types": "alter_column_type",
-    "safeops.schema.columns": "add_column_if_missing drop_column_if_exists",
-    "safeops.schema.comments": "set_comment",
-    "safeops.schema.constraints": "drop_constraint_if_exists validate_constraint",
-    "safeops.schema.defaults": "set_server_default",
-    "safeops.schema.exclusions": "create_exclude_constraint_if_missing",
-    "safeops.schema.foreign_keys": "create_foreign_key_if_missing",
-    "safeops.schema.indexes": "create_index_if_missing drop_index_if_exists",
-    "safeops.schema.irreversible": "irreversible",
-    "safeops.schema.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
-    "safeops.schema.nullability": "enforce_not_null relax_not_null",
-    "safeops.schema.restore": "Archive archives drop_archives restore_column restore_table",
-    "safeops.schema.schemas": "create_schema_if_missing drop_schema_if_exists",
-    "safeops.schema.tables": "create_table_if_missing drop_table_if_exists",
-    "safeops.schema.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
-    "safeops.policy": "Settings assured lock_timeout settings",
-    "safeops.shadow.column_rename": "ColumnRename",
-    "safeops.required_column.change": "add_required_column",
-    "safeops.table_rename.change": "TableRename",
-    "safeops.shadow.type_change": "TypeChange",
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "Archive",
@@ -210,9 +171,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
+    if name not in HOME_OF:
         raise AttributeError(f"module 'safeops' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
+    value = getattr(import_module(HOME_OF[name]), name)
     globals()[name] = value
     return value
 

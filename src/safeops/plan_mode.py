@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
-from safeops.effects import NOTHING, Effect
 from safeops.errors import (
     DefinitionMismatch,
     DependentObjects,
@@ -29,7 +28,7 @@ from safeops.errors import (
     UnsupportedOnDatabase,
     ViolatingRows,
 )
-from safeops.planned import RUN, SKIP, UNKNOWN, Deed, Foretold, Sent, summary
+from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Deed, Effect, Foretold, Sent, summary
 
 REST = "what follows from that"
 AFTER = "would run after"

@@ -104,7 +104,7 @@ def test_an_error_survives_the_way_between_processes() -> None:
 def test_importing_safeops_loads_no_database_and_no_operation() -> None:
     code = "import alembic.op, sqlalchemy, sys; import safeops; print(sorted(m for m in sys.modules if 'safeops' in m))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded.strip() == "['safeops']"
+    assert loaded.strip() == "['safeops', 'safeops.homes']"
 
 
 def test_no_public_name_is_a_module_too() -> None:

@@ -15,8 +15,7 @@ from tests.plans.on_postgresql import STRENGTH
 from tests.projects import Project
 from tests.servers import Database
 
-from safeops.effects import ROWS, Lock
-from safeops.planned import Foretold
+from safeops.planned import ROWS, Foretold, Lock
 from safeops.runner import plan
 
 pytestmark = pytest.mark.every_postgresql

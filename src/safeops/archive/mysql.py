@@ -20,8 +20,8 @@ from safeops.databases.mysql.altering import INSTANT
 from safeops.databases.mysql.catalogue import column_of, definition_of
 from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.naming import Name
+from safeops.planned import Effect
 
 EVENTS = ("insert", "update", "delete")
 

@@ -14,8 +14,8 @@ from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.naming import Name
+from safeops.planned import Effect
 
 COLUMN = """
 SELECT json_build_object(

@@ -13,8 +13,8 @@ from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, literal
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.naming import Name
+from safeops.planned import Effect
 
 EVENTS = ("insert", "update", "delete")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sqlalchemy import dialects
 
-import safeops
 from safeops.authoring.layout import WIDTH
+from safeops.homes import HOME_OF
 
 _UNUSED = "  # noqa: F401"
 
@@ -79,7 +79,7 @@ def _known(names: Iterable[str]) -> Iterator[_Import]:
     for name in names:
         if name in ("op", "sa"):
             yield _OP if name == "op" else _SA
-        elif name in safeops.__all__:
+        elif name in HOME_OF:
             yield _Import("safeops", name)
         elif name in dialects.__all__:
             yield _Import("sqlalchemy.dialects", name)

@@ -8,11 +8,10 @@ from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.state import State
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
-from safeops.effects import BRIEFLY, ROWS, Lock
 from safeops.execution.migration import Terms
 from safeops.naming import Name
 from safeops.plan_mode import Forecast
-from safeops.planned import Deed, counted
+from safeops.planned import BRIEFLY, ROWS, Deed, Lock, counted
 
 LOCK = Lock("the rows of a batch", ROWS, BRIEFLY)
 

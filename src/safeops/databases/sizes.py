@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from safeops.databases.ports import Port
 from safeops.databases.steps import Step
-from safeops.effects import FREE, Lock
 from safeops.naming import Name
+from safeops.planned import FREE, Lock
 
 COUNTED = 100_000
 """Rows up to which they are counted rather than estimated."""

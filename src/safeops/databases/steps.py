@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeAlias
 from sqlalchemy.engine import Dialect
 
 from safeops import _sqlalchemy
-from safeops.effects import Effect, Lock
 from safeops.naming import Name
+from safeops.planned import Effect, Lock
 
 
 class Executor(Protocol):

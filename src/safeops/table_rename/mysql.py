@@ -29,9 +29,9 @@ from safeops.databases.mysql.session import number_of
 from safeops.databases.mysql.showcreate import backticked
 from safeops.databases.pairs import RENAMED
 from safeops.databases.steps import Step
-from safeops.effects import FREE
 from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.naming import Name, fitting
+from safeops.planned import FREE
 from safeops.table_rename.mysql_rights import DENIED, Rights
 from safeops.table_rename.port import Plan, Renamed
 

@@ -13,8 +13,8 @@ from safeops.databases.pairs import RENAMED
 from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.spelling import in_dollars
 from safeops.databases.steps import Step
-from safeops.effects import FREE
 from safeops.naming import Name
+from safeops.planned import FREE
 from safeops.table_rename import port as renaming
 from safeops.table_rename.port import Plan, Renamed
 

@@ -15,8 +15,8 @@ from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.mysql.plans import Plans
 from safeops.databases.mysql.spelling import action as spelled_action
 from safeops.databases.steps import Plan, Step
-from safeops.effects import FREE
 from safeops.naming import Name
+from safeops.planned import FREE
 
 NOTE = "safeops took NULL before the key: "
 UNCHECKED = (("foreign_key_checks", "0"),)

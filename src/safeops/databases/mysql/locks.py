@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeops.effects import ALL, BRIEFLY, LONG, ROWS, WRITES, Lock
+from safeops.planned import ALL, BRIEFLY, LONG, ROWS, WRITES, Lock
 
 METADATA = Lock("the metadata of the table", ALL, BRIEFLY)
 INSTANT = Lock("ALGORITHM=INSTANT", ALL, BRIEFLY)

@@ -25,9 +25,9 @@ from safeops.databases.mysql.locks import BATCH, METADATA
 from safeops.databases.mysql.showcreate import Definition
 from safeops.databases.pairs import MARK, RENAMED, Pair, pair_of
 from safeops.databases.steps import Plan, Step
-from safeops.effects import FREE, Effect
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
+from safeops.planned import FREE, Effect
 
 UNFINISHED = "safeops: its default is still to be set"
 """The comment of a column until its default is set and its rows are filled: a run that was stopped finds it by that."""

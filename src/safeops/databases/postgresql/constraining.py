@@ -17,8 +17,8 @@ from safeops.databases.postgresql.indexing import Indexing
 from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.spelling import block, object_name
 from safeops.databases.steps import Plan, Step
-from safeops.effects import FREE
 from safeops.naming import Name, call, fitting
+from safeops.planned import FREE
 
 NOTE = "safeops took NULL before the key: "
 

@@ -18,8 +18,8 @@ from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE
 from safeops.databases.postgresql.replacing import Replacing
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
-from safeops.effects import FREE, Effect
 from safeops.naming import Name
+from safeops.planned import FREE, Effect
 
 
 class DDL(Replacing):

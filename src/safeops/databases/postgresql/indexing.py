@@ -16,8 +16,8 @@ from safeops.databases.postgresql.locks import SHARE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.partitioning import Partitioning
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
-from safeops.effects import FREE
 from safeops.naming import Name, call
+from safeops.planned import FREE
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from safeops.effects import ALL, BRIEFLY, NOTHING, WRITES, Lock
+from safeops.planned import ALL, BRIEFLY, NOTHING, WRITES, Lock
 
 ACCESS_EXCLUSIVE = Lock("ACCESS EXCLUSIVE", ALL, BRIEFLY)
 SHARE_ROW_EXCLUSIVE = Lock("SHARE ROW EXCLUSIVE", WRITES, BRIEFLY)

@@ -10,8 +10,8 @@ from typing import Any
 from safeops.databases import sizes
 from safeops.databases.postgresql.locks import ACCESS_EXCLUSIVE
 from safeops.databases.steps import Step
-from safeops.effects import FREE
 from safeops.naming import Name
+from safeops.planned import FREE
 
 PARTITIONS = """SELECT n.nspname, c.relname FROM pg_partition_tree(to_regclass(:table)) p
     JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.level > 0 ORDER BY 1, 2"""

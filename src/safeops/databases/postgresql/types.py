@@ -17,8 +17,8 @@ from safeops.databases.definitions import Domain
 from safeops.databases.postgresql.spelling import PROBE, block, split_collation
 from safeops.databases.prerequisites import made_of, sequences_of
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.naming import Name
+from safeops.planned import Effect
 
 # A domain keeps the rules of the domain that it is made of.
 DOMAINS = """

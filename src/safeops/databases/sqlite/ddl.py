@@ -18,9 +18,9 @@ from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.text import Clause, TableText, parse
 from safeops.databases.sqlite.tokens import folded, tokens
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name
+from safeops.planned import Effect
 
 log = logging.getLogger("safeops")
 

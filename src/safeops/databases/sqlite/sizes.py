@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from safeops.databases import sizes
 from safeops.databases.steps import Step
-from safeops.effects import BRIEFLY, WRITES, Lock
 from safeops.naming import Name
+from safeops.planned import BRIEFLY, WRITES, Lock
 
 COUNTED_BYTES = 1 << 28
 """The size of a file in whose tables rows are still counted."""

@@ -20,9 +20,9 @@ from safeops.databases.mysql.locks import METADATA, ONLINE
 from safeops.databases.mysql.showcreate import Definition, Item
 from safeops.databases.pairs import MARK, Pair
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.errors import DependentObjects
 from safeops.naming import Name, fitting
+from safeops.planned import Effect
 from safeops.shadow.mysql.checks import TwinChecks
 from safeops.shadow.mysql.spelling import (
     changes_columns,

@@ -11,9 +11,9 @@ from safeops.databases.postgresql.constraining import not_null_of, rules_of
 from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
 from safeops.databases.postgresql.spelling import object_name, split_collation
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
 from safeops.naming import Name, call
+from safeops.planned import Effect
 from safeops.shadow.postgresql.copies import INBOUND, is_ours
 from safeops.shadow.postgresql.partitions import Copy, in_partition_key
 from safeops.shadow.postgresql.scripts import TwinScripts

@@ -16,7 +16,7 @@ from safeops.databases.sqlite.ddl import DROPS_COLUMNS
 from safeops.databases.sqlite.text import parse
 from safeops.databases.sqlite.tokens import folded, quoted, tokens
 from safeops.databases.steps import Plan, Step
-from safeops.effects import Effect
+from safeops.planned import Effect
 from safeops.shadow.sqlite.copies import Equipping, is_copy, is_on
 from safeops.shadow.sqlite.easing import easing, is_eased, needs_easing, tightening
 from safeops.shadow.sqlite.triggers import Keeping, default_of, differ, is_constant, is_not, renamed
