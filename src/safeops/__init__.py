@@ -59,13 +59,12 @@ if TYPE_CHECKING:
     from safeops.execution.migration_lock import migration_lock
     from safeops.policy import Settings, assured, lock_timeout, settings
     from safeops.required_column.change import add_required_column
-    from safeops.schema.checks import create_check_constraint_if_missing
+    from safeops.schema.checks import create_check_constraint_if_missing, create_exclude_constraint_if_missing
     from safeops.schema.column_types import alter_column_type
     from safeops.schema.columns import add_column_if_missing, drop_column_if_exists
     from safeops.schema.comments import set_comment
     from safeops.schema.constraints import drop_constraint_if_exists, validate_constraint
     from safeops.schema.defaults import set_server_default
-    from safeops.schema.exclusions import create_exclude_constraint_if_missing
     from safeops.schema.foreign_keys import create_foreign_key_if_missing
     from safeops.schema.indexes import create_index_if_missing, drop_index_if_exists
     from safeops.schema.irreversible import irreversible

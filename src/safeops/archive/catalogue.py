@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.port import Batches
+from safeops.backfilling.state import LONGEST_NAME
 from safeops.databases.base import Database
 from safeops.databases.kept import KeptTable
 from safeops.naming import Name

@@ -10,8 +10,8 @@ from safeops.archive import port as archives
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
-from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name

@@ -27,8 +27,8 @@ from safeops.execution.inspect import look, look_into
 from safeops.execution.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.schema.columns import column_differences
-from safeops.schema.domains import NONE, instead_of_domain
 from safeops.schema.refusals import settle
+from safeops.schema.types import NONE, instead_of_domain
 from safeops.shadow.type_change import TypeChange, check_change, standing_change
 
 T = TypeVar("T")

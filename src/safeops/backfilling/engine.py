@@ -12,10 +12,9 @@ from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.functions import Function
 from safeops.backfilling.offline import render
 from safeops.backfilling.parallel import Connect
-from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run, Tell
-from safeops.backfilling.state import State
+from safeops.backfilling.state import LONGEST_NAME, State
 from safeops.backfilling.walking import Throttle
 from safeops.backfilling.work import Given, Work, targets_of, work_for
 from safeops.execution.inspect import look_at

@@ -44,7 +44,7 @@ class Replica:
 class Load(Port):
     """The questions that the throttles of a backfill ask."""
 
-    place = "safeops.backfilling.load_{family}:Load"
+    place = "safeops.backfilling.{family}:Load"
     asked = "Looking at the load of the server"
 
     def active_sessions(self) -> tuple[int, float]:

@@ -13,11 +13,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from safeops.backfilling.heartbeat import beating
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.state import State
-from safeops.backfilling.stopping import stopping_on_signals
+from safeops.backfilling.stopping import beating, stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk
 from safeops.backfilling.work import Work
 from safeops.databases import database_for

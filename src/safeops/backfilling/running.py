@@ -13,8 +13,7 @@ from functools import partial
 
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from safeops.backfilling.foretelling import tell_fill
-from safeops.backfilling.heartbeat import beating
+from safeops.backfilling.offline import tell_fill
 from safeops.backfilling.parallel import (
     RANGES_A_WORKER,
     UNKNOWN,
@@ -25,12 +24,11 @@ from safeops.backfilling.parallel import (
     walked_in_parallel,
     workers_of,
 )
-from safeops.backfilling.parts import WHOLE, Part
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import Left, count_left, incomplete
-from safeops.backfilling.state import ClaimLost, State
-from safeops.backfilling.stopping import Stop, stopping_on_signals
+from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
+from safeops.backfilling.stopping import Stop, beating, stopping_on_signals
 from safeops.backfilling.walking import Pace, Walk, forgotten, note_lost_claim, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for

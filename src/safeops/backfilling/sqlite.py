@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
+from safeops.backfilling import load
 from safeops.backfilling import port as batches
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
@@ -55,3 +56,17 @@ class Batches(batches.Batches):
             return self.literal(json.dumps(value))
         known = None if isinstance(type_, sa.types.NullType) else type_
         return self.database.rendered(sa.literal(value, known))
+
+
+class Load(load.Load):
+    """See ``safeops.backfilling.load``: a file has neither replicas nor a server that would know of sessions."""
+
+    def active_sessions(self) -> NoReturn:
+        raise self.database.unsupported(
+            "active_sessions",
+            "a server that knows its sessions",
+            "Leave the throttle out here. A batch waits by itself for another writer of the file.",
+        )
+
+    def log_position(self) -> NoReturn:
+        raise self.database.unsupported("replica_lag", "a server that has replicas", "Leave the throttle out here.")

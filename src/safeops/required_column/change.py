@@ -23,11 +23,11 @@ from safeops.execution.replication import heed_kept_table, heed_new_column
 from safeops.naming import Code, Name, call, written_column
 from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
 from safeops.schema import columns
-from safeops.schema.domains import refuse_domain
 from safeops.schema.names import settle_names
 from safeops.schema.nullability import enforce_not_null
 from safeops.schema.prerequisites import check_types, prepare
 from safeops.schema.refusals import keep_or_raise
+from safeops.schema.types import refuse_domain
 
 log = logging.getLogger("safeops")
 

@@ -16,15 +16,15 @@ from safeops.backfilling.engine import label_for, reported
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
 from safeops.backfilling.offline import LOST
-from safeops.backfilling.parts import LONGEST_NAME
 from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.running import BackfillReport, Run
+from safeops.backfilling.state import LONGEST_NAME
 from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import Work, key_of, work_for
 from safeops.databases import sqltext
 from safeops.databases.definitions import Table
-from safeops.databases.kinds import OF_STATEMENT
+from safeops.databases.server_errors import OF_STATEMENT
 from safeops.databases.triggers import ROW, Filler
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import check_has_columns, look_into

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.mysql.cluster import holder
+from safeops.databases.mysql.runner_lock import holder
 from safeops.databases.mysql.session import _SESSION, described, lock_name, runner_row
 from safeops.databases.pairs import MARK, Pair, pair_of
 from safeops.naming import Name

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from safeops.databases.pairs import MARK, Pair, pair_of
-from safeops.databases.sqlite.runner import ENDING, RunnerLock
+from safeops.databases.sqlite.runner_lock import ENDING
 from safeops.databases.sqlite.session import holders, path_of
 from safeops.naming import Name
 from safeops.runner import inspection
@@ -49,7 +49,7 @@ class Inspection(inspection.Inspection):
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 return None
-        return RunnerLock(path).holder() or "another runner"
+        return FileLock(path).holder() or "another runner"
 
     def leftover_tables(self) -> list[str]:
         sql = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_alembic\_tmp\_%' ESCAPE '\' ORDER BY 1"

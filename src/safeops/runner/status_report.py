@@ -14,8 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.archive.catalogue import ARCHIVED, Catalogue, Record
 from safeops.archive.columns import written_restore
-from safeops.backfilling.parts import WHOLE, Part
-from safeops.backfilling.state import State
+from safeops.backfilling.state import WHOLE, Part, State
 from safeops.databases.pairs import Pair
 from safeops.execution.migration import Migration
 from safeops.execution.migration_lock import KEY

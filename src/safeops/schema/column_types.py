@@ -16,8 +16,8 @@ from safeops.execution.migration import Migration, running
 from safeops.execution.replication import note_subscribers
 from safeops.naming import Code, Name, call, written_type
 from safeops.schema.columns import column_differences
-from safeops.schema.domains import instead_of_domain
 from safeops.schema.refusals import GONE, is_gone, refuse_unless_assured
+from safeops.schema.types import instead_of_domain
 
 IN_PLACE = "It belongs to a key or to the partitioning: only one statement can change its type. If writes may wait:"
 

@@ -11,7 +11,7 @@ from alembic.operations import ops
 
 from safeops import _sqlalchemy
 from safeops.archive.columns import abandon_archive, archive_column, finish_archive
-from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import (
@@ -31,7 +31,6 @@ from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_column, note_subscribers
 from safeops.naming import Code, Name, call, fitting, written_column, written_default
 from safeops.schema import constraints, foreign_keys, indexes
-from safeops.schema.domains import refuse_domain
 from safeops.schema.names import named, settle_names
 from safeops.schema.prerequisites import awaits_enum, check_types, prepare
 from safeops.schema.refusals import (
@@ -43,6 +42,7 @@ from safeops.schema.refusals import (
     refuse_unless_assured,
     settle,
 )
+from safeops.schema.types import refuse_domain
 
 
 def add_column_if_missing(

@@ -29,7 +29,8 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting
-from safeops.schema import indexes, rows
+from safeops.schema import indexes
+from safeops.schema import refusals as rows
 from safeops.schema.constraints import other_definition
 from safeops.schema.names import settle_name
 from safeops.schema.refusals import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle

@@ -26,7 +26,7 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, columns_of
-from safeops.schema import rows
+from safeops.schema import refusals as rows
 from safeops.schema.names import settle_name
 from safeops.schema.refusals import (
     GONE,

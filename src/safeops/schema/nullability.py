@@ -7,7 +7,7 @@ from safeops.execution.inspect import check_has_columns, check_names, known, loo
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import running
 from safeops.naming import Name, call
-from safeops.schema import rows
+from safeops.schema import refusals as rows
 from safeops.schema.refusals import GONE, is_gone
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Domain
-from safeops.databases.prerequisites import made_of, sequences_of
+from safeops.databases.types import made_of, sequences_of
 from safeops.errors import DefinitionMismatch, UnknownType
 from safeops.execution.inspect import keeping
 from safeops.execution.lock_retry import carry_out, patiently

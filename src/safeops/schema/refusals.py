@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Column, Difference, Table, Thing, differences
+from safeops.databases.steps import Step
 from safeops.errors import (
     DefinitionMismatch,
     DependentObjects,
+    DuplicateRows,
     InvalidArgument,
+    OrphanedRows,
     SafeOpsError,
     UnsafeOperation,
+    ViolatingRows,
 )
-from safeops.execution.inspect import look_into, skipped
+from safeops.execution.inspect import look_into, refuse_hidden_rows, skipped
+from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call
+from safeops.plan_mode import foreseeing
 from safeops.policy import assurance
 from safeops.schema.later_calls import is_dropped, unexplained
 
@@ -158,3 +165,165 @@ def explained_dependents(migration: Migration, what: str) -> Callable[[DBAPIErro
         )
 
     return explain
+
+
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Offenders:
+    """Rows that break a rule, as a query.
+
+    Args:
+        error: The error that tells of them.
+        problem: What is wrong with them, after their number: "rows of users have no email".
+        source: FROM and WHERE of the query that finds them.
+        keys: The quoted columns that name a row.
+        columns: The columns of the query that finds them all.
+        remedy: What to do about them.
+        grouped: GROUP BY and HAVING, if a value and not a row breaks the rule.
+        referents: The other tables that the query reads.
+    """
+
+    error: type[SafeOpsError]
+    problem: str
+    source: str
+    keys: Sequence[str]
+    columns: str = "*"
+    remedy: str = "Mend or delete these rows, and run again. This finds them all:"
+    grouped: str = ""
+    referents: tuple[Name, ...] = ()
+
+    @property
+    def query(self) -> str:
+        return f"SELECT {self.columns} {self.source}{self.grouped}"
+
+
+def nulls(migration: Migration, table: Table, column: str) -> Offenders:
+    database = migration.database
+    source = f"FROM {database.quoted_table(table.name)} WHERE {database.quoted(column)} IS NULL"
+    keys = _keys(migration, table, [])
+    return Offenders(ViolatingRows, f"have NULL in {table.name}.{column}", source, keys)
+
+
+def against_check(migration: Migration, table: Table, name: str, condition: str) -> Offenders:
+    source = f"FROM {migration.database.quoted_table(table.name)} WHERE NOT ({condition})"
+    return Offenders(ViolatingRows, f"break the check {name} of {table.name}", source, _keys(migration, table, []))
+
+
+def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name) -> Offenders:
+    """Return the rows whose key is in no row of the referent table; rows with a NULL in the key refer to nothing."""
+    database = migration.database
+    local = [f"child.{database.quoted(column)}" for column in key.column_keys]
+    remote = [f"parent.{database.quoted(element.column.name)}" for element in key.elements]
+    matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
+    given = " AND ".join(f"{one} IS NOT NULL" for one in local)
+    source = (
+        f"FROM {database.quoted_table(table.name)} AS child WHERE {given}"
+        f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(referent)} AS parent WHERE {matched})"
+    )
+    problem = f"of {table.name} refer by ({', '.join(key.column_keys)}) to rows that {referent} does not have"
+    keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
+    return Offenders(OrphanedRows, problem, source, keys, columns="child.*", referents=(referent,))
+
+
+def duplicates(
+    migration: Migration, table: Table, name: str, elements: Sequence[str], where: str | None, nulls_equal: bool = False
+) -> Offenders:
+    """Return the values that several rows share; ``elements`` are quoted columns or expressions."""
+    conditions = [] if nulls_equal else [f"({one}) IS NOT NULL" for one in elements]
+    conditions += [f"({where})"] if where else []
+    listed = ", ".join(elements)
+    filtered = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    source = f"FROM {migration.database.quoted_table(table.name)}{filtered}"
+    return Offenders(
+        DuplicateRows,
+        f"of {table.name} stand more than once, so that {name} cannot be unique",
+        source,
+        elements,
+        columns=f"{listed}, count(*)",
+        grouped=f" GROUP BY {listed} HAVING count(*) > 1",
+    )
+
+
+def _keys(migration: Migration, table: Table, otherwise: Sequence[str]) -> list[str]:
+    names = [*table.primary_key] or list(otherwise) or list(table.columns)[:3]
+    return [migration.database.quoted(name) for name in names]
+
+
+def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
+    """Raise the error of the offenders if there are any. Reads under a lock that lets all others through."""
+    try:
+        broken = _read(migration, table, f"{offenders.query} LIMIT 1")
+    except DBAPIError:
+        forecast = foreseeing()
+        if forecast is not None and forecast.would_add(table.name.name):
+            # It names a column that does not exist yet, and so no value that breaks the rule.
+            return
+        raise
+    if broken:
+        raise told(migration, table, offenders)
+
+
+def explained_by(
+    migration: Migration, table: Table | None, offenders: Offenders | None, excluding: str = ""
+) -> Callable[[DBAPIError], Any]:
+    """Return what turns a violation that the server reports into the error that tells of the rows.
+
+    The error has to see the rows, which is settled now, before anything is changed.
+    """
+    if table is not None and offenders is not None:
+        refuse_hidden_rows(migration, table.name, *offenders.referents)
+
+    def explain(error: DBAPIError) -> SafeOpsError | None:
+        if table is None or not migration.database.errors.is_violation(error):
+            return None
+        if offenders is None:
+            return excluded(table.name, excluding, error) if excluding else None
+        return told(migration, table, offenders)
+
+    return explain
+
+
+def excluded(name: Name, constraint: str, error: DBAPIError) -> SafeOpsError:
+    """Return the error of rows that exclude each other, of which only the server can tell."""
+    return ViolatingRows(
+        f"Rows of {name} exclude each other, so that {constraint} cannot be added.",
+        why=f"The server says: {' '.join(str(error.orig).split())}",
+        remedy="Mend or delete these rows, and run again.",
+    )
+
+
+def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsError:
+    """Return the error, with the number of the rows, some keys, and the query that finds them all."""
+    counted = _read(migration, table, f"SELECT count(*) FROM ({offenders.query}) AS offenders")
+    keys = ", ".join(offenders.keys)
+    some = _read(migration, table, f"SELECT {keys} {offenders.source}{offenders.grouped} LIMIT {SHOWN}")
+    shown = ", ".join(str(row[0]) if len(row) == 1 else str(tuple(row)) for row in some)
+    number = counted[0][0] if counted else len(some)
+    noun = "values" if offenders.grouped else "rows"
+    what = f"{noun} {offenders.problem}" if number != 1 else _singular(f"{noun} {offenders.problem}")
+    return offenders.error(
+        f"{number} {what}. {_named(keys)}: {shown}{', ...' if number > SHOWN else ''}",
+        remedy=offenders.remedy,
+        code=offenders.query,
+    )
+
+
+def _singular(problem: str) -> str:
+    """Say of one row what is said of many: the noun is the first word, its verb the first of these."""
+    noun, _, rest = problem.partition(" ")
+    verb = re.search(r"^have|^break|refer(?= by )|stand(?= more )", rest)
+    if verb is None:
+        return problem
+    singular = "has" if verb[0] == "have" else f"{verb[0]}s"
+    return f"{noun[:-1]} {rest[: verb.start()]}{singular}{rest[verb.end() :]}"
+
+
+def _named(keys: str) -> str:
+    return f"The first, by {keys.replace('child.', '')}"
+
+
+def _read(migration: Migration, table: Table, sql: str) -> Sequence[Sequence[Any]]:
+    step = Step(sql, f"read {table.name}", (table.name,), scans=True)
+    return patiently(migration, step.does, lambda: migration.database.read(sql), step)

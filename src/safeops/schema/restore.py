@@ -15,8 +15,8 @@ from safeops.archive.port import Archives
 from safeops.archive.tables import bring_table_back
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.execution.inspect import check_names, keeping, known, look, refuse_hidden_rows, skipped
+from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.planned_locks import outline
 from safeops.execution.replication import heed_new_column
 from safeops.naming import Code, Name, call, written_column
 from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie

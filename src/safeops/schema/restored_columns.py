@@ -21,7 +21,7 @@ from safeops.execution.inspect import known, look, look_into
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration
 from safeops.naming import call, written_column
-from safeops.schema import rows
+from safeops.schema import refusals as rows
 from safeops.schema.columns import column_differences
 from safeops.schema.nullability import enforce_not_null
 from safeops.schema.refusals import refuse_unless_assured

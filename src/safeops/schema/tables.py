@@ -12,7 +12,7 @@ from safeops import _sqlalchemy
 from safeops.archive.columns import finish_archive
 from safeops.archive.port import Archives
 from safeops.archive.tables import archive_table
-from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
 from safeops.execution.inspect import (

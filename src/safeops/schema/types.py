@@ -7,13 +7,20 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.definitions import Difference
+from safeops.databases import sqltext
+from safeops.databases.definitions import Difference, Table
 from safeops.errors import InvalidArgument, UnknownType
-from safeops.execution.inspect import check_choice, check_name, check_names, skipped
+from safeops.execution.inspect import check_choice, check_name, check_names, look_into, skipped
 from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration, running
-from safeops.naming import Name, call, nearest
-from safeops.schema.refusals import check_schema, explained_dependents, keep_or_raise, refuse_dependents
+from safeops.naming import Name, call, fitting, nearest
+from safeops.schema.refusals import (
+    check_schema,
+    explained_dependents,
+    keep_or_raise,
+    refuse_dependents,
+    refuse_unless_assured,
+)
 
 
 def create_enum_if_missing(
@@ -214,3 +221,36 @@ def enum_of(type_: Any) -> sa.Enum | None:
     while isinstance(type_, sa.types.TypeDecorator):
         type_ = type_.impl_instance
     return type_ if isinstance(type_, sa.Enum) and type_.name and type_.native_enum else None
+
+
+NONE = ("", "")
+
+
+def instead_of_domain(migration: Migration, name: Name, column: sa.Column[Any]) -> tuple[str, str]:
+    """Return in words and as code how a column keeps the rules of its domain without a rewrite.
+
+    Both are empty where the type of the column is no domain, or one without rules.
+    """
+    domain = look_into(migration, name, lambda: migration.database.types.domain(column.type))
+    if domain is None or not domain.has_rules:
+        return NONE
+    own, quoted = str(column.name), migration.database.quoted(str(column.name))
+    condition = " AND ".join(sqltext.with_word(check, "VALUE", quoted) for check in domain.checks)
+    check = fitting("ck", name.name, own, max_bytes=migration.database.abilities.max_identifier)
+    code = [call("create_check_constraint_if_missing", check, name.name, condition, schema=name.schema)]
+    required = [call("enforce_not_null", name.name, own, schema=name.schema)]
+    words = (
+        f"No column can get this type without a rewrite. Give it the type {domain.base}, in the models too, and have the"
+        " column keep the rules of the domain:"
+    )
+    return words, "\n".join((code if domain.checks else []) + (required if domain.required else []))
+
+
+def refuse_domain(migration: Migration, name: Name, column: sa.Column[Any], stands: Table) -> None:
+    """Raise UnsafeOperation where a new column would have the server check each existing row against its domain."""
+    words, code = instead_of_domain(migration, name, column)
+    if not words:
+        return
+    why = look_into(migration, name, lambda: migration.database.safety.column_refusal(column, stands))
+    if why:
+        refuse_unless_assured(f"Adding column {name}.{column.name} would block: {why}.", "", words, code)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.pairs import Pair
 from safeops.execution.concurrent_runners import whoever_else
 from safeops.execution.inspect import check_has_columns, check_names, look_into, skipped
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import carry_out, outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.planned_locks import outline
 from safeops.naming import Name, call, fitting
 from safeops.shadow import phases as pairs
 from safeops.shadow.port import ShadowColumns

@@ -12,16 +12,14 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.engine import backfill
-from safeops.backfilling.forgetting import backfills_of, forget_backfills, forget_backfills_of
-from safeops.backfilling.parts import Part
 from safeops.backfilling.remaining import CANCELLED
-from safeops.backfilling.state import State
-from safeops.backfilling.status import forget_backfill
+from safeops.backfilling.state import Part, State
+from safeops.backfilling.status import backfills_of, forget_backfill, forget_backfills, forget_backfills_of
 from safeops.backfilling.work import key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
-from safeops.databases.kinds import OF_ROWS, OF_STATEMENT
 from safeops.databases.pairs import Pair, overtaken
+from safeops.databases.server_errors import OF_ROWS, OF_STATEMENT
 from safeops.databases.steps import Step
 from safeops.errors import (
     BackfillIncomplete,
@@ -35,7 +33,7 @@ from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column, note_subscribers
 from safeops.naming import Name, fitting
-from safeops.schema import rows
+from safeops.schema import refusals as rows
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 from safeops.shadow.port import ShadowColumns
 

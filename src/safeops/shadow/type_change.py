@@ -8,19 +8,18 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.backfilling.forgetting import forget_backfills_of
+from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.pairs import Pair
 from safeops.execution.concurrent_runners import whoever_else
 from safeops.execution.inspect import check_has_columns, look_into, skipped
+from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.planned_locks import outline
 from safeops.naming import Name, call, fitting, written_type
 from safeops.schema.column_types import refuse_in_place_only
 from safeops.shadow import phases as pairs
-from safeops.shadow.original_types import FormerTypes
+from safeops.shadow.original_types import FormerTypes, check_sql, check_type, has_type, refuse_needless
 from safeops.shadow.port import ShadowColumns
-from safeops.shadow.types import check_sql, check_type, has_type, refuse_needless
 
 log = logging.getLogger("safeops")
 

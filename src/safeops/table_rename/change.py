@@ -11,9 +11,8 @@ from typing import Any, NoReturn
 from safeops.databases.definitions import Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
 from safeops.execution.inspect import check_names, look, look_into, skipped
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import carry_out, outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.planned_locks import outline
 from safeops.execution.replication import heed_new_name
 from safeops.naming import Name, call, nearest
 from safeops.schema.later_calls import is_dropped

@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
-from safeops.databases.mysql.altering import ONLINE, STRICT
+from safeops.databases.mysql.altering import GUARD, ONLINE, STRICT, plain
 from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pending, mark_in, pending_name
-from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.mysql.plans import Plans
 from safeops.databases.mysql.spelling import action as spelled_action
 from safeops.databases.steps import Plan, Step

@@ -14,9 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table, differences
-from safeops.databases.mysql.altering import ONLINE, STRICT
+from safeops.databases.mysql.altering import GUARD, ONLINE, STRICT, plain
 from safeops.databases.mysql.constraining import Constraining
-from safeops.databases.mysql.guards import GUARD, plain
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server_errors
-from safeops.databases.kinds import Kind
 from safeops.databases.mysql.session import GONE, KINDS, LOCK_FAILURES, NEEDED_BY_KEY, VIOLATIONS, number_of
+from safeops.databases.server_errors import Kind
 from safeops.databases.steps import Step
 from safeops.errors import InvalidArgument, SafeOpsError, UnsafeOperation
 

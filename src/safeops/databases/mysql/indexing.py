@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Index, Table
-from safeops.databases.mysql import locks, showcreate, spelling
-from safeops.databases.mysql.altering import ONLINE, STRICT, Altering
-from safeops.databases.mysql.guards import GUARD, plain
+from safeops.databases.mysql import showcreate, spelling
+from safeops.databases.mysql import sizes as locks
+from safeops.databases.mysql.altering import GUARD, ONLINE, STRICT, Altering, plain
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting

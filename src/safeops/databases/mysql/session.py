@@ -12,8 +12,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
-from safeops.databases.kinds import Kind
 from safeops.databases.mysql.abilities import Abilities
+from safeops.databases.server_errors import Kind
 from safeops.databases.sessions import Handed
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation

@@ -6,8 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from safeops.databases import sizes
-from safeops.databases.mysql.locks import METADATA
 from safeops.naming import Name
+from safeops.planned import ALL, BRIEFLY, LONG, ROWS, WRITES, Lock
+
+METADATA = Lock("the metadata of the table", ALL, BRIEFLY)
+INSTANT = Lock("ALGORITHM=INSTANT", ALL, BRIEFLY)
+ONLINE = Lock("ALGORITHM=INPLACE, LOCK=NONE", ALL, "briefly at its start and end")
+COPY = Lock("the table, which is copied", WRITES, LONG)
+BATCH = Lock("the rows of a batch", ROWS)
 
 
 class Sizes(sizes.Sizes):

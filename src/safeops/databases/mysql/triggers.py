@@ -2,12 +2,99 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases import triggers
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql.preflight import Preflight
+from safeops.databases.mysql.session import NO_TRIGGERS, not_allowed, number_of
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler
+from safeops.errors import UnsafeOperation
 from safeops.naming import Name, fitting
+from safeops.plan_mode import foreseeing
+
+DENIED = 1142
+PROBE = "safeops_unknown"
+"""A name of nothing: of no table, and of no column."""
+
+
+class Preflight(triggers.Triggers):
+    """The checks."""
+
+    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+        if locks_table and self.database.is_clustered:
+            raise self.database.unsupported(
+                asked,
+                "LOCK TABLES that holds on every node: in a Galera cluster it holds on one, and can stop all others",
+                "Change the table in place by op.alter_column() while no application is connected.",
+            )
+        if foreseeing() is not None:
+            # A plan sends nothing that would make anything, and may run under another account.
+            return
+        with self.logging_rows():
+            error = self._trigger_refused(table)
+        if error is not None and number_of(error) == NO_TRIGGERS:
+            raise not_allowed(f"{asked} needs triggers. This") from error
+        if error is not None:
+            raise _not_granted(asked, table) from error
+
+    @contextmanager
+    def logging_rows(self) -> Iterator[None]:
+        """Have the binary log take rows, if it takes statements: with those the server writes nothing at READ COMMITTED."""
+        logs, kind = self.read("SELECT @@GLOBAL.log_bin, @@SESSION.binlog_format")[0]
+        if not logs or kind != "STATEMENT":
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(self.database.setting({"binlog_format": "'ROW'"}))
+            except DBAPIError as error:
+                raise _logs_statements(error) from error
+            yield
+
+    def _trigger_refused(self, table: Name) -> DBAPIError | None:
+        """Try a trigger that cannot be made: the server looks at the account first."""
+        # A table that does not exist is locked by nothing; the right on all tables of the schema suffices for it.
+        error = self._tried(Name(PROBE, table.schema))
+        return self._tried(table) if error and number_of(error) == DENIED else error
+
+    def _tried(self, table: Name) -> DBAPIError | None:
+        trigger = self.quoted_table(Name(PROBE, table.schema))
+        head = f"CREATE TRIGGER {trigger} BEFORE INSERT ON {self.quoted_table(table)} FOR EACH ROW"
+        try:
+            with self.database.bounded():
+                self.run(f"{head} SET NEW.{self.quoted(PROBE)} = 1")
+        except DBAPIError as error:
+            if error.connection_invalidated or self.database.errors.is_lock_failure(error):
+                raise
+            return error if number_of(error) in (NO_TRIGGERS, DENIED) else None
+        return None
+
+
+def _not_granted(asked: str, table: Name) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"{asked} needs triggers, and this account has no TRIGGER privilege on {table}.",
+        why="While two columns are kept in sync, or values are archived, triggers copy what applications write.",
+        remedy="Have an administrator run this with the account of the migrations, and run again:",
+        code="GRANT TRIGGER ON database_name.* TO account;",
+    )
+
+
+def _logs_statements(error: DBAPIError) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"Rows are filled at READ COMMITTED, which the server refuses while its binary log takes statements"
+        f" (binlog_format=STATEMENT, error 1665), and this account may not change that for its session: {error.orig}",
+        why="At that level other sessions can insert between the rows of a batch; a replica that runs the statement alone"
+        " could come to other rows.",
+        remedy="Have an administrator run one of these, and run again:",
+        code="SET GLOBAL binlog_format = ROW;  -- for new sessions, also in the server's configuration\n"
+        "GRANT BINLOG ADMIN ON *.* TO account;  -- MySQL: SESSION_VARIABLES_ADMIN",
+    )
+
 
 EVENTS = ("INSERT", "UPDATE")
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
-from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.spelling import block, object_name
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name, call, fitting

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server_errors
-from safeops.databases.kinds import Kind
 from safeops.databases.postgresql.session import CANCELLED, DEPENDENT, GONE, KINDS, LOCK_FAILURES, VIOLATIONS
 from safeops.databases.postgresql.spelling import sqlstate
+from safeops.databases.server_errors import Kind
 from safeops.databases.steps import Step
 
 # A duplicate and an undefined table, column and other object.

@@ -5,19 +5,131 @@ https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CON
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, count
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
-from safeops.databases.definitions import Index, Table
+from safeops.databases import ddl
+from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.postgresql.catalogue import index_of
-from safeops.databases.postgresql.locks import SHARE, SHARE_UPDATE_EXCLUSIVE
-from safeops.databases.postgresql.partitioning import Partitioning
+from safeops.databases.postgresql.sizes import SHARE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.spelling import block
 from safeops.databases.steps import Plan, Step
-from safeops.naming import Name, call
+from safeops.errors import DefinitionMismatch
+from safeops.naming import Name, call, fitting
 from safeops.planned import FREE
+
+# A foreign key has a row for each partition on either side; an attached index that is of no constraint has none.
+PARTS = """
+WITH RECURSIVE key AS (
+  SELECT oid, conrelid, confrelid, conname, conname AS whole, true AS top FROM pg_constraint
+  WHERE conrelid = :id AND conname IN (:name, :original)
+  UNION ALL SELECT k.oid, k.conrelid, k.confrelid, k.conname, p.whole, false
+  FROM pg_constraint k JOIN key p ON k.conparentid = p.oid
+), index AS (
+  SELECT r.oid, i.indrelid, r.relname, r.relname AS whole, true AS top
+  FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = :id AND r.relname IN (:name, :original)
+  UNION ALL SELECT r.oid, i.indrelid, r.relname, p.whole, false FROM index p JOIN pg_inherits h ON h.inhparent = p.oid
+  JOIN pg_index i ON i.indexrelid = h.inhrelid JOIN pg_class r ON r.oid = h.inhrelid
+), part AS (
+  SELECT one.conrelid AS table, one.conname AS name, other.conname AS original, false AS is_index
+  FROM key one JOIN key other USING (conrelid, confrelid)
+  WHERE one.whole = :name AND other.whole = :original AND NOT one.top AND NOT other.top
+  UNION ALL SELECT one.indrelid, one.relname, other.relname, true FROM index one JOIN index other USING (indrelid)
+  WHERE one.whole = :name AND other.whole = :original AND NOT one.top AND NOT other.top
+)
+SELECT n.nspname, c.relname, p.name, p.original, p.is_index FROM part p JOIN pg_class c ON c.oid = p.table
+JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.name <> p.original ORDER BY 1, 2, 3
+"""
+
+# What an index of a partition is attached to, other than the index that is to have it.
+OTHER_WHOLE = """
+SELECT w.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_inherits h ON h.inhrelid = r.oid
+JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :name AND w.relname <> :whole
+"""
+
+
+class Partitioning(ddl.DDL):
+    """Keys and partitions."""
+
+    def leftovers(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
+        """Go through what an interrupted build of an index or a constraint made on partitions, and the whole never took."""
+        for partition in stands.partitions:
+            part, part_name = self.database.table(partition), self.part_name(partition, name)
+            if part is not None:
+                key: Constraint | Index | None = part.constraints.get(part_name) or part.indexes.get(part_name)
+                if key is not None and not key.inherited:
+                    yield part, key
+                yield from self.leftovers(part, part_name)
+
+    def left_foreign_keys(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
+        """Go through the foreign keys of partitions, likewise: those have the name of the whole."""
+        for partition in stands.partitions:
+            part = self.database.table(partition)
+            if part is not None:
+                key = part.constraints.get(name)
+                if key is not None and key.kind == "foreign key" and not key.inherited:
+                    yield part, key
+                yield from self.left_foreign_keys(part, name)
+
+    def check_leftovers(self, stands: Table, name: str, columns: tuple[str, ...], code: str) -> None:
+        """Raise DefinitionMismatch where a partition has another key or index under the name that its part is to have."""
+        for part, there in self.leftovers(stands, name):
+            if there.names != columns:
+                raise DefinitionMismatch(
+                    f"{there.name} of partition {part.name} is on ({', '.join(there.names)}), not ({', '.join(columns)}).",
+                    why="It may be left of an earlier build that could not be completed. It was left untouched.",
+                    remedy="Drop what is left on the partitions first:",
+                    code=code,
+                )
+
+    def renamed_parts(self, stands: Table, name: str, original: str) -> list[str]:
+        """Return the statements that give the parts of an index or constraint the names that another's parts have."""
+        found = self.read(PARTS, id=stands.id, name=name, original=original)
+        return [
+            f"ALTER {'INDEX' if is_index else 'TABLE'} {self.quoted_table(Name(one if is_index else table, schema))} RENAME"
+            f" {'TO' if is_index else f'CONSTRAINT {self.quoted(one)} TO'} {self.quoted(other)}"
+            for schema, table, one, other, is_index in found
+        ]
+
+    def with_free_name(self, part: Table, name: str, whole: str) -> Generator[Step, None, Table]:
+        """Plan that a name is free for the part of an index: one of another index that has it is called after that one.
+
+        An index or a key of a partitioned table keeps the names of its parts where it is renamed.
+        """
+        other = self.scalar(OTHER_WHOLE, id=part.id, name=name, whole=whole) if name in part.indexes else None
+        if other is None:
+            return part
+        numbered = ((other, *number) for number in chain([()], ((str(one),) for one in count(2))))
+        names = (
+            fitting(part.name.name, *words, max_bytes=self.database.abilities.max_identifier) for words in numbered
+        )
+        free = next(one for one in names if not self._is_taken(Name(one, part.name.schema)))
+        rename = f"ALTER INDEX {self.quoted_table(Name(name, part.name.schema))} RENAME TO {self.quoted(free)}"
+        yield Step(rename, f"renamed index {name} of {part.name}, a part of {other}, to {free}", (part.name,))
+        indexes = {key: one for key, one in part.indexes.items() if key != name}
+        return replace(part, indexes=indexes, constraints={k: v for k, v in part.constraints.items() if k != name})
+
+    def _is_taken(self, name: Name) -> bool:
+        return bool(self.scalar("SELECT to_regclass(:name) IS NOT NULL", name=self.quoted_table(name)))
+
+    def lock_whole(self, *names: Name) -> str:
+        """Return the statement that locks tables before their partitions, as writers do.
+
+        DROP TRIGGER locks the partitions first and waits for the table then: writers find a deadlock, and lose.
+        """
+        return f"LOCK TABLE {', '.join(map(self.database.quoted_table, names))} IN ACCESS EXCLUSIVE MODE"
+
+    def locked(self, stands: Table) -> tuple[Name, ...]:
+        """Return what a step locks: of a partitioned table partitions too, one for all of them."""
+        return (stands.name, *stands.partitions[:1])
+
+    def part_name(self, partition: Name, name: str) -> str:
+        """Return the name that a partition's part of an index or key has."""
+        return fitting(partition.name, name, max_bytes=self.database.abilities.max_identifier)
 
 
 @dataclass(frozen=True)

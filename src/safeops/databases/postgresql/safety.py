@@ -10,9 +10,9 @@ from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
 
 from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Table, names_in
-from safeops.databases.partition_keys import equal_columns, is_key, kind_of_key, lacking
 from safeops.databases.postgresql import identity as identity_of
 from safeops.databases.postgresql.spelling import PROBE
+from safeops.databases.safety import equal_columns, is_key, kind_of_key, lacking
 from safeops.errors import UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
 

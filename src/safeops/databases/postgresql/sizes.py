@@ -8,10 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from safeops.databases import sizes
-from safeops.databases.postgresql.locks import ACCESS_EXCLUSIVE
 from safeops.databases.steps import Step
 from safeops.naming import Name
-from safeops.planned import FREE
+from safeops.planned import ALL, BRIEFLY, FREE, NOTHING, WRITES, Lock
+
+ACCESS_EXCLUSIVE = Lock("ACCESS EXCLUSIVE", ALL, BRIEFLY)
+SHARE_ROW_EXCLUSIVE = Lock("SHARE ROW EXCLUSIVE", WRITES, BRIEFLY)
+SHARE = Lock("SHARE", WRITES, BRIEFLY)
+SHARE_UPDATE_EXCLUSIVE = Lock("SHARE UPDATE EXCLUSIVE", NOTHING)
+
 
 PARTITIONS = """SELECT n.nspname, c.relname FROM pg_partition_tree(to_regclass(:table)) p
     JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.level > 0 ORDER BY 1, 2"""

@@ -15,8 +15,8 @@ from sqlalchemy.schema import CreateSequence
 from safeops.databases import types
 from safeops.databases.definitions import Domain
 from safeops.databases.postgresql.spelling import PROBE, block, split_collation
-from safeops.databases.prerequisites import made_of, sequences_of
 from safeops.databases.steps import Plan, Step
+from safeops.databases.types import made_of, sequences_of
 from safeops.naming import Name
 from safeops.planned import Effect
 

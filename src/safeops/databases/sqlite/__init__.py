@@ -15,7 +15,7 @@ from safeops.databases.sqlite import catalogue, spelling, text
 from safeops.databases.sqlite.catalogue import Named
 from safeops.databases.sqlite.ddl import DDL
 from safeops.databases.sqlite.session import Session
-from safeops.databases.sqlite.tokens import folded, literal
+from safeops.databases.sqlite.spelling import folded, literal
 from safeops.naming import Name
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from safeops.databases.definitions import Column, Constraint, Index
 from safeops.databases.sqlite import spelling
+from safeops.databases.sqlite.spelling import folded, items_of, tokens
 from safeops.databases.sqlite.text import Clause, TableText
-from safeops.databases.sqlite.tokens import folded, items_of, tokens
 from safeops.naming import Name, fitting
 
 T = TypeVar("T")

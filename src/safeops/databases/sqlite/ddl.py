@@ -15,8 +15,8 @@ from safeops.databases.definitions import Index, Table
 from safeops.databases.sqlite import edits, spelling
 from safeops.databases.sqlite.catalogue import clauses_of
 from safeops.databases.sqlite.rebuild import Rebuild
+from safeops.databases.sqlite.spelling import folded, tokens
 from safeops.databases.sqlite.text import Clause, TableText, parse
-from safeops.databases.sqlite.tokens import folded, tokens
 from safeops.databases.steps import Plan, Step
 from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from safeops.databases import dependents
 from safeops.databases.definitions import Constraint, Table
-from safeops.databases.sqlite.tokens import Token, folded, literal, tokens
+from safeops.databases.sqlite.spelling import Token, folded, literal, tokens
 from safeops.databases.triggers import FILLS
 from safeops.naming import Name
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from safeops.databases.sqlite.spelling import folded, quoted, tokens
 from safeops.databases.sqlite.text import Clause, ColumnText, TableText, parse
-from safeops.databases.sqlite.tokens import folded, quoted, tokens
 
 Edit = Callable[[str], str]
 

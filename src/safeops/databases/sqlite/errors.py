@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server_errors
-from safeops.databases.kinds import Kind
+from safeops.databases.server_errors import Kind
 from safeops.databases.sqlite.session import KINDS, LOCK_FAILURES
 from safeops.databases.steps import Step
 

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from safeops.databases.sqlite.catalogue import row_id_of
 from safeops.databases.sqlite.edits import Edit
 from safeops.databases.sqlite.session import Session
+from safeops.databases.sqlite.spelling import folded, literal, quoted, tokens
 from safeops.databases.sqlite.text import parse
-from safeops.databases.sqlite.tokens import folded, literal, quoted, tokens
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError
 from safeops.naming import Name

@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
-from safeops.databases.kinds import Kind
+from safeops.databases.server_errors import Kind
 from safeops.databases.sessions import Handed
-from safeops.databases.sqlite.tokens import literal, quoted
+from safeops.databases.sqlite.spelling import literal, quoted
 from safeops.databases.steps import Step
 from safeops.naming import Name
 from safeops.plan_mode import foreseeing

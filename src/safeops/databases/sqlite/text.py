@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from safeops.databases.sqlite.tokens import Token, folded, items, tokens
+from safeops.databases.sqlite.spelling import Token, folded, items, tokens
 
 _OF_TABLE = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
 _OF_COLUMN = (

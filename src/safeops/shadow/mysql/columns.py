@@ -16,8 +16,8 @@ from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.catalogue import definition_of, is_counted, table_of
 from safeops.databases.mysql.constraining import UNCHECKED
-from safeops.databases.mysql.locks import METADATA, ONLINE
 from safeops.databases.mysql.showcreate import Definition, Item
+from safeops.databases.mysql.sizes import METADATA, ONLINE
 from safeops.databases.pairs import MARK, Pair
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DependentObjects

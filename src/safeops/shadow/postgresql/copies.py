@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.pairs import Pair
 from safeops.databases.postgresql.indexing import Written
-from safeops.databases.postgresql.locks import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.sealing import sealed
+from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.spelling import PROBE, block, split_collation
 from safeops.databases.steps import Plan, Step
 from safeops.errors import UnsafeOperation

@@ -13,13 +13,23 @@ from safeops.databases.definitions import Index, Table
 from safeops.databases.pairs import MARK, Pair, pair_of
 from safeops.databases.sqlite import edits, spelling
 from safeops.databases.sqlite.ddl import DROPS_COLUMNS
+from safeops.databases.sqlite.spelling import folded, quoted, tokens
 from safeops.databases.sqlite.text import parse
-from safeops.databases.sqlite.tokens import folded, quoted, tokens
 from safeops.databases.steps import Plan, Step
 from safeops.planned import Effect
 from safeops.shadow.sqlite.copies import Equipping, is_copy, is_on
-from safeops.shadow.sqlite.easing import easing, is_eased, needs_easing, tightening
-from safeops.shadow.sqlite.triggers import Keeping, default_of, differ, is_constant, is_not, renamed
+from safeops.shadow.sqlite.triggers import (
+    Keeping,
+    default_of,
+    differ,
+    easing,
+    is_constant,
+    is_eased,
+    is_not,
+    needs_easing,
+    renamed,
+    tightening,
+)
 
 
 class ShadowColumns(Equipping):
