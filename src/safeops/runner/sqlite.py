@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import Connection
 
 from safeops.databases.pairs import MARK, Pair, pair_of
-from safeops.databases.sqlite.runner_lock import ENDING
+from safeops.databases.sqlite.runner_lock import ENDING, FileLock
 from safeops.databases.sqlite.session import holders, path_of
 from safeops.naming import Name
 from safeops.runner import inspection
