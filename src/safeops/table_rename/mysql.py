@@ -47,8 +47,8 @@ _ON_COLUMNS = """SELECT Host, User, Column_name, Column_priv FROM mysql.columns_
 _SPELLED = {"DELETE VERSIONING ROWS": "DELETE HISTORY"}
 
 
-class Rights(renaming.TableRenames):
-    """The plans that carry rights from name to name."""
+class TableRenames(renaming.TableRenames):
+    """The plans of a renamed table."""
 
     def check_rename(self, stands: Table) -> None:
         try:
@@ -112,62 +112,6 @@ class Rights(renaming.TableRenames):
         if host:
             return f"{self.literal(user)}@{self.literal(host)}"
         return user if user == "PUBLIC" else str(self.literal(user))
-
-
-def _words(listed: Any) -> set[str]:
-    """Read a set of rights, which drivers give as a set or as text."""
-    words = listed if isinstance(listed, (set, frozenset)) else _text(listed).split(",")
-    rights = {_text(word).strip().upper() for word in words if word}
-    return {_SPELLED.get(right, right) for right in rights}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, (bytes, bytearray)) else str(value)
-
-
-def _cannot_look(name: Name) -> UnsafeOperation:
-    return UnsafeOperation(
-        f"This account cannot see which rights others have on {name} itself.",
-        why="Rights on a table go by its name here. Those that an account has on this one table, not on the whole database,"
-        " must be given under the new name as well, or it could not work any more under either.",
-        remedy="Let an administrator run, with the account of the migrations:",
-        code="GRANT SELECT ON mysql.tables_priv TO account; GRANT SELECT ON mysql.columns_priv TO account\n"
-        "# or, where no account has rights on this table alone:\n"
-        'with assured("rights are given on the database"):\n    ...',
-    )
-
-
-VIEW, STANDIN = "safeops_view_of", "safeops_standin_of"
-
-# What the server makes of a view that shows columns of one table under their own names.
-_QUOTED = r"`(?:[^`]|``)+`"
-_COLUMN = re.compile(rf"(?:{_QUOTED}\.)+(?P<own>{_QUOTED}) AS (?P=own)")
-_PARTS = re.compile(rf"(?:{_QUOTED}|[^`,])+")
-
-
-@dataclass(frozen=True)
-class Swift(Step):
-    """A step that waits for no lock: it is tried again and again until it meets an instant in which all are free.
-
-    It locks its tables in the order of their names, a statement through the view locks the view first. If it waited for the
-    one with a lock on the other, a statement could fail.
-    """
-
-    under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
-
-    def execute(self, database: Any) -> None:
-        end = time.monotonic() + database.patience
-        while True:
-            try:
-                return super().execute(database)
-            except DBAPIError as error:
-                if not database.errors.is_lock_failure(error) or time.monotonic() >= end:
-                    raise
-            time.sleep(random.uniform(0.001, 0.005))
-
-
-class TableRenames(Rights):
-    """The plans of a renamed table."""
 
     renders_offline = False
 
@@ -293,6 +237,58 @@ class TableRenames(Rights):
                 f"dropped {name}, which is of no use any more",
                 (name,),
             )
+
+
+def _words(listed: Any) -> set[str]:
+    """Read a set of rights, which drivers give as a set or as text."""
+    words = listed if isinstance(listed, (set, frozenset)) else _text(listed).split(",")
+    rights = {_text(word).strip().upper() for word in words if word}
+    return {_SPELLED.get(right, right) for right in rights}
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, (bytes, bytearray)) else str(value)
+
+
+def _cannot_look(name: Name) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"This account cannot see which rights others have on {name} itself.",
+        why="Rights on a table go by its name here. Those that an account has on this one table, not on the whole database,"
+        " must be given under the new name as well, or it could not work any more under either.",
+        remedy="Let an administrator run, with the account of the migrations:",
+        code="GRANT SELECT ON mysql.tables_priv TO account; GRANT SELECT ON mysql.columns_priv TO account\n"
+        "# or, where no account has rights on this table alone:\n"
+        'with assured("rights are given on the database"):\n    ...',
+    )
+
+
+VIEW, STANDIN = "safeops_view_of", "safeops_standin_of"
+
+# What the server makes of a view that shows columns of one table under their own names.
+_QUOTED = r"`(?:[^`]|``)+`"
+_COLUMN = re.compile(rf"(?:{_QUOTED}\.)+(?P<own>{_QUOTED}) AS (?P=own)")
+_PARTS = re.compile(rf"(?:{_QUOTED}|[^`,])+")
+
+
+@dataclass(frozen=True)
+class Swift(Step):
+    """A step that waits for no lock: it is tried again and again until it meets an instant in which all are free.
+
+    It locks its tables in the order of their names, a statement through the view locks the view first. If it waited for the
+    one with a lock on the other, a statement could fail.
+    """
+
+    under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
+
+    def execute(self, database: Any) -> None:
+        end = time.monotonic() + database.patience
+        while True:
+            try:
+                return super().execute(database)
+            except DBAPIError as error:
+                if not database.errors.is_lock_failure(error) or time.monotonic() >= end:
+                    raise
+            time.sleep(random.uniform(0.001, 0.005))
 
 
 def _all(names: Renamed) -> tuple[Name, Name, Name, Name]:

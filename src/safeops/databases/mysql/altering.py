@@ -25,8 +25,8 @@ _LOOKS = {
 }
 
 
-class Guards(ddl.DDL):
-    """What guards a statement where nobody can look."""
+class Altering(ddl.DDL):
+    """Plans one ALTER TABLE."""
 
     def unless(self, kind: str, name: Name, thing: str, sql: str) -> str:
         """Run the statement where the column, index or constraint is missing."""
@@ -70,35 +70,6 @@ class Guards(ddl.DDL):
             remedy="Run this revision against the database, or guard it:",
             code="if not op.get_context().as_sql:\n    ...",
         )
-
-
-def plain(sql: str) -> str:
-    """Return a statement without the mark of its guard."""
-    return sql.replace(GUARD, "")
-
-
-INSTANT = ", ALGORITHM=INSTANT"
-ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
-COPIED = frozenset({"check", "stored", "persistent", "uuid"})
-MOMENTS = ("now", "current_timestamp", "localtime")
-DOUBT = ", which the server may refuse to do online"
-# Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
-STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
-
-
-def kept_as(name: Name) -> str:
-    """Return a pattern for the name that InnoDB keeps a table under: other characters are spelled as those of a file are."""
-
-    def spelled(character: str) -> str:
-        if not character.isascii():
-            return "%"
-        return character if character.isalnum() else "\\_" if character == "_" else f"@{ord(character):04x}"
-
-    return "/".join("".join(map(spelled, part)) for part in (name.schema or "", name.name))
-
-
-class Altering(Guards):
-    """Plans one ALTER TABLE."""
 
     def called(self, function: str, *arguments: Any, **keywords: Any) -> str:
         """Write a call for a message; a table stands in it as its author writes it, without the connection's schema."""
@@ -183,3 +154,28 @@ class Altering(Guards):
 
     def guarded(self, step: Step, offline: str) -> Step:
         return replace(step, offline=offline)
+
+
+def plain(sql: str) -> str:
+    """Return a statement without the mark of its guard."""
+    return sql.replace(GUARD, "")
+
+
+INSTANT = ", ALGORITHM=INSTANT"
+ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
+COPIED = frozenset({"check", "stored", "persistent", "uuid"})
+MOMENTS = ("now", "current_timestamp", "localtime")
+DOUBT = ", which the server may refuse to do online"
+# Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
+STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
+
+
+def kept_as(name: Name) -> str:
+    """Return a pattern for the name that InnoDB keeps a table under: other characters are spelled as those of a file are."""
+
+    def spelled(character: str) -> str:
+        if not character.isascii():
+            return "%"
+        return character if character.isalnum() else "\\_" if character == "_" else f"@{ord(character):04x}"
+
+    return "/".join("".join(map(spelled, part)) for part in (name.schema or "", name.name))

@@ -23,8 +23,8 @@ _UNIQUE_KEYS = """SELECT DISTINCT PARTITION_METHOD, PARTITION_EXPRESSION, SUBPAR
     FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
 
 
-class Partitioning(safety.Safety):
-    """Keys and partitions."""
+class Safety(safety.Safety):
+    """Says why a change of type would stop the writes of others."""
 
     def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
         if not showcreate.read(stands.sql).is_partitioned:
@@ -52,42 +52,6 @@ class Partitioning(safety.Safety):
         by_primary = any(method.endswith("KEY") and not key for method, key in keys)
         used = [one for one in stands.columns if any(names(key, one) for _, key in keys)]
         return [*used, *(one for one in stands.primary_key if by_primary and one not in used)]
-
-
-_KEYS = """SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME,
-    k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE
-    FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r
-    ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
-    WHERE @@foreign_key_checks AND k.REFERENCED_TABLE_NAME IS NOT NULL
-    AND ((k.TABLE_SCHEMA = :schema AND k.TABLE_NAME = :name)
-    OR (k.REFERENCED_TABLE_SCHEMA = :schema AND k.REFERENCED_TABLE_NAME = :name))
-    ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION"""
-
-
-@dataclass(frozen=True)
-class ForeignKey:
-    """A foreign key of any table: its columns and those that they refer to."""
-
-    name: str
-    table: Name
-    other: Name
-    columns: tuple[str, ...]
-    remote: tuple[str, ...]
-    onupdate: str | None
-    ondelete: str | None
-
-    def ties(self, table: Name, column: str) -> bool:
-        return any(one == (table, column.casefold()) for pair in self.tied for one in pair)
-
-    @property
-    def tied(self) -> list[tuple[tuple[Name, str], tuple[Name, str]]]:
-        """Return the pairs of columns that have one type."""
-        pairs = zip(self.columns, self.remote, strict=True)
-        return [((self.table, one.casefold()), (self.other, other.casefold())) for one, other in pairs]
-
-
-class KeyTypes(Partitioning):
-    """The columns that foreign keys tie to one type."""
 
     def type_in_place(self, column: sa.Column[Any], stands: Table) -> str | None:
         own = str(column.name)
@@ -167,14 +131,6 @@ class KeyTypes(Partitioning):
         ]
         block = 'with assured("writes may wait meanwhile"):'
         return "\n".join([*drops, block, *(f"    {one}" for one in changes), *creates])
-
-
-def _rule(rule: str) -> str | None:
-    return None if rule in ("NO ACTION", "RESTRICT") else rule
-
-
-class Safety(KeyTypes):
-    """Says why a change of type would stop the writes of others."""
 
     def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
         there = stands.columns[str(column.name)]
@@ -271,6 +227,42 @@ class Safety(KeyTypes):
         if (expression := self.database.ddl.expression_default(column)) and defaults.is_constant(expression):
             return f"{self.product} copies the table for a default that is an expression, DEFAULT {expression}"
         return f"its values differ from row to row; {self.product} copies the table, or gives every row the same one"
+
+
+_KEYS = """SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME,
+    k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE
+    FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r
+    ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
+    WHERE @@foreign_key_checks AND k.REFERENCED_TABLE_NAME IS NOT NULL
+    AND ((k.TABLE_SCHEMA = :schema AND k.TABLE_NAME = :name)
+    OR (k.REFERENCED_TABLE_SCHEMA = :schema AND k.REFERENCED_TABLE_NAME = :name))
+    ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION"""
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key of any table: its columns and those that they refer to."""
+
+    name: str
+    table: Name
+    other: Name
+    columns: tuple[str, ...]
+    remote: tuple[str, ...]
+    onupdate: str | None
+    ondelete: str | None
+
+    def ties(self, table: Name, column: str) -> bool:
+        return any(one == (table, column.casefold()) for pair in self.tied for one in pair)
+
+    @property
+    def tied(self) -> list[tuple[tuple[Name, str], tuple[Name, str]]]:
+        """Return the pairs of columns that have one type."""
+        pairs = zip(self.columns, self.remote, strict=True)
+        return [((self.table, one.casefold()), (self.other, other.casefold())) for one, other in pairs]
+
+
+def _rule(rule: str) -> str | None:
+    return None if rule in ("NO ACTION", "RESTRICT") else rule
 
 
 class MariaDBSafety(Safety):

@@ -22,8 +22,8 @@ PROBE = "safeops_unknown"
 """A name of nothing: of no table, and of no column."""
 
 
-class Preflight(triggers.Triggers):
-    """The checks."""
+class Triggers(triggers.Triggers):
+    """The plans for triggers that fill. The server runs the triggers of an event in the order in which they were made."""
 
     def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
         if locks_table and self.database.is_clustered:
@@ -74,34 +74,6 @@ class Preflight(triggers.Triggers):
             return error if number_of(error) in (NO_TRIGGERS, DENIED) else None
         return None
 
-
-def _not_granted(asked: str, table: Name) -> UnsafeOperation:
-    return UnsafeOperation(
-        f"{asked} needs triggers, and this account has no TRIGGER privilege on {table}.",
-        why="While two columns are kept in sync, or values are archived, triggers copy what applications write.",
-        remedy="Have an administrator run this with the account of the migrations, and run again:",
-        code="GRANT TRIGGER ON database_name.* TO account;",
-    )
-
-
-def _logs_statements(error: DBAPIError) -> UnsafeOperation:
-    return UnsafeOperation(
-        f"Rows are filled at READ COMMITTED, which the server refuses while its binary log takes statements"
-        f" (binlog_format=STATEMENT, error 1665), and this account may not change that for its session: {error.orig}",
-        why="At that level other sessions can insert between the rows of a batch; a replica that runs the statement alone"
-        " could come to other rows.",
-        remedy="Have an administrator run one of these, and run again:",
-        code="SET GLOBAL binlog_format = ROW;  -- for new sessions, also in the server's configuration\n"
-        "GRANT BINLOG ADMIN ON *.* TO account;  -- MySQL: SESSION_VARIABLES_ADMIN",
-    )
-
-
-EVENTS = ("INSERT", "UPDATE")
-
-
-class Triggers(Preflight):
-    """The plans for triggers that fill. The server runs the triggers of an event in the order in which they were made."""
-
     def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
         table, body = filler.table, self._body(filler)
         there = self.fillers(table, filler.column)
@@ -151,6 +123,30 @@ class Triggers(Preflight):
             AND TRIGGER_NAME NOT LIKE 'safeops%' ORDER BY ACTION_TIMING DESC, TRIGGER_NAME"""
         rows = self.read(sql, schema=table.schema, name=table.name)
         return [f"trigger {self.quoted(row[0])}" for row in rows]
+
+
+def _not_granted(asked: str, table: Name) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"{asked} needs triggers, and this account has no TRIGGER privilege on {table}.",
+        why="While two columns are kept in sync, or values are archived, triggers copy what applications write.",
+        remedy="Have an administrator run this with the account of the migrations, and run again:",
+        code="GRANT TRIGGER ON database_name.* TO account;",
+    )
+
+
+def _logs_statements(error: DBAPIError) -> UnsafeOperation:
+    return UnsafeOperation(
+        f"Rows are filled at READ COMMITTED, which the server refuses while its binary log takes statements"
+        f" (binlog_format=STATEMENT, error 1665), and this account may not change that for its session: {error.orig}",
+        why="At that level other sessions can insert between the rows of a batch; a replica that runs the statement alone"
+        " could come to other rows.",
+        remedy="Have an administrator run one of these, and run again:",
+        code="SET GLOBAL binlog_format = ROW;  -- for new sessions, also in the server's configuration\n"
+        "GRANT BINLOG ADMIN ON *.* TO account;  -- MySQL: SESSION_VARIABLES_ADMIN",
+    )
+
+
+EVENTS = ("INSERT", "UPDATE")
 
 
 def _named(table: Name, column: str, event: str) -> str:

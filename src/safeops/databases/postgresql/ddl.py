@@ -23,8 +23,8 @@ from safeops.naming import Name, fitting
 from safeops.planned import FREE, Effect
 
 
-class Replacing(Constraining):
-    """The plans that replace."""
+class DDL(Constraining):
+    """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
 
     def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
         named, passing = str(index.name), self._passing(index)
@@ -110,12 +110,6 @@ class Replacing(Constraining):
         passing = copy.copy(thing)
         passing.name = self.passing_name(str(thing.name))
         return passing
-
-
-class DDL(Replacing):
-    """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
-
-    # Tables -----------------------------------------------------------------------------------------------------
 
     def create_table(self, table: sa.Table) -> Plan:
         name = Name(table.name, table.schema)

@@ -68,8 +68,8 @@ SLOTS = """SELECT slot_name FROM pg_replication_slots
 WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary ORDER BY 1"""
 
 
-class Publishing(dependents.Dependents):
-    """Says what a change would do to subscribers."""
+class Dependents(dependents.Dependents):
+    """Says what depends on a column."""
 
     def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
         lost = self.read(IDENTITIES, id=stands.id, indexes=list(indexes)) if indexes else []
@@ -116,6 +116,53 @@ class Publishing(dependents.Dependents):
 
     def _by(self, index: str | None) -> str:
         return "FULL" if index is None else f"USING INDEX {self.quoted(index)}"
+
+    def dependents_of_column(self, table: Table, column: str) -> list[str]:
+        found = [*self.read(BOUND, id=table.id, column=column), *self.read(OF_COLUMN, id=table.id, column=column)]
+        return list(dict.fromkeys(row[0] for row in found))
+
+    def dependents_on_type(self, table: Table, column: str) -> list[str]:
+        rows = self.read(IN_ROWS, id=table.id)
+        return [*self.dependents_of_column(table, column), *(row[0] for row in rows)]
+
+    def check_droppable(self, table: Table, column: str) -> None:
+        with self.database.scratch():
+            self.run(f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {self.quoted(column)}")
+
+    def dependents(self, table: Table, column: str | None = None) -> list[str]:
+        if column is not None:
+            return self.dependents_of_column(table, column)
+        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id)]
+
+    def dependents_of_schema(self, schema: str) -> list[str]:
+        sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+            WHERE n.nspname = :schema AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, schema=schema)]
+
+    def dependents_of_enum(self, name: Name) -> list[str]:
+        sql = """SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
+            WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
+
+    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+        if constraint.kind not in ("unique", "primary key"):
+            return []
+        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
+            FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
+            WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
+        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
+
+    def keys_to_partitions(self, stands: Table) -> set[str]:
+        sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
+            AND o.conrelid = k.conrelid
+            WHERE k.contype = 'f' AND k.conrelid = :id"""
+        return {row[0] for row in self.read(sql, id=stands.id)}
+
+    def left_on_partitions(self, stands: Table, name: str) -> bool:
+        left = chain(self.database.ddl.leftovers(stands, name), self.database.ddl.left_foreign_keys(stands, name))
+        return next(left, None) is not None
 
 
 # The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
@@ -174,54 +221,3 @@ SELECT 'column ' || a.attrelid::regclass || '.' || quote_ident(a.attname) || ', 
 FROM types JOIN pg_attribute a ON a.atttypid = types.id AND NOT a.attisdropped
 JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 1 LIMIT 20
 """
-
-
-class Dependents(Publishing):
-    """Says what depends on a column."""
-
-    def dependents_of_column(self, table: Table, column: str) -> list[str]:
-        found = [*self.read(BOUND, id=table.id, column=column), *self.read(OF_COLUMN, id=table.id, column=column)]
-        return list(dict.fromkeys(row[0] for row in found))
-
-    def dependents_on_type(self, table: Table, column: str) -> list[str]:
-        rows = self.read(IN_ROWS, id=table.id)
-        return [*self.dependents_of_column(table, column), *(row[0] for row in rows)]
-
-    def check_droppable(self, table: Table, column: str) -> None:
-        with self.database.scratch():
-            self.run(f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {self.quoted(column)}")
-
-    def dependents(self, table: Table, column: str | None = None) -> list[str]:
-        if column is not None:
-            return self.dependents_of_column(table, column)
-        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id)]
-
-    def dependents_of_schema(self, schema: str) -> list[str]:
-        sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
-            JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
-            WHERE n.nspname = :schema AND d.deptype = 'n' LIMIT 20"""
-        return [row[0] for row in self.read(sql, schema=schema)]
-
-    def dependents_of_enum(self, name: Name) -> list[str]:
-        sql = """SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
-            JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
-            WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
-        return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
-
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
-        if constraint.kind not in ("unique", "primary key"):
-            return []
-        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
-            FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
-            WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
-        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
-
-    def keys_to_partitions(self, stands: Table) -> set[str]:
-        sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
-            AND o.conrelid = k.conrelid
-            WHERE k.contype = 'f' AND k.conrelid = :id"""
-        return {row[0] for row in self.read(sql, id=stands.id)}
-
-    def left_on_partitions(self, stands: Table, name: str) -> bool:
-        left = chain(self.database.ddl.leftovers(stands, name), self.database.ddl.left_foreign_keys(stands, name))
-        return next(left, None) is not None

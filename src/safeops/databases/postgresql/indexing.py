@@ -52,8 +52,8 @@ JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :n
 """
 
 
-class Partitioning(ddl.DDL):
-    """Keys and partitions."""
+class Indexing(ddl.DDL):
+    """The plans for indexes."""
 
     def leftovers(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
         """Go through what an interrupted build of an index or a constraint made on partitions, and the whole never took."""
@@ -130,19 +130,6 @@ class Partitioning(ddl.DDL):
     def part_name(self, partition: Name, name: str) -> str:
         """Return the name that a partition's part of an index or key has."""
         return fitting(partition.name, name, max_bytes=self.database.abilities.max_identifier)
-
-
-@dataclass(frozen=True)
-class Written:
-    """An index as text; ``rest`` is what follows the name of the table."""
-
-    name: str
-    unique: bool
-    rest: str
-
-
-class Indexing(Partitioning):
-    """The plans for indexes."""
 
     def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
         return self.build_index(name, self._written(index), stands)
@@ -251,6 +238,15 @@ class Indexing(Partitioning):
 
     def regclass(self, name: Name) -> str:
         return f"to_regclass({self.literal(self.quoted_table(name))})"
+
+
+@dataclass(frozen=True)
+class Written:
+    """An index as text; ``rest`` is what follows the name of the table."""
+
+    name: str
+    unique: bool
+    rest: str
 
 
 def with_included(index: sa.Index) -> sa.Index:

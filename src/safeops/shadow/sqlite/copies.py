@@ -18,8 +18,8 @@ from safeops.shadow import port
 from safeops.shadow.sqlite.triggers import ROW_IDS, Keeping, names, renamed
 
 
-class Pairing(port.ShadowColumns):
-    """The checks before a pair, and the look at its triggers."""
+class Equipping(port.ShadowColumns):
+    """What a twin gets before it takes over."""
 
     def _keeping(self, pair: Pair, stands: Table) -> Keeping:
         return Keeping(pair, stands.sql, self.database.infos(stands.name), bool(_unique_on(stands, pair.source)))
@@ -118,19 +118,6 @@ class Pairing(port.ShadowColumns):
                 code=call("set_server_default", stands.name.name, source, None, schema=stands.name.schema),
             )
 
-
-def _unique_on(stands: Table, column: str) -> list[str]:
-    unique = ("unique", "primary key")
-    return [
-        one.name
-        for one in stands.having(stands.columns[column].name)
-        if (one.unique if isinstance(one, Index) else one.kind in unique)
-    ]
-
-
-class Equipping(Pairing):
-    """What a twin gets before it takes over."""
-
     def equip_twin(self, pair: Pair, stands: Table) -> Plan:
         self._refuse_nulls(pair, stands)
         wanted = self._copies(pair, stands)
@@ -200,6 +187,15 @@ class Equipping(Pairing):
         copy = f"{pair.name}_{name}"
         full = f"{quoted(stands.name.schema or 'main')}.{quoted(copy)}"
         return {copy: f"CREATE {'UNIQUE ' if unique else ''}INDEX {full} ON {quoted(stands.name.name)} {rest}"}
+
+
+def _unique_on(stands: Table, column: str) -> list[str]:
+    unique = ("unique", "primary key")
+    return [
+        one.name
+        for one in stands.having(stands.columns[column].name)
+        if (one.unique if isinstance(one, Index) else one.kind in unique)
+    ]
 
 
 def is_copy(pair: Pair, index: Index) -> bool:
