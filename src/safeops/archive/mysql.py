@@ -11,7 +11,7 @@ from typing import Any
 from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive import port as archives
+from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.backfilling.port import Batches
 from safeops.databases.definitions import Column, Constraint, Index, Table
@@ -57,7 +57,7 @@ class Parting(Step):
                 database.run("UNLOCK TABLES")
 
 
-class Archives(archives.Archives):
+class Archives(port.Archives):
     """See ``safeops.archive.port``."""
 
     # https://mariadb.com/kb/en/foreign-keys/: "actions that are executed due to foreign keys do not fire triggers".

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from safeops.archive import port as archives
+from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
@@ -53,7 +53,7 @@ STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
 COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
-class Archives(archives.Archives):
+class Archives(port.Archives):
     """See ``safeops.archive.port``."""
 
     def schema_of_new(self, schema: str | None) -> str | None:

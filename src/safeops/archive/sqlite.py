@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from safeops.archive import port as archives
+from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Index, Table
 from safeops.databases.sqlite import edits
@@ -19,7 +19,7 @@ from safeops.planned import Effect
 EVENTS = ("insert", "update", "delete")
 
 
-class Archives(archives.Archives):
+class Archives(port.Archives):
     """See ``safeops.archive.port``."""
 
     def archive_flaw(self, stands: Table, column: str | None) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.autogenerate import operations as safe
+from safeops.autogenerate import operations
 from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan
 from safeops.autogenerate.operations import Note, Operations, is_generated, name_of
 from safeops.naming import Name, in_shell, written_type
@@ -41,7 +41,7 @@ def parts_of(
     """
     parts = Parts()
     if operation.modify_nullable is not None:
-        own = _only(safe.SetNullability, operation, modify_nullable=operation.modify_nullable)
+        own = _only(operations.SetNullability, operation, modify_nullable=operation.modify_nullable)
         (parts.relax if operation.modify_nullable else parts.enforce).append(own)
     if operation.modify_type is not None:
         parts.type = _type_back(operation, plan) if downgrade else _type(operation, plan or TypeChangePlan(None))
@@ -53,16 +53,16 @@ def parts_of(
     return parts
 
 
-def _only(kind: type[safe.Op], operation: ops.AlterColumnOp, **changes: Any) -> safe.Op:
+def _only(kind: type[operations.Op], operation: ops.AlterColumnOp, **changes: Any) -> operations.Op:
     """Return the change reduced to some of its parts."""
     nothing = {"modify_type": None, "modify_nullable": None, "modify_server_default": False, "modify_comment": False}
-    return safe.become(kind, operation, **{**nothing, "modify_name": None, **changes})
+    return operations.become(kind, operation, **{**nothing, "modify_name": None, **changes})
 
 
 def _default(operation: ops.AlterColumnOp, *, postponed: bool, downgrade: bool) -> Operations:
     if not postponed:
         default = operation.modify_server_default
-        return [_only(safe.SetServerDefault, operation, modify_server_default=default)]
+        return [_only(operations.SetServerDefault, operation, modify_server_default=default)]
     if downgrade:
         return []
     text = "The default of {} is one of the new type: autogenerate finds it in the revision that switches."
@@ -98,7 +98,7 @@ def _left_to_alembic(
     regenerated = generated and operation.modify_server_default is not False
     if regenerated:
         changes["modify_server_default"] = operation.modify_server_default
-    own = _only(safe.ChangeGenerated if regenerated else ops.AlterColumnOp, operation, **changes)
+    own = _only(operations.ChangeGenerated if regenerated else ops.AlterColumnOp, operation, **changes)
     comment = _comment(operation, live, downgrade)
     if not own.has_changes():
         return comment
@@ -106,7 +106,7 @@ def _left_to_alembic(
     identity = operation.existing_server_default if downgrade else operation.modify_server_default
     statements = live.serial_as_identity(*_place(operation), identity) if live and regenerated else None
     if statements:
-        return [Note(_SERIAL), safe.become(safe.ByStatement, own, sql=statements[downgrade]), *comment]
+        return [Note(_SERIAL), operations.become(operations.ByStatement, own, sql=statements[downgrade]), *comment]
     if downgrade:
         _describe_restored(own, operation, generated)
     return [*([Note(_GENERATED)] if regenerated else []), own, *comment]
@@ -122,7 +122,7 @@ def _comment(operation: ops.AlterColumnOp, live: LiveDatabase | None, downgrade:
     both = (operation.existing_comment or None, operation.modify_comment or None)
     found = _changed_comment(live, *_place(operation), *both, downgrade)
     copies = live is not None and live.copies_for_comment(*_place(operation))
-    own = [_only(safe.SetComment, operation, modify_comment=comment) for comment in found]
+    own = [_only(operations.SetComment, operation, modify_comment=comment) for comment in found]
     return [*([Note(_COPIED)] if own and copies else []), *own]
 
 
@@ -130,7 +130,7 @@ def comment_of_table(operation: Any, live: LiveDatabase | None, *, downgrade: bo
     """Return the comment of a table, if it changes."""
     both = (operation.existing_comment or None, getattr(operation, "comment", None) or None)
     found = _changed_comment(live, name_of(operation), None, *both, downgrade)
-    return [safe.become(safe.SetTableComment, operation, comment=comment) for comment in found]
+    return [operations.become(operations.SetTableComment, operation, comment=comment) for comment in found]
 
 
 def _changed_comment(
@@ -166,7 +166,7 @@ def _type(operation: ops.AlterColumnOp, plan: TypeChangePlan) -> Operations:
 
 
 def _in_place(operation: ops.AlterColumnOp, blocks: str) -> Operations:
-    own = _only(safe.AlterType, operation, modify_type=operation.modify_type)
+    own = _only(operations.AlterType, operation, modify_type=operation.modify_type)
     return [Note(blocks), own] if blocks else [own]
 
 
@@ -185,8 +185,8 @@ def _type_back(operation: ops.AlterColumnOp, plan: TypeChangePlan | None) -> Ope
     return _in_place(operation, plan.blocks_back)
 
 
-def _phases(operation: ops.AlterColumnOp, target: Any, phases: Any, options: dict[str, str]) -> safe.ChangeType:
-    own = _only(safe.ChangeType, operation, modify_type=operation.modify_type)
+def _phases(operation: ops.AlterColumnOp, target: Any, phases: Any, options: dict[str, str]) -> operations.ChangeType:
+    own = _only(operations.ChangeType, operation, modify_type=operation.modify_type)
     own.target, own.phases, own.options = target, tuple(phases), options
     return own
 
@@ -211,18 +211,18 @@ def _taken(found: Operations, phase: str) -> Operations:
     """Take type changes that are only this phase out, into a separate change of each table."""
     taken: Operations = []
     for operation in [*found]:
-        if isinstance(operation, safe.TableOps):
+        if isinstance(operation, operations.TableOps):
             own = _taken(operation.ops, phase)
-            taken += [safe.become(safe.TableOps, operation, ops=own)] if own else []
+            taken += [operations.become(operations.TableOps, operation, ops=own)] if own else []
             if not operation.ops:
                 found.remove(operation)
-        elif isinstance(operation, safe.ChangeType) and operation.phases == (phase,):
+        elif isinstance(operation, operations.ChangeType) and operation.phases == (phase,):
             found.remove(operation)
             taken.append(operation)
     return taken
 
 
-def _note_after_switch(change: safe.ChangeType) -> Note:
+def _note_after_switch(change: operations.ChangeType) -> Note:
     return Note(
         f"{_column(change)} has been expanded: this gives it its new type, and belongs in a deploy after the one that"
         " expanded it. When nobody needs the old type any more, write the last revision:\n"
@@ -230,7 +230,7 @@ def _note_after_switch(change: safe.ChangeType) -> Note:
     )
 
 
-def _expanding(changes: Sequence[safe.ChangeType]) -> str:
+def _expanding(changes: Sequence[operations.ChangeType]) -> str:
     single = len(changes) == 1
     what = "A change of type" if single else "Changes of type"
     types = "the new type" if single else "the new types"
@@ -243,7 +243,7 @@ def _expanding(changes: Sequence[safe.ChangeType]) -> str:
     )
 
 
-def _command(change: safe.ChangeType, phase: str) -> str:
+def _command(change: operations.ChangeType, phase: str) -> str:
     place = {"schema": change.schema, "table": change.table_name, "column": change.column_name}
     how = {"type": written_type(sa.types.to_instance(change.target)), **(change.options or {}), "phase": phase}
     given = {"pattern": "type-change", **place, **how}

@@ -14,8 +14,7 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from safeops.backfilling import load
-from safeops.backfilling import port as batches
+from safeops.backfilling import load, port
 from safeops.backfilling.load import Replica
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
@@ -31,7 +30,7 @@ COLLATION = """SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema
   WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
 
 
-class Batches(batches.Batches):
+class Batches(port.Batches):
     """See ``safeops.backfilling.port``."""
 
     # https://dev.mysql.com/doc/refman/8.0/en/update.html: they are evaluated from left to right.

@@ -11,8 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from safeops.backfilling import load
-from safeops.backfilling import port as batches
+from safeops.backfilling import load, port
 from safeops.backfilling.load import Replica
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
@@ -24,7 +23,7 @@ from safeops.naming import Name
 SERIALIZATION_FAILURE = "40001"
 
 
-class Batches(batches.Batches):
+class Batches(port.Batches):
     """See ``safeops.backfilling.port``."""
 
     def key_text(self, column: Column) -> str:

@@ -10,13 +10,12 @@ from typing import Any, NoReturn
 
 import sqlalchemy as sa
 
-from safeops.backfilling import load
-from safeops.backfilling import port as batches
+from safeops.backfilling import load, port
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
 
 
-class Batches(batches.Batches):
+class Batches(port.Batches):
     """See ``safeops.backfilling.port``."""
 
     def key_text(self, column: Column) -> str:

@@ -24,8 +24,7 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, nearest
-from safeops.schema import indexes
-from safeops.schema import refusals as rows
+from safeops.schema import indexes, refusals
 from safeops.schema.names import settle_name
 from safeops.schema.refusals import (
     GONE,
@@ -76,7 +75,7 @@ def create(
             _refuse_unready(migration, stands, constraint, validate)
         offenders = _offenders(migration, stands, constraint) if stands and validate else None
         plan = migration.database.ddl.add_constraint(name, constraint, stands, validate)
-        return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
+        return carry_out(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
 def _is_another(migration: Migration, stands: Table | None, constraint: sa.Constraint) -> bool:
@@ -100,7 +99,7 @@ def _replace(migration: Migration, name: Name, stands: Table | None, constraint:
         _refuse_unready(migration, stands, constraint, validate)
     offenders = _offenders(migration, stands, constraint) if stands else None
     plan = database.ddl.replace_constraint(name, constraint, stands, validate)
-    return carry_out(migration, plan, rows.explained_by(migration, stands, offenders, str(constraint.name)))
+    return carry_out(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
 def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:
@@ -120,7 +119,7 @@ def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, sta
 
 
 def _refuse_copy(migration: Migration, wanted: Constraint, stands: Table) -> None:
-    """Raise UnsafeOperation where a check of a new column would have the server copy a table that has rows."""
+    """Raise UnsafeOperation where a check of a new column would have the server copy a table that has refusals."""
     database = migration.database
     if wanted.kind != "check" or database.abilities.adds_checks_online:
         return
@@ -224,11 +223,11 @@ def _lacks_enforcement_alone(migration: Migration, there: Constraint, found: Seq
 def _refuse_unready(migration: Migration, stands: Table, constraint: sa.Constraint, validate: bool) -> None:
     """Raise what would make the plan fail half way, before anything is touched."""
     if isinstance(constraint, sa.CheckConstraint) and validate:
-        rows.refuse(migration, stands, _checked(migration, stands, constraint))
+        refusals.refuse(migration, stands, _checked(migration, stands, constraint))
     elif isinstance(constraint, sa.PrimaryKeyConstraint):
         for column in constraint.columns:
             if stands.columns[column.name].nullable:
-                rows.refuse(migration, stands, rows.nulls(migration, stands, column.name))
+                refusals.refuse(migration, stands, refusals.nulls(migration, stands, column.name))
     elif not isinstance(constraint, (sa.CheckConstraint, sa.UniqueConstraint)) and stands.bytes > SMALL_TABLE:
         refuse_unless_assured(
             f"Exclusion constraint {constraint.name} would block {stands.name}, which has {stands.bytes / 2**20:.0f} MiB.",
@@ -238,18 +237,18 @@ def _refuse_unready(migration: Migration, stands: Table, constraint: sa.Constrai
         )
 
 
-def _checked(migration: Migration, stands: Table, constraint: sa.CheckConstraint) -> rows.Offenders:
+def _checked(migration: Migration, stands: Table, constraint: sa.CheckConstraint) -> refusals.Offenders:
     condition = migration.database.part_text(constraint.sqltext)
-    return rows.against_check(migration, stands, str(constraint.name), condition)
+    return refusals.against_check(migration, stands, str(constraint.name), condition)
 
 
-def _offenders(migration: Migration, stands: Table, constraint: sa.Constraint) -> rows.Offenders | None:
+def _offenders(migration: Migration, stands: Table, constraint: sa.Constraint) -> refusals.Offenders | None:
     if isinstance(constraint, sa.CheckConstraint):
         return _checked(migration, stands, constraint)
     if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
         columns = [migration.database.quoted(column.name) for column in constraint.columns]
         nulls_equal = migration.database.wanted_constraint(constraint).nulls_not_distinct
-        return rows.duplicates(migration, stands, str(constraint.name), columns, None, nulls_equal)
+        return refusals.duplicates(migration, stands, str(constraint.name), columns, None, nulls_equal)
     return None
 
 
@@ -307,13 +306,13 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
         if stands is not None and offenders is not None and not migration.database.abilities.adds_checks_online:
             _refuse_before_copy(migration, stands, stands.constraints[constraint_name], offenders)
         plan = migration.database.ddl.validate_constraint(name, constraint_name, stands)
-        return carry_out(migration, plan, rows.explained_by(migration, stands, offenders))
+        return carry_out(migration, plan, refusals.explained_by(migration, stands, offenders))
 
 
-def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, offenders: rows.Offenders) -> None:
+def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, offenders: refusals.Offenders) -> None:
     """Name the rows that break a check before the server copies the table to look at them."""
     if there.kind == "check":
-        rows.refuse(migration, stands, offenders)
+        refusals.refuse(migration, stands, offenders)
 
 
 def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> None:
@@ -327,16 +326,16 @@ def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> N
     )
 
 
-def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> rows.Offenders | None:
+def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> refusals.Offenders | None:
     if there.kind == "foreign key" and there.referent:
         target = sa.Table(there.referent.name, sa.MetaData(), *map(_bare, there.remote), schema=there.referent.schema)
         source = sa.Table(stands.name.name, target.metadata, *map(_bare, there.columns), schema=stands.name.schema)
         key = sa.ForeignKeyConstraint(there.columns, [target.c[column] for column in there.remote])
         source.append_constraint(key)
-        return rows.orphans(migration, stands, key, there.referent)
+        return refusals.orphans(migration, stands, key, there.referent)
     if there.kind == "not null":
-        return rows.nulls(migration, stands, there.columns[0])
-    return rows.against_check(migration, stands, there.name, there.expression or "true")
+        return refusals.nulls(migration, stands, there.columns[0])
+    return refusals.against_check(migration, stands, there.name, there.expression or "true")
 
 
 def _bare(name: str) -> sa.Column[Any]:

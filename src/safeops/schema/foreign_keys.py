@@ -29,8 +29,7 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting
-from safeops.schema import indexes
-from safeops.schema import refusals as rows
+from safeops.schema import indexes, refusals
 from safeops.schema.constraints import other_definition
 from safeops.schema.names import settle_name
 from safeops.schema.refusals import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle
@@ -201,10 +200,10 @@ def create(
             return built
         source = look_at(migration, name) or source if built else source
         plan = _plan(migration, name, key, source, validate, replaces)
-        offenders = rows.orphans(migration, source, key, referent.name)
+        offenders = refusals.orphans(migration, source, key, referent.name)
         with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
             return (
-                carry_out(migration, plan, rows.explained_by(migration, source, offenders if validate else None))
+                carry_out(migration, plan, refusals.explained_by(migration, source, offenders if validate else None))
                 or built
             )
 
@@ -292,7 +291,7 @@ def _refuse_unready(
     _refuse_partitioned(migration, key, {source.name: source, other: referent})
     _refuse_not_unique(key, referent, other, remote)
     if validate:
-        rows.refuse(migration, source, rows.orphans(migration, source, key, referent.name))
+        refusals.refuse(migration, source, refusals.orphans(migration, source, key, referent.name))
 
 
 def _refuse_partitioned(migration: Migration, key: sa.ForeignKeyConstraint, both: dict[Name, Table]) -> None:

@@ -26,7 +26,7 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, columns_of
-from safeops.schema import refusals as rows
+from safeops.schema import refusals
 from safeops.schema.names import settle_name
 from safeops.schema.refusals import (
     GONE,
@@ -131,10 +131,10 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
 
 def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> Callable[[DBAPIError], Any]:
     if stands is None or not index.unique:
-        return rows.explained_by(migration, stands, None)
+        return refusals.explained_by(migration, stands, None)
     wanted, texts = migration.database.wanted_index(index), _texts(migration, index)
-    twice = rows.duplicates(migration, stands, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
-    return rows.explained_by(migration, stands, twice)
+    twice = refusals.duplicates(migration, stands, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
+    return refusals.explained_by(migration, stands, twice)
 
 
 def _replace(migration: Migration, name: Name, index: sa.Index, stands: Table, there: Index) -> bool:

@@ -7,7 +7,7 @@ from safeops.execution.inspect import check_has_columns, check_names, known, loo
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import running
 from safeops.naming import Name, call
-from safeops.schema import refusals as rows
+from safeops.schema import refusals
 from safeops.schema.refusals import GONE, is_gone
 
 
@@ -53,11 +53,11 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
         stands = known(migration, stands, name)
         check_has_columns(stands, [column_name])
         takes_null = stands is not None and stands.columns[column_name].nullable
-        offenders = rows.nulls(migration, stands, column_name) if stands and takes_null else None
+        offenders = refusals.nulls(migration, stands, column_name) if stands and takes_null else None
         if stands is not None and offenders is not None:
-            rows.refuse(migration, stands, offenders)
+            refusals.refuse(migration, stands, offenders)
         plan = migration.database.ddl.set_not_null(name, column_name, stands)
-        changed = carry_out(migration, plan, rows.explained_by(migration, stands, offenders))
+        changed = carry_out(migration, plan, refusals.explained_by(migration, stands, offenders))
         return changed or skipped(f"NOT NULL of {name}.{column_name}", "it is there")
 
 

@@ -21,7 +21,7 @@ from safeops.execution.inspect import known, look, look_into
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration
 from safeops.naming import call, written_column
-from safeops.schema import refusals as rows
+from safeops.schema import refusals
 from safeops.schema.columns import column_differences
 from safeops.schema.nullability import enforce_not_null
 from safeops.schema.refusals import refuse_unless_assured
@@ -106,7 +106,7 @@ def complete(migration: Migration, record: Record) -> None:
     if stands is None:
         return
     required = record.definition["required"] and not record.definition["computed"]
-    nulls = rows.nulls(migration, stands, column) if required and stands.columns[column].nullable else None
+    nulls = refusals.nulls(migration, stands, column) if required and stands.columns[column].nullable else None
     filled = nulls is None or not look_into(migration, name, lambda: _finds(migration, stands, column))
     broken = _each(migration, plans_to_complete(migration, stands, record, filled))
     if broken:

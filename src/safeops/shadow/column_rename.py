@@ -13,7 +13,7 @@ from safeops.execution.inspect import check_has_columns, check_names, look_into,
 from safeops.execution.lock_retry import carry_out, outline
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting
-from safeops.shadow import phases as pairs
+from safeops.shadow import phases
 from safeops.shadow.port import ShadowColumns
 
 
@@ -174,7 +174,7 @@ class ColumnRename:
     def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
         """Have both stand in step; ``twin`` is the one that does not stand by itself."""
         written = self._written(phase)
-        pairs.check_options(written, options)
+        phases.check_options(written, options)
         if (rendered := self._rendered(phase, True, source, twin)) is not None:
             return rendered
 
@@ -187,7 +187,7 @@ class ColumnRename:
                     and standing.source not in stands.columns
                 ):
                     standing = standing.mirrored
-                pairs.refuse_torn(stands, standing, self._undoing(standing))
+                phases.refuse_torn(stands, standing, self._undoing(standing))
                 return standing
             if source not in stands.columns and twin in stands.columns:
                 skipped(written, f"{twin} stands alone: there is nothing to bring in step")
@@ -195,7 +195,7 @@ class ColumnRename:
             check_has_columns(stands, [source])
             return self._pair(migration, stands.name, source, twin)
 
-        return pairs.bring_in_step(written, Name(self.table_name, self.schema), choose, equip=True, **options)
+        return phases.bring_in_step(written, Name(self.table_name, self.schema), choose, equip=True, **options)
 
     def _reduced(self, phase: str, survivor: str, other: str, before: str) -> bool:
         """Let ``survivor`` stand alone; ``before`` is the phase that must have finished."""
@@ -210,22 +210,22 @@ class ColumnRename:
             if standing is None:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
             if standing.source == survivor and standing.twin not in stands.columns:
-                return pairs.part_from(migration, standing)
+                return phases.part_from(migration, standing)
             if other not in stands.columns and ShadowColumns.of(migration.database).is_promoted(standing, stands):
-                return pairs.part_from(migration, standing.mirrored)
-            pairs.refuse_torn(stands, standing, self._undoing(standing))
+                return phases.part_from(migration, standing.mirrored)
+            phases.refuse_torn(stands, standing, self._undoing(standing))
             if standing.source == survivor and phase == "undo_expand":
                 # The survivor never lacked a value, so that nothing has to have finished.
-                pairs.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
-                return pairs.part_from(migration, standing)
-            pairs.refuse_unfilled(migration, standing, missing)
-            pairs.refuse_out_of_step(migration, stands, standing, written)
+                phases.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
+                return phases.part_from(migration, standing)
+            phases.refuse_unfilled(migration, standing, missing)
+            phases.refuse_out_of_step(migration, stands, standing, written)
             if standing.source == survivor:
-                return pairs.part_from(migration, standing)
+                return phases.part_from(migration, standing)
             # Not equipped here: what a slower runner built would stay behind, on a column that is nobody's twin any more.
-            pairs.refuse_unequipped(migration, stands, standing, missing)
-            pairs.refuse_dependents_on(migration, stands, other, standing)
-            return pairs.promote(migration, standing, None)
+            phases.refuse_unequipped(migration, stands, standing, missing)
+            phases.refuse_dependents_on(migration, stands, other, standing)
+            return phases.promote(migration, standing, None)
 
     def _undoing(self, standing: Pair) -> str:
         """Return the phase that takes the twin away."""
@@ -236,19 +236,19 @@ class ColumnRename:
     ) -> bool:
         unfinished = self._pair(migration, stands.name, survivor, other)
         if ShadowColumns.of(migration.database).is_unfinished(unfinished, stands):
-            return pairs.part_from(migration, unfinished)
+            return phases.part_from(migration, unfinished)
         if other in stands.columns:
-            raise pairs.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
+            raise phases.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
         check_has_columns(stands, [survivor])
         # A stop may have come between the drop and this.
-        finished = pairs.finish_keys(migration, stands)
+        finished = phases.finish_keys(migration, stands)
         forget_backfills_of(migration, stands.name, self.new_name)
         forget_backfills_of(migration, stands.name, self.old_name)
         return finished or skipped(written, f"{other} is gone")
 
     def _looked_at(self, migration: Migration, written: str) -> Table:
         names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
-        return pairs.looked_at(migration, written, self.schema, **names)
+        return phases.looked_at(migration, written, self.schema, **names)
 
     def _standing(self, migration: Migration, stands: Table) -> Pair | None:
         name = self._pair(migration, stands.name, self.old_name, self.new_name).name

@@ -33,7 +33,7 @@ from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column, note_subscribers
 from safeops.naming import Name, fitting
-from safeops.schema import refusals as rows
+from safeops.schema import refusals
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 from safeops.shadow.port import ShadowColumns
 
@@ -346,7 +346,7 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
     condition = f"({condition}) AND NOT ({ShadowColumns.of(database).unfilled(pair)})" if unfilled else condition
     source = f"FROM {database.quoted_table(pair.table)} WHERE {condition}"
     keys = [database.quoted(name) for name in stands.primary_key or [*stands.columns][:3]]
-    offenders = rows.Offenders(
+    offenders = refusals.Offenders(
         ViolatingRows,
         f"have values in {pair.table}.{pair.source} and {pair.twin} that disagree",
         source,
@@ -356,7 +356,7 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         " This finds them all:",
     )
     with _explaining_values(migration, pair):
-        rows.refuse(migration, stands, offenders)
+        refusals.refuse(migration, stands, offenders)
 
 
 @contextmanager

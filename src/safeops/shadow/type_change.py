@@ -17,7 +17,7 @@ from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting, written_type
 from safeops.schema.column_types import refuse_in_place_only
-from safeops.shadow import phases as pairs
+from safeops.shadow import phases
 from safeops.shadow.original_types import FormerTypes, check_sql, check_type, has_type, refuse_needless
 from safeops.shadow.port import ShadowColumns
 
@@ -231,7 +231,7 @@ class TypeChange:
             self._refuse_in_place_only(migration, stands)
             return self._pair(migration, stands)
 
-        return pairs.bring_in_step(written, self._name, choose, equip=True, **options)
+        return phases.bring_in_step(written, self._name, choose, equip=True, **options)
 
     def _switch(self) -> bool:
         written, missing = self._written("switch"), self._written("expand")
@@ -242,7 +242,7 @@ class TypeChange:
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
             if standing.switched:
-                return pairs.settled(migration, standing, stands) or skipped(written, "it was switched before")
+                return phases.settled(migration, standing, stands) or skipped(written, "it was switched before")
             return self._exchanged(migration, stands, standing, written, missing)
 
     def _contract(self) -> bool:
@@ -255,9 +255,9 @@ class TypeChange:
             if standing is None:
                 return self._done_or_missing(migration, stands, written, missing)
             if not standing.switched:
-                raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its old type still.", missing)
+                raise phases.phase_missing(f"{stands.name}.{self.column_name} has its old type still.", missing)
             self._former(migration).keep(self._kept_as(migration), standing.type or "", standing.default)
-            return pairs.part_from(migration, standing)
+            return phases.part_from(migration, standing)
 
     def _undo_expand(self) -> bool:
         written, missing = self._written("undo_expand"), self._written("undo_switch")
@@ -266,12 +266,12 @@ class TypeChange:
             outline(migration, stands.name, f"dropped the hidden column of {self._shown}, a copy of it in the new type")
             standing = self._standing(migration, stands)
             if standing is not None and standing.switched:
-                raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
+                raise phases.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
             pair = standing or self._pair(migration, stands)
             if standing is None and not ShadowColumns.of(migration.database).is_unfinished(pair, stands):
                 forget_backfills_of(migration, stands.name, pair.twin)
                 return skipped(written, "there is nothing to undo")
-            return pairs.part_from(migration, pair)
+            return phases.part_from(migration, pair)
 
     def _undo_switch(self) -> bool:
         written, missing = self._written("undo_switch"), self._written("undo_contract")
@@ -280,9 +280,9 @@ class TypeChange:
             self._outline_exchange(migration, stands, "its old type")
             standing = self._standing(migration, stands)
             if standing is None and self._is_contracted(migration):
-                raise pairs.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
+                raise phases.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
             if standing is None or not standing.switched:
-                settled = standing is not None and pairs.settled(migration, standing, stands)
+                settled = standing is not None and phases.settled(migration, standing, stands)
                 return settled or skipped(written, "it was not switched")
             return self._exchanged(migration, stands, standing, written, missing)
 
@@ -300,7 +300,7 @@ class TypeChange:
                 return None
             return self._switched(pair, *former)
 
-        done = pairs.bring_in_step(written, self._name, choose, equip=False, **options)
+        done = phases.bring_in_step(written, self._name, choose, equip=False, **options)
         with running(written.removesuffix("()")) as migration:
             self._former(migration).forget(self._kept_as(migration))
         return done
@@ -319,16 +319,16 @@ class TypeChange:
 
     def _exchanged(self, migration: Migration, stands: Table, standing: Pair, written: str, missing: str) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""
-        pairs.settled(migration, standing, stands)
-        pairs.refuse_unfilled(migration, standing, missing)
-        pairs.refuse_out_of_step(migration, stands, standing, written)
-        pairs.refuse_dependents_on(migration, stands, self.column_name, standing)
+        phases.settled(migration, standing, stands)
+        phases.refuse_unfilled(migration, standing, missing)
+        phases.refuse_out_of_step(migration, stands, standing, written)
+        phases.refuse_dependents_on(migration, stands, self.column_name, standing)
         # The hidden column is bare after an exchange the other way, and indexes may have come since it was equipped.
-        pairs.equipped(migration, standing, stands)
+        phases.equipped(migration, standing, stands)
         was = ShadowColumns.of(migration.database).spelled_type(stands, self.column_name)
         default = stands.columns[self.column_name].default
         kept = self._expanded(standing, was) if standing.switched else self._switched(standing, was, default)
-        done = pairs.promote(migration, standing, kept)
+        done = phases.promote(migration, standing, kept)
         log.info("%s has another type: statements that were prepared before must be prepared again", stands.name)
         return done
 
@@ -349,10 +349,10 @@ class TypeChange:
 
     def _done_or_missing(self, migration: Migration, stands: Table, written: str, missing: str) -> bool:
         if not self._has_type(migration, stands):
-            raise pairs.phase_missing(f"{stands.name}.{self.column_name} has its old type, and no twin.", missing)
+            raise phases.phase_missing(f"{stands.name}.{self.column_name} has its old type, and no twin.", missing)
         pair = self._pair(migration, stands)
         if ShadowColumns.of(migration.database).is_unfinished(pair, stands):
-            return pairs.part_from(migration, pair)
+            return phases.part_from(migration, pair)
         forget_backfills_of(migration, stands.name, pair.twin)
         return skipped(written, f"the column is {stands.columns[self.column_name].type}")
 
@@ -374,7 +374,7 @@ class TypeChange:
     def _looked_at(self, migration: Migration, written: str) -> Table:
         self._check()
         names = {"table_name": self.table_name, "column_name": self.column_name}
-        stands = pairs.looked_at(migration, written, self.schema, **names)
+        stands = phases.looked_at(migration, written, self.schema, **names)
         check_has_columns(stands, [self.column_name])
         return stands
 

@@ -34,7 +34,7 @@ from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.planned import FREE
 from safeops.policy import assurance
-from safeops.table_rename import port as renaming
+from safeops.table_rename import port
 from safeops.table_rename.port import Plan, Renamed
 
 log = logging.getLogger("safeops")
@@ -47,7 +47,7 @@ _ON_COLUMNS = """SELECT Host, User, Column_name, Column_priv FROM mysql.columns_
 _SPELLED = {"DELETE VERSIONING ROWS": "DELETE HISTORY"}
 
 
-class TableRenames(renaming.TableRenames):
+class TableRenames(port.TableRenames):
     """The plans of a renamed table."""
 
     def check_rename(self, stands: Table) -> None:

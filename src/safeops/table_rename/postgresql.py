@@ -15,7 +15,7 @@ from safeops.databases.postgresql.spelling import in_dollars
 from safeops.databases.steps import Step
 from safeops.naming import Name
 from safeops.planned import FREE
-from safeops.table_rename import port as renaming
+from safeops.table_rename import port
 from safeops.table_rename.port import Plan, Renamed
 
 INVOKER_SINCE = (15,)
@@ -100,7 +100,7 @@ _ROW_FUNCTIONS = """SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_type
   WHERE t.typrelid = :id LIMIT 5"""
 
 
-class TableRenames(renaming.TableRenames):
+class TableRenames(port.TableRenames):
     """The plans of a renamed table."""
 
     def check_rename(self, stands: Table) -> None:

@@ -8,11 +8,11 @@ upsert: an application would take one row for another. https://www.sqlite.org/la
 from __future__ import annotations
 
 from safeops.databases.definitions import Table
-from safeops.table_rename import port as renaming
+from safeops.table_rename import port
 from safeops.table_rename.port import Plan, Renamed
 
 
-class TableRenames(renaming.TableRenames):
+class TableRenames(port.TableRenames):
     """Refuses: the recipe asks ``has_updatable_views`` first."""
 
     renders_offline = False

@@ -13,7 +13,6 @@ from sqlalchemy.exc import DBAPIError
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
 from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql import spelling as defaults
 from safeops.databases.mysql.altering import plain
 from safeops.databases.mysql.catalogue import index_of, table_of
 from safeops.databases.mysql.constraining import KINDS, has_generated_key
@@ -39,7 +38,7 @@ class MySQL(Session):
     def __init__(self, dialect: sa.Dialect, connection: Callable[[], sa.Connection] | None) -> None:
         super().__init__(dialect, connection)
         if self.abilities.copies_for_expressions:
-            self.dialect.ddl_compiler = defaults.SpelledDDL
+            self.dialect.ddl_compiler = spelling.SpelledDDL
 
     # Looking ----------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import ddl, sqltext
 from safeops.databases.definitions import Table
-from safeops.databases.mysql import showcreate
-from safeops.databases.mysql import sizes as locks
+from safeops.databases.mysql import showcreate, sizes
 from safeops.databases.steps import Step
 from safeops.errors import OnlineOnly
 from safeops.naming import Name, call
@@ -117,7 +116,7 @@ class Altering(ddl.DDL):
             name: The table.
             action: What follows ALTER TABLE and its name.
             does: What is true afterwards.
-            also: Further tables that it locks.
+            also: Further tables that it sizes.
             instant: Whether to try INSTANT first.
             under: Session variables for the statement.
             free: A table that may be copied if it has no rows: that blocks nobody for long.
@@ -129,7 +128,7 @@ class Altering(ddl.DDL):
         doubt = DOUBT if sql not in ways and self.is_copied(action) else ""
         first, *others = ways
         made = Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
-        return replace(made, lock=locks.INSTANT if instant else locks.ONLINE, doubt=doubt, may_rewrite=bool(doubt))
+        return replace(made, lock=sizes.INSTANT if instant else sizes.ONLINE, doubt=doubt, may_rewrite=bool(doubt))
 
     def _is_empty(self, table: Table) -> bool:
         """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""

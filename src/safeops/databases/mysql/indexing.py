@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Index, Table
-from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql import sizes as locks
+from safeops.databases.mysql import showcreate, sizes, spelling
 from safeops.databases.mysql.altering import GUARD, ONLINE, STRICT, Altering, plain
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DependentObjects, UnsafeOperation
@@ -43,7 +42,7 @@ class Indexing(Altering):
         offline = self.unless("index", name, named, marked + online)
         does = f"built index {named} on {name}"
         instead = (sql,) if under_lock and stands is not None and not self.database.has_rows(stands) else ()
-        lock = locks.COPY if under_lock else locks.ONLINE
+        lock = sizes.COPY if under_lock else sizes.ONLINE
         yield Step(
             sql + online,
             does,

@@ -17,7 +17,6 @@ from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql import spelling as defaults
 from safeops.databases.mysql.altering import GUARD, INSTANT, ONLINE, STRICT
 from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mark_in
 from safeops.databases.mysql.indexing import Indexing
@@ -68,7 +67,7 @@ class Plans(Indexing):
 
     def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         expression = self.expression_default(column)
-        if stands is not None and expression and not defaults.is_constant(expression):
+        if stands is not None and expression and not spelling.is_constant(expression):
             yield from self._add_with_expression(name, column, expression, stands)
             return
         action = f"ADD COLUMN {GUARD}{self.database.column_spec(column)}"
@@ -99,7 +98,7 @@ class Plans(Indexing):
         text = self.database.default_text(column)
         if text is None or column.computed is not None or not self.database.abilities.copies_for_expressions:
             return None
-        spelled = defaults.clause(text, self.database.type_text(column.type))
+        spelled = spelling.clause(text, self.database.type_text(column.type))
         return spelled if spelled.startswith("(") else None
 
     def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
@@ -127,8 +126,8 @@ class Plans(Indexing):
             changed = found.with_(DEFAULT=proper or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
             yield self.modify(name, column, str(changed), does)
             return
-        if self.database.abilities.copies_for_expressions and defaults.needs_definition(default, found.clauses["type"]):
-            spelled = None if default is None else defaults.clause(default, found.clauses["type"])
+        if self.database.abilities.copies_for_expressions and spelling.needs_definition(default, found.clauses["type"]):
+            spelled = None if default is None else spelling.clause(default, found.clauses["type"])
             changed = found.with_(DEFAULT=spelled)
             yield self.modify(name, column, str(changed), does, instant=True)
             return
@@ -173,7 +172,7 @@ class Plans(Indexing):
         check = None if table.columns[str(column.name)].type == "json" else found.get("CHECK")
         changed = found.with_(type=bare, CHARACTER_SET=charset, COLLATE=collation, CHECK=check)
         if self.database.abilities.copies_for_expressions:
-            changed = defaults.respelled(changed)
+            changed = spelling.respelled(changed)
         yield self.modify(
             name, str(column.name), str(changed), f"changed {name}.{column.name} to {spelled}", instant=True
         )
@@ -274,7 +273,7 @@ class Plans(Indexing):
 
     def default_clause(self, default: str) -> str:
         # ALTER COLUMN takes no function without parentheses, not even those that a column's definition takes.
-        return defaults.clause(default, "")
+        return spelling.clause(default, "")
 
     def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
         """Let the column take NULL, then drop the trigger: neither order alone would let the old application write on."""

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from safeops.databases import safety
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql import spelling as defaults
 from safeops.databases.mysql.catalogue import definition_of, is_counted
 from safeops.databases.mysql.spelling import names
 from safeops.databases.safety import equal_columns, is_key, lacking
@@ -224,7 +223,7 @@ class Safety(safety.Safety):
             return f"{self.product} computes it for every row, and copies the table for that"
         if self.default_is_constant(column):
             return None
-        if (expression := self.database.ddl.expression_default(column)) and defaults.is_constant(expression):
+        if (expression := self.database.ddl.expression_default(column)) and spelling.is_constant(expression):
             return f"{self.product} copies the table for a default that is an expression, DEFAULT {expression}"
         return f"its values differ from row to row; {self.product} copies the table, or gives every row the same one"
 
