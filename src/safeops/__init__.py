@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from safeops.homes import HOME_OF
 
 if TYPE_CHECKING:
-    from safeops.backfilling.engine import backfill
+    from safeops.backfilling.backfill import backfill
     from safeops.backfilling.functions import reads
     from safeops.backfilling.progress import BackfillProgress
     from safeops.backfilling.running import BackfillReport

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 # Loaded when first used: a migration pays for what it calls.
 _HOMES = {
-    "safeops.backfilling.engine": "backfill",
+    "safeops.backfilling.backfill": "backfill",
     "safeops.backfilling.functions": "reads",
     "safeops.backfilling.progress": "BackfillProgress",
     "safeops.backfilling.running": "BackfillReport",

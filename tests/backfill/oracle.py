@@ -35,7 +35,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from tests.servers import Database
 
-from safeops.backfilling.engine import backfill
+from safeops.backfilling.backfill import backfill
 from safeops.backfilling.functions import Rows, reads
 from safeops.backfilling.running import BackfillReport
 from safeops.errors import BackfillIncomplete, BackfillStopped, Unreachable

@@ -12,8 +12,8 @@ from tests.concurrency.harness import other_process
 from tests.projects import log_lines, migrate
 
 from safeops import backfill, backfill_status
+from safeops.backfilling import interruption as heartbeat
 from safeops.backfilling import state
-from safeops.backfilling import stopping as heartbeat
 from safeops.backfilling.port import Batches
 
 ROWS = 2000

@@ -11,8 +11,8 @@ import pytest
 from tests.backfill.oracle import TALLY, Backfill, Table, runners, writing
 from tests.whole import several
 
+from safeops.backfilling import interruption as heartbeat
 from safeops.backfilling import parallel, state
-from safeops.backfilling import stopping as heartbeat
 
 SEEDS = int(os.environ.get("SAFEOPS_ORACLE_SEEDS", several(1, 2)))
 FIRST = int(os.environ.get("SAFEOPS_ORACLE_FIRST_SEED", "1"))

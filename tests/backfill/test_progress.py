@@ -19,7 +19,7 @@ from tests.projects import log_lines, migrate
 
 from safeops import backfill, backfill_status
 from safeops.backfilling import progress as progress_module
-from safeops.backfilling import walking
+from safeops.backfilling import range_walker as walking
 from safeops.backfilling.progress import BackfillProgress
 from safeops.databases import database_for
 from safeops.errors import LockNotAcquired

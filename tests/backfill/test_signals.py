@@ -14,7 +14,7 @@ from tests.projects import Project, log_lines, migrate
 from tests.whole import one_in
 
 from safeops import backfill, backfill_status
-from safeops.backfilling.stopping import Stop, stopping_on_signals
+from safeops.backfilling.interruption import Stop, stopping_on_signals
 from safeops.errors import BackfillStopped
 
 ROWS = 2000

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 import safeops
+from safeops.backfilling import interruption as heartbeat
 from safeops.backfilling import parallel, state
-from safeops.backfilling import stopping as heartbeat
 from safeops.errors import BackfillStopped
 from tests.authoring.workshop import Workshop
 from tests.backfill.workers import HUNDREDFOLD, hundredfold, sums

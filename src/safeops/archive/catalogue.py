@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from safeops.backfilling.port import Batches
 from safeops.backfilling.state import LONGEST_NAME
 from safeops.databases.base import Database
-from safeops.databases.kept import KeptTable
+from safeops.databases.state_table import KeptTable
 from safeops.naming import Name
 from safeops.plan_mode import foreseeing
 

@@ -15,11 +15,11 @@ from safeops.archive.catalogue import ARCHIVED, COPYING, RESTORING, Catalogue, R
 from safeops.archive.port import Archives
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.progress import Teller
+from safeops.backfilling.range_walker import Pace
 from safeops.backfilling.remaining import CANCELLED
 from safeops.backfilling.running import Run
 from safeops.backfilling.state import State
 from safeops.backfilling.status import forget_backfills_of
-from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import Work, key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table

@@ -13,15 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
+from safeops.backfilling.interruption import beating, stopping_on_signals
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.range_walker import Pace, Walk
 from safeops.backfilling.state import State
-from safeops.backfilling.stopping import beating, stopping_on_signals
-from safeops.backfilling.walking import Pace, Walk
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.beside import on_a_connection
 from safeops.databases.sessions import Handed
+from safeops.databases.side_connection import on_a_connection
 from safeops.errors import SafeOpsError
 from safeops.execution.migration import Terms
 from safeops.policy import Settings

@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
+from safeops.backfilling.interruption import Stop, beating, stopping_on_signals
 from safeops.backfilling.offline import tell_fill
 from safeops.backfilling.parallel import (
     RANGES_A_WORKER,
@@ -26,13 +27,12 @@ from safeops.backfilling.parallel import (
 )
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
+from safeops.backfilling.range_walker import Pace, Walk, forgotten, note_lost_claim, stopped
 from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
-from safeops.backfilling.stopping import Stop, beating, stopping_on_signals
-from safeops.backfilling.walking import Pace, Walk, forgotten, note_lost_claim, stopped
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.beside import beside
+from safeops.databases.side_connection import beside
 from safeops.errors import BackfillConflict
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Terms

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from safeops.backfilling.port import Batches, Bound
 from safeops.databases.base import Database
-from safeops.databases.kept import KeptTable
+from safeops.databases.state_table import KeptTable
 
 TABLE = "safeops_backfill"
 LONGEST_NAME = 190

@@ -20,7 +20,7 @@ from safeops.cli.command import fitting, with_place
 from safeops.cli.inspection import PLAN, STATUS
 from safeops.cli.project import CHECK, GUIDE, HEADS, INIT
 from safeops.cli.upgrades import ROLLBACK, STAMP, UPGRADE
-from safeops.databases.reaching import of_a_url
+from safeops.databases.connecting import of_a_url
 from safeops.errors import SafeOpsError
 from safeops.runner.revision_run import DONE, RAISED
 

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from safeops.authoring.project import Project, find_project
-from safeops.databases.reaching import of_a_url
+from safeops.databases.connecting import of_a_url
 from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError
 from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, is_giving_up
 

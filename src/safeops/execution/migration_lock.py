@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from safeops.databases import database_class, database_for
 from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
-from safeops.databases.beside import beside
 from safeops.databases.runner_lock import RunnerLock
+from safeops.databases.side_connection import beside
 from safeops.errors import InvalidArgument, LockNotAcquired
 from safeops.execution.plain_operations import bounded_waiting
 

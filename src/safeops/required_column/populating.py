@@ -11,16 +11,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
-from safeops.backfilling.arguments import Arguments
-from safeops.backfilling.engine import label_for, reported
+from safeops.backfilling.backfill import label_for, reported
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
+from safeops.backfilling.limits import Arguments
 from safeops.backfilling.offline import LOST
 from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import Teller
+from safeops.backfilling.range_walker import Pace
 from safeops.backfilling.running import BackfillReport, Run
 from safeops.backfilling.state import LONGEST_NAME
-from safeops.backfilling.walking import Pace
 from safeops.backfilling.work import Work, key_of, work_for
 from safeops.databases import sqltext
 from safeops.databases.definitions import Table

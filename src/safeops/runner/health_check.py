@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from alembic.config import Config
 from alembic.runtime.migration import MigrationStep
 
-from safeops.backfilling.stopping import Stop
+from safeops.backfilling.interruption import Stop
 from safeops.errors import InvalidArgument, RevisionFailed, Unhealthy
 from safeops.planned import summary
 from safeops.runner.environment import Reached

@@ -22,9 +22,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 
 from safeops import _alembic
-from safeops.backfilling.stopping import SIGNALS, Stop
+from safeops.backfilling.interruption import SIGNALS, Stop
 from safeops.databases import database_for
-from safeops.databases.beside import on_a_connection
+from safeops.databases.side_connection import on_a_connection
 from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary

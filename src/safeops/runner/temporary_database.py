@@ -22,8 +22,8 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_for, family_of
 from safeops.databases.abilities import Abilities
-from safeops.databases.beside import on_a_connection
-from safeops.databases.reaching import check_host
+from safeops.databases.connecting import check_host
+from safeops.databases.side_connection import on_a_connection
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary

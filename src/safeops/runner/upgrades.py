@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from safeops import _alembic
-from safeops.backfilling.stopping import stopping_on_signals
+from safeops.backfilling.interruption import stopping_on_signals
 from safeops.errors import InvalidArgument, NotReady, TransactionNotOurs
 from safeops.runner import readiness
 from safeops.runner.backups import backup as back_up

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from safeops.backfilling.port import Batches
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
-from safeops.databases.kept import KeptTable
+from safeops.databases.state_table import KeptTable
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import look_into
 from safeops.execution.migration import Migration

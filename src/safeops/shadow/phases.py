@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from safeops.backfilling.arguments import Arguments
-from safeops.backfilling.engine import backfill
+from safeops.backfilling.backfill import backfill
+from safeops.backfilling.limits import Arguments
 from safeops.backfilling.remaining import CANCELLED
 from safeops.backfilling.state import Part, State
 from safeops.backfilling.status import backfills_of, forget_backfill, forget_backfills, forget_backfills_of

@@ -15,7 +15,7 @@ from alembic.config import Config
 from sqlalchemy.engine import Connection, Engine
 
 from safeops.databases import database_for
-from safeops.databases.beside import on_a_connection
+from safeops.databases.side_connection import on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backups.dumps import Dumper, Dumps, logins

@@ -18,8 +18,8 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, abilities_of, database_class, database_for
 from safeops.databases.base import Database
-from safeops.databases.beside import on_a_connection
-from safeops.databases.reaching import check_host
+from safeops.databases.connecting import check_host
+from safeops.databases.side_connection import on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backups.backup import read_description

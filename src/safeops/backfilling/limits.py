@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from safeops.backfilling.walking import Pace
+from safeops.backfilling.range_walker import Pace
 from safeops.backfilling.work import targets_of
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import check_names

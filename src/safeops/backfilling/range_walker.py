@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.backfilling.batch_size import LARGEST, LARGEST_IN_PYTHON, Servo
 from safeops.backfilling.expressions import RANGE
+from safeops.backfilling.interruption import Stop
 from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.remaining import cancelled
-from safeops.backfilling.servo import LARGEST, LARGEST_IN_PYTHON, Servo
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
-from safeops.backfilling.stopping import Stop
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database

@@ -8,14 +8,14 @@ from concurrent.futures import Executor
 from contextlib import closing
 from typing import Any
 
-from safeops.backfilling.arguments import Arguments
 from safeops.backfilling.functions import Function
+from safeops.backfilling.limits import Arguments
 from safeops.backfilling.offline import render
 from safeops.backfilling.parallel import Connect
 from safeops.backfilling.progress import Teller
+from safeops.backfilling.range_walker import Throttle
 from safeops.backfilling.running import BackfillReport, Run, Tell
 from safeops.backfilling.state import LONGEST_NAME, State
-from safeops.backfilling.walking import Throttle
 from safeops.backfilling.work import Given, Work, targets_of, work_for
 from safeops.execution.inspect import look_at
 from safeops.execution.migration import Migration, running
