@@ -105,7 +105,8 @@ class Constraining(Plans):
         )
         checked = self.key_mark_removed(stands, named) if there else [self.key_dropped(pending_name(named))]
         if there is None:
-            both = [self._key_action(key, referent, named=one) for one in (named, pending_name(named))]
+            # An index that the server makes for both itself has the name of the later one.
+            both = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
             action = f"{self._index_action(key) if made else ''}{', '.join(both)}"
             yield replace(self.alter(name, action, does, also=(referent,)), under=UNCHECKED)
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"

@@ -42,6 +42,15 @@ class PostgreSQL(Session):
             # Nobody can ask the server; since 9.1 it takes a backslash in a string for what it is.
             _sqlalchemy.keep_backslashes(self.dialect)
 
+    # Spelling ---------------------------------------------------------------------------------------------------
+
+    def choosing_schema(self, schema: str) -> str:
+        sql = f"SET search_path TO {self.quoted(schema)}"
+        return (
+            f"connection.exec_driver_sql({sql!r})\nconnection.commit()\n"
+            f"connection.dialect.default_schema_name = {schema!r}"
+        )
+
     # Looking ----------------------------------------------------------------------------------------------------
 
     def table(self, name: Name, *, to_create: bool = False) -> Table | None:

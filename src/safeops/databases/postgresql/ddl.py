@@ -195,13 +195,6 @@ class DDL(Constraining):
     def drop_schema(self, schema: str) -> Plan:
         yield Step(f"DROP SCHEMA IF EXISTS {self.quoted(schema)}", f"dropped schema {schema}")
 
-    def choosing_schema(self, schema: str) -> str:
-        sql = f"SET search_path TO {self.quoted(schema)}"
-        return (
-            f"connection.exec_driver_sql({sql!r})\nconnection.commit()\n"
-            f"connection.dialect.default_schema_name = {schema!r}"
-        )
-
     def path_of_now(self) -> str:
         """Return the clause by which a function finds what the author's expressions name as it is found now.
 

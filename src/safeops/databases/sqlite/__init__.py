@@ -34,6 +34,13 @@ class SQLite(Session):
         # Reserved since 3.35, which SQLAlchemy's list does not know.
         self.prepare.reserved_words = {*self.prepare.reserved_words, "returning", "nothing"}
 
+    # Spelling ---------------------------------------------------------------------------------------------------
+
+    def choosing_schema(self, schema: str) -> str:
+        return (
+            f'create_index_if_missing("ix_t_a", "t", ["a"], schema={schema!r})   # in the revisions: SQLite has no USE'
+        )
+
     # Looking ----------------------------------------------------------------------------------------------------
 
     def table(self, name: Name, *, to_create: bool = False) -> Table | None:

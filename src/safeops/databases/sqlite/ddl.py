@@ -183,11 +183,6 @@ class DDL(ddl.DDL):
         # SQLAlchemy writes the key of AUTOINCREMENT into its column.
         return f"PRIMARY KEY ({self.quoted(*(column.name for column in constraint.columns))})"  # type: ignore[attr-defined]
 
-    def choosing_schema(self, schema: str) -> str:
-        return (
-            f'create_index_if_missing("ix_t_a", "t", ["a"], schema={schema!r})   # in the revisions: SQLite has no USE'
-        )
-
     # Details ----------------------------------------------------------------------------------------------------
 
     def rebuilt(
