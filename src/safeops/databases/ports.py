@@ -10,7 +10,7 @@ from abc import ABC
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from inspect import isabstract
+from inspect import isabstract, isclass
 from typing import Any, ClassVar
 
 from typing_extensions import Self
@@ -80,9 +80,11 @@ class Port(ABC):
         """Return the implementation of a family, or raise UnsupportedOnDatabase."""
         module, _, name = cls.place.format(family=database.family).partition(":")
         if not cls.serves(database):
+            made = not isclass(database)
             raise UnsupportedOnDatabase(
-                f"{cls.asked} was asked for, this server is {database.product}, and it would need PostgreSQL,"
-                " MariaDB, MySQL or SQLite."
+                f"{cls.asked} was asked for, this server is {database.describe() if made else database.product},"
+                " and it would need PostgreSQL, MariaDB, MySQL or SQLite.",
+                remedy="Write this change with alembic.op.",
             )
         if not _exists(module):
             return cls

@@ -1,4 +1,4 @@
-"""How large tables are, and how many rows meet a condition, without counting them."""
+"""How large tables are, how many rows meet a condition, and how a step locks its tables."""
 
 from __future__ import annotations
 

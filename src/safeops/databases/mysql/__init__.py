@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: what stands in them and how their things are spelled. Their plans are in ``plans``."""
+"""MariaDB and MySQL: what stands in them and how their things are spelled. Their changes are planned in ``ddl``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large tables are, as MariaDB and MySQL tells it."""
+"""How large tables are, as MariaDB and MySQL tell it; and how their statements lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL 14 to 18: what stands in it and how its things are spelled. Its plans are in ``plans``."""
+"""PostgreSQL 14 to 18: what stands in it and how its things are spelled. Its changes are planned in ``ddl``."""
 
 from __future__ import annotations
 

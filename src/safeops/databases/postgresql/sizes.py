@@ -1,4 +1,4 @@
-"""How large tables are, as PostgreSQL tells it."""
+"""How large tables are, as PostgreSQL tells it; and how its statements lock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQLite 3.35 and later: what stands in it and how its things are spelled. Its plans are in ``plans``."""
+"""SQLite 3.35 and later: what stands in it and how its things are spelled. Its changes are planned in ``ddl``."""
 
 from __future__ import annotations
 

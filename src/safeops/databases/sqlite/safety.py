@@ -1,4 +1,4 @@
-"""What SQLite refuses, and what stands on its tables."""
+"""What SQLite refuses, and what it rewrites a table for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large tables are, as SQLite tells it."""
+"""How large tables are, as SQLite tells it; and how its statements lock."""
 
 from __future__ import annotations
 
