@@ -59,17 +59,20 @@ if TYPE_CHECKING:
     from safeops.execution.migration_lock import migration_lock
     from safeops.policy import Settings, assured, lock_timeout, settings
     from safeops.required_column.change import add_required_column
+    from safeops.schema.alter_column import (
+        alter_column_type,
+        enforce_not_null,
+        relax_not_null,
+        set_comment,
+        set_server_default,
+    )
     from safeops.schema.checks import create_check_constraint_if_missing, create_exclude_constraint_if_missing
-    from safeops.schema.column_types import alter_column_type
     from safeops.schema.columns import add_column_if_missing, drop_column_if_exists
-    from safeops.schema.comments import set_comment
     from safeops.schema.constraints import drop_constraint_if_exists, validate_constraint
-    from safeops.schema.defaults import set_server_default
     from safeops.schema.foreign_keys import create_foreign_key_if_missing
     from safeops.schema.indexes import create_index_if_missing, drop_index_if_exists
     from safeops.schema.irreversible import irreversible
     from safeops.schema.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
-    from safeops.schema.nullability import enforce_not_null, relax_not_null
     from safeops.schema.restore import Archive, archives, drop_archives, restore_column, restore_table
     from safeops.schema.schemas import create_schema_if_missing, drop_schema_if_exists
     from safeops.schema.tables import create_table_if_missing, drop_table_if_exists

@@ -20,7 +20,7 @@ from tests.authoring.revisions import Refused, Revisions
 
 import safeops
 from safeops.authoring.descriptions import HELPERS
-from safeops.authoring.imports import written_imports
+from safeops.authoring.revision_page import written_imports
 from safeops.autogenerate import safe_operations
 
 MESSAGES = (

@@ -12,8 +12,7 @@ from tests.concurrency.harness import other_process
 from tests.projects import log_lines, migrate
 
 from safeops import backfill, backfill_status
-from safeops.backfilling import interruption as heartbeat
-from safeops.backfilling import state
+from safeops.backfilling import interruption, state
 from safeops.backfilling.port import Batches
 
 ROWS = 2000
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 def short_lease(monkeypatch):
     # Forked children have it too.
     monkeypatch.setattr(state, "LEASE", LEASE)
-    monkeypatch.setattr(heartbeat, "EVERY", EVERY)
+    monkeypatch.setattr(interruption, "EVERY", EVERY)
 
 
 def run(database, values=HUNDREDFOLD, **options):
@@ -201,7 +200,7 @@ def test_on_sqlite_a_batch_longer_than_the_lease_is_done_once(database):
 def test_one_that_was_taken_for_dead_lays_no_ranges(database, where, monkeypatch):
     """Between its look at the keys and its note of them the whole work is done by another one."""
     accounts(database, 300)
-    monkeypatch.setattr(heartbeat, "EVERY", 100.0)
+    monkeypatch.setattr(interruption, "EVERY", 100.0)
     looks = []
     edge = Batches.edge
 

@@ -11,8 +11,7 @@ import pytest
 from tests.backfill.oracle import TALLY, Backfill, Table, runners, writing
 from tests.whole import several
 
-from safeops.backfilling import interruption as heartbeat
-from safeops.backfilling import parallel, state
+from safeops.backfilling import interruption, parallel, state
 
 SEEDS = int(os.environ.get("SAFEOPS_ORACLE_SEEDS", several(1, 2)))
 FIRST = int(os.environ.get("SAFEOPS_ORACLE_FIRST_SEED", "1"))
@@ -59,7 +58,7 @@ def finish(backfill):
 def hurried(monkeypatch):
     """A runner is taken for dead after a moment, and ranges are small; children inherit it."""
     monkeypatch.setattr(state, "LEASE", 0.6)
-    monkeypatch.setattr(heartbeat, "EVERY", 0.15)
+    monkeypatch.setattr(interruption, "EVERY", 0.15)
     monkeypatch.setattr(parallel, "SMALLEST", 25)
 
 

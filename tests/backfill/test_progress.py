@@ -19,7 +19,7 @@ from tests.projects import log_lines, migrate
 
 from safeops import backfill, backfill_status
 from safeops.backfilling import progress as progress_module
-from safeops.backfilling import range_walker as walking
+from safeops.backfilling import range_walker
 from safeops.backfilling.progress import BackfillProgress
 from safeops.databases import database_for
 from safeops.errors import LockNotAcquired
@@ -46,8 +46,8 @@ def holding(*reasons):
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(walking, "ASK_FIRST", 0.01)
-    monkeypatch.setattr(walking, "ASK_LAST", 0.01)
+    monkeypatch.setattr(range_walker, "ASK_FIRST", 0.01)
+    monkeypatch.setattr(range_walker, "ASK_LAST", 0.01)
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")

@@ -9,7 +9,7 @@ import pytest
 from tests.compatibility.persisted import GOLDEN
 from tests.compatibility.releases import OLDEST
 
-from safeops.databases.pairs import Pair, pair_of
+from safeops.databases.triggers import Pair, pair_of
 from safeops.naming import Name
 
 NOTE = re.compile(r"/\*safeops \{.*?\*/|'safeops \{[^']*'")

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 import safeops
 from safeops.databases import database_for
-from safeops.databases.runner_lock import RunnerLock
+from safeops.databases.server import RunnerLock
 from safeops.errors import UnsupportedOnDatabase
 from tests.crossings.pgbouncer import UNTOUCHED, Application, pooled
 from tests.projects import listening, migrate

@@ -12,8 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 import safeops
-from safeops.backfilling import interruption as heartbeat
-from safeops.backfilling import parallel, state
+from safeops.backfilling import interruption, parallel, state
 from safeops.errors import BackfillStopped
 from tests.authoring.workshop import Workshop
 from tests.backfill.workers import HUNDREDFOLD, hundredfold, sums
@@ -26,7 +25,7 @@ TENANT = 'ten"ant %(x)s'
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     monkeypatch.setattr(state, "LEASE", 0.8)
-    monkeypatch.setattr(heartbeat, "EVERY", 0.1)
+    monkeypatch.setattr(interruption, "EVERY", 0.1)
     monkeypatch.setattr(parallel, "SMALLEST", 50)
 
 

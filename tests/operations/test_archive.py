@@ -129,10 +129,10 @@ class TestColumn:
         before, rows = shape(database), ordered(database)
 
         def stopped():
-            from safeops.archive import columns
+            from safeops.archive import archiving
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(columns, "_count", lambda *_: 1 / 0)
+                patch.setattr(archiving, "_count", lambda *_: 1 / 0)
                 drop_team()
 
         with pytest.raises(ZeroDivisionError):
@@ -146,10 +146,10 @@ class TestColumn:
         database.execute(*WORLD)
 
         def stopped():
-            from safeops.archive import columns
+            from safeops.archive import archiving
 
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(columns, "_count", lambda *_: 1 / 0)
+                patch.setattr(archiving, "_count", lambda *_: 1 / 0)
                 drop_name()
 
         with pytest.raises(ZeroDivisionError):
@@ -429,11 +429,11 @@ class TestPostgreSQL:
 
     def test_a_role_without_rights_on_the_archive(self, database):
         database.execute(*WORLD)
-        from safeops.archive import columns
+        from safeops.archive import archiving
 
         def stopped():
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(columns, "_count", lambda *_: 1 / 0)
+                patch.setattr(archiving, "_count", lambda *_: 1 / 0)
                 drop_name()
 
         with pytest.raises(ZeroDivisionError):

@@ -14,7 +14,7 @@ from safeops import (
     drop_column_if_exists,
     restore_column,
 )
-from safeops.databases.postgresql.dependents import Dependents
+from safeops.databases.postgresql.safety import Dependents
 
 COLUMNS = ("Rule x", "also", "list", "filter", "own", "kid", "self", "plain")
 USED = (

@@ -29,7 +29,7 @@ from safeops import (
     migration_lock,
     settings,
 )
-from safeops.databases.side_connection import beside
+from safeops.databases.connections import beside
 
 pytestmark = pytest.mark.only("pg18")
 

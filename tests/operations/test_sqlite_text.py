@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from safeops.databases.sqlite import SQLite, edits, spelling
+from safeops.databases.sqlite import SQLite, rebuild, spelling
 from safeops.databases.sqlite.catalogue import Named, clauses_of, columns_of
 from safeops.databases.sqlite.text import parse
 
@@ -76,13 +76,13 @@ def test_what_an_edit_puts_in_its_inverse_takes_out(sql):
         return lambda text: next(clause for name, clause in clauses_of(text, "t") if name == kind)
 
     pairs = [
-        (edits.adding_column("zz TEXT DEFAULT ')'"), edits.dropping_column("zz")),
-        (edits.adding_constraint("CONSTRAINT zz CHECK (1)"), edits.dropping_clause(named("zz"))),
+        (rebuild.adding_column("zz TEXT DEFAULT ')'"), rebuild.dropping_column("zz")),
+        (rebuild.adding_constraint("CONSTRAINT zz CHECK (1)"), rebuild.dropping_clause(named("zz"))),
     ]
     if not parse(sql).columns[0].clause("not null"):
-        pairs.append((edits.setting_not_null(first), edits.dropping_not_null(first)))
+        pairs.append((rebuild.setting_not_null(first), rebuild.dropping_not_null(first)))
     if not parse(sql).columns[0].clause("default"):
-        pairs.append((edits.setting_default(first, "(1)"), edits.setting_default(first, None)))
+        pairs.append((rebuild.setting_default(first, "(1)"), rebuild.setting_default(first, None)))
     for there, back in pairs:
         changed = there(sql)
         assert changed != sql
@@ -91,9 +91,9 @@ def test_what_an_edit_puts_in_its_inverse_takes_out(sql):
 
 
 def test_the_first_column_goes():
-    assert edits.dropping_column("A")("CREATE TABLE t (a int, -- a\n b int)") == "CREATE TABLE t (b int)"
+    assert rebuild.dropping_column("A")("CREATE TABLE t (a int, -- a\n b int)") == "CREATE TABLE t (b int)"
     sql = "CREATE TABLE t (a int, b int, CHECK (a > 0), UNIQUE (a), CHECK (a > b))"
-    assert edits.dropping_column("a")(sql) == "CREATE TABLE t (b int, CHECK (a > b))"
+    assert rebuild.dropping_column("a")(sql) == "CREATE TABLE t (b int, CHECK (a > b))"
 
 
 def test_the_case_of_names_does_not_count():

@@ -31,10 +31,10 @@ from safeops import (
     restore_column,
     restore_table,
 )
-from safeops.databases.pairs import pair_of
+from safeops.databases.triggers import pair_of
 from safeops.naming import Name
-from safeops.runner.backups import backup as safeops_backup
-from safeops.runner.backups import restore as safeops_restore
+from safeops.runner import backup as safeops_backup
+from safeops.runner import restore as safeops_restore
 
 Make = Callable[[], Database]
 Call = Callable[[], object]

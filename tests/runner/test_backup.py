@@ -39,7 +39,7 @@ from tests.runner.hoard import (
 from tests.servers import Database, PostgreSQL, _MySQLFamily, _postgresql_home
 
 from safeops.errors import BackupFailed, InvalidArgument
-from safeops.runner.backups import backup, restore
+from safeops.runner import backup, restore
 
 pytestmark = EACH
 Make = Callable[[], Database]
@@ -310,7 +310,7 @@ def test_one_who_migrates_meanwhile_has_it_thrown_away(database: Database, tmp_p
 RUNNER = """
 import logging, sys, time
 from alembic.config import Config
-from safeops.runner.backups import backup
+from safeops.runner import backup
 config = Config(sys.argv[1])
 def hold(_):
     print("dumping", flush=True)

@@ -18,7 +18,7 @@ from tests.runner.hoard import EACH
 from tests.servers import Database
 
 import safeops
-from safeops.cli.inspection import plan_lines
+from safeops.cli.project import plan_lines
 from safeops.errors import TransactionNotOurs
 from safeops.planned import INFINITIVES, Foretold
 from safeops.runner import plan, status

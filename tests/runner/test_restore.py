@@ -24,9 +24,9 @@ from tests.runner.hoard import (
 from tests.servers import Database
 
 from safeops.errors import BackupFailed, InvalidArgument
-from safeops.runner.backups import backup, restore
-from safeops.runner.backups.dumps import Dumps, Login
-from safeops.runner.backups.postgresql import PostgreSQLDumper
+from safeops.runner import backup, restore
+from safeops.runner.dumps import Dumps, Login
+from safeops.runner.postgresql import PostgreSQLDumper
 
 pytestmark = EACH
 Make = Callable[[], Database]

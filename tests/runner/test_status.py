@@ -18,7 +18,7 @@ from tests.servers import Database, Server
 
 from safeops import migration_lock
 from safeops.cli import main
-from safeops.cli.inspection import status_lines
+from safeops.cli.project import status_lines
 from safeops.errors import SafeOpsError
 from safeops.runner import Status, require_current, status
 

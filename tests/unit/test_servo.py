@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safeops.backfilling.batch_size import FAR_TOO_LONG, FIRST, GROWTH, LARGEST, Servo
+from safeops.backfilling.load import FAR_TOO_LONG, FIRST, GROWTH, LARGEST, Servo
 
 TARGET = 0.1
 

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
+from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
-from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from safeops.databases.postgresql.spelling import IS_DELETE, IS_INSERT, SAFE_PATH
+from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from safeops.databases.postgresql.types import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import Effect

@@ -8,7 +8,7 @@ from dataclasses import replace
 from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Index, Table
-from safeops.databases.sqlite import edits
+from safeops.databases.sqlite import rebuild
 from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.spelling import folded, literal
 from safeops.databases.sqlite.text import parse
@@ -34,7 +34,7 @@ class Archives(port.Archives):
         found = text.column(column)
         names = [one.name for one in text.columns]
         default, collation, generated = (found.clause(kind) for kind in ("default", "collate", "generated"))
-        own = [one for one in text.constraints if edits.is_of_column_alone(text, one, column)]
+        own = [one for one in text.constraints if rebuild.is_of_column_alone(text, one, column)]
         return {
             "name": found.name,
             "type": stands.columns[column].type,
@@ -132,16 +132,16 @@ class Archives(port.Archives):
             if name not in stands.indexes:
                 yield iter([Step(sql, f"built index {name} on {stands.name} again", (stands.name,), scans=True)])
 
-    def _placing(self, definition: Definition, filled: bool) -> edits.Edit:
+    def _placing(self, definition: Definition, filled: bool) -> rebuild.Edit:
         """Give a column its text again, at its place, and the constraints of its own."""
 
         def edit(sql: str) -> str:
             if any(folded(one.name) == folded(definition["name"]) for one in parse(sql).columns):
-                sql = edits.dropping_column(definition["name"])(sql)
+                sql = rebuild.dropping_column(definition["name"])(sql)
             sql = _placed(sql, definition)
             for one in definition["constraints"]:
-                sql = edits.adding_constraint(one)(sql)
-            return sql if filled else edits.dropping_not_null(definition["name"])(sql)
+                sql = rebuild.adding_constraint(one)(sql)
+            return sql if filled else rebuild.dropping_not_null(definition["name"])(sql)
 
         return edit
 
@@ -188,4 +188,4 @@ def _without_foreign_keys(sql: str) -> str:
         keys = [place for place, one in enumerate(parse(sql).clauses) if one.kind == "foreign key"]
         if not keys:
             return sql
-        sql = edits.dropping_clause(lambda text, place=keys[0]: list(text.clauses)[place])(sql)  # type: ignore[misc]
+        sql = rebuild.dropping_clause(lambda text, place=keys[0]: list(text.clauses)[place])(sql)  # type: ignore[misc]

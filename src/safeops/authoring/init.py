@@ -16,8 +16,8 @@ from safeops.authoring.env_advice import CHECKLIST, Advice, advise, advise_ini
 from safeops.authoring.env_trial import try_env
 from safeops.authoring.project import Project, Say, Wanted, difference, normalised, put, rendered, shown, template_text
 from safeops.databases import database_class
-from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
+from safeops.databases.server import Abilities
 from safeops.errors import InvalidArgument, UnsupportedOnDatabase
 
 GUIDE = "MIGRATIONS.md"

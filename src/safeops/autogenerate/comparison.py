@@ -21,9 +21,9 @@ from safeops.autogenerate.operations import Differs, drops_foreign_key, existing
 from safeops.autogenerate.rendered_code import escaped
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases.definitions import Constraint, Difference, Index, Table, differences
+from safeops.execution.inspect import settle_name
 from safeops.naming import Name
 from safeops.schema.columns import column_differences
-from safeops.schema.names import settle_name
 from safeops.schema.refusals import settle
 
 log = logging.getLogger("safeops.autogenerate")

@@ -16,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops import _sqlalchemy
-from safeops.archive.columns import key_for, refuse_flaw
+from safeops.archive.archiving import key_for, refuse_flaw
 from safeops.autogenerate.operations import name_of
 from safeops.autogenerate.rendered_code import escaped
 from safeops.databases import database_for
+from safeops.databases.connections import beside
 from safeops.databases.definitions import Column, Constraint, Table
-from safeops.databases.side_connection import beside
 from safeops.errors import DependentObjects, SafeOpsError
 from safeops.execution.inspect import look, look_into
 from safeops.execution.migration import Migration, current_settings

@@ -23,9 +23,9 @@ from safeops.autogenerate.operations import Differs, Note, Operations, is_genera
 from safeops.autogenerate.ordering import dropped_constraints, ordered_downgrade, ordered_upgrade
 from safeops.autogenerate.replacement import replace_keys
 from safeops.errors import UnsupportedOnDatabase
+from safeops.execution.inspect import named
 from safeops.execution.migration import refuse_translated
 from safeops.naming import Name
-from safeops.schema.names import named
 
 log = logging.getLogger("safeops.autogenerate")
 

@@ -19,8 +19,8 @@ from safeops.backfilling.port import Batches
 from safeops.backfilling.state import State
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.databases.sessions import Handed
-from safeops.databases.side_connection import watching
+from safeops.databases.connections import watching
+from safeops.databases.server import Handed
 
 log = logging.getLogger("safeops")
 

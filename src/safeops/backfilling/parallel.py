@@ -20,8 +20,8 @@ from safeops.backfilling.range_walker import Pace, Walk
 from safeops.backfilling.state import State
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.sessions import Handed
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import on_a_connection
+from safeops.databases.server import Handed
 from safeops.errors import SafeOpsError
 from safeops.execution.migration import Terms
 from safeops.policy import Settings

@@ -15,7 +15,7 @@ from safeops.backfilling import load, port
 from safeops.backfilling.load import Replica
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
-from safeops.databases.postgresql.spelling import sqlstate
+from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.steps import Step
 from safeops.naming import Name
 

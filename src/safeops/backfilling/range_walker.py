@@ -13,18 +13,18 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.backfilling.batch_size import LARGEST, LARGEST_IN_PYTHON, Servo
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.interruption import Stop
+from safeops.backfilling.load import LARGEST, LARGEST_IN_PYTHON, Servo
 from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import BackfillProgress, Meter
-from safeops.backfilling.remaining import cancelled
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
+from safeops.backfilling.status import cancelled
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
 from safeops.databases.refusals import refused, said
-from safeops.databases.server_errors import OF_ROWS
+from safeops.databases.server import OF_ROWS
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Terms

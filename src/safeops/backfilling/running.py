@@ -28,11 +28,11 @@ from safeops.backfilling.parallel import (
 from safeops.backfilling.port import Batches, Bound
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.range_walker import Pace, Walk, forgotten, note_lost_claim, stopped
-from safeops.backfilling.remaining import Left, count_left, incomplete
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
+from safeops.backfilling.status import Left, count_left, incomplete
 from safeops.backfilling.work import Work
 from safeops.databases import database_for
-from safeops.databases.side_connection import beside
+from safeops.databases.connections import beside
 from safeops.errors import BackfillConflict
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Terms

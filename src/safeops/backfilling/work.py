@@ -15,7 +15,7 @@ from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
 from safeops.backfilling.port import Batches, Target
 from safeops.databases.definitions import Column, Table
-from safeops.databases.server_errors import OF_STATEMENT
+from safeops.databases.server import OF_STATEMENT
 from safeops.errors import InvalidArgument, UnsafeOperation
 from safeops.execution.inspect import check_has_columns, look_into
 from safeops.execution.migration import Migration

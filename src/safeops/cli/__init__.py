@@ -15,12 +15,10 @@ from typing import NoReturn
 from alembic.util import CommandError
 
 from safeops import __version__
-from safeops.cli.backups import BACKUP, RESTORE
 from safeops.cli.command import fitting, with_place
-from safeops.cli.inspection import PLAN, STATUS
-from safeops.cli.project import CHECK, GUIDE, HEADS, INIT
-from safeops.cli.upgrades import ROLLBACK, STAMP, UPGRADE
-from safeops.databases.connecting import of_a_url
+from safeops.cli.project import CHECK, GUIDE, HEADS, INIT, PLAN, STATUS
+from safeops.cli.upgrades import BACKUP, RESTORE, ROLLBACK, STAMP, UPGRADE
+from safeops.databases.connections import of_a_url
 from safeops.errors import SafeOpsError
 from safeops.runner.revision_run import DONE, RAISED
 

@@ -18,7 +18,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from safeops.authoring.project import Project, find_project
-from safeops.databases.connecting import of_a_url
+from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError
 from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, is_giving_up
 
@@ -89,7 +89,7 @@ def seconds(text: str) -> float:
 
 
 JSON = Argument("--json", action="store_true", help="print one JSON object and nothing else")
-BACKUP = (
+BACKUP_FIRST = (
     Argument("--backup", action="store_true", help="make a backup first, in backups/ beside alembic.ini"),
     # No optional value of --backup: it would take the revision.
     Argument("--backup-to", dest="backup", metavar="DIR", help="make a backup first, in DIR"),

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Connection, Dialect
 
-from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
+from safeops.databases.server import Abilities
 from safeops.errors import UnsupportedOnDatabase
 
 _CLASSES = {

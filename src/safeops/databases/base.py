@@ -16,14 +16,10 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops import _sqlalchemy
-from safeops.databases.abilities import Abilities
 from safeops.databases.ddl import DDL
 from safeops.databases.definitions import Column, Constraint, Index, Table
-from safeops.databases.dependents import Dependents
-from safeops.databases.safety import Safety
-from safeops.databases.server_errors import ServerErrors
-from safeops.databases.sessions import Handed, Watch
-from safeops.databases.sizes import Sizes
+from safeops.databases.safety import Dependents, Safety
+from safeops.databases.server import Abilities, Handed, ServerErrors, Sizes, Watch
 from safeops.databases.steps import Step, rendered, rendering_dialect
 from safeops.databases.triggers import Triggers
 from safeops.databases.types import Types

@@ -73,25 +73,27 @@ class Port(ABC):
     @classmethod
     def serves(cls, database: Any) -> bool:
         """Tell whether the family has an implementation, or the port itself is one."""
-        return not isabstract(cls) or _exists(cls.place.format(family=database.family).partition(":")[0])
+        return cls._implementation(database) is not None or not isabstract(cls)
 
     @classmethod
     def class_of(cls, database: Any) -> type[Self]:
         """Return the implementation of a family, or raise UnsupportedOnDatabase."""
-        module, _, name = cls.place.format(family=database.family).partition(":")
         if not cls.serves(database):
-            made = not isclass(database)
+            given = not isclass(database)
+            server = database.describe() if given else database.product
             raise UnsupportedOnDatabase(
-                f"{cls.asked} was asked for, this server is {database.describe() if made else database.product},"
+                f"{cls.asked} was asked for, this server is {server},"
                 " and it would need PostgreSQL, MariaDB, MySQL or SQLite.",
                 remedy="Write this change with alembic.op.",
             )
-        if not _exists(module):
-            return cls
-        found = import_module(module)
+        return cls._implementation(database) or cls
+
+    @classmethod
+    def _implementation(cls, database: Any) -> type[Self] | None:
+        module, _, name = cls.place.format(family=database.family).partition(":")
+        found = import_module(module) if _exists(module) else None
         # A product that differs within its family has a class of its own.
-        implementation: type[Self] = getattr(found, f"{database.product}{name}", None) or getattr(found, name)
-        return implementation
+        return getattr(found, f"{database.product}{name}", None) or getattr(found, name, None)
 
 
 def _exists(module: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, PendingRollbackError, SQLAlchemyError
 
-from safeops.databases.server_errors import Kind
+from safeops.databases.server import Kind
 from safeops.errors import (
     DependentObjects,
     InvalidArgument,

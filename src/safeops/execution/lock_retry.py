@@ -13,7 +13,7 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases.base import Database
-from safeops.databases.sessions import Watch
+from safeops.databases.server import Watch
 from safeops.databases.steps import Step
 from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.execution.migration import Migration, Terms

@@ -26,7 +26,7 @@ from safeops import _alembic
 from safeops.autogenerate_filter import hide_from_autogenerate
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.databases.connecting import explain_connecting, of_a_url
+from safeops.databases.connections import explain_connecting, of_a_url
 from safeops.databases.refusals import refused
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.plan_mode import as_helper, foreseeing

@@ -5,20 +5,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases import database_class, database_for
-from safeops.databases.abilities import Abilities
 from safeops.databases.base import Database
-from safeops.databases.runner_lock import RunnerLock
-from safeops.databases.side_connection import beside
-from safeops.errors import InvalidArgument, LockNotAcquired
+from safeops.databases.connections import beside
+from safeops.databases.server import Abilities, RunnerLock
+from safeops.errors import (
+    BackfillConflict,
+    DefinitionMismatch,
+    DependentObjects,
+    InvalidArgument,
+    LockNotAcquired,
+    PhaseMissing,
+    SafeOpsError,
+    UnknownColumn,
+)
 from safeops.execution.plain_operations import bounded_waiting
+from safeops.plan_mode import as_helper, foreseeing
 
 log = logging.getLogger("safeops")
 
@@ -153,3 +162,37 @@ def _wait(database: Database, own: Connection, timeout: float | None, over: thre
         if over.wait(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01))):
             return False
     return True
+
+
+RACES = 10
+"""How often a phase looks anew after another runner was faster."""
+
+
+def whoever_else(phase: Callable[[], bool]) -> bool:
+    """Run a phase; where another runner was faster with a step of it, look anew and go on."""
+    said = ""
+    for _ in range(RACES if foreseeing() is None else 0):
+        try:
+            return phase()
+        except SafeOpsError as error:
+            before, said = said, str(error)
+            # What several looks told, while another runner went on between them, is told only once.
+            if not _is_race(error) and (said == before or not _may_be_torn(error)):
+                raise
+            log.info("looking again, in case another runner has changed it: %s", said.splitlines()[0])
+    with as_helper():
+        return phase()
+    return False
+
+
+def _is_race(error: Exception) -> bool:
+    """Tell whether another runner was faster; without a cause it is the author's to settle."""
+    cause = isinstance(error.__cause__, (DBAPIError, LookupError))
+    return cause and isinstance(error, (DefinitionMismatch, BackfillConflict))
+
+
+def _may_be_torn(error: SafeOpsError) -> bool:
+    # A statement that names what another runner has dropped is refused as one that was written so.
+    refused = isinstance(error, InvalidArgument) or error.unexpected
+    torn = refused and isinstance(error.__cause__, DBAPIError)
+    return torn or isinstance(error, (PhaseMissing, DependentObjects, UnknownColumn))

@@ -16,15 +16,14 @@ from safeops.backfilling.state import State
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
-from safeops.execution.inspect import check_names, keeping, look_at, look_into, skipped
+from safeops.execution.inspect import check_names, keeping, look_at, look_into, settle_names, skipped
 from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column
 from safeops.naming import Code, Name, call, written_column
 from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
 from safeops.schema import columns
-from safeops.schema.names import settle_names
-from safeops.schema.nullability import enforce_not_null
+from safeops.schema.alter_column import enforce_not_null
 from safeops.schema.prerequisites import check_types, prepare
 from safeops.schema.refusals import keep_or_raise
 from safeops.schema.types import refuse_domain

@@ -11,10 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
-from safeops.backfilling.backfill import label_for, reported
+from safeops.backfilling.backfill import Arguments, label_for, reported
 from safeops.backfilling.expressions import RANGE, Expressions
 from safeops.backfilling.functions import Function
-from safeops.backfilling.limits import Arguments
 from safeops.backfilling.offline import LOST
 from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import Teller
@@ -24,7 +23,7 @@ from safeops.backfilling.state import LONGEST_NAME
 from safeops.backfilling.work import Work, key_of, work_for
 from safeops.databases import sqltext
 from safeops.databases.definitions import Table
-from safeops.databases.server_errors import OF_STATEMENT
+from safeops.databases.server import OF_STATEMENT
 from safeops.databases.triggers import ROW, Filler
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import check_has_columns, look_into

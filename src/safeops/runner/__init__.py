@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from safeops.runner.backups import Backup, Restored, backup, restore
+from safeops.runner.backups import Backup, backup
 from safeops.runner.checks import Checked, check
 from safeops.runner.planning import Plan, plan
 from safeops.runner.readiness import require_current
+from safeops.runner.restoring import Restored, restore
 from safeops.runner.revisions import heads, merge
 from safeops.runner.stamping import Stamped, stamp
 from safeops.runner.status_report import Status, status

@@ -33,7 +33,7 @@ from safeops.runner.revisions import (
     steps_between,
     unknown_revisions,
 )
-from safeops.runner.schema_diff import differences_from, lines_of, schema_of
+from safeops.runner.stamping import differences_from, lines_of, schema_of
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
 from safeops.schema.irreversible import NOTHING_TO_UNDO
 

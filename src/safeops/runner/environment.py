@@ -17,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops import _alembic
 from safeops.databases import database_class, database_for
-from safeops.databases.sessions import Handed
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import on_a_connection
+from safeops.databases.server import Handed
 from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration, current_settings, outside_transaction
 from safeops.execution.migration_lock import without_migration_lock

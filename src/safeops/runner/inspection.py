@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from safeops.databases.pairs import Pair
 from safeops.databases.ports import Port
+from safeops.databases.triggers import Pair
 from safeops.naming import Name
 
 

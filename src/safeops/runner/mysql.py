@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from safeops.databases.mysql.runner_lock import holder
+from safeops.databases.mysql.server import holder
 from safeops.databases.mysql.session import _SESSION, described, lock_name, runner_row
-from safeops.databases.pairs import MARK, Pair, pair_of
+from safeops.databases.triggers import MARK, Pair, pair_of
+from safeops.errors import BackupFailed
 from safeops.naming import Name
-from safeops.runner import inspection
+from safeops.runner import dumps, inspection
+from safeops.runner.dumps import (
+    Dumper,
+    Login,
+    Program,
+    Progress,
+    Run,
+    ToolFailed,
+    find_programs,
+    foreign_login,
+    path_folders,
+    secret_file,
+    unzipped,
+    write,
+)
 from safeops.table_rename.port import TableRenames
 
 _TARGET = re.compile(r" from (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)`$")
@@ -94,3 +114,208 @@ class TemporaryDatabases(inspection.TemporaryDatabases):
     def schemas_beside(self) -> list[str]:
         # A schema is a database of its own here.
         return []
+
+
+OPTIONS = (
+    *("--single-transaction", "--quick", "--routines", "--triggers", "--events", "--hex-blob", "--no-tablespaces"),
+    *("--default-character-set=utf8mb4", "--max-allowed-packet=1G"),
+)
+# MySQL's own knows these, and asks or writes without them what other servers do not take.
+OF_MYSQL = ("--set-gtid-purged=OFF", "--column-statistics=0")
+# One that reads every client's command in a dump could be made to run programs.
+# The statement of a trigger stands in a comment that runs; a comment within ends it where the client strips comments.
+CLIENT = ("--binary-mode", "--comments", "--default-character-set=utf8mb4", "--max-allowed-packet=1G")
+WHOLE = b"-- Dump completed"
+C_DRIVERS = ("mysqldb", "mariadbconnector")
+"""Drivers for which localhost is a socket, as it is for the programs."""
+# A dump is compressed and holds no indexes.
+SIZE = """SELECT COALESCE(SUM(DATA_LENGTH), 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"""
+COMPRESSED = 20
+UNSAFE = """SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
+  AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND ENGINE NOT IN ('InnoDB', 'ROCKSDB') ORDER BY 1"""
+COMMENTED = """SELECT CONCAT('trigger ', TRIGGER_NAME) FROM information_schema.TRIGGERS
+    WHERE TRIGGER_SCHEMA = DATABASE() AND LOCATE('/*', ACTION_STATEMENT) > 0
+  UNION ALL SELECT CONCAT('event ', EVENT_NAME) FROM information_schema.EVENTS
+    WHERE EVENT_SCHEMA = DATABASE() AND LOCATE('/*', EVENT_DEFINITION) > 0 ORDER BY 1"""
+VERSIONED = """SELECT COUNT(*) FROM information_schema.TABLES
+  WHERE TABLE_SCHEMA = DATABASE() AND TABLE_TYPE = 'SYSTEM VERSIONED'"""
+THINGS = """SELECT CONCAT(LOWER(TABLE_TYPE), ' ', TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
+  UNION ALL SELECT CONCAT(LOWER(ROUTINE_TYPE), ' ', ROUTINE_NAME) FROM information_schema.ROUTINES
+    WHERE ROUTINE_SCHEMA = DATABASE()
+  UNION ALL SELECT CONCAT('event ', EVENT_NAME) FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()
+  ORDER BY 1 LIMIT 5"""
+_NAME = rb"`(?:[^`]|``)*`"
+_DEFINER = re.compile(rb"DEFINER=" + _NAME + rb"(@" + _NAME + rb")?")
+# Of a table that keeps its history the columns stand without quotes: it is not counted, for it shows fewer rows.
+_INSERT = re.compile(rb"INSERT INTO (" + _NAME + rb")(?: \((?:" + _NAME + rb"(?:, ?)?)+\))? VALUES")
+_STRING = re.compile(rb"'(?:[^'\\]|\\.|'')*'", re.S)
+
+
+class Dumps(dumps.Dumps):
+    """See ``safeops.runner.dumps``."""
+
+    def dump_name(self) -> str:
+        name = self.scalar("SELECT DATABASE()")
+        if name is None:
+            raise BackupFailed("The engine connects to a server, and to none of its databases: its URL names none.")
+        return str(name)
+
+    def least_dump_size(self) -> int:
+        return int(self.scalar(SIZE)) // COMPRESSED
+
+    def dump_doubts(self) -> list[str]:
+        unsafe, commented = (", ".join(row[0] for row in self.read(sql)) for sql in (UNSAFE, COMMENTED))
+        doubts = {
+            "not as of one moment, because their engine has no transactions": unsafe,
+            "restored by safeops restore, and by the client of the server only if it is started with --comments, because"
+            " there are comments in them": commented,
+        }
+        return [f"{doubt}: {found}" for doubt, found in doubts.items() if found]
+
+    def things(self) -> list[str]:
+        return [row[0] for row in self.read(THINGS)]
+
+    def dumper(self, login: Login | None) -> MySQLDumper:
+        if login is None:
+            raise foreign_login("A creator makes the connections of the engine")
+        # Only a dump that is asked for it holds what rows were before.
+        history = ["--dump-history"] if self.scalar(VERSIONED) else []
+        return MySQLDumper(login, self.dump_name(), self.database.abilities.dump_programs, history)
+
+
+class MySQLDumper(Dumper):
+    """mariadb-dump and mariadb, or mysqldump and mysql.
+
+    Args:
+        login: How the driver reached the server.
+        name: The database.
+        programs: The names of the program that dumps, the best one first.
+        options: Further options for it.
+    """
+
+    restores_at_once = False
+
+    def __init__(self, login: Login, name: str, programs: tuple[str, ...], options: list[str]) -> None:
+        self.name, self._programs, self._options = name, programs, options
+        self._password = login.password
+        self._settings = "".join(f"{line}\n" for line in _option_file(login))
+
+    @property
+    def tool(self) -> str:
+        return str(self._dump_program)
+
+    @cached_property
+    def _dump_program(self) -> Program:
+        return _found(self._programs)
+
+    def dump(self, path: Path, progress: Progress) -> None:
+        own = [] if "MariaDB" in self._dump_program.text else OF_MYSQL
+        with self._run(self._dump_program, *OPTIONS, *own, *self._options) as run, closing(run.output()) as chunks:
+            write(path, _zipped(chunks), progress)
+
+    def check(self, path: Path) -> None:
+        last = b""
+        try:
+            for line in unzipped(path):
+                last = line.strip() or last
+        except (EOFError, OSError, zlib.error) as error:
+            raise ToolFailed("gzip", str(error)) from error
+        if not last.startswith(WHOLE):
+            raise ToolFailed(self._programs[0], f"the dump does not end with {WHOLE.decode()!r}")
+
+    def count(self, path: Path) -> dict[str, int]:
+        counted: dict[str, int] = {}
+        table = ""
+        for line in unzipped(path):
+            if start := _INSERT.match(line):
+                table = start[1].decode()
+                line = line[start.end() :]
+            if table:
+                bare = _STRING.sub(b"", line)
+                counted[table] = counted.get(table, 0) + bare.count(b"(")
+                table = "" if bare.rstrip().endswith(b";") else table
+        return counted
+
+    def load(self, path: Path, owners: bool) -> None:
+        client = _found(tuple(name.replace("mariadb-dump", "mariadb").replace("dump", "") for name in self._programs))
+        lines = unzipped(path)
+        with self._run(client, *CLIENT) as run:
+            run.feed(lines if owners else map(_without_definer, lines))
+
+    @contextmanager
+    def _run(self, program: Program, *options: str) -> Iterator[Run]:
+        # The user's own files would win over it, so nothing else is read, as drivers do.
+        environment = {key: value for key, value in os.environ.items() if key != "MYSQL_PWD"}
+        with secret_file(self._settings) as (file, descriptors):
+            command: list[str | Path] = [program.path, f"--defaults-file={file}", *options, "--", self.name]
+            yield Run(command, environment, descriptors, self._password)
+
+
+def _found(names: tuple[str, ...]) -> Program:
+    for name in names:
+        for one in find_programs(name, path_folders()):
+            if one.version:
+                return one
+    raise BackupFailed(
+        f"No {' and no '.join(names)} was found in PATH.",
+        remedy="Install the client of the server:",
+        code="apt-get install mariadb-client      # or mysql-client",
+    )
+
+
+def _option_file(login: Login) -> Iterator[str]:
+    """Give the lines of an option file that reaches the server as the driver did."""
+    if files := login.first("read_default_file"):
+        yield f"!include {files}"
+    yield "[client]"
+    socket = login.first("unix_socket")
+    settings = {
+        "host": login.first("host"),
+        "port": login.first("port"),
+        "user": login.first("user"),
+        "password": login.password or None,
+        "socket": socket,
+    }
+    # Drivers do so by themselves where the server hashes passwords anew and the connection is not encrypted.
+    settings["loose-get-server-public-key"] = 1
+    if socket is None and not files and login.driver not in C_DRIVERS:
+        settings["protocol"] = "TCP"
+    for key, value in {**settings, **_encryption(login)}.items():
+        if value is not None:
+            yield f"{key}={_quoted(value)}"
+
+
+def _encryption(login: Login) -> dict[str, Any]:
+    """Return the options for TLS; "loose" are those that one of the two makers does not know."""
+    given = login.first("ssl")
+    if given is not None and not isinstance(given, (dict, bool)):
+        raise foreign_login("The engine connects with an ssl object")
+    asked = {f"ssl_{key}": value for key, value in given.items()} if isinstance(given, dict) else {}
+    asked.update({key: value for key, value in login.named.items() if key.startswith("ssl_")})
+    if _is_on(asked.get("ssl_disabled")):
+        return {"loose-ssl": 0, "loose-ssl-mode": "DISABLED"}
+    files = {f"ssl-{key}": asked.get(f"ssl_{key}") for key in ("ca", "capath", "cert", "key", "cipher")}
+    verified = ("ssl_check_hostname", "ssl_verify_cert", "ssl_verify_identity", "ssl_verify_mode")
+    if any(_is_on(asked.get(one)) for one in verified):
+        return {**files, "loose-ssl-verify-server-cert": 1, "loose-ssl-mode": "VERIFY_IDENTITY"}
+    return {**files, "loose-ssl-verify-server-cert": 0}
+
+
+def _is_on(value: Any) -> bool:
+    return str(value).lower() not in ("none", "", "0", "false", "no")
+
+
+def _quoted(value: Any) -> str:
+    escaped = re.sub(r'(["\\])', r"\\\1", str(value))
+    return '"{}"'.format(escaped.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t"))
+
+
+def _zipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=31)
+    yield from filter(None, map(packer.compress, chunks))
+    yield packer.flush()
+
+
+def _without_definer(line: bytes) -> bytes:
+    """Leave out who made a view, a trigger or a routine: only an administrator may name another, who may not exist."""
+    return _DEFINER.sub(b"", line) if line.startswith((b"/*!5", b"CREATE DEFINER=")) else line

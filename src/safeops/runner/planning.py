@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import Pool
 
-from safeops.errors import NotReady, SafeOpsError
+from safeops import _alembic, _sqlalchemy
+from safeops.databases import database_class
+from safeops.databases.server import Abilities
+from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, sent, sets_more_than_session
+from safeops.errors import NotReady, SafeOpsError, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration
-from safeops.plan_mode import Forecast, foretelling
+from safeops.plan_mode import Forecast, WouldWrite, foreseeing, foretelling
 from safeops.planned import Foretold, summary
 from safeops.policy import settings
-from safeops.runner.dry_run import recording, run_revision
 from safeops.runner.environment import read
 from safeops.runner.readiness import steps_to
 from safeops.runner.revisions import Pending, described, scripts_of
@@ -133,3 +146,193 @@ def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
 def _planned(pending: Pending, forecast: Forecast) -> PlannedRevision:
     steps = tuple(step for revision, step in forecast.told if revision == pending.revision)
     return PlannedRevision(pending.revision, pending.message, steps)
+
+
+TRIAL = "safeops_probe"
+"""In the name of every empty copy on which a definition is tried."""
+SECRETS = (
+    re.compile(
+        r"(\b(?:PASSWORD|IDENTIFIED)\b(?:\s+(?:BY|AS|USING|WITH\s+\S+))*\s*[=(]?\s*E?')(?:[^']|'')*(?=')", re.IGNORECASE
+    ),
+    re.compile(r"(\bpassword\s*=\s*)[^\s'\"&;)]+", re.IGNORECASE),
+    re.compile(r"(://[^\s:/@']*:)[^\s@']+(?=@)"),
+)
+LONGEST = 200
+SENDING = ("do_execute", "do_executemany", "do_execute_no_params")
+
+
+def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], connection: Connection) -> None:
+    """Run the body of a revision; if it raises, the plan of this revision ends there."""
+    forecast.revision = revision
+    try:
+        body()
+    except Exception as error:
+        if isinstance(error, Unreachable) or getattr(error, "connection_invalidated", False):
+            raise
+        said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
+        forecast.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)
+    finally:
+        _close_open_transactions(connection)
+
+
+def _close_open_transactions(connection: Connection) -> None:
+    """Give the next revision a working connection, even if this one left a savepoint or a failed transaction open."""
+    savepoint, transaction = connection.get_nested_transaction(), connection.get_transaction()
+    if savepoint is not None:
+        savepoint.rollback()
+    if transaction is not None and not transaction.is_active:
+        connection.rollback()
+
+
+def _raiser(error: Exception) -> str:
+    """Return the function that a revision called and that raised; its own function if it raised itself."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+        if str(place.tb_frame.f_globals.get("__name__", "")).startswith(("safeops.", "sqlalchemy.", "alembic.")):
+            break
+    return "raise" if place is None else place.tb_frame.f_code.co_name
+
+
+@contextmanager
+def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
+    """Record what ``op`` would execute, and what any connection is sent that does not only read; send none of it."""
+    connection = context.connection
+    assert connection is not None
+
+    def note(construct: Any, *_: Any, **__: Any) -> None:
+        _note(forecast, _text(construct, context), sys._getframe(1))
+
+    def guard(_cursor: Any, statement: str, *_: Any) -> bool | None:
+        return _guard(forecast, statement) if foreseeing() is forecast else None
+
+    # Also on engines that a revision creates.
+    for name in SENDING:
+        sa.event.listen(Engine, name, guard)
+    # Everything already runs in autocommit.
+    context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
+    try:
+        with _alembic.executing_by(context, note), _refusing_writes(connection):
+            yield
+    finally:
+        del context.autocommit_block
+        for name in SENDING:
+            sa.event.remove(Engine, name, guard)
+
+
+def _guard(forecast: Forecast, statement: str) -> bool | None:
+    """Send a statement that only reads; report others as done, or end the helper that sends them."""
+    kind = kind_of(statement)
+    if forecast.in_helper:
+        tries = any(name.startswith(TRIAL) for name in names_in(statement))
+        if kind is not Kind.WRITES or tries:
+            return None
+        raise WouldWrite(_shown(statement))
+    if kind is Kind.SAVEPOINT:
+        # There is no transaction for a savepoint, and nothing to roll back.
+        return True
+    if kind is Kind.READS and not allows_writes(statement):
+        return None
+    if kind in (Kind.SESSION, Kind.TRANSACTION) and not sets_more_than_session(statement):
+        return None
+    _note(forecast, statement, sys._getframe(1))
+    return True
+
+
+def _note(forecast: Forecast, sql: str, frame: FrameType | None) -> None:
+    forecast.unknown(_helper(frame), _shown(sql), sent=sent(sql))
+
+
+def _helper(frame: FrameType | None) -> str:
+    """Return the function that the revision called to execute it."""
+    called, inside = "execute", False
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        is_library = module.startswith(("alembic", "sqlalchemy", "safeops.", "contextlib")) or module == "<string>"
+        if not is_library and inside:
+            break
+        inside = inside or is_library
+        if is_library and module != "contextlib":
+            called = f"{'op' if module.startswith('alembic') else 'connection'}.{frame.f_code.co_name}"
+        frame = frame.f_back
+    return called
+
+
+def _text(construct: Any, context: MigrationContext) -> str:
+    if isinstance(construct, str):
+        return construct
+    try:
+        return str(construct.compile(dialect=context.dialect))
+    except sa.exc.SQLAlchemyError:
+        return str(construct)
+
+
+def _shown(sql: str) -> str:
+    """Return a statement in one line, without passwords."""
+    line = " ".join(sql.split())
+    for secret in SECRETS:
+        line = secret.sub(r"\1***", line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+
+
+# Other connections ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _refusing_writes(own: Connection) -> Iterator[None]:
+    """Have each other connection refuse to write in the block, until it is returned to its pool.
+
+    Args:
+        own: The connection of the migration, which is not changed.
+    """
+    others = _OtherConnections(own.connection.dbapi_connection)
+    event.listen(Pool, "checkout", others.close)
+    event.listen(Pool, "checkin", others.open)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "checkout", others.close)
+        event.remove(Pool, "checkin", others.open)
+        others.open_all()
+
+
+class _OtherConnections:
+    def __init__(self, own: Any) -> None:
+        self._own = own
+        # Each with its record, which can discard it, and the statement that lets it write again.
+        self._closed: dict[int, tuple[Any, Any, str]] = {}
+
+    def close(self, driver: Any, record: Any, proxy: Any) -> None:
+        if driver is self._own or id(driver) in self._closed:
+            return
+        try:
+            abilities = Abilities.class_of(database_class(_sqlalchemy.dialect_of(proxy)))
+        except UnsupportedOnDatabase:
+            return
+        _send(driver, abilities.refusing_writes)
+        self._closed[id(driver)] = driver, record, abilities.accepting_writes
+
+    def open(self, driver: Any, _record: Any) -> None:
+        found = self._closed.pop(id(driver), None)
+        if found is None:
+            return
+        _, record, accepting = found
+        try:
+            _send(driver, accepting)
+        except Exception:
+            # The pool must not hand out a connection that cannot write.
+            record.invalidate()
+
+    def open_all(self) -> None:
+        for driver, record, _ in list(self._closed.values()):
+            self.open(driver, record)
+
+
+def _send(driver: Any, statement: str) -> None:
+    cursor = driver.cursor()
+    try:
+        cursor.execute(statement)
+    finally:
+        cursor.close()
+    # The setting ends with its transaction unless it is committed.
+    driver.commit()

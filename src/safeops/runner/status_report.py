@@ -12,10 +12,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.catalogue import ARCHIVED, Catalogue, Record
-from safeops.archive.columns import written_restore
+from safeops.archive.archiving import written_restore
+from safeops.archive.port import ARCHIVED, Catalogue, Record
 from safeops.backfilling.state import WHOLE, Part, State
-from safeops.databases.pairs import Pair
+from safeops.databases.triggers import Pair
 from safeops.execution.migration import Migration
 from safeops.execution.migration_lock import KEY
 from safeops.naming import Name, call

@@ -21,13 +21,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_for, family_of
-from safeops.databases.abilities import Abilities
-from safeops.databases.connecting import check_host
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import check_host, on_a_connection
+from safeops.databases.server import Abilities
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
-from safeops.runner.backups.dumps import Dumps
+from safeops.runner.dumps import Dumps
 from safeops.runner.environment import Reached, explaining_errors, look_on, reach
 from safeops.runner.inspection import TemporaryDatabases
 from safeops.runner.revision_run import RevisionRun, ending_on_signals

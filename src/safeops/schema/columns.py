@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops import _sqlalchemy
-from safeops.archive.columns import abandon_archive, archive_column, finish_archive
+from safeops.archive.archiving import abandon_archive, archive_column, finish_archive
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
@@ -22,7 +22,9 @@ from safeops.execution.inspect import (
     known,
     look,
     look_into,
+    named,
     refuse_hidden_rows,
+    settle_names,
     skipped,
     table_or_none,
 )
@@ -31,7 +33,6 @@ from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_column, note_subscribers
 from safeops.naming import Code, Name, call, fitting, written_column, written_default
 from safeops.schema import constraints, foreign_keys, indexes
-from safeops.schema.names import named, settle_names
 from safeops.schema.prerequisites import awaits_enum, check_types, prepare
 from safeops.schema.refusals import (
     explained_dependents,

@@ -18,6 +18,7 @@ from safeops.execution.inspect import (
     known,
     look,
     look_into,
+    settle_name,
     skipped,
     table_or_none,
 )
@@ -25,7 +26,6 @@ from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, nearest
 from safeops.schema import indexes, refusals
-from safeops.schema.names import settle_name
 from safeops.schema.refusals import (
     GONE,
     IF_DIFFERENT,

@@ -24,6 +24,7 @@ from safeops.execution.inspect import (
     look,
     look_at,
     look_into,
+    settle_name,
     skipped,
 )
 from safeops.execution.lock_retry import carry_out
@@ -31,7 +32,6 @@ from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.schema import indexes, refusals
 from safeops.schema.constraints import other_definition
-from safeops.schema.names import settle_name
 from safeops.schema.refusals import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle
 
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")

@@ -20,6 +20,7 @@ from safeops.execution.inspect import (
     known,
     look,
     look_into,
+    settle_name,
     skipped,
     table_or_none,
 )
@@ -27,7 +28,6 @@ from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, columns_of
 from safeops.schema import refusals
-from safeops.schema.names import settle_name
 from safeops.schema.refusals import (
     GONE,
     IF_DIFFERENT,

@@ -9,10 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.archive.catalogue import COPYING, RESTORED, Record
-from safeops.archive.columns import bring_column_back, catalogue_of, discard, noted, written_restore
-from safeops.archive.port import Archives
-from safeops.archive.tables import bring_table_back
+from safeops.archive.archiving import bring_column_back, bring_table_back, catalogue_of, discard, noted, written_restore
+from safeops.archive.port import COPYING, RESTORED, Archives, Record
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.execution.inspect import check_names, keeping, known, look, refuse_hidden_rows, skipped
 from safeops.execution.lock_retry import outline

@@ -11,9 +11,8 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.catalogue import RESTORED, Record
-from safeops.archive.columns import catalogue_of, forget_walk, noted, plans_to_complete, written_restore
-from safeops.archive.port import Archives
+from safeops.archive.archiving import catalogue_of, forget_walk, noted, plans_to_complete, written_restore
+from safeops.archive.port import RESTORED, Archives, Record
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation, ViolatingRows
@@ -22,8 +21,8 @@ from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration
 from safeops.naming import call, written_column
 from safeops.schema import refusals
+from safeops.schema.alter_column import enforce_not_null
 from safeops.schema.columns import column_differences
-from safeops.schema.nullability import enforce_not_null
 from safeops.schema.refusals import refuse_unless_assured
 
 log = logging.getLogger("safeops")

@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops import _sqlalchemy
-from safeops.archive.columns import finish_archive
+from safeops.archive.archiving import archive_table, finish_archive
 from safeops.archive.port import Archives
-from safeops.archive.tables import archive_table
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
@@ -22,6 +21,8 @@ from safeops.execution.inspect import (
     keeping,
     look,
     look_into,
+    named,
+    settle_names,
     skipped,
     table_or_none,
 )
@@ -33,7 +34,6 @@ from safeops.plan_mode import foreseeing
 from safeops.schema import foreign_keys, indexes
 from safeops.schema.columns import column_differences
 from safeops.schema.later_calls import unexplained
-from safeops.schema.names import named, settle_names
 from safeops.schema.prerequisites import prepare
 from safeops.schema.refusals import (
     check_schema,

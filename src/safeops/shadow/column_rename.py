@@ -7,11 +7,11 @@ from typing import Any
 
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import Pair
-from safeops.execution.concurrent_runners import whoever_else
+from safeops.databases.triggers import Pair
 from safeops.execution.inspect import check_has_columns, check_names, look_into, skipped
 from safeops.execution.lock_retry import carry_out, outline
 from safeops.execution.migration import Migration, running
+from safeops.execution.migration_lock import whoever_else
 from safeops.naming import Name, call, fitting
 from safeops.shadow import phases
 from safeops.shadow.port import ShadowColumns

@@ -10,17 +10,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from safeops.backfilling.backfill import backfill
-from safeops.backfilling.limits import Arguments
-from safeops.backfilling.remaining import CANCELLED
+from safeops.backfilling.backfill import Arguments, backfill
 from safeops.backfilling.state import Part, State
-from safeops.backfilling.status import backfills_of, forget_backfill, forget_backfills, forget_backfills_of
+from safeops.backfilling.status import CANCELLED, backfills_of, forget_backfill, forget_backfills, forget_backfills_of
 from safeops.backfilling.work import key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import Pair, overtaken
-from safeops.databases.server_errors import OF_ROWS, OF_STATEMENT
+from safeops.databases.server import OF_ROWS, OF_STATEMENT
 from safeops.databases.steps import Step
+from safeops.databases.triggers import Pair, overtaken
 from safeops.errors import (
     BackfillIncomplete,
     InvalidArgument,

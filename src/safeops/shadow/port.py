@@ -6,15 +6,15 @@ from abc import abstractmethod
 from typing import ClassVar
 
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import Pair
 from safeops.databases.ports import Port
 from safeops.databases.steps import Plan
+from safeops.databases.triggers import Pair
 
 
 class ShadowColumns(Port):
     """What each database does for a pair. ``stands`` is the table as it stands."""
 
-    place = "safeops.shadow.{family}.columns:ShadowColumns"
+    place = "safeops.shadow.{family}:ShadowColumns"
     asked = "Keeping two columns in sync"
 
     renders_offline: ClassVar[bool] = False

@@ -10,13 +10,13 @@ import sqlalchemy as sa
 
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import Pair
-from safeops.execution.concurrent_runners import whoever_else
+from safeops.databases.triggers import Pair
 from safeops.execution.inspect import check_has_columns, look_into, skipped
 from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration, running
+from safeops.execution.migration_lock import whoever_else
 from safeops.naming import Name, call, fitting, written_type
-from safeops.schema.column_types import refuse_in_place_only
+from safeops.schema.alter_column import refuse_in_place_only
 from safeops.shadow import phases
 from safeops.shadow.original_types import FormerTypes, check_sql, check_type, has_type, refuse_needless
 from safeops.shadow.port import ShadowColumns

@@ -28,8 +28,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops.databases.definitions import Table
 from safeops.databases.mysql.session import number_of
 from safeops.databases.mysql.showcreate import backticked
-from safeops.databases.pairs import RENAMED
 from safeops.databases.steps import Step
+from safeops.databases.triggers import RENAMED
 from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.planned import FREE

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import RENAMED
-from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.spelling import in_dollars
+from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.types import in_dollars
 from safeops.databases.steps import Step
+from safeops.databases.triggers import RENAMED
 from safeops.naming import Name
 from safeops.planned import FREE
 from safeops.table_rename import port

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.schema import CreateIndex
 
 from safeops.databases import ddl, sqltext
-from safeops.databases.definitions import Table
-from safeops.databases.mysql import showcreate, sizes
-from safeops.databases.steps import Step
-from safeops.errors import OnlineOnly
-from safeops.naming import Name, call
+from safeops.databases.definitions import Index, Table
+from safeops.databases.mysql import server, showcreate, spelling
+from safeops.databases.steps import Plan, Step
+from safeops.errors import DependentObjects, OnlineOnly, UnsafeOperation
+from safeops.naming import Code, Name, call, fitting
+from safeops.policy import assurance
 
 GUARD = "/*guard*/ "
 """Stands in a statement where MariaDB takes IF EXISTS or IF NOT EXISTS."""
@@ -128,7 +134,7 @@ class Altering(ddl.DDL):
         doubt = DOUBT if sql not in ways and self.is_copied(action) else ""
         first, *others = ways
         made = Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
-        return replace(made, lock=sizes.INSTANT if instant else sizes.ONLINE, doubt=doubt, may_rewrite=bool(doubt))
+        return replace(made, lock=server.INSTANT if instant else server.ONLINE, doubt=doubt, may_rewrite=bool(doubt))
 
     def _is_empty(self, table: Table) -> bool:
         """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""
@@ -178,3 +184,167 @@ def kept_as(name: Name) -> str:
         return character if character.isalnum() else "\\_" if character == "_" else f"@{ord(character):04x}"
 
     return "/".join("".join(map(spelled, part)) for part in (name.schema or "", name.name))
+
+
+class Indexing(Altering):
+    """The plans for indexes."""
+
+    def create_index(self, name: Name, index: sa.Index, stands: Table | None, *, new: bool = False) -> Plan:
+        """Build an index online; of a kind that the servers build under a lock only, on a table without rows.
+
+        Args:
+            name: The table.
+            index: The index.
+            stands: The table as it stands.
+            new: The step before has created the table.
+        """
+        named = str(index.name)
+        if stands is not None and named in stands.indexes:
+            return
+        marked = self.index_sql(name, index)
+        sql, under_lock = plain(marked), self._builds_under_lock(index)
+        if under_lock and not new:
+            self._refuse_lock(name, index, stands)
+        online = "" if under_lock and new else " ALGORITHM=INPLACE LOCK=NONE"
+        offline = self.unless("index", name, named, marked + online)
+        does = f"built index {named} on {name}"
+        instead = (sql,) if under_lock and stands is not None and not self.database.has_rows(stands) else ()
+        lock = server.COPY if under_lock else server.ONLINE
+        yield Step(
+            sql + online,
+            does,
+            (name,),
+            scans=True,
+            anyway=sql,
+            offline=offline,
+            instead=instead,
+            under=STRICT,
+            lock=lock,
+        )
+
+    def _builds_under_lock(self, index: sa.Index) -> bool:
+        kind = index.dialect_options[self.database.dialect.name].get("prefix") or ""
+        return kind.upper() in ("FULLTEXT", "SPATIAL") or bool(self.expressions_of(index))
+
+    def _refuse_lock(self, name: Name, index: sa.Index, stands: Table | None) -> None:
+        if stands is None:
+            why = f"{self.product} blocks writes while it builds it, which is fine only on an empty table."
+            raise self.online_only(f"Index {index.name} on {name}", why)
+        expressions = self.expressions_of(index)
+        if not expressions or assurance() is not None or not self.database.has_rows(stands):
+            return
+        raise UnsafeOperation(
+            f"Index {index.name} on {name} cannot be built online, because it is on the expression {expressions[0]}.",
+            why=f"{self.product} blocks writes while it builds such an index, and {name} has rows.",
+            remedy="A virtual column of that expression is added at once, and an index on it is built online; queries that"
+            " use the expression use that index too. Give the column the type of the expression, in the models too:",
+            code=self._online_instead(name, index),
+        )
+
+    def _online_instead(self, name: Name, index: sa.Index) -> str:
+        """Write the calls that do the same online: a virtual column for each expression, and an index on all of them."""
+        calls: list[str] = []
+        elements: list[str] = []
+        for element, direction in self._directed(index):
+            column = spelling.unquoted(element).strip("`")
+            if not spelling.is_plain(element):
+                column = fitting(
+                    str(index.name), "value", str(len(calls) + 1), max_bytes=self.database.abilities.max_identifier
+                )
+                computed = f"sa.Computed({spelling.without_parentheses(element)!r}, persisted=False)"
+                added = Code(f'sa.Column("{column}", sa.String(100), {computed})')
+                calls.append(call("add_column_if_missing", name.name, added, schema=name.schema))
+            elements.append(Code(f'sa.text("{column}{direction}")') if direction else column)
+        unique = True if index.unique else None
+        made = call("create_index_if_missing", str(index.name), name.name, elements, unique=unique, schema=name.schema)
+        return "\n".join([*calls, made])
+
+    def _directed(self, index: sa.Index) -> Iterator[tuple[str, str]]:
+        """Yield each element of an index, and the direction behind it."""
+        for one in showcreate.entries(self._elements(index)[1]):
+            match = re.fullmatch(r"(.*?)(\s+desc|\s+asc)?", " ".join(one), re.I | re.S)
+            assert match is not None
+            yield match[1], match[2] or ""
+
+    def expressions_of(self, index: sa.Index) -> list[str]:
+        """Return the elements of an index that are no columns, without the parentheses around them."""
+        elements = (element for element, _ in self._directed(index))
+        return [spelling.without_parentheses(one) for one in elements if not spelling.is_plain(one)]
+
+    def _elements(self, index: sa.Index) -> tuple[str, str, str]:
+        """Return what stands before, in and after the list of the elements of an index."""
+        self.share_options(index)
+        rendered = self.database.rendered(CreateIndex(index))
+        own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
+        head, _, rest = rendered.partition(f"INDEX {self.quoted(str(index.name))} ON {own} ")
+        group = showcreate.atoms(rest)[0]
+        return head, group, rest.removeprefix(group)
+
+    def index_sql(self, name: Name, index: sa.Index) -> str:
+        """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
+        head, group, rest = self._elements(index)
+        elements = ", ".join(spelling.index_element(" ".join(one)) for one in showcreate.entries(group))
+        return f"{head}INDEX {GUARD}{self.quoted(str(index.name))} ON {self.quoted_table(name)} ({elements}){rest}"
+
+    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
+        if stands is not None:
+            self._refuse_needed(stands, stands.indexes[index])
+        action = f"DROP INDEX {GUARD}{self.quoted(index)}"
+        there = stands.indexes.get(index) if stands else None
+        # MySQL drops the hidden columns of a unique index on expressions by copying the table.
+        copied = there is not None and there.unique and any(one.startswith("(") for one in there.columns)
+        step = self.alter(name, action, f"dropped index {index}", free=stands if copied else None)
+        step = replace(step, constant=True)
+        yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
+
+    def _refuse_needed(self, stands: Table, index: Index) -> None:
+        """Say by name which foreign key needs the index; the server speaks of a renamed file."""
+        for key in (one for one in stands.constraints.values() if one.kind == "foreign key"):
+            if covers(index.names, key.columns) and not self.covering(stands, key.columns, index.name):
+                raise DependentObjects(
+                    f"Index {index.name} on {stands.name} is needed by foreign key {key.name}.",
+                    why=f"{self.product} keeps an index on the columns of each foreign key.",
+                    remedy="Drop the key first, or give it another index:",
+                    code=self.called("drop_constraint_if_exists", key.name, stands.name, type_="foreignkey"),
+                )
+
+    def referring_to(self, stands: Table, index: str, columns: tuple[str, ...]) -> list[str]:
+        """Describe the foreign keys that refer to what an index begins with, and that no other index serves as well."""
+        sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
+            FROM information_schema.KEY_COLUMN_USAGE
+            WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
+        with self.database.bounded():
+            rows = self.read(sql, schema=stands.name.schema, name=stands.name.name)
+        keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
+        return [
+            f"foreign key {key} of {schema}.{other}"
+            for (key, schema, other), remote in keys
+            if covers(columns, remote) and not self.covering(stands, remote, index)
+        ]
+
+    def covering(self, stands: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
+        """Return the indexes that a foreign key on the columns can use, all but one."""
+        return [one.name for one in stands.indexes.values() if one.name != but and covers(one.names, columns)]
+
+    def is_made_for_key(self, stands: Table, index: Index) -> bool:
+        """Tell whether an index was made for the foreign key of the same name, and goes with it."""
+        keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
+        mine = [one for one in keys if one.name == index.name and one.columns == index.names]
+        others = [one for one in keys if one not in mine and covers(index.names, one.columns)]
+        needed = any(not self.covering(stands, one.columns, index.name) for one in others)
+        return bool(mine) and not index.unique and not index.options and not needed
+
+    def share_options(self, thing: sa.Table | sa.Index) -> None:
+        """Let ``mysql_...`` options count under ``mariadb://``, and the other way round: SQLAlchemy would ignore them."""
+        mine = f"{self.database.dialect.name}_"
+        other = "mysql_" if mine == "mariadb_" else "mariadb_"
+        for option, value in dict(thing.dialect_kwargs).items():
+            if option.startswith(other):
+                mine_option = mine + option.removeprefix(other)
+                if thing.dialect_kwargs.get(mine_option) is None:
+                    thing.dialect_kwargs[mine_option] = value
+
+
+def covers(index: tuple[str, ...], columns: tuple[str, ...]) -> bool:
+    """Tell whether an index begins with the columns."""
+    return tuple(map(str.casefold, index[: len(columns)])) == tuple(map(str.casefold, columns))

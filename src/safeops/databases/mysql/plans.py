@@ -17,13 +17,12 @@ from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql.altering import GUARD, INSTANT, ONLINE, STRICT
+from safeops.databases.mysql.altering import GUARD, INSTANT, ONLINE, STRICT, Indexing
 from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mark_in
-from safeops.databases.mysql.indexing import Indexing
+from safeops.databases.mysql.server import BATCH, METADATA
 from safeops.databases.mysql.showcreate import Definition
-from safeops.databases.mysql.sizes import BATCH, METADATA
-from safeops.databases.pairs import MARK, RENAMED, Pair, pair_of
 from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import MARK, RENAMED, Pair, pair_of
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 from safeops.planned import FREE, Effect

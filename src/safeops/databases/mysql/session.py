@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
-from safeops.databases.mysql.abilities import Abilities
-from safeops.databases.server_errors import Kind
-from safeops.databases.sessions import Handed
+from safeops.databases.server import Handed, Kind
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.plan_mode import foreseeing
+
+if TYPE_CHECKING:
+    from safeops.databases.mysql.server import Abilities
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/
 # https://mariadb.com/kb/en/binary-logging-of-stored-routines/
@@ -108,7 +109,7 @@ class Session(Database):
 
     @property
     def abilities(self) -> Abilities:
-        return Abilities.of(self)
+        return cast("Abilities", super().abilities)
 
     @property
     def current_schema(self) -> str | None:

@@ -14,11 +14,11 @@ from sqlalchemy.schema import CreateIndex
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.postgresql import catalogue
+from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexing import with_included
-from safeops.databases.postgresql.sealing import sealed
 from safeops.databases.postgresql.session import FORBIDDEN, VIOLATIONS, Session
-from safeops.databases.postgresql.spelling import PROBE, split_collation, sqlstate, type_name
+from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate, type_name
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
-from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from safeops.databases.postgresql.spelling import block, object_name
+from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from safeops.databases.postgresql.types import block, object_name
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name, call, fitting
 from safeops.planned import FREE

@@ -16,8 +16,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from safeops.databases.definitions import Table, differences
 from safeops.databases.postgresql.constraining import Constraining
-from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
-from safeops.databases.postgresql.spelling import block
+from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name, fitting
 from safeops.planned import FREE, Effect

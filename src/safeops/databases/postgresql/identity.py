@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import Pair
-from safeops.databases.postgresql.spelling import type_name
+from safeops.databases.postgresql.types import type_name
+from safeops.databases.triggers import Pair
 from safeops.naming import Name
 
 _SEQUENCE = """

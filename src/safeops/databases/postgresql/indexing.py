@@ -15,8 +15,8 @@ from sqlalchemy.schema import CreateIndex
 from safeops.databases import ddl
 from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.postgresql.catalogue import index_of
-from safeops.databases.postgresql.sizes import SHARE, SHARE_UPDATE_EXCLUSIVE
-from safeops.databases.postgresql.spelling import block
+from safeops.databases.postgresql.server import SHARE, SHARE_UPDATE_EXCLUSIVE
+from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name, call, fitting

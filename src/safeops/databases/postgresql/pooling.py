@@ -11,7 +11,7 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 
-from safeops.databases.side_connection import CONNECTING, watching
+from safeops.databases.connections import CONNECTING, watching
 
 log = logging.getLogger("safeops")
 

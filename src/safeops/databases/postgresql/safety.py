@@ -1,19 +1,22 @@
-"""What PostgreSQL would rewrite or scan a table for. It is asked on an empty copy, because no rule of ours is as exact."""
+"""What PostgreSQL refuses or rewrites a table for, and what depends on a thing."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
 
 from safeops.databases import safety
-from safeops.databases.definitions import Constraint, Table, names_in
+from safeops.databases.definitions import Constraint, Published, Table, names_in
+from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql import identity as identity_of
-from safeops.databases.postgresql.spelling import PROBE
+from safeops.databases.postgresql.types import PROBE
 from safeops.databases.safety import equal_columns, is_key, kind_of_key, lacking
-from safeops.errors import UnsafeOperation
+from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
 
 REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
@@ -173,3 +176,214 @@ def _impossible(stands: Table, wanted: sa.Index | sa.Constraint, name: Name, key
 def _list(text: str | None) -> list[str]:
     found: list[str] = json.loads(text) if text else []
     return found
+
+
+# An index of a partitioned table takes those of its partitions along; rows are found by the identity of their partition.
+IDENTITIES = """
+WITH RECURSIVE going AS (
+  SELECT indexrelid AS id FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+  WHERE i.indrelid = :id AND r.relname = ANY (CAST(:indexes AS text[]))
+  UNION SELECT h.inhrelid FROM pg_inherits h JOIN going ON h.inhparent = going.id),
+lost AS (
+  SELECT c.oid AS id, c.relname, n.nspname, r.relname AS index FROM going JOIN pg_index i ON i.indexrelid = going.id
+  JOIN pg_class r ON r.oid = going.id JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind = 'r' AND (c.relreplident = 'i' AND i.indisreplident OR c.relreplident = 'd' AND i.indisprimary)),
+above AS (
+  SELECT id AS leaf, id FROM lost UNION SELECT a.leaf, h.inhparent FROM above a JOIN pg_inherits h ON h.inhrelid = a.id),
+published AS (
+  SELECT DISTINCT a.leaf, p.pubname FROM above a
+  JOIN pg_class c ON c.oid = a.id JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_publication_tables t ON t.tablename = c.relname AND t.schemaname = n.nspname
+  JOIN pg_publication p ON p.pubname = t.pubname AND (p.pubupdate OR p.pubdelete))
+SELECT l.nspname, l.relname, l.index, string_agg(DISTINCT p.pubname, ', ' ORDER BY p.pubname),
+  (SELECT min(r.relname) FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
+   WHERE i.indrelid = l.id AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+   AND i.indexrelid NOT IN (SELECT id FROM going) AND NOT EXISTS (
+     SELECT FROM pg_attribute a WHERE a.attrelid = l.id AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull))
+FROM lost l JOIN published p ON p.leaf = l.id GROUP BY l.id, l.nspname, l.relname, l.index ORDER BY 1, 2
+"""
+
+# The server refuses NULL in what finds a row.
+NEEDED = """
+WITH RECURSIVE tables AS (
+  SELECT CAST(:id AS oid) AS id UNION SELECT h.inhrelid FROM pg_inherits h JOIN tables ON h.inhparent = tables.id)
+SELECT n.nspname, c.relname, r.relname FROM tables JOIN pg_class c ON c.oid = tables.id
+JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_index i ON i.indrelid = c.oid AND i.indisreplident
+JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = :column
+WHERE c.relreplident = 'i' AND a.attnum = ANY (i.indkey) ORDER BY 1, 2
+"""
+
+# A partition is sent as itself or as the whole. A list of columns (from PostgreSQL 15 on) does not grow with the table.
+PUBLISHED = """
+WITH RECURSIVE above AS (
+  SELECT CAST(:id AS oid) AS id UNION SELECT h.inhparent FROM pg_inherits h JOIN above ON h.inhrelid = above.id),
+below AS (SELECT CAST(:id AS oid) AS id UNION SELECT h.inhrelid FROM pg_inherits h JOIN below ON h.inhparent = below.id),
+tables AS (SELECT id FROM above UNION SELECT id FROM below)
+SELECT DISTINCT t.pubname, EXISTS (
+  SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND r.prrelid IN (SELECT id FROM tables)
+  AND to_jsonb(r) ->> 'prattrs' IS NOT NULL)
+FROM tables JOIN pg_class c ON c.oid = tables.id JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = c.relname
+JOIN pg_publication p ON p.pubname = t.pubname
+ORDER BY 1
+"""
+ALL_TABLES = "SELECT pubname, false FROM pg_publication WHERE puballtables"
+OF_SCHEMA = """ UNION SELECT p.pubname, false FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
+JOIN pg_namespace n ON n.oid = s.pnnspid WHERE n.nspname = coalesce(:schema, current_schema())"""
+SLOTS = """SELECT slot_name FROM pg_replication_slots
+WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary ORDER BY 1"""
+
+
+class Dependents(safety.Dependents):
+    """Says what depends on a column."""
+
+    def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
+        lost = self.read(IDENTITIES, id=stands.id, indexes=list(indexes)) if indexes else []
+        if not lost:
+            return
+        listed = "".join(
+            f"\n  - index {index} is the replica identity of {Name(table, schema)}, which is published by: {publications}"
+            for schema, table, index, publications, _ in lost
+        )
+        raise DependentObjects(
+            f"Logical replication depends on what would be dropped:{listed}",
+            why="Without a replica identity the server refuses every UPDATE and DELETE of the table.",
+            remedy="Give it another replica identity first:",
+            code="\n".join(
+                call(
+                    "op.execute",
+                    f"ALTER TABLE {self.quoted_table(Name(table, schema))} REPLICA IDENTITY {self._by(other)}",
+                )
+                for schema, table, _, _, other in lost
+            ),
+        )
+
+    def check_takes_null(self, stands: Table, column: str) -> None:
+        for schema, table, index in self.read(NEEDED, id=stands.id, column=column):
+            name = Name(table, schema)
+            raise DependentObjects(
+                f"{stands.name}.{column} cannot take NULL: it is in index {index}, the replica identity of {name}.",
+                why="Subscribers find a row by these columns, so the server refuses NULL in them.",
+                remedy="Give the table another replica identity first:",
+                code=call("op.execute", f"ALTER TABLE {self.quoted_table(name)} REPLICA IDENTITY FULL"),
+            )
+
+    def published(self, stands: Table) -> Published:
+        return self._published(self.read(PUBLISHED, id=stands.id))
+
+    def published_when_new(self, name: Name) -> Published:
+        if self.database.version < (15,):
+            return self._published(self.read(f"{ALL_TABLES} ORDER BY 1"))
+        return self._published(self.read(f"{ALL_TABLES}{OF_SCHEMA} ORDER BY 1", schema=name.schema))
+
+    def _published(self, rows: Sequence[Sequence[Any]]) -> Published:
+        whole, listed = (tuple(row[0] for row in rows if row[1] is lists) for lists in (False, True))
+        return Published(whole, tuple(row[0] for row in self.read(SLOTS)) if whole else (), listed)
+
+    def _by(self, index: str | None) -> str:
+        return "FULL" if index is None else f"USING INDEX {self.quoted(index)}"
+
+    def dependents_of_column(self, table: Table, column: str) -> list[str]:
+        found = [*self.read(BOUND, id=table.id, column=column), *self.read(OF_COLUMN, id=table.id, column=column)]
+        return list(dict.fromkeys(row[0] for row in found))
+
+    def dependents_on_type(self, table: Table, column: str) -> list[str]:
+        rows = self.read(IN_ROWS, id=table.id)
+        return [*self.dependents_of_column(table, column), *(row[0] for row in rows)]
+
+    def check_droppable(self, table: Table, column: str) -> None:
+        with self.database.scratch():
+            self.run(f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {self.quoted(column)}")
+
+    def dependents(self, table: Table, column: str | None = None) -> list[str]:
+        if column is not None:
+            return self.dependents_of_column(table, column)
+        return [row[0] for row in self.read(catalogue.DEPENDENTS, id=table.id)]
+
+    def dependents_of_schema(self, schema: str) -> list[str]:
+        sql = """SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_namespace n ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
+            WHERE n.nspname = :schema AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, schema=schema)]
+
+    def dependents_of_enum(self, name: Name) -> list[str]:
+        sql = """SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d
+            JOIN pg_type t ON d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray)
+            WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
+        return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
+
+    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+        if constraint.kind not in ("unique", "primary key"):
+            return []
+        sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
+            FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
+            WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
+        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
+
+    def keys_to_partitions(self, stands: Table) -> set[str]:
+        sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
+            AND o.conrelid = k.conrelid
+            WHERE k.contype = 'f' AND k.conrelid = :id"""
+        return {row[0] for row in self.read(sql, id=stands.id)}
+
+    def left_on_partitions(self, stands: Table, name: str) -> bool:
+        left = chain(self.database.ddl.leftovers(stands, name), self.database.ddl.left_foreign_keys(stands, name))
+        return next(left, None) is not None
+
+
+# The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
+# along is named too where it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
+OF_COLUMN = """
+WITH RECURSIVE columns AS (
+  SELECT a.attrelid AS id, a.attnum AS number, a.attname FROM pg_attribute a
+  WHERE a.attrelid = :id AND a.attname = :column AND NOT a.attisdropped
+  UNION SELECT a.attrelid, a.attnum, a.attname FROM columns c JOIN pg_inherits h ON h.inhparent = c.id
+  JOIN pg_attribute a ON a.attrelid = h.inhrelid AND a.attname = c.attname AND NOT a.attislocal),
+found AS (
+  SELECT d.* FROM pg_depend d JOIN columns c ON d.refobjid = c.id AND d.refobjsubid = c.number
+  WHERE d.refclassid = 'pg_class'::regclass)
+SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid) || CASE
+  WHEN v.oid IS NOT NULL THEN ': ' || pg_get_viewdef(v.oid) WHEN r.oid IS NOT NULL THEN ': ' || pg_get_ruledef(r.oid)
+  ELSE '' END
+FROM found d
+LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+LEFT JOIN pg_class v ON v.oid = r.ev_class AND v.relkind IN ('v', 'm')
+LEFT JOIN pg_trigger g ON d.classid = 'pg_trigger'::regclass AND g.oid = d.objid
+LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
+WHERE NOT starts_with(coalesce(g.tgname, ''), 'safeops_fill')
+  AND NOT EXISTS (SELECT FROM columns c WHERE d.classid = 'pg_class'::regclass AND (d.objid, d.objsubid) = (c.id, c.number))
+  AND NOT EXISTS (SELECT FROM columns c WHERE (e.adrelid, e.adnum) = (c.id, c.number))
+  AND (d.classid IN ('pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_statistic_ext'::regclass, 'pg_attrdef'::regclass)
+    OR d.deptype IN ('n', 'a') AND d.classid = 'pg_class'::regclass AND d.objid = d.refobjid AND d.objsubid <> 0
+    OR d.deptype = 'n' AND NOT EXISTS (
+      SELECT FROM found o WHERE (o.classid, o.objid) = (d.classid, d.objid) AND o.deptype IN ('a', 'i')))
+ORDER BY 1
+"""
+
+# What the column is in by the way that the table was made; of a partition the parent.
+BOUND = """
+SELECT 'table ' || h.inhparent::regclass || ', from which ' || h.inhrelid::regclass || ' inherits it'
+FROM pg_inherits h JOIN pg_attribute a ON a.attrelid = h.inhparent AND a.attname = :column WHERE h.inhrelid = :id
+UNION ALL SELECT 'type ' || format_type(c.reloftype, NULL) || ', of which ' || c.oid::regclass || ' is a table'
+FROM pg_class c WHERE c.oid = :id AND c.reloftype <> 0
+UNION ALL SELECT 'the partition key of ' || p.partrelid::regclass || ': ' || pg_get_partkeydef(p.partrelid)
+FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attname = :column
+WHERE (p.partrelid = :id OR p.partrelid IN (SELECT relid FROM pg_partition_tree(:id)))
+  AND (a.attnum = ANY (p.partattrs) OR EXISTS (
+  SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND (d.objid, d.objsubid) = (p.partrelid, a.attnum)
+  AND d.refclassid = 'pg_class'::regclass AND (d.refobjid, d.refobjsubid) = (p.partrelid, 0) AND d.deptype = 'i'))
+"""
+
+# Values of the row type of the table, which the server does not convert: also in arrays, domains, ranges and other types.
+IN_ROWS = """
+WITH RECURSIVE types AS (
+  SELECT reltype AS id FROM pg_class WHERE oid = :id
+  UNION SELECT y.id FROM types, LATERAL (
+    SELECT t.oid AS id FROM pg_type t WHERE t.typelem = types.id OR t.typbasetype = types.id
+    UNION ALL SELECT r.rngtypid FROM pg_range r WHERE r.rngsubtype = types.id
+    UNION ALL SELECT c.reltype FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'c'
+    WHERE a.atttypid = types.id AND NOT a.attisdropped) y)
+SELECT 'column ' || a.attrelid::regclass || '.' || quote_ident(a.attname) || ', which holds rows of it'
+FROM types JOIN pg_attribute a ON a.atttypid = types.id AND NOT a.attisdropped
+JOIN pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'm', 'p') ORDER BY 1 LIMIT 20
+"""

@@ -14,12 +14,11 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import sqltext
 from safeops.databases.base import Database
+from safeops.databases.connections import watching
+from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.pooling import shares_sessions
-from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.spelling import sqlstate
-from safeops.databases.server_errors import Kind
-from safeops.databases.sessions import Handed, Watch
-from safeops.databases.side_connection import watching
+from safeops.databases.postgresql.types import sqlstate
+from safeops.databases.server import Handed, Kind, Watch
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError, UnsafeOperation, UnsupportedOnDatabase
 from safeops.naming import Name

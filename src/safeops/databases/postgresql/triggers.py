@@ -6,7 +6,7 @@ import logging
 
 from safeops.databases import triggers
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE
+from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler, later_than
 from safeops.naming import Name, fitting

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from safeops.databases import ddl
 from safeops.databases.definitions import Index, Table
-from safeops.databases.sqlite import edits, spelling
+from safeops.databases.sqlite import rebuild, spelling
 from safeops.databases.sqlite.catalogue import clauses_of
 from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.spelling import folded, tokens
@@ -61,7 +61,7 @@ class DDL(ddl.DDL):
             yield Step(sql, does, (name,), effect=effect)
         else:
             yield replace(
-                self.rebuilt(stands, does, edits.adding_column(self.database.column_spec(column))), effect=effect
+                self.rebuilt(stands, does, rebuild.adding_column(self.database.column_spec(column))), effect=effect
             )
 
     def _adds_natively(self, column: sa.Column[Any]) -> bool:
@@ -80,7 +80,7 @@ class DDL(ddl.DDL):
         own = list(stands.having(stands.columns[column].name))
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
-        step = self.rebuilt(stands, does, edits.dropping_column(column), without=frozenset(indexes))
+        step = self.rebuilt(stands, does, rebuild.dropping_column(column), without=frozenset(indexes))
         step = replace(step, loses=True)
         if len(own) == len(indexes) and self.database.version >= DROPS_COLUMNS:
             drops = [self.index_drop(stands.name, one) for one in indexes]
@@ -92,23 +92,23 @@ class DDL(ddl.DDL):
         stands = self.definition_seen(stands, f"The default of {name}.{column}")
         text = None if default is None else spelling.default_clause(default)
         done = "removed the default of" if default is None else f"set the default {default} of"
-        yield self.rebuilt(stands, f"{done} {name}.{column}", edits.setting_default(column, text))
+        yield self.rebuilt(stands, f"{done} {name}.{column}", rebuild.setting_default(column, text))
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         stands = self.definition_seen(stands, f"The type of {name}.{column.name}")
         type_, collation = spelling.split_collation(self.database.type_text(column.type))
-        edit = edits.changing_type(str(column.name), type_, collation)
+        edit = rebuild.changing_type(str(column.name), type_, collation)
         referring = tuple(self.database.dependents.referring_tables(stands))
         yield self.rebuilt(stands, f"changed {name}.{column.name} to {type_}", edit, referring=referring)
 
     def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
         stands = self.definition_seen(stands, f"NOT NULL of {name}.{column}")
         if stands.columns[column].nullable:
-            yield self.rebuilt(stands, f"made {name}.{column} NOT NULL", edits.setting_not_null(column))
+            yield self.rebuilt(stands, f"made {name}.{column} NOT NULL", rebuild.setting_not_null(column))
 
     def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
         stands = self.definition_seen(stands, f"NOT NULL of {name}.{column}")
-        yield self.rebuilt(stands, f"{name}.{column} takes NULL again", edits.dropping_not_null(column))
+        yield self.rebuilt(stands, f"{name}.{column} takes NULL again", rebuild.dropping_not_null(column))
 
     # Indexes ----------------------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class DDL(ddl.DDL):
         keys = [column.name for column in constraint.columns] if isinstance(constraint, sa.PrimaryKeyConstraint) else []
         # Only here a primary key takes NULL: https://www.sqlite.org/quirks.html#primary_keys_can_sometimes_contain_nulls
         nullable = [key for key in keys if stands.columns[key].nullable]
-        edit = edits.adding_constraint(self.constraint_spec(constraint), nullable)
+        edit = rebuild.adding_constraint(self.constraint_spec(constraint), nullable)
         yield self.rebuilt(stands, f"added {constraint.name} to {name}", edit)
         if isinstance(constraint, sa.ForeignKeyConstraint) and not self.scalar("PRAGMA foreign_keys"):
             log.info("%s holds on connections that say PRAGMA foreign_keys=ON; this one does not", constraint.name)
@@ -143,7 +143,7 @@ class DDL(ddl.DDL):
         stands = self.definition_seen(stands, f"Constraint {constraint.name}")
         drop, add = (
             self._dropping(stands, str(constraint.name)),
-            edits.adding_constraint(self.constraint_spec(constraint)),
+            rebuild.adding_constraint(self.constraint_spec(constraint)),
         )
         yield self.rebuilt(stands, f"replaced {constraint.name} on {name}", lambda sql: add(drop(sql)))
 
@@ -159,16 +159,16 @@ class DDL(ddl.DDL):
         drop = self._dropping(stands, constraint)
 
         def edit(sql: str) -> str:
-            return edits.giving_null_back(drop(sql)) if is_key else drop(sql)
+            return rebuild.giving_null_back(drop(sql)) if is_key else drop(sql)
 
         yield self.rebuilt(stands, f"dropped constraint {constraint} of {name}", edit)
 
-    def _dropping(self, stands: Table, constraint: str) -> edits.Edit:
+    def _dropping(self, stands: Table, constraint: str) -> rebuild.Edit:
         def found(text: TableText) -> Clause:
             clauses = clauses_of(text, stands.name.name)
             return next(clause for one, clause in clauses if folded(one) == folded(constraint))
 
-        return edits.dropping_clause(found)
+        return rebuild.dropping_clause(found)
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         """Render a constraint as it stands in CREATE TABLE."""
@@ -189,7 +189,7 @@ class DDL(ddl.DDL):
         self,
         stands: Table,
         does: str,
-        edit: edits.Edit,
+        edit: rebuild.Edit,
         *,
         without: frozenset[str] = frozenset(),
         referring: Sequence[str] = (),

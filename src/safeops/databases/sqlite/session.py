@@ -12,8 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
-from safeops.databases.server_errors import Kind
-from safeops.databases.sessions import Handed
+from safeops.databases.server import Handed, Kind
 from safeops.databases.sqlite.spelling import literal, quoted
 from safeops.databases.steps import Step
 from safeops.naming import Name

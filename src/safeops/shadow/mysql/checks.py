@@ -10,7 +10,7 @@ from safeops.databases.mysql import showcreate
 from safeops.databases.mysql.catalogue import definition_of, is_counted
 from safeops.databases.mysql.showcreate import Item
 from safeops.databases.mysql.spelling import names
-from safeops.databases.pairs import Pair
+from safeops.databases.triggers import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, call
 from safeops.policy import assurance

@@ -8,7 +8,7 @@ from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.catalogue import definition_of
 from safeops.databases.mysql.showcreate import Definition, name_of
-from safeops.databases.pairs import Pair
+from safeops.databases.triggers import Pair
 
 _QUOTED = re.compile(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", re.S)
 

@@ -21,8 +21,8 @@ from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.altering import STRICT
 from safeops.databases.mysql.catalogue import definition_of, is_counted
-from safeops.databases.pairs import MARK, Pair, pair_of
 from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import MARK, Pair, pair_of
 from safeops.naming import Name
 from safeops.shadow import port
 

@@ -10,12 +10,12 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Index, Table, names_in
-from safeops.databases.pairs import Pair
+from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.indexing import Written
-from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.sizes import SHARE_ROW_EXCLUSIVE
-from safeops.databases.postgresql.spelling import PROBE, block, split_collation
+from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
+from safeops.databases.postgresql.types import PROBE, block, split_collation
 from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import Pair
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 from safeops.shadow.postgresql.partitions import Copy, TwinParts, replaced, timing

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from safeops.databases.definitions import Constraint, Index, Table
-from safeops.databases.pairs import Pair
-from safeops.databases.postgresql.spelling import block
+from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import Pair
 from safeops.errors import UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
 from safeops.shadow.postgresql.triggers import TwinTriggers

@@ -7,9 +7,9 @@ that stands on it.
 
 from __future__ import annotations
 
-from safeops.databases.pairs import MARK, Pair
-from safeops.databases.postgresql.spelling import procedure
+from safeops.databases.postgresql.types import procedure
 from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import MARK, Pair
 from safeops.naming import Name
 from safeops.shadow.postgresql.copies import TwinCopies
 from safeops.shadow.postgresql.triggers import NO_DEFAULT, differ

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from safeops.databases.definitions import Table
-from safeops.databases.pairs import Pair
-from safeops.databases.postgresql.sealing import sealed
-from safeops.databases.postgresql.spelling import IS_INSERT, IS_UPDATE, SAFE_PATH, block, in_dollars, split_collation
+from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.types import IS_INSERT, IS_UPDATE, SAFE_PATH, block, in_dollars, split_collation
 from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import Pair
 from safeops.naming import Name
 from safeops.shadow import port
 

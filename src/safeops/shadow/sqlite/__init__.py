@@ -1,1 +1,249 @@
-"""The shadow column on SQLite."""
+"""A column and its twin on SQLite: each verb is one transaction, so that a stop leaves what was before or what comes after.
+
+While a renamed column has a twin, it keeps its place, constraints and indexes, and is renamed where it stands when the pair
+ends: the result is that of ALTER TABLE RENAME COLUMN to the letter. A column of another type is rebuilt from its twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from safeops.databases.definitions import Index, Table
+from safeops.databases.sqlite import rebuild, spelling
+from safeops.databases.sqlite.ddl import DROPS_COLUMNS
+from safeops.databases.sqlite.spelling import folded, quoted, tokens
+from safeops.databases.sqlite.text import parse
+from safeops.databases.steps import Plan, Step
+from safeops.databases.triggers import MARK, Pair, pair_of
+from safeops.planned import Effect
+from safeops.shadow.sqlite.copies import Equipping, is_copy, is_on
+from safeops.shadow.sqlite.triggers import (
+    Keeping,
+    default_of,
+    differ,
+    easing,
+    is_constant,
+    is_eased,
+    is_not,
+    needs_easing,
+    renamed,
+    tightening,
+)
+
+
+class ShadowColumns(Equipping):
+    """What SQLite does for a pair."""
+
+    def pair_named(self, stands: Table, name: str) -> Pair | None:
+        found = self._pair_triggers(stands)
+        texts = [found.get(folded(f"{name}_{event}")) for event in ("insert", "update")]
+        return pair_of(texts[0] or "", stands.name) if all(texts) else None
+
+    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+        own = {folded(f"{pair.name}_{event}") for event in ("insert", "update")}
+        found = self._pair_triggers(stands, spelled=True)
+        moves = [f"trigger {name}: {text}" for name, text in found.items() if folded(name) in own]
+        standing = self.pair_named(stands, pair.name)
+        if standing is None or folded(standing.source) != folded(pair.source):
+            return moves
+        # RENAME COLUMN carries them over.
+        return [
+            *moves,
+            *(f"foreign key of {name}: {sql}" for name, sql in self.database.dependents.keys_to(stands, pair.source)),
+        ]
+
+    # Values -----------------------------------------------------------------------------------------------------
+
+    def twin_value(self, pair: Pair) -> str:
+        return _converted(quoted(pair.source), pair.value, pair.type)
+
+    def unfilled(self, pair: Pair) -> str:
+        twin, default = quoted(pair.twin), None
+        stands = self.database.table(pair.table)
+        if stands is not None and pair.twin in stands.columns:
+            default = default_of(parse(stands.sql), pair.twin)
+        # ADD COLUMN gives the default to the rows that stand.
+        empty = f"({twin} IS NULL OR {twin} IS {default})" if default is not None else f"{twin} IS NULL"
+        filled = self.out_of_step(pair) if pair.winner is not None else f"{self.twin_value(pair)} IS NOT NULL"
+        return f"({empty} AND {filled})"
+
+    def out_of_step(self, pair: Pair) -> str:
+        source, twin = quoted(pair.source), quoted(pair.twin)
+        if pair.winner is not None:
+            return differ(source, twin)
+        ahead = is_not(twin, self.twin_value(pair))
+        stands = self.database.table(pair.table) if pair.switched else None
+        if stands is None:
+            return f"({ahead})"
+        # What came from the old type stands there unchanged, also where no conversion would give it again.
+        back = None if pair.back is None else renamed(pair.back, pair.source, pair.twin)
+        return f"({ahead} AND {is_not(source, _converted(twin, back, stands.columns[pair.source].type))})"
+
+    def spelled_type(self, stands: Table, column: str) -> str:
+        return " ".join(filter(None, _typed(stands.sql, column)))
+
+    # Together ---------------------------------------------------------------------------------------------------
+
+    def pair_up(self, pair: Pair, stands: Table) -> Plan:
+        keeping = self._keeping(pair, stands)
+        spec = self._twin_spec(keeping)
+        triggers = keeping.statements(stands.name.schema or "main", self.twin_value(pair))
+        eased = pair.winner is not None and needs_easing(keeping)
+        add = rebuild.adding_column(spec)
+        # The comments of the edits stand behind what they ease: what is added comes first.
+        edit = _both(add, easing(keeping)) if eased else add
+        step = self.database.ddl.rebuilt(stands, f"added {stands.name}.{pair.twin}, in step with {pair.source}", edit)
+        step = replace(step, effect=Effect(stands.name, pair.twin))
+        step = replace(step, then=tuple(triggers), values=((pair.twin, "NULL"),))
+        if not eased and (pair.winner is None or keeping.shared is None or is_constant(keeping.shared)):
+            natively = f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}"
+            step = replace(step, sql=natively, natively=(natively, *triggers))
+        yield step
+
+    def _twin_spec(self, keeping: Keeping) -> str:
+        """Return the twin as it stands in the table: without constraints, so that it takes whatever comes."""
+        pair, column = keeping.pair, keeping.text.column(keeping.pair.source)
+        if pair.type is not None:
+            return f"{quoted(pair.twin)} {pair.type}"
+        clauses = [keeping.sql[one.start : one.end] for one in column.clauses if one.kind == "collate"]
+        default = column.clause("default")
+        if keeping.shared is not None and default is not None:
+            clauses.append(f"DEFAULT {default.expression}")
+        return " ".join((quoted(pair.twin), keeping.sql[column.type_start : column.type_end].strip(), *clauses))
+
+    # Apart ------------------------------------------------------------------------------------------------------
+
+    def drop_twin(self, pair: Pair, stands: Table) -> Plan:
+        if pair.twin in stands.columns:
+            yield self._parted(pair, stands, f"dropped {stands.name}.{pair.twin}")
+
+    def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
+        if kept is not None:
+            yield self._exchanged(pair, stands, kept)
+            return
+        table = self.quoted_table(stands.name)
+        rename = f"ALTER TABLE {table} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+        indexes = [one.definition for one in self._on_twin(pair, stands) if not is_copy(pair, one)]
+        drops, again = self._texts_aside(pair.twin, stands)
+        then = (rename, *(_in_schema(one, stands.name.schema or "main") for one in (*indexes, *again)))
+        does = f"dropped {stands.name}.{pair.source}, for which {pair.twin} stands now"
+        yield self._parted(pair, stands, does, drops, then)
+
+    def _texts_aside(self, column: str, stands: Table) -> tuple[list[str], list[str]]:
+        """Return what drops, and creates again, the views and triggers that use a column, and what uses those.
+
+        They use the new name rightly, but SQLite refuses to rename while one of them names what is not there.
+        """
+        sql = f"""SELECT type, name, sql FROM {self.database.master(stands.name.schema or "main")}
+            WHERE type IN ('view', 'trigger') AND sql NOT LIKE '%/*{MARK}%' ORDER BY rowid"""
+        texts, wanted, aside = self.read(sql), {folded(column)}, set[tuple[str, str]]()
+        for _ in texts:
+            for kind, name, text in texts:
+                if wanted & {folded(one.name) for one in tokens(text) if one.kind in ("word", "quoted")}:
+                    aside.add((kind, name))
+                    wanted |= {folded(name)} if kind == "view" else set()
+        found = [(kind, name, text) for kind, name, text in texts if (kind, name) in aside]
+        schema = quoted(stands.name.schema or "main")
+        drops = [f"DROP {kind.upper()} IF EXISTS {schema}.{quoted(name)}" for kind, name, _ in found]
+        return drops, [text for _, _, text in found]
+
+    def _parted(
+        self, pair: Pair, stands: Table, does: str, before: Sequence[str] = (), then: Sequence[str] = ()
+    ) -> Step:
+        """Return the step in which the twin goes with all that was put in for it, and more is done."""
+        triggers = self._own_triggers(pair)
+        indexes = [one.name for one in self._on_twin(pair, stands)]
+        edit = _both(tightening(pair), rebuild.dropping_column(pair.twin))
+        step = self.database.ddl.rebuilt(stands, does, edit, without=frozenset((*triggers, *indexes)))
+        step = replace(step, then=(*before, *then))
+        if is_eased(stands.sql, pair) or self.database.version < DROPS_COLUMNS:
+            return step
+        drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP COLUMN {quoted(pair.twin)}"
+        drops = (
+            *self._drop_triggers(pair, stands),
+            *(self.database.ddl.index_drop(stands.name, one) for one in indexes),
+        )
+        return replace(step, sql=drop, natively=(*before, *drops, drop, *then))
+
+    def _exchanged(self, pair: Pair, stands: Table, kept: Pair) -> Step:
+        """Return the step in which the two exchange their types and values."""
+        indexes = [one.name for one in self._on_twin(pair, stands)]
+        triggers = self._keeping(kept, stands).statements(stands.name.schema or "main", self.twin_value(kept))
+        step = self.database.ddl.rebuilt(
+            stands,
+            f"{stands.name}.{pair.source} has its new type, and {pair.twin} the old one",
+            self._with_default(pair, stands, _exchanging(pair.source, pair.twin)),
+            without=frozenset((*self._own_triggers(pair), *indexes)),
+            referring=tuple(self.database.dependents.referring_tables(stands)),
+        )
+        values = ((stands.columns[pair.source].name, quoted(pair.twin)), (pair.twin, quoted(pair.source)))
+        return replace(step, then=tuple(triggers), values=values)
+
+    def _with_default(self, pair: Pair, stands: Table, edit: rebuild.Edit) -> rebuild.Edit:
+        """Convert the default of the source along with its values; what was converted before gets its own back."""
+        default = default_of(parse(stands.sql), pair.source)
+        if default is None:
+            return edit
+        wanted: str | None = default
+        if pair.switched and pair.default is not None:
+            wanted = pair.default
+        elif pair.value is not None:
+            row = f"(SELECT {default} AS {quoted(pair.source)})"
+            wanted = self.scalar(f"SELECT quote({pair.value}) FROM {row}") if is_constant(default) else default
+        if wanted is None or spelling.default_value(wanted) == stands.columns[pair.source].default:
+            return edit
+        return _both(edit, rebuild.setting_default(pair.source, spelling.default_clause(wanted)))
+
+    def _on_twin(self, pair: Pair, stands: Table) -> list[Index]:
+        return [one for one in stands.indexes.values() if is_copy(pair, one) or is_on(one, pair.twin)]
+
+    def _own_triggers(self, pair: Pair) -> tuple[str, str]:
+        return f"{pair.name}_insert", f"{pair.name}_update"
+
+    def _drop_triggers(self, pair: Pair, stands: Table) -> tuple[str, ...]:
+        schema = quoted(stands.name.schema or "main")
+        return tuple(f"DROP TRIGGER IF EXISTS {schema}.{quoted(name)}" for name in self._own_triggers(pair))
+
+
+def _converted(column: str, given: str | None, type_: str | None) -> str:
+    """Return a column's value as it is to be stored in a column of another type, which applies that type's affinity."""
+    if given is not None:
+        return f"({given})"
+    if type_ is None or spelling.affinity(spelling.split_collation(type_)[0]) != "INTEGER":
+        return column
+    # What is no number stays as it is: CAST would make 0 of it.
+    return f"CASE typeof({column}) WHEN 'real' THEN CAST({column} AS INTEGER) ELSE {column} END"
+
+
+def _in_schema(definition: str, schema: str) -> str:
+    """Name the schema in a definition, in which SQLite keeps none."""
+    words = tokens(definition)
+    place = next(number for number, one in enumerate(words) if one.word in ("INDEX", "TRIGGER", "VIEW"))
+    start = words[place + 1].start
+    return f"{definition[:start]}{quoted(schema)}.{definition[start:]}"
+
+
+def _both(first: rebuild.Edit, second: rebuild.Edit) -> rebuild.Edit:
+    return lambda sql: second(first(sql))
+
+
+def _exchanging(source: str, twin: str) -> rebuild.Edit:
+    """Let two columns exchange their types and collations, as they are spelled."""
+
+    def edit(sql: str) -> str:
+        spelled = {source: _typed(sql, twin), twin: _typed(sql, source)}
+        for name, (type_, collation) in spelled.items():
+            sql = rebuild.changing_type(name, type_, "BINARY" if collation else None)(sql)
+            there = parse(sql).column(name).clause("collate")
+            sql = f"{sql[: there.start]}{collation}{sql[there.end :]}" if there else sql
+        return sql
+
+    return edit
+
+
+def _typed(sql: str, name: str) -> tuple[str, str]:
+    """Return a column's type and its collation as they stand in the text."""
+    column = parse(sql).column(name)
+    collation = column.clause("collate")
+    return sql[column.type_start : column.type_end].strip(), sql[collation.start : collation.end] if collation else ""

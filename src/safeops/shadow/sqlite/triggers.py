@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from safeops.databases.pairs import Pair
 from safeops.databases.sqlite.catalogue import row_id_of
-from safeops.databases.sqlite.edits import Edit
+from safeops.databases.sqlite.rebuild import Edit
 from safeops.databases.sqlite.spelling import Token, folded, items, literal, quoted, tokens
 from safeops.databases.sqlite.text import Clause, TableText, parse
+from safeops.databases.triggers import Pair
 
 ROW_IDS = ("rowid", "_rowid_", "oid")
 # Each gives the same value wherever in one statement it stands: https://www.sqlite.org/lang_datefunc.html

@@ -1,5 +1,5 @@
 """See ``safeops.databases.safety``."""
 
-from safeops.databases.sqlite.safety import Safety
+from safeops.databases.sqlite.safety import Dependents, Safety
 
-__all__ = ["Safety"]
+__all__ = ["Dependents", "Safety"]

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.errors import BackupFailed, Unreachable
 from safeops.planned import spelled_size
-from safeops.runner.backups.dumps import ToolFailed
+from safeops.runner.dumps import ToolFailed
 
 NO_BACKUP = "No backup was made, and no part of one was left; running again is safe."
 PARTIAL = ".partial"

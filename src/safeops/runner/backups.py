@@ -15,11 +15,10 @@ from alembic.config import Config
 from sqlalchemy.engine import Connection, Engine
 
 from safeops.databases import database_for
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
-from safeops.runner.backups.dumps import Dumper, Dumps, logins
-from safeops.runner.backups.files import (
+from safeops.runner.backup_files import (
     Place,
     checksum,
     claimed,
@@ -29,6 +28,7 @@ from safeops.runner.backups.files import (
     reaching,
     remove_left_over,
 )
+from safeops.runner.dumps import Dumper, Dumps, logins
 from safeops.runner.environment import reach
 from safeops.runner.revision_run import ending_on_signals
 

@@ -110,7 +110,7 @@ class Dumper(ABC):
 class Dumps(Port):
     """What a backup must know of a database before its dump begins."""
 
-    place = "safeops.runner.backups.{family}:Dumps"
+    place = "safeops.runner.{family}:Dumps"
     asked = "A backup"
 
     @abstractmethod

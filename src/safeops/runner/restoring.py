@@ -18,13 +18,12 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, abilities_of, database_class, database_for
 from safeops.databases.base import Database
-from safeops.databases.connecting import check_host
-from safeops.databases.side_connection import on_a_connection
+from safeops.databases.connections import check_host, on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
-from safeops.runner.backups.backup import read_description
-from safeops.runner.backups.dumps import Dumper, Dumps, Login, logins
-from safeops.runner.backups.files import PARTIAL, checksum, explaining_failures, reaching
+from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, reaching
+from safeops.runner.backups import read_description
+from safeops.runner.dumps import Dumper, Dumps, Login, logins
 from safeops.runner.inspection import Inspection
 from safeops.runner.revision_run import ending_on_signals
 

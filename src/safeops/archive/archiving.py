@@ -1,4 +1,4 @@
-"""Keeps the values of a column that is dropped, in step with the application, and puts them back."""
+"""Keeps a dropped column or table, and brings it back."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.catalogue import ARCHIVED, COPYING, RESTORING, Catalogue, Record
-from safeops.archive.port import Archives
+from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Record
 from safeops.backfilling.expressions import RANGE
 from safeops.backfilling.progress import Teller
 from safeops.backfilling.range_walker import Pace
-from safeops.backfilling.remaining import CANCELLED
 from safeops.backfilling.running import Run
 from safeops.backfilling.state import State
-from safeops.backfilling.status import forget_backfills_of
+from safeops.backfilling.status import CANCELLED, forget_backfills_of
 from safeops.backfilling.work import Work, key_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
@@ -339,3 +337,39 @@ def written_restore(record: Record) -> str:
         return call("restore_table", record.table, schema=record.schema)
     column = Code(f'sa.Column("{record.column}", ...)')
     return call("restore_column", record.table, column, schema=record.schema)
+
+
+def archive_table(migration: Migration, stands: Table, explain: Callable[..., object]) -> bool:
+    """Rename a table into an archive, so that its names are free and nothing ties it to other tables."""
+    database, catalogue = migration.database, catalogue_of(migration)
+    refuse_flaw(migration, stands, None, f"table {stands.name}")
+    written = call("drop_table_if_exists", stands.name.name, schema=stands.name.schema, archive=True)
+    heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
+    if (forecast := foreseeing()) is not None:
+        drop = next(database.ddl.drop_table(stands.name, stands))
+        forecast.deed(Deed(f"put table {stands.name} away as an archive", database.sizes.lock_of(drop), drop.locks))
+        return True
+    record = noted(
+        migration, lambda: catalogue.latest(stands.name, None, open_=True) or catalogue.add(stands.name, None)
+    )
+    if not record.definition:
+        definition = look_into(
+            migration, stands.name, lambda: Archives.of(database).described_table(stands, record.archive)
+        )
+        definition["described"] = True
+        rows = database.sizes.estimated_rows(stands.name) or 0
+        noted(migration, partial(catalogue.change, record, definition=definition, kept_rows=rows))
+        record = replace(record, definition=definition)
+    plan = Archives.of(database).put_away(stands, record.archive, dict(record.definition))
+    carry_out(migration, plan, explain)  # type: ignore[arg-type]
+    noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
+    return True
+
+
+def bring_table_back(migration: Migration, record: Record) -> None:
+    """Rename an archive into the table that it was; its foreign keys are left to the caller."""
+    if look(migration, record.archive) is not None:
+        carry_out(
+            migration, Archives.of(migration.database).bring_back(record.of, record.archive, dict(record.definition))
+        )
+    noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))

@@ -1,0 +1,201 @@
+"""What PostgreSQL can do, what its errors mean, how large its tables are, and the lock of its runner."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases import server
+from safeops.databases.postgresql.catalogue import sealed
+from safeops.databases.postgresql.session import (
+    CANCELLED,
+    DEPENDENT,
+    GONE,
+    KINDS,
+    LOCK_FAILURES,
+    RUNNER,
+    VIOLATIONS,
+    described_runner,
+    pooled,
+    runner_number,
+)
+from safeops.databases.postgresql.types import sqlstate
+from safeops.databases.server import Kind
+from safeops.databases.steps import Step
+from safeops.naming import Name
+from safeops.planned import ALL, BRIEFLY, FREE, NOTHING, WRITES, Lock
+
+# A duplicate and an undefined table, column and other object.
+CAME = {"42P07", "42701", "42710"}
+
+# The session was ended: by an administrator, a crash, or a timeout of its own.
+ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
+
+# An index that a constraint has already, or that is not valid yet.
+NOT_READY = "55000"
+
+UNCONVERTIBLE = "42804"
+
+
+class ServerErrors(server.ServerErrors):
+    """Tells by their codes."""
+
+    def kind_of(self, error: DBAPIError) -> Kind:
+        code = sqlstate(error) or ""
+        if error.connection_invalidated or code in ENDED:
+            return "lost"
+        return KINDS.get(code) or KINDS.get(code[:2], "other")
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        return sqlstate(error) in LOCK_FAILURES
+
+    def is_cut_short(self, error: BaseException) -> bool:
+        return sqlstate(error) == CANCELLED
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        # Other statements may name things of the author's own that never were.
+        needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
+        attaches = any(" USING INDEX " in sql for sql in (step.sql, *step.then))
+        code = sqlstate(error)
+        return code in CAME or (needs_it and code in GONE) or (attaches and code == NOT_READY)
+
+    def is_violation(self, error: BaseException) -> bool:
+        return sqlstate(error) in VIOLATIONS
+
+    def is_dependency(self, error: BaseException) -> bool:
+        return sqlstate(error) == DEPENDENT
+
+    def is_unconvertible(self, error: BaseException) -> bool:
+        return sqlstate(error) == UNCONVERTIBLE
+
+
+class Abilities(server.Abilities):
+    """The abilities."""
+
+    validates_constraints_later = True
+
+    has_named_types = True
+
+    has_exclusion_constraints = True
+
+    names_indexes_of_keys = True
+
+    has_deferrable_keys = True
+
+    has_deferrable_foreign_keys = True
+
+    ties_foreign_keys = True
+
+    has_partial_indexes = True
+
+    merges_equal_keys = True
+
+    dump_ending = ".dump"
+
+    dump_magic = b"PGDMP"
+
+    sees_sessions_with = "the role pg_monitor (or pg_read_all_stats), and track_activities on"
+
+    has_row_security = True
+
+    role_code = 'connection.execute(sa.text("SET ROLE owner_of_the_tables"))\nconnection.commit()'
+
+    refusing_writes = "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"
+
+    accepting_writes = "RESET default_transaction_read_only"
+
+
+ACCESS_EXCLUSIVE = Lock("ACCESS EXCLUSIVE", ALL, BRIEFLY)
+SHARE_ROW_EXCLUSIVE = Lock("SHARE ROW EXCLUSIVE", WRITES, BRIEFLY)
+SHARE = Lock("SHARE", WRITES, BRIEFLY)
+SHARE_UPDATE_EXCLUSIVE = Lock("SHARE UPDATE EXCLUSIVE", NOTHING)
+
+
+PARTITIONS = """SELECT n.nspname, c.relname FROM pg_partition_tree(to_regclass(:table)) p
+    JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.level > 0 ORDER BY 1, 2"""
+
+
+class Sizes(server.Sizes):
+    """Asks PostgreSQL."""
+
+    strongest_lock = ACCESS_EXCLUSIVE
+
+    def bytes_of(self, archive: Name) -> int | None:
+        size: Any = self.scalar(f"SELECT pg_total_relation_size({self.database.ddl.regclass(archive)})")
+        return None if size is None else int(size)
+
+    def estimated_rows(self, table: Name) -> int | None:
+        # The planner counts the pages that the table has now, where the catalogue may know of none.
+        plan = self.scalar(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
+        rows = re.search(r"rows=(\d+)", str(plan))
+        return int(rows[1]) if rows else None
+
+    def partitions_locked(self, step: Step) -> tuple[Name, ...]:
+        tables = () if step.only or step.lock is FREE else step.locks
+        rows = [row for table in tables for row in self.read(PARTITIONS, table=self.quoted_table(table))]
+        return tuple(Name(name, schema) for schema, name in rows)
+
+    def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
+        sql = """SELECT count(DISTINCT attname) FROM pg_stats WHERE tablename = :table
+            AND CASE WHEN :schema = '' THEN schemaname = ANY (current_schemas(false)) ELSE schemaname = :schema END
+            AND attname = ANY (:columns)"""
+        known = self.scalar(sql, table=table.name, schema=table.schema or "", columns=list(columns))
+        if known < len(columns):
+            # Of a column that it knows nothing of, as one that is new, the planner takes one row in 200 to be NULL.
+            return whole
+        plan = self.scalar(f"EXPLAIN (FORMAT JSON) SELECT 1 FROM {self.quoted_table(table)} WHERE {condition}")
+        return int((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
+
+    def bytes_of_database(self) -> int | None:
+        return int(self.scalar("SELECT pg_database_size(current_database())"))
+
+
+class RunnerLock(server.RunnerLock):
+    """One runner at a time."""
+
+    _lock_session: int | None = None
+    """The session that holds the runner lock, and what was set on it before."""
+
+    _before_lock: Mapping[str, str] = MappingProxyType({})
+
+    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        # Polled, because a session that waits in pg_advisory_lock deadlocks with a concurrent index build.
+        sql = """SELECT CASE WHEN pg_backend_pid() = :session THEN pg_try_advisory_lock(:key) END,
+            pg_backend_pid(), current_setting('idle_session_timeout'), current_setting('application_name')"""
+        if self._lock_session is None:
+            self._lock_session = connection.scalar(sa.text("SELECT pg_backend_pid()"))
+        parameters = {"key": runner_number(key), "session": self._lock_session}
+        taken, session, *before = connection.execute(sa.text(sql), parameters).one()
+        if session != self._lock_session:
+            raise pooled(self.database, connection)
+        if taken:
+            self._before_lock = dict(zip(("idle_session_timeout", "application_name"), before, strict=True))
+            # The session idles for as long as the migration takes, and the lock ends with it.
+            # The server keeps 63 bytes of the name.
+            runner = f"safeops, pid {os.getpid()} on {socket.gethostname()}"[:63]
+            self.database.set_on(session, {"idle_session_timeout": "0", "application_name": runner})
+        return bool(taken)
+
+    def release_runner_lock(self, connection: Connection, key: str) -> bool:
+        # A pool may give the session to others afterwards.
+        assert self._lock_session is not None
+        released = connection.scalar(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": runner_number(key)})
+        self.database.set_on(self._lock_session, self._before_lock)
+        return bool(released)
+
+    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        row = connection.execute(sa.text(sealed(RUNNER)), {"key": runner_number(key)}).first()
+        return described_runner(row) if row else super().runner_lock_holder(connection, key)
+
+
+log = logging.getLogger("safeops")

@@ -1,0 +1,293 @@
+"""What a server is: what it can do, what its errors mean, how large its tables are, and how one runner locks out others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases.ports import Port
+from safeops.databases.steps import Step
+from safeops.errors import SafeOpsError
+from safeops.naming import Name
+from safeops.planned import FREE, Lock
+
+Kind: TypeAlias = Literal[
+    "lost",
+    "held",
+    "rights",
+    "read only",
+    "resources",
+    "cancelled",
+    "values",
+    "rule",
+    "violation",
+    "dependents",
+    "unsupported",
+    "statement",
+    "other",
+]
+OF_ROWS: frozenset[Kind] = frozenset({"values", "rule", "violation"})
+"""Errors that certain rows cause: other rows of the same statement do not."""
+OF_STATEMENT: frozenset[Kind] = frozenset({"statement", "unsupported", "values", "other"})
+"""Errors that what was written causes: the same statement fails again, for any role and at any time."""
+
+
+class ServerErrors(Port):
+    """What the errors of a server mean."""
+
+    place = "safeops.databases.{family}.server:ServerErrors"
+
+    def taught(self, error: DBAPIError) -> SafeOpsError | None:
+        """Return what to say of an error that the server raises for what was asked of it, not for how it was done."""
+        return None
+
+    def is_lock_failure(self, error: BaseException) -> bool:
+        """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
+        return False
+
+    def is_cut_short(self, error: BaseException) -> bool:
+        """Tell whether a statement was ended for the time that it took, waiting for locks included."""
+        return False
+
+    def is_race(self, error: BaseException, step: Step) -> bool:
+        """Tell whether what the step makes or drops came or went since the look before it."""
+        return False
+
+    def kind_of(self, error: DBAPIError) -> Kind:
+        """Tell what kind of error a server or its driver gave."""
+        return "lost" if error.connection_invalidated else "other"
+
+    def is_violation(self, error: BaseException) -> bool:
+        """Tell whether rows broke a constraint."""
+        return False
+
+    def is_dependency(self, error: BaseException) -> bool:
+        """Tell whether the server refused to drop something because others depend on it."""
+        return False
+
+    def is_unconvertible(self, error: BaseException) -> bool:
+        """Tell whether the server knows no conversion from a column's type to the one that was asked for."""
+        return False
+
+    def is_refusal(self, error: BaseException) -> bool:
+        """Tell whether the server refused to do it online."""
+        return False
+
+
+class Abilities(Port):
+    """What a server can do, and the data in which servers differ."""
+
+    place = "safeops.databases.{family}.server:Abilities"
+
+    cascades_fire_triggers: ClassVar[bool] = True
+    """What a foreign key does to the rows that refer to a changed one fires their triggers."""
+
+    max_identifier: ClassVar[int] = 63
+    """The longest name that the server keeps, in bytes (in letters where ``counts_letters``)."""
+
+    counts_letters: ClassVar[bool] = False
+
+    builds_indexes_online: ClassVar[bool] = True
+    """Reads and writes go on while an index is built."""
+
+    validates_constraints_later: ClassVar[bool] = False
+    """A constraint can be added for new rows first, and checked against old rows later."""
+
+    enforces_checks_later: ClassVar[bool] = False
+    """A check that is NOT ENFORCED can be enforced as it is."""
+
+    has_named_types: ClassVar[bool] = False
+
+    has_schemas: ClassVar[bool] = True
+
+    schema_is_database: ClassVar[bool] = False
+    """A schema and a database are the same thing."""
+
+    has_exclusion_constraints: ClassVar[bool] = False
+
+    names_indexes_of_keys: ClassVar[bool] = False
+    """A unique or primary key gives its name to an index, and index names stand once in a schema."""
+
+    has_deferrable_keys: ClassVar[bool] = False
+    """Unique and primary keys can be DEFERRABLE."""
+
+    has_deferrable_foreign_keys: ClassVar[bool] = False
+
+    has_partial_indexes: ClassVar[bool] = False
+
+    has_expression_indexes: ClassVar[bool] = True
+
+    reflects_expressions: ClassVar[bool] = True
+    """SQLAlchemy reflects the expressions of indexes; else it leaves them out, and what is left is another index."""
+
+    has_comments: ClassVar[bool] = True
+
+    renders_constraints_offline: ClassVar[bool] = True
+    """Constraints and column changes can be rendered for ``--sql``."""
+
+    renders_column_changes_offline: ClassVar[bool] = True
+    """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
+
+    rewrites_for_types: ClassVar[bool] = False
+    """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
+
+    adds_checks_online: ClassVar[bool] = True
+    """A check can be added to a table that has rows while others write to it."""
+
+    merges_equal_keys: ClassVar[bool] = False
+    """Of unique and primary keys of a new table that are equal but for their names the server makes one index."""
+
+    indexes_foreign_keys: ClassVar[bool] = False
+    """The server gives a foreign key an index where none covers it."""
+
+    ties_foreign_keys: ClassVar[bool] = False
+    """A foreign key stands on one unique key and no other, though another has the same columns."""
+
+    foreign_keys_across_types: ClassVar[bool] = True
+    """A foreign key may have types on its two sides that are akin."""
+
+    refuses_full_schemas: ClassVar[bool] = True
+    """DROP SCHEMA refuses a schema that has tables in it."""
+
+    compares_rows: ClassVar[bool] = True
+    """A comparison of row values, (a, b) > (1, 2), is planned as a range of an index."""
+
+    assigns_at_once: ClassVar[bool] = True
+    """The assignments of an UPDATE all see the row as it was."""
+
+    is_private: bool = False
+    """No other connection can reach the database."""
+
+    dump_ending: ClassVar[str]
+
+    dump_magic: ClassVar[bytes]
+    """The bytes that such a dump begins with."""
+
+    fills_before_not_null: ClassVar[bool] = True
+    """A trigger gives a row its value before NOT NULL is checked, so that it can serve for good."""
+
+    sees_sessions_with: ClassVar[str] = ""
+    """What the server wants before it shows a user the sessions of the others."""
+
+    has_updatable_views: ClassVar[bool] = True
+    """Through a view an application can write as it does through the table: defaults, new keys, counts of rows."""
+
+    role_code: ClassVar[str] = ""
+    """How env.py takes a role that has the rights."""
+
+    begins: ClassVar[str] = "BEGIN"
+    """The statement that begins a transaction which is to write."""
+
+    has_row_security: ClassVar[bool] = False
+    """Policies may hide rows of a table from a role."""
+
+    locks_runners_by_session: ClassVar[bool] = True
+    """The lock that lets one runner at a time migrate belongs to a session of its own."""
+
+    refusing_writes: ClassVar[str]
+    """Has the server refuse what a session would write from its next transaction on."""
+
+    accepting_writes: ClassVar[str]
+    """Takes that back."""
+
+
+COUNTED = 100_000
+"""Rows up to which they are counted rather than estimated."""
+
+
+class Sizes(Port):
+    """How large tables are, and how many rows meet a condition, without counting them."""
+
+    place = "safeops.databases.{family}.server:Sizes"
+
+    def bytes_of(self, archive: Name) -> int | None:
+        """Return about how large an archive is; None where it is not cheap to tell."""
+        return None
+
+    def explain(self, sql: str) -> None:
+        """Have the server plan a statement without running it, which raises what is wrong with it."""
+        self.read(f"EXPLAIN {sql}")
+
+    @abstractmethod
+    def estimated_rows(self, table: Name) -> int | None:
+        """Return about how many rows a table has, without counting them; None where nobody knows."""
+
+    strongest_lock: ClassVar[Lock]
+    """That of a step which does not declare its own."""
+
+    def lock_of(self, step: Step) -> Lock:
+        """Return how a step locks its tables."""
+        return step.lock or (self.strongest_lock if step.locks else FREE)
+
+    def partitions_locked(self, step: Step) -> tuple[Name, ...]:
+        """Return the partitions of its tables that a step locks as well."""
+        return ()
+
+    def rows_of(self, table: Name) -> int | None:
+        """Return about how many rows a table has: counted where they are few; None where it is not cheap to tell."""
+        rows = self.estimated_rows(table)
+        if rows is None or rows > COUNTED:
+            return rows
+        return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)}"))
+
+    def rows_meeting(self, table: Name, condition: str | None, columns: Sequence[str]) -> int | None:
+        """Return about how many rows meet a condition: counted in a small table, else as the planner estimates it.
+
+        Args:
+            table: The table.
+            condition: The condition; None is each row.
+            columns: The columns that the condition is about.
+        """
+        whole = self.rows_of(table)
+        if condition is None or whole is None:
+            return whole
+        if whole <= COUNTED:
+            return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
+        return self.planned_rows(table, condition, columns, whole)
+
+    def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
+        """Return how many rows the planner expects to meet a condition, of ``whole``; None where it does not say."""
+        return None
+
+    @abstractmethod
+    def bytes_of_database(self) -> int | None:
+        """Return how large it is; None where this user may not see that."""
+
+
+class RunnerLock(Port):
+    """The lock that lets one runner at a time migrate."""
+
+    place = "safeops.databases.{family}.server:RunnerLock"
+    asked = "One runner at a time"
+
+    def try_runner_lock(self, connection: Connection, key: str) -> bool:
+        """Take the lock that lets one runner at a time migrate; False where another has it."""
+        return True
+
+    def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
+        """Let go; False where the session can tell that it did not hold the lock any more."""
+        return None
+
+    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+        return "another runner"
+
+
+Handed: TypeAlias = tuple[tuple[str, str], ...]
+"""What was set on a session, by name, as a value that travels to another session."""
+
+
+@dataclass
+class Watch:
+    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that.
+
+    ``attached`` tells that somebody looks on, so that the step need not bound its own waiting.
+    """
+
+    blocked_by: list[str] = field(default_factory=list)
+    cancelled: bool = False
+    attached: bool = False

@@ -1,5 +1,0 @@
-"""See ``safeops.databases.dependents``."""
-
-from safeops.databases.sqlite.dependents import Dependents
-
-__all__ = ["Dependents"]
