@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.port import Batches
 from safeops.backfilling.state import State
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import watching
 from safeops.databases.server import Handed
@@ -114,7 +114,7 @@ def beating(database: Database, schema: str | None, token: str, stop: Stop, hand
         return
 
     def beat(own: Connection, over: threading.Event) -> None:
-        beside = database_for(own.dialect, lambda: own)
+        beside = database_on(own)
         beside.begin_by_hand()
         state = State(beside, schema)
         while not over.wait(EVERY):

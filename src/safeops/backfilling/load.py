@@ -111,10 +111,10 @@ class RemoteReplica:
 
     def _look(self) -> Replica:
         # Not at the top: the databases are built on this module.
-        from safeops.databases import database_for
+        from safeops.databases import database_on
 
         with self._engine.connect() as connection:
-            return Load.of(database_for(connection.dialect, lambda: connection)).as_replica(self.name)
+            return Load.of(database_on(connection)).as_replica(self.name)
 
     @cached_property
     def _engine(self) -> Engine:

@@ -19,7 +19,7 @@ from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.range_walker import Pace, Walk
 from safeops.backfilling.state import State
 from safeops.backfilling.work import Work
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.databases.connections import on_a_connection
 from safeops.databases.server import Handed
 from safeops.errors import SafeOpsError
@@ -58,7 +58,7 @@ class RangeTask:
         on_a_connection(self.connect.engine(), self._walk, handed=self.connect.handed)
 
     def _walk(self, connection: Connection) -> None:
-        database = database_for(connection.dialect, lambda: connection)
+        database = database_on(connection)
         database.patience = self.settings.lock_timeout
         schema, token = self.settings.schema_for_state, uuid.uuid4().hex
         progress = BackfillProgress(self.work.name, str(self.work.table), database=database)

@@ -31,7 +31,7 @@ from safeops.backfilling.range_walker import Pace, Walk, forgotten, note_lost_cl
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
 from safeops.backfilling.status import Left, count_left, incomplete
 from safeops.backfilling.work import Work
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.databases.connections import beside
 from safeops.errors import BackfillConflict
 from safeops.execution.lock_retry import patiently
@@ -283,7 +283,7 @@ class Run:
             self.state.set_status(self.work.name, "stopping")
             return
         with suppress(DBAPIError), beside(self.database.connection, self.handed) as own:
-            State(database_for(own.dialect, lambda: own), self.schema).set_status(self.work.name, "stopping")
+            State(database_on(own), self.schema).set_status(self.work.name, "stopping")
 
     def _check_reachable(self) -> None:
         if self.database.abilities.is_private:

@@ -55,3 +55,8 @@ def abilities_of(kind: str, version: tuple[int, ...] = ()) -> Abilities:
 def database_for(dialect: Dialect, connection: Callable[[], Connection] | None) -> Database:
     """Return the database that a dialect speaks to."""
     return database_class(dialect)(dialect, connection)
+
+
+def database_on(connection: Connection) -> Database:
+    """Return the database that a connection reaches."""
+    return database_for(connection.dialect, lambda: connection)

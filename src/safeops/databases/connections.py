@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
 
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.databases.refusals import said
 from safeops.databases.server import Handed
 from safeops.errors import InvalidArgument, SafeOpsError, Unreachable
@@ -181,7 +181,7 @@ def _outside(engine: Engine, taken: Any, handed: Handed) -> Iterator[Connection]
         try:
             own = fresh.execution_options(isolation_level="AUTOCOMMIT")
             if handed:
-                database_for(own.dialect, lambda: own).take_over(handed)
+                database_on(own).take_over(handed)
             yield own
         finally:
             fresh.close()

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from safeops.databases import database_class, database_for
+from safeops.databases import database_class, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import beside
 from safeops.databases.server import Abilities, RunnerLock
@@ -106,7 +106,7 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
 def held_lock(connection: Connection, timeout: float | None, over: threading.Event) -> Iterator[None]:
     """Hold the lock for the block, or end without it once ``over`` is set: then the block must look whether it is."""
     with _lock_connection(connection) as own:
-        database = database_for(own.dialect, lambda: own)
+        database = database_on(own)
         database.check_session()
         if not _wait(database, own, timeout, over):
             yield

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from safeops.databases import database_for, sqltext
+from safeops.databases import database_on, sqltext
 from safeops.databases.base import Database
 from safeops.databases.refusals import said
 from safeops.errors import LockNotAcquired
@@ -27,7 +27,7 @@ def bounded_waiting(connection: Connection) -> Iterator[None]:
     Raises:
         LockNotAcquired: A statement waited for so long; the message names the sessions in the way.
     """
-    database = database_for(connection.dialect, lambda: connection)
+    database = database_on(connection)
     seconds = settings_of_command().lock_timeout
     with _ended(connection):
         bound = database.session_bound(seconds)

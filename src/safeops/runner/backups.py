@@ -14,7 +14,7 @@ from typing import Any
 from alembic.config import Config
 from sqlalchemy.engine import Connection, Engine
 
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.databases.connections import on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
@@ -180,7 +180,7 @@ def _reached(config: Config) -> tuple[Engine, str]:
 
 def _source(engine: Engine) -> Source:
     def look(connection: Connection) -> Source:
-        database = database_for(connection.dialect, lambda: connection)
+        database = database_on(connection)
         dumper = Dumps.of(database).dumper(seen[-1] if seen else None)
         return Source(
             Dumps.of(database).dump_name(),

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.load import Load
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import on_a_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
@@ -79,7 +79,7 @@ def warnings_for(reached: Reached) -> list[str]:
 
 
 def _warnings(connection: Connection) -> list[str]:
-    database = database_for(connection.dialect, lambda: connection)
+    database = database_on(connection)
     refusal = TemporaryDatabases.of(database).refuses_writes()
     if refusal:
         raise NotReady(

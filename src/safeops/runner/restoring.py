@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
-from safeops.databases import KINDS, abilities_of, database_class, database_for
+from safeops.databases import KINDS, abilities_of, database_class, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import check_host, on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
@@ -130,7 +130,7 @@ class _Target:
 
     def look(self, body: Callable[[Database, Login | None], T]) -> T:
         def run(connection: Connection) -> T:
-            return body(database_for(connection.dialect, lambda: connection), seen[-1] if seen else None)
+            return body(database_on(connection), seen[-1] if seen else None)
 
         with reaching(), logins(self.engine) as seen:
             return on_a_connection(self.engine, run)

@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy import event
 
 from safeops.autogenerate_filter import PREFIX
-from safeops.databases import database_for
+from safeops.databases import database_on
 from safeops.errors import InvalidArgument, NotReady
 from safeops.planned import summary
 from safeops.runner.environment import look_on, reach_existing
@@ -141,9 +141,7 @@ def _schemas(context: MigrationContext) -> list[str]:
     connection = context.connection
     assert connection is not None
     return (
-        TemporaryDatabases.of(database_for(connection.dialect, lambda: connection)).schemas_beside()
-        if context.opts.get("include_schemas")
-        else []
+        TemporaryDatabases.of(database_on(connection)).schemas_beside() if context.opts.get("include_schemas") else []
     )
 
 

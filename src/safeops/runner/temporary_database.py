@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from safeops.databases import KINDS, database_class, database_for, family_of
+from safeops.databases import KINDS, database_class, database_on, family_of
 from safeops.databases.connections import check_host, on_a_connection
 from safeops.databases.server import Abilities
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
@@ -133,7 +133,7 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
 
 
 def _scratching(own: Connection) -> TemporaryDatabases:
-    return TemporaryDatabases.of(database_for(own.dialect, lambda: own))
+    return TemporaryDatabases.of(database_on(own))
 
 
 def _creating_nothing() -> AbstractContextManager[None]:
@@ -196,7 +196,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
 
 
 def _check_empty(connection: Connection) -> None:
-    things = Dumps.of(database_for(connection.dialect, lambda: connection)).things()
+    things = Dumps.of(database_on(connection)).things()
     if things:
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(things[:5])}.",
