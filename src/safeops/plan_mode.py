@@ -1,4 +1,4 @@
-"""A forecast: what helpers would do is told instead of done."""
+"""A dry run: what helpers would do is told instead of done."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from safeops.errors import (
     UnsupportedOnDatabase,
     ViolatingRows,
 )
-from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Deed, Effect, Foretold, Sent, summary
+from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Effect, PlannedCall, PlannedStatement, Sent, summary
 
 REST = "what follows from that"
 AFTER = "would run after"
@@ -64,33 +64,33 @@ class _Call:
     target: str | None
     table: str | None
     drops: bool
-    deeds: list[Deed] = field(default_factory=list)
-    outline: list[Deed] = field(default_factory=list)
+    statements: list[PlannedStatement] = field(default_factory=list)
+    outline: list[PlannedStatement] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-class Forecast:
+class DryRun:
     """What the revisions would do, in order."""
 
     def __init__(self) -> None:
         self.revision = ""
-        self.told: list[tuple[str, Foretold]] = []
+        self.calls: list[tuple[str, PlannedCall]] = []
         self._open: _Call | None = None
 
     @property
     def in_helper(self) -> bool:
         return self._open is not None
 
-    def deed(self, deed: Deed) -> None:
+    def add(self, statement: PlannedStatement) -> None:
         """Tell what the helper that runs would do."""
         if self._open is not None:
-            self._open.deeds.append(deed)
+            self._open.statements.append(statement)
 
-    def outline(self, deed: Deed) -> None:
+    def outline(self, statement: PlannedStatement) -> None:
         """Tell what the phase that runs comes to, whatever it finds to do now."""
         if self._open is not None:
-            self._open.outline.append(deed)
+            self._open.outline.append(statement)
 
     def skip(self, what: str, why: str) -> None:
         """Tell why the helper that runs has nothing to do."""
@@ -105,11 +105,13 @@ class Forecast:
     def unknown(self, helper: str, detail: str, *, sent: Sent | None = None, ends: bool = False) -> None:
         """Tell what nobody can foresee."""
         loses = sent is not None and sent.loses
-        self.told.append((self.revision, Foretold(helper, None, UNKNOWN, detail, loses=loses, ends=ends, sent=sent)))
+        self.calls.append(
+            (self.revision, PlannedCall(helper, None, UNKNOWN, detail, loses=loses, ends=ends, sent=sent))
+        )
 
     def would_add(self, table: str, column: str | None = None) -> bool:
         """Tell whether a step before would have added a column, or any, or the helper that runs, as its first step."""
-        if column is not None and self._open is not None and self._open.deeds:
+        if column is not None and self._open is not None and self._open.statements:
             return True
         added = [one for one in self._effects() if one.column is not None and one.name.name == table]
         return any(column in (None, one.column) for one in added)
@@ -117,16 +119,20 @@ class Forecast:
     def would_create(self, type_: str) -> bool:
         """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
         made = any(one.column is None and one.name.name == type_ for one in self._effects())
-        return made or any(type_ in one.sent.names for _, one in self.told if one.sent is not None)
+        return made or any(type_ in one.sent.names for _, one in self.calls if one.sent is not None)
 
     def _effects(self) -> list[Effect]:
         """Return what the calls before would have made, and the steps before of the helper that runs."""
-        own = [deed.effect for deed in (self._open.deeds if self._open is not None else []) if deed.effect]
-        return [*(effect for _, one in self.told if one.action == RUN for effect in one.effects), *own]
+        own = [
+            statement.effect
+            for statement in (self._open.statements if self._open is not None else [])
+            if statement.effect
+        ]
+        return [*(effect for _, one in self.calls if one.action == RUN for effect in one.effects), *own]
 
     @contextmanager
     def helper(self) -> Iterator[None]:
-        """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the forecast."""
+        """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the dry run."""
         if self._open is not None:
             yield
             return
@@ -140,10 +146,10 @@ class Forecast:
             error = raised
         finally:
             self._open = None
-        self.told.append((self.revision, self._settled(call, error)))
+        self.calls.append((self.revision, self._settled(call, error)))
 
-    def _settled(self, call: _Call, error: Exception | None) -> Foretold:
-        if call.deeds:
+    def _settled(self, call: _Call, error: Exception | None) -> PlannedCall:
+        if call.statements:
             return _done(call, cut_short=error is not None)
         if error is not None:
             return self._failed(call, error)
@@ -153,125 +159,125 @@ class Forecast:
             return _after(call, *earlier)
         if earlier is not None and call.target is not None:
             said = f"as it stands now {detail}; before it comes {earlier[1].helper} of revision {earlier[0]}"
-            return Foretold(call.helper, call.target, UNKNOWN, said, loses=call.drops, table=call.table)
-        return Foretold(call.helper, call.target, SKIP, detail, table=call.table)
+            return PlannedCall(call.helper, call.target, UNKNOWN, said, loses=call.drops, table=call.table)
+        return PlannedCall(call.helper, call.target, SKIP, detail, table=call.table)
 
-    def _failed(self, call: _Call, error: Exception) -> Foretold:
+    def _failed(self, call: _Call, error: Exception) -> PlannedCall:
         said, missing = summary(error), isinstance(error, MISSING)
         earlier = self._earlier(lambda one: _makes(one, call, said) if missing else _changes(one, call, error))
         detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
         if earlier is None:
             refusal = error if isinstance(error, CERTAIN) and self._stays(call, error) else None
-            told = Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+            told = PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
             return replace(told, refusal=refusal)
         revision, before = earlier
         if missing and before.action == RUN:
             return _after(call, revision, before)
         detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
-        return Foretold(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+        return PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
 
     def _stays(self, call: _Call, error: SafeOpsError) -> bool:
         """Tell whether no step before could change what an error is about."""
-        before = (one for _, one in self.told if one.action != SKIP)
+        before = (one for _, one in self.calls if one.action != SKIP)
         said = f"{error.problem}\n{error.code}"
         return error.in_any_case or not any(_may_change(one, call, said) for one in before)
 
-    def _earlier(self, fits: Callable[[Foretold], bool]) -> tuple[str, Foretold] | None:
+    def _earlier(self, fits: Callable[[PlannedCall], bool]) -> tuple[str, PlannedCall] | None:
         """Return the latest step before that fits, at best one that would do something of itself."""
-        found = [(revision, one) for revision, one in self.told if one.action != SKIP and fits(one)]
+        found = [(revision, one) for revision, one in self.calls if one.action != SKIP and fits(one)]
         made = [(revision, one) for revision, one in found if one.action == RUN and not one.follows]
         return next(reversed(made or found), None)
 
 
-_forecast: ContextVar[Forecast | None] = ContextVar("safeops_forecast", default=None)
+_dry_run: ContextVar[DryRun | None] = ContextVar("safeops_forecast", default=None)
 
 
-def foreseeing() -> Forecast | None:
-    """Return the forecast that is being made; None where helpers do what they are for."""
-    return _forecast.get()
+def current_dry_run() -> DryRun | None:
+    """Return the dry run that is being made; None where helpers do what they are for."""
+    return _dry_run.get()
 
 
 @contextmanager
-def foretelling() -> Iterator[Forecast]:
+def recorded_dry_run() -> Iterator[DryRun]:
     """Have helpers inside tell what they would do; their log of what is done is silent meanwhile."""
-    forecast = Forecast()
-    token = _forecast.set(forecast)
+    dry_run = DryRun()
+    token = _dry_run.set(dry_run)
     logger = logging.getLogger("safeops")
-    logger.addFilter(_is_no_deed)
+    logger.addFilter(_is_shown)
     try:
-        yield forecast
+        yield dry_run
     finally:
-        _forecast.reset(token)
-        logger.removeFilter(_is_no_deed)
+        _dry_run.reset(token)
+        logger.removeFilter(_is_shown)
 
 
-def _is_no_deed(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.INFO or foreseeing() is None
+def _is_shown(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.INFO or current_dry_run() is None
 
 
 @contextmanager
 def as_helper() -> Iterator[None]:
-    """Take what runs inside for one helper, where a forecast is being made."""
-    forecast = foreseeing()
-    if forecast is None:
+    """Take what runs inside for one helper, where a dry run is being made."""
+    dry_run = current_dry_run()
+    if dry_run is None:
         yield
         return
-    with forecast.helper():
+    with dry_run.helper():
         yield
 
 
 @contextmanager
-def told(does: str) -> Iterator[None]:
-    """Tell a deed that is about to write outside a plan, and end its helper."""
-    forecast = foreseeing()
+def recorded(does: str) -> Iterator[None]:
+    """Tell a statement that is about to write outside a plan, and end its helper."""
+    dry_run = current_dry_run()
     try:
         yield
     except WouldWrite:
-        if forecast is not None:
-            forecast.deed(Deed(does))
+        if dry_run is not None:
+            dry_run.add(PlannedStatement(does))
         raise
 
 
-def _after(call: _Call, revision: str, before: Foretold) -> Foretold:
+def _after(call: _Call, revision: str, before: PlannedCall) -> PlannedCall:
     """Tell what follows from a step before: by its own outline, where it has one."""
     after = f"{AFTER} {before.helper} of revision {revision}"
     if call.outline:
         own = _done(call, cut_short=False)
         return replace(own, detail=f"{after}: {own.detail}", follows=True)
     detail = f"{after}: {before.detail}"
-    return Foretold(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table, follows=True)
+    return PlannedCall(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table, follows=True)
 
 
-def _done(call: _Call, *, cut_short: bool) -> Foretold:
-    deeds = [*call.outline, *call.deeds]
-    texts = list(dict.fromkeys(deed.told for deed in deeds)) + ([REST] if cut_short else [])
-    rows = [deed.rows for deed in deeds if deed.rows is not None]
-    seconds = [deed.seconds for deed in deeds if deed.seconds is not None]
-    return Foretold(
+def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
+    statements = [*call.outline, *call.statements]
+    texts = list(dict.fromkeys(statement.text for statement in statements)) + ([REST] if cut_short else [])
+    rows = [statement.rows for statement in statements if statement.rows is not None]
+    seconds = [statement.seconds for statement in statements if statement.seconds is not None]
+    return PlannedCall(
         call.helper,
         call.target,
         RUN,
         ". ".join([f"would {'; then '.join(texts)}", *(one.rstrip(".") for one in dict.fromkeys(call.notes))]),
-        "; ".join(dict.fromkeys(deed.lock.name for deed in deeds if deed.lock.name)) or None,
-        _blocked(deeds),
+        "; ".join(dict.fromkeys(statement.lock.name for statement in statements if statement.lock.name)) or None,
+        _blocked(statements),
         max(rows, default=None),
         sum(seconds) if seconds else None,
-        any(deed.loses for deed in call.outline or deeds),
+        any(statement.loses for statement in call.outline or statements),
         call.table,
-        held=tuple((table, deed.lock) for deed in deeds for table in deed.tables),
-        rewrites=any(deed.rewrites for deed in deeds),
-        effects=tuple(deed.effect for deed in deeds if deed.effect is not None),
+        held=tuple((table, statement.lock) for statement in statements for table in statement.tables),
+        rewrites=any(statement.rewrites for statement in statements),
+        effects=tuple(statement.effect for statement in statements if statement.effect is not None),
     )
 
 
-def _blocked(deeds: list[Deed]) -> str | None:
-    found = dict.fromkeys(deed.lock for deed in deeds)
+def _blocked(statements: list[PlannedStatement]) -> str | None:
+    found = dict.fromkeys(statement.lock for statement in statements)
     # That one of its statements blocks nothing is no news beside what another one blocks.
     blocking = [one.blocks for one in found if one.holds_up != NOTHING] or [one.blocks for one in found]
     return "; ".join(dict.fromkeys(blocking)) or None
 
 
-def _makes(one: Foretold, call: _Call, said: str) -> bool:
+def _makes(one: PlannedCall, call: _Call, said: str) -> bool:
     """Tell whether a step may make what a later one misses: what the error names, or the table of the call."""
     if one.table is not None and (one.table == call.table or _names(said, one.table)):
         return True
@@ -280,7 +286,7 @@ def _makes(one: Foretold, call: _Call, said: str) -> bool:
     return call.table is not None and _sends(one, call.table)
 
 
-def _creates(one: Foretold, call: _Call) -> bool:
+def _creates(one: PlannedCall, call: _Call) -> bool:
     """Tell whether a step makes or renames the table of a later call, so that what that one found is true no more."""
     if one.table is not None:
         return one.target == call.table
@@ -288,7 +294,7 @@ def _creates(one: Foretold, call: _Call) -> bool:
     return made and call.table is not None and _sends(one, call.table)
 
 
-def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
+def _changes(one: PlannedCall, call: _Call, error: Exception) -> bool:
     """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
     if one.target is None:
         return call.table is not None and (_sends(one, call.table) or _mentions(one.sent, str(error)))
@@ -296,7 +302,7 @@ def _changes(one: Foretold, call: _Call, error: Exception) -> bool:
     return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
 
 
-def _may_change(one: Foretold, call: _Call, said: str) -> bool:
+def _may_change(one: PlannedCall, call: _Call, said: str) -> bool:
     """Tell whether a step may change what a later call is refused for; where that is open, it may."""
     if one.target is None:
         opaque = one.ends or one.sent is None or one.sent.hides or call.table is None
@@ -315,7 +321,7 @@ def _plain(name: str) -> str:
     return name.rpartition(".")[2]
 
 
-def _sends(one: Foretold, table: str) -> bool:
+def _sends(one: PlannedCall, table: str) -> bool:
     """Tell whether a statement of the revision's own names a table."""
     return one.sent is not None and one.sent.names_table(_plain(table))
 

@@ -79,7 +79,7 @@ INFINITIVES = {
 
 
 @dataclass(frozen=True)
-class Deed:
+class PlannedStatement:
     """What would be done, as one statement or as many that belong together.
 
     Args:
@@ -107,7 +107,7 @@ class Deed:
     tells_rows: bool = False
 
     @property
-    def told(self) -> str:
+    def text(self) -> str:
         does = self.does.replace("(rebuilt ", "(rebuild ")
         first, _, rest = does.partition(" ")
         return (f"{INFINITIVES[first]} {rest}" if first in INFINITIVES else f"see to it that {does}") + self._measured()
@@ -143,7 +143,7 @@ class Sent:
 
 
 @dataclass(frozen=True)
-class Foretold:
+class PlannedCall:
     """One call of a revision: what it would do."""
 
     helper: str

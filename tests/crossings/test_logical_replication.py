@@ -19,7 +19,7 @@ from safeops import (
     drop_column_if_exists,
     drop_table_if_exists,
 )
-from safeops.plan_mode import foretelling
+from safeops.plan_mode import recorded_dry_run
 from tests.crossings.logical import logical_server, subscribed
 from tests.lifecycle.harness import state
 from tests.projects import migrate
@@ -65,9 +65,9 @@ def refused(database, call):
 
 
 def plan_of(database, call):
-    with foretelling() as forecast:
+    with recorded_dry_run() as dry_run:
         migrate(database, call)
-    return [told.detail for _, told in forecast.told]
+    return [told.detail for _, told in dry_run.calls]
 
 
 def assuredly(call):

@@ -28,7 +28,7 @@ from safeops import (
     restore_column,
     validate_constraint,
 )
-from safeops.plan_mode import foretelling
+from safeops.plan_mode import recorded_dry_run
 
 pytestmark = pytest.mark.only("pg18")
 
@@ -154,9 +154,9 @@ def test_what_is_not_enforced_proves_nothing_and_is_dropped(database):
 def test_a_plan_refuses_what_is_not_enforced(database):
     database.execute(*LOOSE)
     before = state(database)
-    with foretelling() as forecast:
+    with recorded_dry_run() as dry_run:
         migrate(database, lambda: validate_constraint("ck", "q"))
-    [(_, told)] = forecast.told
+    [(_, told)] = dry_run.calls
     assert (told.action, "would be refused: Check ck of q is NOT ENFORCED" in told.detail) == ("unknown", True)
     assert state(database) == before
 

@@ -15,7 +15,7 @@ from tests.plans.on_postgresql import STRENGTH
 from tests.projects import Project
 from tests.servers import Database
 
-from safeops.planned import ROWS, Foretold, Lock
+from safeops.planned import ROWS, Lock, PlannedCall
 from safeops.runner import plan
 
 pytestmark = pytest.mark.every_postgresql
@@ -51,7 +51,7 @@ BLOCKED = {"": set(), "SHARE UPDATE EXCLUSIVE": set(), "ACCESS EXCLUSIVE": {"rea
 """What PostgreSQL's locks hold up; the others hold up writes."""
 
 
-def said_of(database: Database, step: Foretold, tables: Collection[str]) -> dict[str, object]:
+def said_of(database: Database, step: PlannedCall, tables: Collection[str]) -> dict[str, object]:
     held: dict[str, list[Lock]] = {}
     for table, lock in step.held:
         if table.name in tables and lock.name in STRENGTH:

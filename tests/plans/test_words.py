@@ -17,7 +17,7 @@ from tests.projects import Project
 from tests.servers import Database
 
 from safeops.databases.steps import Step
-from safeops.planned import Deed
+from safeops.planned import PlannedStatement
 from safeops.runner import plan
 
 pytestmark = pytest.mark.only("pg18", "mariadb", "sqlite")
@@ -51,7 +51,7 @@ def other_words() -> Iterator[None]:
 
         return mock.patch.object(kind, "__init__", init)
 
-    with talkative(Step), talkative(Deed):
+    with talkative(Step), talkative(PlannedStatement):
         yield
 
 

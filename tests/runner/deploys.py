@@ -152,7 +152,7 @@ def table(name: str, more: str = "") -> tuple[str, str]:
 def gate(folder: Path, name: str) -> str:
     """Lines of a revision that say where it is, and wait there until ``folder/go`` exists; not while it is only planned."""
     return (
-        "from safeops.plan_mode import foreseeing\nif foreseeing() is None:\n"
+        "from safeops.plan_mode import current_dry_run\nif current_dry_run() is None:\n"
         f'    pathlib.Path("{folder}/at_{name}").touch()\n'
         f'    while not os.path.exists("{folder}/go"):\n        time.sleep(0.02)\n'
     )

@@ -20,7 +20,7 @@ from tests.servers import Database
 import safeops
 from safeops.cli.project import plan_lines
 from safeops.errors import TransactionNotOurs
-from safeops.planned import INFINITIVES, Foretold
+from safeops.planned import INFINITIVES, PlannedCall
 from safeops.runner import plan, status
 
 pytestmark = EACH
@@ -63,7 +63,7 @@ def made(folder: Path, database: Database, revisions: dict[str, str], **options:
     return Project(folder, database, {name: (up, "pass") for name, up in revisions.items()}, imports=IMPORTS, **options)
 
 
-def told(project: Project, revision: str = "heads", **options: Any) -> dict[str, list[Foretold]]:
+def told(project: Project, revision: str = "heads", **options: Any) -> dict[str, list[PlannedCall]]:
     """The plan by revision, after it was shown that it wrote nothing."""
     before = standing(project.database)
     with log_lines() as log:
@@ -83,7 +83,7 @@ def standing(database: Database) -> dict[str, Any]:
     return {**found, **all_rows(database), "schema": snapshot(database, exact=True).splitlines()}
 
 
-def actions(found: dict[str, list[Foretold]]) -> dict[str, list[str]]:
+def actions(found: dict[str, list[PlannedCall]]) -> dict[str, list[str]]:
     return {revision: [step.action for step in steps] for revision, steps in found.items()}
 
 
@@ -288,7 +288,7 @@ def test_raw_operations_are_told_and_not_done(database: Database, tmp_path: Path
     project = made(tmp_path, database, revisions)
     found = told(project)
     assert set(actions(found)["r1"]) == set(actions(found)["r2"]) == {"unknown"}
-    assert found["r1"][0] == Foretold("op.execute", None, "unknown", "UPDATE users SET name = 'x'", loses=True)
+    assert found["r1"][0] == PlannedCall("op.execute", None, "unknown", "UPDATE users SET name = 'x'", loses=True)
     helpers = [step.helper for step in found["r1"]]
     assert {"op.add_column", "op.create_table", "op.create_index", "op.batch_alter_table", "op.bulk_insert"} <= set(
         helpers
@@ -575,7 +575,9 @@ def _deeds(tree: ast.AST) -> list[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (name := getattr(node.func, "attr", getattr(node.func, "id", ""))):
             if re.search(
-                r"Step|Deed|^_?(rebuild|alter|modify|step|block|locked|Swift|Parting|Locked|told|done)$", name, re.I
+                r"Step|PlannedStatement|^_?(rebuild|alter|modify|step|block|locked|Swift|Parting|Locked|told|done)$",
+                name,
+                re.I,
             ):
                 values += [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "does")]
         elif isinstance(node, ast.Assign) and any(getattr(one, "id", "") in ("does", "done") for one in node.targets):
@@ -608,7 +610,7 @@ def test_each_pending_phase_says_its_own_steps(database: Database, tmp_path: Pat
     phases = [up.replace("sa.BigInteger()", f"sa.BigInteger(), {using[:-2]}") for up, _ in PHASES]
     project = Deploy(tmp_path, database, {f"r{number}": (up, "pass") for number, up in enumerate(phases)})
 
-    def told() -> list[Foretold]:
+    def told() -> list[PlannedCall]:
         return [step for one in plan(project.config).revisions for step in one.steps]
 
     _, switch, contract, _, dropped = told()

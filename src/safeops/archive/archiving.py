@@ -28,8 +28,8 @@ from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration
 from safeops.execution.replication import heed_kept_table
 from safeops.naming import Code, Name, call
-from safeops.plan_mode import Forecast, foreseeing
-from safeops.planned import Deed
+from safeops.plan_mode import DryRun, current_dry_run
+from safeops.planned import PlannedStatement
 
 log = logging.getLogger("safeops")
 
@@ -60,8 +60,8 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
     look_into(migration, stands.name, lambda: database.triggers.check_triggers(asked, stands.name, locks_table=True))
     key = key_for(migration, stands, column)
     _heed_subscribers(migration, catalogue, stands, column)
-    if (forecast := foreseeing()) is not None:
-        return _tell(forecast, database, stands, column)
+    if (dry_run := current_dry_run()) is not None:
+        return _tell(dry_run, database, stands, column)
     _refuse_undroppable(migration, stands, column, explain)
     record = noted(migration, lambda: _begun(catalogue, stands, column))
     if not record.definition:
@@ -107,11 +107,15 @@ def _heed_subscribers(migration: Migration, catalogue: Catalogue, stands: Table,
     heed_kept_table(migration, Name("safeops_archive_1", stands.name.schema), False, written)
 
 
-def _tell(forecast: Forecast, database: Database, stands: Table, column: str) -> bool:
+def _tell(dry_run: DryRun, database: Database, stands: Table, column: str) -> bool:
     what, rows = f"column {stands.name}.{column}", database.sizes.rows_of(stands.name)
-    forecast.deed(Deed(f"copied {what} into an archive", rows=rows, size=database.sizes.bytes_of(stands.name)))
+    dry_run.add(
+        PlannedStatement(f"copied {what} into an archive", rows=rows, size=database.sizes.bytes_of(stands.name))
+    )
     drop = next(database.ddl.drop_column(stands.name, column, stands))
-    forecast.deed(Deed(f"dropped {what}, whose values stay in the archive", database.sizes.lock_of(drop), drop.locks))
+    dry_run.add(
+        PlannedStatement(f"dropped {what}, whose values stay in the archive", database.sizes.lock_of(drop), drop.locks)
+    )
     return True
 
 
@@ -147,7 +151,7 @@ def discard(migration: Migration, record: Record) -> None:
 
 def forget_walk(migration: Migration, record: Record) -> None:
     state = State(migration.database, migration.settings.schema_for_state)
-    if foreseeing() is None and state.exists():
+    if current_dry_run() is None and state.exists():
         for verb in ("copy", "restore"):
             noted(migration, partial(state.forget, _name_of(record, verb)))
         noted(migration, state.drop_if_empty)
@@ -302,7 +306,7 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
 def _refuse_lost(migration: Migration, stands: Table, names: Sequence[str], record: Record) -> None:
     """Raise BackfillIncomplete, and keep the archive, if triggers took values away that were put back."""
     database = migration.database
-    triggers = [] if foreseeing() is not None else database.triggers.update_triggers(stands.name)
+    triggers = [] if current_dry_run() is not None else database.triggers.update_triggers(stands.name)
     if not triggers:
         return
     with database.unbounded():
@@ -345,9 +349,11 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
     refuse_flaw(migration, stands, None, f"table {stands.name}")
     written = call("drop_table_if_exists", stands.name.name, schema=stands.name.schema, archive=True)
     heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
-    if (forecast := foreseeing()) is not None:
+    if (dry_run := current_dry_run()) is not None:
         drop = next(database.ddl.drop_table(stands.name, stands))
-        forecast.deed(Deed(f"put table {stands.name} away as an archive", database.sizes.lock_of(drop), drop.locks))
+        dry_run.add(
+            PlannedStatement(f"put table {stands.name} away as an archive", database.sizes.lock_of(drop), drop.locks)
+        )
         return True
     record = noted(
         migration, lambda: catalogue.latest(stands.name, None, open_=True) or catalogue.add(stands.name, None)

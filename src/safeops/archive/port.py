@@ -18,7 +18,7 @@ from safeops.databases.ports import Port
 from safeops.databases.state_table import KeptTable
 from safeops.databases.steps import Step
 from safeops.naming import Name
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 Definition: TypeAlias = dict[str, Any]
 """A definition as JSON has it, made and read by one database alone."""
@@ -271,7 +271,7 @@ class Catalogue(KeptTable):
         return found
 
     def change(self, record: Record, **changes: Any) -> None:
-        if foreseeing() is not None:
+        if current_dry_run() is not None:
             return
         if "definition" in changes:
             changes["definition"] = json.dumps(changes["definition"])
@@ -279,7 +279,7 @@ class Catalogue(KeptTable):
 
     def remove(self, record: Record) -> None:
         """Forget an archive, and with the last one the table itself."""
-        if foreseeing() is not None:
+        if current_dry_run() is not None:
             return
         self.execute(sa.delete(self.table).where(self.table.c.number == record.number))
         self.drop_if_empty()

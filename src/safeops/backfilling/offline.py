@@ -15,8 +15,8 @@ from safeops.backfilling.work import Work, needed
 from safeops.databases.base import Database
 from safeops.execution.migration import Migration, Terms
 from safeops.naming import Name
-from safeops.plan_mode import Forecast
-from safeops.planned import BRIEFLY, ROWS, Deed, Lock, counted
+from safeops.plan_mode import DryRun
+from safeops.planned import BRIEFLY, ROWS, Lock, PlannedStatement, counted
 
 LOST = (
     "-- safeops: one UPDATE instead of batches. It holds the lock of each row that it changes until it ends, cannot go on"
@@ -86,7 +86,7 @@ def render_forgotten(migration: Migration, name: str) -> None:
 LOCK = Lock("the rows of a batch", ROWS, BRIEFLY)
 
 
-def tell_fill(forecast: Forecast, terms: Terms, work: Work) -> None:
+def tell_fill(dry_run: DryRun, terms: Terms, work: Work) -> None:
     """Tell what is left of a backfill."""
     database, parts = terms.database, _known(terms)
     mine = [one for one in parts if one.name == work.name]
@@ -94,9 +94,9 @@ def tell_fill(forecast: Forecast, terms: Terms, work: Work) -> None:
     rows = _left(database, work, mine)
     if rows == 0:
         finished = any(one.part == WHOLE and one.is_finished for one in mine)
-        forecast.skip(what, "it was finished before" if finished else "no row needs it")
+        dry_run.skip(what, "it was finished before" if finished else "no row needs it")
         return
-    _tell(forecast, parts, work, rows)
+    _tell(dry_run, parts, work, rows)
 
 
 def _known(terms: Terms) -> list[Part]:
@@ -113,13 +113,13 @@ def _left(database: Database, work: Work, mine: list[Part]) -> int | None:
     return None if rows is None else max(rows - done, 0)
 
 
-def _tell(forecast: Forecast, parts: list[Part], work: Work, rows: int | None) -> None:
+def _tell(dry_run: DryRun, parts: list[Part], work: Work, rows: int | None) -> None:
     table, name = work.table, work.name
     rate = _rate([one for one in parts if one.name == name]) or _rate(_of_table(parts, table))
     seconds = None if rows is None or rate is None else round(rows / rate, 1)
     does = f"filled {'an unknown number of rows' if rows is None else f'about {counted(rows)}'} of {table}"
     does += f", about {seconds:,.0f} s at the last measured rate" if seconds is not None else ""
-    forecast.deed(Deed(does, LOCK, (table,), rows, None, seconds, loses=not work.keeps, tells_rows=True))
+    dry_run.add(PlannedStatement(does, LOCK, (table,), rows, None, seconds, loses=not work.keeps, tells_rows=True))
 
 
 def _of_table(parts: list[Part], table: Name) -> list[Part]:

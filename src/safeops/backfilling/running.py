@@ -37,7 +37,7 @@ from safeops.errors import BackfillConflict
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Terms
 from safeops.naming import Code, call
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 log = logging.getLogger("safeops")
 
@@ -89,8 +89,8 @@ class Run:
 
     def carry_out(self) -> BackfillReport:
         """Do what is left of the work, and say what was done."""
-        if (forecast := foreseeing()) is not None:
-            tell_fill(forecast, self.terms, self.work)
+        if (dry_run := current_dry_run()) is not None:
+            tell_fill(dry_run, self.terms, self.work)
             return BackfillReport(0, 0, 0.0, False, 0)
         began = time.monotonic()
         try:

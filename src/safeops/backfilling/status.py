@@ -17,8 +17,8 @@ from safeops.execution.inspect import skipped
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Migration, running
 from safeops.naming import Code, Name, call
-from safeops.plan_mode import foreseeing
-from safeops.planned import Deed
+from safeops.plan_mode import current_dry_run
+from safeops.planned import PlannedStatement
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
         state = _state_of(migration)
         if not state.exists():
             return skipped(f"forgetting backfill {name}", "nothing is known of any")
-        if foreseeing() is not None and state.part(name) is None:
+        if current_dry_run() is not None and state.part(name) is None:
             return skipped(f"forgetting backfill {name}", "nothing is known of it")
         _refuse_at_work(state, name)
         gone = patiently(migration, f"forgot backfill {name}", lambda: state.forget(name))
@@ -182,8 +182,8 @@ def backfills_of(migration: Migration, table: Name, column: str | None = None) -
 def forget_backfills(migration: Migration, names: list[str]) -> None:
     """Forget the backfills of these names."""
     for name in names:
-        if (forecast := foreseeing()) is not None:
-            forecast.deed(Deed(f"forgot backfill {name}"))
+        if (dry_run := current_dry_run()) is not None:
+            dry_run.add(PlannedStatement(f"forgot backfill {name}"))
             continue
         patiently(
             migration,

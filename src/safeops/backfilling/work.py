@@ -20,7 +20,7 @@ from safeops.errors import InvalidArgument, UnsafeOperation
 from safeops.execution.inspect import check_has_columns, look_into
 from safeops.execution.migration import Migration
 from safeops.naming import Code, Name, call, fitting
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def work_for(
     targets = targets_of(values)
     check_has_columns(stands, (*targets, *((function.reads or ()) if function else ())))
     index, columns = key_of(migration, stands, key, targets)
-    if foreseeing() is not None and not set(targets) <= set(stands.columns):
+    if current_dry_run() is not None and not set(targets) <= set(stands.columns):
         # A step before would add them, so that each row is to be filled.
         return Work(label(targets, function), stands.name, columns, index, targets, None, True)
     types = _types_of(migration, stands)

@@ -13,7 +13,7 @@ from safeops.authoring.init import guide, init
 from safeops.authoring.project import find_project
 from safeops.cli.command import SCRATCH, Argument, Command, config_of, fitting, shown_path
 from safeops.errors import InvalidArgument
-from safeops.planned import RUN, SKIP, UNKNOWN, Foretold, spelled_size
+from safeops.planned import RUN, SKIP, UNKNOWN, PlannedCall, spelled_size
 from safeops.runner.checks import ERROR, Checked, Finding, check
 from safeops.runner.planning import Plan, plan
 from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
@@ -258,7 +258,7 @@ def plan_lines(found: Plan) -> Iterator[str]:
             yield from _step_lines(step)
 
 
-def _step_lines(step: Foretold) -> Iterator[str]:
+def _step_lines(step: PlannedCall) -> Iterator[str]:
     yield from fitting(f"  {SIGNS[step.action]:<6}{step.helper} {step.target or ''}".rstrip(), " " * 8)
     yield from fitting(f"{' ' * 8}{step.detail}", " " * 8)
     if step.locks is not None:

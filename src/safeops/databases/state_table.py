@@ -10,7 +10,7 @@ from sqlalchemy.schema import CreateTable
 
 from safeops.databases.base import Database
 from safeops.naming import Name
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 
 class KeptTable:
@@ -46,7 +46,7 @@ class KeptTable:
 
     def drop_if_empty(self) -> bool:
         """Drop the table where it has no row any more."""
-        if foreseeing() is not None or not self.exists():
+        if current_dry_run() is not None or not self.exists():
             return False
         if self.database.read(f"SELECT 1 FROM {self.database.quoted_table(self.name)} LIMIT 1"):
             return False

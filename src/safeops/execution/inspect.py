@@ -16,7 +16,7 @@ from safeops.errors import NOTHING_CHANGED, InvalidArgument, SafeOpsError, Unkno
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Migration
 from safeops.naming import Name, fitting, nearest
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 T = TypeVar("T")
 
@@ -132,9 +132,9 @@ def table_or_none(found: Table | None, name: Name) -> Table | None:
 
 def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
     """Raise UnknownColumn unless the table has the columns."""
-    forecast = foreseeing()
+    dry_run = current_dry_run()
     for column in columns if table is not None else ():
-        if forecast is not None and forecast.would_add(table.name.name, column):  # type: ignore[union-attr]
+        if dry_run is not None and dry_run.would_add(table.name.name, column):  # type: ignore[union-attr]
             continue
         if column not in table.columns:  # type: ignore[union-attr]
             raise UnknownColumn(
@@ -146,8 +146,8 @@ def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
 def skipped(what: str, why: str) -> bool:
     """Say that there is nothing to do."""
     log.info("skipped %s: %s", what, why)
-    if (forecast := foreseeing()) is not None:
-        forecast.skip(what, why)
+    if (dry_run := current_dry_run()) is not None:
+        dry_run.skip(what, why)
     return False
 
 

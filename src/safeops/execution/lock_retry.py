@@ -18,15 +18,15 @@ from safeops.databases.steps import Step
 from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.execution.migration import Migration, Terms
 from safeops.naming import Name
-from safeops.plan_mode import Forecast, foreseeing, told
-from safeops.planned import Deed
+from safeops.plan_mode import DryRun, current_dry_run, recorded
+from safeops.planned import PlannedStatement
 from safeops.policy import assurance
 
 MOST = 20
 """Steps of a plan that are told."""
 
 
-def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> bool:
+def record_plan(dry_run: DryRun, database: Database, plan: Iterable[Step]) -> bool:
     """Tell the steps of a plan; return whether it had any.
 
     A plan may look again between two steps, and does not find what the one before would have done: it is told as far as it
@@ -40,7 +40,7 @@ def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> b
                 break
             seen.add(what)
             if step.still is None or database.scalar(f"SELECT {step.still}"):
-                forecast.deed(_deed(database, step))
+                dry_run.add(_planned_statement(database, step))
     except Exception:
         if not seen:
             raise
@@ -49,19 +49,19 @@ def tell_plan(forecast: Forecast, database: Database, plan: Iterable[Step]) -> b
 
 def outline(migration: Terms, table: Name, does: str, *, loses: bool = False) -> None:
     """Tell what a phase of a change comes to, also if the phase before it is still pending."""
-    forecast = foreseeing()
-    if forecast is None:
+    dry_run = current_dry_run()
+    if dry_run is None:
         return
     rows, size = measured(migration.database, table) if loses else (None, None)
-    forecast.outline(Deed(does, migration.database.sizes.strongest_lock, (table,), rows, size, loses=loses))
+    dry_run.outline(PlannedStatement(does, migration.database.sizes.strongest_lock, (table,), rows, size, loses=loses))
 
 
-def _deed(database: Database, step: Step) -> Deed:
+def _planned_statement(database: Database, step: Step) -> PlannedStatement:
     assured = assurance() is not None
     lock, does = database.sizes.lock_of(step), step.does if assured else f"{step.does}{step.doubt}"
     rewrites = assured and step.may_rewrite
     rows, size = measured(database, step.locks[0]) if step.locks and (step.loses or step.reads_rows) else (None, None)
-    return Deed(
+    return PlannedStatement(
         does,
         lock.for_long() if rewrites else lock,
         (*step.locks, *database.sizes.partitions_locked(step)),
@@ -121,8 +121,8 @@ def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | Non
         LockNotAcquired: The retry budget ran out; the message names the sessions that hold the lock.
         UnsafeOperation: The server refuses to do it online.
     """
-    if (forecast := foreseeing()) is not None and not migration.offline:
-        return tell_plan(forecast, migration.database, plan)
+    if (dry_run := current_dry_run()) is not None and not migration.offline:
+        return record_plan(dry_run, migration.database, plan)
     work = Work()
     for step in plan:
         if migration.offline:
@@ -277,7 +277,7 @@ def patiently(
         began = time.monotonic()
         try:
             if step is None:
-                with told(deed):
+                with recorded(deed):
                     return action()
             looks_on = attempts > 1 or step.waits_inside
             with _bounded(migration, step, settings.retry_budget, looks_on) as watch:

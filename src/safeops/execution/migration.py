@@ -29,7 +29,7 @@ from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting, of_a_url
 from safeops.databases.refusals import refused
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
-from safeops.plan_mode import as_helper, foreseeing
+from safeops.plan_mode import as_helper, current_dry_run
 from safeops.policy import Settings, in_force
 
 log = logging.getLogger("safeops")
@@ -82,8 +82,8 @@ class Migration(Terms):
     @property
     def revision(self) -> str:
         """The revision that runs; empty where a script runs helpers in a context of its own."""
-        if (forecast := foreseeing()) is not None:
-            return forecast.revision
+        if (dry_run := current_dry_run()) is not None:
+            return dry_run.revision
         frame: FrameType | None = sys._getframe()
         while frame is not None and frame.f_code is not MigrationContext.run_migrations.__code__:
             frame = frame.f_back

@@ -27,7 +27,7 @@ from safeops.errors import (
     UnknownColumn,
 )
 from safeops.execution.plain_operations import bounded_waiting
-from safeops.plan_mode import as_helper, foreseeing
+from safeops.plan_mode import as_helper, current_dry_run
 
 log = logging.getLogger("safeops")
 
@@ -171,7 +171,7 @@ RACES = 10
 def whoever_else(phase: Callable[[], bool]) -> bool:
     """Run a phase; where another runner was faster with a step of it, look anew and go on."""
     said = ""
-    for _ in range(RACES if foreseeing() is None else 0):
+    for _ in range(RACES if current_dry_run() is None else 0):
         try:
             return phase()
         except SafeOpsError as error:

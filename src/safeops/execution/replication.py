@@ -9,7 +9,7 @@ from safeops.errors import UnsafeOperation
 from safeops.execution.inspect import look_into
 from safeops.execution.migration import Migration
 from safeops.naming import Name
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 from safeops.policy import assurance
 
 log = logging.getLogger("safeops")
@@ -93,8 +93,8 @@ def _publications(names: tuple[str, ...]) -> str:
 
 
 def _tell(said: str) -> None:
-    forecast = foreseeing()
-    if forecast is not None:
-        forecast.note(said)
+    dry_run = current_dry_run()
+    if dry_run is not None:
+        dry_run.note(said)
     else:
         log.warning("%s", said)

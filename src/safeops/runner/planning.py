@@ -24,8 +24,8 @@ from safeops.databases.server import Abilities
 from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, sent, sets_more_than_session
 from safeops.errors import NotReady, SafeOpsError, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration
-from safeops.plan_mode import Forecast, WouldWrite, foreseeing, foretelling
-from safeops.planned import Foretold, summary
+from safeops.plan_mode import DryRun, WouldWrite, current_dry_run, recorded_dry_run
+from safeops.planned import PlannedCall, summary
 from safeops.policy import settings
 from safeops.runner.environment import read
 from safeops.runner.readiness import steps_to
@@ -43,7 +43,7 @@ class PlannedRevision:
 
     revision: str
     message: str
-    steps: tuple[Foretold, ...]
+    steps: tuple[PlannedCall, ...]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Plan:
     down: bool = False
 
     @property
-    def losses(self) -> tuple[Foretold, ...]:
+    def losses(self) -> tuple[PlannedCall, ...]:
         """The steps that drop or overwrite data for good; of raw SQL, those that look like it."""
         return tuple(step for revision in self.revisions for step in revision.steps if step.loses)
 
@@ -128,7 +128,7 @@ def refuse_what_would_fail(config: Config, revision: str, again: str) -> list[st
     return []
 
 
-def _refused(revision: str, step: Foretold, error: SafeOpsError) -> str:
+def _refused(revision: str, step: PlannedCall, error: SafeOpsError) -> str:
     said = [*error.problem.splitlines(), *error.why.splitlines(), *error.remedy.splitlines()]
     said += [f"    {line}" for line in error.code.splitlines()]
     listed = "\n".join(f"  {line}" for line in said)
@@ -137,14 +137,14 @@ def _refused(revision: str, step: Foretold, error: SafeOpsError) -> str:
 
 def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
     patience = min(PATIENCE, migration.settings.retry_budget)
-    with foretelling() as forecast, settings(retry_budget=patience), recording(migration.context, forecast):
+    with recorded_dry_run() as dry_run, settings(retry_budget=patience), recording(migration.context, dry_run):
         for step in steps:
-            run_revision(forecast, step.revision.revision, step.migration_fn, migration.database.connection)
-    return Plan(tuple(_planned(described(step), forecast) for step in steps), down)
+            run_revision(dry_run, step.revision.revision, step.migration_fn, migration.database.connection)
+    return Plan(tuple(_planned(described(step), dry_run) for step in steps), down)
 
 
-def _planned(pending: Pending, forecast: Forecast) -> PlannedRevision:
-    steps = tuple(step for revision, step in forecast.told if revision == pending.revision)
+def _planned(pending: Pending, dry_run: DryRun) -> PlannedRevision:
+    steps = tuple(step for revision, step in dry_run.calls if revision == pending.revision)
     return PlannedRevision(pending.revision, pending.message, steps)
 
 
@@ -161,16 +161,16 @@ LONGEST = 200
 SENDING = ("do_execute", "do_executemany", "do_execute_no_params")
 
 
-def run_revision(forecast: Forecast, revision: str, body: Callable[[], object], connection: Connection) -> None:
+def run_revision(dry_run: DryRun, revision: str, body: Callable[[], object], connection: Connection) -> None:
     """Run the body of a revision; if it raises, the plan of this revision ends there."""
-    forecast.revision = revision
+    dry_run.revision = revision
     try:
         body()
     except Exception as error:
         if isinstance(error, Unreachable) or getattr(error, "connection_invalidated", False):
             raise
         said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
-        forecast.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)
+        dry_run.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)
     finally:
         _close_open_transactions(connection)
 
@@ -195,16 +195,16 @@ def _raiser(error: Exception) -> str:
 
 
 @contextmanager
-def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
+def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
     """Record what ``op`` would execute, and what any connection is sent that does not only read; send none of it."""
     connection = context.connection
     assert connection is not None
 
     def note(construct: Any, *_: Any, **__: Any) -> None:
-        _note(forecast, _text(construct, context), sys._getframe(1))
+        _note(dry_run, _text(construct, context), sys._getframe(1))
 
     def guard(_cursor: Any, statement: str, *_: Any) -> bool | None:
-        return _guard(forecast, statement) if foreseeing() is forecast else None
+        return _guard(dry_run, statement) if current_dry_run() is dry_run else None
 
     # Also on engines that a revision creates.
     for name in SENDING:
@@ -220,10 +220,10 @@ def recording(context: MigrationContext, forecast: Forecast) -> Iterator[None]:
             sa.event.remove(Engine, name, guard)
 
 
-def _guard(forecast: Forecast, statement: str) -> bool | None:
+def _guard(dry_run: DryRun, statement: str) -> bool | None:
     """Send a statement that only reads; report others as done, or end the helper that sends them."""
     kind = kind_of(statement)
-    if forecast.in_helper:
+    if dry_run.in_helper:
         tries = any(name.startswith(TRIAL) for name in names_in(statement))
         if kind is not Kind.WRITES or tries:
             return None
@@ -235,12 +235,12 @@ def _guard(forecast: Forecast, statement: str) -> bool | None:
         return None
     if kind in (Kind.SESSION, Kind.TRANSACTION) and not sets_more_than_session(statement):
         return None
-    _note(forecast, statement, sys._getframe(1))
+    _note(dry_run, statement, sys._getframe(1))
     return True
 
 
-def _note(forecast: Forecast, sql: str, frame: FrameType | None) -> None:
-    forecast.unknown(_helper(frame), _shown(sql), sent=sent(sql))
+def _note(dry_run: DryRun, sql: str, frame: FrameType | None) -> None:
+    dry_run.unknown(_helper(frame), _shown(sql), sent=sent(sql))
 
 
 def _helper(frame: FrameType | None) -> str:

@@ -15,7 +15,7 @@ from safeops.execution.inspect import keeping
 from safeops.execution.lock_retry import carry_out, patiently
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call, written_type
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 from safeops.schema.types import create_enum, enum_of, enum_stands, unknown_type
 
 Columns = Sequence[sa.Column[Any]]
@@ -43,7 +43,7 @@ def check_types(migration: Migration, columns: Columns, *, creates_enums: bool =
         UnknownType: A type does not exist, and the models do not say how to create it.
         DefinitionMismatch: A domain exists with other rules.
     """
-    if migration.offline or foreseeing() is not None or not migration.database.abilities.has_named_types:
+    if migration.offline or current_dry_run() is not None or not migration.database.abilities.has_named_types:
         return
     for enum in _enums(migration, columns):
         created = creates_enums and getattr(enum, "create_type", True)
@@ -56,12 +56,12 @@ def check_types(migration: Migration, columns: Columns, *, creates_enums: bool =
 
 
 def awaits_enum(migration: Migration, column: sa.Column[Any]) -> bool:
-    """Tell whether a forecast meets a column of an enum that is not there yet, and that a step before may create."""
-    forecast = foreseeing()
-    if forecast is None or migration.offline:
+    """Tell whether a dry run meets a column of an enum that is not there yet, and that a step before may create."""
+    dry_run = current_dry_run()
+    if dry_run is None or migration.offline:
         return False
     missing = [enum for enum in _enums(migration, [column]) if enum_stands(migration, enum) is None]
-    return any(forecast.would_create(str(enum.name)) for enum in missing)
+    return any(dry_run.would_create(str(enum.name)) for enum in missing)
 
 
 def _types(migration: Migration, columns: Columns) -> list[Any]:

@@ -27,7 +27,7 @@ from safeops.execution.inspect import look_into, refuse_hidden_rows, skipped
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 from safeops.policy import assurance
 from safeops.schema.later_calls import is_dropped, unexplained
 
@@ -256,8 +256,8 @@ def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
     try:
         broken = _read(migration, table, f"{offenders.query} LIMIT 1")
     except DBAPIError:
-        forecast = foreseeing()
-        if forecast is not None and forecast.would_add(table.name.name):
+        dry_run = current_dry_run()
+        if dry_run is not None and dry_run.would_add(table.name.name):
             # It names a column that does not exist yet, and so no value that breaks the rule.
             return
         raise

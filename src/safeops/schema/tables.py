@@ -30,7 +30,7 @@ from safeops.execution.lock_retry import carry_out
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_table
 from safeops.naming import Code, Name, call
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 from safeops.schema import foreign_keys, indexes
 from safeops.schema.columns import column_differences
 from safeops.schema.later_calls import unexplained
@@ -136,7 +136,7 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
     referent, remote = foreign_keys.referent_of(key)
     if referent == name or not migration.context.dialect.supports_alter:
         return False
-    there = migration.offline or foreseeing() is not None or look(migration, referent) is not None
+    there = migration.offline or current_dry_run() is not None or look(migration, referent) is not None
     missing = Difference(f"foreign key {key.name}", "missing", referent.name)
     if not unexplained([missing], name, str(key.name)):
         return True
@@ -161,7 +161,7 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
 
 def _confirm(migration: Migration, name: Name) -> None:
     """Raise DefinitionMismatch where IF NOT EXISTS found something else of this name, and created nothing."""
-    if migration.offline or foreseeing() is not None or look(migration, name, to_create=True) is not None:
+    if migration.offline or current_dry_run() is not None or look(migration, name, to_create=True) is not None:
         return
     raise DefinitionMismatch(
         f"Table {name} was not created: the name is taken by something that is no table, a sequence or an index.",

@@ -16,7 +16,7 @@ from safeops.errors import InvalidArgument
 from safeops.execution.inspect import look_into
 from safeops.execution.migration import Migration
 from safeops.naming import call, written_type
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 from safeops.schema.columns import column_differences
 
 TABLE = "safeops_former_types"
@@ -43,7 +43,7 @@ class FormerTypes(KeptTable):
 
     def keep(self, name: str, type_: str, default: str | None) -> None:
         """Note a type and a default; what was noted first stays."""
-        if foreseeing() is not None:
+        if current_dry_run() is not None:
             return
         self.create()
         try:
@@ -61,7 +61,7 @@ class FormerTypes(KeptTable):
         return (row.type, row.default_text) if row else None
 
     def forget(self, name: str) -> None:
-        if foreseeing() is None and self.exists():
+        if current_dry_run() is None and self.exists():
             self.execute(sa.delete(self.table).where(self.table.c.name == name))
 
 

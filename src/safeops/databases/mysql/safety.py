@@ -21,7 +21,7 @@ from safeops.databases.safety import equal_columns, is_key, lacking
 from safeops.databases.triggers import FILLS, is_noted
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Name, call, written_type
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 _UNIQUE_KEYS = """SELECT DISTINCT PARTITION_METHOD, PARTITION_EXPRESSION, SUBPARTITION_METHOD, SUBPARTITION_EXPRESSION
     FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
@@ -334,7 +334,7 @@ class Dependents(safety.Dependents):
         https://mariadb.com/kb/en/instant-add-column-for-innodb/
         """
         # A plan creates no table, and a temporary one takes no ALGORITHM.
-        if foreseeing() is None:
+        if current_dry_run() is None:
             self._try_to_drop(table, column)
         if self.database.ddl.keeps_words(table):
             said = "a FULLTEXT index that was dropped has left a hidden column"

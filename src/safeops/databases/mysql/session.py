@@ -16,7 +16,7 @@ from safeops.databases.server import Handed, Kind
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, fitting
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 if TYPE_CHECKING:
     from safeops.databases.mysql.server import Abilities
@@ -301,7 +301,7 @@ class Session(Database):
 
     @contextmanager
     def trying_out(self) -> Iterator[None]:
-        if foreseeing() is None:
+        if current_dry_run() is None:
             yield
             return
         self.run(self.abilities.accepting_writes)

@@ -15,7 +15,7 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name, fitting
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 DENIED = 1142
 PROBE = "safeops_unknown"
@@ -32,7 +32,7 @@ class Triggers(triggers.Triggers):
                 "LOCK TABLES that holds on every node: in a Galera cluster it holds on one, and can stop all others",
                 "Change the table in place by op.alter_column() while no application is connected.",
             )
-        if foreseeing() is not None:
+        if current_dry_run() is not None:
             # A plan sends nothing that would make anything, and may run under another account.
             return
         with self.logging_rows():

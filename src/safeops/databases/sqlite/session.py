@@ -16,7 +16,7 @@ from safeops.databases.server import Handed, Kind
 from safeops.databases.sqlite.spelling import literal, quoted
 from safeops.databases.steps import Step
 from safeops.naming import Name
-from safeops.plan_mode import foreseeing
+from safeops.plan_mode import current_dry_run
 
 # https://www.sqlite.org/rescode.html: SQLITE_BUSY and SQLITE_LOCKED, whose extended codes have further bits.
 LOCK_FAILURES = {5, 6}
@@ -150,7 +150,7 @@ class Session(Database):
 
     @contextmanager
     def trying_out(self) -> Iterator[None]:
-        with nullcontext() if foreseeing() is None else self.pragma("query_only", 0):
+        with nullcontext() if current_dry_run() is None else self.pragma("query_only", 0):
             yield
 
     # The runner lock --------------------------------------------------------------------------------------------
