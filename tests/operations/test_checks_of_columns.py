@@ -15,6 +15,7 @@ from safeops import (
     add_column_if_missing,
     add_required_column,
     assured,
+    create_table_if_missing,
     drop_column_if_exists,
     restore_column,
 )
@@ -91,3 +92,57 @@ def test_it_comes_with_a_required_column_and_back_from_an_archive(table: Databas
     assert table.query(f"SELECT * FROM {table.quoted(TABLE)}") == [(1, 7)]
     with pytest.raises(sa.exc.DBAPIError):
         insert(table, 0, 2)
+
+
+def create(*conditions: str, **options: Any) -> bool:
+    checks = [sa.CheckConstraint(one, **options) for one in conditions]
+    return create_table_if_missing(
+        "goods",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("price", sa.Integer, *checks),
+        sa.Column("details", sa.JSON),
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"name": "CK q"}], ids=["unnamed", "named"])
+def test_that_of_a_new_table_is_compared(database: Database, options: dict[str, str]) -> None:
+    assert [migrate(database, lambda: create("price > 0", **options)) for _ in range(2)] == [True, False]
+    database.execute("INSERT INTO goods (id, price) VALUES (1, 1)")
+    with pytest.raises(sa.exc.DBAPIError):
+        database.execute("INSERT INTO goods (id, price) VALUES (2, 0)")
+    with pytest.raises(DefinitionMismatch, match="check"):
+        migrate(database, lambda: create("price > 1", **options))
+
+
+def test_that_which_a_table_lacks_is_missing(database: Database) -> None:
+    migrate(database, create)
+    with pytest.raises(DefinitionMismatch, match="goods_price_check is missing"):
+        migrate(database, lambda: create("price > 0"))
+
+
+@pytest.mark.parametrize("condition", ["price in (1, 2)", "price between 1 and 9 or price is null", "abs(price) <= 7"])
+def test_it_is_the_same_however_the_server_writes_it(database: Database, condition: str) -> None:
+    assert [migrate(database, lambda: create(condition)) for _ in range(2)] == [True, False]
+
+
+def test_it_may_be_written_beside_the_columns(database: Database) -> None:
+    def beside() -> bool:
+        return create_table_if_missing(
+            "goods",
+            sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+            sa.Column("price", sa.Integer),
+            sa.CheckConstraint("price > 0"),
+        )
+
+    assert [migrate(database, one) for one in (lambda: create("price > 0"), beside)] == [True, False]
+
+
+def test_that_of_a_column_that_was_added_later_counts(database: Database) -> None:
+    migrate(
+        database,
+        lambda: create_table_if_missing("goods", sa.Column("id", sa.Integer, primary_key=True, autoincrement=False)),
+    )
+    price = sa.Column("price", sa.Integer, sa.CheckConstraint("price > 0"))
+    migrate(database, lambda: add_column_if_missing("goods", price))
+    migrate(database, lambda: add_column_if_missing("goods", sa.Column("details", sa.JSON)))
+    assert not migrate(database, lambda: create("price > 0"))

@@ -114,6 +114,10 @@ class Safety(Port):
         """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
         return None
 
+    def checks_of_columns(self, stands: Table) -> list[Constraint]:
+        """Return the unnamed checks that are parts of the columns' definitions, and so no constraints of the table."""
+        return []
+
     def serial_as_identity(
         self, name: Name, column: str, identity: sa.Identity, stands: Table
     ) -> tuple[str, str] | None:

@@ -22,6 +22,7 @@ from safeops.execution.inspect import (
     look,
     look_into,
     named,
+    settle_name,
     settle_names,
     skipped,
     table_or_none,
@@ -190,6 +191,8 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
         )
         differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
         found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]
+        for check in _checks_of(migration, column):
+            found += _constraint_differences(migration, stands, check, str(column.name))
     for group in migration.database.equal_keys(table):
         keyed = isinstance(group[0], sa.PrimaryKeyConstraint)
         compared = [_constraint_differences(migration, stands, one) for one in (group[:1] if keyed else group)]
@@ -199,16 +202,34 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
     return found
 
 
-def _constraint_differences(migration: Migration, stands: Table, constraint: sa.Constraint) -> list[Difference]:
-    """Compare a named constraint by its name, an unnamed one by what it says."""
+def _checks_of(migration: Migration, column: sa.Column[Any]) -> list[sa.CheckConstraint]:
+    """Return the checks that are written on a column, which its table does not list."""
+    written = [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]
+    checks = [sa.CheckConstraint(one.sqltext, name=one.name) for one in written]
+    sa.Table(column.table.name, sa.MetaData(), *checks, schema=column.table.schema)
+    return [settle_name(migration, check) for check in checks]
+
+
+def _constraint_differences(
+    migration: Migration, stands: Table, constraint: sa.Constraint, *columns: str
+) -> list[Difference]:
+    """Compare a named constraint by its name, an unnamed one by what it says.
+
+    Args:
+        migration: The running migration.
+        stands: The existing table.
+        constraint: The constraint that the table should have.
+        *columns: The column that the constraint is written on, which is a part of its name where it has none.
+    """
     database = migration.database
     if isinstance(constraint, sa.PrimaryKeyConstraint) and not constraint.columns:
         return []
     has_name = isinstance(constraint.name, str)
     keyed = isinstance(constraint, sa.PrimaryKeyConstraint)
-    wanted = database.wanted_constraint(constraint if has_name or keyed else named(constraint, stands.name))
+    owner = Name("_".join([stands.name.name, *columns]))
+    wanted = database.wanted_constraint(constraint if has_name or keyed else named(constraint, owner))
     there = database.same_named(stands, wanted)
-    candidates = [there] if there else [] if has_name else _alike(stands, wanted)
+    candidates = [there] if there else [] if has_name else _alike(migration, stands, wanted)
     compared = [settle(migration, stands, one, _resolved(wanted, one), constraint) for one in candidates]
     unnamed_check = wanted.kind == "check" and not has_name
     if not compared or (unnamed_check and all(compared)):
@@ -220,9 +241,10 @@ def _constraint_differences(migration: Migration, stands: Table, constraint: sa.
     return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
 
 
-def _alike(stands: Table, wanted: Constraint) -> list[Constraint]:
+def _alike(migration: Migration, stands: Table, wanted: Constraint) -> list[Constraint]:
     """Return what may be an unnamed constraint: of the same kind, on the same columns."""
-    same_kind = (one for one in stands.constraints.values() if one.kind == wanted.kind)
+    existing = [*stands.constraints.values(), *migration.database.safety.checks_of_columns(stands)]
+    same_kind = (one for one in existing if one.kind == wanted.kind)
     folded = [*map(str.casefold, wanted.columns)]
     return [one for one in same_kind if [*map(str.casefold, one.columns)] == folded or wanted.expression]
 

@@ -166,11 +166,7 @@ def _key(one: Constraint, all_: list[Constraint]) -> str:
 def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
     if item.kind == "check":
         enforced = [word.upper() for word in item.options] != ["NOT", "ENFORCED"]
-        definition = f"CHECK {item.text}" if enforced else f"CHECK {item.text} NOT ENFORCED"
-        expression = spelling.expression(item.text)
-        return Constraint(
-            item.name, "check", expression=expression, enforced=enforced, valid=enforced, definition=definition
-        )
+        return check_of(item.name, item.text, enforced=enforced)
     columns = tuple(map(name_of, item.elements))
     if item.kind == "foreign key":
         return _foreign_key(item, columns, name, checked)
@@ -179,6 +175,12 @@ def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
     )
     # A key on a part of a value, or on an expression, is an index and no constraint.
     return Constraint(item.name, item.kind, columns, definition=item.text) if plain else None
+
+
+def check_of(name: str, text: str, *, enforced: bool = True) -> Constraint:
+    definition = f"CHECK {text}" if enforced else f"CHECK {text} NOT ENFORCED"
+    expression = spelling.expression(text)
+    return Constraint(name, "check", expression=expression, enforced=enforced, valid=enforced, definition=definition)
 
 
 def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, checked: bool) -> Constraint:

@@ -14,7 +14,7 @@ from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.altering import INSTANT, kept_as
-from safeops.databases.mysql.catalogue import definition_of, is_counted
+from safeops.databases.mysql.catalogue import check_of, definition_of, is_counted
 from safeops.databases.mysql.showcreate import backticked
 from safeops.databases.mysql.spelling import names
 from safeops.databases.safety import equal_columns, is_key, lacking
@@ -271,6 +271,11 @@ def _rule(rule: str) -> str | None:
 
 class MariaDBSafety(Safety):
     """What differs on MariaDB."""
+
+    def checks_of_columns(self, stands: Table) -> list[Constraint]:
+        columns = showcreate.read(stands.sql).columns.items()
+        checks = [(column, definition.get("CHECK")) for column, definition in columns]
+        return [check_of(column, text) for column, text in checks if text is not None]
 
     def copies_for_comment(self, stands: Table, column: str) -> bool:
         return "STORED" in (definition_of(stands, column).get("GENERATED") or "")
