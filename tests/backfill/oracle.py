@@ -60,7 +60,7 @@ Row = tuple[Any, ...]
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Both tables: ``t``, which the backfill changes too, and ``twin``, which has what the application wrote alone.
+    """Both tables: ``t``, which the backfill changes too, and ``shadow``, which has what the application wrote alone.
 
     Args:
         database: Where they are.

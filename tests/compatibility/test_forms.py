@@ -27,7 +27,7 @@ def test_the_note_of_a_pair_is_read_in_each_form(server: str) -> None:
     # What 0a3dd99 could not begin is in the other alone.
     assert then <= now
     (hostile,) = (pair for pair in then if pair.name.startswith("safeops_hostile"))
-    assert hostile.twin in ("the 'new' a = 100%", "the 'new' */ a = 100%")
-    assert hostile.source == "a" and hostile.winner == hostile.twin and not hostile.switched
+    assert hostile.shadow in ("the 'new' a = 100%", "the 'new' */ a = 100%")
+    assert hostile.source == "a" and hostile.winner == hostile.shadow and not hostile.switched
     (kept,) = (pair for pair in then if pair.name == "safeops_kept_b_type")
     assert kept.switched and kept.back and "/* of b; and: 'so' */ * 2" in kept.back

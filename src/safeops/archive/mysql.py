@@ -204,7 +204,7 @@ class Archives(port.Archives):
         """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
         action = f"ADD COLUMN {self.quoted(column)} {definition}"
         here, last = (self.database.ddl.alter(name, action + where, does, instant=True) for where in (place, ""))
-        return replace(here, instead=(*here.instead, last.sql, *last.instead)) if place else here
+        return replace(here, alternatives=(*here.alternatives, last.sql, *last.alternatives)) if place else here
 
     def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         for name, text in definition["indexes"]:

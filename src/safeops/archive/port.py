@@ -15,7 +15,7 @@ from safeops.backfilling.state import LONGEST_NAME
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.ports import Port
-from safeops.databases.state_table import KeptTable
+from safeops.databases.state_table import StateTable
 from safeops.databases.steps import Step
 from safeops.naming import Name
 from safeops.plan_mode import current_dry_run
@@ -199,7 +199,7 @@ class Record:
         return f"{self.of}.{self.column}" if self.column is not None else str(self.of)
 
 
-class Catalogue(KeptTable):
+class Catalogue(StateTable):
     """The archives of a database.
 
     Args:

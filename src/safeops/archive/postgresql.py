@@ -262,7 +262,7 @@ END $safeops$"""
                 lock=SHARE_UPDATE_EXCLUSIVE,
                 scans=True,
                 waits_inside=True,
-                alone=True,
+                outside_transaction=True,
                 cleanup=(drop,),
             )
         if comment and (there is None or there.comment != comment):

@@ -157,7 +157,7 @@ def _possible(database: Database, model: sa.Table, operation: ops.MigrateOperati
     if not isinstance(operation, ops.AlterColumnOp) or column is None:
         yield operation
         return
-    domain = database.types.domain_that_stands(column.type)
+    domain = database.types.existing_domain(column.type)
     if domain and domain.required and operation.modify_nullable:
         # SQLAlchemy reflects the NOT NULL and the default of a domain as those of the column.
         operation.modify_nullable = None

@@ -278,15 +278,15 @@ def live_database(context: MigrationContext) -> Iterator[LiveDatabase | None]:
         return
     with _second_connection(context.dialect, context.connection) as connection:
         database = database_for(context.dialect, lambda: connection)
-        database.begin_by_hand()
+        database.enter_autocommit()
         try:
             yield LiveDatabase(Migration(database, current_settings(context), context))
         finally:
-            database.end_by_hand()
+            database.leave_autocommit()
 
 
 def _second_connection(dialect: Dialect, connection: Connection) -> AbstractContextManager[Connection]:
     if isinstance(connection.engine.pool, (StaticPool, SingletonThreadPool)):
         # Only this connection sees a database in memory.
         return connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    return beside(connection, database_for(dialect, lambda: connection).handed_over())
+    return beside(connection, database_for(dialect, lambda: connection).session_settings())

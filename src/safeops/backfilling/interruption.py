@@ -20,7 +20,7 @@ from safeops.backfilling.state import State
 from safeops.databases import database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import watching
-from safeops.databases.server import Handed
+from safeops.databases.server import SessionSettings
 
 log = logging.getLogger("safeops")
 
@@ -98,7 +98,9 @@ EVERY = 2.0
 
 
 @contextmanager
-def beating(database: Database, schema: str | None, token: str, stop: Stop, handed: Handed) -> Iterator[None]:
+def beating(
+    database: Database, schema: str | None, token: str, stop: Stop, session_settings: SessionSettings
+) -> Iterator[None]:
     """Keep the claims of a token alive during the block, for as long as this process is.
 
     Args:
@@ -115,7 +117,7 @@ def beating(database: Database, schema: str | None, token: str, stop: Stop, hand
 
     def beat(own: Connection, over: threading.Event) -> None:
         beside = database_on(own)
-        beside.begin_by_hand()
+        beside.enter_autocommit()
         state = State(beside, schema)
         while not over.wait(EVERY):
             try:
@@ -130,5 +132,5 @@ def beating(database: Database, schema: str | None, token: str, stop: Stop, hand
             log.warning("the lease of the backfill is not renewed, trying again: %s", error)
         stop.unrenewed = str(getattr(error, "orig", error)).strip()
 
-    with watching(database.connection, beat, after=EVERY, handed=handed, failed=failed):
+    with watching(database.connection, beat, after=EVERY, session_settings=session_settings, failed=failed):
         yield

@@ -21,7 +21,7 @@ from safeops.backfilling.state import State
 from safeops.backfilling.work import Work
 from safeops.databases import database_on
 from safeops.databases.connections import on_a_connection
-from safeops.databases.server import Handed
+from safeops.databases.server import SessionSettings
 from safeops.errors import SafeOpsError
 from safeops.execution.migration import Terms
 from safeops.policy import Settings
@@ -55,20 +55,20 @@ class RangeTask:
 
     def __call__(self) -> None:
         """Walk over free ranges on a connection of its own, until there is none."""
-        on_a_connection(self.connect.engine(), self._walk, handed=self.connect.handed)
+        on_a_connection(self.connect.engine(), self._walk, session_settings=self.connect.session_settings)
 
     def _walk(self, connection: Connection) -> None:
         database = database_on(connection)
-        database.patience = self.settings.lock_timeout
+        database.lock_wait = self.settings.lock_timeout
         schema, token = self.settings.schema_for_state, uuid.uuid4().hex
         progress = BackfillProgress(self.work.name, str(self.work.table), database=database)
         meter = Meter(progress, lambda _: None, of_a_worker=True)
-        database.begin_by_hand()
+        database.enter_autocommit()
         try:
             with (
                 stopping_on_signals(in_worker=True) as stop,
                 Batches.of(database).batching(),
-                beating(database, schema, token, stop, self.connect.handed),
+                beating(database, schema, token, stop, self.connect.session_settings),
             ):
                 walk = Walk(
                     Terms(database, self.settings), self.work, self.pace, schema, token, stop, meter, helps=True
@@ -78,7 +78,7 @@ class RangeTask:
                 finally:
                     State(database, schema).release_if_connected(token)
         finally:
-            database.end_by_hand()
+            database.leave_autocommit()
 
 
 _engines: dict[str, Engine] = {}
@@ -92,13 +92,13 @@ class Connecting:
     how: Connect | None
     url: str
     key: str
-    handed: Handed = ()
+    session_settings: SessionSettings = ()
 
     @classmethod
-    def of(cls, engine: Engine, how: Connect | None, handed: Handed) -> Connecting:
+    def of(cls, engine: Engine, how: Connect | None, session_settings: SessionSettings) -> Connecting:
         key = f"{os.getpid()} {uuid.uuid4().hex}"
         _engines[key] = engine
-        return cls(how, engine.url.render_as_string(hide_password=False), key, handed)
+        return cls(how, engine.url.render_as_string(hide_password=False), key, session_settings)
 
     def forget(self) -> None:
         _engines.pop(self.key, None)

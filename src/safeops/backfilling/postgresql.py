@@ -35,7 +35,7 @@ class Batches(port.Batches):
         return f"{self.literal(text)}::{column.type}"
 
     def batching(self) -> AbstractContextManager[None]:
-        return self.database.timeouts(self.database.patience, None, Step(""))
+        return self.database.timeouts(self.database.lock_wait, None, Step(""))
 
     def rendered_batching(self) -> tuple[list[str], list[str]]:
         return ["SET row_security = off"], ["RESET row_security"]

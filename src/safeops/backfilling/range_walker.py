@@ -23,8 +23,8 @@ from safeops.backfilling.status import cancelled
 from safeops.backfilling.transforming import transform
 from safeops.backfilling.work import Work
 from safeops.databases.base import Database
-from safeops.databases.refusals import refused, said
 from safeops.databases.server import OF_ROWS
+from safeops.databases.server_errors import explained, message_of
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
 from safeops.execution.lock_retry import patiently
 from safeops.execution.migration import Terms
@@ -299,7 +299,7 @@ class Walk:
             return hidden
         if self.database.errors.kind_of(error) in OF_ROWS:
             return self._refused_row(error, part)
-        told = None if error.connection_invalidated else refused(self.database, error, "backfill")
+        told = None if error.connection_invalidated else explained(self.database, error, "backfill")
         if told is None:
             return error
         told.state = kept_state(self.meter)
@@ -311,7 +311,7 @@ class Walk:
         key = Batches.of(self.database).nth(work.table, work.key, work.index, ahead, 1, part.upto) or part.upto or ()
         named = ", ".join(f"{column.name} = {value}" for column, value in zip(work.key, key, strict=False))
         return ViolatingRows(
-            f"Backfill {work.name} cannot write the row of {work.table} with {named}: {said(error)}.",
+            f"Backfill {work.name} cannot write the row of {work.table} with {named}: {message_of(error)}.",
             why="The new value breaks a constraint, does not fit the column or cannot be computed, or a trigger refuses it.",
             remedy="Fix that row, or the expression, and run again. If the expression changes, discard the progress first:",
             code=call("forget_backfill", work.name),

@@ -97,8 +97,8 @@ class Run:
             with stopping_on_signals() as self.stop, Batches.of(self.database).batching():
                 self._make_known()
                 self.walk = self._walk_of(self.stop)
-                self.handed = self.database.handed_over()
-                with beating(self.database, self.schema, self.token, self.stop, self.handed):
+                self.session_settings = self.database.session_settings()
+                with beating(self.database, self.schema, self.token, self.stop, self.session_settings):
                     before, remaining = self._done()
                 done = self._totals()
         except (DBAPIError, PendingRollbackError) as error:
@@ -256,7 +256,7 @@ class Run:
         connecting = Connecting.of(
             self.database.connection.engine,
             self.connect,
-            self.handed if self.connect is None else self.database.handed_over(role=False),
+            self.session_settings if self.connect is None else self.database.session_settings(role=False),
         )
         settings = self.terms.settings
         tasks = [RangeTask(self.work, self.pace, settings, one.part, connecting) for one in open_]
@@ -282,7 +282,7 @@ class Run:
         if not self.database.connection.invalidated:
             self.state.set_status(self.work.name, "stopping")
             return
-        with suppress(DBAPIError), beside(self.database.connection, self.handed) as own:
+        with suppress(DBAPIError), beside(self.database.connection, self.session_settings) as own:
             State(database_on(own), self.schema).set_status(self.work.name, "stopping")
 
     def _check_reachable(self) -> None:

@@ -30,7 +30,7 @@ class Batches(port.Batches):
 
     def batching(self) -> AbstractContextManager[None]:
         # Whoever waits for the file holds nothing meanwhile.
-        return self.database.waiting(self.database.patience)
+        return self.database.waiting(self.database.lock_wait)
 
     @contextmanager
     def batch(self, wait: float, flush: bool) -> Iterator[None]:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from safeops.backfilling.port import Batches, Bound
 from safeops.databases.base import Database
-from safeops.databases.state_table import KeptTable
+from safeops.databases.state_table import StateTable
 
 TABLE = "safeops_backfill"
 LONGEST_NAME = 190
@@ -122,7 +122,7 @@ class ClaimLost(Exception):
     """Another runner took this one for dead and goes on in its place; nothing of what was in hand was committed."""
 
 
-class State(KeptTable):
+class State(StateTable):
     """The state of all backfills of a database.
 
     Args:

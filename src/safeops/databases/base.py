@@ -19,7 +19,7 @@ from safeops import _sqlalchemy
 from safeops.databases.ddl import DDL
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.safety import Dependents, Safety
-from safeops.databases.server import Abilities, Handed, ServerErrors, Sizes, Watch
+from safeops.databases.server import Abilities, ServerErrors, SessionSettings, Sizes, Watch
 from safeops.databases.steps import Step, rendered, rendering_dialect
 from safeops.databases.triggers import Triggers
 from safeops.databases.types import Types
@@ -43,7 +43,7 @@ class Database(ABC):
         self.dialect = rendering_dialect(dialect)
         self._connection = connection
         self.prepare: Any = self.dialect.identifier_preparer
-        self.patience = 2.0
+        self.lock_wait = 2.0
         """Seconds that a look may wait for a lock."""
 
     # Ports ------------------------------------------------------------------------------------------------------
@@ -135,11 +135,11 @@ class Database(ABC):
                 self.run("ROLLBACK")
             raise
 
-    def carry_out(self, step: Step) -> None:
+    def execute(self, step: Step) -> None:
         """Send a step."""
         step.execute(self)
 
-    def handed_over(self, *, role: bool = True) -> Handed:
+    def session_settings(self, *, role: bool = True) -> SessionSettings:
         """Return what env.py may have set on this session that decides how names are resolved, and what may be done.
 
         Args:
@@ -147,7 +147,7 @@ class Database(ABC):
         """
         return ()
 
-    def take_over(self, handed: Handed) -> None:
+    def apply_settings(self, session_settings: SessionSettings) -> None:
         """Set on this session what was handed over by another."""
 
     def check_session(self) -> None:
@@ -179,7 +179,7 @@ class Database(ABC):
         """
         return {}
 
-    def bystanders(self) -> list[str]:
+    def open_transactions(self) -> list[str]:
         """Describe the open transactions for which a step may have waited in the middle of its work."""
         return []
 
@@ -190,11 +190,11 @@ class Database(ABC):
         """
         return _unwatched()
 
-    def begin_by_hand(self) -> None:
+    def enter_autocommit(self) -> None:
         """Make sure that statements commit one by one on this connection, whatever the driver does."""
 
-    def end_by_hand(self) -> None:
-        """Give the connection back as ``begin_by_hand`` found it."""
+    def leave_autocommit(self) -> None:
+        """Give the connection back as ``enter_autocommit`` found it."""
 
     def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
         """Raise UnsafeOperation if row security may hide rows of a table from the role of this session."""
@@ -350,7 +350,7 @@ class Database(ABC):
         """Render the columns and expressions of an index, without direction or operator class."""
         return [self.rendered(_without_direction(one)) for one in index.expressions]
 
-    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+    def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Have the server spell a wanted thing on an empty copy of the table, or return None where that cannot be."""
         return None
 

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
 
 from safeops.databases import database_on
-from safeops.databases.refusals import said
-from safeops.databases.server import Handed
+from safeops.databases.server import SessionSettings
+from safeops.databases.server_errors import message_of
 from safeops.errors import InvalidArgument, SafeOpsError, Unreachable
 
 ENCODED = (
@@ -42,7 +42,7 @@ def explain_connecting(applies: Callable[[], bool]) -> None:
         first = [one.strip() for one in str(context.original_exception).splitlines()][:1]
         error = context.sqlalchemy_exception
         numbered = isinstance(error, sa.exc.DBAPIError) and len(getattr(error.orig, "args", ())) > 1
-        words = said(error) if numbered else "".join(first)  # type: ignore[arg-type]
+        words = message_of(error) if numbered else "".join(first)  # type: ignore[arg-type]
         return unreachable(context.engine.url, words.rstrip("."))
 
     def connect(dialect: Dialect, _record: Any, arguments: Any, options: Any) -> Any:
@@ -155,7 +155,7 @@ AGAIN = 1.0
 
 
 @contextmanager
-def beside(connection: Connection, handed: Handed = ()) -> Iterator[Connection]:
+def beside(connection: Connection, session_settings: SessionSettings = ()) -> Iterator[Connection]:
     """Give a connection of one's own, in autocommit, made as the engine makes them but outside its pool.
 
     The pool may have no second one to give. A copy of it keeps the arguments, the creator and the listeners.
@@ -166,12 +166,12 @@ def beside(connection: Connection, handed: Handed = ()) -> Iterator[Connection]:
     """
     # One that is lost has none that could be the same.
     taken = None if connection.invalidated else connection.connection.driver_connection
-    with _outside(connection.engine, taken, handed) as own:
+    with _outside(connection.engine, taken, session_settings) as own:
         yield own
 
 
 @contextmanager
-def _outside(engine: Engine, taken: Any, handed: Handed) -> Iterator[Connection]:
+def _outside(engine: Engine, taken: Any, session_settings: SessionSettings) -> Iterator[Connection]:
     pool = engine.pool.recreate()
     copy = Engine(pool, engine.dialect, engine.url, hide_parameters=engine.hide_parameters)
     with copy.connect() as fresh:
@@ -180,15 +180,17 @@ def _outside(engine: Engine, taken: Any, handed: Handed) -> Iterator[Connection]
             raise InvalidArgument("The engine has one connection only, and another one is needed beside it.")
         try:
             own = fresh.execution_options(isolation_level="AUTOCOMMIT")
-            if handed:
-                database_on(own).take_over(handed)
+            if session_settings:
+                database_on(own).apply_settings(session_settings)
             yield own
         finally:
             fresh.close()
             pool.dispose()
 
 
-def on_a_connection(engine: Engine, body: Callable[[Connection], T], taken: Any = None, handed: Handed = ()) -> T:
+def on_a_connection(
+    engine: Engine, body: Callable[[Connection], T], taken: Any = None, session_settings: SessionSettings = ()
+) -> T:
     """Run ``body`` on a connection of its own, whatever thread this is; also where the engine is an asynchronous one.
 
     Args:
@@ -199,7 +201,7 @@ def on_a_connection(engine: Engine, body: Callable[[Connection], T], taken: Any 
     """
 
     def run() -> T:
-        with _outside(engine, taken, handed) as own:
+        with _outside(engine, taken, session_settings) as own:
             return body(own)
 
     if not engine.dialect.is_async:
@@ -211,7 +213,11 @@ def on_a_connection(engine: Engine, body: Callable[[Connection], T], taken: Any 
 
 @contextmanager
 def watching(
-    connection: Connection, body: Body, after: float = 0.0, handed: Handed = (), failed: Failed | None = None
+    connection: Connection,
+    body: Body,
+    after: float = 0.0,
+    session_settings: SessionSettings = (),
+    failed: Failed | None = None,
 ) -> Iterator[Callable[[], bool]]:
     """Run ``body`` in a thread, on a connection of its own, until the block ends.
 
@@ -220,7 +226,7 @@ def watching(
     A block that ends within ``after`` seconds needs no such connection, and none is opened. Where ``failed`` is given it
     gets each error, and a connection that could not be made is tried again.
     """
-    watcher = _Watcher(connection, body, after, handed, failed)
+    watcher = _Watcher(connection, body, after, session_settings, failed)
     thread = threading.Thread(target=watcher.run, name="safeops-watch", daemon=True)
     thread.start()
     try:
@@ -233,8 +239,10 @@ def watching(
 class _Watcher:
     """What runs in the thread."""
 
-    def __init__(self, connection: Connection, body: Body, after: float, handed: Handed, failed: Failed | None) -> None:
-        self.engine, self.body, self.after, self.handed = connection.engine, body, after, handed
+    def __init__(
+        self, connection: Connection, body: Body, after: float, session_settings: SessionSettings, failed: Failed | None
+    ) -> None:
+        self.engine, self.body, self.after, self.session_settings = connection.engine, body, after, session_settings
         self.insists, self.failed = failed is not None, failed or _noted
         self._taken = connection.connection.driver_connection
         self.over, self._settled, self._attached = threading.Event(), threading.Event(), False
@@ -257,7 +265,7 @@ class _Watcher:
             self.over.wait(AGAIN)
 
     def _look_on(self) -> None:
-        on_a_connection(self.engine, self._look_on_by, self._taken, self.handed)
+        on_a_connection(self.engine, self._look_on_by, self._taken, self.session_settings)
 
     def _look_on_by(self, own: Connection) -> None:
         self._attached = True

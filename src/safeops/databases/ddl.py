@@ -78,7 +78,7 @@ class DDL(Port):
     def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
         """Plan a constraint in the place of one of the same name and kind; it finishes what an earlier run began."""
 
-    def passing_name(self, name: str) -> str:
+    def temporary_name(self, name: str) -> str:
         """Return the name under which the successor of an index or a constraint is built."""
         return fitting("safeops_new", name, max_bytes=self.database.abilities.max_identifier)
 

@@ -129,7 +129,7 @@ class Safety(Port):
         if not validate and not self.database.abilities.validates_constraints_later:
             raise self.database.unsupported("validate=False", "a server that can add a constraint unvalidated")
 
-    def name_flaw(self, name: str) -> str | None:
+    def invalid_name_reason(self, name: str) -> str | None:
         """Say why the server takes no such name; None where it does."""
         return None
 

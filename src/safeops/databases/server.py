@@ -42,7 +42,7 @@ class ServerErrors(Port):
 
     place = "safeops.databases.{family}.server:ServerErrors"
 
-    def taught(self, error: DBAPIError) -> SafeOpsError | None:
+    def explained(self, error: DBAPIError) -> SafeOpsError | None:
         """Return what to say of an error that the server raises for what was asked of it, not for how it was done."""
         return None
 
@@ -277,7 +277,7 @@ class RunnerLock(Port):
         return "another runner"
 
 
-Handed: TypeAlias = tuple[tuple[str, str], ...]
+SessionSettings: TypeAlias = tuple[tuple[str, str], ...]
 """What was set on a session, by name, as a value that travels to another session."""
 
 

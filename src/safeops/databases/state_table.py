@@ -13,7 +13,7 @@ from safeops.naming import Name
 from safeops.plan_mode import current_dry_run
 
 
-class KeptTable:
+class StateTable:
     """One table, created when it is first written to, and dropped with its last row.
 
     Args:

@@ -37,24 +37,24 @@ class Step:
         effect: What it makes that a later step may need.
         loses: It drops what nothing gives back.
         may_rewrite: It rewrites or scans the table under its lock, if the author has assured that this is fine.
-        doubt: What may come in its way, as the end of what it does.
-        only: It locks no partition of its tables.
-        constant: It takes as long whatever rows the table has.
+        caveat: What may keep it from working, as the end of ``does``.
+        skips_partitions: It locks no partition of its tables.
+        constant_time: It takes as long whatever rows the table has.
         scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
             cuts it short.
         waits_inside: It waits for other transactions in the middle of its work, so no lock timeout cuts it short;
             a watcher bounds that waiting instead.
-        alone: The server refuses it inside a transaction block.
+        outside_transaction: The server refuses it inside a transaction block.
         offline: The guarded spelling for ``--sql``; None where ``sql`` is guarded itself.
         cleanup: What to run when it fails, before trying again or giving up.
-        still: A condition on the server without which the step is not needed any more when its turn comes.
-        leaves: What stands where a cleanup fails itself, for the message.
+        needed_if: A condition on the server; the step is skipped if it is false when its turn comes.
+        leaves: What remains if a cleanup fails, for the message.
         refusal: What to say when the server refuses the online way (UnsafeOperation); the statement to run instead
-            inside ``assured(...)`` is ``anyway``.
-        instead: Other online spellings to try in turn where the server refuses ``sql``, before it counts as refused.
-        under: Session variables and their values, in force for this statement alone.
-        refutes: It is a query for rows that break what the step ``leaves`` did: finding one is a violation, and ``then``
-            takes that back.
+            inside ``assured(...)`` is ``when_assured``.
+        alternatives: Other online spellings to try in turn where the server refuses ``sql``, before it counts as refused.
+        variables: Session variables and their values, in force for this statement alone.
+        finds_violations: It is a query for rows that break what the step ``leaves`` did: finding one is a violation, and
+            ``then`` takes that back.
     """
 
     sql: str
@@ -63,31 +63,31 @@ class Step:
     then: tuple[str, ...] = ()
     scans: bool = False
     waits_inside: bool = False
-    alone: bool = False
+    outside_transaction: bool = False
     offline: str | None = None
     cleanup: tuple[Step, ...] = ()
-    still: str | None = None
+    needed_if: str | None = None
     leaves: str = ""
-    anyway: str | None = None
-    instead: tuple[str, ...] = ()
-    under: tuple[tuple[str, str], ...] = ()
-    refutes: bool = False
+    when_assured: str | None = None
+    alternatives: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    finds_violations: bool = False
     lock: Lock | None = None
     effect: Effect | None = None
     loses: bool = False
     may_rewrite: bool = False
-    doubt: str = ""
-    only: bool = False
-    constant: bool = False
+    caveat: str = ""
+    skips_partitions: bool = False
+    constant_time: bool = False
 
     @property
     def reads_rows(self) -> bool:
         """It takes the longer the more rows its table has."""
-        return self.scans and not self.constant
+        return self.scans and not self.constant_time
 
     def execute(self, database: Executor) -> None:
         """Send the step, where it is needed still; several statements in one transaction."""
-        if self.still is not None and not database.scalar(f"SELECT {self.still}"):
+        if self.needed_if is not None and not database.scalar(f"SELECT {self.needed_if}"):
             return
         if not self.then:
             database.run(self.sql)

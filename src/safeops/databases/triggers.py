@@ -100,26 +100,26 @@ RENAMED = "safeops: stands for a table that has been renamed"
 
 @dataclass(frozen=True)
 class Pair:
-    """A column and its twin.
+    """A column and the shadow column that is kept in sync with it.
 
     Args:
-        name: What the triggers and functions that keep them in step are named after; it begins with ``safeops``.
+        name: What the triggers and functions that keep them in sync are named after; it begins with ``safeops``.
         table: The table, in its schema.
         source: The column that carries the names of its indexes and constraints, its default and its identity.
-        twin: The column that follows it. Where ``winner`` is given, applications write it too.
-        winner: Which of the two wins where one statement changes both; None: the source alone is written, and the twin
-            only follows.
-        type: The type of the twin as the server spells it; None is that of the source, with its collation.
-        value: What the twin becomes, as SQL over the source's name; None is the source as it is.
+        shadow: The column that follows it. Where ``winner`` is given, applications write it too.
+        winner: Which of the two wins where one statement changes both; None: the source alone is written, and the
+            shadow only follows.
+        type: The type of the shadow as the server spells it; None is that of the source, with its collation.
+        value: What the shadow becomes, as SQL over the source's name; None is the source as it is.
         back: What the source's values become in the old type again, likewise.
-        default: The default that the twin gets once it is promoted, where that is known: the one that it had before.
-        switched: The twin has been promoted, and the former source follows it now as its twin.
+        default: The default that the shadow gets once it is swapped in, if known: the one that it had before.
+        switched: The two have been swapped: the former source now follows the former shadow.
     """
 
     name: str
     table: Name
     source: str
-    twin: str
+    shadow: str
     winner: str | None = None
     type: str | None = None
     value: str | None = None
@@ -142,12 +142,14 @@ class Pair:
 
     @property
     def _as_json(self) -> str:
-        return json.dumps({**asdict(self), "table": None})
+        # The key is what earlier releases have written.
+        stored = {"twin" if name == "shadow" else name: value for name, value in asdict(self).items()}
+        return json.dumps({**stored, "table": None})
 
     @property
     def mirrored(self) -> Pair:
         """The pair in which the two have changed their parts."""
-        return replace(self, source=self.twin, twin=self.source)
+        return replace(self, source=self.shadow, shadow=self.source)
 
 
 def is_noted(text: str) -> bool:
@@ -160,14 +162,15 @@ def pair_of(text: str, table: Name) -> Pair | None:
     found = NOTED.search(text)
     if found is None:
         return None
-    said: dict[str, Any] = json.loads(found[1] or unquote(found[2].replace("=", "%")))
-    return Pair(**{**said, "table": table})
+    note: dict[str, Any] = json.loads(found[1] or unquote(found[2].replace("=", "%")))
+    shadow = note.pop("twin")
+    return Pair(**{**note, "table": table, "shadow": shadow})
 
 
 def overtaken(pair: Pair) -> DefinitionMismatch:
     """Return the error, to be raised as it is, of a pair that changed since safeops looked."""
     error = DefinitionMismatch(
-        f"{pair.source} and {pair.twin} of {pair.table} are not what they were when safeops looked.",
+        f"{pair.source} and {pair.shadow} of {pair.table} are not what they were when safeops looked.",
         why="Another runner has gone on with them meanwhile.",
         remedy="Run again, which looks anew; and let env.py run one migration at a time:",
         code="with engine.connect() as connection, migration_lock(connection):\n    ...",

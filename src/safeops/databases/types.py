@@ -69,11 +69,11 @@ class Types(Port):
     def is_domain(self, type_: Any) -> bool:
         return False
 
-    def domain_that_stands(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+    def existing_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
         """Return the domain of a type's name; None where there is none."""
         return None
 
-    def asked_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+    def wanted_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
         """Return what a domain of the models would be, as the server spells it."""
         return None
 

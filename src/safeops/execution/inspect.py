@@ -37,7 +37,7 @@ def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
     database = migration.database
     if not isinstance(name, str) or not name or "\x00" in name:
         raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=right)
-    flaw = None if what == "value" else database.safety.name_flaw(name)
+    flaw = None if what == "value" else database.safety.invalid_name_reason(name)
     if flaw:
         raise InvalidArgument(
             f"{database.product} does not take the {what} {name!r}: {flaw}.", remedy="Choose another name:", code=right

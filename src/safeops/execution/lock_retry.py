@@ -39,7 +39,7 @@ def record_plan(dry_run: DryRun, database: Database, plan: Iterable[Step]) -> bo
             if what in seen or len(seen) == MOST:
                 break
             seen.add(what)
-            if step.still is None or database.scalar(f"SELECT {step.still}"):
+            if step.needed_if is None or database.scalar(f"SELECT {step.needed_if}"):
                 dry_run.add(_planned_statement(database, step))
     except Exception:
         if not seen:
@@ -58,7 +58,7 @@ def outline(migration: Terms, table: Name, does: str, *, loses: bool = False) ->
 
 def _planned_statement(database: Database, step: Step) -> PlannedStatement:
     assured = assurance() is not None
-    lock, does = database.sizes.lock_of(step), step.does if assured else f"{step.does}{step.doubt}"
+    lock, does = database.sizes.lock_of(step), step.does if assured else f"{step.does}{step.caveat}"
     rewrites = assured and step.may_rewrite
     rows, size = measured(database, step.locks[0]) if step.locks and (step.loses or step.reads_rows) else (None, None)
     return PlannedStatement(
@@ -154,7 +154,7 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
         if taught is None:
             error.add_detail(step.does)
             raise
-        if step.refutes:
+        if step.finds_violations:
             work.done = [one for one in work.done if one != step.leaves]
             migration.done[:] = [one for one in migration.done if one != step.leaves]
         taught.state = work.state
@@ -195,9 +195,9 @@ def _attempt(migration: Migration, step: Step, work: Work) -> None:
 
 def _carry_out_online(migration: Migration, step: Step) -> None:
     """Try the step and its other online spellings; where the server refuses them all, it is a matter of assurance."""
-    for spelling in (step, *(replace(step, sql=sql) for sql in step.instead)):
+    for spelling in (step, *(replace(step, sql=sql) for sql in step.alternatives)):
         try:
-            migration.database.carry_out(spelling)
+            migration.database.execute(spelling)
         except DBAPIError as error:
             if not migration.database.errors.is_refusal(error):
                 raise
@@ -209,16 +209,16 @@ def _carry_out_online(migration: Migration, step: Step) -> None:
 
 def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:
     reason = assurance()
-    if step.anyway is None or reason is None:
-        helps = step.anyway is not None
+    if step.when_assured is None or reason is None:
+        helps = step.when_assured is not None
         raise UnsafeOperation(
             f"{migration.database.describe()} cannot do this online: {step.sql}",
             why=f"It says: {error.orig!s}. Done another way it would block reads or writes for as long as it takes.",
             remedy="Where that is fine, say why:" if helps else "",
             code='with assured("the table is small and nobody writes to it"):\n    ...' if helps else "",
         ) from error
-    log.warning("not online, because %s: %s", reason, step.anyway)
-    migration.database.run(step.anyway)
+    log.warning("not online, because %s: %s", reason, step.when_assured)
+    migration.database.run(step.when_assured)
 
 
 def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
@@ -226,7 +226,7 @@ def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
     bound = migration.settings.lock_timeout
     try:
         with _bounded(migration, cleaning, bound):
-            migration.database.carry_out(cleaning)
+            migration.database.execute(cleaning)
     except Exception as error:
         log.warning("could not clean up (%s): %s", cleaning.leaves, error)
         return False
@@ -310,7 +310,7 @@ def _may_help_to_wait(
 
 def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -> list[str]:
     found = database.blockers(step.locks if step else tables)
-    return found or (database.bystanders() if step is not None and step.waits_inside else [])
+    return found or (database.open_transactions() if step is not None and step.waits_inside else [])
 
 
 def _gave_up(

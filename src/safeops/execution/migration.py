@@ -27,7 +27,7 @@ from safeops.autogenerate_filter import hide_from_autogenerate
 from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting, of_a_url
-from safeops.databases.refusals import refused
+from safeops.databases.server_errors import explained
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
 from safeops.plan_mode import as_helper, current_dry_run
 from safeops.policy import Settings, in_force
@@ -123,17 +123,17 @@ def running(helper: str) -> Iterator[Migration]:
     context = _context(helper)
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
     migration = Migration(database, current_settings(context), context)
-    database.patience = migration.settings.lock_timeout
+    database.lock_wait = migration.settings.lock_timeout
     with as_helper(), _between_transactions(context) if context.as_sql else outside_transaction(context, helper):
         if context.as_sql:
             yield migration
             return
-        database.begin_by_hand()
+        database.enter_autocommit()
         try:
             with _telling(migration, helper):
                 yield migration
         finally:
-            database.end_by_hand()
+            database.leave_autocommit()
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def _telling(migration: Migration, helper: str) -> Iterator[None]:
         error.after(migration.done[before:], migration.done[:before])
         raise
     except SQLAlchemyError as error:
-        told = refused(migration.database, error, helper)
+        told = explained(migration.database, error, helper)
         if told is None:
             raise
         told.after(migration.done[before:], migration.done[:before])

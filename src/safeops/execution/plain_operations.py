@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases import database_on, sqltext
 from safeops.databases.base import Database
-from safeops.databases.refusals import said
+from safeops.databases.server_errors import message_of
 from safeops.errors import LockNotAcquired
 from safeops.execution.migration import settings_of_command
 from safeops.naming import Name
@@ -60,7 +60,8 @@ def _not_acquired(database: Database, error: DBAPIError) -> LockNotAcquired:
     shown = statement if len(statement) <= LONGEST else f"{statement[: LONGEST - 3]}..."
     listed = "".join(f"\n  - {one}" for one in _blockers(database, statement)) or " sessions that have ended since."
     return LockNotAcquired(
-        f"A statement of the revision did not get its lock: {said(error)}. It was: {shown}\nThe lock is held by:{listed}",
+        f"A statement of the revision did not get its lock: {message_of(error)}. It was: {shown}\n"
+        f"The lock is held by:{listed}",
         why="Plain op.* and op.execute() wait for a lock once, for the lock_timeout of the session. Helpers try again within"
         " retry_budget.",
         remedy="End those sessions and run again, use the helper, or give it more time in env.py:",

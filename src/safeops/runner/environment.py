@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops import _alembic
 from safeops.databases import database_class, database_for
 from safeops.databases.connections import on_a_connection
-from safeops.databases.server import Handed
+from safeops.databases.server import SessionSettings
 from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration, current_settings, outside_transaction
 from safeops.execution.migration_lock import without_migration_lock
@@ -47,12 +47,12 @@ class Reached:
     engine: Engine
     options: dict[str, Any]
     current: tuple[str, ...]
-    handed: Handed = ()
+    session_settings: SessionSettings = ()
     takes_lock: bool = True
 
     def connected(self, body: Callable[[Connection], T]) -> T:
         """Run ``body`` on a separate connection, in autocommit; also if the engine is asynchronous."""
-        return on_a_connection(self.engine, body, handed=self.handed)
+        return on_a_connection(self.engine, body, session_settings=self.session_settings)
 
     def current_now(self) -> tuple[str, ...]:
         """Return the revisions that the database is at now."""
@@ -88,8 +88,8 @@ def reach(config: Config) -> Reached:
     def describe(context: MigrationContext) -> Reached:
         assert context.connection is not None
         current, connection = context.get_current_heads(), context.connection
-        handed = database_for(context.dialect, lambda: connection).handed_over()
-        return Reached(script, connection.engine, dict(context.opts), current, handed)
+        session_settings = database_for(context.dialect, lambda: connection).session_settings()
+        return Reached(script, connection.engine, dict(context.opts), current, session_settings)
 
     with without_migration_lock() as asked:
         before = len(asked)
@@ -190,12 +190,12 @@ def _autocommit(context: MigrationContext) -> Iterator[None]:
 def _manual_transactions(context: MigrationContext, refusing_writes: bool) -> Iterator[Migration]:
     migration = _migration(context)
     database = migration.database
-    database.begin_by_hand()
+    database.enter_autocommit()
     try:
         with database.reading_only() if refusing_writes else nullcontext():
             yield migration
     finally:
-        database.end_by_hand()
+        database.leave_autocommit()
 
 
 def _migration(context: MigrationContext) -> Migration:
@@ -205,7 +205,7 @@ def _migration(context: MigrationContext) -> Migration:
 
     settings = current_settings(context)
     database = database_for(context.dialect, connection)
-    database.patience = settings.lock_timeout
+    database.lock_wait = settings.lock_timeout
     return Migration(database, settings, context)
 
 

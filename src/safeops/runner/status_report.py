@@ -200,9 +200,9 @@ def _schema(migration: Migration, table: Name) -> str | None:
 
 def _pair_advice(migration: Migration, pair: Pair) -> tuple[str, str]:
     if pair.winner is None:
-        name = f"{pair.table}.{pair.twin if pair.switched else pair.source} gets another type"
+        name = f"{pair.table}.{pair.shadow if pair.switched else pair.source} gets another type"
         return name, f"Once every application takes both: TypeChange(...).{'contract' if pair.switched else 'switch'}()"
-    old = pair.source if pair.winner == pair.twin else pair.twin
+    old = pair.source if pair.winner == pair.shadow else pair.shadow
     change = call("ColumnRename", pair.table.name, old, pair.winner, schema=_schema(migration, pair.table))
     return f"{pair.table}.{old} and {pair.winner}", f"Once no application uses {old}: {change}.contract()"
 

@@ -217,7 +217,7 @@ def _plan(
 
 def _is_another(migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint) -> bool:
     """Tell whether there is another key of this name to replace, or an earlier run has not finished replacing it."""
-    there, passing = source.constraints.get(str(key.name)), migration.database.ddl.passing_name(str(key.name))
+    there, passing = source.constraints.get(str(key.name)), migration.database.ddl.temporary_name(str(key.name))
     if passing in source.constraints or passing in source.indexes:
         return True
     if there is None or there.kind != "foreign key":

@@ -96,7 +96,7 @@ def _stands(migration: Migration, domain: Any) -> Domain | None:
     if migration.offline:
         return None
     return patiently(
-        migration, f"looked at domain {domain.name}", lambda: migration.database.types.domain_that_stands(domain)
+        migration, f"looked at domain {domain.name}", lambda: migration.database.types.existing_domain(domain)
     )
 
 
@@ -104,7 +104,7 @@ def _check_domain(migration: Migration, domain: Any) -> None:
     there = _stands(migration, domain)
     if there is None and not domain.create_type:
         raise _unknown(str(domain.name), migration.database.types.domain_sql(domain))
-    wanted = migration.database.types.asked_domain(domain) if there is not None and domain.create_type else None
+    wanted = migration.database.types.wanted_domain(domain) if there is not None and domain.create_type else None
     if wanted is None or wanted == there:
         return
     as_it_is = copy.copy(domain)

@@ -104,7 +104,7 @@ def settle(
     found = counted(differences(stands, wanted, ignoring))
     if not found:
         return []
-    asked = look_into(migration, table.name, lambda: migration.database.ask(table, construct))
+    asked = look_into(migration, table.name, lambda: migration.database.probe(table, construct))
     if isinstance(asked, Column):
         # A comment is not spelled, it is what it is; some servers set it by a statement of its own.
         asked = replace(asked, comment=wanted.comment)  # type: ignore[union-attr]

@@ -172,7 +172,7 @@ class ColumnRename:
             return carry_out(migration, plan)
 
     def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
-        """Have both stand in step; ``twin`` is the one that does not stand by itself."""
+        """Have both stand in step; ``shadow`` is the one that does not stand by itself."""
         written = self._written(phase)
         phases.check_options(written, options)
         if (rendered := self._rendered(phase, True, source, twin)) is not None:
@@ -209,7 +209,7 @@ class ColumnRename:
             standing = self._standing(migration, stands)
             if standing is None:
                 return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
-            if standing.source == survivor and standing.twin not in stands.columns:
+            if standing.source == survivor and standing.shadow not in stands.columns:
                 return phases.part_from(migration, standing)
             if other not in stands.columns and ShadowColumns.of(migration.database).is_promoted(standing, stands):
                 return phases.part_from(migration, standing.mirrored)

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from safeops.backfilling.port import Batches
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
-from safeops.databases.state_table import KeptTable
+from safeops.databases.state_table import StateTable
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import look_into
 from safeops.execution.migration import Migration
@@ -22,7 +22,7 @@ from safeops.schema.columns import column_differences
 TABLE = "safeops_former_types"
 
 
-class FormerTypes(KeptTable):
+class FormerTypes(StateTable):
     """One small table: a row for each type change that was contracted.
 
     Args:

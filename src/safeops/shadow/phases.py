@@ -140,14 +140,14 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     database, stands = migration.database, look_at(migration, pair.table)
     assert stands is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
-    known = backfills_of(migration, stands.name, pair.twin)
+    known = backfills_of(migration, stands.name, pair.shadow)
     found = look_into(migration, pair.table, lambda: ShadowColumns.of(database).pair_named(stands, pair.name))
     if found is not None:
         return carry_out(migration, ShadowColumns.of(database).renoted(found, stands))
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
-    heed_new_column(migration, stands, pair.twin, written)
+    heed_new_column(migration, stands, pair.shadow, written)
     state = State(database, migration.settings.schema_for_state)
     heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
@@ -163,7 +163,7 @@ def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Argu
     arguments.pace(
         asked["target_seconds"], asked["batch_size"], options.get("pause", 0.0), options.get("throttles", ())
     )
-    key_of(migration, stands, arguments.key(asked["key"]), [pair.twin])
+    key_of(migration, stands, arguments.key(asked["key"]), [pair.shadow])
 
 
 def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None:
@@ -175,7 +175,7 @@ def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None
 def _check(migration: Migration, pair: Pair, stands: Table) -> None:
     """Raise what is wrong with a pair before anything is touched."""
     database = migration.database
-    asked = f"Keeping {pair.source} and {pair.twin} of {pair.table} in sync"
+    asked = f"Keeping {pair.source} and {pair.shadow} of {pair.table} in sync"
     look_into(migration, pair.table, lambda: database.triggers.check_triggers(asked, pair.table, locks_table=True))
     try:
         look_into(migration, pair.table, lambda: ShadowColumns.of(database).check_pair(pair, stands))
@@ -184,7 +184,7 @@ def _check(migration: Migration, pair: Pair, stands: Table) -> None:
         if database.errors.is_lock_failure(error) or database.errors.kind_of(error) not in OF_STATEMENT:
             raise
         raise InvalidArgument(
-            f"{database.product} does not take {pair.table}.{pair.source} as {pair.twin}: {_said(error)}",
+            f"{database.product} does not take {pair.table}.{pair.source} as {pair.shadow}: {_said(error)}",
             why="Indexes, checks, the default and the conversion were tried on an empty copy of the table.",
             remedy="Say how a value is converted, or drop what stands in the way first:",
             code='TypeChange(..., using="...", reverse_using="...")',
@@ -226,10 +226,10 @@ def _cancelled(migration: Migration, pair: Pair, unfilled: str, left: int) -> Ba
         "Something takes the value back, or writes rows past the triggers that keep the two in sync. Find it first."
     )
     return BackfillIncomplete(
-        f"{left:,} rows of {pair.table} have no value in {pair.twin} although it was written.",
+        f"{left:,} rows of {pair.table} have no value in {pair.shadow} although it was written.",
         remedy=f"{CANCELLED.format(', '.join(triggers)) if triggers else unknown} This query finds them all:",
         code=f"SELECT * FROM {database.quoted_table(pair.table)} WHERE {unfilled}",
-        state=f"{pair.source} has all values. {pair.twin} exists, and running again continues from there.",
+        state=f"{pair.source} has all values. {pair.shadow} exists, and running again continues from there.",
     )
 
 
@@ -237,7 +237,7 @@ def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, optio
     try:
         return backfill(
             table.name,
-            {pair.twin: sa.literal_column(value)},
+            {pair.shadow: sa.literal_column(value)},
             where=sa.literal_column(unfilled, sa.Boolean()),
             name=name,
             schema=table.schema,
@@ -257,7 +257,7 @@ def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, optio
 def fill_name(pair: Pair, home: str | None) -> str:
     """Return what the progress of the fill is kept under."""
     way = "back to" if pair.switched else "to"
-    return fitting(f"{pair.table.at(home)}.{pair.source} {way} {pair.twin}", max_bytes=180)
+    return fitting(f"{pair.table.at(home)}.{pair.source} {way} {pair.shadow}", max_bytes=180)
 
 
 def is_filled(state: State, pair: Pair) -> bool:
@@ -274,12 +274,14 @@ def _fill_of(state: State, pair: Pair) -> Part | None:
 
 def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
     """Raise PhaseMissing where a column of the pair is gone, though what kept them in step stands."""
-    gone = [one for one in (pair.source, pair.twin) if one not in stands.columns]
+    gone = [one for one in (pair.source, pair.shadow) if one not in stands.columns]
     if gone:
         raise PhaseMissing(
             f"{stands.name}.{gone[0]} was dropped or renamed by hand, and what kept it in step still stands: writes fail.",
             why="The trigger writes a column that is not there.",
-            remedy="Take away what is left of it:" if gone[0] == pair.twin else "Give the column its name again, then:",
+            remedy="Take away what is left of it:"
+            if gone[0] == pair.shadow
+            else "Give the column its name again, then:",
             code=code,
         )
 
@@ -287,7 +289,7 @@ def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
 def refuse_unfilled(migration: Migration, pair: Pair, missing: str) -> None:
     """Raise PhaseMissing where the phase that brought the two in step was interrupted before every row had a value."""
     if _is_unfilled(migration, pair):
-        raise _not_in_step(pair, f"rows from before have no value in {pair.twin} yet", missing)
+        raise _not_in_step(pair, f"rows from before have no value in {pair.shadow} yet", missing)
 
 
 def refuse_unequipped(migration: Migration, stands: Table, pair: Pair, missing: str) -> None:
@@ -300,7 +302,7 @@ def refuse_unequipped(migration: Migration, stands: Table, pair: Pair, missing: 
 
 
 def _not_in_step(pair: Pair, left: str, missing: str) -> PhaseMissing:
-    return phase_missing(f"{pair.source} and {pair.twin} of {pair.table} are not in step yet: {left}.", missing)
+    return phase_missing(f"{pair.source} and {pair.shadow} of {pair.table} are not in step yet: {left}.", missing)
 
 
 def _is_unfilled(migration: Migration, pair: Pair) -> bool:
@@ -346,7 +348,7 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
     keys = [database.quoted(name) for name in stands.primary_key or [*stands.columns][:3]]
     offenders = refusals.Offenders(
         ViolatingRows,
-        f"have values in {pair.table}.{pair.source} and {pair.twin} that disagree",
+        f"have values in {pair.table}.{pair.source} and {pair.shadow} that disagree",
         source,
         keys,
         remedy="Something wrote past the triggers that keep the two in step: replication, a restore, or a session with"
@@ -371,7 +373,7 @@ def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
 def unfitting(pair: Pair, error: DBAPIError) -> ViolatingRows:
     """Return the error of values that do not fit a constraint of the column any more, once they are converted."""
     return ViolatingRows(
-        f"The values of {pair.table}.{pair.twin} break a constraint that those of {pair.source} keep: {_said(error)}",
+        f"The values of {pair.table}.{pair.shadow} break a constraint that those of {pair.source} keep: {_said(error)}",
         why="The conversion makes others of them: two may become the same, or one that a check refuses.",
         remedy="Mend those rows, or drop the constraint first, and run again.",
     )
@@ -381,7 +383,7 @@ def unconvertible(pair: Pair, error: DBAPIError, where: str = "") -> ViolatingRo
     """Return the error of values that the conversion does not take."""
     converts = pair.winner is None
     return ViolatingRows(
-        f"Values of {pair.table}.{pair.source} cannot become those of {pair.twin}: {_said(error)}",
+        f"Values of {pair.table}.{pair.source} cannot become those of {pair.shadow}: {_said(error)}",
         why=where or "Each row is written, and the server refuses one of them.",
         remedy="Mend those rows, or give a conversion that takes them:"
         if converts
@@ -409,7 +411,7 @@ def _dependents(migration: Migration, stands: Table, column: str, pair: Pair | N
 def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair: Pair | None) -> None:
     """Raise DependentObjects where something depends on a column that goes away, and does not move along."""
     found = _dependents(migration, stands, column, pair)
-    other = "" if pair is None else f" Make them use {pair.twin if pair.source == column else pair.source} instead."
+    other = "" if pair is None else f" Make them use {pair.shadow if pair.source == column else pair.source} instead."
     refuse_dependents(
         f"column {stands.name}.{column}",
         found,
@@ -427,10 +429,10 @@ def part_from(migration: Migration, pair: Pair) -> bool:
     """Drop the twin, and forget what is known of its fill."""
     stands = look_at(migration, pair.table)
     assert stands is not None
-    refuse_dependents_on(migration, stands, pair.twin, pair.mirrored)
-    explain = explained_dependents(migration, f"column {pair.table}.{pair.twin}")
+    refuse_dependents_on(migration, stands, pair.shadow, pair.mirrored)
+    explain = explained_dependents(migration, f"column {pair.table}.{pair.shadow}")
     done = carry_out(migration, ShadowColumns.of(migration.database).drop_twin(pair, stands), explain)
-    forget_backfills_of(migration, stands.name, pair.twin)
+    forget_backfills_of(migration, stands.name, pair.shadow)
     return done
 
 
@@ -453,12 +455,12 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     )
     if kept is not None:
         # The triggers are replaced by others; this account may be another than the one that made them.
-        asked = f"Exchanging {pair.source} and {pair.twin} of {pair.table}"
+        asked = f"Exchanging {pair.source} and {pair.shadow} of {pair.table}"
         look_into(
             migration,
             pair.table,
             lambda: migration.database.triggers.check_triggers(asked, pair.table, locks_table=True),
         )
     done = carry_out(migration, ShadowColumns.of(migration.database).promote_twin(pair, stands, kept), explain)
-    forget_backfills_of(migration, stands.name, pair.twin)
+    forget_backfills_of(migration, stands.name, pair.shadow)
     return done

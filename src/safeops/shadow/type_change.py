@@ -269,7 +269,7 @@ class TypeChange:
                 raise phases.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
             pair = standing or self._pair(migration, stands)
             if standing is None and not ShadowColumns.of(migration.database).is_unfinished(pair, stands):
-                forget_backfills_of(migration, stands.name, pair.twin)
+                forget_backfills_of(migration, stands.name, pair.shadow)
                 return skipped(written, "there is nothing to undo")
             return phases.part_from(migration, pair)
 
@@ -353,7 +353,7 @@ class TypeChange:
         pair = self._pair(migration, stands)
         if ShadowColumns.of(migration.database).is_unfinished(pair, stands):
             return phases.part_from(migration, pair)
-        forget_backfills_of(migration, stands.name, pair.twin)
+        forget_backfills_of(migration, stands.name, pair.shadow)
         return skipped(written, f"the column is {stands.columns[self.column_name].type}")
 
     def _has_type(self, migration: Migration, stands: Table) -> bool:

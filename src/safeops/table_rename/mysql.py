@@ -281,7 +281,7 @@ class Swift(Step):
     under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
 
     def execute(self, database: Any) -> None:
-        end = time.monotonic() + database.patience
+        end = time.monotonic() + database.lock_wait
         while True:
             try:
                 return super().execute(database)

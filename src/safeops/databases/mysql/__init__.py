@@ -181,7 +181,7 @@ class MySQL(Session):
 
     # Asking -----------------------------------------------------------------------------------------------------
 
-    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+    def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Have the server spell it on an empty temporary copy; a column is first compared without asking."""
         if isinstance(wanted, sa.Column):
             return self._asked_column(table, wanted)

@@ -113,7 +113,7 @@ class Altering(ddl.DDL):
         *,
         also: tuple[Name, ...] = (),
         instant: bool = False,
-        under: tuple[tuple[str, str], ...] = (),
+        variables: tuple[tuple[str, str], ...] = (),
         free: Table | None = None,
     ) -> Step:
         """Plan an ALTER: INSTANT where that is to be hoped for, else INPLACE without a lock, else refused.
@@ -133,8 +133,16 @@ class Altering(ddl.DDL):
             ways.append(sql)
         doubt = DOUBT if sql not in ways and self.is_copied(action) else ""
         first, *others = ways
-        made = Step(first, does, (name, *also), scans=not instant, anyway=sql, instead=tuple(others), under=under)
-        return replace(made, lock=server.INSTANT if instant else server.ONLINE, doubt=doubt, may_rewrite=bool(doubt))
+        made = Step(
+            first,
+            does,
+            (name, *also),
+            scans=not instant,
+            when_assured=sql,
+            alternatives=tuple(others),
+            variables=variables,
+        )
+        return replace(made, lock=server.INSTANT if instant else server.ONLINE, caveat=doubt, may_rewrite=bool(doubt))
 
     def _is_empty(self, table: Table) -> bool:
         """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""
@@ -215,10 +223,10 @@ class Indexing(Altering):
             does,
             (name,),
             scans=True,
-            anyway=sql,
+            when_assured=sql,
             offline=offline,
-            instead=instead,
-            under=STRICT,
+            alternatives=instead,
+            variables=STRICT,
             lock=lock,
         )
 
@@ -294,7 +302,7 @@ class Indexing(Altering):
         # MySQL drops the hidden columns of a unique index on expressions by copying the table.
         copied = there is not None and there.unique and any(one.startswith("(") for one in there.columns)
         step = self.alter(name, action, f"dropped index {index}", free=stands if copied else None)
-        step = replace(step, constant=True)
+        step = replace(step, constant_time=True)
         yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
 
     def _refuse_needed(self, stands: Table, index: Index) -> None:

@@ -66,7 +66,7 @@ class Constraining(Plans):
         note = f" COMMENT {self.literal(NOTE + json.dumps(took_null))}" if took_null else ""
         instead = f"DROP COLUMN {GENERATED_KEY}, " if stands and has_generated_key(stands) else ""
         action = f"{instead}ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
-        step = self.alter(name, action, f"added the primary key of {name}", under=STRICT)
+        step = self.alter(name, action, f"added the primary key of {name}", variables=STRICT)
         sql = self.alter_sql(name, action) + ONLINE
         yield self.guarded(step, self.when(f"NOT {self._has_primary_key(name)}", sql))
 
@@ -95,7 +95,7 @@ class Constraining(Plans):
         named, referent = str(key.name), self.referent(name, key)
         does, locks = f"added {named} for new rows of {name}", (name, referent)
         if stands is None:
-            yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), under=UNCHECKED)
+            yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), variables=UNCHECKED)
             return
         there, index = stands.constraints.get(named), stands.indexes.get(named)
         made = (
@@ -108,7 +108,7 @@ class Constraining(Plans):
             # An index that the server makes for both itself has the name of the later one.
             both = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
             action = f"{self._index_action(key) if made else ''}{', '.join(both)}"
-            yield replace(self.alter(name, action, does, also=(referent,)), under=UNCHECKED)
+            yield replace(self.alter(name, action, does, also=(referent,)), variables=UNCHECKED)
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
         unindex = [f"DROP INDEX {self.quoted(named)}"] if made else []
         drop = self.alter_sql(name, ", ".join([self.key_dropped(named), *unindex, *checked])) + ONLINE
@@ -118,7 +118,7 @@ class Constraining(Plans):
             locks,
             (drop,),
             scans=True,
-            refutes=True,
+            finds_violations=True,
             leaves=does,
             lock=FREE,
         )

@@ -31,7 +31,7 @@ class DDL(Constraining):
             name,
             f"DROP INDEX {named}, {add} {named} {rest}",
             f"replaced index {index.name} on {name}",
-            under=STRICT,
+            variables=STRICT,
             free=stands,
         )
         missing = self.unless(
@@ -60,7 +60,7 @@ class DDL(Constraining):
 
     def _replace_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
         passing = copy.copy(key)
-        passing.name = self.passing_name(str(key.name))
+        passing.name = self.temporary_name(str(key.name))
         old = stands.constraints.get(str(key.name)) if stands else None
         if stands is None or (old is not None and self._differs(old, key)):
             yield from self._passing_key(name, passing, stands)

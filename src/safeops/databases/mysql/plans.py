@@ -87,7 +87,7 @@ class Plans(Indexing):
         fill = f"UPDATE {self.quoted_table(name)} SET {quoted} = {expression} WHERE {quoted} IS NULL"
         whole = self.alter_sql(name, f"MODIFY {self.database.column_spec(column)}{ONLINE}")
         effect = Effect(name, str(column.name))
-        yield Step(fill, does, (name,), (whole,), scans=True, under=STRICT, lock=BATCH, effect=effect)
+        yield Step(fill, does, (name,), (whole,), scans=True, variables=STRICT, lock=BATCH, effect=effect)
 
     def awaits_default(self, column: Column) -> bool:
         return column.comment == UNFINISHED or sqltext.canonical(column.default or "").startswith(_UNFILLED)
@@ -194,7 +194,7 @@ class Plans(Indexing):
     ) -> Step:
         """Change a column; its whole definition is repeated, for what is left out would be lost."""
         action = f"MODIFY {self.quoted(column)} {definition}"
-        step = self.alter(name, action, does, instant=instant, under=STRICT, free=free)
+        step = self.alter(name, action, does, instant=instant, variables=STRICT, free=free)
         return replace(step, may_rewrite=True)
 
     def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
@@ -254,7 +254,7 @@ class Plans(Indexing):
         marked = f"{self.of_table(name)} AND LOCATE({self.literal(ROWS_UNCHECKED)}, TABLE_COMMENT) > 0"
         found = f"EXISTS (SELECT 1 FROM information_schema.TABLES WHERE {marked})"
         offline = f"{self.failing(found, f'{name.name}: set its comment online')};\n{self.alter_sql(name, action)}"
-        return self.guarded(self.alter(name, action, does, instant=True, under=STRICT), offline)
+        return self.guarded(self.alter(name, action, does, instant=True, variables=STRICT), offline)
 
     def commented(self, stands: Table, column: str, comment: str | None) -> Definition:
         """Return the whole definition of a column with another comment."""

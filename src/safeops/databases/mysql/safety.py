@@ -193,7 +193,7 @@ class Safety(safety.Safety):
                     "SET DEFAULT of a foreign key", "PostgreSQL: InnoDB does not carry it out"
                 )
 
-    def name_flaw(self, name: str) -> str | None:
+    def invalid_name_reason(self, name: str) -> str | None:
         # https://mariadb.com/kb/en/identifier-names/
         if max(map(ord, name)) > 0xFFFF:
             return "letters beyond U+FFFF, such as emoji, cannot stand in a name"
@@ -358,7 +358,7 @@ class Dependents(safety.Dependents):
             self.run(f"CREATE TABLE {self.quoted_table(probe)} LIKE {self.quoted_table(table.name)}")
             *before, _ = self.database.ddl.drop_column(probe, column, self.database.table(probe))
             for step in before:
-                self.database.carry_out(step)
+                self.database.execute(step)
             self.run(f"ALTER TABLE {self.quoted_table(probe)} DROP COLUMN {self.quoted(column)}{INSTANT}")
         except DBAPIError as error:
             if not self.database.errors.is_refusal(error):

@@ -90,7 +90,7 @@ REFUSALS = {1221, 1845, 1846, 4092}
 class ServerErrors(server.ServerErrors):
     """Turns what the server says of a definition into an error that says what to do."""
 
-    def taught(self, error: DBAPIError) -> SafeOpsError | None:
+    def explained(self, error: DBAPIError) -> SafeOpsError | None:
         number = number_of(error)
         if number == VERSIONED:
             return UnsafeOperation(

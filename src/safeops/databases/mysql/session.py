@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
-from safeops.databases.server import Handed, Kind
+from safeops.databases.server import Kind, SessionSettings
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, fitting
@@ -124,7 +124,7 @@ class Session(Database):
         """Quote a name for a text that the server keeps as it is sent."""
         return self.quoted_table(name.at(self.home))
 
-    def handed_over(self, *, role: bool = True) -> Handed:
+    def session_settings(self, *, role: bool = True) -> SessionSettings:
         schema, taken, *values = self.read(f"SELECT DATABASE(), CURRENT_ROLE(), {', '.join(HANDED)}")[0]
         found = dict(zip(HANDED, map(str, values), strict=True))
         if schema is not None:
@@ -134,8 +134,8 @@ class Session(Database):
             found["SET ROLE"] = self.role_text(taken) if taken and taken != "NONE" else "NONE"
         return tuple(found.items())
 
-    def take_over(self, handed: Handed) -> None:
-        for name, value in handed:
+    def apply_settings(self, session_settings: SessionSettings) -> None:
+        for name, value in session_settings:
             given = self.literal(value) if name in TEXTS else value
             self.run(f"SET {name} = {given}" if name in HANDED else f"{name} {value}")
 
@@ -149,12 +149,12 @@ class Session(Database):
         found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
         return bool(found) and str(found[0][1]).upper() == "ON"
 
-    def carry_out(self, step: Step) -> None:
-        if step.refutes:
+    def execute(self, step: Step) -> None:
+        if step.finds_violations:
             self._refute(step)
             return
         try:
-            super().carry_out(step)
+            super().execute(step)
         except DBAPIError as error:
             if number_of(error) == NO_TRIGGERS:
                 kept = "What was finished before is kept; running again continues from there."
@@ -175,7 +175,7 @@ class Session(Database):
         bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
         if self.abilities.statement_bound and (step.scans or statement is not None):
             bounds[self.abilities.statement_bound] = "0" if step.scans else f"{statement:.6f}"
-        return {**bounds, **dict(step.under)}
+        return {**bounds, **dict(step.variables)}
 
     @contextmanager
     def timeouts(self, lock: float, statement: float | None, step: Step) -> Iterator[None]:
@@ -209,7 +209,7 @@ class Session(Database):
     @contextmanager
     def bounded(self) -> Iterator[None]:
         """Bound the waiting of a look: the server's own default is a day."""
-        with self.setting({"lock_wait_timeout": str(max(math.ceil(self.patience), 1))}):
+        with self.setting({"lock_wait_timeout": str(max(math.ceil(self.lock_wait), 1))}):
             yield
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:

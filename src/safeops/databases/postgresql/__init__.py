@@ -60,7 +60,7 @@ class PostgreSQL(Session):
         elif to_create:
             where, parameters = catalogue.VISIBLE, {"name": name.name}
         for _ in range(LOOKS):
-            raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.patience * 1000)}ms", **parameters)
+            raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
             if raw is None or not catalogue.is_torn(raw):
                 break
         return catalogue.table_of(raw) if raw else None
@@ -160,7 +160,7 @@ class PostgreSQL(Session):
     def exclusion_parts(self, exclusion: Constraint) -> tuple[str, list[tuple[str, str]], str | None]:
         return catalogue.exclusion_parts(exclusion.expression or "")
 
-    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+    def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Have the server spell it: make it on an empty temporary copy, look, and roll back."""
         probe = Name(PROBE)
         try:

@@ -108,7 +108,7 @@ class DDL(Constraining):
     def _passing(self, thing: Any) -> Any:
         """Return the same index or constraint under its passing name."""
         passing = copy.copy(thing)
-        passing.name = self.passing_name(str(thing.name))
+        passing.name = self.temporary_name(str(thing.name))
         return passing
 
     def create_table(self, table: sa.Table) -> Plan:
@@ -158,7 +158,7 @@ class DDL(Constraining):
         # The server takes an empty comment for none.
         sql = self.comment_on(kind, target, comment or "")
         does = f"set the comment of {what}" if comment else f"removed the comment of {what}"
-        yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE, only=True)
+        yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE, skips_partitions=True)
 
     def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
         type_ = self.database.type_text(column.type)
@@ -184,7 +184,7 @@ class DDL(Constraining):
         place = f" AFTER {self.literal(after)}" if after else place
         sql = f"ALTER TYPE {self.quoted_table(name)} ADD VALUE IF NOT EXISTS {self.literal(value)}{place}"
         # Inside a transaction the new value could not be used before the commit.
-        yield Step(sql, f"added value {value!r} to type {name}", alone=True)
+        yield Step(sql, f"added value {value!r} to type {name}", outside_transaction=True)
 
     def drop_enum(self, name: Name) -> Plan:
         yield Step(f"DROP TYPE IF EXISTS {self.quoted_table(name)}", f"dropped type {name}")

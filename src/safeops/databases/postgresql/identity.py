@@ -59,7 +59,7 @@ def moved_identity(database: Database, pair: Pair, stands: Table) -> list[str]:
     options = f"SEQUENCE NAME {sequence} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
     options += f" MAXVALUE {_limit(found, type_)} CACHE {found['cache']}{' CYCLE' if found['cycle'] else ''}"
     table, text = database.quoted_table(stands.name), database.literal(sequence)
-    source, twin = database.quoted(pair.source), database.quoted(pair.twin)
+    source, twin = database.quoted(pair.source), database.quoted(pair.shadow)
     # Altering the sequence first holds up whoever would take a number from it by itself.
     move = f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
   ALTER SEQUENCE {sequence} CACHE {found["cache"]};
@@ -126,5 +126,5 @@ def moved_sequence(database: Database, pair: Pair, stands: Table) -> list[str]:
         return []
     sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
     changed = f" AS {type_} MAXVALUE {_limit(found, type_)}" if type_ != found["type"] else ""
-    owner = f"{database.quoted_table(stands.name)}.{database.quoted(pair.twin)}"
+    owner = f"{database.quoted_table(stands.name)}.{database.quoted(pair.shadow)}"
     return [f"ALTER SEQUENCE {sequence}{changed} OWNED BY {owner}"]

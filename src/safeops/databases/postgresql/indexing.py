@@ -157,7 +157,7 @@ class Indexing(ddl.DDL):
                 (name,),
                 scans=True,
                 waits_inside=True,
-                alone=True,
+                outside_transaction=True,
                 cleanup=(drop,),
                 lock=SHARE_UPDATE_EXCLUSIVE,
             )
@@ -168,10 +168,10 @@ class Indexing(ddl.DDL):
             f"dropped index {index} if an interrupted build left it invalid",
             (name,),
             lock=SHARE_UPDATE_EXCLUSIVE,
-            alone=True,
+            outside_transaction=True,
             waits_inside=True,
             leaves=f"the invalid index {index}, which no query uses",
-            still=self._is_invalid(name, index),
+            needed_if=self._is_invalid(name, index),
         )
 
     def _build_partitioned_index(self, name: Name, index: Written, stands: Table) -> Plan:
@@ -185,7 +185,9 @@ class Indexing(ddl.DDL):
         self.check_leftovers(stands, named, columns, drop)
         if named not in stands.indexes:
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
-            yield Step(sql, f"created index {named} on {name} for its partitions", (name,), lock=SHARE, only=True)
+            yield Step(
+                sql, f"created index {named} on {name} for its partitions", (name,), lock=SHARE, skips_partitions=True
+            )
         for partition in stands.partitions:
             part, part_name = self.database.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
@@ -206,7 +208,14 @@ class Indexing(ddl.DDL):
                     yield from self.drop_index(part.name, left.name, part)
             return
         sql = f"DROP INDEX CONCURRENTLY IF EXISTS {full}"
-        yield Step(sql, f"dropped index {index}", (name,), lock=SHARE_UPDATE_EXCLUSIVE, alone=True, waits_inside=True)
+        yield Step(
+            sql,
+            f"dropped index {index}",
+            (name,),
+            lock=SHARE_UPDATE_EXCLUSIVE,
+            outside_transaction=True,
+            waits_inside=True,
+        )
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""

@@ -141,7 +141,7 @@ class Sizes(server.Sizes):
         return int(rows[1]) if rows else None
 
     def partitions_locked(self, step: Step) -> tuple[Name, ...]:
-        tables = () if step.only or step.lock is FREE else step.locks
+        tables = () if step.skips_partitions or step.lock is FREE else step.locks
         rows = [row for table in tables for row in self.read(PARTITIONS, table=self.quoted_table(table))]
         return tuple(Name(name, schema) for schema, name in rows)
 

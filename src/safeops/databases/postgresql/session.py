@@ -18,7 +18,7 @@ from safeops.databases.connections import watching
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.postgresql.types import sqlstate
-from safeops.databases.server import Handed, Kind, Watch
+from safeops.databases.server import Kind, SessionSettings, Watch
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError, UnsafeOperation, UnsupportedOnDatabase
 from safeops.naming import Name
@@ -183,7 +183,7 @@ class Session(Database):
 
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
         bounds = {**self._bounds(lock, statement, step), **(SEES_ALL if step.scans else {})}
-        if step.alone:
+        if step.outside_transaction:
             return [f"SET {name} = {value}" for name, value in bounds.items()], [f"RESET {name}" for name in bounds]
         return ["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in bounds.items())], ["COMMIT"]
 
@@ -200,7 +200,7 @@ class Session(Database):
         held = [row for table in tables for row in self.read(WRITERS, quoted=table, readers=readers)]
         return {(row[0], row[-1]): described(row[:-1]) for row in held}
 
-    def bystanders(self) -> list[str]:
+    def open_transactions(self) -> list[str]:
         return [f"perhaps {described(row)}" for row in self.read(WITH_SNAPSHOTS)]
 
     @contextmanager
@@ -229,7 +229,7 @@ class Session(Database):
     now = "extract(epoch FROM clock_timestamp())::float8"
 
     def unbounded(self) -> AbstractContextManager[None]:
-        return self.timeouts(self.patience, None, Step("", scans=True))
+        return self.timeouts(self.lock_wait, None, Step("", scans=True))
 
     def session_id(self) -> str:
         return str(self.read(f"{_IDENTITY} WHERE pid = pg_backend_pid()")[0][0])
@@ -291,13 +291,13 @@ class Session(Database):
             code=f"{grant}\n{unforced}" if is_owner else grant,
         )
 
-    def handed_over(self, *, role: bool = True) -> Handed:
+    def session_settings(self, *, role: bool = True) -> SessionSettings:
         settings = tuple((str(name), str(value)) for name, value in self.read(SET_HERE))
         who = zip(("session_authorization", "role"), map(str, self.read(WHO)[0]), strict=True)
         return (*settings, *(who if role else ()))
 
-    def take_over(self, handed: Handed) -> None:
-        for name, value in handed:
+    def apply_settings(self, session_settings: SessionSettings) -> None:
+        for name, value in session_settings:
             self.read(f"SELECT set_config({self.literal(name)}, {self.literal(value)}, false)")
 
 

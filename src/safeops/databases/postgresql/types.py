@@ -39,9 +39,9 @@ class Types(types.Types):
     """Looks at domains, and creates them."""
 
     def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        return self.domain_that_stands(type_) or (self.asked_domain(type_) if self.is_domain(type_) else None)
+        return self.existing_domain(type_) or (self.wanted_domain(type_) if self.is_domain(type_) else None)
 
-    def domain_that_stands(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
+    def existing_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
         return self._domain(split_collation(self.database.type_text(type_))[0])
 
     def _domain(self, text: str) -> Domain | None:
@@ -54,7 +54,7 @@ class Types(types.Types):
     def is_domain(self, type_: Any) -> bool:
         return isinstance(type_, DOMAIN)
 
-    def asked_domain(self, type_: Any) -> Domain | None:
+    def wanted_domain(self, type_: Any) -> Domain | None:
         asked = copy.copy(type_)
         asked.name, asked.schema = PROBE, "pg_temp"
         made = self._missing_domains(type_.data_type)
@@ -68,7 +68,7 @@ class Types(types.Types):
 
     def _missing_domains(self, type_: sa.types.TypeEngine[Any]) -> list[str]:
         domains = [one for one in made_of(type_, self.database.dialect) if self.is_domain(one)]
-        return [self.domain_sql(one) for one in domains if self.domain_that_stands(one) is None]
+        return [self.domain_sql(one) for one in domains if self.existing_domain(one) is None]
 
     def create_domain(self, type_: Any) -> Plan:
         name = Name(str(type_.name), type_.schema)

@@ -149,7 +149,7 @@ class SQLite(Session):
     def index_options(self, index: Index) -> dict[str, Any]:
         return {"sqlite_where": index.where} if index.where else {}
 
-    def ask(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
+    def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Spell names as the table spells them: their case does not count."""
         if isinstance(wanted, sa.Column):
             return None

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
-from safeops.databases.server import Handed, Kind
+from safeops.databases.server import Kind, SessionSettings
 from safeops.databases.sqlite.spelling import literal, quoted
 from safeops.databases.steps import Step
 from safeops.naming import Name
@@ -47,13 +47,13 @@ class Session(Database):
     _bounded = False
     _was_never_autocommit = False
 
-    def handed_over(self, *, role: bool = True) -> Handed:
+    def session_settings(self, *, role: bool = True) -> SessionSettings:
         attached = [(str(row[1]), str(row[2])) for row in self.read("PRAGMA database_list") if row[2]]
         return (*attached, *((name, str(self.scalar(f"PRAGMA {name}"))) for name in HANDED))
 
-    def take_over(self, handed: Handed) -> None:
+    def apply_settings(self, session_settings: SessionSettings) -> None:
         known = {row[1] for row in self.read("PRAGMA database_list")}
-        for name, value in handed:
+        for name, value in session_settings:
             if name in HANDED:
                 self._send(f"PRAGMA {name}={value}")
             elif name not in known:
@@ -61,7 +61,7 @@ class Session(Database):
 
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         # Readers wait for a writer that commits, and the driver would let them wait for 5 s.
-        with self.waiting(self.patience):
+        with self.waiting(self.lock_wait):
             return super().read(sql, **parameters)
 
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
@@ -111,7 +111,7 @@ class Session(Database):
         schema = literal(table.schema or "main")
         return self.read(f"SELECT * FROM pragma_table_xinfo({literal(table.name)}, {schema})")
 
-    def begin_by_hand(self) -> None:
+    def enter_autocommit(self) -> None:
         if not self.connection.in_transaction():
             self.connection.begin()
         # The engine may have said BEGIN now, as it does with SQLAlchemy's own recipe for sqlite3.
@@ -123,7 +123,7 @@ class Session(Database):
         if driver.in_transaction:
             self.run("COMMIT")
 
-    def end_by_hand(self) -> None:
+    def leave_autocommit(self) -> None:
         if self._was_never_autocommit and not self.connection.invalidated and not self.connection.closed:
             driver: Any = self.connection.connection.driver_connection
             driver.autocommit = False

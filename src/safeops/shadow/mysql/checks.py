@@ -28,7 +28,7 @@ class TwinChecks(TwinTriggers):
         Its comment says so, unless its author has given it another one. Then it is the one of the two that less stands on,
         so that nothing is lost with it; of two alike the later one, as a column is added behind the one that it follows.
         """
-        both = [one for one in (pair.source, pair.twin) if one in stands.columns]
+        both = [one for one in (pair.source, pair.shadow) if one in stands.columns]
         if column not in stands.columns:
             return False
         marked = [one for one in both if stands.columns[one].comment in _both(pair)]
@@ -38,7 +38,7 @@ class TwinChecks(TwinTriggers):
         return added.casefold() == column.casefold() and bool(self.trigger_names(pair))
 
     def is_unfinished(self, pair: Pair, stands: Table) -> bool:
-        return self.is_marked(stands, pair, pair.twin) and self.pair_named(stands, pair.name) is None
+        return self.is_marked(stands, pair, pair.shadow) and self.pair_named(stands, pair.name) is None
 
     def belongings(self, pair: Pair, stands: Table) -> list[str]:
         """The names are exchanged in place, so that foreign keys of others and generated columns go along."""
@@ -52,17 +52,17 @@ class TwinChecks(TwinTriggers):
         return [one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith(along)]
 
     def check_pair(self, pair: Pair, stands: Table) -> None:
-        if pair.source.casefold() == pair.twin.casefold():
+        if pair.source.casefold() == pair.shadow.casefold():
             raise UnsafeOperation(
-                f"{pair.source} and {pair.twin} of {pair.table} are one name: {self.product} does not distinguish upper and"
-                " lower case in the names of columns.",
+                f"{pair.source} and {pair.shadow} of {pair.table} are one name: {self.product} does not distinguish upper"
+                " and lower case in the names of columns.",
                 why="Applications find the column under either spelling, so the spelling can change in one statement.",
                 remedy="Write:",
                 code=self._renamed_at_once(pair),
             )
-        if pair.twin in stands.columns and not self.is_marked(stands, pair, pair.twin):
+        if pair.shadow in stands.columns and not self.is_marked(stands, pair, pair.shadow):
             raise DefinitionMismatch(
-                f"{pair.table} has a column {pair.twin} already, which is not kept in step with {pair.source}.",
+                f"{pair.table} has a column {pair.shadow} already, which is not kept in step with {pair.source}.",
                 why="It was left untouched: taking it for the twin would overwrite what stands in it.",
                 remedy="Choose another name, or drop that column first.",
             )
@@ -127,7 +127,7 @@ class TwinChecks(TwinTriggers):
 
     def _refuse_copied(self, pair: Pair, stands: Table) -> None:
         """Refuse what would keep switch() from making the new column NOT NULL online."""
-        begun = pair.winner is not None or pair.twin in stands.columns
+        begun = pair.winner is not None or pair.shadow in stands.columns
         if (
             begun
             or not self.database.abilities.copies_beside_stored
@@ -176,7 +176,7 @@ class TwinChecks(TwinTriggers):
             )
         if assurance() is None:
             raise UnsafeOperation(
-                f"{what}: until contract() {pair.twin} can be read, but not written nor indexed.",
+                f"{what}: until contract() {pair.shadow} can be read, but not written nor indexed.",
                 why=f"{self.product} gives out the number after all triggers, so that the second name can but be a virtual"
                 " column: WHERE by it reads the whole table.",
                 remedy="Where the new application does not look for rows by it before contract(), say so:",
@@ -219,7 +219,7 @@ class TwinChecks(TwinTriggers):
 
     def _renamed_at_once(self, pair: Pair) -> str:
         """Write the call that renames a column in one statement; ``op.alter_column`` would need the whole definition."""
-        names = f"{self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+        names = f"{self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
         return call(
             "op.execute", f"ALTER TABLE {self.quoted_table(pair.table)} RENAME COLUMN {names}, ALGORITHM=INPLACE"
         )

@@ -101,7 +101,7 @@ def column_of(element: str) -> str:
 
 def exchanged(text: str, pair: Pair) -> str:
     """Put each name of a pair in the place of the other, in SQL as the server spells it."""
-    names = {pair.source.casefold(): pair.twin, pair.twin.casefold(): pair.source}
+    names = {pair.source.casefold(): pair.shadow, pair.shadow.casefold(): pair.source}
 
     def named(match: re.Match[str]) -> str:
         quoted = match.group()
@@ -117,6 +117,6 @@ def renamed(text: str, pair: Pair) -> str:
     def named(match: re.Match[str]) -> str:
         quoted = match.group()
         is_source = quoted.startswith("`") and name_of(quoted).casefold() == pair.source.casefold()
-        return showcreate.backticked(pair.twin) if is_source else quoted
+        return showcreate.backticked(pair.shadow) if is_source else quoted
 
     return _QUOTED.sub(named, text)

@@ -38,13 +38,13 @@ NOTED_AS = "DECLARE safeops_pair LONGTEXT DEFAULT"
 class Locked(Step):
     """Statements, each of which commits by itself, between which no other session reads or writes the table.
 
-    Those of ``instead`` may take long: they run without the lock.
+    Those of ``alternatives`` may take long: they run without the lock.
     """
 
     table: Name = field(default_factory=lambda: Name(""))
 
     def execute(self, database: Any) -> None:
-        if self.sql in self.instead:
+        if self.sql in self.alternatives:
             for sql in (self.sql, *self.then):
                 database.run(sql)
             return
@@ -75,21 +75,21 @@ class TwinTriggers(port.ShadowColumns):
         own, passing = self.triggers_of_pair(stands.name, name), self.passing_of_pair(stands.name, name)
         texts = [*own.values(), *passing.values()]
         pair = next((found for found in (pair_of(text, stands.name) for text in texts) if found), None)
-        if pair is None or pair.source not in stands.columns or pair.twin not in stands.columns:
+        if pair is None or pair.source not in stands.columns or pair.shadow not in stands.columns:
             return pair
         return self._as_arranged(pair, stands) if {*own, *passing} == {*EVENTS} else None
 
     def _as_arranged(self, pair: Pair, stands: Table) -> Pair:
         """Return the pair as its columns are: a stop may leave them with their names exchanged and the note not."""
-        switched = stands.columns[pair.twin].comment == mark(replace(pair, switched=True))
+        switched = stands.columns[pair.shadow].comment == mark(replace(pair, switched=True))
         if pair.winner is not None or pair.switched == switched:
             return pair
         default = stands.columns[pair.source].default if switched else None
-        type_ = self.spelled_type(stands, pair.twin)
+        type_ = self.spelled_type(stands, pair.shadow)
         return replace(pair, type=type_, value=pair.back, back=pair.value, default=default, switched=switched)
 
     def torn_pair(self, pair: Pair, stands: Table) -> Pair | None:
-        there, switched = stands.columns.get(pair.twin), mark(replace(pair, switched=True))
+        there, switched = stands.columns.get(pair.shadow), mark(replace(pair, switched=True))
         exchanged = there is not None and there.comment == switched
         return self._as_arranged(pair, stands) if exchanged and not self.pair_named(stands, pair.name) else None
 
@@ -147,11 +147,11 @@ class TwinTriggers(port.ShadowColumns):
         if not any(f"/*{MARK}" in text for text in texts.values()):
             return
         first, *others = self.replaced_sqls(pair, pair, stands)
-        under = STRICT if pair.winner is None else LENIENT
+        variables = STRICT if pair.winner is None else LENIENT
         does = (
-            f"the triggers that keep {pair.source} and {pair.twin} of {pair.table} in sync can be dumped and restored"
+            f"the triggers that keep {pair.source} and {pair.shadow} of {pair.table} in sync can be dumped and restored"
         )
-        yield Locked(first, does, (pair.table,), tuple(others), under=under, table=pair.table)
+        yield Locked(first, does, (pair.table,), tuple(others), variables=variables, table=pair.table)
 
     def drop_triggers(self, pair: Pair) -> Plan:
         for trigger in self.trigger_names(pair):
@@ -177,11 +177,11 @@ class TwinTriggers(port.ShadowColumns):
         yield from (self._dropping(pair.table, passing_name(pair.name, event)) for event in passing)
 
     def settle_pair(self, pair: Pair, stands: Table) -> Plan:
-        statements = [*self._settling(pair, stands)] if pair.winner is None and pair.twin in stands.columns else []
+        statements = [*self._settling(pair, stands)] if pair.winner is None and pair.shadow in stands.columns else []
         if statements:
-            does = f"finished the exchange of {pair.source} and {pair.twin} of {pair.table}"
+            does = f"finished the exchange of {pair.source} and {pair.shadow} of {pair.table}"
             first, *others = statements
-            yield Locked(first, does, (pair.table,), tuple(others), under=STRICT, table=pair.table)
+            yield Locked(first, does, (pair.table,), tuple(others), variables=STRICT, table=pair.table)
 
     def _settling(self, pair: Pair, stands: Table) -> Iterator[str]:
         own, passing = self.triggers_of_pair(pair.table, pair.name), self.passing_of_pair(pair.table, pair.name)
@@ -206,7 +206,7 @@ class TwinTriggers(port.ShadowColumns):
         before, after = (self._one_way(one, event) for one in (pair, replace(pair, value=pair.back, type=None)))
         looked = (
             "(SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
-            f" AND TABLE_NAME = {self.literal(pair.table.name)} AND COLUMN_NAME = {self.literal(pair.twin)})"
+            f" AND TABLE_NAME = {self.literal(pair.table.name)} AND COLUMN_NAME = {self.literal(pair.shadow)})"
         )
         return f"IF {looked} = {self.literal(mark(pair))} THEN BEGIN {before}END; ELSE BEGIN {after}END; END IF; "
 
@@ -258,7 +258,7 @@ class TwinTriggers(port.ShadowColumns):
         if given is None:
             if self.default_of(stands, pair.source) is not None and not self.leans(stands, pair):
                 # The twin alone has no default.
-                first, second = self._new(pair.twin), self._new(pair.source)
+                first, second = self._new(pair.shadow), self._new(pair.source)
             return f"IF {first} IS NOT NULL THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
         # A variable of its type, or the default 0.1 of a FLOAT would be another number than the value.
         declared = f"DECLARE safeops_default {self._type_of(stands, pair.source)} DEFAULT {given}; "
@@ -292,7 +292,7 @@ class TwinTriggers(port.ShadowColumns):
     def leans(self, stands: Table, pair: Pair) -> bool:
         """Tell whether the source has its twin for a default: so an INSERT ... SELECT may leave it out."""
         default = spelling.default(self.default_of(stands, pair.source)) or ""
-        return default.startswith("`") and showcreate.name_of(default).casefold() == pair.twin.casefold()
+        return default.startswith("`") and showcreate.name_of(default).casefold() == pair.shadow.casefold()
 
     def is_computed(self, pair: Pair, stands: Table) -> bool:
         """Tell whether the server computes the twin of a source that is computed or counted itself."""
@@ -320,11 +320,11 @@ def same(one: str, other: str) -> str:
 
 def _ranked(pair: Pair) -> tuple[str, str]:
     """Return the winner and the other."""
-    return (pair.source, pair.twin) if pair.winner == pair.source else (pair.twin, pair.source)
+    return (pair.source, pair.shadow) if pair.winner == pair.source else (pair.shadow, pair.source)
 
 
 def _places(pair: Pair) -> tuple[tuple[str, str], ...]:
-    return ("NEW", pair.source), ("OLD", pair.source), ("NEW", pair.twin)
+    return ("NEW", pair.source), ("OLD", pair.source), ("NEW", pair.shadow)
 
 
 def _on(database: Database, table: Name) -> str:

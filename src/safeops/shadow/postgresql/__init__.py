@@ -99,12 +99,12 @@ class ShadowColumns(TwinScripts):
         self.database.refuse_hidden_rows([stands.name, *inbound, *referents])
 
     def _check_free(self, pair: Pair, stands: Table) -> None:
-        if pair.twin in stands.columns:
+        if pair.shadow in stands.columns:
             raise DefinitionMismatch(
-                f"Column {stands.name}.{pair.twin} exists, but nothing keeps it in step with {pair.source}.",
+                f"Column {stands.name}.{pair.shadow} exists, but nothing keeps it in step with {pair.source}.",
                 why="It was left untouched: it may be another column, or one whose trigger was dropped or disabled.",
                 remedy="Choose another name, or where it holds nothing that is needed, drop it first:",
-                code=f'drop_column_if_exists("{stands.name.name}", "{pair.twin}")',
+                code=f'drop_column_if_exists("{stands.name.name}", "{pair.shadow}")',
             )
 
     def _check_shape(self, pair: Pair, stands: Table) -> None:
@@ -184,7 +184,7 @@ class ShadowColumns(TwinScripts):
     # Together ---------------------------------------------------------------------------------------------------
 
     def pair_up(self, pair: Pair, stands: Table) -> Plan:
-        table, twin = self.quoted_table(stands.name), self.quoted(pair.twin)
+        table, twin = self.quoted_table(stands.name), self.quoted(pair.shadow)
         found, column = self._source(pair, stands), stands.columns[pair.source]
         collation = f" COLLATE {found['collation']}" if found["collation"] and pair.type is None else ""
         add = f"ALTER TABLE {table} ADD COLUMN {twin} {pair.type or column.type}{collation}"
@@ -199,8 +199,8 @@ class ShadowColumns(TwinScripts):
         then += self._attributes(pair, stands, found)
         certain, others = self._is_certain(pair, stands), found["triggers"] or []
         then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
-        does = f"added {stands.name}.{pair.twin}, in step with {pair.source}"
-        yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then), effect=Effect(stands.name, pair.twin)))
+        does = f"added {stands.name}.{pair.shadow}, in step with {pair.source}"
+        yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then), effect=Effect(stands.name, pair.shadow)))
 
     def _shared_default(self, pair: Pair, stands: Table, found: dict[str, Any]) -> str | None:
         """Return the default where each row that is written in one transaction gets the same from it, else None."""
@@ -219,7 +219,7 @@ class ShadowColumns(TwinScripts):
 
     def _attributes(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
         """Return the statements for the comment, the grants and the storage of the twin."""
-        table, twin = self.quoted_table(stands.name), self.quoted(pair.twin)
+        table, twin = self.quoted_table(stands.name), self.quoted(pair.shadow)
         column = f"ALTER TABLE {table} ALTER COLUMN {twin}"
         comment = stands.columns[pair.source].comment
         said = [self.database.ddl.comment_on("COLUMN", f"{table}.{twin}", comment)] if comment else []
@@ -287,7 +287,7 @@ class ShadowColumns(TwinScripts):
         then += self.identities_of_parts(pair, stands)
         if kept is not None:
             then += self._swapped(pair, kept, stands, found)
-        done = f"{stands.name}.{pair.twin} has taken the place of {pair.source}"
+        done = f"{stands.name}.{pair.shadow} has taken the place of {pair.source}"
         return self.after_vacuum(
             Step(
                 lock,
@@ -313,7 +313,7 @@ class ShadowColumns(TwinScripts):
         default = pair.default if pair.switched else self.spelled_default(pair, stands)
         if default is None:
             # The twin's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
-            names = [one for one in (pair.source, pair.twin) if stands.columns[one].default is not None]
+            names = [one for one in (pair.source, pair.shadow) if stands.columns[one].default is not None]
             return [self.database.ddl.alter_column(stands.name, one, "DROP DEFAULT") for one in names]
         return [
             *self._default_statements(pair, stands, default),
@@ -331,7 +331,7 @@ class ShadowColumns(TwinScripts):
             said += [self.database.ddl.alter_column(part.name, pair.source, "DROP DEFAULT")]
             said += moved_sequence(self.database, pair, part)
             said += (
-                [self.database.ddl.alter_column(part.name, pair.twin, "DROP DEFAULT")]
+                [self.database.ddl.alter_column(part.name, pair.shadow, "DROP DEFAULT")]
                 if default is None
                 else self._default_statements(pair, part, default)
             )
@@ -339,21 +339,21 @@ class ShadowColumns(TwinScripts):
 
     def _default_statements(self, pair: Pair, stands: Table, default: str) -> list[str]:
         if not default.startswith("(SELECT"):
-            return [self.database.ddl.alter_column(stands.name, pair.twin, f"SET DEFAULT {default}")]
+            return [self.database.ddl.alter_column(stands.name, pair.shadow, f"SET DEFAULT {default}")]
         # A default takes no subquery: what the conversion makes of a constant is a constant.
         value = self.scalar(f"SELECT quote_nullable({default}::text)")
         type_ = pair.type or stands.columns[pair.source].type
-        return [self.database.ddl.alter_column(stands.name, pair.twin, f"SET DEFAULT {value}::{type_}")]
+        return [self.database.ddl.alter_column(stands.name, pair.shadow, f"SET DEFAULT {value}::{type_}")]
 
     def _twin_not_null(self, pair: Pair, stands: Table) -> Plan:
         """Plan that the twin is NOT NULL if the source is; where that is not validated, the exchange adds it."""
         if stands.columns[pair.source].nullable:
             return
         there = not_null_of(stands, pair.source)
-        if there is not None and "NO INHERIT" in rules_of(there) and stands.columns[pair.twin].nullable:
-            yield from self.database.ddl.set_not_null_natively(stands.name, pair.twin, stands, " NO INHERIT")
+        if there is not None and "NO INHERIT" in rules_of(there) and stands.columns[pair.shadow].nullable:
+            yield from self.database.ddl.set_not_null_natively(stands.name, pair.shadow, stands, " NO INHERIT")
         else:
-            yield from self.database.ddl.set_not_null(stands.name, pair.twin, stands)
+            yield from self.database.ddl.set_not_null(stands.name, pair.shadow, stands)
 
     def _same_not_null(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
         """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
@@ -361,13 +361,13 @@ class ShadowColumns(TwinScripts):
             return []
         there = not_null_of(stands, pair.source)
         if there is not None and not there.valid:
-            spec = f"NOT NULL {self.quoted(pair.twin)}{rules_of(there)}"
+            spec = f"NOT NULL {self.quoted(pair.shadow)}{rules_of(there)}"
             table = self.quoted_table(stands.name)
             return [f"ALTER TABLE {table} ADD CONSTRAINT {self.quoted(there.name)} {spec}"]
         of_twin = [
-            one.name for one in stands.constraints.values() if one.kind == "not null" and one.columns == (pair.twin,)
+            one.name for one in stands.constraints.values() if one.kind == "not null" and one.columns == (pair.shadow,)
         ]
-        usual = object_name(stands.name.name, pair.twin, "not_null")
+        usual = object_name(stands.name.name, pair.shadow, "not_null")
         name = of_twin[0] if of_twin else usual
         if name == found["not_null"]:
             return []
@@ -377,24 +377,24 @@ class ShadowColumns(TwinScripts):
     def _swapped(self, pair: Pair, kept: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
         """Return the statements that exchange the names of the two, and keep the former source in step."""
         table, between = self.quoted_table(stands.name), self.quoted("safeops_between")
-        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
         renames = [(source, between), (twin, source), (between, twin)]
         swapped = [f"ALTER TABLE {table} RENAME COLUMN {one} TO {other}" for one, other in renames]
-        type_ = stands.columns[pair.twin].type
+        type_ = stands.columns[pair.shadow].type
         triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False, type_=type_)
         # A function that was compiled before takes the column for what it was; a change of it, be it none, has it compiled.
         return [*swapped, *triggers, *(f"ALTER FUNCTION {one}" for one in found["functions"] or [])]
 
     def drop_twin(self, pair: Pair, stands: Table) -> Plan:
         yield from self._given_back(pair.mirrored, stands)
-        yield from self._without_copies_of_others(pair.twin, stands)
+        yield from self._without_copies_of_others(pair.shadow, stands)
         now = self.database.table(stands.name) or stands
         lock, then = self.database.ddl.lock_whole(now.name), self.trigger_removal(now.id, pair)
-        if pair.twin in now.columns:
-            then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.twin)}")
-        referents = {key.referent for key in now.constraints.values() if key.referent and pair.twin in key.columns}
+        if pair.shadow in now.columns:
+            then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.shadow)}")
+        referents = {key.referent for key in now.constraints.values() if key.referent and pair.shadow in key.columns}
         yield self.after_vacuum(
-            Step(lock, f"dropped {now.name}.{pair.twin}", (*self.database.ddl.locked(now), *referents), tuple(then))
+            Step(lock, f"dropped {now.name}.{pair.shadow}", (*self.database.ddl.locked(now), *referents), tuple(then))
         )
 
     def _given_back(self, pair: Pair, stands: Table) -> Plan:

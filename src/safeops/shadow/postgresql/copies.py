@@ -87,13 +87,13 @@ class TwinCopies(TwinParts):
         probe, column = Name(PROBE), f"ALTER TABLE {PROBE} ALTER COLUMN {self.quoted(pair.source)}"
         with self.database.scratch():
             self.database.copy_empty(stands, probe, "INCLUDING CONSTRAINTS")
-            self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(pair.twin)} CASCADE")
+            self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(pair.shadow)} CASCADE")
             for index in indexes:
                 unique = "UNIQUE " if index.unique else ""
                 self.run(f"CREATE {unique}INDEX {self.quoted(index.name)} ON {PROBE} {_rest_of(index.definition)}")
             if pair.type is not None:
                 self.run(f"{column} TYPE {pair.type} USING {self.twin_value(pair)}")
-            self.run(f"ALTER TABLE {PROBE} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.twin)}")
+            self.run(f"ALTER TABLE {PROBE} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.shadow)}")
             found = self.database.table(probe)
         if found is None:
             raise RuntimeError("the copy of a table went away: this is a defect of safeops")
@@ -164,7 +164,7 @@ class TwinCopies(TwinParts):
                 yield from self._drop_copy(stands, copy.name)
         stands = self.database.table(pair.table)
         for table in [stands, *self.partitions_of(stands)] if stands is not None else []:
-            standing = [one for one in table.having(pair.twin) if is_ours(one.name)]
+            standing = [one for one in table.having(pair.shadow) if is_ours(one.name)]
             found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
             for name in sorted(found - {copy.name for copy in copies}):
                 yield from self._drop_copy(table, name)

@@ -102,7 +102,7 @@ class Copy:
 
 
 def replaced(pair: Pair, columns: tuple[str, ...]) -> list[str]:
-    return [pair.twin if one == pair.source else one for one in columns]
+    return [pair.shadow if one == pair.source else one for one in columns]
 
 
 def timing(key: Constraint) -> str:
@@ -113,7 +113,7 @@ class TwinParts(TwinTriggers):
     """Finds and makes them."""
 
     def copy_name(self, pair: Pair, original: str) -> str:
-        return fitting("safeops", pair.twin, original, max_bytes=self.database.abilities.max_identifier)
+        return fitting("safeops", pair.shadow, original, max_bytes=self.database.abilities.max_identifier)
 
     def partitions_of(self, stands: Table) -> Iterator[Table]:
         """Go through the partitions of every level, each with what is its own: what it inherits is that of the whole."""
@@ -246,7 +246,7 @@ class TwinParts(TwinTriggers):
 
 def in_partition_key(pair: Pair, stands: Table, level: Name, key: str) -> UnsafeOperation:
     table = stands.name.name
-    renamed = call("op.alter_column", table, pair.source, new_column_name=pair.twin, schema=stands.name.schema)
+    renamed = call("op.alter_column", table, pair.source, new_column_name=pair.shadow, schema=stands.name.schema)
     created = call("create_table_if_missing", f"{table}_new", Code("..."), postgresql_partition_by=key)
     return UnsafeOperation(
         f"{stands.name}.{pair.source} is in the partition key of {level}: {key}.",

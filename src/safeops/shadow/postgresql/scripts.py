@@ -147,23 +147,23 @@ class TwinScripts(TwinCopies):
 
     def scripted_pairing(self, pair: Pair) -> Plan:
         table = pair.table
-        yield self._block(pair, _PAIR_UP, f"added {table}.{pair.twin}, in step with {pair.source}")
-        yield self._block(pair, _FILL, f"filled {table}.{pair.twin}")
-        yield self._block(pair, _INDEXES, f"built the indexes of {table}.{pair.twin}")
+        yield self._block(pair, _PAIR_UP, f"added {table}.{pair.shadow}, in step with {pair.source}")
+        yield self._block(pair, _FILL, f"filled {table}.{pair.shadow}")
+        yield self._block(pair, _INDEXES, f"built the indexes of {table}.{pair.shadow}")
 
     def scripted_parting(self, pair: Pair, missing: str) -> Plan:
         yield self._block(pair, _PART, f"{pair.table}.{pair.source} stands alone", missing)
 
     def _block(self, pair: Pair, body: str, does: str, missing: str = "") -> Step:
-        """Fill a body in; ``source`` is the column that stays, ``twin`` the one that comes or goes."""
+        """Fill a body in; ``source`` is the column that stays, ``shadow`` the one that comes or goes."""
         kinds = (None, NO_DEFAULT, _DEFAULT)
         varying, without, shared = (self._trigger_function(pair, default) for default in kinds)
-        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         texts = {
             "table": self.literal(self.quoted_table(pair.table)),
             "source": self.literal(pair.source),
-            "twin": self.literal(pair.twin),
+            "twin": self.literal(pair.shadow),
             "name": self.literal(pair.name),
             "function": function,
             "function_text": _in_format(function),

@@ -46,20 +46,20 @@ class TwinTriggers(port.ShadowColumns):
     def source_value(self, pair: Pair, was: str) -> str:
         """Return what the twin becomes in the source's type again."""
         if pair.back is None:
-            return f"CAST({self.quoted(pair.twin)} AS {was})"
+            return f"CAST({self.quoted(pair.shadow)} AS {was})"
         # It is written over the name that the column has for its author.
-        twin, source = self.quoted(pair.twin), self.quoted(pair.source)
+        twin, source = self.quoted(pair.shadow), self.quoted(pair.source)
         return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {twin} AS {source}) safeops_row)"
 
     def unfilled(self, pair: Pair) -> str:
-        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
         missing = f"{lacking(twin, 1)} AND {lacking(source, 0)}"
         if pair.winner is not None:
             return missing
         return f"CASE WHEN {missing} THEN {lacking(self.twin_value(pair), 0)} ELSE false END"
 
     def out_of_step(self, pair: Pair) -> str:
-        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
         ahead = differ(twin, self.twin_value(pair))
         if not pair.switched:
             return ahead
@@ -105,12 +105,12 @@ class TwinTriggers(port.ShadowColumns):
 
     def _both_ways(self, pair: Pair, default: str | None) -> str:
         winner = pair.winner or pair.source
-        other = pair.twin if winner == pair.source else pair.source
+        other = pair.shadow if winner == pair.source else pair.source
         won, lost = f"NEW.{self.quoted(winner)}", f"NEW.{self.quoted(other)}"
         first, second, declared = won, lost, ""
         if default is None:
             # The source always has a value, of which nobody can tell who gave it; the twin has one that was written.
-            first, second = f"NEW.{self.quoted(pair.twin)}", f"NEW.{self.quoted(pair.source)}"
+            first, second = f"NEW.{self.quoted(pair.shadow)}", f"NEW.{self.quoted(pair.source)}"
         given = lacking(first, 0)
         if default not in (None, NO_DEFAULT):
             # Who writes a row without naming a column gives it the default: what differs from it was written.
@@ -129,7 +129,7 @@ BEGIN
 END """
 
     def _one_way(self, pair: Pair, certain: bool, type_: str) -> str:
-        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
         row = f"(SELECT NEW.{source} AS {source}) AS {self.quoted(pair.table.name)}"
         follow = f"NEW.{twin} := (SELECT {self.twin_value(pair)} FROM {row});"
         if certain:
@@ -154,7 +154,7 @@ END """
 
         The twin stands where the source stood before they exchanged their names, and nothing else gives it a value.
         """
-        source, twin = self.quoted(pair.source), self.quoted(pair.twin)
+        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
         row = f"(SELECT NEW.{twin} AS {source}) AS {self.quoted(pair.table.name)}"
         value = f"(SELECT CAST(({pair.back or source}) AS {type_}) FROM {row})"
         said = f"a value for column {pair.source} of {pair.table} was written by its position, and {type_} does not take it"
@@ -196,7 +196,7 @@ END """
             sql = (
                 f"CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql {path} AS {in_dollars(now)}"
             )
-            yield Step(sql, f"renewed what keeps {pair.table}.{pair.twin} in sync")
+            yield Step(sql, f"renewed what keeps {pair.table}.{pair.shadow} in sync")
 
     def trigger_removal(self, stands_id: int, pair: Pair) -> list[str]:
         """Return the statements that take a pair's trigger and function away."""

@@ -59,17 +59,17 @@ class ShadowColumns(Equipping):
         return _converted(quoted(pair.source), pair.value, pair.type)
 
     def unfilled(self, pair: Pair) -> str:
-        twin, default = quoted(pair.twin), None
+        twin, default = quoted(pair.shadow), None
         stands = self.database.table(pair.table)
-        if stands is not None and pair.twin in stands.columns:
-            default = default_of(parse(stands.sql), pair.twin)
+        if stands is not None and pair.shadow in stands.columns:
+            default = default_of(parse(stands.sql), pair.shadow)
         # ADD COLUMN gives the default to the rows that stand.
         empty = f"({twin} IS NULL OR {twin} IS {default})" if default is not None else f"{twin} IS NULL"
         filled = self.out_of_step(pair) if pair.winner is not None else f"{self.twin_value(pair)} IS NOT NULL"
         return f"({empty} AND {filled})"
 
     def out_of_step(self, pair: Pair) -> str:
-        source, twin = quoted(pair.source), quoted(pair.twin)
+        source, twin = quoted(pair.source), quoted(pair.shadow)
         if pair.winner is not None:
             return differ(source, twin)
         ahead = is_not(twin, self.twin_value(pair))
@@ -77,7 +77,7 @@ class ShadowColumns(Equipping):
         if stands is None:
             return f"({ahead})"
         # What came from the old type stands there unchanged, also where no conversion would give it again.
-        back = None if pair.back is None else renamed(pair.back, pair.source, pair.twin)
+        back = None if pair.back is None else renamed(pair.back, pair.source, pair.shadow)
         return f"({ahead} AND {is_not(source, _converted(twin, back, stands.columns[pair.source].type))})"
 
     def spelled_type(self, stands: Table, column: str) -> str:
@@ -93,9 +93,9 @@ class ShadowColumns(Equipping):
         add = rebuild.adding_column(spec)
         # The comments of the edits stand behind what they ease: what is added comes first.
         edit = _both(add, easing(keeping)) if eased else add
-        step = self.database.ddl.rebuilt(stands, f"added {stands.name}.{pair.twin}, in step with {pair.source}", edit)
-        step = replace(step, effect=Effect(stands.name, pair.twin))
-        step = replace(step, then=tuple(triggers), values=((pair.twin, "NULL"),))
+        step = self.database.ddl.rebuilt(stands, f"added {stands.name}.{pair.shadow}, in step with {pair.source}", edit)
+        step = replace(step, effect=Effect(stands.name, pair.shadow))
+        step = replace(step, then=tuple(triggers), values=((pair.shadow, "NULL"),))
         if not eased and (pair.winner is None or keeping.shared is None or is_constant(keeping.shared)):
             natively = f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}"
             step = replace(step, sql=natively, natively=(natively, *triggers))
@@ -105,29 +105,29 @@ class ShadowColumns(Equipping):
         """Return the twin as it stands in the table: without constraints, so that it takes whatever comes."""
         pair, column = keeping.pair, keeping.text.column(keeping.pair.source)
         if pair.type is not None:
-            return f"{quoted(pair.twin)} {pair.type}"
+            return f"{quoted(pair.shadow)} {pair.type}"
         clauses = [keeping.sql[one.start : one.end] for one in column.clauses if one.kind == "collate"]
         default = column.clause("default")
         if keeping.shared is not None and default is not None:
             clauses.append(f"DEFAULT {default.expression}")
-        return " ".join((quoted(pair.twin), keeping.sql[column.type_start : column.type_end].strip(), *clauses))
+        return " ".join((quoted(pair.shadow), keeping.sql[column.type_start : column.type_end].strip(), *clauses))
 
     # Apart ------------------------------------------------------------------------------------------------------
 
     def drop_twin(self, pair: Pair, stands: Table) -> Plan:
-        if pair.twin in stands.columns:
-            yield self._parted(pair, stands, f"dropped {stands.name}.{pair.twin}")
+        if pair.shadow in stands.columns:
+            yield self._parted(pair, stands, f"dropped {stands.name}.{pair.shadow}")
 
     def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
         if kept is not None:
             yield self._exchanged(pair, stands, kept)
             return
         table = self.quoted_table(stands.name)
-        rename = f"ALTER TABLE {table} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+        rename = f"ALTER TABLE {table} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
         indexes = [one.definition for one in self._on_twin(pair, stands) if not is_copy(pair, one)]
-        drops, again = self._texts_aside(pair.twin, stands)
+        drops, again = self._texts_aside(pair.shadow, stands)
         then = (rename, *(_in_schema(one, stands.name.schema or "main") for one in (*indexes, *again)))
-        does = f"dropped {stands.name}.{pair.source}, for which {pair.twin} stands now"
+        does = f"dropped {stands.name}.{pair.source}, for which {pair.shadow} stands now"
         yield self._parted(pair, stands, does, drops, then)
 
     def _texts_aside(self, column: str, stands: Table) -> tuple[list[str], list[str]]:
@@ -154,12 +154,12 @@ class ShadowColumns(Equipping):
         """Return the step in which the twin goes with all that was put in for it, and more is done."""
         triggers = self._own_triggers(pair)
         indexes = [one.name for one in self._on_twin(pair, stands)]
-        edit = _both(tightening(pair), rebuild.dropping_column(pair.twin))
+        edit = _both(tightening(pair), rebuild.dropping_column(pair.shadow))
         step = self.database.ddl.rebuilt(stands, does, edit, without=frozenset((*triggers, *indexes)))
         step = replace(step, then=(*before, *then))
         if is_eased(stands.sql, pair) or self.database.version < DROPS_COLUMNS:
             return step
-        drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP COLUMN {quoted(pair.twin)}"
+        drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP COLUMN {quoted(pair.shadow)}"
         drops = (
             *self._drop_triggers(pair, stands),
             *(self.database.ddl.index_drop(stands.name, one) for one in indexes),
@@ -172,12 +172,12 @@ class ShadowColumns(Equipping):
         triggers = self._keeping(kept, stands).statements(stands.name.schema or "main", self.twin_value(kept))
         step = self.database.ddl.rebuilt(
             stands,
-            f"{stands.name}.{pair.source} has its new type, and {pair.twin} the old one",
-            self._with_default(pair, stands, _exchanging(pair.source, pair.twin)),
+            f"{stands.name}.{pair.source} has its new type, and {pair.shadow} the old one",
+            self._with_default(pair, stands, _exchanging(pair.source, pair.shadow)),
             without=frozenset((*self._own_triggers(pair), *indexes)),
             referring=tuple(self.database.dependents.referring_tables(stands)),
         )
-        values = ((stands.columns[pair.source].name, quoted(pair.twin)), (pair.twin, quoted(pair.source)))
+        values = ((stands.columns[pair.source].name, quoted(pair.shadow)), (pair.shadow, quoted(pair.source)))
         return replace(step, then=tuple(triggers), values=values)
 
     def _with_default(self, pair: Pair, stands: Table, edit: rebuild.Edit) -> rebuild.Edit:
@@ -196,7 +196,7 @@ class ShadowColumns(Equipping):
         return _both(edit, rebuild.setting_default(pair.source, spelling.default_clause(wanted)))
 
     def _on_twin(self, pair: Pair, stands: Table) -> list[Index]:
-        return [one for one in stands.indexes.values() if is_copy(pair, one) or is_on(one, pair.twin)]
+        return [one for one in stands.indexes.values() if is_copy(pair, one) or is_on(one, pair.shadow)]
 
     def _own_triggers(self, pair: Pair) -> tuple[str, str]:
         return f"{pair.name}_insert", f"{pair.name}_update"

@@ -44,21 +44,21 @@ class Equipping(port.ShadowColumns):
         self._check_default(keeping, stands)
 
     def _check_twin(self, pair: Pair, stands: Table) -> None:
-        if folded(pair.source) == folded(pair.twin):
-            names = f"{self.quoted(pair.source)} TO {self.quoted(pair.twin)}"
+        if folded(pair.source) == folded(pair.shadow):
+            names = f"{self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
             rename = f"ALTER TABLE {self.quoted_table(stands.name)} RENAME COLUMN {names}"
             raise UnsafeOperation(
-                f"{pair.source} and {pair.twin} are one name to SQLite, which goes by no case.",
+                f"{pair.source} and {pair.shadow} are one name to SQLite, which goes by no case.",
                 why="Applications find the column under either name as it is.",
                 remedy="Rename it in one step:",
                 code=call("op.execute", rename),
             )
-        if pair.twin in stands.columns:
+        if pair.shadow in stands.columns:
             raise DefinitionMismatch(
-                f"Column {stands.name}.{pair.twin} exists, but nothing keeps it in step with {pair.source}.",
+                f"Column {stands.name}.{pair.shadow} exists, but nothing keeps it in step with {pair.source}.",
                 why="It was left untouched: it may be another column, or one whose triggers were dropped.",
                 remedy="Choose another name, or where it holds nothing that is needed, drop it first:",
-                code=call("drop_column_if_exists", stands.name.name, pair.twin, schema=stands.name.schema),
+                code=call("drop_column_if_exists", stands.name.name, pair.shadow, schema=stands.name.schema),
             )
 
     def _check_source(self, keeping: Keeping, stands: Table) -> None:
@@ -102,7 +102,7 @@ class Equipping(port.ShadowColumns):
                 f"A second name for {pair.source}, in the primary key of {stands.name},",
                 "an ordinary table: the key of this one takes no row without it, as the new application writes them",
                 "Stop the applications, and rename it in one step:",
-                f"op.{call('alter_column', stands.name.name, pair.source, new_column_name=pair.twin)}",
+                f"op.{call('alter_column', stands.name.name, pair.source, new_column_name=pair.shadow)}",
             )
 
     def _check_default(self, keeping: Keeping, stands: Table) -> None:
@@ -133,7 +133,7 @@ class Equipping(port.ShadowColumns):
     def _refuse_nulls(self, pair: Pair, stands: Table) -> None:
         if pair.winner is not None or stands.columns[pair.source].nullable:
             return
-        twin, table = quoted(pair.twin), self.quoted_table(stands.name)
+        twin, table = quoted(pair.shadow), self.quoted_table(stands.name)
         query = f"SELECT * FROM {table} WHERE {twin} IS NULL"
         count = self.scalar(f"SELECT count(*) FROM {table} WHERE {twin} IS NULL")
         if count:
@@ -172,15 +172,17 @@ class Equipping(port.ShadowColumns):
         for one in stands.indexes.values():
             rest = one.definition[tokens(one.definition)[_place_of_list(one.definition)].start :]
             if self._is_to_copy(pair, one, rest):
-                made |= self._copy(pair, stands, one.name, one.unique, renamed(rest, pair.source, pair.twin))
+                made |= self._copy(pair, stands, one.name, one.unique, renamed(rest, pair.source, pair.shadow))
         for name, clause in clauses_of(parse(stands.sql), stands.name.name):
             if clause.kind in ("unique", "primary key") and folded(pair.source) in map(folded, clause.columns):
-                columns = renamed(_key_list(stands.sql, clause), pair.source, pair.twin)
+                columns = renamed(_key_list(stands.sql, clause), pair.source, pair.shadow)
                 made |= self._copy(pair, stands, name, True, columns)
         return made
 
     def _is_to_copy(self, pair: Pair, index: Index, rest: str) -> bool:
-        own = names(rest, pair.source) and not names(rest, pair.twin) and not folded(index.name).startswith("safeops_")
+        own = (
+            names(rest, pair.source) and not names(rest, pair.shadow) and not folded(index.name).startswith("safeops_")
+        )
         return own and (index.unique or pair.winner is not None)
 
     def _copy(self, pair: Pair, stands: Table, name: str, unique: bool, rest: str) -> dict[str, str]:

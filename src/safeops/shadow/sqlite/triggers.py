@@ -148,7 +148,7 @@ class Keeping:
     @property
     def decider(self) -> str:
         """The one that an INSERT goes by: where it is not its default, it was written."""
-        return self.pair.twin if self.is_numbered or self.pair.winner is None else self.pair.winner
+        return self.pair.shadow if self.is_numbered or self.pair.winner is None else self.pair.winner
 
     @property
     def triggers(self) -> tuple[str, str]:
@@ -158,7 +158,7 @@ class Keeping:
     def row(self) -> str:
         """The condition that a row is the one that was written."""
         if self.has_row_ids:
-            taken = {folded(one[1]) for one in self.infos} | {folded(self.pair.twin)}
+            taken = {folded(one[1]) for one in self.infos} | {folded(self.pair.shadow)}
             own = next(one for one in ROW_IDS if one not in taken)
             return f"{own} = NEW.{own}"
         keys = [quoted(one[1]) for one in self.infos if one[5]]
@@ -175,7 +175,7 @@ class Keeping:
         ]
 
     def _following(self, value: str) -> tuple[str, str]:
-        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
         if self.is_strict and self.pair.type is not None and not self.pair.type.upper().startswith("ANY"):
             # What such a column would refuse leaves NULL: the write of the application goes through.
             value = f"CASE WHEN {value} = CAST({value} AS {self.pair.type.split()[0]}) THEN {value} END"
@@ -184,7 +184,7 @@ class Keeping:
         return write, f"WHEN {changed} {write}"
 
     def _both_ways(self) -> tuple[str, str]:
-        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
         apart = differ(f"NEW.{source}", f"NEW.{twin}")
         winner = quoted(self.pair.winner or "")
         changed = [differ(f"NEW.{one}", f"OLD.{one}") for one in (source, twin)]
@@ -198,7 +198,7 @@ class Keeping:
 
     def _lifted(self, when_inserted: str, inserted: str, when_updated: str, updated: str) -> tuple[str, str]:
         """Have the triggers see to the default and to NOT NULL."""
-        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
         empty = f"{self.row} AND {source} IS NULL AND {twin} IS NULL"
         given = f"UPDATE {self._table} SET {source} = {self.default} WHERE {empty};"
         said = literal(f"NOT NULL constraint failed: {self.pair.table.name}.{self.pair.source}")
@@ -214,10 +214,10 @@ class Keeping:
         So also where a constraint of the other refuses the value under OR IGNORE, or a trigger of the application has
         changed it. A ``new`` row that OR IGNORE would have left out cannot be left out any more: that is an error.
         """
-        source, twin = quoted(self.pair.source), quoted(self.pair.twin)
+        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
         second, table = source if first == twin else twin, self._table
         apart = f"{self.row} AND {differ(first, second)}"
-        said = literal(f"safeops: {self.pair.table.name}.{self.pair.source} and {self.pair.twin} would differ")
+        said = literal(f"safeops: {self.pair.table.name}.{self.pair.source} and {self.pair.shadow} would differ")
         raised = f"SELECT RAISE(ABORT, {said}) FROM {table} WHERE {apart}"
         refused = f" {raised} AND {won} AND NOT {differ(second, f'NEW.{second}')};" if new else ""
         return (
@@ -302,7 +302,7 @@ def _instead(keeping: Keeping) -> str:
 
 def _moment(keeping: Keeping) -> str:
     """Return the condition that the new name alone has been written so far."""
-    source, twin, default = quoted(keeping.pair.source), quoted(keeping.pair.twin), keeping.shared or "NULL"
+    source, twin, default = quoted(keeping.pair.source), quoted(keeping.pair.shadow), keeping.shared or "NULL"
     if keeping.is_lifted:
         return f"{source} IS NULL"
     if keeping.is_numbered or not is_constant(default):

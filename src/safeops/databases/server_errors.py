@@ -31,7 +31,7 @@ _BETWEEN = sys.stdlib_module_names
 UNCERTAIN = "Whether the last statement was carried out cannot be determined; running again looks, and continues."
 
 
-def refused(database: Database, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
+def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
     """Return what an error means for the author of a revision; None for one that safeops itself is to blame for, or that
     code of the author raised on a connection of its own.
 
@@ -51,7 +51,9 @@ def refused(database: Database, error: SQLAlchemyError, helper: str) -> SafeOpsE
         )
     if not isinstance(error, DBAPIError):
         return None
-    return database.errors.taught(error) or _TOLD[database.errors.kind_of(error)](database, said(error), _undone(error))
+    return database.errors.explained(error) or _TOLD[database.errors.kind_of(error)](
+        database, message_of(error), _undone(error)
+    )
 
 
 def _is_of_the_author(database: Database, error: SQLAlchemyError) -> bool:
@@ -67,7 +69,7 @@ def _package(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def said(error: DBAPIError) -> str:
+def message_of(error: DBAPIError) -> str:
     """Return what the server said, in one line."""
     original = error.orig
     arguments: tuple[object, ...] = getattr(original, "args", ())
