@@ -24,7 +24,7 @@ from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillConflict, BackfillIncomplete, SafeOpsError, UnsafeOperation
 from safeops.execution.inspect import keeping, look, look_into
-from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.execution.replication import heed_kept_table
 from safeops.naming import Code, Name, call
@@ -44,7 +44,7 @@ def catalogue_of(migration: Migration) -> Catalogue:
 
 def noted(migration: Migration, action: Callable[[], T]) -> T:
     """Read or write the table of archives, which others may have locked for a moment."""
-    return patiently(migration, "kept the table of archives", action)
+    return with_lock_retry(migration, "kept the table of archives", action)
 
 
 # Dropping -------------------------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def archive_column(migration: Migration, stands: Table, column: str, explain: Ca
             if record.definition["computed"]
             else Archives.of(database).drop_followed(now, column, key[1], record.archive, dict(record.definition))
         )
-        carry_out(migration, plan, explain)  # type: ignore[arg-type]
+        execute(migration, plan, explain)  # type: ignore[arg-type]
     noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
     return True
 
@@ -141,10 +141,10 @@ def discard(migration: Migration, record: Record) -> None:
     """Drop an archive, and what follows the application for it."""
     database = migration.database
     if record.status == COPYING and record.column is not None and look(migration, record.of) is not None:
-        carry_out(migration, Archives.of(database).unfollow(record.of, record.archive))
+        execute(migration, Archives.of(database).unfollow(record.of, record.archive))
     if record.status != COPYING or record.column is not None:
         drops = Archives.of(database).drop_archive(record.archive, dict(record.definition))
-        carry_out(migration, (replace(step, loses=True) for step in drops))
+        execute(migration, (replace(step, loses=True) for step in drops))
     forget_walk(migration, record)
     noted(migration, partial(catalogue_of(migration).remove, record))
 
@@ -180,12 +180,12 @@ def _copy(migration: Migration, stands: Table, column: str, record: Record, key:
     followed = look_into(migration, stands.name, lambda: Archives.of(database).is_followed(stands.name, archive))
     if not followed or look(migration, archive) is None:
         # Writes since it stopped following would be missed: it begins anew.
-        carry_out(migration, Archives.of(database).unfollow(stands.name, archive))
-        carry_out(migration, Archives.of(database).drop_archive(archive, {}))
+        execute(migration, Archives.of(database).unfollow(stands.name, archive))
+        execute(migration, Archives.of(database).drop_archive(archive, {}))
         forget_walk(migration, record)
-        carry_out(migration, Archives.of(database).create_archive(stands, column, key[1], archive))
+        execute(migration, Archives.of(database).create_archive(stands, column, key[1], archive))
     done.append(f"created table {archive} and the triggers by which it follows the writes to {stands.name}.{column}")
-    carry_out(migration, Archives.of(database).before_copy(look(migration, stands.name) or stands, column))
+    execute(migration, Archives.of(database).before_copy(look(migration, stands.name) or stands, column))
     index, columns = key
     update = Archives.of(database).copy(stands.name, index, columns, column, archive, RANGE)
     _walk(
@@ -199,11 +199,11 @@ def _walk(migration: Migration, record: Record, work: Work) -> None:
     with closing(Teller()) as teller:
         run = partial(Run, migration, work, pace, teller, None, None)
         try:
-            report = run().carry_out()
+            report = run().execute()
         except BackfillConflict:
             # It was begun before the database was copied under another name. A value is copied but once.
             forget_walk(migration, record)
-            report = run().carry_out()
+            report = run().execute()
     log.info("%s: %d rows in %d batches (%.1f s)", work.name, report.rows, report.batches, report.seconds)
 
 
@@ -270,15 +270,15 @@ def bring_column_back(migration: Migration, stands: Table, record: Record, done:
     missing = column not in stands.columns
     if record.status == COPYING and not missing:
         # It was never dropped: its values are where they were.
-        carry_out(migration, Archives.of(database).unfollow(record.of, record.archive))
+        execute(migration, Archives.of(database).unfollow(record.of, record.archive))
         return
     noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))
     if missing:
-        carry_out(migration, Archives.of(database).add_again(stands, column, definition))
+        execute(migration, Archives.of(database).add_again(stands, column, definition))
         stands = look(migration, record.of) or stands
     done.append(f"added column {record} again")
     if not Archives.of(database).default_is_late(definition):
-        carry_out(migration, Archives.of(database).default_again(stands, column, definition))
+        execute(migration, Archives.of(database).default_again(stands, column, definition))
     if not definition["computed"]:
         _put_back(migration, look(migration, record.of) or stands, record, definition)
         done.append("put its archived values back")
@@ -297,7 +297,7 @@ def _put_back(migration: Migration, stands: Table, record: Record, definition: d
         late = Step(
             put_back("1 = 1"), f"gave {record} its default in rows that came meanwhile", (stands.name,), scans=True
         )
-        carry_out(migration, [late])
+        execute(migration, [late])
     gone = _gone(migration, stands, names, record)
     if gone:
         log.warning("%d of the archived values of %s have no row any more: it was deleted since", gone, record)
@@ -367,7 +367,7 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
         noted(migration, partial(catalogue.change, record, definition=definition, kept_rows=rows))
         record = replace(record, definition=definition)
     plan = Archives.of(database).put_away(stands, record.archive, dict(record.definition))
-    carry_out(migration, plan, explain)  # type: ignore[arg-type]
+    execute(migration, plan, explain)  # type: ignore[arg-type]
     noted(migration, lambda: catalogue.change(record, status=ARCHIVED))
     return True
 
@@ -375,7 +375,7 @@ def archive_table(migration: Migration, stands: Table, explain: Callable[..., ob
 def bring_table_back(migration: Migration, record: Record) -> None:
     """Rename an archive into the table that it was; its foreign keys are left to the caller."""
     if look(migration, record.archive) is not None:
-        carry_out(
+        execute(
             migration, Archives.of(migration.database).bring_back(record.of, record.archive, dict(record.definition))
         )
     noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))

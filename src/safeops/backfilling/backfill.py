@@ -119,7 +119,7 @@ def backfill(
         state = State(migration.database, migration.settings.schema_for_state)
         heed_kept_table(migration, state.name, state.exists(), arguments.right("{...}"))
         with closing(Teller()) as teller:
-            report = Run(migration, work, pace, progress or teller, executor, connect).carry_out()
+            report = Run(migration, work, pace, progress or teller, executor, connect).execute()
         return reported(migration, work, report)
 
 

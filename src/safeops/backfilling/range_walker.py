@@ -26,7 +26,7 @@ from safeops.databases.base import Database
 from safeops.databases.server import OF_ROWS
 from safeops.databases.server_errors import explained, message_of
 from safeops.errors import BackfillConflict, BackfillStopped, LockNotAcquired, ViolatingRows
-from safeops.execution.lock_retry import patiently
+from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Terms
 from safeops.naming import call
 
@@ -156,7 +156,7 @@ class Walk:
             raise stopped(self.work.name, f"was stopped by {self.stop.reason}", self.meter)
 
     def safely(self, action: Callable[[], T]) -> T:
-        return patiently(self.terms, f"kept the progress of backfill {self.work.name}", action)
+        return with_lock_retry(self.terms, f"kept the progress of backfill {self.work.name}", action)
 
     # Between batches --------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from safeops.backfilling.work import Work
 from safeops.databases import database_on
 from safeops.databases.connections import beside
 from safeops.errors import BackfillConflict
-from safeops.execution.lock_retry import patiently
+from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Terms
 from safeops.naming import Code, call
 from safeops.plan_mode import current_dry_run
@@ -87,7 +87,7 @@ class Run:
         self.meter = Meter(BackfillProgress(work.name, str(work.table), database=self.database), tell)
         self._walked_here = False
 
-    def carry_out(self) -> BackfillReport:
+    def execute(self) -> BackfillReport:
         """Do what is left of the work, and say what was done."""
         if (dry_run := current_dry_run()) is not None:
             tell_fill(dry_run, self.terms, self.work)
@@ -121,8 +121,8 @@ class Run:
         """Make the work known under its name, or raise where other work is."""
         name, work = self.work.name, self.work
         kept, *former = work.fingerprints
-        patiently(self.terms, "made the table of the progress of backfills", self.state.create)
-        patiently(self.terms, f"noted backfill {name}", lambda: self.state.add(name, kept, work.described))
+        with_lock_retry(self.terms, "made the table of the progress of backfills", self.state.create)
+        with_lock_retry(self.terms, f"noted backfill {name}", lambda: self.state.add(name, kept, work.described))
         stands = self.state.part(name)
         # A script of --sql cannot tell what it would have been online.
         if stands is not None and stands.fingerprint not in ("", kept, *former):

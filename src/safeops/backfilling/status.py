@@ -14,7 +14,7 @@ from safeops.backfilling.work import Work
 from safeops.databases.base import Database
 from safeops.errors import BackfillConflict, BackfillIncomplete, InvalidArgument
 from safeops.execution.inspect import skipped
-from safeops.execution.lock_retry import patiently
+from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Migration, running
 from safeops.naming import Code, Name, call
 from safeops.plan_mode import current_dry_run
@@ -147,9 +147,9 @@ def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
         if current_dry_run() is not None and state.part(name) is None:
             return skipped(f"forgetting backfill {name}", "nothing is known of it")
         _refuse_at_work(state, name)
-        gone = patiently(migration, f"forgot backfill {name}", lambda: state.forget(name))
+        gone = with_lock_retry(migration, f"forgot backfill {name}", lambda: state.forget(name))
         if drop_table:
-            patiently(migration, "dropped the empty table of the progress of backfills", state.drop_if_empty)
+            with_lock_retry(migration, "dropped the empty table of the progress of backfills", state.drop_if_empty)
         return gone or skipped(f"forgetting backfill {name}", "nothing is known of it")
 
 
@@ -185,7 +185,7 @@ def forget_backfills(migration: Migration, names: list[str]) -> None:
         if (dry_run := current_dry_run()) is not None:
             dry_run.add(PlannedStatement(f"forgot backfill {name}"))
             continue
-        patiently(
+        with_lock_retry(
             migration,
             f"forgot backfill {name}",
             partial(State(migration.database, migration.settings.schema_for_state).forget, name),

@@ -13,7 +13,7 @@ from safeops import _sqlalchemy
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import NOTHING_CHANGED, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
-from safeops.execution.lock_retry import patiently
+from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, fitting, nearest
 from safeops.plan_mode import current_dry_run
@@ -91,7 +91,7 @@ def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table 
     """Return the table as it stands, or None; offline nobody can look, and it is None too."""
     if migration.offline:
         return None
-    return patiently(
+    return with_lock_retry(
         migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create), tables=(name,)
     )
 
@@ -99,7 +99,7 @@ def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table 
 def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
     """Ask the server something for which it locks the table for a moment, and bound that."""
     step = Step("", f"looked into {name}", (name,))
-    return patiently(migration, step.does, action, step)
+    return with_lock_retry(migration, step.does, action, step)
 
 
 def refuse_hidden_rows(migration: Migration, *tables: Name) -> None:

@@ -109,7 +109,7 @@ class Work:
         return f"{' '.join(said)} Running again goes on from there."
 
 
-def carry_out(migration: Migration, plan: Iterable[Step], explain: Explain | None = None) -> bool:
+def execute(migration: Migration, plan: Iterable[Step], explain: Explain | None = None) -> bool:
     """Carry out a plan, or render it for ``--sql``; return whether it had any step.
 
     Args:
@@ -146,7 +146,7 @@ def _render(migration: Migration, step: Step) -> None:
 def _persist(migration: Migration, step: Step, work: Work, explain: Explain | None) -> None:
     _await_obstacles(migration, step, work)
     try:
-        patiently(migration, step.does, lambda: _attempt(migration, step, work), step, work)
+        with_lock_retry(migration, step.does, lambda: _attempt(migration, step, work), step, work)
     except DBAPIError as error:
         taught = explain(error) if explain else None
         if taught is None and migration.database.errors.is_race(error, step):
@@ -187,13 +187,13 @@ def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
 
 def _attempt(migration: Migration, step: Step, work: Work) -> None:
     try:
-        _carry_out_online(migration, step)
+        _execute_online(migration, step)
     except BaseException:
         work.left[:] = [cleaning.leaves for cleaning in step.cleanup if not _cleaned_up(migration, cleaning)]
         raise
 
 
-def _carry_out_online(migration: Migration, step: Step) -> None:
+def _execute_online(migration: Migration, step: Step) -> None:
     """Try the step and its other online spellings; where the server refuses them all, it is a matter of assurance."""
     for spelling in (step, *(replace(step, sql=sql) for sql in step.alternatives)):
         try:
@@ -204,10 +204,10 @@ def _carry_out_online(migration: Migration, step: Step) -> None:
             refusal = error
         else:
             return
-    _carry_out_anyway(migration, step, refusal)
+    _execute_anyway(migration, step, refusal)
 
 
-def _carry_out_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:
+def _execute_anyway(migration: Migration, step: Step, error: DBAPIError) -> None:
     reason = assurance()
     if step.when_assured is None or reason is None:
         helps = step.when_assured is not None
@@ -249,7 +249,7 @@ def _bounded(migration: Terms, step: Step, budget: float, watched: bool = True) 
         yield watch
 
 
-def patiently(
+def with_lock_retry(
     migration: Terms,
     deed: str,
     action: Callable[[], T],

@@ -17,7 +17,7 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
 from safeops.execution.inspect import check_names, keeping, look_at, look_into, settle_names, skipped
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column
 from safeops.naming import Code, Name, call, written_column
@@ -110,7 +110,7 @@ def add_required_column(
         work.check_support(arguments)
         if migration.offline:
             return work.render()
-        return work.carry_out()
+        return work.execute()
 
 
 def _check_column(arguments: RequiredArguments, column: Any) -> None:
@@ -179,7 +179,7 @@ class _Required:
         """New rows can be, and have to be, filled by a trigger."""
         return self.default is None and not self.populating.is_function
 
-    def carry_out(self) -> BackfillReport:
+    def execute(self) -> BackfillReport:
         stands = self._look()
         self._check(stands)
         is_finished = self.own in stands.columns and not stands.columns[self.own].nullable
@@ -199,14 +199,14 @@ class _Required:
     def render(self) -> BackfillReport:
         database = self.migration.database
         prepare(self.migration, [self.column])
-        carry_out(self.migration, self._added(None))
+        execute(self.migration, self._added(None))
         if self.by_trigger:
-            carry_out(self.migration, database.triggers.fill_new_rows(self.populating.filler(None), None))
+            execute(self.migration, database.triggers.fill_new_rows(self.populating.filler(None), None))
         self.populating.render(self.default)
         columns.add_companions(self._table, self.name, None, "raise")
         enforce_not_null(self.name.name, self.own, schema=self.name.schema)
         if not self.keep_filled:
-            carry_out(self.migration, database.triggers.stop_filling(self.name, self.own, None))
+            execute(self.migration, database.triggers.stop_filling(self.name, self.own, None))
         return replace(NOTHING_DONE, resumed=False)
 
     # Before anything is touched ---------------------------------------------------------------------------------
@@ -398,7 +398,7 @@ class _Required:
         return stands
 
     def _do(self, what: str, plan: Iterator[Step]) -> None:
-        if carry_out(self.migration, plan):
+        if execute(self.migration, plan):
             self.done.append(f"{what} of {self.shown}" if "column" in what else f"{self.shown}: {what}")
 
 

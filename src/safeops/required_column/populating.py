@@ -222,7 +222,7 @@ class Populating:
         executor, connect = self.options.get("executor"), self.options.get("connect")
         with closing(Teller()) as teller:
             tell = self.options.get("progress") or teller
-            report = Run(self.migration, work, self.pace, tell, executor, connect).carry_out()
+            report = Run(self.migration, work, self.pace, tell, executor, connect).execute()
         return reported(self.migration, work, report)
 
     def render(self, default: str | None) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Table
 from safeops.errors import DependentObjects, InvalidArgument, UnsafeOperation
 from safeops.execution.inspect import check_has_columns, check_names, known, look, look_into, skipped
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import note_subscribers
 from safeops.naming import Code, Name, call, written_type
@@ -67,7 +67,7 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
         if stands is not None and offenders is not None:
             refusals.refuse(migration, stands, offenders)
         plan = migration.database.ddl.set_not_null(name, column_name, stands)
-        changed = carry_out(migration, plan, refusals.explained_by(migration, stands, offenders))
+        changed = execute(migration, plan, refusals.explained_by(migration, stands, offenders))
         return changed or skipped(f"NOT NULL of {name}.{column_name}", "it is there")
 
 
@@ -119,7 +119,7 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
             refuse_key(name, column_name)
         if stands is not None:
             look_into(migration, name, lambda: migration.database.dependents.check_takes_null(stands, column_name))
-        return carry_out(migration, migration.database.ddl.drop_not_null(name, column_name, stands))
+        return execute(migration, migration.database.ddl.drop_not_null(name, column_name, stands))
 
 
 def refuse_key(name: Name, column: str) -> None:
@@ -183,7 +183,7 @@ def set_server_default(table_name: str, column_name: str, default: Any, *, schem
             only = frozenset({"default"})
             if text == there.default or not column_differences(migration, stands, there, column, only=only):
                 return skipped(f"the default of {name}.{column_name}", "it is as asked")
-        return carry_out(migration, migration.database.ddl.set_default(name, column_name, text, stands))
+        return execute(migration, migration.database.ddl.set_default(name, column_name, text, stands))
 
 
 def _column_like(name: Name, column: str, stands: Table | None, **changes: Any) -> sa.Column[Any]:
@@ -271,7 +271,7 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
         _refuse_blocking(migration, stands, name, column, change)
         note_subscribers(migration, stands, f"a subscriber stops at a value that its {column_name} does not take.")
         explain = _explained(migration, stands, name, column_name, change)
-        return carry_out(migration, migration.database.ddl.alter_type(name, column, stands), explain)
+        return execute(migration, migration.database.ddl.alter_type(name, column, stands), explain)
 
 
 def _is_type(value: Any) -> bool:
@@ -394,4 +394,4 @@ def set_comment(table_name: str, column_name: str | None, comment: str | None, *
         check_has_columns(stands, columns)
         if stands is not None and database.ddl.comment_of(stands, column_name) == (comment or None):
             return skipped(what, "it is as asked")
-        return carry_out(migration, database.ddl.set_comment(name, column_name, comment or None, stands))
+        return execute(migration, database.ddl.set_comment(name, column_name, comment or None, stands))

@@ -28,7 +28,7 @@ from safeops.execution.inspect import (
     skipped,
     table_or_none,
 )
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_column, note_subscribers
 from safeops.naming import Code, Name, call, fitting, written_column, written_default
@@ -129,7 +129,7 @@ def _add_bare(
     there = stands.columns.get(str(column.name)) if stands else None
     if stands is not None and there is not None:
         if migration.database.ddl.awaits_default(there):
-            return carry_out(migration, migration.database.ddl.add_column(name, column, stands))
+            return execute(migration, migration.database.ddl.add_column(name, column, stands))
         found = column_differences(migration, stands, there, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.safety.check_column_support(column)
@@ -139,7 +139,7 @@ def _add_bare(
         written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
         heed_new_column(migration, stands, str(column.name), written)
     with keeping(prepare(migration, [column])):
-        return carry_out(migration, migration.database.ddl.add_column(name, column, stands))
+        return execute(migration, migration.database.ddl.add_column(name, column, stands))
 
 
 def column_differences(
@@ -329,7 +329,7 @@ def drop_column_if_exists(
             abandon_archive(migration, stands.name, column_name)
             # Before it goes: after a stop in between nobody would know of the column any more.
             forget_backfills_of(migration, stands.name, column_name)
-        return carry_out(migration, migration.database.ddl.drop_column(name, column_name, stands), explain)
+        return execute(migration, migration.database.ddl.drop_column(name, column_name, stands), explain)
 
 
 def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:

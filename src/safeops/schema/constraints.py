@@ -22,7 +22,7 @@ from safeops.execution.inspect import (
     skipped,
     table_or_none,
 )
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, nearest
 from safeops.schema import indexes, refusals
@@ -75,7 +75,7 @@ def create(
             _refuse_unready(migration, stands, constraint, validate)
         offenders = _offenders(migration, stands, constraint) if stands and validate else None
         plan = migration.database.ddl.add_constraint(name, constraint, stands, validate)
-        return carry_out(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
+        return execute(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
 def _is_another(migration: Migration, stands: Table | None, constraint: sa.Constraint) -> bool:
@@ -99,7 +99,7 @@ def _replace(migration: Migration, name: Name, stands: Table | None, constraint:
         _refuse_unready(migration, stands, constraint, validate)
     offenders = _offenders(migration, stands, constraint) if stands else None
     plan = database.ddl.replace_constraint(name, constraint, stands, validate)
-    return carry_out(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
+    return execute(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
 
 
 def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:
@@ -306,7 +306,7 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
         if stands is not None and offenders is not None and not migration.database.abilities.adds_checks_online:
             _refuse_before_copy(migration, stands, stands.constraints[constraint_name], offenders)
         plan = migration.database.ddl.validate_constraint(name, constraint_name, stands)
-        return carry_out(migration, plan, refusals.explained_by(migration, stands, offenders))
+        return execute(migration, plan, refusals.explained_by(migration, stands, offenders))
 
 
 def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, offenders: refusals.Offenders) -> None:
@@ -399,4 +399,4 @@ def drop_constraint_if_exists(
             refuse_dependents(f"{there.kind} {there.name} of {name}", standing)
             look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
         plan = migration.database.ddl.drop_constraint(name, there.name if there else constraint_name, type_, stands)
-        return carry_out(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))
+        return execute(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))

@@ -27,7 +27,7 @@ from safeops.execution.inspect import (
     settle_name,
     skipped,
 )
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting
 from safeops.schema import indexes, refusals
@@ -190,7 +190,7 @@ def create(
         check_has_columns(referent, remote)
         if source is None or referent is None:
             _ = index and _index(migration, key, name, None, "raise")
-            return carry_out(migration, _plan(migration, name, key, None, validate, if_different == "replace"))
+            return execute(migration, _plan(migration, name, key, None, validate, if_different == "replace"))
         replaces = if_different == "replace" and _is_another(migration, source, referent, key)
         settled = not replaces and _is_settled(migration, name, source, referent, key, validate, if_different)
         if not settled:
@@ -203,7 +203,7 @@ def create(
         offenders = refusals.orphans(migration, source, key, referent.name)
         with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
             return (
-                carry_out(migration, plan, refusals.explained_by(migration, source, offenders if validate else None))
+                execute(migration, plan, refusals.explained_by(migration, source, offenders if validate else None))
                 or built
             )
 

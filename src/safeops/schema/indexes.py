@@ -24,7 +24,7 @@ from safeops.execution.inspect import (
     skipped,
     table_or_none,
 )
-from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, columns_of
 from safeops.schema import refusals
@@ -126,7 +126,7 @@ def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_differe
         replaces = if_different == "replace" and stands is None
         database = migration.database
         plan = (database.ddl.replace_index if replaces else database.ddl.create_index)(name, index, stands)
-        return carry_out(migration, plan, _explained(migration, index, stands))
+        return execute(migration, plan, _explained(migration, index, stands))
 
 
 def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> Callable[[DBAPIError], Any]:
@@ -143,7 +143,7 @@ def _replace(migration: Migration, name: Name, index: sa.Index, stands: Table, t
     look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
     refuse_needed(migration, stands, there, migration.database.wanted_index(index).names)
     plan = migration.database.ddl.replace_index(name, index, stands)
-    return carry_out(migration, plan, _explained(migration, index, stands))
+    return execute(migration, plan, _explained(migration, index, stands))
 
 
 def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint, columns: Sequence[str]) -> None:
@@ -195,7 +195,7 @@ def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:
 
 def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
     """Raise DefinitionMismatch where another table's index, or something else, has the name of a new index."""
-    owner = patiently(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, stands))
+    owner = with_lock_retry(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, stands))
     if owner is None:
         return
     raise DefinitionMismatch(
@@ -253,7 +253,7 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
             refuse_dependents(f"index {index_name} of {name}", standing, remedy)
             look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
         explain = explained_dependents(migration, f"index {index_name} of {name}")
-        return carry_out(migration, migration.database.ddl.drop_index(name, index_name, stands), explain)
+        return execute(migration, migration.database.ddl.drop_index(name, index_name, stands), explain)
 
 
 def _refuse_constraint(there: Index, name: Name) -> None:

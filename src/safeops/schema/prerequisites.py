@@ -12,7 +12,7 @@ from safeops.databases.definitions import Domain
 from safeops.databases.types import made_of, sequences_of
 from safeops.errors import DefinitionMismatch, UnknownType
 from safeops.execution.inspect import keeping
-from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call, written_type
 from safeops.plan_mode import current_dry_run
@@ -31,7 +31,7 @@ def prepare(migration: Migration, columns: Columns, *, creates_enums: bool = Fal
         for domain in _domains(migration, columns):
             made += _create_domain(migration, domain)
         for one in {str(one.name): one for column in columns for one in _sequences(migration, column)}.values():
-            carry_out(migration, migration.database.types.create_sequence(one))
+            execute(migration, migration.database.types.create_sequence(one))
             made.append(f"created sequence {one.name}")
     return made
 
@@ -88,14 +88,14 @@ def _sequences(migration: Migration, column: sa.Column[Any]) -> list[sa.Sequence
 def _create_domain(migration: Migration, domain: Any) -> list[str]:
     if not domain.create_type or _stands(migration, domain) is not None:
         return []
-    carry_out(migration, migration.database.types.create_domain(domain))
+    execute(migration, migration.database.types.create_domain(domain))
     return [f"created domain {domain.name}"]
 
 
 def _stands(migration: Migration, domain: Any) -> Domain | None:
     if migration.offline:
         return None
-    return patiently(
+    return with_lock_retry(
         migration, f"looked at domain {domain.name}", lambda: migration.database.types.existing_domain(domain)
     )
 
@@ -130,7 +130,7 @@ def _check_known(migration: Migration, type_: Any) -> None:
     if not _may_be_missing(type_) or database.types.is_domain(type_):
         return
     text = database.type_text(type_)
-    if patiently(migration, f"looked for type {text}", lambda: database.types.lacks_type(text)):
+    if with_lock_retry(migration, f"looked for type {text}", lambda: database.types.lacks_type(text)):
         raise _unknown(text, database.types.creating_type(text))
 
 

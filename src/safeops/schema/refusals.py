@@ -24,7 +24,7 @@ from safeops.errors import (
     ViolatingRows,
 )
 from safeops.execution.inspect import look_into, refuse_hidden_rows, skipped
-from safeops.execution.lock_retry import patiently
+from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call
 from safeops.plan_mode import current_dry_run
@@ -326,4 +326,4 @@ def _named(keys: str) -> str:
 
 def _read(migration: Migration, table: Table, sql: str) -> Sequence[Sequence[Any]]:
     step = Step(sql, f"read {table.name}", (table.name,), scans=True)
-    return patiently(migration, step.does, lambda: migration.database.read(sql), step)
+    return with_lock_retry(migration, step.does, lambda: migration.database.read(sql), step)

@@ -17,7 +17,7 @@ from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation, ViolatingRows
 from safeops.execution.inspect import known, look, look_into
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
 from safeops.naming import call, written_column
 from safeops.schema import refusals
@@ -113,7 +113,7 @@ def complete(migration: Migration, record: Record) -> None:
     if required:
         _enforce(record)
     now = look(migration, name) or stands
-    carry_out(migration, Archives.of(migration.database).finish_again(now, column, dict(record.definition)))
+    execute(migration, Archives.of(migration.database).finish_again(now, column, dict(record.definition)))
     forget(migration, record)
 
 
@@ -141,7 +141,7 @@ def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
     broken = []
     for plan in plans:
         try:
-            carry_out(migration, plan)
+            execute(migration, plan)
         except DBAPIError as error:
             if not migration.database.errors.is_violation(error):
                 raise
@@ -176,6 +176,6 @@ def forget(migration: Migration, record: Record) -> None:
     """Drop the archive of what is back."""
     if record.column is not None:
         noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORED))
-        carry_out(migration, Archives.of(migration.database).drop_archive(record.archive, dict(record.definition)))
+        execute(migration, Archives.of(migration.database).drop_archive(record.archive, dict(record.definition)))
         forget_walk(migration, record)
     noted(migration, partial(catalogue_of(migration).remove, record))

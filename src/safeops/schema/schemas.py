@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from safeops.execution.inspect import check_names, skipped
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.naming import call
 from safeops.schema.refusals import explained_dependents, refuse_dependents
@@ -37,7 +37,7 @@ def create_schema_if_missing(schema_name: str) -> bool:
         if not migration.offline and migration.database.has_schema(schema_name):
             return skipped(f"schema {schema_name}", "it is there")
         _check_support(migration, schema_name)
-        return carry_out(migration, migration.database.ddl.create_schema(schema_name))
+        return execute(migration, migration.database.ddl.create_schema(schema_name))
 
 
 def drop_schema_if_exists(schema_name: str) -> bool:
@@ -78,7 +78,7 @@ def drop_schema_if_exists(schema_name: str) -> bool:
                 f"{migration.database.product} drops all tables in it along with it.",
             )
         explain = explained_dependents(migration, f"schema {schema_name}")
-        return carry_out(migration, migration.database.ddl.drop_schema(schema_name), explain)
+        return execute(migration, migration.database.ddl.drop_schema(schema_name), explain)
 
 
 def _check_support(migration: Migration, schema: str) -> None:

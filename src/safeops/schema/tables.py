@@ -27,7 +27,7 @@ from safeops.execution.inspect import (
     skipped,
     table_or_none,
 )
-from safeops.execution.lock_retry import carry_out
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_table
 from safeops.naming import Code, Name, call
@@ -123,7 +123,7 @@ def create_table_if_missing(
             key.use_alter = key.use_alter and _is_made_later(migration, name, key)
         typed = prepare(migration, list(table.columns), creates_enums=True)
         with keeping(typed):
-            made = carry_out(migration, migration.database.ddl.create_table(table))
+            made = execute(migration, migration.database.ddl.create_table(table))
             _confirm(migration, name)
         return made or bool(typed)
 
@@ -303,4 +303,4 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None, archive:
             forget_backfills_of(migration, stands.name)
             if archive:
                 return archive_table(migration, stands, explain)
-        return carry_out(migration, migration.database.ddl.drop_table(name, stands), explain)
+        return execute(migration, migration.database.ddl.drop_table(name, stands), explain)

@@ -11,7 +11,7 @@ from safeops.databases import sqltext
 from safeops.databases.definitions import Difference, Table
 from safeops.errors import InvalidArgument, UnknownType
 from safeops.execution.inspect import check_choice, check_name, check_names, look_into, skipped
-from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, call, fitting, nearest
 from safeops.schema.refusals import (
@@ -66,7 +66,7 @@ def create_enum_if_missing(
             found = [] if same else [Difference("values", there, tuple(values))]
             return keep_or_raise(f"type {name}", found, if_different)
         check_schema(migration, name, right)
-        return carry_out(migration, migration.database.ddl.create_enum(name, values))
+        return execute(migration, migration.database.ddl.create_enum(name, values))
 
 
 def _check_values(migration: Migration, values: Any, right: str) -> None:
@@ -81,7 +81,7 @@ def _check_values(migration: Migration, values: Any, right: str) -> None:
 def _look(migration: Migration, name: Name) -> tuple[str, ...] | None:
     if migration.offline:
         return None
-    return patiently(migration, f"looked at type {name}", lambda: migration.database.types.enum(name))
+    return with_lock_retry(migration, f"looked at type {name}", lambda: migration.database.types.enum(name))
 
 
 def _no_named_types(migration: Migration, name: Name) -> bool:
@@ -143,7 +143,7 @@ def add_enum_value_if_missing(
                 remedy=nearest(neighbour, there, "values"),
                 code=right,
             )
-        return carry_out(migration, migration.database.ddl.add_enum_value(name, value, before, after))
+        return execute(migration, migration.database.ddl.add_enum_value(name, value, before, after))
 
 
 def _elsewhere(there: Sequence[str], value: str, before: str | None, after: str | None) -> str:
@@ -198,7 +198,7 @@ def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
                 return skipped(f"type {name}", "it is not there")
             refuse_dependents(f"type {name}", migration.database.dependents.dependents_of_enum(name))
         explain = explained_dependents(migration, f"type {name}")
-        return carry_out(migration, migration.database.ddl.drop_enum(name), explain)
+        return execute(migration, migration.database.ddl.drop_enum(name), explain)
 
 
 def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:
@@ -206,7 +206,7 @@ def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:
     if not getattr(enum, "create_type", True) or enum_stands(migration, enum) is not None:
         return []
     name = Name(str(enum.name), enum.schema)
-    carry_out(migration, migration.database.ddl.create_enum(name, list(enum.enums)))
+    execute(migration, migration.database.ddl.create_enum(name, list(enum.enums)))
     return [f"created type {name}"]
 
 

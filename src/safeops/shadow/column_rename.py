@@ -9,7 +9,7 @@ from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
 from safeops.execution.inspect import check_has_columns, check_names, look_into, skipped
-from safeops.execution.lock_retry import carry_out, outline
+from safeops.execution.lock_retry import execute, outline
 from safeops.execution.migration import Migration, running
 from safeops.execution.migration_lock import whoever_else
 from safeops.naming import Name, call, fitting
@@ -169,7 +169,7 @@ class ColumnRename:
                 if pair_up
                 else ShadowColumns.of(database).scripted_parting(pair, missing)
             )
-            return carry_out(migration, plan)
+            return execute(migration, plan)
 
     def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
         """Have both stand in step; ``shadow`` is the one that does not stand by itself."""

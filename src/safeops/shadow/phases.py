@@ -27,7 +27,7 @@ from safeops.errors import (
     ViolatingRows,
 )
 from safeops.execution.inspect import check_names, look_at, look_into
-from safeops.execution.lock_retry import carry_out, patiently
+from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column, note_subscribers
 from safeops.naming import Name, fitting
@@ -119,12 +119,12 @@ def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
     def explain(error: DBAPIError) -> SafeOpsError | None:
         return unfitting(pair, error) if migration.database.errors.is_violation(error) else None
 
-    return carry_out(migration, ShadowColumns.of(migration.database).equip_twin(pair, stands), explain)
+    return execute(migration, ShadowColumns.of(migration.database).equip_twin(pair, stands), explain)
 
 
 def settled(migration: Migration, pair: Pair, stands: Table) -> bool:
     """Finish what an interrupted exchange left to do; return whether there was anything."""
-    return carry_out(migration, ShadowColumns.of(migration.database).settle_pair(pair, stands))
+    return execute(migration, ShadowColumns.of(migration.database).settle_pair(pair, stands))
 
 
 def _as_it_was(migration: Migration, pair: Pair) -> Table:
@@ -143,7 +143,7 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     known = backfills_of(migration, stands.name, pair.shadow)
     found = look_into(migration, pair.table, lambda: ShadowColumns.of(database).pair_named(stands, pair.name))
     if found is not None:
-        return carry_out(migration, ShadowColumns.of(database).renoted(found, stands))
+        return execute(migration, ShadowColumns.of(database).renoted(found, stands))
     _warn_of_dependents(migration, pair, stands)
     _check(migration, pair, stands)
     _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
@@ -152,7 +152,7 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
-    return carry_out(migration, ShadowColumns.of(database).pair_up(pair, stands))
+    return execute(migration, ShadowColumns.of(database).pair_up(pair, stands))
 
 
 def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Arguments, options: dict[str, Any]) -> None:
@@ -318,7 +318,7 @@ def _has_rows(migration: Migration, pair: Pair, condition: str) -> bool:
     sql = f"SELECT 1 FROM {migration.database.quoted_table(pair.table)} WHERE {condition} LIMIT 1"
     step = Step(sql, f"read {pair.table}", (pair.table,), scans=True)
     with _explaining_values(migration, pair):
-        return bool(patiently(migration, step.does, lambda: migration.database.read(sql), step))
+        return bool(with_lock_retry(migration, step.does, lambda: migration.database.read(sql), step))
     return False
 
 
@@ -422,7 +422,7 @@ def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair:
 def finish_keys(migration: Migration, stands: Table) -> bool:
     """Have the foreign keys be valid that an interrupted exchange or contraction has left for new rows alone."""
     plan = ShadowColumns.of(migration.database).finish_keys(stands)
-    return carry_out(migration, plan)
+    return execute(migration, plan)
 
 
 def part_from(migration: Migration, pair: Pair) -> bool:
@@ -431,7 +431,7 @@ def part_from(migration: Migration, pair: Pair) -> bool:
     assert stands is not None
     refuse_dependents_on(migration, stands, pair.shadow, pair.mirrored)
     explain = explained_dependents(migration, f"column {pair.table}.{pair.shadow}")
-    done = carry_out(migration, ShadowColumns.of(migration.database).drop_twin(pair, stands), explain)
+    done = execute(migration, ShadowColumns.of(migration.database).drop_twin(pair, stands), explain)
     forget_backfills_of(migration, stands.name, pair.shadow)
     return done
 
@@ -461,6 +461,6 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
             pair.table,
             lambda: migration.database.triggers.check_triggers(asked, pair.table, locks_table=True),
         )
-    done = carry_out(migration, ShadowColumns.of(migration.database).promote_twin(pair, stands, kept), explain)
+    done = execute(migration, ShadowColumns.of(migration.database).promote_twin(pair, stands, kept), explain)
     forget_backfills_of(migration, stands.name, pair.shadow)
     return done

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from safeops.databases.definitions import Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
 from safeops.execution.inspect import check_names, look, look_into, skipped
-from safeops.execution.lock_retry import carry_out, outline
+from safeops.execution.lock_retry import execute, outline
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_name
 from safeops.naming import Name, call, nearest
@@ -100,7 +100,7 @@ class TableRename:
                 table = found.table
                 look_into(migration, table.name, lambda: TableRenames.of(migration.database).check_rename(table))
                 heed_new_name(migration, table, self.new_name, self._call("expand"))
-            return self._carry_out(migration, found, TableRenames.of(migration.database).rename_table)
+            return self._execute(migration, found, TableRenames.of(migration.database).rename_table)
 
     def contract(self) -> bool:
         """The table has its new name alone.
@@ -129,7 +129,7 @@ class TableRename:
             if found.is_untouched:
                 self._misses("contract", "expand", f"table {found.names.old} still has its old name")
             self._refuse_dependents(migration, found)
-            return self._carry_out(migration, found, TableRenames.of(migration.database).drop_old_name)
+            return self._execute(migration, found, TableRenames.of(migration.database).drop_old_name)
 
     def undo_expand(self) -> bool:
         """The table has its old name alone.
@@ -161,7 +161,7 @@ class TableRename:
             self._refuse_dependents(migration, found)
             if found.table is not None and not found.is_untouched:
                 heed_new_name(migration, found.table, self.old_name, self._call("undo_expand"))
-            return self._carry_out(migration, found, TableRenames.of(migration.database).rename_back)
+            return self._execute(migration, found, TableRenames.of(migration.database).rename_back)
 
     def undo_contract(self) -> bool:
         """The table is read and written under both names again.
@@ -192,7 +192,7 @@ class TableRename:
             if found.is_contracted and found.table is not None:
                 table = found.table
                 look_into(migration, table.name, lambda: TableRenames.of(migration.database).check_rename(table))
-            return self._carry_out(migration, found, TableRenames.of(migration.database).bring_old_name_back)
+            return self._execute(migration, found, TableRenames.of(migration.database).bring_old_name_back)
 
     # Looking ----------------------------------------------------------------------------------------------------
 
@@ -286,14 +286,14 @@ class TableRename:
 
     # Acting -----------------------------------------------------------------------------------------------------
 
-    def _carry_out(self, migration: Migration, found: _Found, verb: Callable[[Renamed], Plan]) -> bool:
+    def _execute(self, migration: Migration, found: _Found, verb: Callable[[Renamed], Plan]) -> bool:
         names = found.names
         on_dependents = explained_dependents(migration, f"the old name {names.old}")
 
         def explain(error: Any) -> Any:
             return TableRenames.of(migration.database).explain_rename(error) or on_dependents(error)
 
-        if carry_out(migration, verb(names), explain):
+        if execute(migration, verb(names), explain):
             return True
         state = "the table has its old name" if found.is_untouched else "the old name is gone"
         state = "both names are in use" if names.has_view else state

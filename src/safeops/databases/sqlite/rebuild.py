@@ -62,7 +62,7 @@ class Rebuild(Step):
             database.pragma("legacy_alter_table", 1),
             database.transaction(),
         ):
-            _Rebuilding(database, self).carry_out()
+            _Rebuilding(database, self).execute()
 
 
 def _done_natively(database: Session, step: Rebuild) -> bool:
@@ -89,7 +89,7 @@ class _Rebuilding:
         self.old_name = f"safeops_rebuild_{hashlib.sha256(self.name.encode()).hexdigest()[:12]}"
         self.table, self.old = self.full(self.name), self.full(self.old_name)
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         self.check_unchanged()
         orphans, counter, parts = self.orphans(), self.counter(), self.parts()
         for kind, name, _ in parts:
