@@ -18,7 +18,7 @@ from safeops.backfilling import load, port
 from safeops.backfilling.load import Replica
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
-from safeops.databases.mysql.session import number_of
+from safeops.databases.mysql.errors import number_of
 from safeops.naming import Name
 
 BINARY = re.compile(r"(var)?binary|\w*blob", re.I)

@@ -26,7 +26,7 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases.definitions import Table
-from safeops.databases.mysql.session import number_of
+from safeops.databases.mysql.errors import number_of
 from safeops.databases.mysql.showcreate import backticked
 from safeops.databases.steps import Step
 from safeops.databases.triggers import RENAMED

@@ -17,7 +17,8 @@ from safeops.databases.mysql.altering import plain
 from safeops.databases.mysql.catalogue import index_of, table_of
 from safeops.databases.mysql.constraining import KINDS, has_generated_key
 from safeops.databases.mysql.ddl import DDL
-from safeops.databases.mysql.session import UNKNOWN_TABLE, Session, number_of
+from safeops.databases.mysql.errors import UNKNOWN_TABLE, number_of
+from safeops.databases.mysql.session import Session
 from safeops.databases.mysql.showcreate import Item, backticked
 from safeops.naming import Name
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar
 
 from safeops.databases import sqltext
@@ -211,3 +213,45 @@ def _action(rest: str, event: str) -> str | None:
 
 def is_counted(stands: Table, column: str) -> bool:
     return "AUTO_INCREMENT" in definition_of(stands, column).clauses
+
+
+FOREIGN_KEYS = """SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME,
+    k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE
+    FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r
+    ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
+    WHERE @@foreign_key_checks AND k.REFERENCED_TABLE_NAME IS NOT NULL
+    AND ((k.TABLE_SCHEMA = :schema AND k.TABLE_NAME = :name)
+    OR (k.REFERENCED_TABLE_SCHEMA = :schema AND k.REFERENCED_TABLE_NAME = :name))
+    ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION"""
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key of any table: its columns and those that they refer to."""
+
+    name: str
+    table: Name
+    other: Name
+    columns: tuple[str, ...]
+    remote: tuple[str, ...]
+    onupdate: str | None
+    ondelete: str | None
+
+    def ties(self, table: Name, column: str) -> bool:
+        return any(one == (table, column.casefold()) for pair in self.tied for one in pair)
+
+    @property
+    def tied(self) -> list[tuple[tuple[Name, str], tuple[Name, str]]]:
+        """Return the pairs of columns that have one type."""
+        pairs = zip(self.columns, self.remote, strict=True)
+        return [((self.table, one.casefold()), (self.other, other.casefold())) for one, other in pairs]
+
+
+def foreign_keys(rows: Iterable[Any]) -> Iterator[ForeignKey]:
+    """Read foreign keys from the rows of ``FOREIGN_KEYS``, one for each column."""
+    for (key, schema, table), group in groupby(rows, lambda row: row[:3]):
+        parts = list(group)
+        referent = Name(parts[0][5], parts[0][4])
+        columns, remote = tuple(one[3] for one in parts), tuple(one[6] for one in parts)
+        onupdate, ondelete = map(spelling.action, parts[0][7:])
+        yield ForeignKey(key, Name(table, schema), referent, columns, remote, onupdate, ondelete)

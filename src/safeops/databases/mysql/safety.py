@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +12,14 @@ from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.altering import INSTANT, kept_as
-from safeops.databases.mysql.catalogue import check_of, definition_of, is_counted
+from safeops.databases.mysql.catalogue import (
+    FOREIGN_KEYS,
+    ForeignKey,
+    check_of,
+    definition_of,
+    foreign_keys,
+    is_counted,
+)
 from safeops.databases.mysql.showcreate import backticked
 from safeops.databases.mysql.spelling import names
 from safeops.databases.safety import equal_columns, is_key, lacking
@@ -88,23 +93,17 @@ class Safety(safety.Safety):
         while left:
             place = left.pop()
             done.add((place[0], place[1].casefold()))
-            keys = [one for one in self._keys_of(place[0]) if one.ties(*place)]
+            keys = [
+                one
+                for one in foreign_keys(self.read(FOREIGN_KEYS, schema=place[0].schema, name=place[0].name))
+                if one.ties(*place)
+            ]
             # Two looks at one table: a key that was dropped since the first one is not there any more.
             own = [one for one in keys if one.table != stands.name or one.name in stands.constraints]
             found.update(dict.fromkeys(own))
             sides = [pair for one in own for pair in one.tied if (place[0], place[1].casefold()) in pair]
             left += [one for pair in sides for one in pair if one not in done and one not in left]
         return list(found)
-
-    def _keys_of(self, name: Name) -> list[ForeignKey]:
-        rows = self.read(_KEYS, schema=name.schema, name=name.name)
-        keys = []
-        for (key, schema, table), group in groupby(rows, lambda row: row[:3]):
-            parts = list(group)
-            other = Name(parts[0][5], parts[0][4])
-            columns, remote = tuple(one[3] for one in parts), tuple(one[6] for one in parts)
-            keys.append(ForeignKey(key, Name(table, schema), other, columns, remote, *map(_rule, parts[0][7:])))
-        return keys
 
     def changed_in_place(self, column: sa.Column[Any], stands: Table, keys: list[ForeignKey]) -> str:
         """Write the calls that change the type of a column and of all that foreign keys tie to it."""
@@ -231,42 +230,6 @@ class Safety(safety.Safety):
         if (expression := self.database.ddl.expression_default(column)) and spelling.is_constant(expression):
             return f"{self.product} copies the table for a default that is an expression, DEFAULT {expression}"
         return f"its values differ from row to row; {self.product} copies the table, or gives every row the same one"
-
-
-_KEYS = """SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME,
-    k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME, k.REFERENCED_COLUMN_NAME, r.UPDATE_RULE, r.DELETE_RULE
-    FROM information_schema.KEY_COLUMN_USAGE k JOIN information_schema.REFERENTIAL_CONSTRAINTS r
-    ON r.CONSTRAINT_SCHEMA = k.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = k.CONSTRAINT_NAME AND r.TABLE_NAME = k.TABLE_NAME
-    WHERE @@foreign_key_checks AND k.REFERENCED_TABLE_NAME IS NOT NULL
-    AND ((k.TABLE_SCHEMA = :schema AND k.TABLE_NAME = :name)
-    OR (k.REFERENCED_TABLE_SCHEMA = :schema AND k.REFERENCED_TABLE_NAME = :name))
-    ORDER BY k.TABLE_SCHEMA, k.TABLE_NAME, k.CONSTRAINT_NAME, k.ORDINAL_POSITION"""
-
-
-@dataclass(frozen=True)
-class ForeignKey:
-    """A foreign key of any table: its columns and those that they refer to."""
-
-    name: str
-    table: Name
-    other: Name
-    columns: tuple[str, ...]
-    remote: tuple[str, ...]
-    onupdate: str | None
-    ondelete: str | None
-
-    def ties(self, table: Name, column: str) -> bool:
-        return any(one == (table, column.casefold()) for pair in self.tied for one in pair)
-
-    @property
-    def tied(self) -> list[tuple[tuple[Name, str], tuple[Name, str]]]:
-        """Return the pairs of columns that have one type."""
-        pairs = zip(self.columns, self.remote, strict=True)
-        return [((self.table, one.casefold()), (self.other, other.casefold())) for one, other in pairs]
-
-
-def _rule(rule: str) -> str | None:
-    return None if rule in ("NO ACTION", "RESTRICT") else rule
 
 
 class MariaDBSafety(Safety):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,45 +12,15 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
-from safeops.databases.server import Kind, SessionSettings
+from safeops.databases.mysql.errors import NAME_TAKEN, NO_TRIGGERS, name_taken, number_of, triggers_not_allowed
+from safeops.databases.server import SessionSettings
 from safeops.databases.steps import Step
-from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.plan_mode import current_dry_run
 
 if TYPE_CHECKING:
     from safeops.databases.mysql.server import Abilities
 
-# https://mariadb.com/kb/en/mariadb-error-code-reference/
-# https://mariadb.com/kb/en/binary-logging-of-stored-routines/
-NO_TRIGGERS = 1419
-LOCK_FAILURES = {1205, 1213, 3572}
-VIOLATIONS = {1048, 1062, 1138, 1265, 1452, 1586, 3819, 4025}
-NEEDED_BY_KEY = 1553
-NAME_TAKEN = {1823, 1826, 3822}
-GONE = {1008, 1051, 1091, 1360}
-UNKNOWN_TABLE = {1049, 1146}
-
-# fmt: off
-KINDS: Mapping[Kind, set[int]] = {
-    "lost": {1053, 1927, 2002, 2003, 2006, 2013, 2055, 4031},
-    "held": LOCK_FAILURES,
-    "rights": {1044, 1045, 1095, 1142, 1143, 1227, 1370, 1396, 1410, 1419, 1959, 3530},
-    "read only": {1290, 1792, 1836},
-    "resources": {1021, 1037, 1038, 1040, 1041, 1114, 1203, 1226, 3019},
-    "cancelled": {1317, 1969, 3024},
-    "values": {1264, 1265, 1292, 1365, 1366, 1367, 1406, 1411, 1416, 1426, 1441, 1690, 3140, 3141, 3144, 3156, 4038},
-    "rule": {1644},
-    "violation": {*VIOLATIONS, 1451},
-    "dependents": {NEEDED_BY_KEY, 1217, 1829, 1834, 3108, 3730, 3837, 3959},
-    "unsupported": {
-        1069, 1070, 1071, 1105, 1118, 1170, 1178, 1214, 1235, 1347, 1464, 1901, 1906, 3106, 3748, 4119, 4129,
-    },
-    "statement": {
-        1049, 1054, 1064, 1067, 1072, 1101, 1115, 1128, 1146, 1166, 1273, 1305, 1582, 3102, 3757, 3763, 3770, 3813,
-    },
-}
-# fmt: on
 # What decides on a session what a statement means.
 TEXTS = ("@@SESSION.sql_mode", "@@SESSION.time_zone")
 HANDED = (*TEXTS, "@@SESSION.foreign_key_checks", "@@SESSION.unique_checks")
@@ -88,16 +58,6 @@ RUNNER = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSACTI
 SEES_ALL = "SELECT COUNT(*) FROM information_schema.INNODB_CMP"
 PROGRAMS = """SELECT ATTR_VALUE FROM performance_schema.session_connect_attrs
   WHERE PROCESSLIST_ID = :id AND ATTR_NAME = 'program_name'"""
-
-
-def number_of(error: BaseException) -> int | None:
-    """Return the server's number of an error, whatever the driver calls it."""
-    original = getattr(error, "orig", None) or error
-    for one in (original, getattr(original, "__cause__", None)):
-        number = getattr(one, "errno", None) or next(iter(getattr(one, "args", ())), None)
-        if isinstance(number, int):
-            return number
-    return None
 
 
 class RowsFound(Exception):
@@ -158,9 +118,9 @@ class Session(Database):
         except DBAPIError as error:
             if number_of(error) == NO_TRIGGERS:
                 kept = "What was finished before is kept; running again continues from there."
-                raise not_allowed(f"This was not done: {step.does}. This", state=kept) from error
+                raise triggers_not_allowed(f"This was not done: {step.does}. This", state=kept) from error
             if number_of(error) in NAME_TAKEN or (number_of(error) == 1005 and "errno: 121" in str(error)):
-                raise _name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
+                raise name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
             raise
 
     def _refute(self, step: Step) -> None:
@@ -317,14 +277,6 @@ class Session(Database):
     # The runner lock --------------------------------------------------------------------------------------------
 
 
-def _name_taken(step: Step, kind: str) -> DefinitionMismatch:
-    return DefinitionMismatch(
-        f"Another table has a {kind} of that name. This was not done: {step.does}.",
-        why=f"The name of a {kind} is unique in a schema.",
-        remedy="Give the new one another name.",
-    )
-
-
 def alone(query: str) -> str:
     """Return a question about sessions without their transactions, which only an account with PROCESS may see."""
     return query.replace(_SESSION, _SESSION_ALONE).replace(_TRANSACTIONS, "")
@@ -352,14 +304,3 @@ def described(row: Any, program: str = "") -> str:
     application = f", application {program!r}" if program else ""
     since = "in its transaction" if in_transaction else "so"
     return f"session {session}, user {user}, host {host}{application}, {state}, {since} for {age} s, query: {shown}"
-
-
-def not_allowed(asked: str, state: str = "") -> UnsafeOperation:
-    return UnsafeOperation(
-        f"{asked} account may not create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
-        why="With statements in the log, a replica runs what the trigger does with other privileges, so the server requires"
-        " SUPER, or the setting that its triggers can be trusted.",
-        remedy="Have an administrator run this, keep it in the server's configuration, and run again:",
-        code="SET GLOBAL log_bin_trust_function_creators = 1;",
-        **({"state": state} if state else {}),
-    )

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import triggers
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql.session import NO_TRIGGERS, not_allowed, number_of
+from safeops.databases.mysql.errors import NO_TRIGGERS, number_of, triggers_not_allowed
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler
 from safeops.errors import UnsafeOperation
@@ -38,7 +38,7 @@ class Triggers(triggers.Triggers):
         with self.logging_rows():
             error = self._trigger_refused(table)
         if error is not None and number_of(error) == NO_TRIGGERS:
-            raise not_allowed(f"{asked} needs triggers. This") from error
+            raise triggers_not_allowed(f"{asked} needs triggers. This") from error
         if error is not None:
             raise _not_granted(asked, table) from error
 
