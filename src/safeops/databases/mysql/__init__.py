@@ -30,7 +30,6 @@ class MySQL(Session):
 
     family = "mysql"
     product = "MySQL"
-    # max_execution_time bounds SELECT alone, which no step is.
 
     @property
     def ddl(self) -> DDL:
@@ -121,9 +120,6 @@ class MySQL(Session):
             collation=collation or charset,
             comment=column.comment,
         )
-
-    def _computed(self, computed: sa.Computed) -> str:
-        return spelling.computed(self.part_text(computed.sqltext), "STORED" if computed.persisted else "VIRTUAL")
 
     def wanted_index(self, index: sa.Index) -> Index:
         table = index.table
@@ -233,8 +229,6 @@ class MySQL(Session):
                 if not self.connection.invalidated:
                     self.run(f"DROP TEMPORARY TABLE IF EXISTS {quoted}")
 
-    # Safety ----------------------------------------------------------------------------------------------------
-
 
 class MariaDB(MySQL):
     """MariaDB 10.11 and later."""
@@ -243,8 +237,6 @@ class MariaDB(MySQL):
 
     def role_text(self, role: str) -> str:
         return self.quoted(role)
-
-    # https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment
 
 
 def _default(text: str | None) -> str | None:

@@ -93,11 +93,8 @@ class Safety(safety.Safety):
         while left:
             place = left.pop()
             done.add((place[0], place[1].casefold()))
-            keys = [
-                one
-                for one in foreign_keys(self.read(FOREIGN_KEYS, schema=place[0].schema, name=place[0].name))
-                if one.ties(*place)
-            ]
+            rows = self.read(FOREIGN_KEYS, schema=place[0].schema, name=place[0].name)
+            keys = [one for one in foreign_keys(rows) if one.ties(*place)]
             # Two looks at one table: a key that was dropped since the first one is not there any more.
             own = [one for one in keys if one.table != stands.name or one.name in stands.constraints]
             found.update(dict.fromkeys(own))

@@ -102,6 +102,7 @@ class Abilities(server.Abilities):
     refuses_full_schemas = False
 
     statement_bound = ""
+    """The session variable that bounds a statement; max_execution_time bounds SELECT alone, which no step is."""
 
     @property
     def has_expression_indexes(self) -> bool:  # type: ignore[override]
@@ -123,7 +124,8 @@ class Abilities(server.Abilities):
     """The version that has JSON_TABLE."""
 
     batch_modes: ClassVar[tuple[str, ...]] = ()
-    """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was."""
+    """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was.
+    https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment"""
 
     dump_ending = ".sql.gz"
 
@@ -148,8 +150,6 @@ class Abilities(server.Abilities):
     """ADD COLUMN copies the table where the default is an expression."""
 
     role_code = "GRANT ALL ON the_database.* TO the_user;  -- as an administrator"
-
-    """The session variable that bounds a statement."""
 
     refusing_writes = "SET SESSION TRANSACTION READ ONLY"
 

@@ -274,8 +274,6 @@ class Session(Database):
         found = self.read("SHOW VARIABLES WHERE Variable_name IN ('tx_read_only', 'transaction_read_only')")
         return str(found[0][0])
 
-    # The runner lock --------------------------------------------------------------------------------------------
-
 
 def alone(query: str) -> str:
     """Return a question about sessions without their transactions, which only an account with PROCESS may see."""

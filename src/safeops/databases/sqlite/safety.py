@@ -101,8 +101,6 @@ class Safety(safety.Safety):
             self.run(f"DROP TABLE IF EXISTS {probe}")
         return f"the value {rows[0][0]!r} would not come back from it as it is" if rows else None
 
-    # Dependents -------------------------------------------------------------------------------------------------
-
 
 class Dependents(safety.Dependents):
     """Finds what depends on a table, a column, a schema or a key."""

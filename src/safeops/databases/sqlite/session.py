@@ -153,8 +153,6 @@ class Session(Database):
         with nullcontext() if current_dry_run() is None else self.pragma("query_only", 0):
             yield
 
-    # The runner lock --------------------------------------------------------------------------------------------
-
 
 def path_of(connection: Connection) -> str:
     """Return the file of the main database, by the driver alone: SQLAlchemy would begin a transaction."""
