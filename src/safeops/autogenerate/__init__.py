@@ -2,16 +2,309 @@
 
 from __future__ import annotations
 
-from safeops.autogenerate import comparators, rendering
-from safeops.autogenerate.rewriter import SafeOperations
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from alembic.autogenerate.rewriter import Rewriter
+from alembic.operations import ops
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy.sql.elements import conv
+
+from safeops import _alembic, _sqlalchemy
+from safeops.autogenerate import advice, comparators, operations
+from safeops.autogenerate.alembic_operations import (
+    Operations,
+    dropped_constraints,
+    is_generated,
+    name_of,
+    ordered_downgrade,
+    ordered_upgrade,
+    referent_of,
+)
+from safeops.autogenerate.alter_column import comment_of_table, expand_last, parts_of, undo_expand_first
+from safeops.autogenerate.comparators import COMPARED
+from safeops.autogenerate.comparison import add_differences, correct_constraints, correct_indexes
+from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan, live_database
+from safeops.autogenerate.operations import Differs, Note, become, safe
+from safeops.autogenerate.replacement import replace_keys
+from safeops.errors import UnsupportedOnDatabase
+from safeops.execution.inspect import named
+from safeops.execution.migration import refuse_translated
+from safeops.naming import Name
 
 __all__ = ["SafeOperations", "safe_operations"]
 
+log = logging.getLogger("safeops.autogenerate")
+
+
+class SafeOperations(Rewriter):
+    """Alembic's ``Rewriter``, to be chained with others, before or after them."""
+
+    def process_revision_directives(
+        self, context: MigrationContext, revision: Any, directives: list[ops.MigrationScript]
+    ) -> None:
+        """Rewrite what autogenerate has found."""
+        refuse_translated(context)
+        super().process_revision_directives(context, revision, directives)
+        for script in directives:
+            for upgrade, downgrade in zip(script.upgrade_ops_list, script.downgrade_ops_list, strict=True):
+                # With several databases Alembic passes those of the databases before once more.
+                if not upgrade.info.get("safeops"):
+                    upgrade.info["safeops"] = True
+                    _rewrite(context, upgrade, downgrade)
+
+
 comparators.register()
-rendering.register()
+operations.register()
 
 safe_operations = SafeOperations()
 """Has ``alembic revision --autogenerate`` write helpers of safeops, for ``process_revision_directives`` in env.py.
 
 It is a ``Rewriter`` of Alembic: ``safe_operations.chain(other)`` and ``other.chain(safe_operations)`` both work.
 """
+
+
+def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps) -> None:
+    compared = upgrade.info.get(COMPARED, ())
+    if not upgrade.ops and not downgrade.ops and not compared:
+        return
+    try:
+        with live_database(context) as live:
+            if live is not None:
+                correct_indexes(live, upgrade, downgrade)
+                add_differences(live, compared, upgrade, downgrade)
+                correct_constraints(live, upgrade, downgrade)
+            replace_keys(context, live, upgrade.ops, downgrade.ops)
+            if live is not None:
+                live.dropped = dropped_constraints(upgrade.ops)
+            forth = Upgrade(context, live)
+            upgrade.ops[:] = expand_last(forth.converted(ordered_upgrade(upgrade.ops)))
+            downgrade.ops[:] = undo_expand_first(Downgrade(forth).converted(ordered_downgrade(downgrade.ops)))
+    except UnsupportedOnDatabase as error:
+        log.warning("left as Alembic wrote it: %s", error)
+        return
+    for body in (upgrade, downgrade):
+        if body.ops and all(map(_is_comment, body.ops)):
+            # Python accepts no function of nothing but comments.
+            body.ops.append(Note("", "pass"))
+
+
+def _is_comment(operation: ops.MigrateOperation) -> bool:
+    if isinstance(operation, (Note, Differs)):
+        return not operation.code
+    return isinstance(operation, ops.OpContainer) and all(map(_is_comment, operation.ops))
+
+
+# What each operation becomes ------------------------------------------------------------------------------------
+
+
+class Direction(ABC):
+    """One of the two bodies of a revision."""
+
+    context: MigrationContext
+    live: LiveDatabase | None
+
+    def converted(self, found: Sequence[ops.MigrateOperation]) -> Operations:
+        return [made for operation in found for made in self._each(operation)]
+
+    def _each(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+        if type(operation) is ops.ModifyTableOps:
+            found = self._of_table(operation)
+            yield from [become(operations.TableOps, operation, ops=found)] if found else []
+        else:
+            yield from advice.blocking_checks(self.live, operation)
+            yield from self._convert(_with_final_name(self.context, operation))
+
+    def _of_table(self, table: ops.ModifyTableOps) -> Operations:
+        return self.converted(table.ops)
+
+    @abstractmethod
+    def _convert(self, operation: ops.MigrateOperation) -> Iterable[ops.MigrateOperation]: ...
+
+
+class Upgrade(Direction):
+    """The body of ``upgrade()``; what it decides, ``downgrade()`` undoes."""
+
+    def __init__(self, context: MigrationContext, live: LiveDatabase | None) -> None:
+        self.context, self.live = context, live
+        self.archived: set[tuple[Name, str | None]] = set()
+        self.types: dict[tuple[Name, str], TypeChangePlan] = {}
+        self.same_defaults: set[tuple[Name, str]] = set()
+        self.later: set[tuple[Name, str]] = set()
+        self.unseen: set[tuple[Name, str]] = set()
+
+    def _of_table(self, table: ops.ModifyTableOps) -> Operations:
+        found = become(ops.ModifyTableOps, table, ops=self._without_unseen(table.ops))
+        return [*advice.renames(self.context, table), *super()._of_table(found)]
+
+    def _without_unseen(self, found: Sequence[ops.MigrateOperation]) -> Operations:
+        """Leave out indexes that exist, though SQLAlchemy does not reflect them: those of MySQL on expressions."""
+        exchanged = {drop.index_name for drop in found if isinstance(drop, ops.DropIndexOp)}
+        created = [made for made in found if isinstance(made, ops.CreateIndexOp) and made.index_name not in exchanged]
+        unseen = [made for made in created if self.live and self.live.has_index(name_of(made), made)]
+        self.unseen.update((name_of(made), str(made.index_name)) for made in unseen)
+        return [operation for operation in found if operation not in unseen]
+
+    def _convert(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+        if type(operation) is ops.DropTableOp:
+            yield from self._dropped(become(operations.DropTable, operation), None)
+        elif type(operation) is ops.DropColumnOp:
+            yield from self._dropped_column(operation)
+        elif type(operation) is ops.AddColumnOp:
+            yield from self._added(operation)
+        elif type(operation) is ops.AlterColumnOp:
+            plan = self._type_plan(operation) if operation.modify_type is not None else None
+            parts = parts_of(self._without_same_default(operation), plan, self.live)
+            yield from (*parts.alembics, *parts.relax, *parts.type, *parts.default, *parts.enforce)
+        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
+            yield from comment_of_table(operation, self.live)
+        elif isinstance(operation, ops.CreateForeignKeyOp) and (changing := self._changing(operation)):
+            key = _key(operation)
+            self.later.add(key)
+            yield Note(
+                f"The foreign key {key[1]} of {key[0]} is one of the new type of {changing}: autogenerate finds it in the"
+                " revision that switches, or after that."
+            )
+        else:
+            yield from advice.unindexed_keys(self.context, self.live, operation)
+            yield safe(operation)
+
+    def _changing(self, key: ops.CreateForeignKeyOp) -> str | None:
+        """Return a column of a foreign key whose type must change before the key can be created."""
+        ends = [(name_of(key), str(column)) for column in key.local_cols]
+        ends += [(referent_of(key), str(column)) for column in key.remote_cols]
+        plans = ((end, self.types.get(end)) for end in ends)
+        return next((f"{table}.{column}" for (table, column), plan in plans if plan and not plan.relates), None)
+
+    def _dropped_column(self, operation: ops.DropColumnOp) -> Iterator[ops.MigrateOperation]:
+        column = operation.to_column()
+        dropped = become(operations.DropColumn, operation)
+        if column.computed is not None:
+            yield dropped
+        else:
+            yield from self._dropped(dropped, str(column.name))
+
+    def _dropped(
+        self, operation: operations.DropTable | operations.DropColumn, column: str | None
+    ) -> Iterator[ops.MigrateOperation]:
+        name = name_of(operation)
+        refusal = self.live.archive_refusal(name, column) if self.live else None
+        if refusal:
+            yield Note(f"This cannot be undone with its values, for no archive can be made: {refusal}")
+        else:
+            self.archived.add((name, column))
+            yield from advice.kept_types(self.context, operation)
+        yield become(type(operation), operation, archive=not refusal)
+
+    def _added(self, operation: ops.AddColumnOp) -> Iterator[ops.MigrateOperation]:
+        column = operation.column
+        refusal = self.live.column_refusal(name_of(operation), column) if self.live else None
+        domain = self.live.domain_advice(name_of(operation), column) if self.live and refusal else ""
+        if refusal and domain:
+            yield advice.blocking_column(refusal, domain)
+            yield become(operations.AddColumn, operation, fills=False)
+            return
+        computed = column.computed is not None or column.identity is not None
+        fills = bool(refusal) and not computed and not column.nullable and column.server_default is not None
+        if refusal and not fills and column.server_default is not None:
+            yield advice.blocking_column(refusal)
+        yield become(operations.AddColumn, operation, fills=fills)
+
+    def _without_same_default(self, operation: ops.AlterColumnOp) -> ops.AlterColumnOp:
+        default, type_ = operation.modify_server_default, operation.existing_type
+        name, column = name_of(operation), str(operation.column_name)
+        if default is False or is_generated(default) or not self.live:
+            return operation
+        if not self.live.has_default(name, column, type_, default):
+            return operation
+        self.same_defaults.add((name, column))
+        return become(ops.AlterColumnOp, operation, modify_server_default=False)
+
+    def _type_plan(self, operation: ops.AlterColumnOp) -> TypeChangePlan:
+        name, column = name_of(operation), str(operation.column_name)
+        plan = TypeChangePlan(operation.modify_type)
+        if self.live:
+            plan = self.live.type_change_plan(name, column, operation.existing_type, operation.modify_type)
+        self.types[name, column] = plan
+        return plan
+
+
+class Downgrade(Direction):
+    """The body of ``downgrade()``."""
+
+    def __init__(self, forth: Upgrade) -> None:
+        self.context, self.live, self.forth = forth.context, forth.live, forth
+
+    def _of_table(self, table: ops.ModifyTableOps) -> Operations:
+        restored = (name_of(table), None) in self.forth.archived
+        # A table is restored with its indexes.
+        return self.converted([each for each in table.ops if not (restored and isinstance(each, ops.CreateIndexOp))])
+
+    def _convert(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
+        if self.live is not None:
+            self.live.complete_reflected(operation)
+        if type(operation) is ops.CreateTableOp and (name_of(operation), None) in self.forth.archived:
+            yield become(operations.RestoreTable, operation)
+        elif type(operation) is ops.AddColumnOp:
+            yield from self._added(operation)
+        elif type(operation) is ops.AlterColumnOp:
+            yield from self._altered(operation)
+        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
+            yield from comment_of_table(operation, self.live, downgrade=True)
+        elif not self._is_left_out(operation):
+            yield safe(operation)
+
+    def _added(self, operation: ops.AddColumnOp) -> Iterator[ops.MigrateOperation]:
+        if (name_of(operation), str(operation.column.name)) in self.forth.archived:
+            yield become(operations.RestoreColumn, operation)
+            return
+        refusal = self.live.column_refusal(name_of(operation), operation.column) if self.live else None
+        yield from [advice.blocking_column(refusal)] if refusal else []
+        yield safe(operation)
+
+    def _is_left_out(self, operation: ops.MigrateOperation) -> bool:
+        if isinstance(operation, ops.DropIndexOp):
+            return (name_of(operation), str(operation.index_name)) in self.forth.unseen
+        return isinstance(operation, ops.DropConstraintOp) and _key(operation) in self.forth.later
+
+    def _altered(self, operation: ops.AlterColumnOp) -> Operations:
+        key = name_of(operation), str(operation.column_name)
+        if key in self.forth.same_defaults:
+            operation = become(ops.AlterColumnOp, operation, modify_server_default=False)
+        parts = parts_of(operation, self.forth.types.get(key), self.live, downgrade=True)
+        return [*parts.relax, *parts.default, *parts.type, *parts.enforce, *parts.alembics]
+
+
+def _key(operation: ops.CreateForeignKeyOp | ops.DropConstraintOp) -> tuple[Name, str]:
+    return name_of(operation), str(operation.constraint_name)
+
+
+# Names ----------------------------------------------------------------------------------------------------------
+
+
+def _with_final_name(context: MigrationContext, operation: ops.MigrateOperation) -> ops.MigrateOperation:
+    """Give an index or a constraint the name that the server will keep, in both directions the same."""
+    if isinstance(operation, ops.CreateIndexOp):
+        # SQLite reports 1 or 0, which is no bool to a type checker.
+        operation = become(type(operation), operation, unique=bool(operation.unique))
+    if isinstance(operation, ops.CreateForeignKeyOp):
+        # It is created after both tables in any case.
+        kept = {key: value for key, value in operation.kw.items() if key != "use_alter"}
+        operation = become(type(operation), operation, kw=kept)
+    if isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp)):
+        return become(type(operation), operation, index_name=_cut(context, operation.index_name))
+    lost = isinstance(operation, ops.DropConstraintOp) and _alembic.inverse_of(operation) is None
+    if not isinstance(operation, (ops.AddConstraintOp, ops.DropConstraintOp)) or lost:
+        return operation
+    name = _cut(context, getattr(operation, "constraint_name", None))
+    if name is None:
+        constraint: Any = operation.to_constraint()
+        name = named(constraint, Name(constraint.table.name)).name
+    return become(type(operation), operation, constraint_name=name)
+
+
+def _cut(context: MigrationContext, name: Any) -> Any:
+    """Cut a name that SQLAlchemy has made, as it does itself when it renders it."""
+    return conv(_sqlalchemy.cut_name(name, context.dialect)) if _sqlalchemy.is_generated_name(name) else name

@@ -13,9 +13,10 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from alembic.util import to_list
 
+from safeops.autogenerate.alembic_operations import is_partial, leads, models, name_of
 from safeops.autogenerate.comparators import enum_of, types_of
 from safeops.autogenerate.live_database import LiveDatabase
-from safeops.autogenerate.operations import Note, is_partial, leads, models, name_of
+from safeops.autogenerate.operations import Note
 from safeops.naming import Name, call, in_shell
 
 log = logging.getLogger("safeops.autogenerate")

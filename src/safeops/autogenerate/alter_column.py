@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.autogenerate import operations
+from safeops.autogenerate.alembic_operations import Operations, is_generated, name_of
 from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan
-from safeops.autogenerate.operations import Note, Operations, is_generated, name_of
+from safeops.autogenerate.operations import Note
 from safeops.naming import Name, in_shell, written_type
 
 
@@ -41,8 +42,11 @@ def parts_of(
     """
     parts = Parts()
     if operation.modify_nullable is not None:
-        own = _only(operations.SetNullability, operation, modify_nullable=operation.modify_nullable)
-        (parts.relax if operation.modify_nullable else parts.enforce).append(own)
+        relaxes = operation.modify_nullable
+        own = _only(
+            operations.RelaxNotNull if relaxes else operations.EnforceNotNull, operation, modify_nullable=relaxes
+        )
+        (parts.relax if relaxes else parts.enforce).append(own)
     if operation.modify_type is not None:
         parts.type = _type_back(operation, plan) if downgrade else _type(operation, plan or TypeChangePlan(None))
     expands = plan is not None and plan.phases == ("expand",)
@@ -161,7 +165,7 @@ def _type(operation: ops.AlterColumnOp, plan: TypeChangePlan) -> Operations:
         return [Note(plan.keep)]
     if not plan.phases:
         return _in_place(operation, plan.blocks)
-    own = _phases(operation, plan.target, plan.phases, plan.options)
+    own = _phases(operation, plan.target, plan.phases, plan.conversion)
     return [_note_after_switch(own), own] if plan.phases == ("switch",) else [own]
 
 
@@ -177,7 +181,7 @@ def _type_back(operation: ops.AlterColumnOp, plan: TypeChangePlan | None) -> Ope
         return [Note(f"Nothing to undo: {_without_schema(operation)} keeps its type.")]
     if plan.phases:
         undone = [f"undo_{phase}" for phase in reversed(plan.phases)]
-        return [_phases(operation, plan.target, undone, plan.options)]
+        return [_phases(operation, plan.target, undone, plan.conversion)]
     if not plan.returns and not plan.blocks_back:
         column = _without_schema(operation)
         why = f"The type of {column} does not change back in a moment: a column of the former type takes its place."
@@ -185,9 +189,11 @@ def _type_back(operation: ops.AlterColumnOp, plan: TypeChangePlan | None) -> Ope
     return _in_place(operation, plan.blocks_back)
 
 
-def _phases(operation: ops.AlterColumnOp, target: Any, phases: Any, options: dict[str, str]) -> operations.ChangeType:
+def _phases(
+    operation: ops.AlterColumnOp, target: Any, phases: Any, conversion: dict[str, str]
+) -> operations.ChangeType:
     own = _only(operations.ChangeType, operation, modify_type=operation.modify_type)
-    own.target, own.phases, own.options = target, tuple(phases), options
+    own.target, own.phases, own.conversion = target, tuple(phases), conversion
     return own
 
 
@@ -245,7 +251,7 @@ def _expanding(changes: Sequence[operations.ChangeType]) -> str:
 
 def _command(change: operations.ChangeType, phase: str) -> str:
     place = {"schema": change.schema, "table": change.table_name, "column": change.column_name}
-    how = {"type": written_type(sa.types.to_instance(change.target)), **(change.options or {}), "phase": phase}
+    how = {"type": written_type(sa.types.to_instance(change.target)), **change.conversion, "phase": phase}
     given = {"pattern": "type-change", **place, **how}
     options = " ".join(f"-x {name}={shlex.quote(str(value))}" for name, value in given.items() if value)
     return f"    alembic {options} revision -m {in_shell(f'{phase} {_column(change)}')}"

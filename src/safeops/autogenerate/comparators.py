@@ -14,7 +14,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 
 from safeops import _alembic, _sqlalchemy
-from safeops.autogenerate.operations import AddEnumValue, CreateEnum, Note, name_of, tables_in
+from safeops.autogenerate.alembic_operations import name_of, tables_in, without_empty
+from safeops.autogenerate.operations import AddEnumValue, CreateEnum, Note
 from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.errors import UnsupportedOnDatabase
@@ -140,7 +141,7 @@ def leave_out_impossible(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _
         if model is not None:
             found = [kept for operation in table.ops for kept in _possible(database, model, operation)]
             table.ops[:] = _without_merged(database, model, found)
-    upgrade_ops.ops[:] = [each for each in upgrade_ops.ops if not isinstance(each, ops.ModifyTableOps) or each.ops]
+    upgrade_ops.ops[:] = without_empty(upgrade_ops.ops)
 
 
 def _is_compared(context: AutogenContext, table: sa.Table) -> bool:

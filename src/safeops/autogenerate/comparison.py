@@ -16,9 +16,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic, _sqlalchemy
+from safeops.autogenerate.alembic_operations import drops_foreign_key, existing_foreign_key, name_of, tables_in
 from safeops.autogenerate.live_database import LiveDatabase
-from safeops.autogenerate.operations import Differs, drops_foreign_key, existing_foreign_key, name_of, tables_in
-from safeops.autogenerate.rendered_code import escaped
+from safeops.autogenerate.operations import Differs
+from safeops.autogenerate.rendering import escaped
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases.definitions import Constraint, Difference, Index, Table, differences
 from safeops.execution.inspect import settle_name

@@ -17,8 +17,8 @@ from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops import _sqlalchemy
 from safeops.archive.archiving import key_for, refuse_flaw
-from safeops.autogenerate.operations import name_of
-from safeops.autogenerate.rendered_code import escaped
+from safeops.autogenerate.alembic_operations import name_of
+from safeops.autogenerate.rendering import escaped
 from safeops.databases import database_for
 from safeops.databases.connections import beside
 from safeops.databases.definitions import Column, Constraint, Table
@@ -49,7 +49,7 @@ class TypeChangePlan:
         target: The new type.
         phases: The phases of a ``TypeChange`` that are due; none if the server changes the type in milliseconds.
         returns: Without phases: the server changes it back in milliseconds too.
-        options: How values are converted, if a cast cannot do it: keywords of the ``TypeChange``.
+        conversion: How values are converted, if a cast cannot do it: keywords of the ``TypeChange``.
         blocks: Why the change is made in place and refuses, if nothing else can make it.
         blocks_back: The same for the downgrade.
         keep: Why the column should keep its type.
@@ -59,7 +59,7 @@ class TypeChangePlan:
     target: Any
     phases: tuple[str, ...] = ()
     returns: bool = True
-    options: dict[str, str] = field(default_factory=dict)
+    conversion: dict[str, str] = field(default_factory=dict)
     blocks: str = ""
     blocks_back: str = ""
     keep: str = ""
@@ -192,9 +192,9 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None:
             return TypeChangePlan(new)
-        options = self._conversion(column, old, new)
+        conversion = self._conversion(column, old, new)
         if standing_change(self.migration, existing, TypeChange(name.name, column, new, schema=name.schema)):
-            return TypeChangePlan(new, ("switch",), options=options)
+            return TypeChangePlan(new, ("switch",), conversion=conversion)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
         keep = self._asked(existing, lambda: self._database.safety.type_to_keep(wanted, existing))
         if keep:
@@ -203,12 +203,12 @@ class LiveDatabase:
         stuck = self._refusal(left, name, lambda: self._database.safety.check_type_change(wanted, left))
         if stuck:
             return TypeChangePlan(new, blocks=stuck, blocks_back=stuck)
-        change = TypeChange(name.name, column, new, schema=name.schema, **options)
+        change = TypeChange(name.name, column, new, schema=name.schema, **conversion)
         stuck = self._refusal(left, name, lambda: check_change(self.migration, left, change))
         if self._asked(left, lambda: self._database.safety.type_refusal(wanted, left)):
             relates = _sqlalchemy.are_akin(old, new) and self._database.abilities.foreign_keys_across_types
             phases = () if stuck else ("expand",)
-            return TypeChangePlan(new, phases, options=options, blocks=stuck, blocks_back=stuck, relates=relates)
+            return TypeChangePlan(new, phases, conversion=conversion, blocks=stuck, blocks_back=stuck, relates=relates)
         back = self._asked(left, lambda: self._database.safety.type_refusal_back(wanted, former, left))
         return TypeChangePlan(new, returns=back is None, blocks_back=stuck if back else "")
 

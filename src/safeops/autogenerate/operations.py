@@ -1,156 +1,267 @@
-"""Alembic's operations as safeops writes them: each is one of Alembic's own, so that other rewriters know it."""
+"""The operations that safeops writes: each is one of Alembic's own, so that other rewriters know it, and writes itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
+from alembic.autogenerate import render, renderers
+from alembic.autogenerate.api import AutogenContext
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
-from alembic.runtime.migration import MigrationContext
 from alembic.util import to_list
-from sqlalchemy.sql.elements import conv
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from safeops.databases.definitions import Constraint
-from safeops.naming import Name
+from safeops import _alembic
+from safeops.autogenerate.alembic_operations import is_generated
+from safeops.autogenerate.rendering import (
+    commented,
+    complete_exclusion,
+    completed,
+    escaped,
+    helper_call,
+    import_helper,
+    without_parameters,
+)
+from safeops.naming import Code
 
 Op = TypeVar("Op", bound=ops.MigrateOperation)
+
+
+def register() -> None:
+    """Register with Alembic how the operations are written."""
+    for kind in (Note, Safe, ChangeGenerated):
+        renderers.dispatch_for(kind)(lambda context, operation: completed(context, operation.lines))
+    _alembic.wrap_constraint_renderer(ExcludeConstraint, complete_exclusion)
+
+
+def become(kind: type[Op], operation: ops.MigrateOperation, **changes: Any) -> Op:
+    """Return a copy of an operation as one of a subclass of its class, with other attributes."""
+    made = kind.__new__(kind)
+    made.__dict__.update(operation.__dict__, **changes)
+    return made
+
+
+# How an operation is written ------------------------------------------------------------------------------------
+
+_RENDERERS = {
+    "constraint_name": _alembic.rendered_name,
+    "index_name": _alembic.rendered_name,
+    "modify_server_default": _alembic.rendered_default,
+    "modify_type": _alembic.rendered_type,
+    "target": _alembic.rendered_type,
+}
+"""The attributes of operations that Alembic renders."""
 
 
 class Safe(ops.MigrateOperation):
     """An operation that is written as the call of a helper."""
 
+    helper = ""
+    arguments: tuple[str, ...] = ()
+    """The attributes that are the positional arguments of the helper."""
+    schema: Any
 
-class Note(ops.OpContainer):
-    """A comment in the revision. As a container of nothing it is no difference for ``alembic check``.
+    def lines(self, context: AutogenContext) -> list[str]:
+        return [helper_call(context, self.helper, *self.values(context), **self.options())]
 
-    Args:
-        text: The comment; each line becomes one.
-        code: A statement below it.
-    """
+    def values(self, context: AutogenContext) -> list[Any]:
+        """Return the positional arguments."""
+        given = {name: getattr(self, name) for name in self.arguments}
+        return [
+            Code(_RENDERERS[name](value, context)) if name in _RENDERERS else value for name, value in given.items()
+        ]
+
+    def options(self) -> dict[str, Any]:
+        """Return the keywords of the helper; those that are None are left out."""
+        return {"schema": self.schema or None}
+
+
+class Renamed(Safe):
+    """An operation that is written as Alembic does, under the helper's name, whose arguments are the same."""
+
+    alembics = ""
+    """The name in ``alembic.op``."""
+
+    def lines(self, context: AutogenContext) -> list[str]:
+        *before, last = _as_alembic(context, self)
+        start = f"{context.opts['alembic_module_prefix'] or ''}{self.alembics}("
+        # A renderer that replaces Alembic's has the last word.
+        if not last.startswith(start):
+            return [*before, last]
+        import_helper(context, self.helper)
+        return [*before, f"{self.helper}({_with_replace(self, last[len(start) :])}"]
+
+
+def _with_replace(operation: Any, arguments: str) -> str:
+    replaces = getattr(operation, "replaces", False)
+    return f"{arguments.removesuffix(')')}, if_different='replace')" if replaces else arguments
+
+
+def _as_alembic(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
+    plain = next(kind for kind in type(operation).__mro__ if kind.__module__ != __name__)
+    # The helpers guard themselves, and take no such argument.
+    guards = {name: None for name in ("if_exists", "if_not_exists") if name in operation.__dict__}
+    return to_list(renderers.dispatch(plain)(context, become(type(operation), operation, **guards)))
+
+
+# Comments -------------------------------------------------------------------------------------------------------
+
+
+class _Comment:
+    text: str
+    code = ""
+    """A statement below the comment."""
+
+    def lines(self, context: AutogenContext) -> list[str]:
+        return [*commented(self.text), *([self.code] if self.code else [])]
+
+    def reverse(self) -> Note:
+        return Note("")
+
+
+class Note(_Comment, ops.OpContainer):
+    """A comment in the revision. As a container of nothing it is no difference for ``alembic check``."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__([])
         self.text, self.code = text, code
 
-    def reverse(self) -> Note:
-        return Note("")
 
-
-class Differs(Safe):
+class Differs(_Comment, Safe):
     """A comment on a difference that no helper changes; ``alembic check`` finds it."""
-
-    code = ""
 
     def __init__(self, text: str) -> None:
         self.text = text
-
-    def reverse(self) -> Note:
-        return Note("")
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
         return "differs", self.text
 
 
+# Tables ---------------------------------------------------------------------------------------------------------
+
+
 class TableOps(Safe, ops.ModifyTableOps):
     """The operations on one table; in batch mode those of Alembic go into batches, and helpers between them."""
 
+    def lines(self, context: AutogenContext) -> list[str]:
+        lines: list[str] = []
+        for is_ours, group in groupby(self.ops, lambda each: isinstance(each, (Safe, Note))):
+            found = list(group)
+            if is_ours or not context.opts.get("render_as_batch"):
+                lines += [line for each in found for line in render.render_op(context, each)]
+            else:
+                lines += render.render_op(context, ops.ModifyTableOps(self.table_name, found, schema=self.schema))
+        return lines
 
-class CreateTable(Safe, ops.CreateTableOp):
-    """``create_table_if_missing``"""
+
+class CreateTable(Renamed, ops.CreateTableOp):
+    alembics, helper = "create_table", "create_table_if_missing"
 
 
 class RestoreTable(Safe, ops.CreateTableOp):
-    """``restore_table``"""
+    helper, arguments = "restore_table", ("table_name",)
 
 
-class DropTable(Safe, ops.DropTableOp):
-    """``drop_table_if_exists``"""
-
+class _Drop(Safe):
     archive = False
 
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), "archive": self.archive or None}
 
-class AddColumn(Safe, ops.AddColumnOp):
+
+class DropTable(_Drop, ops.DropTableOp):
+    helper, arguments = "drop_table_if_exists", ("table_name",)
+
+
+# Columns --------------------------------------------------------------------------------------------------------
+
+_OF_COLUMN = ("table_name", "column_name")
+
+_TODO = """\
+TODO: in place of the three dots, say what {column} becomes in the rows that stand: an expression of SQL such as \
+sa.text("..."), a plain value, or a function of rows. Until then this revision stops here."""
+
+
+class AddColumn(Renamed, ops.AddColumnOp):
     """``add_column_if_missing``, or ``add_required_column`` if existing rows would have no value."""
 
+    alembics, helper = "add_column", "add_column_if_missing"
     fills = False
     """The server default differs from row to row, so existing rows get it in batches."""
 
-
-class RestoreColumn(Safe, ops.AddColumnOp):
-    """``restore_column``"""
-
-
-class DropColumn(Safe, ops.DropColumnOp):
-    """``drop_column_if_exists``"""
-
-    archive = False
-
-
-class CreateIndex(Safe, ops.CreateIndexOp):
-    """``create_index_if_missing``"""
+    def lines(self, context: AutogenContext) -> list[str]:
+        column, default = self.column, self.column.server_default
+        if column.nullable or (default is not None and not self.fills):
+            return super().lines(context)
+        populate = Code(_alembic.rendered_default(default, context) if self.fills else "...")
+        code = Code(_alembic.rendered_column(column, context))
+        call = helper_call(context, "add_required_column", self.table_name, code, populate=populate, **self.options())
+        return [call] if self.fills else [*commented(_TODO.format(column=column.name)), call]
 
 
-class DropIndex(Safe, ops.DropIndexOp):
-    """``drop_index_if_exists``"""
+class RestoreColumn(Renamed, ops.AddColumnOp):
+    alembics, helper = "add_column", "restore_column"
 
 
-class CreateForeignKey(Safe, ops.CreateForeignKeyOp):
-    """``create_foreign_key_if_missing``"""
+class DropColumn(_Drop, ops.DropColumnOp):
+    helper, arguments = "drop_column_if_exists", _OF_COLUMN
 
 
-class CreateUniqueConstraint(Safe, ops.CreateUniqueConstraintOp):
-    """``create_unique_constraint_if_missing``"""
+class EnforceNotNull(Safe, ops.AlterColumnOp):
+    helper, arguments = "enforce_not_null", _OF_COLUMN
 
 
-class CreateCheckConstraint(Safe, ops.CreateCheckConstraintOp):
-    """``create_check_constraint_if_missing``"""
-
-
-class CreatePrimaryKey(Safe, ops.CreatePrimaryKeyOp):
-    """``create_primary_key_if_missing``"""
-
-
-class CreateExclude(Safe, CreateExcludeConstraintOp):
-    """``create_exclude_constraint_if_missing``"""
-
-
-class DropConstraint(Safe, ops.DropConstraintOp):
-    """``drop_constraint_if_exists``"""
-
-
-class SetNullability(Safe, ops.AlterColumnOp):
-    """``enforce_not_null`` or ``relax_not_null``"""
+class RelaxNotNull(Safe, ops.AlterColumnOp):
+    helper, arguments = "relax_not_null", _OF_COLUMN
 
 
 class SetServerDefault(Safe, ops.AlterColumnOp):
-    """``set_server_default``"""
+    helper, arguments = "set_server_default", (*_OF_COLUMN, "modify_server_default")
 
 
 class SetComment(Safe, ops.AlterColumnOp):
-    """``set_comment`` of a column"""
+    helper, arguments = "set_comment", (*_OF_COLUMN, "modify_comment")
 
 
 class SetTableComment(Safe, ops.CreateTableCommentOp):
-    """``set_comment`` of a table"""
+    helper, arguments = "set_comment", ("table_name", "column_name", "comment")
+    column_name = None
 
 
 class AlterType(Safe, ops.AlterColumnOp):
-    """``alter_column_type``"""
+    helper, arguments = "alter_column_type", (*_OF_COLUMN, "modify_type")
 
 
 class ChangeType(Safe, ops.AlterColumnOp):
     """Phases of a ``TypeChange``."""
 
+    helper, arguments = "TypeChange", (*_OF_COLUMN, "target")
     target: Any = None
     """The type of the ``TypeChange``."""
     phases: Sequence[str] = ()
-    options: dict[str, str] | None = None
+    conversion: Mapping[str, str] = {}
+    """How values are converted: keywords of the ``TypeChange``."""
+
+    def lines(self, context: AutogenContext) -> list[str]:
+        (change,) = super().lines(context)
+        return [f"{change}.{phase}()" for phase in self.phases]
+
+    def options(self) -> dict[str, Any]:
+        return {**self.conversion, **super().options()}
 
 
 class ChangeGenerated(ops.AlterColumnOp):
     """A change of an identity or of a computed expression by Alembic, in the batch of its table."""
+
+    def lines(self, context: AutogenContext) -> list[str]:
+        """Add the existing default to what Alembic writes: without it an identity is taken for a default, or for none."""
+        lines = _as_alembic(context, self)
+        if is_generated(self.existing_server_default):
+            existing = _alembic.rendered_default(self.existing_server_default, context)
+            lines[-1] = f"{lines[-1].removesuffix(')')}, existing_server_default={existing})"
+        return lines
 
 
 class ByStatement(Safe, ops.AlterColumnOp):
@@ -158,39 +269,105 @@ class ByStatement(Safe, ops.AlterColumnOp):
 
     sql = ""
 
+    def lines(self, context: AutogenContext) -> list[str]:
+        return [f"{context.opts['alembic_module_prefix'] or ''}execute({escaped(self.sql)!r})"]
+
+
+# Indexes and constraints ----------------------------------------------------------------------------------------
+
+
+class CreateIndex(Renamed, ops.CreateIndexOp):
+    alembics, helper = "create_index", "create_index_if_missing"
+
+    def lines(self, context: AutogenContext) -> list[str]:
+        # The condition of an existing index comes from the server.
+        kw = {
+            key: without_parameters(value) if key.endswith("_where") and isinstance(value, str) else value
+            for key, value in self.kw.items()
+        }
+        return Renamed.lines(become(CreateIndex, self, kw=kw), context)
+
+
+class DropIndex(Safe, ops.DropIndexOp):
+    helper, arguments = "drop_index_if_exists", ("index_name", "table_name")
+
+
+class CreateForeignKey(Renamed, ops.CreateForeignKeyOp):
+    alembics, helper = "create_foreign_key", "create_foreign_key_if_missing"
+
+
+class CreateUniqueConstraint(Renamed, ops.CreateUniqueConstraintOp):
+    alembics, helper = "create_unique_constraint", "create_unique_constraint_if_missing"
+
+
+class CreateCheckConstraint(Renamed, ops.CreateCheckConstraintOp):
+    alembics, helper = "create_check_constraint", "create_check_constraint_if_missing"
+
+
+class CreatePrimaryKey(Safe, ops.CreatePrimaryKeyOp):
+    helper, arguments = "create_primary_key_if_missing", ("constraint_name", "table_name", "columns")
+
+    def options(self) -> dict[str, Any]:
+        return {**super().options(), **self.kw}
+
+
+_EXCLUSION = """\
+It builds an index under a lock that blocks reads and writes, so it refuses a large table. If they can wait, put it in a \
+block: with assured("..."):"""
+
+
+class CreateExclude(Safe, CreateExcludeConstraintOp):
+    helper = "create_exclude_constraint_if_missing"
+
+    def lines(self, context: AutogenContext) -> list[str]:
+        import_helper(context, self.helper)
+        constraint: Any = self.to_constraint(context.migration_context)
+        call = complete_exclusion(constraint, _alembic.rendered_exclusion(constraint, context))
+        return [*commented(_EXCLUSION), f"{self.helper}({_with_replace(self, call.partition('(')[2])}"]
+
+
+class DropConstraint(Renamed, ops.DropConstraintOp):
+    alembics, helper = "drop_constraint", "drop_constraint_if_exists"
+
+
+# Named types ----------------------------------------------------------------------------------------------------
+
 
 class _NamedType(Safe):
     def __init__(self, name: str, values: Sequence[str], *, schema: str | None = None) -> None:
-        self.name, self.values, self.schema = name, values, schema
+        self.name, self.members, self.schema = name, list(values), schema
 
 
 class CreateEnum(_NamedType):
-    """``create_enum_if_missing``"""
+    helper, arguments = "create_enum_if_missing", ("name", "members")
 
     def reverse(self) -> DropEnum:
-        return DropEnum(self.name, self.values, schema=self.schema)
+        return DropEnum(self.name, self.members, schema=self.schema)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
-        return "add_enum", self.schema, self.name, self.values
+        return "add_enum", self.schema, self.name, self.members
 
 
 class DropEnum(_NamedType):
-    """``drop_enum_if_exists``"""
+    helper, arguments = "drop_enum_if_exists", ("name",)
 
     def reverse(self) -> CreateEnum:
-        return CreateEnum(self.name, self.values, schema=self.schema)
+        return CreateEnum(self.name, self.members, schema=self.schema)
 
     def to_diff_tuple(self) -> tuple[Any, ...]:
-        return "remove_enum", self.schema, self.name, self.values
+        return "remove_enum", self.schema, self.name, self.members
 
 
 class AddEnumValue(Safe):
-    """``add_enum_value_if_missing``"""
+    helper, arguments = "add_enum_value_if_missing", ("name", "value")
 
     def __init__(
         self, name: str, value: str, *, before: str | None = None, after: str | None = None, schema: str | None = None
     ) -> None:
         self.name, self.value, self.before, self.after, self.schema = name, value, before, after, schema
+
+    def options(self) -> dict[str, Any]:
+        return {"before": self.before, "after": self.after, **super().options()}
 
     def reverse(self) -> Note:
         return Note(
@@ -201,93 +378,17 @@ class AddEnumValue(Safe):
         return "add_enum_value", self.schema, self.name, self.value
 
 
-SAFE: dict[type[ops.MigrateOperation], type[Safe]] = {
-    ops.CreateTableOp: CreateTable,
-    ops.DropTableOp: DropTable,
-    ops.AddColumnOp: AddColumn,
-    ops.DropColumnOp: DropColumn,
-    ops.CreateIndexOp: CreateIndex,
-    ops.DropIndexOp: DropIndex,
-    ops.CreateForeignKeyOp: CreateForeignKey,
-    ops.CreateUniqueConstraintOp: CreateUniqueConstraint,
-    ops.CreateCheckConstraintOp: CreateCheckConstraint,
-    ops.CreatePrimaryKeyOp: CreatePrimaryKey,
-    CreateExcludeConstraintOp: CreateExclude,
-    ops.DropConstraintOp: DropConstraint,
-    ops.ModifyTableOps: TableOps,
+_SAFE = {
+    kind.__bases__[-1]: kind
+    for kind in (
+        *(CreateTable, DropTable, AddColumn, DropColumn, TableOps),
+        *(CreateIndex, DropIndex, CreateForeignKey, CreateUniqueConstraint, CreateCheckConstraint),
+        *(CreatePrimaryKey, CreateExclude, DropConstraint),
+    )
 }
-
-
-def become(kind: type[Op], operation: ops.MigrateOperation, **changes: Any) -> Op:
-    """Return a copy of an operation as one of a subclass of its class, with other attributes."""
-    made = kind.__new__(kind)
-    made.__dict__.update(operation.__dict__, **changes)
-    return made
 
 
 def safe(operation: ops.MigrateOperation) -> ops.MigrateOperation:
     """Return an operation of Alembic as safeops writes it; what others have made stays as it is."""
-    kind = SAFE.get(type(operation))
+    kind = _SAFE.get(type(operation))
     return operation if kind is None else become(kind, operation)
-
-
-# Questions about operations -------------------------------------------------------------------------------------
-
-Operations = list[ops.MigrateOperation]
-
-
-def name_of(operation: Any) -> Name:
-    """Return the table that an operation changes."""
-    if isinstance(operation, ops.CreateForeignKeyOp):
-        return Name(str(operation.source_table), operation.kw.get("source_schema") or None)
-    return Name(str(operation.table_name), operation.schema or None)
-
-
-def referent_of(key: ops.CreateForeignKeyOp) -> Name:
-    """Return the table that a foreign key refers to."""
-    return Name(str(key.referent_table), key.kw.get("referent_schema") or None)
-
-
-def tables_in(found: Operations) -> list[ops.ModifyTableOps]:
-    """Return the changes of tables among operations."""
-    return [operation for operation in found if isinstance(operation, ops.ModifyTableOps)]
-
-
-def drops_foreign_key(operation: ops.MigrateOperation) -> bool:
-    return isinstance(operation, ops.DropConstraintOp) and operation.constraint_type == "foreignkey"
-
-
-def is_generated(default: Any) -> bool:
-    """Tell whether a default is an identity or the expression of a computed column."""
-    return isinstance(default, (sa.Computed, sa.Identity))
-
-
-def is_partial(options: Mapping[str, Any]) -> bool:
-    """Tell whether the options of an index have a condition on the rows that it holds."""
-    return any(key.endswith("_where") and value is not None for key, value in options.items())
-
-
-def leads(columns: Sequence[str], covered: Sequence[str]) -> bool:
-    """Tell whether an index on the covered columns begins with the columns of a foreign key."""
-    return set(covered[: len(columns)]) == set(columns)
-
-
-def models(context: MigrationContext) -> list[sa.Table]:
-    """Return the tables of the models."""
-    metadatas: Sequence[sa.MetaData] = to_list(context.opts.get("target_metadata"), [])
-    return [table for metadata in metadatas for table in metadata.tables.values()]
-
-
-def existing_foreign_key(name: Name, key: Constraint, referent: Name) -> ops.CreateForeignKeyOp:
-    """Return what creates a foreign key of a table again as it is."""
-    options = ("deferrable", "initially", "onupdate", "ondelete", "match")
-    return ops.CreateForeignKeyOp(
-        conv(key.name),
-        name.name,
-        referent.name,
-        list(key.columns),
-        list(key.remote),
-        source_schema=name.schema,
-        referent_schema=referent.schema,
-        **{option: getattr(key, option) for option in options if getattr(key, option)},
-    )

@@ -1,49 +1,35 @@
-"""Writes operations as calls of helpers: as Alembic does, under the helper's name, whose arguments are the same."""
+"""Writes calls of helpers and comments, and completes the code that Alembic renders: imports, types, percent signs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import groupby
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-from alembic.autogenerate import render, renderers
+import sqlalchemy as sa
 from alembic.autogenerate.api import AutogenContext
-from alembic.operations import ops
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
-from safeops import _alembic
-from safeops.autogenerate import operations as safe
-from safeops.autogenerate.rendered_code import (
-    allow_imports_of_template,
-    escaped,
-    import_helper,
-    literal_text,
-    with_types_imported,
-    without_parameters,
-)
-from safeops.naming import Code
-
-Renderer = Callable[[AutogenContext, Any], "str | list[str]"]
+from safeops import _alembic, _sqlalchemy
+from safeops.naming import Code, domain_arguments
 
 
-def register() -> None:
-    """Register with Alembic."""
-    for kind, renderer in _RENDERERS.items():
-        renderers.dispatch_for(kind)(_completing(renderer))
-    _alembic.wrap_constraint_renderer(ExcludeConstraint, _complete_exclusion)
+def completed(context: AutogenContext, write: Callable[[AutogenContext], list[str]]) -> list[str]:
+    """Return lines in which each type is imported, and SQL is text for Python."""
+    with _literal_text(context):
+        lines = write(context)
+    lines = [line if line.startswith("#") else _with_types_imported(context, line) for line in lines]
+    _allow_imports_of_template(context, "\n".join(line for line in lines if not line.startswith("#")))
+    return lines
 
 
-def _completing(renderer: Renderer) -> Renderer:
-    def rendered(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
-        with literal_text(context):
-            found = renderer(context, operation)
-        lines = [found] if isinstance(found, str) else found
-        lines = [line if line.startswith("#") else with_types_imported(context, line) for line in lines]
-        allow_imports_of_template(context, "\n".join(line for line in lines if not line.startswith("#")))
-        return lines
-
-    return rendered
+# Calls and comments ---------------------------------------------------------------------------------------------
 
 
 def helper_call(context: AutogenContext, helper: str, *arguments: Any, **options: Any) -> str:
@@ -57,6 +43,8 @@ def helper_call(context: AutogenContext, helper: str, *arguments: Any, **options
 def _value(value: Any) -> str:
     if isinstance(value, Code):
         return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
     # SQLAlchemy's quoted_name has another repr().
     return repr(str(value)) if isinstance(value, str) else repr(value)
 
@@ -67,227 +55,142 @@ def commented(text: str) -> list[str]:
     return [f"# {line}" for line in lines]
 
 
-def renamed(old: str, new: str) -> Renderer:
-    """Return a renderer that writes an operation as Alembic does, with another name for the call."""
-
-    def rendered(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
-        *before, last = _as_alembic(context, operation)
-        start = f"{context.opts['alembic_module_prefix'] or ''}{old}("
-        # A renderer that replaces Alembic's has the last word.
-        if not last.startswith(start):
-            return [*before, last]
-        import_helper(context, new)
-        return [*before, f"{new}({_with_replace(operation, last[len(start) :])}"]
-
-    return rendered
-
-
-def _with_replace(operation: Any, arguments: str) -> str:
-    replaces = getattr(operation, "replaces", False)
-    return f"{arguments.removesuffix(')')}, if_different='replace')" if replaces else arguments
-
-
-def _as_alembic(context: AutogenContext, operation: ops.MigrateOperation) -> list[str]:
-    plain = next(kind for kind in type(operation).__mro__ if kind.__module__ != safe.__name__)
-    # The helpers guard themselves, and take no such argument.
-    guards = {name: None for name in ("if_exists", "if_not_exists") if name in operation.__dict__}
-    rendered = renderers.dispatch(plain)(context, safe.become(type(operation), operation, **guards))
-    return [rendered] if isinstance(rendered, str) else list(rendered)
-
-
-def _note(context: AutogenContext, note: safe.Note | safe.Differs) -> list[str]:
-    return [*commented(note.text), *([note.code] if note.code else [])]
-
-
-# Tables ---------------------------------------------------------------------------------------------------------
-
-
-def _table_ops(context: AutogenContext, operation: safe.TableOps) -> list[str]:
-    """Write each operation; in batch mode put those of Alembic into batches."""
-    lines: list[str] = []
-    for is_ours, group in groupby(operation.ops, lambda each: isinstance(each, (safe.Safe, safe.Note))):
-        found = list(group)
-        if is_ours or not context.opts.get("render_as_batch"):
-            lines += [line for each in found for line in render.render_op(context, each)]
-        else:
-            lines += render.render_op(context, ops.ModifyTableOps(operation.table_name, found, schema=operation.schema))
-    return lines
-
-
-def _drop_table(context: AutogenContext, operation: safe.DropTable) -> str:
-    return helper_call(context, "drop_table_if_exists", operation.table_name, **_archiving(operation))
-
-
-def _restore_table(context: AutogenContext, operation: safe.RestoreTable) -> str:
-    return helper_call(context, "restore_table", operation.table_name, **_schema(operation))
-
-
-# Columns --------------------------------------------------------------------------------------------------------
-
-_TODO = """\
-TODO: in place of the three dots, say what {column} becomes in the rows that stand: an expression of SQL such as \
-sa.text("..."), a plain value, or a function of rows. Until then this revision stops here."""
-
-
-def _add_column(context: AutogenContext, operation: safe.AddColumn) -> str | list[str]:
-    column, default = operation.column, operation.column.server_default
-    if column.nullable or (default is not None and not operation.fills):
-        return renamed("add_column", "add_column_if_missing")(context, operation)
-    populate = _alembic.rendered_default(default, context) if operation.fills else "..."
-    code = Code(_alembic.rendered_column(column, context))
-    options = {"populate": Code(populate), **_schema(operation)}
-    required = helper_call(context, "add_required_column", operation.table_name, code, **options)
-    return [required] if operation.fills else [*commented(_TODO.format(column=column.name)), required]
-
-
-def _drop_column(context: AutogenContext, operation: safe.DropColumn) -> str:
-    return helper_call(context, "drop_column_if_exists", *_column(operation), **_archiving(operation))
-
-
-def _nullability(context: AutogenContext, operation: safe.SetNullability) -> str:
-    helper = "relax_not_null" if operation.modify_nullable else "enforce_not_null"
-    return helper_call(context, helper, *_column(operation), **_schema(operation))
-
-
-def _server_default(context: AutogenContext, operation: safe.SetServerDefault) -> str:
-    default = Code(_alembic.rendered_default(operation.modify_server_default, context))
-    return helper_call(context, "set_server_default", *_column(operation), default, **_schema(operation))
-
-
-def _comment(context: AutogenContext, operation: safe.SetComment) -> str:
-    return helper_call(context, "set_comment", *_column(operation), operation.modify_comment, **_schema(operation))
-
-
-def _table_comment(context: AutogenContext, operation: safe.SetTableComment) -> str:
-    return helper_call(context, "set_comment", operation.table_name, None, operation.comment, **_schema(operation))
-
-
-def _alter_type(context: AutogenContext, operation: safe.AlterType) -> str:
-    type_ = Code(_alembic.rendered_type(operation.modify_type, context))
-    return helper_call(context, "alter_column_type", *_column(operation), type_, **_schema(operation))
-
-
-def _change_type(context: AutogenContext, operation: safe.ChangeType) -> list[str]:
-    type_ = Code(_alembic.rendered_type(operation.target, context))
-    options = {**(operation.options or {}), **_schema(operation)}
-    change = helper_call(context, "TypeChange", *_column(operation), type_, **options)
-    return [f"{change}.{phase}()" for phase in operation.phases]
-
-
-def _statement(context: AutogenContext, operation: safe.ByStatement) -> str:
-    return f"{context.opts['alembic_module_prefix'] or ''}execute({escaped(operation.sql)!r})"
-
-
-def _generated(context: AutogenContext, operation: safe.ChangeGenerated) -> list[str]:
-    """Add the existing default to what Alembic writes: without it an identity is taken for a default, or for none."""
-    lines = _as_alembic(context, operation)
-    if safe.is_generated(operation.existing_server_default):
-        existing = _alembic.rendered_default(operation.existing_server_default, context)
-        lines[-1] = f"{lines[-1].removesuffix(')')}, existing_server_default={existing})"
-    return lines
-
-
-# Indexes and constraints ----------------------------------------------------------------------------------------
-
-
-def _create_index(context: AutogenContext, operation: safe.CreateIndex) -> str | list[str]:
-    # The condition of an existing index comes from the server.
-    kw = {
-        key: without_parameters(value) if key.endswith("_where") and isinstance(value, str) else value
-        for key, value in operation.kw.items()
-    }
-    own = safe.become(safe.CreateIndex, operation, kw=kw)
-    return renamed("create_index", "create_index_if_missing")(context, own)
-
-
-def _drop_index(context: AutogenContext, operation: safe.DropIndex) -> str:
-    name = Code(_alembic.rendered_name(operation.index_name, context))
-    return helper_call(context, "drop_index_if_exists", name, operation.table_name, **_schema(operation))
-
-
-def _primary_key(context: AutogenContext, operation: safe.CreatePrimaryKey) -> str:
-    name = Code(_alembic.rendered_name(operation.constraint_name, context))
-    columns = [str(column) for column in operation.columns]
-    options = {**_schema(operation), **operation.kw}
-    return helper_call(context, "create_primary_key_if_missing", name, operation.table_name, columns, **options)
-
-
-def _complete_exclusion(constraint: Any, rendered: str) -> str:
+def complete_exclusion(constraint: Any, rendered: str) -> str:
     """Add what Alembic leaves out of an exclusion constraint: the operator classes, and True that is no string."""
     rendered = rendered.replace("deferrable='True'", "deferrable=True")
     classes = {str(name): str(value) for name, value in (constraint.ops or {}).items()}
     return f"{rendered.removesuffix(')')}, ops={classes!r})" if classes and "ops=" not in rendered else rendered
 
 
-_EXCLUSION = """\
-It builds an index under a lock that blocks reads and writes, so it refuses a large table. If they can wait, put it in a \
-block: with assured("..."):"""
+# Types ----------------------------------------------------------------------------------------------------------
+
+Token = tokenize.TokenInfo
 
 
-def _create_exclude(context: AutogenContext, operation: safe.CreateExclude) -> list[str]:
-    helper = "create_exclude_constraint_if_missing"
-    import_helper(context, helper)
-    constraint: Any = operation.to_constraint(context.migration_context)
-    call = _complete_exclusion(constraint, _alembic.rendered_exclusion(constraint, context))
-    return [*commented(_EXCLUSION), f"{helper}({_with_replace(operation, call.partition('(')[2])}"]
+def _with_types_imported(context: AutogenContext, code: str) -> str:
+    """Return code in which each type can be found: Alembic leaves that to the author."""
+    lines = code.splitlines(keepends=True)
+    for chain in reversed(list(_called(code))):
+        first, names = chain[0], [token.string for token in chain]
+        if len(names) > 1:
+            _import(context, ".".join(names[:-1]))
+        elif names[0][0].isupper() and hasattr(sa, names[0]):
+            row, column = first.start
+            prefix = context.opts["sqlalchemy_module_prefix"] or ""
+            lines[row - 1] = f"{lines[row - 1][:column]}{prefix}{lines[row - 1][column:]}"
+    return "".join(lines)
 
 
-# Named types ----------------------------------------------------------------------------------------------------
+def _import(context: AutogenContext, module: str) -> None:
+    """Import the module of a project's type, unless env.py has a prefix for such types."""
+    known = any(line.endswith(f"import {module}") for line in context.imports)
+    if module in sys.modules and not known and not context.opts.get("user_module_prefix"):
+        context.imports.add(f"import {module}")
 
 
-def _create_enum(context: AutogenContext, operation: safe.CreateEnum) -> str:
-    values = [str(value) for value in operation.values]
-    return helper_call(context, "create_enum_if_missing", operation.name, values, **_schema(operation))
+def _called(code: str) -> Iterator[list[Token]]:
+    """Go through the dotted names that are called."""
+    chain: list[Token] = []
+    for token in tokenize.generate_tokens(io.StringIO(code).readline):
+        if token.type == tokenize.NAME:
+            chain.append(token)
+        elif token.string == "(" and chain:
+            yield chain
+            chain = []
+        elif token.string != ".":
+            chain = []
 
 
-def _add_enum_value(context: AutogenContext, operation: safe.AddEnumValue) -> str:
-    options = {"before": operation.before, "after": operation.after, **_schema(operation)}
-    return helper_call(context, "add_enum_value_if_missing", operation.name, operation.value, **options)
+# SQL in code ----------------------------------------------------------------------------------------------------
 
 
-def _drop_enum(context: AutogenContext, operation: safe.DropEnum) -> str:
-    return helper_call(context, "drop_enum_if_exists", operation.name, **_schema(operation))
+@contextmanager
+def _literal_text(context: AutogenContext) -> Iterator[None]:
+    """Render SQL as text for Python: neither a percent sign nor a colon begins a parameter."""
+    impl: Any = context.migration_context.impl
+    theirs = impl.render_ddl_sql_expr
+    impl.render_ddl_sql_expr = theirs if isinstance(theirs, _Literal) else _Literal(theirs)
+    # Without it Alembic writes a domain without its rules.
+    _alembic.render_domains_by(impl, _domain)
+    try:
+        with _sqlalchemy.single_percents(impl.dialect):
+            yield
+    finally:
+        impl.render_ddl_sql_expr = theirs
 
 
-def _column(operation: ops.AlterColumnOp | ops.DropColumnOp) -> tuple[str, str]:
-    return operation.table_name, operation.column_name
+def _domain(type_: Any, context: AutogenContext) -> str:
+    arguments = domain_arguments(type_, _alembic.rendered_type(type_.data_type, context))
+    return f"{type(type_).__module__.split('.')[2]}.DOMAIN({arguments})"
 
 
-def _schema(operation: Any) -> dict[str, Any]:
-    return {"schema": operation.schema or None}
+@dataclass
+class _Literal:
+    theirs: Any
+
+    def __call__(self, expression: Any, *, is_index: bool = False, **options: Any) -> str:
+        is_text = isinstance(expression, sa.TextClause)
+        if is_text and any(parameter.required for parameter in _sqlalchemy.parameters(expression)):
+            expression = sa.text(without_parameters(expression.text))
+        rendered: str = self.theirs(expression, is_index=is_index, **options)
+        # The elements of an index are written as literal columns, which have no parameters.
+        return rendered if is_index else escaped(rendered)
 
 
-def _archiving(operation: safe.DropTable | safe.DropColumn) -> dict[str, Any]:
-    return {**_schema(operation), "archive": operation.archive or None}
+_PARAMETER = re.compile(r"(?<![:\w$\\])(?=:[\w$]+(?![:\w$]))")
+_COLON = re.compile(rf"{_PARAMETER.pattern}|(?<=\\)(?=:[\w$]*(?![:\w$]))")
 
 
-_RENDERERS: dict[type[ops.MigrateOperation], Renderer] = {
-    safe.Note: _note,
-    safe.Differs: _note,
-    safe.TableOps: _table_ops,
-    safe.CreateTable: renamed("create_table", "create_table_if_missing"),
-    safe.RestoreTable: _restore_table,
-    safe.DropTable: _drop_table,
-    safe.AddColumn: _add_column,
-    safe.RestoreColumn: renamed("add_column", "restore_column"),
-    safe.DropColumn: _drop_column,
-    safe.SetNullability: _nullability,
-    safe.SetServerDefault: _server_default,
-    safe.SetComment: _comment,
-    safe.SetTableComment: _table_comment,
-    safe.AlterType: _alter_type,
-    safe.ChangeType: _change_type,
-    safe.ByStatement: _statement,
-    safe.ChangeGenerated: _generated,
-    safe.CreateIndex: _create_index,
-    safe.DropIndex: _drop_index,
-    safe.CreateForeignKey: renamed("create_foreign_key", "create_foreign_key_if_missing"),
-    safe.CreateUniqueConstraint: renamed("create_unique_constraint", "create_unique_constraint_if_missing"),
-    safe.CreateCheckConstraint: renamed("create_check_constraint", "create_check_constraint_if_missing"),
-    safe.CreatePrimaryKey: _primary_key,
-    safe.CreateExclude: _create_exclude,
-    safe.DropConstraint: renamed("drop_constraint", "drop_constraint_if_exists"),
-    safe.CreateEnum: _create_enum,
-    safe.AddEnumValue: _add_enum_value,
-    safe.DropEnum: _drop_enum,
-}
+def escaped(text: str) -> str:
+    """Return what ``sa.text()`` reads as this very text."""
+    return _COLON.sub(r"\\", text)
+
+
+def without_parameters(text: str) -> str:
+    """Return what ``sa.text()`` reads as text without parameters, as what a server reports never has any."""
+    return escaped(text) if _PARAMETER.search(text) else text
+
+
+# Imports --------------------------------------------------------------------------------------------------------
+
+WIDTH = 88
+_HELPERS = "from safeops import "
+_NOQA = "# ruff: noqa: "
+_OF_ALEMBIC = "from alembic import op\nimport sqlalchemy as sa\n${imports"
+_TYPED = "from typing import Sequence, Union"
+
+
+def import_helper(context: AutogenContext, name: str) -> None:
+    """Import a helper in the revision, together with the others."""
+    before = next((line for line in context.imports if line.startswith(_HELPERS)), "")
+    names = {name, *re.findall(r"\w+", before.removeprefix(_HELPERS))}
+    context.imports.discard(before)
+    context.imports.add(_import_of(sorted(names, key=lambda name: (name[:1].islower(), name))))
+
+
+def _import_of(names: list[str]) -> str:
+    line = f"{_HELPERS}{', '.join(names)}"
+    return line if len(line) <= WIDTH else "\n".join([f"{_HELPERS}(", *(f"    {name}," for name in names), ")"])
+
+
+def _allow_imports_of_template(context: AutogenContext, code: str) -> None:
+    """Have ruff accept the imports in Alembic's own template, which no rewriter can change.
+
+    Their order and their types are outdated, and a revision of helpers may not use them all.
+    """
+    template = _template(context)
+    if _OF_ALEMBIC not in template:
+        return
+    used: set[str] = context.opts.setdefault("safeops_used", set())
+    used |= {module for module in ("op", "sa") if re.search(rf"\b{module}\.", code)}
+    codes = ["F401"] if len(used) < 2 else []
+    codes += ["I001", *(["UP007", "UP035"] if _TYPED in template else [])]
+    for line in [line for line in context.imports if line.startswith(_NOQA)]:
+        context.imports.discard(line)
+    context.imports.add(_NOQA + ", ".join(codes))
+
+
+def _template(context: AutogenContext) -> str:
+    script = context.migration_context.script
+    path = Path(script.dir) / "script.py.mako" if script is not None else None
+    return path.read_text() if path is not None and path.is_file() else ""

@@ -12,9 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic
-from safeops.autogenerate.live_database import LiveDatabase
-from safeops.autogenerate.operations import (
-    Note,
+from safeops.autogenerate.alembic_operations import (
     Operations,
     drops_foreign_key,
     existing_foreign_key,
@@ -22,9 +20,12 @@ from safeops.autogenerate.operations import (
     leads,
     models,
     name_of,
+    own_name,
     referent_of,
     tables_in,
 )
+from safeops.autogenerate.live_database import LiveDatabase
+from safeops.autogenerate.operations import Note
 from safeops.databases.definitions import Constraint, Index, Table
 from safeops.naming import Name
 
@@ -88,7 +89,7 @@ def _replace_by_one_call(
     if existing is None or existing.kind != "table":
         return
     for drop, made in _pairs(table, kinds):
-        back = next((pair for pair in _pairs(reverse, kinds) if _name(pair[1]) == _name(made)), None)
+        back = next((pair for pair in _pairs(reverse, kinds) if own_name(pair[1]) == own_name(made)), None)
         if back is not None and may(drop, made):
             for body, (dropped, created) in ((table, (drop, made)), (reverse, back)):
                 body.ops.remove(dropped)
@@ -96,10 +97,10 @@ def _replace_by_one_call(
 
 
 def _pairs(table: ops.ModifyTableOps, kinds: tuple[str, ...]) -> list[Pair]:
-    made = {(_kind(each), _name(each)): each for each in table.ops if type(each) in _DROPPED_AS}
+    made = {(_kind(each), own_name(each)): each for each in table.ops if type(each) in _DROPPED_AS}
     drops = [each for each in table.ops if isinstance(each, (ops.DropIndexOp, ops.DropConstraintOp))]
     # Two constraints without a name do not have the same one.
-    named = [((_kind(drop), _name(drop)), drop) for drop in drops if _name(drop) is not None]
+    named = [((_kind(drop), own_name(drop)), drop) for drop in drops if own_name(drop) is not None]
     return [(drop, made[key]) for key, drop in named if key in made and key[0] in kinds]
 
 
@@ -169,7 +170,7 @@ class _Replacement:
 
     def _existing(self, drop: ops.MigrateOperation) -> Any:
         things: Any = self.existing.constraints if isinstance(drop, ops.DropConstraintOp) else self.existing.indexes
-        return things.get(str(_name(drop)))
+        return things.get(str(own_name(drop)))
 
     def _own_keys(self) -> list[tuple[str, ...]]:
         return [key.columns for key in self.existing.constraints.values() if key.kind == "foreign key"]
@@ -177,7 +178,7 @@ class _Replacement:
     def _dropped_keys(self) -> Keys:
         """Return the foreign keys that the revision drops."""
         drops = [drop for table in tables_in(self.forth) for drop in table.ops if drops_foreign_key(drop)]
-        tables = ((name_of(drop), self.live.table(name_of(drop)), str(_name(drop))) for drop in drops)
+        tables = ((name_of(drop), self.live.table(name_of(drop)), str(own_name(drop))) for drop in drops)
         return [(name, table.constraints[key]) for name, table, key in tables if table and key in table.constraints]
 
     # The server needs an index on the columns of each foreign key -------------------------------------------------
@@ -248,7 +249,7 @@ class _Replacement:
     def _keep(self, drop: ops.MigrateOperation, listed: str) -> None:
         self._warn(
             drop,
-            f"{_name(drop)} of {name_of(self.table)} stays, because the foreign key {listed} stands on it, and nothing"
+            f"{own_name(drop)} of {name_of(self.table)} stays, because the foreign key {listed} stands on it, and nothing"
             " takes its place. Give it back to the models, or take the foreign key out of them.",
         )
         for table in (self.table, self.reverse):
@@ -259,7 +260,7 @@ class _Replacement:
     def _drop_meanwhile(self, drop: ops.MigrateOperation, keys: Keys, listed: str) -> None:
         self._warn(
             drop,
-            f"{_name(drop)} cannot go while the foreign key {listed} stands on it, which is therefore dropped before"
+            f"{own_name(drop)} cannot go while the foreign key {listed} stands on it, which is therefore dropped before"
             " and created again after. In between the server takes rows that break it; creating it finds them.",
         )
         for name, key in keys:
@@ -297,14 +298,8 @@ def _creates(operation: ops.MigrateOperation) -> bool:
     return isinstance(operation, (ops.CreateIndexOp, ops.CreateUniqueConstraintOp))
 
 
-def _name(operation: Any) -> str | None:
-    is_index = isinstance(operation, (ops.CreateIndexOp, ops.DropIndexOp))
-    name = operation.index_name if is_index else operation.constraint_name
-    return None if name is None else str(name)
-
-
 def _folded(operation: ops.MigrateOperation) -> str:
-    return str(_name(operation)).casefold()
+    return str(own_name(operation)).casefold()
 
 
 def _columns(made: Any) -> list[str]:
