@@ -291,15 +291,15 @@ class Database(ABC):
     def has_rows(self, table: Table) -> bool:
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
 
-    def same_named(self, stands: Table, wanted: Constraint) -> Constraint | None:
+    def same_named(self, existing: Table, wanted: Constraint) -> Constraint | None:
         """Return the constraint that stands in the place of a wanted one; a table has one primary key at most."""
         if wanted.kind == "primary key":
-            return next((one for one in stands.constraints.values() if one.kind == wanted.kind), None)
-        return stands.constraints.get(wanted.name)
+            return next((one for one in existing.constraints.values() if one.kind == wanted.kind), None)
+        return existing.constraints.get(wanted.name)
 
-    def constraint_named(self, stands: Table, name: str, kind: str | None) -> Constraint | None:
+    def constraint_named(self, existing: Table, name: str, kind: str | None) -> Constraint | None:
         """Return the constraint that a drop by this name, and by this ``type_`` of Alembic, means."""
-        return stands.constraints.get(name)
+        return existing.constraints.get(name)
 
     # Wanting ----------------------------------------------------------------------------------------------------
 

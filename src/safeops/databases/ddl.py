@@ -24,11 +24,11 @@ class DDL(Port):
         """Tell whether an interrupted run added a column without its default."""
         return False
 
-    def comment_of(self, stands: Table, column: str | None) -> str | None:
+    def comment_of(self, existing: Table, column: str | None) -> str | None:
         """Return the author's own comment of a column, or with None that of the table."""
-        return stands.comment if column is None else stands.columns[column].comment
+        return existing.comment if column is None else existing.columns[column].comment
 
-    def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
+    def has_unfinished_not_null(self, existing: Table, column: str) -> bool:
         """Tell whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
         return False
 
@@ -36,46 +36,46 @@ class DDL(Port):
     def create_table(self, table: sa.Table) -> Plan: ...
 
     @abstractmethod
-    def drop_table(self, name: Name, stands: Table | None) -> Plan: ...
+    def drop_table(self, name: Name, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
+    def add_column(self, name: Name, column: sa.Column[Any], existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan: ...
+    def drop_column(self, name: Name, column: str, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan: ...
+    def set_default(self, name: Name, column: str, default: str | None, existing: Table | None) -> Plan: ...
 
-    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
+    def set_comment(self, name: Name, column: str | None, comment: str | None, existing: Table | None) -> Plan:
         """Plan the comment of a column, or with None that of the table; ``comment`` None removes it."""
         return iter(())
 
     @abstractmethod
-    def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan: ...
+    def alter_type(self, name: Name, column: sa.Column[Any], existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan: ...
+    def set_not_null(self, name: Name, column: str, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan: ...
+    def drop_not_null(self, name: Name, column: str, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan: ...
+    def create_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan: ...
+    def drop_index(self, name: Name, index: str, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def add_constraint(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """Plan a foreign key, check, unique, primary key or exclusion constraint."""
 
     @abstractmethod
-    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+    def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         """Plan an index in the place of one of the same name; until the new one is there the old one is."""
 
     @abstractmethod
-    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def replace_constraint(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """Plan a constraint in the place of one of the same name and kind; it finishes what an earlier run began."""
 
     def temporary_name(self, name: str) -> str:
@@ -83,10 +83,10 @@ class DDL(Port):
         return fitting("safeops_new", name, max_bytes=self.database.abilities.max_identifier)
 
     @abstractmethod
-    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan: ...
+    def validate_constraint(self, name: Name, constraint: str, existing: Table | None) -> Plan: ...
 
     @abstractmethod
-    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan: ...
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, existing: Table | None) -> Plan: ...
 
     def create_enum(self, name: Name, values: Sequence[str]) -> Plan:
         return iter(())

@@ -182,11 +182,11 @@ class Difference:
     """One part in which what stands differs from what is wanted."""
 
     part: str
-    stands: Any
+    existing: Any
     wanted: Any
 
     def __str__(self) -> str:
-        return f"{self.part} is {_shown(self.stands)}, not {_shown(self.wanted)}"
+        return f"{self.part} is {_shown(self.existing)}, not {_shown(self.wanted)}"
 
 
 def _shown(value: Any) -> str:
@@ -195,14 +195,14 @@ def _shown(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def differences(stands: Thing, wanted: Thing, ignoring: frozenset[str] = frozenset()) -> list[Difference]:
+def differences(existing: Thing, wanted: Thing, ignoring: frozenset[str] = frozenset()) -> list[Difference]:
     """Name each part in which two things differ; parts that are no part of the definition do not count."""
     found = []
-    for part in fields(stands):
+    for part in fields(existing):
         label = part.metadata.get("label")
         if label is None or part.name in ignoring:
             continue
-        one, other = getattr(stands, part.name), getattr(wanted, part.name)
+        one, other = getattr(existing, part.name), getattr(wanted, part.name)
         if not part.metadata["same"](one, other):
             found.append(Difference(label, one, other))
     return found

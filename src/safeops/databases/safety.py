@@ -82,44 +82,44 @@ class Safety(Port):
 
     place = "safeops.databases.{family}.safety:Safety"
 
-    def copies_for_comment(self, stands: Table, column: str) -> bool:
+    def copies_for_comment(self, existing: Table, column: str) -> bool:
         """Tell whether the server copies the table to change the comment of a column."""
         return False
 
-    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def column_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Say why adding the column would block or rewrite a table that has rows; None where it would not."""
         return None
 
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def type_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Say why the change of type would rewrite or scan the table; None where it would not."""
         return None
 
-    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
+    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], existing: Table) -> str | None:
         """Say why changing ``column`` back to its ``former`` type would rewrite or scan, once it had been changed in a
         moment; None where it would not."""
         return None
 
-    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
+    def check_type_change(self, column: sa.Column[Any], existing: Table) -> None:
         """Raise DependentObjects where the server changes the type under no circumstances."""
 
-    def type_in_place(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def type_in_place(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Return the calls that give a column another type where only one statement can; None where ``TypeChange`` can."""
         return None
 
-    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def type_to_keep(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Say why a column should keep its type, which takes all values of the other; None where it should not."""
         return None
 
-    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+    def computed_as(self, existing: Table, column: str) -> tuple[str, bool] | None:
         """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
         return None
 
-    def checks_of_columns(self, stands: Table) -> list[Constraint]:
+    def checks_of_columns(self, existing: Table) -> list[Constraint]:
         """Return the unnamed checks that are parts of the columns' definitions, and so no constraints of the table."""
         return []
 
     def serial_as_identity(
-        self, name: Name, column: str, identity: sa.Identity, stands: Table
+        self, name: Name, column: str, identity: sa.Identity, existing: Table
     ) -> tuple[str, str] | None:
         """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
         return None
@@ -133,7 +133,7 @@ class Safety(Port):
         """Say why the server takes no such name; None where it does."""
         return None
 
-    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
+    def check_partition_keys(self, name: Name, existing: Table, wanted: sa.Index | sa.Constraint) -> None:
         """Raise what the partitioning of the table forbids: a unique key without its columns, on MySQL any foreign key."""
 
     def check_column_support(self, column: sa.Column[Any]) -> None:
@@ -142,7 +142,7 @@ class Safety(Port):
     def check_index_support(self, index: sa.Index) -> None:
         """Raise UnsupportedOnDatabase for an index that this server does not have."""
 
-    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+    def check_virtual(self, existing: Table | None, thing: sa.Index | sa.Constraint) -> None:
         """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
 
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
@@ -176,22 +176,22 @@ class Dependents(Port):
     def dependents_of_enum(self, name: Name) -> list[str]:
         return []
 
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+    def dependents_of_key(self, existing: Table, constraint: Constraint) -> list[str]:
         """Describe the foreign keys of other tables that stand on a unique or primary key, or on an index alike."""
         return []
 
-    def keys_to_partitions(self, stands: Table) -> set[str]:
+    def keys_to_partitions(self, existing: Table) -> set[str]:
         """Return the foreign keys that the server itself keeps to each partition of a table that the author's refers to."""
         return set()
 
-    def left_on_partitions(self, stands: Table, name: str) -> bool:
+    def left_on_partitions(self, existing: Table, name: str) -> bool:
         """Tell whether partitions have a part of an index or constraint that the whole table lacks."""
         return False
 
-    def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
+    def check_identity(self, existing: Table, indexes: Sequence[str]) -> None:
         """Raise DependentObjects where replication finds the rows of a table by one of the indexes, which are to go."""
 
-    def published(self, stands: Table) -> Published:
+    def published(self, existing: Table) -> Published:
         """Return who publishes the table with the columns that it will have."""
         return Published()
 
@@ -199,5 +199,5 @@ class Dependents(Port):
         """Return who publishes a table as soon as it is created."""
         return Published()
 
-    def check_takes_null(self, stands: Table, column: str) -> None:
+    def check_takes_null(self, existing: Table, column: str) -> None:
         """Raise DependentObjects where something that stands on the column takes no NULL in it."""

@@ -40,17 +40,17 @@ class Filler:
 
 
 class Triggers(Port):
-    """What each database does to keep new rows filled. ``stands`` is the table as it stands; None is ``--sql``."""
+    """What each database does to keep new rows filled. ``existing`` is the table as it stands; None is ``--sql``."""
 
     place = "safeops.databases.{family}.triggers:Triggers"
     asked = "Triggers"
 
     @abstractmethod
-    def fill_new_rows(self, filler: Filler, stands: Table | None) -> Iterator[Step]:
+    def fill_new_rows(self, filler: Filler, existing: Table | None) -> Iterator[Step]:
         """Plan that rows which are written without a value get it; no step where they do already."""
 
     @abstractmethod
-    def stop_filling(self, name: Name, column: str, stands: Table | None) -> Iterator[Step]:
+    def stop_filling(self, name: Name, column: str, existing: Table | None) -> Iterator[Step]:
         """Plan that new rows are not filled any more; no step where they are not."""
 
     def null_of(self, type_: str) -> str:

@@ -68,7 +68,9 @@ def unexplained(found: Iterable[Difference], table: Name, thing: str) -> list[Di
     if not found:
         return []
     explained = {part for call in _later_calls() for part in call.explains(table, thing)}
-    return [one for one in found if not explained & ({"missing", "not yet"} if one.stands == "missing" else {one.part})]
+    return [
+        one for one in found if not explained & ({"missing", "not yet"} if one.existing == "missing" else {one.part})
+    ]
 
 
 def is_dropped(table: Name, thing: str | None = None) -> bool:

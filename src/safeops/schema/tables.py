@@ -190,7 +190,7 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
             column is _sqlalchemy.counted_column(table) and column.server_default is None and column.identity is None
         )
         differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
-        found += [Difference(f"{one.part} of column {column.name}", one.stands, one.wanted) for one in differs]
+        found += [Difference(f"{one.part} of column {column.name}", one.existing, one.wanted) for one in differs]
         for check in _checks_of(migration, column):
             found += _constraint_differences(migration, stands, check, str(column.name))
     for group in migration.database.equal_keys(table):
@@ -238,7 +238,7 @@ def _constraint_differences(
         )
         return unexplained([missing], stands.name, wanted.name)
     best = min(compared, key=len)
-    return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.stands, one.wanted) for one in best]
+    return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.existing, one.wanted) for one in best]
 
 
 def _alike(migration: Migration, stands: Table, wanted: Constraint) -> list[Constraint]:

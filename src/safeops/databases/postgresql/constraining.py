@@ -26,66 +26,66 @@ NOTE = "safeops took NULL before the key: "
 class Constraining(Indexing):
     """The plans for constraints and NOT NULL."""
 
-    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def set_not_null(self, name: Name, column: str, existing: Table | None) -> Plan:
         """Prove it under a weak lock first, so that SET NOT NULL finds the proof and does not scan.
 
         https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
         """
         table, quoted = self.quoted_table(name), self.quoted(column)
-        if stands is not None and not stands.columns[column].nullable:
-            left, kept = self._proof(name, column, stands)
-            if _is_check(stands, left) and not kept:
+        if existing is not None and not existing.columns[column].nullable:
+            left, kept = self._proof(name, column, existing)
+            if _is_check(existing, left) and not kept:
                 yield self._drop_constraint(name, left)
             return
-        if stands is not None and self.database.version >= (18,):
-            yield from self.set_not_null_natively(name, column, stands)
+        if existing is not None and self.database.version >= (18,):
+            yield from self.set_not_null_natively(name, column, existing)
             return
-        proof, kept = self._proof(name, column, stands)
+        proof, kept = self._proof(name, column, existing)
         if not kept:
             spec = f"CONSTRAINT {self.quoted(proof)} CHECK ({quoted} IS NOT NULL) NOT VALID"
             not_yet = f"""NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = {self.regclass(name)}
                 AND attname = {self.literal(column)} AND attnotnull)"""
             add = f"ALTER TABLE {table} ADD {spec}"
-            if stands is None or proof not in stands.constraints:
+            if existing is None or proof not in existing.constraints:
                 guarded = self._unless_constraint(name, proof, add, also=not_yet)
                 yield Step(add, f"added check {proof}", (name,), offline=guarded)
-            if stands is None or not _is_valid(stands, proof):
+            if existing is None or not _is_valid(existing, proof):
                 yield self.validation(name, proof)
         yield Step(self.alter_column(name, column, "SET NOT NULL"), f"made {name}.{column} NOT NULL", (name,))
         if not kept:
             yield self._drop_constraint(name, proof)
 
-    def set_not_null_natively(self, name: Name, column: str, stands: Table, rules: str = "") -> Plan:
-        constraint = not_null_of(stands, column)
+    def set_not_null_natively(self, name: Name, column: str, existing: Table, rules: str = "") -> Plan:
+        constraint = not_null_of(existing, column)
         # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
         usual = object_name(name.name, column, "not_null")
         ours = fitting("safeops_not_null", name.name, column, max_bytes=self.database.abilities.max_identifier)
-        proof = constraint.name if constraint else (ours if usual in stands.constraints else usual)
+        proof = constraint.name if constraint else (ours if usual in existing.constraints else usual)
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
         yield self.validation(name, proof)
-        left, kept = self._proof(name, column, stands)
-        if not kept and _is_check(stands, left):
+        left, kept = self._proof(name, column, existing)
+        if not kept and _is_check(existing, left):
             yield self._drop_constraint(name, left)
 
-    def _proof(self, name: Name, column: str, stands: Table | None) -> tuple[str, bool]:
+    def _proof(self, name: Name, column: str, existing: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
         ours = fitting("safeops_not_null", name.name, column, max_bytes=self.database.abilities.max_identifier)
-        for one in stands.constraints.values() if stands else ():
+        for one in existing.constraints.values() if existing else ():
             proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
             inherited = "NO INHERIT" not in one.definition
             if one.kind == "check" and one.valid and proves and inherited and one.name != ours:
                 return one.name, True
         return ours, False
 
-    def has_unfinished_not_null(self, stands: Table, column: str) -> bool:
-        ours = self._proof(stands.name, column, stands)[0] in stands.constraints
-        return ours or not_null_of(stands, column) is not None
+    def has_unfinished_not_null(self, existing: Table, column: str) -> bool:
+        ours = self._proof(existing.name, column, existing)[0] in existing.constraints
+        return ours or not_null_of(existing, column) is not None
 
-    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        left, kept = self._proof(name, column, stands)
-        if stands is not None and left in stands.constraints and not kept:
+    def drop_not_null(self, name: Name, column: str, existing: Table | None) -> Plan:
+        left, kept = self._proof(name, column, existing)
+        if existing is not None and left in existing.constraints and not kept:
             yield self._drop_constraint(name, left)
         yield Step(self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
 
@@ -93,27 +93,27 @@ class Constraining(Indexing):
         compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
         return str(compiler.process(constraint))
 
-    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def add_constraint(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
-            return self._add_key(name, constraint, stands)
+            return self._add_key(name, constraint, existing)
         if isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
-            return self._add_then_validate(name, constraint, stands, validate)
+            return self._add_then_validate(name, constraint, existing, validate)
         return self._add_at_once(name, constraint)
 
-    def _add_then_validate(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def _add_then_validate(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """New rows are checked from the first, brief step on; the old ones are scanned under a lock that lets all pass."""
         named = str(constraint.name)
         locks: tuple[Name, ...] = (name,)
         if isinstance(constraint, sa.ForeignKeyConstraint):
             referent = constraint.elements[0].column.table
             locks += (Name(referent.name, referent.schema),)
-            if stands is not None and stands.is_partitioned and self.database.version < (18,):
+            if existing is not None and existing.is_partitioned and self.database.version < (18,):
                 if not validate:
                     raise self.database.unsupported("validate=False on a partitioned table", "PostgreSQL 18")
-                yield from self._add_through_partitions(name, constraint, stands, locks)
+                yield from self._add_through_partitions(name, constraint, existing, locks)
                 return
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)} NOT VALID"
-        if stands is None or named not in stands.constraints:
+        if existing is None or named not in existing.constraints:
             yield Step(
                 add,
                 f"added {named} for new rows of {name}",
@@ -121,32 +121,32 @@ class Constraining(Indexing):
                 lock=SHARE_ROW_EXCLUSIVE if isinstance(constraint, sa.ForeignKeyConstraint) else None,
                 offline=self._unless_constraint(name, named, add),
             )
-        if validate and (stands is None or not _is_valid(stands, named)):
+        if validate and (existing is None or not _is_valid(existing, named)):
             yield self.validation(name, named, locks)
 
     def _add_through_partitions(
-        self, name: Name, key: sa.ForeignKeyConstraint, stands: Table, locks: tuple[Name, ...]
+        self, name: Name, key: sa.ForeignKeyConstraint, existing: Table, locks: tuple[Name, ...]
     ) -> Plan:
         """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
-        for partition in stands.partitions:
+        for partition in existing.partitions:
             yield from self._add_then_validate(partition, key, self.database.table(partition), validate=True)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
         yield Step(
             add,
             f"added {key.name} to {name} from its partitions",
-            (*locks, *stands.partitions),
+            (*locks, *existing.partitions),
             lock=SHARE_ROW_EXCLUSIVE,
         )
 
-    def _add_key(self, name: Name, key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
+    def _add_key(self, name: Name, key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, existing: Table | None) -> Plan:
         """Build the index online, then make the constraint of it in a brief step."""
         named, kind = str(key.name), "PRIMARY KEY" if isinstance(key, sa.PrimaryKeyConstraint) else "UNIQUE"
-        if stands is not None and stands.is_partitioned:
-            yield from self._add_partitioned_key(name, key, stands)
+        if existing is not None and existing.is_partitioned:
+            yield from self._add_partitioned_key(name, key, existing)
             return
-        yield from self.create_index(name, self.database.index_of_key(key), stands)
+        yield from self.create_index(name, self.database.index_of_key(key), existing)
         if kind == "PRIMARY KEY":
-            yield from self._not_null_for_key(name, key, stands)
+            yield from self._not_null_for_key(name, key, existing)
         quoted = self.quoted(named)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD CONSTRAINT {quoted} {kind} USING INDEX {quoted}{self.timing(key)}"
         guarded = self._unless_constraint(name, named, add)
@@ -156,29 +156,29 @@ class Constraining(Indexing):
         deferrable = " DEFERRABLE" if key.deferrable else ""
         return f"{deferrable} INITIALLY {key.initially.upper()}" if key.initially else deferrable
 
-    def _add_partitioned_key(self, name: Name, key: Any, stands: Table) -> Plan:
+    def _add_partitioned_key(self, name: Name, key: Any, existing: Table) -> Plan:
         """Make the key of each partition online; that of the whole adopts them."""
         drop = call("drop_constraint_if_exists", str(key.name), name.name, schema=name.schema)
-        self.check_leftovers(stands, str(key.name), tuple(column.name for column in key.columns), drop)
+        self.check_leftovers(existing, str(key.name), tuple(column.name for column in key.columns), drop)
         if isinstance(key, sa.PrimaryKeyConstraint):
             for column in key.columns:
-                yield from self.set_not_null(name, column.name, stands)
-        for partition in stands.partitions:
+                yield from self.set_not_null(name, column.name, existing)
+        for partition in existing.partitions:
             part_name, part = self.part_name(partition, str(key.name)), self.database.table(partition)
             part = (yield from self.with_free_name(part, part_name, str(key.name))) if part else None
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-        yield Step(add, f"added {key.name} to {name} from its partitions", (name, *stands.partitions))
+        yield Step(add, f"added {key.name} to {name} from its partitions", (name, *existing.partitions))
 
-    def _not_null_for_key(self, name: Name, key: Any, stands: Table | None) -> Plan:
+    def _not_null_for_key(self, name: Name, key: Any, existing: Table | None) -> Plan:
         """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
-        if stands is not None:
-            columns = [column.name for column in key.columns if stands.columns[column.name].nullable]
-            there = stands.indexes.get(str(key.name))
+        if existing is not None:
+            columns = [column.name for column in key.columns if existing.columns[column.name].nullable]
+            there = existing.indexes.get(str(key.name))
             if columns and (there is None or there.comment is None):
                 note = self.literal(NOTE + json.dumps(columns))
-                index = self.index_name(name, str(key.name), stands)
+                index = self.index_name(name, str(key.name), existing)
                 yield Step(
                     f"COMMENT ON INDEX {index} IS {note}",
                     f"noted which columns of {name} took NULL",
@@ -187,30 +187,30 @@ class Constraining(Indexing):
                 )
         for column in key.columns:
             # Also where it is NOT NULL already: an interrupted run may have left its proof.
-            yield from self.set_not_null(name, column.name, stands)
+            yield from self.set_not_null(name, column.name, existing)
 
     def _add_at_once(self, name: Name, constraint: sa.Constraint) -> Plan:
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)}"
         yield Step(add, f"added {constraint.name} to {name}", (name,))
 
-    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
+    def validate_constraint(self, name: Name, constraint: str, existing: Table | None) -> Plan:
         yield self.validation(name, constraint)
 
-    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
-        there = stands.constraints.get(constraint) if stands else None
-        if stands is not None and there is None and stands.is_partitioned:
-            yield from self._drop_left_on_partitions(stands, constraint)
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, existing: Table | None) -> Plan:
+        there = existing.constraints.get(constraint) if existing else None
+        if existing is not None and there is None and existing.is_partitioned:
+            yield from self._drop_left_on_partitions(existing, constraint)
             return
-        index = stands.indexes.get(constraint) if stands else None
+        index = existing.indexes.get(constraint) if existing else None
         also = (there.referent,) if there and there.referent else ()
         step = self._drop_constraint(name, constraint, also)
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
-        took_null = [column for column in took_null if stands is not None and column in stands.columns]
+        took_null = [column for column in took_null if existing is not None and column in existing.columns]
         yield replace(step, then=tuple(self.alter_column(name, column, "DROP NOT NULL") for column in took_null))
 
-    def _drop_left_on_partitions(self, stands: Table, constraint: str) -> Plan:
-        for part, left in [*self.leftovers(stands, constraint), *self.left_foreign_keys(stands, constraint)]:
+    def _drop_left_on_partitions(self, existing: Table, constraint: str) -> Plan:
+        for part, left in [*self.leftovers(existing, constraint), *self.left_foreign_keys(existing, constraint)]:
             if isinstance(left, Constraint):
                 yield from self.drop_constraint(part.name, left.name, left.kind, part)
             else:
@@ -243,19 +243,19 @@ def _renamed_key(key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, name: str) 
     return type(key)(*key.columns, name=name, deferrable=key.deferrable, initially=key.initially, **key.dialect_kwargs)
 
 
-def _is_valid(stands: Table, constraint: str) -> bool:
-    there = stands.constraints.get(constraint)
+def _is_valid(existing: Table, constraint: str) -> bool:
+    there = existing.constraints.get(constraint)
     return there is not None and there.valid
 
 
-def _is_check(stands: Table, constraint: str) -> bool:
-    there = stands.constraints.get(constraint)
+def _is_check(existing: Table, constraint: str) -> bool:
+    there = existing.constraints.get(constraint)
     return there is not None and there.kind == "check"
 
 
-def not_null_of(stands: Table, column: str) -> Constraint | None:
+def not_null_of(existing: Table, column: str) -> Constraint | None:
     """Return the constraint by which a column is NOT NULL; before PostgreSQL 18 it is none."""
-    found = (one for one in stands.constraints.values() if one.kind == "not null" and one.columns == (column,))
+    found = (one for one in existing.constraints.values() if one.kind == "not null" and one.columns == (column,))
     return next(found, None)
 
 

@@ -26,19 +26,19 @@ from safeops.planned import FREE, Effect
 class DDL(Constraining):
     """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
 
-    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+    def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         named, passing = str(index.name), self._passing(index)
-        yield from self._built_anew(name, passing, stands)
-        old, new = (self.index_name(name, one, stands) for one in (named, str(passing.name)))
+        yield from self._built_anew(name, passing, existing)
+        old, new = (self.index_name(name, one, existing) for one in (named, str(passing.name)))
         swap = [f"DROP INDEX IF EXISTS {old}", f"ALTER INDEX {new} RENAME TO {self.quoted(named)}"]
-        swap += self._part_renames(named, str(passing.name), stands)
+        swap += self._part_renames(named, str(passing.name), existing)
         sql = block(f"to_regclass({self.literal(new)}) IS NOT NULL", ";\n    ".join(swap))
-        yield Step(sql, f"replaced index {named} on {name}", (name, *(stands.partitions if stands else ())))
+        yield Step(sql, f"replaced index {named} on {name}", (name, *(existing.partitions if existing else ())))
 
-    def _part_renames(self, named: str, passing: str, stands: Table | None) -> list[str]:
+    def _part_renames(self, named: str, passing: str, existing: Table | None) -> list[str]:
         """Give the indexes of the partitions the names that building the index under its own name gives them."""
         renames: list[str] = []
-        for partition in stands.partitions if stands else ():
+        for partition in existing.partitions if existing else ():
             old, new = (
                 fitting(partition.name, one, max_bytes=self.database.abilities.max_identifier)
                 for one in (passing, named)
@@ -48,50 +48,50 @@ class DDL(Constraining):
             renames += self._part_renames(new, old, self.database.table(partition))
         return renames
 
-    def _built_anew(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+    def _built_anew(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         """Build an index, in the place of one that another revision left under the passing name."""
-        left = stands.indexes.get(str(index.name)) if stands else None
-        if stands is not None and left is not None and differences(left, self.database.wanted_index(index)):
-            yield from self.drop_index(name, left.name, stands)
-            stands = self.database.table(stands.name)
-        if left is None or not left.valid or (stands is not None and left.name not in stands.indexes):
-            yield from self.create_index(name, index, stands)
+        left = existing.indexes.get(str(index.name)) if existing else None
+        if existing is not None and left is not None and differences(left, self.database.wanted_index(index)):
+            yield from self.drop_index(name, left.name, existing)
+            existing = self.database.table(existing.name)
+        if left is None or not left.valid or (existing is not None and left.name not in existing.indexes):
+            yield from self.create_index(name, index, existing)
 
-    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        if stands is not None and stands.is_partitioned:
+    def replace_constraint(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
+        if existing is not None and existing.is_partitioned:
             raise self.database.unsupported(
                 f'if_different="replace" for {constraint.name}', "a table that is not partitioned"
             )
         if isinstance(constraint, sa.UniqueConstraint):
-            return self._replace_key(name, constraint, stands)
+            return self._replace_key(name, constraint, existing)
         if isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
-            return self._replace_rule(name, constraint, stands, validate)
+            return self._replace_rule(name, constraint, existing, validate)
         return self._replace_at_once(name, constraint)
 
-    def _replace_rule(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def _replace_rule(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """Add and validate a foreign key or a check under a passing name; then it takes the name of the old one."""
         named, passing = str(constraint.name), self._passing(constraint)
-        left = stands.constraints.get(str(passing.name)) if stands else None
-        if stands is not None and left is not None:
+        left = existing.constraints.get(str(passing.name)) if existing else None
+        if existing is not None and left is not None:
             wanted = self.database.wanted_constraint(passing)
             if differences(left, replace(wanted, referent=wanted.referent and left.referent)):
-                yield from self.drop_constraint(name, left.name, None, stands)
-                stands = self.database.table(stands.name)
-        yield from self.add_constraint(name, passing, stands, validate)
+                yield from self.drop_constraint(name, left.name, None, existing)
+                existing = self.database.table(existing.name)
+        yield from self.add_constraint(name, passing, existing, validate)
         table, new = self.quoted_table(name), self.quoted(str(passing.name))
         drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(named)}"
         rename = f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {self.quoted(named)}"
         sql = block(self._has_constraint(name, str(passing.name)), f"{drop};\n    {rename}")
-        yield Step(sql, f"replaced {named} on {name}", self._locked(name, constraint, stands))
+        yield Step(sql, f"replaced {named} on {name}", self._locked(name, constraint, existing))
 
-    def _locked(self, name: Name, constraint: sa.Constraint, stands: Table | None) -> tuple[Name, ...]:
-        both = [one for one in stands.constraints.values() if one.name == constraint.name] if stands else []
+    def _locked(self, name: Name, constraint: sa.Constraint, existing: Table | None) -> tuple[Name, ...]:
+        both = [one for one in existing.constraints.values() if one.name == constraint.name] if existing else []
         return (name, *(one.referent for one in both if one.referent))
 
-    def _replace_key(self, name: Name, key: sa.UniqueConstraint, stands: Table | None) -> Plan:
+    def _replace_key(self, name: Name, key: sa.UniqueConstraint, existing: Table | None) -> Plan:
         named, passing = str(key.name), self._passing(key)
-        yield from self._built_anew(name, self.database.index_of_key(passing), stands)
-        new = self.index_name(name, str(passing.name), stands)
+        yield from self._built_anew(name, self.database.index_of_key(passing), existing)
+        new = self.index_name(name, str(passing.name), existing)
         quoted = self.quoted(named)
         swap = (
             f"ALTER TABLE {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {quoted}, ADD CONSTRAINT {quoted} UNIQUE"
@@ -128,14 +128,14 @@ class DDL(Constraining):
             effect=Effect(name),
         )
 
-    def _drop_table(self, name: Name, stands: Table | None) -> Plan:
-        referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
+    def _drop_table(self, name: Name, existing: Table | None) -> Plan:
+        referents = {one.referent for one in existing.constraints.values() if one.referent} if existing else set()
         sql = f"DROP TABLE IF EXISTS {self.quoted_table(name)}"
         yield Step(sql, f"dropped table {name}", (name, *referents), loses=True)
 
     # Columns ----------------------------------------------------------------------------------------------------
 
-    def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
+    def add_column(self, name: Name, column: sa.Column[Any], existing: Table | None) -> Plan:
         # Alembic takes a plain name apart at its dots.
         schema = None if name.schema is None else sa.quoted_name(name.schema, None)
         sql = self.database.rendered(AddColumn(name.name, column, schema=schema, if_not_exists=True))
@@ -143,16 +143,16 @@ class DDL(Constraining):
         does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
         yield Step(sql, does, (name,), then, effect=effect, may_rewrite=True)
 
-    def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def _drop_column(self, name: Name, column: str, existing: Table | None) -> Plan:
         sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP COLUMN IF EXISTS {self.quoted(column)}"
-        yield Step(sql, f"dropped column {name}.{column}", (name, *self._referents(stands, column)), loses=True)
+        yield Step(sql, f"dropped column {name}.{column}", (name, *self._referents(existing, column)), loses=True)
 
-    def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
+    def set_default(self, name: Name, column: str, default: str | None, existing: Table | None) -> Plan:
         action = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
         done = "removed the default of" if default is None else f"set the default {default} of"
         yield Step(self.alter_column(name, column, action), f"{done} {name}.{column}", (name,))
 
-    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
+    def set_comment(self, name: Name, column: str | None, comment: str | None, existing: Table | None) -> Plan:
         table, what = self.quoted_table(name), f"{name}.{column}" if column else str(name)
         kind, target = ("COLUMN", f"{table}.{self.quoted(column)}") if column else ("TABLE", table)
         # The server takes an empty comment for none.
@@ -160,7 +160,7 @@ class DDL(Constraining):
         does = f"set the comment of {what}" if comment else f"removed the comment of {what}"
         yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE, skips_partitions=True)
 
-    def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
+    def alter_type(self, name: Name, column: sa.Column[Any], existing: Table | None) -> Plan:
         type_ = self.database.type_text(column.type)
         yield Step(
             self.type_sql(name, column),
@@ -217,20 +217,22 @@ class DDL(Constraining):
             "COLUMN", f"{self.quoted_table(name)}.{self.quoted(str(column.name))}", column.comment or ""
         )
 
-    def _referents(self, stands: Table | None, column: str) -> tuple[Name, ...]:
-        keys = stands.constraints.values() if stands else ()
+    def _referents(self, existing: Table | None, column: str) -> tuple[Name, ...]:
+        keys = existing.constraints.values() if existing else ()
         return tuple(one.referent for one in keys if one.referent and column in one.columns)
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def drop_column(self, name: Name, column: str, existing: Table | None) -> Plan:
         """Drop the trigger in the same transaction: before it the old application would be refused, after it everyone."""
-        first = self.database.triggers.unfilling(name, column, stands) if stands is not None else ()
-        for step in self._drop_column(name, column, stands):
+        first = self.database.triggers.unfilling(name, column, existing) if existing is not None else ()
+        for step in self._drop_column(name, column, existing):
             yield replace(step, sql=first[0], then=(*first[1:], step.sql, *step.then)) if first else step
 
-    def drop_table(self, name: Name, stands: Table | None) -> Plan:
-        found = [Name(row[1], row[2]) for row in self.database.triggers.fillers(stands)] if stands is not None else []
+    def drop_table(self, name: Name, existing: Table | None) -> Plan:
+        found = (
+            [Name(row[1], row[2]) for row in self.database.triggers.fillers(existing)] if existing is not None else []
+        )
         functions = [f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for one in found]
-        for step in self._drop_table(name, stands):
+        for step in self._drop_table(name, existing):
             yield replace(step, then=(*step.then, *functions))
 
 

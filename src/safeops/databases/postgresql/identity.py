@@ -27,14 +27,14 @@ WHERE s.seqrelid = pg_get_serial_sequence(:table, :column)::regclass
 _LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
-def _sequence(database: Database, pair: Pair, stands: Table) -> dict[str, Any] | None:
-    raw = database.scalar(_SEQUENCE, table=database.quoted_table(stands.name), column=pair.source)
+def _sequence(database: Database, pair: Pair, existing: Table) -> dict[str, Any] | None:
+    raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=pair.source)
     return json.loads(raw) if raw else None
 
 
-def sequences(database: Database, pair: Pair, stands: Table) -> tuple[Name, ...]:
+def sequences(database: Database, pair: Pair, existing: Table) -> tuple[Name, ...]:
     """Return what is locked beside the table where the identity or the sequence of the source moves."""
-    found = _sequence(database, pair, stands)
+    found = _sequence(database, pair, existing)
     return (Name(found["name"], found["schema"]),) if found else ()
 
 
@@ -49,16 +49,16 @@ def _limit(found: dict[str, Any], type_: str) -> int:
     return _LIMITS[type_] if usual else min(found["max"], _LIMITS[type_])
 
 
-def moved_identity(database: Database, pair: Pair, stands: Table) -> list[str]:
+def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]:
     """Return the statements that give the twin the identity of the source, under the same sequence name."""
-    found = _sequence(database, pair, stands)
+    found = _sequence(database, pair, existing)
     if found is None:
         return []
     sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
-    always = "ALWAYS" if stands.columns[pair.source].identity == "always" else "BY DEFAULT"
+    always = "ALWAYS" if existing.columns[pair.source].identity == "always" else "BY DEFAULT"
     options = f"SEQUENCE NAME {sequence} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
     options += f" MAXVALUE {_limit(found, type_)} CACHE {found['cache']}{' CYCLE' if found['cycle'] else ''}"
-    table, text = database.quoted_table(stands.name), database.literal(sequence)
+    table, text = database.quoted_table(existing.name), database.literal(sequence)
     source, twin = database.quoted(pair.source), database.quoted(pair.shadow)
     # Altering the sequence first holds up whoever would take a number from it by itself.
     move = f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
@@ -72,15 +72,15 @@ END $safeops$"""
 
 
 def serial_as_identity(
-    database: Database, name: Name, column: str, identity: sa.Identity, stands: Table
+    database: Database, name: Name, column: str, identity: sa.Identity, existing: Table
 ) -> tuple[str, str] | None:
     """Return the statements that turn a serial column into an identity that goes on counting, and back."""
-    there = stands.columns[column]
-    raw = database.scalar(_SEQUENCE, table=database.quoted_table(stands.name), column=column)
+    there = existing.columns[column]
+    raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=column)
     if raw is None or there.identity or not (there.default or "").startswith("nextval("):
         return None
     found = json.loads(raw)
-    schema = name.schema if found["schema"] == stands.name.schema else found["schema"]
+    schema = name.schema if found["schema"] == existing.name.schema else found["schema"]
     sequence, table = database.quoted_table(Name(found["name"], schema)), database.quoted_table(name)
     alter = f"ALTER TABLE {table} ALTER COLUMN {database.quoted(column)}"
     compiler: Any = database.dialect.ddl_compiler(database.dialect, None)  # type: ignore[arg-type]
@@ -119,12 +119,12 @@ def _grants(found: dict[str, Any], sequence: str) -> list[str]:
     ]
 
 
-def moved_sequence(database: Database, pair: Pair, stands: Table) -> list[str]:
+def moved_sequence(database: Database, pair: Pair, existing: Table) -> list[str]:
     """Return the statements by which the sequence of a serial column belongs to the twin, and has its type."""
-    found = _sequence(database, pair, stands)
+    found = _sequence(database, pair, existing)
     if found is None:
         return []
     sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
     changed = f" AS {type_} MAXVALUE {_limit(found, type_)}" if type_ != found["type"] else ""
-    owner = f"{database.quoted_table(stands.name)}.{database.quoted(pair.shadow)}"
+    owner = f"{database.quoted_table(existing.name)}.{database.quoted(pair.shadow)}"
     return [f"ALTER SEQUENCE {sequence}{changed} OWNED BY {owner}"]

@@ -55,9 +55,9 @@ JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :n
 class Indexing(ddl.DDL):
     """The plans for indexes."""
 
-    def leftovers(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
+    def leftovers(self, existing: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
         """Go through what an interrupted build of an index or a constraint made on partitions, and the whole never took."""
-        for partition in stands.partitions:
+        for partition in existing.partitions:
             part, part_name = self.database.table(partition), self.part_name(partition, name)
             if part is not None:
                 key: Constraint | Index | None = part.constraints.get(part_name) or part.indexes.get(part_name)
@@ -65,9 +65,9 @@ class Indexing(ddl.DDL):
                     yield part, key
                 yield from self.leftovers(part, part_name)
 
-    def left_foreign_keys(self, stands: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
+    def left_foreign_keys(self, existing: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
         """Go through the foreign keys of partitions, likewise: those have the name of the whole."""
-        for partition in stands.partitions:
+        for partition in existing.partitions:
             part = self.database.table(partition)
             if part is not None:
                 key = part.constraints.get(name)
@@ -75,9 +75,9 @@ class Indexing(ddl.DDL):
                     yield part, key
                 yield from self.left_foreign_keys(part, name)
 
-    def check_leftovers(self, stands: Table, name: str, columns: tuple[str, ...], code: str) -> None:
+    def check_leftovers(self, existing: Table, name: str, columns: tuple[str, ...], code: str) -> None:
         """Raise DefinitionMismatch where a partition has another key or index under the name that its part is to have."""
-        for part, there in self.leftovers(stands, name):
+        for part, there in self.leftovers(existing, name):
             if there.names != columns:
                 raise DefinitionMismatch(
                     f"{there.name} of partition {part.name} is on ({', '.join(there.names)}), not ({', '.join(columns)}).",
@@ -86,9 +86,9 @@ class Indexing(ddl.DDL):
                     code=code,
                 )
 
-    def renamed_parts(self, stands: Table, name: str, original: str) -> list[str]:
+    def renamed_parts(self, existing: Table, name: str, original: str) -> list[str]:
         """Return the statements that give the parts of an index or constraint the names that another's parts have."""
-        found = self.read(PARTS, id=stands.id, name=name, original=original)
+        found = self.read(PARTS, id=existing.id, name=name, original=original)
         return [
             f"ALTER {'INDEX' if is_index else 'TABLE'} {self.quoted_table(Name(one if is_index else table, schema))} RENAME"
             f" {'TO' if is_index else f'CONSTRAINT {self.quoted(one)} TO'} {self.quoted(other)}"
@@ -123,26 +123,26 @@ class Indexing(ddl.DDL):
         """
         return f"LOCK TABLE {', '.join(map(self.database.quoted_table, names))} IN ACCESS EXCLUSIVE MODE"
 
-    def locked(self, stands: Table) -> tuple[Name, ...]:
+    def locked(self, existing: Table) -> tuple[Name, ...]:
         """Return what a step locks: of a partitioned table partitions too, one for all of them."""
-        return (stands.name, *stands.partitions[:1])
+        return (existing.name, *existing.partitions[:1])
 
     def part_name(self, partition: Name, name: str) -> str:
         """Return the name that a partition's part of an index or key has."""
         return fitting(partition.name, name, max_bytes=self.database.abilities.max_identifier)
 
-    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
-        return self.build_index(name, self._written(index), stands)
+    def create_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
+        return self.build_index(name, self._written(index), existing)
 
-    def build_index(self, name: Name, index: Written, stands: Table | None) -> Plan:
+    def build_index(self, name: Name, index: Written, existing: Table | None) -> Plan:
         named = index.name
-        if stands is not None and stands.is_partitioned:
-            yield from self._build_partitioned_index(name, index, stands)
+        if existing is not None and existing.is_partitioned:
+            yield from self._build_partitioned_index(name, index, existing)
             return
-        if stands is None:
+        if existing is None:
             yield self._drop_invalid_offline(name, named)
-        there = stands.indexes.get(named) if stands else None
-        drop = self.drop_invalid(name, named, stands)
+        there = existing.indexes.get(named) if existing else None
+        drop = self.drop_invalid(name, named, existing)
         if there is not None and not there.valid:
             yield drop
             # Another runner may have been building it, and may have finished meanwhile.
@@ -162,9 +162,9 @@ class Indexing(ddl.DDL):
                 lock=SHARE_UPDATE_EXCLUSIVE,
             )
 
-    def drop_invalid(self, name: Name, index: str, stands: Table | None) -> Step:
+    def drop_invalid(self, name: Name, index: str, existing: Table | None) -> Step:
         return Step(
-            f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, stands)}",
+            f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, existing)}",
             f"dropped index {index} if an interrupted build left it invalid",
             (name,),
             lock=SHARE_UPDATE_EXCLUSIVE,
@@ -174,7 +174,7 @@ class Indexing(ddl.DDL):
             needed_if=self._is_invalid(name, index),
         )
 
-    def _build_partitioned_index(self, name: Name, index: Written, stands: Table) -> Plan:
+    def _build_partitioned_index(self, name: Name, index: Written, existing: Table) -> Plan:
         """Build on each partition concurrently, and attach: the parent turns valid with the last one.
 
         https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
@@ -182,28 +182,28 @@ class Indexing(ddl.DDL):
         named = index.name
         columns = index_of(f"CREATE INDEX i ON t {index.rest}", name=named, table=name.name).names
         drop = call("drop_index_if_exists", named, name.name, schema=name.schema)
-        self.check_leftovers(stands, named, columns, drop)
-        if named not in stands.indexes:
+        self.check_leftovers(existing, named, columns, drop)
+        if named not in existing.indexes:
             sql = self._index_sql(name, index, "IF NOT EXISTS", only=True)
             yield Step(
                 sql, f"created index {named} on {name} for its partitions", (name,), lock=SHARE, skips_partitions=True
             )
-        for partition in stands.partitions:
+        for partition in existing.partitions:
             part, part_name = self.database.table(partition), self.part_name(partition, named)
             if part is None or part.kind == "foreign table":
                 continue
             part = yield from self.with_free_name(part, part_name, named)
             yield from self.build_index(partition, replace(index, name=part_name), part)
-            whole, child = self.index_name(name, named, stands), self.index_name(partition, part_name, part)
+            whole, child = self.index_name(name, named, existing), self.index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
             yield Step(attach, f"attached index {part_name}", (name, partition), lock=FREE)
 
-    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
-        full = self.index_name(name, index, stands)
-        if stands is not None and stands.is_partitioned:
-            if index in stands.indexes:
+    def drop_index(self, name: Name, index: str, existing: Table | None) -> Plan:
+        full = self.index_name(name, index, existing)
+        if existing is not None and existing.is_partitioned:
+            if index in existing.indexes:
                 yield Step(f"DROP INDEX IF EXISTS {full}", f"dropped index {index}", (name,))
-            for part, left in self.leftovers(stands, index):
+            for part, left in self.leftovers(existing, index):
                 if isinstance(left, Index):
                     yield from self.drop_index(part.name, left.name, part)
             return
@@ -242,8 +242,8 @@ class Indexing(ddl.DDL):
         sql = block(invalid, f"DROP INDEX {self.index_name(name, index, None)}")
         return Step(sql, f"dropped index {index} if an earlier build left it invalid", (name,))
 
-    def index_name(self, name: Name, index: str, stands: Table | None) -> str:
-        return self.quoted_table(Name(index, stands.name.schema if stands else name.schema))
+    def index_name(self, name: Name, index: str, existing: Table | None) -> str:
+        return self.quoted_table(Name(index, existing.name.schema if existing else name.schema))
 
     def regclass(self, name: Name) -> str:
         return f"to_regclass({self.literal(self.quoted_table(name))})"

@@ -55,10 +55,10 @@ class Safety(safety.Safety):
         # What a domain checks, and its own default, only the server knows.
         return not isinstance(column.type, DOMAIN) and super().default_is_constant(column)
 
-    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def column_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         own = column.identity is not None or column.computed is not None or column.server_default is not None
         domain = self.database.types.domain(column.type)
-        if not (own or domain) or not self.database.adds_by_rewriting(stands, *self.database.types.adding(column)):
+        if not (own or domain) or not self.database.adds_by_rewriting(existing, *self.database.types.adding(column)):
             return None
         if domain and domain.has_rules:
             return (
@@ -69,11 +69,11 @@ class Safety(safety.Safety):
             "its values differ from row to row, so PostgreSQL rewrites the whole table under an ACCESS EXCLUSIVE lock"
         )
 
-    def check_virtual(self, stands: Table | None, thing: sa.Index | sa.Constraint) -> None:
+    def check_virtual(self, existing: Table | None, thing: sa.Index | sa.Constraint) -> None:
         if isinstance(thing, sa.CheckConstraint) or self.database.version < (18,) or thing.table is None:
             return
         virtual = (
-            {one.name: one.computed for one in stands.columns.values() if one.persisted is False} if stands else {}
+            {one.name: one.computed for one in existing.columns.values() if one.persisted is False} if existing else {}
         )
         for new in thing.table.columns:
             if new.computed is not None and not self.database.column_spec(new).endswith(" STORED"):
@@ -94,23 +94,23 @@ class Safety(safety.Safety):
                 else "",
             )
 
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def type_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         name = str(column.name)
         # A foreign key is not checked again while its operator stays, and it stays where nothing is rewritten.
-        scanned = [one for one in stands.having(name) if isinstance(one, Constraint) and one.kind == "check"]
+        scanned = [one for one in existing.having(name) if isinstance(one, Constraint) and one.kind == "check"]
         if scanned:
             return f"check {scanned[0].name} on the column is checked again on every row under an ACCESS EXCLUSIVE lock"
         try:
-            rewrites = self.database.rewrites(stands, self.database.ddl.type_sql(Name(PROBE), column))
+            rewrites = self.database.rewrites(existing, self.database.ddl.type_sql(Name(PROBE), column))
         except sa.exc.DBAPIError as error:
             if self.database.errors.is_lock_failure(error) or self.database.errors.is_cut_short(error):
                 raise
             return f"PostgreSQL refuses it: {str(error.orig).splitlines()[0]}"
-        return REWRITTEN if rewrites else self._refusal_below(column, stands)
+        return REWRITTEN if rewrites else self._refusal_below(column, existing)
 
-    def _refusal_below(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def _refusal_below(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Say what a partition, or another table that inherits, has to be scanned or rewritten for."""
-        for schema, table, _, check, has_indexes in self.read(BELOW, id=stands.id, column=str(column.name)):
+        for schema, table, _, check, has_indexes in self.read(BELOW, id=existing.id, column=str(column.name)):
             below = Name(table, schema)
             if check is not None:
                 return f"check {check} of {below} is checked again on every row under an ACCESS EXCLUSIVE lock"
@@ -120,49 +120,49 @@ class Safety(safety.Safety):
                 return f"PostgreSQL rebuilds an index of {below} under an ACCESS EXCLUSIVE lock"
         return None
 
-    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
+    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], existing: Table) -> str | None:
         statements = (self.database.ddl.type_sql(Name(PROBE), one) for one in (column, former))
-        return REWRITTEN if self.database.rewrites(stands, *statements) else None
+        return REWRITTEN if self.database.rewrites(existing, *statements) else None
 
     def serial_as_identity(
-        self, name: Name, column: str, identity: sa.Identity, stands: Table
+        self, name: Name, column: str, identity: sa.Identity, existing: Table
     ) -> tuple[str, str] | None:
-        return identity_of.serial_as_identity(self.database, name, column, identity, stands)
+        return identity_of.serial_as_identity(self.database, name, column, identity, existing)
 
-    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
-        if not stands.is_partitioned or not is_key(wanted):
+    def check_partition_keys(self, name: Name, existing: Table, wanted: sa.Index | sa.Constraint) -> None:
+        if not existing.is_partitioned or not is_key(wanted):
             return
         if isinstance(wanted, ExcludeConstraint) and self.database.version < (17,):
             raise self.database.unsupported(
-                f"Exclusion constraint {wanted.name} on the partitioned table {stands.name}", "PostgreSQL 17"
+                f"Exclusion constraint {wanted.name} on the partitioned table {existing.name}", "PostgreSQL 17"
             )
         columns = equal_columns(wanted)
         missing: list[str] = []
-        for level, text, has_expression, key, _ in self._partition_keys(stands):
+        for level, text, has_expression, key, _ in self._partition_keys(existing):
             if has_expression:
-                raise _impossible(stands, wanted, level, text)
+                raise _impossible(existing, wanted, level, text)
             missing += [one for one in key if one not in (*columns, *missing)]
         if missing:
             raise lacking(self.product, name, wanted, columns, missing)
 
-    def partition_key_using(self, stands: Table, column: str) -> tuple[Name, str] | None:
+    def partition_key_using(self, existing: Table, column: str) -> tuple[Name, str] | None:
         """Return the table, at whatever level, whose partition key uses a column, and that key."""
-        found = (one for one in self._partition_keys(stands) if column in one[-1])
+        found = (one for one in self._partition_keys(existing) if column in one[-1])
         return next(((name, text) for name, text, *_ in found), None)
 
-    def _partition_keys(self, stands: Table) -> list[tuple[Name, str, bool, list[str], list[str]]]:
-        if not stands.is_partitioned:
+    def _partition_keys(self, existing: Table) -> list[tuple[Name, str, bool, list[str], list[str]]]:
+        if not existing.is_partitioned:
             return []
-        rows = self.read(KEYS, id=stands.id)
+        rows = self.read(KEYS, id=existing.id)
         return [
             (Name(table, schema), text, expression, _list(columns), [*_list(columns), *_list(used)])
             for schema, table, text, expression, columns, used in rows
         ]
 
 
-def _impossible(stands: Table, wanted: sa.Index | sa.Constraint, name: Name, key: str) -> UnsafeOperation:
+def _impossible(existing: Table, wanted: sa.Index | sa.Constraint, name: Name, key: str) -> UnsafeOperation:
     columns = equal_columns(wanted)
-    first = stands.partitions[0] if stands.partitions else Name(f"{stands.name.name}_1", stands.name.schema)
+    first = existing.partitions[0] if existing.partitions else Name(f"{existing.name.name}_1", existing.name.schema)
     index = fitting(first.name, str(wanted.name), max_bytes=63)
     return UnsafeOperation(
         f"{kind_of_key(wanted)} {wanted.name} cannot be created: {name} is partitioned by {key}, which has an expression.",
@@ -237,8 +237,8 @@ WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary OR
 class Dependents(safety.Dependents):
     """Says what depends on a column."""
 
-    def check_identity(self, stands: Table, indexes: Sequence[str]) -> None:
-        lost = self.read(IDENTITIES, id=stands.id, indexes=list(indexes)) if indexes else []
+    def check_identity(self, existing: Table, indexes: Sequence[str]) -> None:
+        lost = self.read(IDENTITIES, id=existing.id, indexes=list(indexes)) if indexes else []
         if not lost:
             return
         listed = "".join(
@@ -258,18 +258,18 @@ class Dependents(safety.Dependents):
             ),
         )
 
-    def check_takes_null(self, stands: Table, column: str) -> None:
-        for schema, table, index in self.read(NEEDED, id=stands.id, column=column):
+    def check_takes_null(self, existing: Table, column: str) -> None:
+        for schema, table, index in self.read(NEEDED, id=existing.id, column=column):
             name = Name(table, schema)
             raise DependentObjects(
-                f"{stands.name}.{column} cannot take NULL: it is in index {index}, the replica identity of {name}.",
+                f"{existing.name}.{column} cannot take NULL: it is in index {index}, the replica identity of {name}.",
                 why="Subscribers find a row by these columns, so the server refuses NULL in them.",
                 remedy="Give the table another replica identity first:",
                 code=call("op.execute", f"ALTER TABLE {self.quoted_table(name)} REPLICA IDENTITY FULL"),
             )
 
-    def published(self, stands: Table) -> Published:
-        return self._published(self.read(PUBLISHED, id=stands.id))
+    def published(self, existing: Table) -> Published:
+        return self._published(self.read(PUBLISHED, id=existing.id))
 
     def published_when_new(self, name: Name) -> Published:
         if self.database.version < (15,):
@@ -312,22 +312,22 @@ class Dependents(safety.Dependents):
             WHERE t.oid = to_regtype(:quoted) AND d.deptype = 'n' LIMIT 20"""
         return [row[0] for row in self.read(sql, quoted=self.quoted_table(name))]
 
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+    def dependents_of_key(self, existing: Table, constraint: Constraint) -> list[str]:
         if constraint.kind not in ("unique", "primary key"):
             return []
         sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) || ': ' || pg_get_constraintdef(k.oid)
             FROM pg_constraint k JOIN pg_constraint u ON u.conindid = k.conindid AND u.oid <> k.oid
             WHERE k.contype = 'f' AND u.conrelid = :id AND u.conname = :name"""
-        return [row[0] for row in self.read(sql, id=stands.id, name=constraint.name)]
+        return [row[0] for row in self.read(sql, id=existing.id, name=constraint.name)]
 
-    def keys_to_partitions(self, stands: Table) -> set[str]:
+    def keys_to_partitions(self, existing: Table) -> set[str]:
         sql = """SELECT k.conname FROM pg_constraint k JOIN pg_constraint o ON o.oid = k.conparentid
             AND o.conrelid = k.conrelid
             WHERE k.contype = 'f' AND k.conrelid = :id"""
-        return {row[0] for row in self.read(sql, id=stands.id)}
+        return {row[0] for row in self.read(sql, id=existing.id)}
 
-    def left_on_partitions(self, stands: Table, name: str) -> bool:
-        left = chain(self.database.ddl.leftovers(stands, name), self.database.ddl.left_foreign_keys(stands, name))
+    def left_on_partitions(self, existing: Table, name: str) -> bool:
+        left = chain(self.database.ddl.leftovers(existing, name), self.database.ddl.left_foreign_keys(existing, name))
         return next(left, None) is not None
 
 

@@ -235,9 +235,9 @@ class Session(Database):
         return str(self.read(f"{_IDENTITY} WHERE pid = pg_backend_pid()")[0][0])
 
     def is_gone(self, session: str) -> bool:
-        stands = self.read(f"{_IDENTITY} WHERE pid = {int(session.split()[1])}")
+        existing = self.read(f"{_IDENTITY} WHERE pid = {int(session.split()[1])}")
         # Of the sessions of others some roles see no more than that they are there.
-        return not stands or stands[0][0] not in (None, session)
+        return not existing or existing[0][0] not in (None, session)
 
     @contextmanager
     def reading_only(self) -> Iterator[None]:

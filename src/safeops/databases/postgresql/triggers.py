@@ -49,13 +49,13 @@ class Triggers(triggers.Triggers):
             self.run(f"CREATE TEMPORARY TABLE safeops_probe (value {type_}) ON COMMIT DROP")
             self.database.sizes.explain(f"INSERT INTO pg_temp.safeops_probe {query}")
 
-    def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
+    def fill_new_rows(self, filler: Filler, existing: Table | None) -> Plan:
         name = fitting(FILLS, filler.table.name, filler.column, max_bytes=self.database.abilities.max_identifier)
         body = self._body(filler)
-        if stands is not None:
-            if any(row[3] == body for row in self.fillers(stands, filler.column)):
+        if existing is not None:
+            if any(row[3] == body for row in self.fillers(existing, filler.column)):
                 return
-            self._tell_of_later(stands, name)
+            self._tell_of_later(existing, name)
         table, does = filler.table, f"new rows of {filler.table} are given their {filler.column}"
         yield Step(
             # Two runners at once could not replace one function: the second waits here.
@@ -66,12 +66,12 @@ class Triggers(triggers.Triggers):
             then=(self._function(Name(name, table.schema), body), self._trigger(filler, name)),
         )
 
-    def _tell_of_later(self, stands: Table, name: str) -> None:
-        later = later_than(name, [row[0] for row in self.read(BEFORE, id=stands.id)])
+    def _tell_of_later(self, existing: Table, name: str) -> None:
+        later = later_than(name, [row[0] for row in self.read(BEFORE, id=existing.id)])
         if later:
             log.warning(
                 "new rows of %s get their value by trigger %s, which runs before %s: what those change it does not see",
-                stands.name,
+                existing.name,
                 name,
                 ", ".join(later),
             )
@@ -102,24 +102,24 @@ class Triggers(triggers.Triggers):
             f" EXECUTE FUNCTION {self.quoted_table(Name(name, filler.table.schema))}()"
         )
 
-    def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
-        found = self.unfilling(name, column, stands)
+    def stop_filling(self, name: Name, column: str, existing: Table | None) -> Plan:
+        found = self.unfilling(name, column, existing)
         if found:
             yield Step(found[0], f"new rows of {name} are not given their {column} any more", (name,), then=found[1:])
 
-    def unfilling(self, name: Name, column: str, stands: Table | None) -> tuple[str, ...]:
-        if stands is None:
+    def unfilling(self, name: Name, column: str, existing: Table | None) -> tuple[str, ...]:
+        if existing is None:
             named = fitting(FILLS, name.name, column, max_bytes=self.database.abilities.max_identifier)
             fillers = [(named, Name(named, name.schema))]
         else:
-            fillers = [(row[0], Name(row[1], row[2])) for row in self.fillers(stands, column)]
+            fillers = [(row[0], Name(row[1], row[2])) for row in self.fillers(existing, column)]
         drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)} ON {self.quoted_table(name)}" for one, _ in fillers]
-        if drops and stands is not None and stands.is_partitioned:
-            drops.insert(0, self.database.ddl.lock_whole(stands.name))
+        if drops and existing is not None and existing.is_partitioned:
+            drops.insert(0, self.database.ddl.lock_whole(existing.name))
         return (*drops, *(f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for _, one in fillers))
 
-    def fillers(self, stands: Table, column: str = "") -> list[tuple[str, str, str, str]]:
-        return [tuple(row) for row in self.read(OURS, id=stands.id, column=column)]
+    def fillers(self, existing: Table, column: str = "") -> list[tuple[str, str, str, str]]:
+        return [tuple(row) for row in self.read(OURS, id=existing.id, column=column)]
 
     def update_triggers(self, table: Name) -> list[str]:
         rows = self.read(UPDATED, table=self.quoted_table(table))
