@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops import _sqlalchemy
 from safeops.databases.ddl import DDL
 from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.ports import PortAttribute
 from safeops.databases.safety import Dependents, Safety
 from safeops.databases.server import Abilities, ServerErrors, SessionSettings, Sizes, Watch
 from safeops.databases.steps import Step, rendered, rendering_dialect
@@ -48,37 +49,14 @@ class Database(ABC):
 
     # Ports ------------------------------------------------------------------------------------------------------
 
-    @property
-    def abilities(self) -> Abilities:
-        return Abilities.of(self)
-
-    @property
-    def ddl(self) -> DDL:
-        return DDL.of(self)
-
-    @property
-    def dependents(self) -> Dependents:
-        return Dependents.of(self)
-
-    @property
-    def errors(self) -> ServerErrors:
-        return ServerErrors.of(self)
-
-    @property
-    def safety(self) -> Safety:
-        return Safety.of(self)
-
-    @property
-    def sizes(self) -> Sizes:
-        return Sizes.of(self)
-
-    @property
-    def triggers(self) -> Triggers:
-        return Triggers.of(self)
-
-    @property
-    def types(self) -> Types:
-        return Types.of(self)
+    abilities = PortAttribute(Abilities.of)
+    ddl = PortAttribute(DDL.of)
+    dependents = PortAttribute(Dependents.of)
+    errors = PortAttribute(ServerErrors.of)
+    safety = PortAttribute(Safety.of)
+    sizes = PortAttribute(Sizes.of)
+    triggers = PortAttribute(Triggers.of)
+    types = PortAttribute(Types.of)
 
     # Session ----------------------------------------------------------------------------------------------------
 
@@ -188,7 +166,7 @@ class Database(ABC):
 
         Where nobody could look on, the watch says so before the step begins.
         """
-        return _unwatched()
+        return nullcontext(Watch())
 
     def enter_autocommit(self) -> None:
         """Make sure that statements commit one by one on this connection, whatever the driver does."""
@@ -380,8 +358,3 @@ def _without_direction(element: Any) -> Any:
     if isinstance(element, sa.Column):
         return sa.column(element.name)
     return element
-
-
-@contextmanager
-def _unwatched() -> Iterator[Watch]:
-    yield Watch()

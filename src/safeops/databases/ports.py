@@ -7,11 +7,11 @@ the port itself says what holds of most databases: then that is what it gets.
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isabstract, isclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from typing_extensions import Self
 
@@ -94,6 +94,19 @@ class Port(ABC):
         found = import_module(module) if _exists(module) else None
         # A product that differs within its family has a class of its own.
         return getattr(found, f"{database.product}{name}", None) or getattr(found, name, None)
+
+
+P_co = TypeVar("P_co", bound=Port, covariant=True)
+
+
+class PortAttribute(Generic[P_co]):
+    """Gives the port of a database as an attribute of it."""
+
+    def __init__(self, port_of: Callable[[Any], P_co]) -> None:
+        self._port_of = port_of
+
+    def __get__(self, database: Any, _owner: object = None) -> P_co:
+        return self._port_of(database)
 
 
 def _exists(module: str) -> bool:

@@ -1,10 +1,11 @@
-"""Errors of a server or its driver, told as errors of safeops: by their codes, never by their words."""
+"""What an error of a server or its driver means for the author of a revision: by its code, never by its words."""
 
 from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, PendingRollb
 
 from safeops.databases.server import Kind
 from safeops.errors import (
+    NOTHING_CHANGED,
     DependentObjects,
     InvalidArgument,
     LockNotAcquired,
@@ -43,7 +45,7 @@ def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOp
     if _is_of_the_author(database, error):
         return None
     if isinstance(error, PendingRollbackError):
-        return _lost(database, "the connection was lost before", "")
+        return _MEANINGS["lost"].error_of(database, "the connection was lost before")
     if isinstance(error, (CompileError, ArgumentError)):
         return InvalidArgument(
             f"{helper}() got something that cannot be written as SQL for {database.product}: {error}",
@@ -51,9 +53,8 @@ def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOp
         )
     if not isinstance(error, DBAPIError):
         return None
-    return database.errors.explained(error) or _TOLD[database.errors.kind_of(error)](
-        database, message_of(error), _undone(error)
-    )
+    meaning = _MEANINGS[database.errors.kind_of(error)]
+    return database.errors.explained(error) or meaning.error_of(database, message_of(error), _undone(error))
 
 
 def _is_of_the_author(database: Database, error: SQLAlchemyError) -> bool:
@@ -87,131 +88,108 @@ def _undone(error: DBAPIError) -> str:
     return f"\nThe statement was: {asked if len(asked) <= LONGEST else f'{asked[: LONGEST - 3]}...'}"
 
 
-def _lost(database: Database, words: str, undone: str) -> SafeOpsError:
-    return Unreachable(
-        f"The connection to {database.product} was lost: {words}.{undone}",
+@dataclass(frozen=True)
+class _Meaning:
+    """The error for one kind; ``{product}``, ``{server}`` and ``{role_code}`` stand for those of the database."""
+
+    error: type[SafeOpsError]
+    problem: str
+    why: str = ""
+    remedy: str = ""
+    code: str = ""
+    state: str = NOTHING_CHANGED
+    unexpected: bool = False
+
+    def error_of(self, database: Database, message: str, undone: str = "") -> SafeOpsError:
+        names = {
+            "product": database.product,
+            "server": database.describe(),
+            "role_code": database.abilities.role_code,
+        }
+        problem, why, code = (text.format(**names) for text in (self.problem, self.why, self.code))
+        error = self.error(f"{problem}: {message}.{undone}", why=why, remedy=self.remedy, code=code, state=self.state)
+        error.unexpected = self.unexpected
+        return error
+
+
+_MEANINGS: Mapping[Kind, _Meaning] = {
+    "lost": _Meaning(
+        Unreachable,
+        "The connection to {product} was lost",
         why="The server stopped or restarted, an administrator ended the session, or the network failed.",
         remedy="Run the same command again once the server can be reached.",
         state=UNCERTAIN,
-    )
-
-
-def _held(database: Database, words: str, undone: str) -> SafeOpsError:
-    error = LockNotAcquired(
-        f"{database.product} did not get a lock: {words}.{undone}",
+    ),
+    "held": _Meaning(
+        LockNotAcquired,
+        "{product} did not get a lock",
         why="Another session holds the table or rows of it in a transaction that has not ended.",
         remedy="End that transaction and run again, or wait longer for it:",
         code="with settings(lock_timeout=10.0):\n    ...",
-    )
-    error.unexpected = True
-    return error
-
-
-def _rights(database: Database, words: str, undone: str) -> SafeOpsError:
-    return ServerRefused(
-        f"{database.product} refused, because the role of the migration lacks a right: {words}.{undone}",
+        unexpected=True,
+    ),
+    "rights": _Meaning(
+        ServerRefused,
+        "{product} refused, because the role of the migration lacks a right",
         why="Most changes of a table need its owner, new objects need CREATE on their schema, and foreign keys need"
         " REFERENCES on the table that they refer to.",
         remedy="Connect as the owner, have the owner grant the right, or take the owner's role in env.py before"
         " context.configure():",
-        code=database.abilities.role_code,
-    )
-
-
-def _read_only(database: Database, words: str, undone: str) -> SafeOpsError:
-    return ServerRefused(
-        f"{database.product} does not let this session write: {words}.{undone}",
+        code="{role_code}",
+    ),
+    "read only": _Meaning(
+        ServerRefused,
+        "{product} does not let this session write",
         why="It is a replica, its disk is protected, or the session, the role or the server is set to read only.",
         remedy="Connect to the primary with a role that may write.",
-    )
-
-
-def _resources(database: Database, words: str, undone: str) -> SafeOpsError:
-    return ServerRefused(
-        f"{database.product} ran out of disk space, memory or connections: {words}.{undone}",
+    ),
+    "resources": _Meaning(
+        ServerRefused,
+        "{product} ran out of disk space, memory or connections",
         why="The server rolled the statement back. An index build or a rebuilt table needs about as much free space as"
         " the table has.",
         remedy="Free or add what is missing, and run the same command again.",
-    )
-
-
-def _cancelled(database: Database, words: str, undone: str) -> SafeOpsError:
-    return ServerRefused(
-        f"{database.product} ended a statement early: {words}.{undone}",
+    ),
+    "cancelled": _Meaning(
+        ServerRefused,
+        "{product} ended a statement early",
         why="A timeout of the role, the database or the session was shorter than the statement, or an administrator"
         " cancelled it.",
         remedy="Run again; give statements more time if it was a timeout:",
         code="with settings(statement_timeout=60.0):\n    ...",
-    )
-
-
-def _values(database: Database, words: str, undone: str) -> SafeOpsError:
-    return ViolatingRows(
-        f"A value cannot be converted, computed or stored: {words}.{undone}",
-        why=f"{database.product} tries each value of the rows, and each value that is given.",
+    ),
+    "values": _Meaning(
+        ViolatingRows,
+        "A value cannot be converted, computed or stored",
+        why="{product} tries each value of the rows, and each value that is given.",
         remedy="Fix the value in those rows, or the expression, default or type in the revision, and run again.",
-    )
-
-
-def _rule(database: Database, words: str, undone: str) -> SafeOpsError:
-    return ViolatingRows(
-        f"A trigger or function of this database raised an error: {words}.{undone}",
+    ),
+    "rule": _Meaning(
+        ViolatingRows,
+        "A trigger or function of this database raised an error",
         why="It checks rows that are written, and does not take these.",
         remedy="Fix the rows that it refuses or the trigger, and run again.",
-    )
-
-
-def _violation(_: Database, words: str, undone: str) -> SafeOpsError:
-    return ViolatingRows(
-        f"Rows break a constraint: {words}.{undone}",
-        remedy="Fix those rows, and run again.",
-    )
-
-
-def _dependents(_: Database, words: str, undone: str) -> SafeOpsError:
-    return DependentObjects(
-        f"Other objects depend on it: {words}.{undone}",
+    ),
+    "violation": _Meaning(ViolatingRows, "Rows break a constraint", remedy="Fix those rows, and run again."),
+    "dependents": _Meaning(
+        DependentObjects,
+        "Other objects depend on it",
         remedy="Drop or change them first, in this revision or an earlier one.",
-    )
-
-
-def _unsupported(database: Database, words: str, undone: str) -> SafeOpsError:
-    return UnsupportedOnDatabase(
-        f"{database.describe()} does not support this here: {words}.{undone}",
+    ),
+    "unsupported": _Meaning(
+        UnsupportedOnDatabase,
+        "{server} does not support this here",
         why="It depends on the kind of the table, the column or the index, and on limits of the server.",
         remedy="Do it in a way that the server offers, with op.execute() if safeops has no helper for it.",
-    )
-
-
-def _statement(database: Database, words: str, undone: str) -> SafeOpsError:
-    return InvalidArgument(
-        f"{database.product} does not take this: {words}.{undone}",
+    ),
+    "statement": _Meaning(
+        InvalidArgument,
+        "{product} does not take this",
         why="A name, a type, an operator class or an expression in the arguments does not exist there, or is not allowed"
         " in this place.",
         remedy="Correct the arguments, or create first what they name.",
-    )
-
-
-def _other(database: Database, words: str, undone: str) -> SafeOpsError:
-    error = ServerRefused(
-        f"{database.product} refused: {words}.{undone}", remedy="Resolve what it reports, and run again."
-    )
-    error.unexpected = True
-    return error
-
-
-_TOLD: dict[Kind, Callable[[Database, str, str], SafeOpsError]] = {
-    "lost": _lost,
-    "held": _held,
-    "rights": _rights,
-    "read only": _read_only,
-    "resources": _resources,
-    "cancelled": _cancelled,
-    "values": _values,
-    "rule": _rule,
-    "violation": _violation,
-    "dependents": _dependents,
-    "unsupported": _unsupported,
-    "statement": _statement,
-    "other": _other,
+    ),
+    "other": _Meaning(
+        ServerRefused, "{product} refused", remedy="Resolve what it reports, and run again.", unexpected=True
+    ),
 }

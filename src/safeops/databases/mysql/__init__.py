@@ -20,6 +20,7 @@ from safeops.databases.mysql.ddl import DDL
 from safeops.databases.mysql.errors import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.session import Session
 from safeops.databases.mysql.showcreate import Item, backticked
+from safeops.databases.ports import PortAttribute
 from safeops.naming import Name
 
 PROBE = "safeops_probe"
@@ -31,9 +32,7 @@ class MySQL(Session):
     family = "mysql"
     product = "MySQL"
 
-    @property
-    def ddl(self) -> DDL:
-        return DDL.of(self)
+    ddl: PortAttribute[DDL]
 
     def __init__(self, dialect: sa.Dialect, connection: Callable[[], sa.Connection] | None) -> None:
         super().__init__(dialect, connection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.base import Database
 from safeops.databases.mysql.errors import NAME_TAKEN, NO_TRIGGERS, name_taken, number_of, triggers_not_allowed
+from safeops.databases.ports import PortAttribute
 from safeops.databases.server import SessionSettings
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
@@ -67,9 +68,7 @@ class RowsFound(Exception):
 class Session(Database):
     """What MariaDB and MySQL add to a database for waiting, watching and locking."""
 
-    @property
-    def abilities(self) -> Abilities:
-        return cast("Abilities", super().abilities)
+    abilities: PortAttribute[Abilities]
 
     @property
     def current_schema(self) -> str | None:

@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.ports import PortAttribute
 from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
@@ -32,9 +33,7 @@ class PostgreSQL(Session):
     family = "postgresql"
     product = "PostgreSQL"
 
-    @property
-    def ddl(self) -> DDL:
-        return DDL.of(self)
+    ddl: PortAttribute[DDL]
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.ports import PortAttribute
 from safeops.databases.sqlite import catalogue, spelling, text
 from safeops.databases.sqlite.catalogue import Named
 from safeops.databases.sqlite.ddl import DDL
@@ -25,9 +26,7 @@ class SQLite(Session):
     family = "sqlite"
     product = "SQLite"
 
-    @property
-    def ddl(self) -> DDL:
-        return DDL.of(self)
+    ddl: PortAttribute[DDL]
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
