@@ -33,10 +33,10 @@ Make = Callable[[], Database]
 
 
 def things(database: Database) -> list[str]:
-    from safeops.databases import database_for
+    from safeops.databases import database_on
 
     with database.observer().connect() as connection:
-        return Dumps.of(database_for(connection.dialect, lambda: connection)).things()
+        return Dumps.of(database_on(connection)).objects()
 
 
 def test_a_backup_restored_equals_the_original(database: Database, new_database: Make, tmp_path: Path) -> None:

@@ -188,6 +188,16 @@ def _outside(engine: Engine, taken: Any, session_settings: SessionSettings) -> I
             pool.dispose()
 
 
+@contextmanager
+def listening(target: Any, name: str, listener: Callable[..., Any]) -> Iterator[None]:
+    """Have a listener get an event of SQLAlchemy, for the block."""
+    sa.event.listen(target, name, listener)
+    try:
+        yield
+    finally:
+        sa.event.remove(target, name, listener)
+
+
 def on_a_connection(
     engine: Engine, body: Callable[[Connection], T], taken: Any = None, session_settings: SessionSettings = ()
 ) -> T:

@@ -163,11 +163,6 @@ class Abilities(Port):
     is_private: bool = False
     """No other connection can reach the database."""
 
-    dump_ending: ClassVar[str]
-
-    dump_magic: ClassVar[bytes]
-    """The bytes that such a dump begins with."""
-
     fills_before_not_null: ClassVar[bool] = True
     """A trigger gives a row its value before NOT NULL is checked, so that it can serve for good."""
 

@@ -205,7 +205,7 @@ def explaining_failures(folder: Path, state: str = NO_BACKUP) -> Iterator[None]:
     try:
         yield
     except ToolFailed as error:
-        raise BackupFailed(f"{error.tool} failed:\n{textwrap.indent(error.said, '  ')}", state=state) from error
+        raise BackupFailed(f"{error.tool} failed:\n{textwrap.indent(error.output, '  ')}", state=state) from error
     except OSError as error:
         raise _disk_failure(error, folder, state) from error
 
@@ -220,7 +220,3 @@ def _disk_failure(error: OSError, folder: Path, state: str) -> BackupFailed:
         remedy="Make room there, or write the backup elsewhere:",
         code="safeops backup --to /a/larger/disk",
     )
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())

@@ -28,7 +28,7 @@ from safeops.runner.backup_files import (
     reaching,
     remove_left_over,
 )
-from safeops.runner.dumps import Dumper, Dumps, logins
+from safeops.runner.dumps import Dumper, Dumps, recorded_logins
 from safeops.runner.environment import reach
 from safeops.runner.revision_run import ending_on_signals
 
@@ -181,18 +181,19 @@ def _reached(config: Config) -> tuple[Engine, str]:
 def _source(engine: Engine) -> Source:
     def look(connection: Connection) -> Source:
         database = database_on(connection)
-        dumper = Dumps.of(database).dumper(seen[-1] if seen else None)
+        dumps = Dumps.of(database)
+        dumper = dumps.dumper(logins)
         return Source(
-            Dumps.of(database).dump_name(),
+            dumps.name(),
             database.describe(),
-            database.abilities.dump_ending,
-            Dumps.of(database).least_dump_size(),
-            tuple(Dumps.of(database).dump_doubts()),
+            dumps.ending,
+            dumps.least_size(),
+            tuple(dumps.doubts()),
             dumper,
             dumper.tool,
         )
 
-    with reaching(), logins(engine) as seen:
+    with reaching(), recorded_logins(engine) as logins:
         return on_a_connection(engine, look)
 
 

@@ -1,8 +1,7 @@
-"""A whole database written to one file, and read back from it."""
+"""Dumps: writing a whole database to one file and reading it back, and running the programs that do it."""
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import shutil
@@ -15,24 +14,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from safeops.databases.connections import listening
 from safeops.databases.ports import Port
 from safeops.errors import BackupFailed
 
 Progress = Callable[[int], None]
-"""Told how many bytes were written so far."""
+"""Called with how many bytes were written so far."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """What a driver was called with to reach a database.
+    """What a driver was called with to connect to a database.
 
     Args:
-        driver: SQLAlchemy's name of it.
-        positional: Its positional arguments.
-        named: Its keyword arguments; those of the URL, those of ``connect_args``, and what env.py's listeners made of them.
+        driver: SQLAlchemy's name of the driver.
+        positional: The positional arguments.
+        named: The keyword arguments: those of the URL and of ``connect_args``, as env.py's listeners changed them.
     """
 
     driver: str
@@ -40,35 +39,38 @@ class Login:
     named: Mapping[str, Any]
 
     def first(self, *names: str) -> Any:
-        """Return the first argument of these names that was given, or None."""
+        """Return the first argument of these names that has a value, or None."""
         return next((self.named[name] for name in names if self.named.get(name) not in (None, "")), None)
 
     @property
     def password(self) -> str:
-        """Return the password; empty where there is none."""
+        """Return the password; empty if there is none."""
         given = self.first("password", "passwd")
         if callable(given):
-            raise foreign_login("The engine gets its password from a function")
+            raise unusable_login("The engine gets its password from a function")
         return given.decode() if isinstance(given, bytes) else str(given or "")
 
 
 @contextmanager
-def logins(engine: Engine) -> Iterator[list[Login]]:
-    """Note how the engine reaches its database while the block connects; nothing where a creator of its own does."""
-    seen: list[Login] = []
+def recorded_logins(engine: Engine) -> Iterator[list[Login]]:
+    """Record how the engine connects in the block; nothing if a creator makes its connections."""
+    logins: list[Login] = []
 
-    def note(dialect: Any, _record: Any, positional: Sequence[Any], named: Mapping[str, Any]) -> None:
-        seen.append(Login(dialect.driver, tuple(positional), dict(named)))
+    def record(dialect: Any, _record: Any, positional: Sequence[Any], named: Mapping[str, Any]) -> None:
+        logins.append(Login(dialect.driver, tuple(positional), dict(named)))
 
-    event.listen(engine, "do_connect", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "do_connect", note)
+    with listening(engine, "do_connect", record):
+        yield logins
 
 
-def foreign_login(what: str) -> BackupFailed:
-    """Say that a program cannot be told how to reach the database."""
+def last_login(logins: Sequence[Login]) -> Login:
+    if not logins:
+        raise unusable_login("A creator makes the connections of the engine")
+    return logins[-1]
+
+
+def unusable_login(what: str) -> BackupFailed:
+    """Return the error for a login that cannot be passed on to another program."""
     return BackupFailed(
         f"{what}, which no other program can be told.",
         why="A dump is made by a program of its own, which needs host, user, password and options by themselves.",
@@ -80,66 +82,71 @@ def foreign_login(what: str) -> BackupFailed:
 
 
 class Dumper(ABC):
-    """Writes, checks and reads the dumps of one database, without a connection of ours."""
+    """Writes, checks and restores the dumps of one database, without a connection of SQLAlchemy."""
 
-    restores_at_once: ClassVar[bool] = True
+    is_atomic: ClassVar[bool] = True
     """A restore that fails leaves the target as empty as it was."""
 
     @property
     @abstractmethod
     def tool(self) -> str:
-        """Return what writes the dump, with its version."""
+        """Return the program that writes the dump, with its version."""
 
     @abstractmethod
     def dump(self, path: Path, progress: Progress) -> None:
-        """Write the whole database, as it is at one moment, to a file that stands and is empty."""
+        """Write the whole database, as of one moment, to an existing, empty file."""
 
     @abstractmethod
     def check(self, path: Path) -> None:
-        """Raise ToolFailed where a dump is not whole."""
+        """Raise ToolFailed if a dump is incomplete."""
 
     @abstractmethod
     def count(self, path: Path) -> dict[str, int]:
-        """Count the rows of every table in the dump itself; the tables are spelled as SQL does."""
+        """Count the rows of every table in the dump itself; the names of the tables are quoted as in SQL."""
 
     @abstractmethod
     def load(self, path: Path, owners: bool) -> None:
-        """Fill an empty database; where ``owners`` is false what it makes belongs to whoever restores it."""
+        """Fill an empty database; without ``owners`` everything belongs to the user who restores it."""
 
 
 class Dumps(Port):
-    """What a backup must know of a database before its dump begins."""
+    """What a backup must know about a database before its dump begins."""
 
     place = "safeops.runner.{family}:Dumps"
     asked = "A backup"
 
-    @abstractmethod
-    def dump_name(self) -> str:
-        """Return the name of the database, or raise BackupFailed where it is none that could be dumped."""
+    ending: ClassVar[str]
+    """What the names of the files end with."""
+    magic: ClassVar[bytes]
+    """The bytes that a dump begins with."""
 
     @abstractmethod
-    def least_dump_size(self) -> int:
-        """Return how many bytes the dump will have at least."""
+    def name(self) -> str:
+        """Return the name of the database, or raise BackupFailed if it cannot be dumped."""
 
-    def dump_doubts(self) -> list[str]:
-        """Say what the dump will not hold, or not as of one moment."""
+    @abstractmethod
+    def least_size(self) -> int:
+        """Return how many bytes the dump takes at least."""
+
+    def doubts(self) -> list[str]:
+        """Describe what the dump will not contain, or not as of one moment."""
         return []
 
     @abstractmethod
-    def dumper(self, login: Login | None) -> Dumper:
-        """Return who dumps and restores this database.
+    def dumper(self, logins: Sequence[Login]) -> Dumper:
+        """Return what dumps and restores this database.
 
         Args:
-            login: How it was reached; None where a creator did it.
+            logins: How its engine has connected; empty if a creator makes the connections.
         """
 
     @abstractmethod
-    def things(self) -> list[str]:
-        """Describe what stands in the database that a user made, in any schema: a few at most."""
+    def objects(self) -> list[str]:
+        """Describe what users created in the database, in any schema: up to five objects."""
 
 
 def write(path: Path, chunks: Iterable[bytes], progress: Progress) -> None:
-    """Write a file piece by piece, telling how much there is."""
+    """Write a file in chunks and report its size after each."""
     written = 0
     with path.open("wb") as file:
         for chunk in chunks:
@@ -148,18 +155,12 @@ def write(path: Path, chunks: Iterable[bytes], progress: Progress) -> None:
             progress(written)
 
 
-def unzipped(path: Path) -> Iterator[bytes]:
-    """Give the lines of a compressed file."""
-    with gzip.open(path, "rb") as lines:
-        yield from lines
-
-
 # Programs -------------------------------------------------------------------------------------------------------
 
 
 CHUNK = 1 << 16
 SHOWN = 2000
-"""How many letters of what a program complains of are shown: the last ones."""
+"""How many characters of a program's error output are shown: the last ones."""
 
 
 class ToolFailed(Exception):
@@ -167,12 +168,12 @@ class ToolFailed(Exception):
 
     Args:
         tool: Its name.
-        said: What it said.
+        output: What it reported.
     """
 
-    def __init__(self, tool: str, said: str) -> None:
-        self.tool, self.said = tool, said
-        super().__init__(f"{tool}: {said}")
+    def __init__(self, tool: str, output: str) -> None:
+        self.tool, self.output = tool, output
+        super().__init__(f"{tool}: {output}")
 
 
 @dataclass(frozen=True)
@@ -181,17 +182,18 @@ class Program:
 
     Args:
         path: Where it is.
-        text: What it says of its version; empty where it does not run.
+        version_text: What it prints about its version; empty if it does not run.
     """
 
     path: Path
-    text: str
+    version_text: str
 
     @property
     def version(self) -> tuple[int, ...]:
-        # MariaDB's programs have a version of their own, and come from a release.
-        found = re.search(r"(?:Distrib|from) (\d+[\d.]*\d)", self.text) or re.search(r"(\d[\d.]*)", self.text)
-        return tuple(map(int, found[1].split("."))) if found else ()
+        # MariaDB's programs print their own version before that of the release.
+        release = re.search(r"(?:Distrib|from) (\d+[\d.]*\d)", self.version_text)
+        number = release or re.search(r"(\d[\d.]*)", self.version_text)
+        return tuple(map(int, number[1].split("."))) if number else ()
 
     @property
     def major(self) -> int:
@@ -202,13 +204,13 @@ class Program:
 
 
 def find_programs(name: str, folders: Iterable[Path]) -> Iterator[Program]:
-    """Give every program of a name, in the order of the folders."""
+    """Yield each program of a name, in the order of the folders."""
     for folder in dict.fromkeys(folders):
-        if found := shutil.which(name, path=str(folder)):
-            yield Program(Path(found), _version_of(Path(found)))
+        if path := shutil.which(name, path=str(folder)):
+            yield Program(Path(path), _version_text(path))
 
 
-def _version_of(path: Path) -> str:
+def _version_text(path: str) -> str:
     with suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=30)
         return done.stdout.strip() if done.returncode == 0 else ""
@@ -217,15 +219,15 @@ def _version_of(path: Path) -> str:
 
 def path_folders() -> list[Path]:
     """Return the folders of PATH."""
-    return [Path(one) for one in os.environ.get("PATH", os.defpath).split(os.pathsep) if one]
+    return [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if folder]
 
 
 @contextmanager
 def secret_file(text: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Give a file that a program can read and nobody else: its path, and the descriptors to hand down.
+    """Provide a file that only a program started from here can read: its path, and the descriptors to inherit.
 
-    On Linux it has no name, so that a run that is killed leaves nothing behind. An environment variable would stand in
-    /proc/PID/environ, which monitoring reads, and in the environment of whatever the program starts.
+    On Linux it has no name, so a run that is killed leaves nothing behind. An environment variable would be visible in
+    /proc/PID/environ, which monitoring reads, and be inherited by every process that the program starts.
     """
     if Path("/proc/self/fd").is_dir():
         with tempfile.TemporaryFile() as unnamed:
@@ -247,10 +249,10 @@ class Run:
     """A program with its arguments.
 
     Args:
-        command: The program and its arguments, which everybody on the machine can read.
+        command: The program and its arguments, which all users of the machine can read.
         environment: Its environment.
-        descriptors: What it inherits.
-        secret: What must not stand in a message.
+        descriptors: The open files that it inherits.
+        secret: What must not appear in a message.
     """
 
     command: Sequence[str | Path]
@@ -259,37 +261,37 @@ class Run:
     secret: str = ""
 
     def output(self) -> Generator[bytes, None, None]:
-        """Give what it prints, as it prints it; raise ToolFailed where it fails. Closing it ends the program."""
-        with tempfile.TemporaryFile() as complaints, self._started(complaints, stdout=subprocess.PIPE) as process:
+        """Yield what it prints, as it prints it; raise ToolFailed if it fails. Closing the generator ends the program."""
+        with tempfile.TemporaryFile() as errors, self._started(errors, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             while chunk := process.stdout.read(CHUNK):
                 yield chunk
-            self._end(process, complaints)
+            self._end(process, errors)
 
     def text(self) -> str:
         """Return all that it prints."""
         return b"".join(self.output()).decode(errors="replace")
 
     def feed(self, chunks: Iterable[bytes] = ()) -> None:
-        """Have it read what is given; raise ToolFailed where it fails."""
-        with tempfile.TemporaryFile() as complaints, self._started(complaints, stdin=subprocess.PIPE) as process:
+        """Write to its standard input; raise ToolFailed if it fails."""
+        with tempfile.TemporaryFile() as errors, self._started(errors, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None
-            # One that has failed reads no more; its status and its complaint say why.
+            # A program that has failed reads no further; its status and its error output say why.
             with suppress(BrokenPipeError):
                 for chunk in chunks:
                     process.stdin.write(chunk)
                 process.stdin.close()
-            self._end(process, complaints)
+            self._end(process, errors)
 
     @contextmanager
     def _started(
-        self, complaints: IO[bytes], stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
+        self, errors: IO[bytes], stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
     ) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             self.command,
             stdin=stdin,
             stdout=stdout,
-            stderr=complaints,
+            stderr=errors,
             env=self.environment,
             pass_fds=self.descriptors,
         )
@@ -303,13 +305,13 @@ class Run:
                         pipe.close()
             process.wait()
 
-    def _end(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes], errors: IO[bytes]) -> None:
         status = process.wait()
         if status == 0:
             return
-        complaints.seek(0)
-        said = complaints.read().decode(errors="replace")
+        errors.seek(0)
+        output = errors.read().decode(errors="replace")
         if self.secret:
-            said = said.replace(self.secret, "***")
+            output = output.replace(self.secret, "***")
         tool = Path(self.command[0]).name
-        raise ToolFailed(tool, said.strip()[-SHOWN:] or f"it ended with status {status} and said nothing")
+        raise ToolFailed(tool, output.strip()[-SHOWN:] or f"it ended with status {status} and said nothing")

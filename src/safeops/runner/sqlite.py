@@ -1,4 +1,4 @@
-"""What the runner asks of SQLite, and its temporary databases there."""
+"""SQLite: inspection, temporary databases, and dumps by its own backup."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sqlalchemy.engine import Connection
 
 from safeops.databases.sqlite.server import ENDING, FileLock
 from safeops.databases.sqlite.session import holders, path_of
-from safeops.databases.triggers import MARK, Pair, pair_of
+from safeops.databases.triggers import MARK
 from safeops.errors import BackupFailed
 from safeops.naming import Name
-from safeops.runner import dumps, inspection
+from safeops.runner import dumps, environment, temporary_database
 from safeops.runner.dumps import Dumper, Login, Progress, ToolFailed
 
 
-class Inspection(inspection.Inspection):
-    """The questions of ``safeops status`` and ``safeops plan``."""
+class Inspection(environment.Inspection):
+    """Reads the file's own catalogue."""
 
     @classmethod
     def missing_file(cls, arguments: Sequence[Any], options: dict[str, Any]) -> str | None:
@@ -36,21 +36,26 @@ class Inspection(inspection.Inspection):
         in_memory = path in ("", ":memory:") or path.startswith("file::memory:")
         return None if in_memory or os.path.exists(path) else path
 
-    def name_of_database(self) -> str:
-        return path_of(self.database.connection) or ":memory:"
+    @property
+    def _path(self) -> str:
+        """The file of the database; empty if it is in memory."""
+        return path_of(self.database.connection)
 
-    def runner_seen(self, connection: Connection, key: str) -> str | None:
+    def database_name(self) -> str:
+        return self._path or ":memory:"
+
+    def migration_lock_holder(self, connection: Connection, key: str) -> str | None:
         path = path_of(connection)
         if not path or not os.path.exists(f"{path}{ENDING}"):
             return None
         try:
-            # There is no asking: it is taken and let go at once. A runner that comes just then tries again anyway.
+            # The only way to look is to take the lock and release it at once; a runner that meets it tries again.
             with closing(sqlite3.connect(f"{path}{ENDING}", timeout=0, isolation_level=None)) as own:
                 own.execute("BEGIN IMMEDIATE")
                 own.execute("ROLLBACK")
             return None
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
+            if not self.database.errors.is_lock_failure(error):
                 return None
         return FileLock(path).holder() or "another runner"
 
@@ -58,71 +63,71 @@ class Inspection(inspection.Inspection):
         sql = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_alembic\_tmp\_%' ESCAPE '\' ORDER BY 1"
         return [row[0] for row in self.read(sql)]
 
-    def open_pairs(self) -> list[Pair]:
+    def sync_triggers(self) -> list[tuple[str, Name]]:
         rows = self.read("SELECT sql, tbl_name FROM sqlite_master WHERE type = 'trigger' ORDER BY tbl_name, name")
-        found = [pair_of(text, Name(table)) for text, table in rows if f"/*{MARK}{{" in text]
-        return list(dict.fromkeys(pair for pair in found if pair is not None))
+        return [(text, Name(table)) for text, table in rows if f"/*{MARK}{{" in text]
 
+    # Before an upgrade -----------------------------------------------------------------------------------------
 
-class TemporaryDatabases(inspection.TemporaryDatabases):
-    """See ``safeops.runner.inspection``: a scratch database is a file in a folder of its own."""
-
-    def refuses_writes(self) -> str | None:
-        path = path_of(self.database.connection)
-        unwritable = [one for one in (path, os.path.dirname(path)) if path and not os.access(one, os.W_OK)]
+    def write_refusal(self) -> str | None:
+        paths = (self._path, os.path.dirname(self._path)) if self._path else ()
+        unwritable = [path for path in paths if not os.access(path, os.W_OK)]
         return f"this user may not write {unwritable[0]}" if unwritable else None
 
     def long_transactions(self, seconds: float) -> list[str]:
-        # Nobody knows how long they have stood: who holds the file at this moment is named.
+        # Their age is not known: these are the processes that hold the file now.
         own = f"pid {os.getpid()},"
-        return [one for one in holders(path_of(self.database.connection)) if not one.startswith(own)]
+        return [holder for holder in holders(self._path) if not holder.startswith(own)]
 
     def data_folder(self) -> Path | None:
-        path = path_of(self.database.connection)
-        return Path(path).parent if path else None
+        return Path(self._path).parent if self._path else None
+
+
+class TemporaryDatabases(temporary_database.TemporaryDatabases):
+    """Creates each database as a file in a temporary folder."""
 
     @classmethod
-    def connect_nowhere(cls, arguments: list[Any], options: dict[str, Any]) -> None:
+    def connect_in_memory(cls, arguments: list[Any], options: dict[str, Any]) -> None:
         if Inspection.missing_file(arguments, options) is not None:
             arguments[0] = ":memory:"
 
-    def make_scratch(self, name: str) -> str:
+    def create(self, name: str) -> str:
         return str(Path(tempfile.mkdtemp(prefix=name)) / "scratch.sqlite")
 
-    def drop_scratch(self, place: str) -> None:
-        shutil.rmtree(Path(place).parent, ignore_errors=True)
+    def drop(self, database: str) -> None:
+        shutil.rmtree(Path(database).parent, ignore_errors=True)
 
-    def is_at(self, place: str | None) -> bool:
+    def is_connected_to(self, database: str | None) -> bool:
         path = path_of(self.database.connection)
-        return bool(path and place and os.path.realpath(path) == os.path.realpath(place))
-
-    def schemas_beside(self) -> list[str]:
-        return []
+        return bool(path and database and os.path.realpath(path) == os.path.realpath(database))
 
 
 PAGES = 1000
-"""How many pages are copied before other connections get a turn."""
+"""Pages that are copied before other connections get a turn."""
 RESTARTS = 5
-"""How often a copy may begin again because somebody wrote, before it is made in one go."""
+"""How often a copy restarts because another connection wrote, before it is made in one go."""
 BUSY = 60.0
-"""Seconds that a copy waits for somebody who holds the file."""
+"""Seconds that a copy waits for another connection that holds the file."""
 TOOL = f"SQLite {sqlite3.sqlite_version}"
 
 
 class Dumps(dumps.Dumps):
-    """See ``safeops.runner.dumps``. Of a connection with several files, the main one is dumped."""
+    """Copies of the file; of a connection with several files, the main one is copied."""
 
-    def dump_name(self) -> str:
+    ending = ".sqlite"
+    magic = b"SQLite format 3\0"
+
+    def name(self) -> str:
         return self._file().stem
 
-    def least_dump_size(self) -> int:
+    def least_size(self) -> int:
         return int(self.scalar("PRAGMA page_count")) * int(self.scalar("PRAGMA page_size"))
 
-    def dumper(self, login: Login | None) -> SQLiteDumper:
-        return SQLiteDumper(self._file())
-
-    def things(self) -> list[str]:
+    def objects(self) -> list[str]:
         return [f"{kind} {name}" for kind, name in self.read("SELECT type, name FROM sqlite_master LIMIT 5")]
+
+    def dumper(self, logins: Sequence[Login]) -> SQLiteDumper:
+        return SQLiteDumper(self._file())
 
     def _file(self) -> Path:
         path = next((row[2] for row in self.read("PRAGMA database_list") if row[1] == "main"), "")
@@ -136,7 +141,7 @@ class Dumps(dumps.Dumps):
 
 
 class SQLiteDumper(Dumper):
-    """SQLite's backup, over connections of its own.
+    """SQLite's backup, over separate connections.
 
     Args:
         file: The file of the database.
@@ -150,23 +155,23 @@ class SQLiteDumper(Dumper):
     def dump(self, path: Path, progress: Progress) -> None:
         try:
             self._dump(path, PAGES, progress)
-        except _WrittenAgain:
-            # What is there of it cannot be gone on with.
+        except _RestartedTooOften:
+            # An unfinished copy cannot be continued.
             os.truncate(path, 0)
             self._dump(path, -1, progress)
 
     def _dump(self, path: Path, pages: int, progress: Progress) -> None:
         with _opened(self.file, "rw") as source, _opened(path, "rw") as target:
-            # What fails is thrown away as a whole, and a journal beside it would only be left over.
+            # A copy that fails is deleted, so it needs no journal.
             target.execute("PRAGMA journal_mode = OFF")
             target.execute("PRAGMA synchronous = OFF")
             _copy(source, target, pages, progress)
 
     def check(self, path: Path) -> None:
         with _opened(path, "ro&immutable=1") as copy:
-            found = [row[0] for row in copy.execute("PRAGMA quick_check(5)")]
-        if found != ["ok"]:
-            raise ToolFailed(TOOL, "\n".join(found))
+            lines = [row[0] for row in copy.execute("PRAGMA quick_check(5)")]
+        if lines != ["ok"]:
+            raise ToolFailed(TOOL, "\n".join(lines))
 
     def count(self, path: Path) -> dict[str, int]:
         tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -188,15 +193,15 @@ def _opened(path: Path, mode: str) -> Iterator[sqlite3.Connection]:
         raise ToolFailed(TOOL, f"{error} ({path})") from error
 
 
-class _WrittenAgain(Exception):
-    """Others write faster than the copy gets to its end."""
+class _RestartedTooOften(Exception):
+    """Other connections write so often that the copy does not complete."""
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, pages: int, progress: Progress) -> None:
-    """Copy a file that others write to; what comes out is as of one moment.
+    """Copy a file that other connections write to, as of one moment.
 
-    With a write-ahead log a transaction keeps that moment, and nobody waits. Without one, each commit of another
-    connection makes the copy begin again; one that never gets to its end is made in one go, and writers wait for it.
+    With a write-ahead log, a transaction keeps that moment, and no one waits. Without one, each commit of another
+    connection restarts the copy; after some restarts it is made in one go, and writers wait for it.
     """
     if source.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         source.execute("BEGIN")
@@ -206,7 +211,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, pages: int, pr
 
 
 class _Watch:
-    """Looks on at a copy: how far it is, how often it began again, how long it has waited."""
+    """Follows a copy: how far it is, how often it restarted, how long it has waited."""
 
     def __init__(self, size: int, progress: Progress) -> None:
         self.size, self.progress, self.restarts = size, progress, 0
@@ -221,6 +226,6 @@ class _Watch:
         if left > self.left >= 0:
             self.restarts += 1
             if self.restarts > RESTARTS:
-                raise _WrittenAgain
+                raise _RestartedTooOften
         self.left, self.moved = left, now
         self.progress((total - left) * self.size)

@@ -19,8 +19,7 @@ from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_on
 from safeops.errors import InvalidArgument, NotReady
 from safeops.planned import summary
-from safeops.runner.environment import look_on, reach_existing
-from safeops.runner.inspection import TemporaryDatabases
+from safeops.runner.environment import Inspection, look_on, reach_existing
 from safeops.runner.revision_run import WAIT, command_line, holding_lock
 from safeops.runner.revisions import scripts_of, steps_between
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
@@ -140,9 +139,7 @@ def schema_of(context: MigrationContext) -> sa.MetaData:
 def _schemas(context: MigrationContext) -> list[str]:
     connection = context.connection
     assert connection is not None
-    return (
-        TemporaryDatabases.of(database_on(connection)).schemas_beside() if context.opts.get("include_schemas") else []
-    )
+    return Inspection.of(database_on(connection)).other_schemas() if context.opts.get("include_schemas") else []
 
 
 def _is_version_table(table: sa.Table, context: MigrationContext) -> bool:

@@ -20,8 +20,7 @@ from safeops.execution.migration import Migration
 from safeops.execution.migration_lock import KEY
 from safeops.naming import Name, call
 from safeops.planned import summary
-from safeops.runner.environment import read
-from safeops.runner.inspection import Inspection
+from safeops.runner.environment import Inspection, read
 from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_of, stay_apart, unknown_revisions
 
 UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2
@@ -96,7 +95,7 @@ def _status(script: ScriptDirectory, migration: Migration) -> Status:
     database, current = migration.database, migration.context.get_current_heads()
     heads = tuple(script.get_heads())
     return Status(
-        database=Inspection.of(database).name_of_database(),
+        database=Inspection.of(database).database_name(),
         server=database.describe(),
         host=_host(database.connection.engine.url),
         size_bytes=database.sizes.bytes_of_database(),
@@ -104,7 +103,7 @@ def _status(script: ScriptDirectory, migration: Migration) -> Status:
         heads=heads,
         pending=tuple(pending_revisions(script, current)),
         attention=(*_revisions(script, current, heads), *_database(migration)),
-        lock_holder=Inspection.of(database).runner_seen(database.connection, KEY),
+        lock_holder=Inspection.of(database).migration_lock_holder(database.connection, KEY),
     )
 
 

@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 import uuid
+from abc import abstractmethod
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -21,14 +22,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_on, family_of
-from safeops.databases.connections import check_host, on_a_connection
+from safeops.databases.connections import check_host, listening, on_a_connection
+from safeops.databases.ports import Port
 from safeops.databases.server import Abilities
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
 from safeops.runner.dumps import Dumps
 from safeops.runner.environment import Reached, explaining_errors, look_on, reach
-from safeops.runner.inspection import TemporaryDatabases
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
 
@@ -40,6 +41,29 @@ T = TypeVar("T")
 
 
 Steps = Callable[[tuple[str, ...]], list[Any]]
+
+
+class TemporaryDatabases(Port):
+    """Creates and drops temporary databases."""
+
+    place = "safeops.runner.{family}:TemporaryDatabases"
+    asked = "A temporary database"
+
+    @classmethod
+    def connect_in_memory(cls, arguments: list[Any], options: dict[str, Any]) -> None:
+        """Change the arguments of a connection that would create a database file: it gets one in memory instead."""
+
+    @abstractmethod
+    def create(self, name: str) -> str:
+        """Create an empty database like this one; return what a URL names it by."""
+
+    @abstractmethod
+    def drop(self, database: str) -> None:
+        """Drop it, even if it has connections."""
+
+    @abstractmethod
+    def is_connected_to(self, database: str | None) -> bool:
+        """Tell whether this connection is to the database that a URL names so."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +137,12 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
     with _creating_nothing():
         with explaining_errors():
             reached = reach(config)
-        place = _create(reached)
+        name = _create(reached)
     live, engine = reached.engine.url, reached.engine
-    url = live.set(database=place)
+    url = live.set(database=name)
 
     def is_here(connection: Connection) -> bool:
-        return _scratching(connection).is_at(place)
+        return TemporaryDatabases.of(database_on(connection)).is_connected_to(name)
 
     try:
         # A pool that outlives env.py may hold open connections.
@@ -129,16 +153,12 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
             yield TemporaryDatabase(_config_for(config, url), reached.script, is_here)
     finally:
         _close_connections(engine)
-        _drop(reached, place)
-
-
-def _scratching(own: Connection) -> TemporaryDatabases:
-    return TemporaryDatabases.of(database_on(own))
+        _drop(reached, name)
 
 
 def _creating_nothing() -> AbstractContextManager[None]:
     return rerouting(
-        lambda dialect, *given: TemporaryDatabases.class_of(database_class(dialect)).connect_nowhere(*given)
+        lambda dialect, *arguments: TemporaryDatabases.class_of(database_class(dialect)).connect_in_memory(*arguments)
     )
 
 
@@ -146,7 +166,7 @@ def _create(reached: Reached) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
         # By the user who connects: the role of the migrations may not be allowed to create databases.
-        return on_a_connection(reached.engine, lambda own: _scratching(own).make_scratch(name))
+        return on_a_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).create(name))
     except DBAPIError as error:
         raise NotReady(
             f"No scratch database can be made: {summary(error)}.",
@@ -156,13 +176,13 @@ def _create(reached: Reached) -> str:
         ) from error
 
 
-def _drop(reached: Reached, place: str) -> None:
+def _drop(reached: Reached, name: str) -> None:
     try:
         with _creating_nothing():
-            on_a_connection(reached.engine, lambda own: _scratching(own).drop_scratch(place))
+            on_a_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))
     except DBAPIError as error:
         # This must not hide how the block ended.
-        log.warning("the scratch database %s could not be dropped, drop it yourself: %s", place, summary(error))
+        log.warning("the scratch database %s could not be dropped, drop it yourself: %s", name, summary(error))
 
 
 def _close_connections(engine: Engine) -> None:
@@ -196,10 +216,10 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
 
 
 def _check_empty(connection: Connection) -> None:
-    things = Dumps.of(database_on(connection)).things()
-    if things:
+    objects = Dumps.of(database_on(connection)).objects()
+    if objects:
         raise NotReady(
-            f"The database at --scratch-url is not empty: it has {', '.join(things[:5])}.",
+            f"The database at --scratch-url is not empty: it has {', '.join(objects)}.",
             why="The revisions are run there from the first one on, up and down, and what they made stays.",
             remedy="Name a database that nobody needs, and that is empty.",
         )
@@ -260,19 +280,18 @@ Change = Callable[[Dialect, list[Any], dict[str, Any]], None]
 @contextmanager
 def rerouting(change: Change) -> Iterator[None]:
     """Have ``change`` alter the arguments of every connection that SQLAlchemy makes, for the block."""
-    kept: list[tuple[list[Any], list[Any], dict[str, Any], dict[str, Any]]] = []
+    changed: list[tuple[list[Any], list[Any], dict[str, Any], dict[str, Any]]] = []
 
     def reroute(dialect: Dialect, _record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        kept.append((arguments, list(arguments), options, dict(options)))
+        changed.append((arguments, list(arguments), options, dict(options)))
         change(dialect, arguments, options)
 
-    sa.event.listen(Engine, "do_connect", reroute)
     try:
-        yield
+        with listening(Engine, "do_connect", reroute):
+            yield
     finally:
-        sa.event.remove(Engine, "do_connect", reroute)
-        # Up to SQLAlchemy 2.0 an engine goes on with the arguments that were altered.
-        for arguments, before, options, named_before in reversed(kept):
+        # Up to SQLAlchemy 2.0 an engine keeps the changed arguments.
+        for arguments, before, options, named_before in reversed(changed):
             arguments[:] = before
             options.clear()
             options.update(named_before)

@@ -127,12 +127,6 @@ class Abilities(server.Abilities):
     """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was.
     https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment"""
 
-    dump_ending = ".sql.gz"
-
-    dump_magic = b"\x1f\x8b"
-
-    dump_programs: ClassVar[tuple[str, ...]] = ("mysqldump", "mariadb-dump")
-
     guards_natively: ClassVar[bool] = False
 
     grows_from: ClassVar[int] = 0
@@ -184,8 +178,6 @@ class MariaDBAbilities(Abilities):
     """Those of MariaDB."""
 
     catalogue = "INNODB_SYS_"
-
-    dump_programs = ("mariadb-dump", "mysqldump")
 
     grows_from = 128
 

@@ -100,10 +100,6 @@ class Abilities(server.Abilities):
 
     merges_equal_keys = True
 
-    dump_ending = ".dump"
-
-    dump_magic = b"PGDMP"
-
     sees_sessions_with = "the role pg_monitor (or pg_read_all_stats), and track_activities on"
 
     has_row_security = True

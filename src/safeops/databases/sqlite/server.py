@@ -79,10 +79,6 @@ class Abilities(server.Abilities):
     def is_private(self) -> bool:  # type: ignore[override]
         return not next((row[2] for row in self.read("PRAGMA database_list") if row[1] == "main"), "")
 
-    dump_ending = ".sqlite"
-
-    dump_magic = b"SQLite format 3\0"
-
     fills_before_not_null = False
 
     has_updatable_views = False
