@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from alembic.config import Config
 from alembic.util import CommandError
@@ -20,7 +20,7 @@ from alembic.util import CommandError
 from safeops.authoring.project import Project, find_project
 from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError
-from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, is_giving_up
+from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, Result, is_giving_up
 
 WIDTH = 80
 CODE = " " * 4
@@ -144,15 +144,6 @@ def _missing_in(project: Project) -> str:
 
 
 # What it prints -------------------------------------------------------------------------------------------------
-
-
-class Result(Protocol):
-    """What a function of ``safeops.runner`` returns."""
-
-    @property
-    def exit_status(self) -> int: ...
-
-    def as_json(self) -> dict[str, Any]: ...
 
 
 def report(options: Namespace, do: Callable[[Namespace], Result], lines_of: Callable[[Any], Iterator[str]]) -> int:

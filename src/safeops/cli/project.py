@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from safeops.errors import InvalidArgument
 from safeops.planned import RUN, SKIP, UNKNOWN, PlannedCall, spelled_size
 from safeops.runner.checks import ERROR, Checked, Finding, check
 from safeops.runner.planning import Plan, plan
+from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
 from safeops.runner.status_report import NORMAL, UNKNOWN_REVISION, Attention, Status, status
 
@@ -61,7 +62,7 @@ GUIDE = Command(
 
 
 @dataclass(frozen=True)
-class Heads:
+class Heads(Result):
     """The heads, and the revision that merges them."""
 
     heads: tuple[Pending, ...]
@@ -71,11 +72,10 @@ class Heads:
 
     @property
     def exit_status(self) -> int:
-        return 1 if len(self.heads) > 1 and not self.apart else 0
+        return PENDING if len(self.heads) > 1 and not self.apart else DONE
 
     def as_json(self) -> dict[str, Any]:
-        merged = None if self.merged is None else str(self.merged)
-        return {"heads": [asdict(head) for head in self.heads], "merged": merged, "apart": self.apart}
+        return {name: value for name, value in super().as_json().items() if name != "merging"}
 
 
 def _heads(options: Namespace) -> Heads:

@@ -7,7 +7,8 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,19 @@ from safeops.runner.backup_files import (
 )
 from safeops.runner.dumps import Dumper, Dumps, recorded_logins
 from safeops.runner.environment import reach
-from safeops.runner.revision_run import ending_on_signals
+from safeops.runner.revision_run import Result, ending_on_signals
 
 log = logging.getLogger("safeops")
 
 FOLDER = "backups"
-DESCRIBED = ".json"
-"""What follows the name of a backup in the name of the file that describes it."""
+DESCRIPTION = ".json"
+"""What the name of the file that describes a backup ends with, after the name of the backup."""
 EVERY = 2.0
 """Seconds between two reports of how much was written."""
 
 
 @dataclass(frozen=True)
-class Backup:
+class Backup(Result):
     """A complete backup.
 
     Args:
@@ -54,7 +55,7 @@ class Backup:
         tool: What wrote it.
         seconds: How long it took.
         rows: How many rows of each table it holds, possibly without empty ones; None if they were not counted.
-        doubts: What it does not hold, or not as of one moment.
+        doubts: What it does not contain, or not as of one moment.
     """
 
     path: Path
@@ -67,29 +68,20 @@ class Backup:
     rows: dict[str, int] | None = None
     doubts: tuple[str, ...] = ()
 
-    @property
-    def exit_status(self) -> int:
-        """What ``safeops backup`` exits with: failures are raised."""
-        return 0
-
     def as_json(self) -> dict[str, Any]:
         """Return it as the object of ``--json``."""
-        return {"path": str(self.path), **self.described()}
-
-    def described(self) -> dict[str, Any]:
-        """Return the content of the file that describes it."""
-        kept = asdict(replace(self, seconds=round(self.seconds, 3)))
-        return {key: value for key, value in kept.items() if key != "path" and (value or key not in ("rows", "doubts"))}
+        optional = ("rows", "doubts")
+        return {name: value for name, value in super().as_json().items() if value or name not in optional}
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is backed up."""
+    """The database to back up: what is known of it once its connection is closed."""
 
     name: str
     server: str
     ending: str
-    least: int
+    least_size: int
     doubts: tuple[str, ...]
     dumper: Dumper
     tool: str
@@ -151,7 +143,7 @@ def backup(
                 _check_revision(config, revision)
                 complete(partial, final)
         with explaining_failures(place.folder, f"The backup itself is whole: {final}. What goes with it is not."):
-            made = replace(made, seconds=time.monotonic() - began)
+            made = replace(made, seconds=round(time.monotonic() - began, 3))
             _describe(made)
             _remove(place.older(final)[keep - 1 :] if keep else [])
     log.info("backup: %s, %s in %.1f s", made.path, spelled_size(made.bytes), made.seconds)
@@ -174,8 +166,8 @@ def reporting(report: Callable[[str], None]) -> Callable[[int], None]:
 
 def _reached(config: Config) -> tuple[Engine, str]:
     with reaching():
-        found = reach(config)
-    return found.engine, "+".join(sorted(found.current)) or "base"
+        reached = reach(config)
+    return reached.engine, "+".join(sorted(reached.current)) or "base"
 
 
 def _source(engine: Engine) -> Source:
@@ -211,9 +203,9 @@ def _default_folder(config: Config) -> Path:
 def _check_room(source: Source, folder: Path) -> None:
     disk = shutil.disk_usage(folder)
     # Some file systems report no size.
-    if disk.total and disk.free < source.least:
+    if disk.total and disk.free < source.least_size:
         raise BackupFailed(
-            f"The backup of {source.name} takes {spelled_size(source.least)} at least,"
+            f"The backup of {source.name} takes {spelled_size(source.least_size)} at least,"
             f" and {spelled_size(disk.free)} are free in {folder}.",
             remedy="Make room there, or write it elsewhere:",
             code="safeops backup --to /a/larger/disk",
@@ -254,7 +246,7 @@ def _check_revision(config: Config, revision: str) -> None:
 
 def _remove(old: list[Path]) -> None:
     for path in old:
-        # In this order: a backup without a description can be restored, the reverse is useless.
+        # In this order: a backup without its description can still be restored.
         description_of(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         log.info("backup: removed %s, which is older than those to keep", path.name)
@@ -264,13 +256,15 @@ def _remove(old: list[Path]) -> None:
 
 
 def description_of(path: Path) -> Path:
-    return path.with_name(path.name + DESCRIBED)
+    return path.with_name(path.name + DESCRIPTION)
 
 
 def _describe(made: Backup) -> None:
-    with claimed(description_of(made.path)) as partial:
-        partial.write_text(json.dumps(made.described(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        complete(partial, description_of(made.path))
+    description = description_of(made.path)
+    content = {name: value for name, value in made.as_json().items() if name != "path"}
+    with claimed(description) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        complete(partial, description)
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -278,12 +272,10 @@ def read_description(path: Path) -> dict[str, Any]:
     description = description_of(path)
     if not description.exists():
         return {}
-    try:
-        found = json.loads(description.read_text(encoding="utf-8"))
-    except ValueError as error:
-        found = error
-    if isinstance(found, dict):
-        return found
+    with suppress(ValueError):
+        content = json.loads(description.read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
     raise BackupFailed(
         f"{description} does not describe the backup beside it: it is no JSON object.",
         remedy="Restore another backup; or, where you trust this one, move that file away first.",

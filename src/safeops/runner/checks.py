@@ -6,7 +6,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from safeops import _alembic
 from safeops.errors import InvalidArgument, Irreversible, OnlineOnly, SafeOpsError
 from safeops.planned import summary
 from safeops.runner.environment import explaining_errors, reach, reach_existing
+from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import (
     MERGE,
     faults,
@@ -76,7 +77,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Result):
     """What a check found.
 
     Args:
@@ -91,11 +92,7 @@ class Checked:
 
     @property
     def exit_status(self) -> int:
-        return int(any(finding.level == ERROR for finding in self.findings))
-
-    def as_json(self) -> dict[str, Any]:
-        findings = [asdict(finding) for finding in self.findings]
-        return {"revisions": self.revisions, "findings": findings, "accepted": self.accepted}
+        return PENDING if any(finding.level == ERROR for finding in self.findings) else DONE
 
 
 def check(

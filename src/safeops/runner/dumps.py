@@ -272,7 +272,7 @@ class Run:
         """Return all that it prints."""
         return b"".join(self.output()).decode(errors="replace")
 
-    def feed(self, chunks: Iterable[bytes] = ()) -> None:
+    def feed(self, chunks: Iterable[bytes]) -> None:
         """Write to its standard input; raise ToolFailed if it fails."""
         with tempfile.TemporaryFile() as errors, self._started(errors, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None

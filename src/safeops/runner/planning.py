@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -14,12 +14,12 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import Pool
 
 from safeops import _alembic, _sqlalchemy
 from safeops.databases import database_class
+from safeops.databases.connections import listening
 from safeops.databases.server import Abilities
 from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, sent, sets_more_than_session
 from safeops.errors import NotReady, SafeOpsError, Unreachable, UnsupportedOnDatabase
@@ -29,6 +29,7 @@ from safeops.planned import PlannedCall, summary
 from safeops.policy import settings
 from safeops.runner.environment import read
 from safeops.runner.readiness import steps_to
+from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import Pending, described, scripts_of
 
 log = logging.getLogger("safeops")
@@ -47,7 +48,7 @@ class PlannedRevision:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Result):
     """What an upgrade, or with ``down`` a downgrade, would do.
 
     Args:
@@ -65,7 +66,7 @@ class Plan:
 
     @property
     def exit_status(self) -> int:
-        return 1 if self.revisions else 0
+        return PENDING if self.revisions else DONE
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -206,18 +207,16 @@ def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
     def guard(_cursor: Any, statement: str, *_: Any) -> bool | None:
         return _guard(dry_run, statement) if current_dry_run() is dry_run else None
 
-    # Also on engines that a revision creates.
-    for name in SENDING:
-        sa.event.listen(Engine, name, guard)
-    # Everything already runs in autocommit.
-    context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
-    try:
-        with _alembic.executing_by(context, note), _refusing_writes(connection):
-            yield
-    finally:
-        del context.autocommit_block
+    with ExitStack() as stack:
+        # Also on engines that a revision creates.
         for name in SENDING:
-            sa.event.remove(Engine, name, guard)
+            stack.enter_context(listening(Engine, name, guard))
+        # Everything already runs in autocommit.
+        context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
+        stack.callback(delattr, context, "autocommit_block")
+        stack.enter_context(_alembic.executing_by(context, note))
+        stack.enter_context(_refusing_writes(connection))
+        yield
 
 
 def _guard(dry_run: DryRun, statement: str) -> bool | None:
@@ -286,13 +285,10 @@ def _refusing_writes(own: Connection) -> Iterator[None]:
         own: The connection of the migration, which is not changed.
     """
     others = _OtherConnections(own.connection.dbapi_connection)
-    event.listen(Pool, "checkout", others.close)
-    event.listen(Pool, "checkin", others.open)
     try:
-        yield
+        with listening(Pool, "checkout", others.close), listening(Pool, "checkin", others.open):
+            yield
     finally:
-        event.remove(Pool, "checkout", others.close)
-        event.remove(Pool, "checkin", others.open)
         others.open_all()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from alembic.config import Config
@@ -181,28 +181,11 @@ def _read(engine: Engine, read: Callable[[Connection], T]) -> T:
     refuse_missing(engine.dialect, *engine.dialect.create_connect_args(engine.url))
     with explaining_errors():
         if engine.dialect.is_async:
-            return _in_thread(lambda: on_a_connection(engine, read))
+            # In a thread, as this one may run an event loop.
+            with ThreadPoolExecutor(1) as executor:
+                return executor.submit(on_a_connection, engine, read).result()
         with engine.connect() as connection:
             return read(connection)
-
-
-def _in_thread(body: Callable[[], T]) -> T:
-    """Run what needs its own event loop, even if one runs in this thread."""
-    results: list[T] = []
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(body())
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name="safeops-require-current")
-    thread.start()
-    thread.join()
-    if raised:
-        raise raised[0]
-    return results[0]
 
 
 def _not_current(script: ScriptDirectory, current: tuple[str, ...], unknown: list[str], pending: int) -> NotCurrent:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, 
 from safeops.runner.backups import read_description
 from safeops.runner.dumps import Dumper, Dumps, Login, recorded_logins
 from safeops.runner.environment import Inspection
-from safeops.runner.revision_run import ending_on_signals
+from safeops.runner.revision_run import Result, ending_on_signals
 
 log = logging.getLogger("safeops")
 
@@ -35,7 +35,7 @@ UNTOUCHED = "Nothing was restored, and the database is as it was; running again 
 
 
 @dataclass(frozen=True)
-class Restored:
+class Restored(Result):
     """A database that was filled from a backup.
 
     Args:
@@ -53,15 +53,6 @@ class Restored:
     server: str
     seconds: float
     rows: dict[str, int] | None = None
-
-    @property
-    def exit_status(self) -> int:
-        """What ``safeops restore`` exits with: failures are raised."""
-        return 0
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as the object of ``--json``."""
-        return {**asdict(self), "path": str(self.path), "seconds": round(self.seconds, 3)}
 
 
 def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -> Restored:
@@ -95,17 +86,17 @@ def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -
     with ending_on_signals():
         target = _Target(_url(into_url))
         with explaining_failures(path.parent, UNTOUCHED):
-            known, begins = _checked_file(path)
+            description, head = _checked_file(path)
         with target.created_only_if_filled():
-            server, dumper = target.look(partial(_checked_target, path, known, begins))
+            server, dumper = target.look(partial(_checked_target, path, description, head))
             log.info("restore: %s into %s, %s", path, target.name, server)
             _fill(path, dumper, owners)
-        rows = known.get("rows")
+        rows = description.get("rows")
         if rows is not None:
             target.look(lambda database, _: _check_rows(database, rows))
-    seconds = time.monotonic() - began
+    seconds = round(time.monotonic() - began, 3)
     log.info("restore: done in %.1f s", seconds)
-    return Restored(path, target.name, str(known.get("revision", "")), server, seconds, rows)
+    return Restored(path, target.name, str(description.get("revision", "")), server, seconds, rows)
 
 
 class _Target:
@@ -120,12 +111,12 @@ class _Target:
         """Remove the file that connecting has created, if it is not filled."""
         dialect = self.engine.dialect
         arguments, options = dialect.create_connect_args(self.engine.url)
-        made = Inspection.class_of(database_class(dialect)).missing_file(arguments, dict(options))
+        missing = Inspection.class_of(database_class(dialect)).missing_file(arguments, dict(options))
         try:
             yield
         except BaseException:
-            if made is not None and Path(made).is_file() and not Path(made).stat().st_size:
-                Path(made).unlink()
+            if missing is not None and Path(missing).is_file() and not Path(missing).stat().st_size:
+                Path(missing).unlink()
             raise
 
     def look(self, body: Callable[[Database, list[Login]], T]) -> T:
@@ -151,26 +142,26 @@ def _url(given: str | sa.URL) -> sa.URL:
 
 
 def _checked_file(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Return what is known of the backup and its first bytes, or raise if it is incomplete or was changed."""
+    """Return the description of a backup and its first bytes, or raise if it is incomplete or was changed."""
     if path.name.endswith(PARTIAL):
         raise BackupFailed(f"{path} is a part of a backup that was not completed.", remedy="Restore another one.")
     if not path.is_file():
         raise BackupFailed(f"There is no file {path}.")
-    known = read_description(path)
-    if known and known.get("sha256") != checksum(path):
+    description = read_description(path)
+    if description and description.get("sha256") != checksum(path):
         raise BackupFailed(
             f"{path} is not as it was written: its checksum is another one than the file beside it says.",
-            why=f"It has {spelled_size(path.stat().st_size)}, and had {spelled_size(known.get('bytes', 0))}.",
+            why=f"It has {spelled_size(path.stat().st_size)}, and had {spelled_size(description.get('bytes', 0))}.",
             remedy="Restore another backup, or fetch this one anew from where it was copied.",
         )
     with path.open("rb") as file:
-        return known, file.read(16)
+        return description, file.read(16)
 
 
 def _checked_target(
-    path: Path, known: dict[str, Any], begins: bytes, database: Database, logins: list[Login]
+    path: Path, description: dict[str, Any], head: bytes, database: Database, logins: list[Login]
 ) -> tuple[str, Dumper]:
-    _check_kind(path, known, begins, database)
+    _check_kind(path, description, head, database)
     dumps = Dumps.of(database)
     if objects := dumps.objects():
         raise BackupFailed(
@@ -182,14 +173,14 @@ def _checked_target(
     return database.describe(), dumps.dumper(logins)
 
 
-def _check_kind(path: Path, known: dict[str, Any], begins: bytes, database: Database) -> None:
-    made_of = str(known.get("server", "")).split(" ")[0]
-    if begins.startswith(Dumps.of(database).magic) and made_of in ("", database.product):
+def _check_kind(path: Path, description: dict[str, Any], head: bytes, database: Database) -> None:
+    product = str(description.get("server", "")).split(" ")[0]
+    if head.startswith(Dumps.of(database).magic) and product in ("", database.product):
         return
-    databases = [abilities_of(kind).database for kind in KINDS]
-    kinds = [known.product for known in databases if begins.startswith(Dumps.of(known).magic)]
-    is_one = f"a backup of {made_of or ' or '.join(kinds)}" if made_of or kinds else "no backup of any database"
-    raise BackupFailed(f"{path} is {is_one}, and the database to restore into is {database.describe()}.")
+    others = [abilities_of(kind).database for kind in KINDS]
+    products = [product] if product else [other.product for other in others if head.startswith(Dumps.of(other).magic)]
+    content = f"a backup of {' or '.join(products)}" if products else "no backup of any database"
+    raise BackupFailed(f"{path} is {content}, and the database to restore into is {database.describe()}.")
 
 
 def _fill(path: Path, dumper: Dumper, owners: bool) -> None:
@@ -202,14 +193,14 @@ def _fill(path: Path, dumper: Dumper, owners: bool) -> None:
 
 
 def _check_rows(database: Database, rows: dict[str, int]) -> None:
-    found = {table: int(database.scalar(f"SELECT count(*) FROM {table}")) for table in rows}
-    wrong = [
-        f"    {table}: {rows[table]} in the backup, {restored} restored"
-        for table, restored in found.items()
-        if restored != rows[table]
+    restored = {table: int(database.scalar(f"SELECT count(*) FROM {table}")) for table in rows}
+    different = [
+        f"    {table}: {rows[table]} in the backup, {count} restored"
+        for table, count in restored.items()
+        if count != rows[table]
     ]
-    if wrong:
+    if different:
         raise BackupFailed(
-            "\n".join(["Rows are missing or too many after the restore:", *wrong]),
+            "\n".join(["Rows are missing or too many after the restore:", *different]),
             state="All that could be restored stands in the database; do not use it.",
         )

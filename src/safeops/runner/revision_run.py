@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,31 @@ from safeops.runner.revisions import Pending, described
 
 log = logging.getLogger("safeops")
 
-DONE, GAVE_UP, RAISED = 0, 3, 4
+DONE, PENDING, ATTENTION, GAVE_UP, RAISED = range(5)
+"""The exit statuses of the commands."""
 WAIT = 600.0
 """Seconds that a command waits for another runner."""
 POLL = 0.2
 """Seconds after which a wait looks for a signal again."""
 Steps = Callable[[tuple[str, ...], MigrationContext], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did or found; its failures are raised."""
+
+    @property
+    def exit_status(self) -> int:
+        """What the command exits with."""
+        return DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the object of ``--json``."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else str(value) if isinstance(value, Path) else value
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from safeops.databases import database_on
 from safeops.errors import InvalidArgument, NotReady
 from safeops.planned import summary
 from safeops.runner.environment import Inspection, look_on, reach_existing
-from safeops.runner.revision_run import WAIT, command_line, holding_lock
+from safeops.runner.revision_run import DONE, PENDING, WAIT, Result, command_line, holding_lock
 from safeops.runner.revisions import scripts_of, steps_between
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
 
 
 @dataclass(frozen=True)
-class Stamped:
+class Stamped(Result):
     """What a stamp did.
 
     Args:
@@ -41,10 +41,7 @@ class Stamped:
 
     @property
     def exit_status(self) -> int:
-        return 1 if self.differences else 0
-
-    def as_json(self) -> dict[str, Any]:
-        return {"before": self.before, "current": self.current, "differences": self.differences}
+        return PENDING if self.differences else DONE
 
 
 def stamp(

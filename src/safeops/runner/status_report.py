@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -21,9 +20,9 @@ from safeops.execution.migration_lock import KEY
 from safeops.naming import Name, call
 from safeops.planned import summary
 from safeops.runner.environment import Inspection, read
+from safeops.runner.revision_run import ATTENTION, DONE, PENDING, Result
 from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_of, stay_apart, unknown_revisions
 
-UP_TO_DATE, PENDING, ATTENTION = 0, 1, 2
 OPEN_PHASE, ARCHIVE, UNSEEN = "open phase", "archive", "not seen"
 UNKNOWN_REVISION = "unknown revision"
 NORMAL = frozenset({OPEN_PHASE, ARCHIVE, UNSEEN})
@@ -46,7 +45,7 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Status:
+class Status(Result):
     """The state of a project's database.
 
     Args:
@@ -75,10 +74,7 @@ class Status:
     def exit_status(self) -> int:
         if any(item.kind not in NORMAL for item in self.attention):
             return ATTENTION
-        return PENDING if self.pending else UP_TO_DATE
-
-    def as_json(self) -> dict[str, Any]:
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return PENDING if self.pending else DONE
 
 
 def status(config: Config) -> Status:

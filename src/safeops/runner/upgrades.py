@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from safeops.runner.revision_run import (
     WAIT,
     Applied,
     Progress,
+    Result,
     RevisionRun,
     command_line,
     holding_lock,
@@ -37,7 +38,7 @@ Confirm = Callable[[Plan], bool]
 
 
 @dataclass(frozen=True)
-class Upgraded:
+class Upgraded(Result):
     """What an upgrade, or a rollback, did.
 
     Args:
@@ -61,9 +62,6 @@ class Upgraded:
     @property
     def exit_status(self) -> int:
         return GAVE_UP if self.stopped or self.declined else DONE
-
-    def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "backup": None if self.backup is None else str(self.backup)}
 
 
 def upgrade(
