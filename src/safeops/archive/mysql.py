@@ -16,7 +16,7 @@ from safeops.archive.port import Definition
 from safeops.backfilling.port import Batches
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import showcreate
-from safeops.databases.mysql.altering import INSTANT
+from safeops.databases.mysql.alter_table import INSTANT
 from safeops.databases.mysql.catalogue import column_of, definition_of
 from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Plan, Step

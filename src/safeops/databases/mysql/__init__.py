@@ -13,10 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Column, Constraint, Index, Table, differences
 from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql.altering import plain
+from safeops.databases.mysql.alter_table import plain
 from safeops.databases.mysql.catalogue import index_of, table_of
-from safeops.databases.mysql.constraining import KINDS, has_generated_key
-from safeops.databases.mysql.ddl import DDL
+from safeops.databases.mysql.ddl import DDL, KINDS, has_generated_key
 from safeops.databases.mysql.errors import UNKNOWN_TABLE, number_of
 from safeops.databases.mysql.session import Session
 from safeops.databases.mysql.showcreate import Item, backticked

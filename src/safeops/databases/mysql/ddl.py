@@ -1,12 +1,14 @@
-"""How MariaDB and MySQL replace an index or a constraint.
+"""The DDL of MariaDB and MySQL: constraints, schemas, and what replaces an index or a constraint of the same name.
 
-An index goes and comes in one statement. Neither server takes a foreign key of the name of one that it drops in the same
-statement, so the new one is added under a passing name, stands in while the old one goes, and is added again under its own.
+One statement drops an index and adds its successor. Neither server accepts a new foreign key with the name of one that the
+same statement drops: the successor is added under a temporary name, which enforces the rule while the old key is dropped and
+the successor is added again under the final name.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import re
 from dataclasses import replace
 from typing import Any
@@ -14,14 +16,238 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table, differences
-from safeops.databases.mysql.altering import GUARD, ONLINE, STRICT, plain
-from safeops.databases.mysql.constraining import Constraining
+from safeops.databases.mysql.alter_table import GUARD, ONLINE, STRICT, plain
+from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pending, mark_in, pending_name
+from safeops.databases.mysql.columns import Columns
+from safeops.databases.mysql.spelling import action as spelled_action
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
+from safeops.planned import FREE
+
+NOTE = "safeops took NULL before the key: "
+UNCHECKED = (("foreign_key_checks", "0"),)
+KINDS = {"foreignkey": "foreign key", "check": "check", "unique": "unique", "primary": "primary key"}
+
+GENERATED_KEY = "my_row_id"
 
 
-class DDL(Constraining):
-    """The plans that replace."""
+def has_generated_key(stands: Table) -> bool:
+    """Tell whether the primary key is the invisible one that MySQL makes under sql_generate_invisible_primary_key."""
+    return stands.primary_key == (GENERATED_KEY,) and definition_of(stands, GENERATED_KEY).get("INVISIBLE") is not None
+
+
+class DDL(Columns):
+    """All plans: here those for keys, checks and schemas, and those that replace."""
+
+    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+        if isinstance(constraint, sa.ForeignKeyConstraint):
+            return self._add_foreign_key(name, constraint, stands)
+        if isinstance(constraint, sa.PrimaryKeyConstraint):
+            return self._add_primary_key(name, constraint, stands)
+        if isinstance(constraint, sa.UniqueConstraint):
+            return self.create_index(name, self.database.index_of_key(constraint), stands)
+        return self._add_check(name, constraint, stands)
+
+    def _add_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
+        """MariaDB copies the table for a check; MySQL too. It is refused but on a table without rows."""
+        named = str(check.name)
+        if stands is not None and named in stands.constraints:
+            yield self._enforce(name, named, stands)
+            return
+        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.database.part_text(check.sqltext)})"
+        step = self.alter(name, action, f"added check {named} to {name}", free=stands)
+        told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
+        yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))
+
+    def _enforce(self, name: Name, check: str, stands: Table) -> Step:
+        """MySQL alone has checks that stand NOT ENFORCED; it copies the table to look at all rows."""
+        action = f"ALTER CHECK {self.quoted(check)} ENFORCED"
+        return self.alter(name, action, f"enforced check {check} of {name}", free=stands)
+
+    # Keys -------------------------------------------------------------------------------------------------------
+
+    def _add_primary_key(self, name: Name, key: sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
+        columns = [column.name for column in key.columns]
+        took_null = [column for column in columns if stands and stands.columns[column].nullable]
+        # Noted on the key itself: dropping it gives NULL back.
+        note = f" COMMENT {self.literal(NOTE + json.dumps(took_null))}" if took_null else ""
+        instead = f"DROP COLUMN {GENERATED_KEY}, " if stands and has_generated_key(stands) else ""
+        action = f"{instead}ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
+        step = self.alter(name, action, f"added the primary key of {name}", variables=STRICT)
+        sql = self.alter_sql(name, action) + ONLINE
+        yield self.guarded(step, self.when(f"NOT {self._has_primary_key(name)}", sql))
+
+    def _has_primary_key(self, name: Name) -> str:
+        where = f"{self.of_table(name)} AND INDEX_NAME = 'PRIMARY'"
+        return f"EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE {where})"
+
+    def _drop_primary_key(self, name: Name, stands: Table | None) -> Plan:
+        there = stands.indexes.get("PRIMARY") if stands else None
+        action = "DROP PRIMARY KEY"
+        if stands and there and there.comment and there.comment.startswith(NOTE):
+            for column in json.loads(there.comment.removeprefix(NOTE)):
+                action += f", MODIFY {self.quoted(column)} {definition_of(stands, column).with_(NULL='NULL')}"
+        step = self.alter(name, action, f"dropped the primary key of {name}", free=stands)
+        yield self.guarded(step, self.when(self._has_primary_key(name), self.alter_sql(name, action)))
+
+    # Foreign keys -----------------------------------------------------------------------------------------------
+
+    def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
+        """Add it unchecked, which needs no lock: other sessions check new rows from then on. Then look at the old rows.
+
+        Until they have been looked at, a second key of the same definition says so: a run that is stopped in between goes on
+        there. Both come in one statement, and no comment that is set meanwhile can take its place.
+        https://mariadb.com/kb/en/innodb-online-ddl-operations-with-the-inplace-alter-algorithm/#alter-table-add-foreign-key
+        """
+        named, referent = str(key.name), self.referent(name, key)
+        does, locks = f"added {named} for new rows of {name}", (name, referent)
+        if stands is None:
+            yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), variables=UNCHECKED)
+            return
+        there, index = stands.constraints.get(named), stands.indexes.get(named)
+        made = (
+            self.is_made_for_key(stands, index)
+            if there and index
+            else not self.covering(stands, tuple(key.column_keys))
+        )
+        checked = self.key_mark_removed(stands, named) if there else [self.key_dropped(pending_name(named))]
+        if there is None:
+            # An index that the server makes for both itself has the name of the later one.
+            both = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
+            action = f"{self._index_action(key) if made else ''}{', '.join(both)}"
+            yield replace(self.alter(name, action, does, also=(referent,)), variables=UNCHECKED)
+        orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
+        unindex = [f"DROP INDEX {self.quoted(named)}"] if made else []
+        drop = self.alter_sql(name, ", ".join([self.key_dropped(named), *unindex, *checked])) + ONLINE
+        yield Step(
+            orphans,
+            f"checked {named} against all rows",
+            locks,
+            (drop,),
+            scans=True,
+            finds_violations=True,
+            leaves=does,
+            lock=FREE,
+        )
+        if checked:
+            does = f"{named} on {name} holds for all rows"
+            yield self.alter(name, ", ".join(checked), does, also=(referent,), instant=True)
+
+    def key_dropped(self, key: str) -> str:
+        return f"DROP FOREIGN KEY {self.quoted(key)}"
+
+    def key_mark_removed(self, stands: Table, key: str) -> list[str]:
+        """Return the actions that remove what says that the old rows of a foreign key are unchecked."""
+        actions = [self.key_dropped(pending_name(key))] if is_pending(stands, key) else []
+        mark, own = mark_in(stands), UNPROVED.format(name=key)
+        if own in mark:
+            actions.append(f"COMMENT = {self.literal((stands.comment or '') + mark.replace(own, ''))}")
+        return actions
+
+    def referent(self, name: Name, key: sa.ForeignKeyConstraint) -> Name:
+        """Return the table that a key refers to; the server would look for it beside the table, not where we are."""
+        target = key.elements[0].column.table
+        here = self.database.current_schema if name.schema and not target.schema and not self.database.offline else None
+        return Name(target.name, target.schema or here)
+
+    def _index_action(self, key: sa.ForeignKeyConstraint) -> str:
+        # The server makes one by itself too, but silently drops that one again when it finds another.
+        return f"ADD INDEX {self.quoted(str(key.name))} ({self.quoted(*key.column_keys)}), "
+
+    def _key_action(self, key: sa.ForeignKeyConstraint, referent: Name, guard: str = "", named: str = "") -> str:
+        spec = f"FOREIGN KEY {guard}({self.quoted(*key.column_keys)}) REFERENCES {self.quoted_table(referent)}"
+        spec += f" ({self.quoted(*(element.column.name for element in key.elements))})"
+        for event, action in (("DELETE", key.ondelete), ("UPDATE", key.onupdate)):
+            # MySQL shows RESTRICT again, though InnoDB does the same without it.
+            spelled = "RESTRICT" if (action or "").upper() == "RESTRICT" else spelled_action(action)
+            spec += f" ON {event} {spelled}" if spelled else ""
+        return f"ADD CONSTRAINT {self.quoted(named or str(key.name))} {spec}"
+
+    def _orphans(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
+        local = [f"child.{self.quoted(column)}" for column in key.column_keys]
+        remote = [f"parent.{self.quoted(element.column.name)}" for element in key.elements]
+        matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
+        given = " AND ".join(f"{one} IS NOT NULL" for one in local)
+        missing = f"NOT EXISTS (SELECT 1 FROM {self.quoted_table(referent)} AS parent WHERE {matched})"
+        return f"FROM {self.quoted_table(name)} AS child WHERE {given} AND {missing}"
+
+    def _foreign_key_offline(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
+        named = str(key.name)
+        columns = tuple(key.column_keys)
+        index = f"CREATE INDEX {GUARD}{self.quoted(named)} ON {self.quoted_table(name)} ({self.quoted(*columns)})"
+        first = " OR ".join(
+            f"(SEQ_IN_INDEX = {place} AND COLUMN_NAME = {self.literal(column)})"
+            for place, column in enumerate(columns, 1)
+        )
+        covered = (
+            f"EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE {self.of_table(name)} AND ({first})"
+            f" GROUP BY INDEX_NAME HAVING COUNT(*) = {len(columns)})"
+        )
+        add = self.alter_sql(name, self._key_action(key, referent, GUARD)) + ONLINE
+        orphans = f"EXISTS (SELECT 1 {self._orphans(name, key, referent)})"
+        drop = self.alter_sql(name, f"DROP FOREIGN KEY {GUARD}{self.quoted(named)}") + ONLINE
+        return ";\n".join(
+            [
+                self.when(f"NOT {covered}", f"{plain(index)} ALGORITHM=INPLACE LOCK=NONE"),
+                self.unless("constraint", name, named, add),
+                f"SET @safeops_orphans = {orphans}",
+                self.when("@safeops_orphans", drop),
+                self.failing("@safeops_orphans", f"{named}: rows refer to nothing"),
+            ]
+        )
+
+    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
+        there = stands.constraints.get(constraint) if stands else None
+        if stands is not None and there is not None and there.kind == "foreign key" and there.referent:
+            yield from self._add_foreign_key(name, _as_key(stands, there), stands)
+        elif stands is not None and there is not None and there.kind == "check":
+            yield self._enforce(name, there.name, stands)
+
+    # Dropping ---------------------------------------------------------------------------------------------------
+
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
+        there = self.database.constraint_named(stands, constraint, kind) if stands else None
+        kind = there.kind if there else KINDS.get(kind or "", kind)
+        if kind == "primary key":
+            return self._drop_primary_key(name, stands)
+        if kind == "unique":
+            return self.drop_index(name, constraint, stands)
+        if kind == "foreign key":
+            return iter([self._drop_foreign_key(name, constraint, stands)])
+        return iter([self._drop_named(name, constraint)])
+
+    def _drop_named(self, name: Name, constraint: str) -> Step:
+        action = f"DROP CONSTRAINT {GUARD}{self.quoted(constraint)}"
+        step = self.alter(name, action, f"dropped constraint {constraint} of {name}", instant=True)
+        return self.guarded(step, self.if_there("constraint", name, constraint, self.alter_sql(name, action)))
+
+    def _drop_foreign_key(self, name: Name, constraint: str, stands: Table | None) -> Step:
+        """Drop the key, with the index that was made for it, and the mark that its rows are unchecked."""
+        drop = f"DROP FOREIGN KEY {GUARD}{self.quoted(constraint)}"
+        also: tuple[Name, ...] = ()
+        action = drop
+        if stands is not None:
+            there, index = stands.constraints.get(constraint), stands.indexes.get(constraint)
+            also = (there.referent,) if there and there.referent else ()
+            made = index is not None and self.is_made_for_key(stands, index)
+            along = [f"DROP INDEX {self.quoted(constraint)}"] if made else []
+            action = ", ".join([drop, *along, *self.key_mark_removed(stands, constraint)])
+        step = self.alter(name, action, f"dropped foreign key {constraint} of {name}", also=also)
+        unindex = f"DROP INDEX {GUARD}{self.quoted(constraint)}"
+        gone = self.if_there("constraint", name, constraint, self.alter_sql(name, drop) + ONLINE)
+        return self.guarded(
+            step, f"{gone};\n{self.if_there('index', name, constraint, self.alter_sql(name, unindex) + ONLINE)}"
+        )
+
+    # Schemas ----------------------------------------------------------------------------------------------------
+
+    def create_schema(self, schema: str) -> Plan:
+        yield Step(f"CREATE DATABASE IF NOT EXISTS {self.quoted(schema)}", f"created schema {schema}")
+
+    def drop_schema(self, schema: str) -> Plan:
+        yield Step(f"DROP DATABASE IF EXISTS {self.quoted(schema)}", f"dropped schema {schema}")
+
+    # Replacing --------------------------------------------------------------------------------------------------
 
     def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
         named = self.quoted(str(index.name))
@@ -118,3 +344,17 @@ class MariaDBDDL(DDL):
         # A call stays as it is: in parentheses it would be shown as another default.
         is_call = re.fullmatch(r"\w+(\([^()]*\))?", default)
         return default if is_call or default.startswith("(") else super().default_clause(default)
+
+
+def _as_key(stands: Table, there: Constraint) -> sa.ForeignKeyConstraint:
+    """Return a foreign key that stands as a construct."""
+    assert there.referent is not None
+    target = sa.Table(
+        there.referent.name, sa.MetaData(), *(sa.Column(one) for one in there.remote), schema=there.referent.schema
+    )
+    source = sa.Table(
+        stands.name.name, target.metadata, *(sa.Column(one) for one in there.columns), schema=stands.name.schema
+    )
+    key = sa.ForeignKeyConstraint(there.columns, [target.c[one] for one in there.remote], name=there.name)
+    source.append_constraint(key)
+    return key

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql.altering import INSTANT, kept_as
+from safeops.databases.mysql.alter_table import INSTANT, kept_as
 from safeops.databases.mysql.catalogue import (
     FOREIGN_KEYS,
     ForeignKey,

@@ -13,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate
-from safeops.databases.mysql.altering import STRICT
+from safeops.databases.mysql.alter_table import STRICT
 from safeops.databases.mysql.catalogue import definition_of, is_counted, table_of
-from safeops.databases.mysql.constraining import UNCHECKED
+from safeops.databases.mysql.ddl import UNCHECKED
 from safeops.databases.mysql.server import METADATA, ONLINE
 from safeops.databases.mysql.showcreate import Definition, Item
 from safeops.databases.steps import Plan, Step

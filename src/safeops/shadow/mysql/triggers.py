@@ -19,7 +19,7 @@ from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql.altering import STRICT
+from safeops.databases.mysql.alter_table import STRICT
 from safeops.databases.mysql.catalogue import definition_of, is_counted
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import MARK, Pair, pair_of

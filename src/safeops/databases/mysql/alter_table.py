@@ -30,8 +30,8 @@ _LOOKS = {
 }
 
 
-class Altering(ddl.DDL):
-    """Plans one ALTER TABLE."""
+class AlterTable(ddl.DDL):
+    """Columns one ALTER TABLE."""
 
     def unless(self, kind: str, name: Name, thing: str, sql: str) -> str:
         """Run the statement where the column, index or constraint is missing."""
@@ -194,7 +194,7 @@ def kept_as(name: Name) -> str:
     return "/".join("".join(map(spelled, part)) for part in (name.schema or "", name.name))
 
 
-class Indexing(Altering):
+class Indexes(AlterTable):
     """The plans for indexes."""
 
     def create_index(self, name: Name, index: sa.Index, stands: Table | None, *, new: bool = False) -> Plan:

@@ -17,7 +17,7 @@ from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.mysql import spelling
-from safeops.databases.mysql.altering import GUARD, INSTANT, ONLINE, STRICT, Indexing
+from safeops.databases.mysql.alter_table import GUARD, INSTANT, ONLINE, STRICT, Indexes
 from safeops.databases.mysql.catalogue import ROWS_UNCHECKED, definition_of, mark_in
 from safeops.databases.mysql.server import BATCH, METADATA
 from safeops.databases.mysql.showcreate import Definition
@@ -38,7 +38,7 @@ STATES = (*LEFT_TO_DO, f"{MARK}safeops")
 LARGE = "text|blob|json|geom|point|line|polygon"
 
 
-class Plans(Indexing):
+class Columns(Indexes):
     """The plans for tables and columns."""
 
     # Tables -----------------------------------------------------------------------------------------------------
