@@ -1,4 +1,4 @@
-"""MariaDB and MySQL: what stands in them and how their things are spelled. Their changes are planned in ``ddl``."""
+"""MariaDB and MySQL: what is in them and how definitions are spelled. ``ddl`` plans their changes."""
 
 from __future__ import annotations
 
@@ -153,26 +153,24 @@ class MySQL(Session):
         primary = isinstance(constraint, sa.PrimaryKeyConstraint)
         return Constraint("PRIMARY" if primary else named, "primary key" if primary else "unique", columns)
 
-    def same_named(self, stands: Table, wanted: Constraint) -> Constraint | None:
+    def same_named(self, table: Table, wanted: Constraint) -> Constraint | None:
         """Return the constraint in the place of a wanted one: keys have their names apart from other constraints."""
         if wanted.kind == "primary key":
             # The server's own key, which nobody asked for, gives way to the author's.
-            return None if has_generated_key(stands) else super().same_named(stands, wanted)
+            return None if has_generated_key(table) else super().same_named(table, wanted)
         unique = wanted.kind == "unique"
-        named = (one for one in stands.constraints.values() if one.name.casefold() == wanted.name.casefold())
+        named = (one for one in table.constraints.values() if one.name.casefold() == wanted.name.casefold())
         return next((one for one in named if (one.kind == "unique") == unique), None)
 
-    def constraint_named(self, stands: Table, name: str, kind: str | None) -> Constraint | None:
-        wanted = KINDS.get(kind or "", kind)
-        table = stands.name.name
-        is_key = name.casefold() in {
-            one.casefold() for one in ("PRIMARY", f"pk_{table}", f"{table}_pk", f"{table}_pkey")
-        }
-        named = [one for one in stands.constraints.values() if one.name.casefold() == name.casefold()]
-        if wanted == "primary key" or (wanted is None and not named and is_key):
-            # The server keeps no name of a primary key: these are the ones that conventions give.
-            return next((one for one in stands.constraints.values() if one.kind == "primary key"), None)
-        return next((one for one in named if wanted in (None, one.kind)), None)
+    def constraint_named(self, table: Table, name: str, kind: str | None) -> Constraint | None:
+        kind, own = KINDS.get(kind or "", kind), table.name.name
+        named = [one for one in table.constraints.values() if one.name.casefold() == name.casefold()]
+        # The server keeps no name of a primary key: these are the ones that conventions give.
+        conventional = ("PRIMARY", f"pk_{own}", f"{own}_pk", f"{own}_pkey")
+        is_key = name.casefold() in map(str.casefold, conventional)
+        if kind == "primary key" or (kind is None and not named and is_key):
+            return next((one for one in table.constraints.values() if one.kind == "primary key"), None)
+        return next((one for one in named if kind in (None, one.kind)), None)
 
     # Asking -----------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ _LOOKS = {
 
 
 class AlterTable(ddl.DDL):
-    """Columns one ALTER TABLE."""
+    """Plans one ALTER TABLE."""
 
     def unless(self, kind: str, name: Name, thing: str, sql: str) -> str:
         """Run the statement where the column, index or constraint is missing."""
@@ -84,23 +84,23 @@ class AlterTable(ddl.DDL):
         plain_ones = [one.name if isinstance(one, Name) else one for one in arguments]
         return call(function, *plain_ones, **keywords, schema=next(iter(schemas), None))
 
-    def keeps_words(self, stands: Table) -> bool:
+    def keeps_words(self, table: Table) -> bool:
         """Tell whether a FULLTEXT index that was dropped has left the hidden column that keeps INSTANT from the table."""
-        if any(one.kind == "fulltext" for one in showcreate.read(stands.sql).items):
+        if any(one.kind == "fulltext" for one in showcreate.read(table.sql).items):
             return False
         sql = f"""SELECT 1 FROM information_schema.{self.database.abilities.catalogue}INDEXES i
             JOIN information_schema.{self.database.abilities.catalogue}TABLES t ON t.TABLE_ID = i.TABLE_ID
             WHERE i.NAME = 'FTS_DOC_ID_INDEX' AND t.NAME LIKE :kept"""
         try:
-            return bool(self.scalar(sql, kept=kept_as(stands.name)))
+            return bool(self.scalar(sql, kept=kept_as(table.name)))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
             return False  # It takes the right PROCESS.
 
-    def rebuilding(self, stands: Table) -> str:
+    def rebuilding(self, table: Table) -> str:
         """Write the call that rebuilds a table online."""
-        return call("op.execute", f"ALTER TABLE {self.quoted_table(stands.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
+        return call("op.execute", f"ALTER TABLE {self.quoted_table(table.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
 
     def alter_sql(self, name: Name, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} {action}"
@@ -124,7 +124,7 @@ class AlterTable(ddl.DDL):
             does: What is true afterwards.
             also: Further tables that it sizes.
             instant: Whether to try INSTANT first.
-            under: Session variables for the statement.
+            variables: Session variables for the statement.
             free: A table that may be copied if it has no rows: that blocks nobody for long.
         """
         sql = plain(self.alter_sql(name, action))
@@ -197,26 +197,26 @@ def kept_as(name: Name) -> str:
 class Indexes(AlterTable):
     """The plans for indexes."""
 
-    def create_index(self, name: Name, index: sa.Index, stands: Table | None, *, new: bool = False) -> Plan:
+    def create_index(self, name: Name, index: sa.Index, table: Table | None, *, new: bool = False) -> Plan:
         """Build an index online; of a kind that the servers build under a lock only, on a table without rows.
 
         Args:
             name: The table.
             index: The index.
-            stands: The table as it stands.
+            table: The table as it stands.
             new: The step before has created the table.
         """
         named = str(index.name)
-        if stands is not None and named in stands.indexes:
+        if table is not None and named in table.indexes:
             return
         marked = self.index_sql(name, index)
         sql, under_lock = plain(marked), self._builds_under_lock(index)
         if under_lock and not new:
-            self._refuse_lock(name, index, stands)
+            self._refuse_lock(name, index, table)
         online = "" if under_lock and new else " ALGORITHM=INPLACE LOCK=NONE"
         offline = self.unless("index", name, named, marked + online)
         does = f"built index {named} on {name}"
-        instead = (sql,) if under_lock and stands is not None and not self.database.has_rows(stands) else ()
+        instead = (sql,) if under_lock and table is not None and not self.database.has_rows(table) else ()
         lock = server.COPY if under_lock else server.ONLINE
         yield Step(
             sql + online,
@@ -234,12 +234,12 @@ class Indexes(AlterTable):
         kind = index.dialect_options[self.database.dialect.name].get("prefix") or ""
         return kind.upper() in ("FULLTEXT", "SPATIAL") or bool(self.expressions_of(index))
 
-    def _refuse_lock(self, name: Name, index: sa.Index, stands: Table | None) -> None:
-        if stands is None:
+    def _refuse_lock(self, name: Name, index: sa.Index, table: Table | None) -> None:
+        if table is None:
             why = f"{self.product} blocks writes while it builds it, which is fine only on an empty table."
             raise self.online_only(f"Index {index.name} on {name}", why)
         expressions = self.expressions_of(index)
-        if not expressions or assurance() is not None or not self.database.has_rows(stands):
+        if not expressions or assurance() is not None or not self.database.has_rows(table):
             return
         raise UnsafeOperation(
             f"Index {index.name} on {name} cannot be built online, because it is on the expression {expressions[0]}.",
@@ -294,52 +294,52 @@ class Indexes(AlterTable):
         elements = ", ".join(spelling.index_element(" ".join(one)) for one in showcreate.entries(group))
         return f"{head}INDEX {GUARD}{self.quoted(str(index.name))} ON {self.quoted_table(name)} ({elements}){rest}"
 
-    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
-        if stands is not None:
-            self._refuse_needed(stands, stands.indexes[index])
+    def drop_index(self, name: Name, index: str, table: Table | None) -> Plan:
+        if table is not None:
+            self._refuse_needed(table, table.indexes[index])
         action = f"DROP INDEX {GUARD}{self.quoted(index)}"
-        there = stands.indexes.get(index) if stands else None
+        there = table.indexes.get(index) if table else None
         # MySQL drops the hidden columns of a unique index on expressions by copying the table.
         copied = there is not None and there.unique and any(one.startswith("(") for one in there.columns)
-        step = self.alter(name, action, f"dropped index {index}", free=stands if copied else None)
+        step = self.alter(name, action, f"dropped index {index}", free=table if copied else None)
         step = replace(step, constant_time=True)
         yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
 
-    def _refuse_needed(self, stands: Table, index: Index) -> None:
+    def _refuse_needed(self, table: Table, index: Index) -> None:
         """Say by name which foreign key needs the index; the server speaks of a renamed file."""
-        for key in (one for one in stands.constraints.values() if one.kind == "foreign key"):
-            if covers(index.names, key.columns) and not self.covering(stands, key.columns, index.name):
+        for key in (one for one in table.constraints.values() if one.kind == "foreign key"):
+            if covers(index.names, key.columns) and not self.covering(table, key.columns, index.name):
                 raise DependentObjects(
-                    f"Index {index.name} on {stands.name} is needed by foreign key {key.name}.",
+                    f"Index {index.name} on {table.name} is needed by foreign key {key.name}.",
                     why=f"{self.product} keeps an index on the columns of each foreign key.",
                     remedy="Drop the key first, or give it another index:",
-                    code=self.called("drop_constraint_if_exists", key.name, stands.name, type_="foreignkey"),
+                    code=self.called("drop_constraint_if_exists", key.name, table.name, type_="foreignkey"),
                 )
 
-    def referring_to(self, stands: Table, index: str, columns: tuple[str, ...]) -> list[str]:
+    def referring_to(self, table: Table, index: str, columns: tuple[str, ...]) -> list[str]:
         """Describe the foreign keys that refer to what an index begins with, and that no other index serves as well."""
         sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
             FROM information_schema.KEY_COLUMN_USAGE
             WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
         with self.database.bounded():
-            rows = self.read(sql, schema=stands.name.schema, name=stands.name.name)
+            rows = self.read(sql, schema=table.name.schema, name=table.name.name)
         keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
         return [
             f"foreign key {key} of {schema}.{other}"
             for (key, schema, other), remote in keys
-            if covers(columns, remote) and not self.covering(stands, remote, index)
+            if covers(columns, remote) and not self.covering(table, remote, index)
         ]
 
-    def covering(self, stands: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
+    def covering(self, table: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
         """Return the indexes that a foreign key on the columns can use, all but one."""
-        return [one.name for one in stands.indexes.values() if one.name != but and covers(one.names, columns)]
+        return [one.name for one in table.indexes.values() if one.name != but and covers(one.names, columns)]
 
-    def is_made_for_key(self, stands: Table, index: Index) -> bool:
+    def is_made_for_key(self, table: Table, index: Index) -> bool:
         """Tell whether an index was made for the foreign key of the same name, and goes with it."""
-        keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
+        keys = [one for one in table.constraints.values() if one.kind == "foreign key"]
         mine = [one for one in keys if one.name == index.name and one.columns == index.names]
         others = [one for one in keys if one not in mine and covers(index.names, one.columns)]
-        needed = any(not self.covering(stands, one.columns, index.name) for one in others)
+        needed = any(not self.covering(table, one.columns, index.name) for one in others)
         return bool(mine) and not index.unique and not index.options and not needed
 
     def share_options(self, thing: sa.Table | sa.Index) -> None:

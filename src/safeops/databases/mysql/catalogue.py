@@ -211,8 +211,8 @@ def _action(rest: str, event: str) -> str | None:
     return spelling.action(" ".join(words[: 2 if words[0] in ("SET", "NO") else 1])) if found else None
 
 
-def is_counted(stands: Table, column: str) -> bool:
-    return "AUTO_INCREMENT" in definition_of(stands, column).clauses
+def is_counted(table: Table, column: str) -> bool:
+    return "AUTO_INCREMENT" in definition_of(table, column).clauses
 
 
 FOREIGN_KEYS = """SELECT k.CONSTRAINT_NAME, k.TABLE_SCHEMA, k.TABLE_NAME, k.COLUMN_NAME,

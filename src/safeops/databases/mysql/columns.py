@@ -56,28 +56,28 @@ class Columns(Indexes):
         for index in sorted(table.indexes, key=lambda one: str(one.name)):
             yield from self.create_index(name, index, None, new=True)
 
-    def drop_table(self, name: Name, stands: Table | None) -> Plan:
-        referents = {one.referent for one in stands.constraints.values() if one.referent} if stands else set()
+    def drop_table(self, name: Name, table: Table | None) -> Plan:
+        referents = {one.referent for one in table.constraints.values() if one.referent} if table else set()
         yield Step(
             f"DROP TABLE IF EXISTS {self.quoted_table(name)}", f"dropped table {name}", (name, *referents), loses=True
         )
 
     # Columns ----------------------------------------------------------------------------------------------------
 
-    def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
+    def add_column(self, name: Name, column: sa.Column[Any], table: Table | None) -> Plan:
         expression = self.expression_default(column)
-        if stands is not None and expression and not spelling.is_constant(expression):
-            yield from self._add_with_expression(name, column, expression, stands)
+        if table is not None and expression and not spelling.is_constant(expression):
+            yield from self._add_with_expression(name, column, expression, table)
             return
         action = f"ADD COLUMN {GUARD}{self.database.column_spec(column)}"
-        step = self.alter(name, action, f"added column {name}.{column.name}", instant=True, free=stands)
+        step = self.alter(name, action, f"added column {name}.{column.name}", instant=True, free=table)
         step = replace(step, effect=Effect(name, str(column.name)), may_rewrite=True)
         yield self.guarded(step, self.unless("column", name, str(column.name), self.alter_sql(name, action) + INSTANT))
 
-    def _add_with_expression(self, name: Name, column: sa.Column[Any], expression: str, stands: Table) -> Plan:
+    def _add_with_expression(self, name: Name, column: sa.Column[Any], expression: str, table: Table) -> Plan:
         """Add a column whose values differ from row to row; together with such a default MySQL adds none (1674)."""
         quoted, does = self.quoted(str(column.name)), f"added column {name}.{column.name}"
-        if str(column.name) not in stands.columns:
+        if str(column.name) not in table.columns:
             bare: sa.Column[Any] = sa.Column(str(column.name), _sqlalchemy.copied(column).type, comment=UNFINISHED)
             yield self.alter(
                 name, f"ADD COLUMN {self.database.column_spec(bare)}", f"{does}, without its default", instant=True
@@ -100,26 +100,26 @@ class Columns(Indexes):
         spelled = spelling.clause(text, self.database.type_text(column.type))
         return spelled if spelled.startswith("(") else None
 
-    def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
         """Drop what is the column's own first: the server would refuse, or keep a part of it."""
-        for one in list(stands.having(column)) if stands else ():
+        for one in list(table.having(column)) if table else ():
             if isinstance(one, Constraint) and one.kind in ("foreign key", "check"):
-                yield from self.drop_constraint(name, one.name, one.kind, stands)
-        for one in list(stands.having(column)) if stands else ():
+                yield from self.drop_constraint(name, one.name, one.kind, table)
+        for one in list(table.having(column)) if table else ():
             # With its key went the index that was made for it.
-            if isinstance(one, Index) and not one.of_constraint and not (stands and self.is_made_for_key(stands, one)):
+            if isinstance(one, Index) and not one.of_constraint and not (table and self.is_made_for_key(table, one)):
                 yield from self.drop_index(name, one.name, None)
         action = f"DROP COLUMN {GUARD}{self.quoted(column)}"
         step = replace(self.alter(name, action, f"dropped column {name}.{column}", instant=True), loses=True)
         yield self.guarded(step, self.if_there("column", name, column, self.alter_sql(name, action) + ONLINE))
 
-    def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
+    def set_default(self, name: Name, column: str, default: str | None, table: Table | None) -> Plan:
         done = "removed the default of" if default is None else f"set the default {default} of"
         does = f"{done} {name}.{column}"
-        if stands is None:
+        if table is None:
             yield self.guarded(Step("", does, (name,)), self._default_offline(name, column, default))
             return
-        found = definition_of(stands, column)
+        found = definition_of(table, column)
         if found.get("ON UPDATE") or (default and re.search(r"\bON\s+UPDATE\b", default, re.I)):
             proper, on_update = spelling.on_update(spelling.default(default))
             changed = found.with_(DEFAULT=proper or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
@@ -161,9 +161,9 @@ class Columns(Indexes):
         where = f"{self.of_table(name)} AND COLUMN_NAME = {self.literal(column)} AND {condition}"
         return f"EXISTS (SELECT 1 FROM information_schema.COLUMNS WHERE {where})"
 
-    def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
+    def alter_type(self, name: Name, column: sa.Column[Any], table: Table | None) -> Plan:
         spelled = self.database.type_text(column.type)
-        table = self._looked_at(stands, f"The type of {name}.{column.name}")
+        table = self._looked_at(table, f"The type of {name}.{column.name}")
         bare, charset, collation = spelling.split_type(spelled)
         found = definition_of(table, str(column.name))
         if charset is None and collation is None and _is_text(bare):
@@ -176,8 +176,8 @@ class Columns(Indexes):
             name, str(column.name), str(changed), f"changed {name}.{column.name} to {spelled}", instant=True
         )
 
-    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        table = self._looked_at(stands, f"NOT NULL of {name}.{column}")
+    def set_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
+        table = self._looked_at(table, f"NOT NULL of {name}.{column}")
         if not table.columns[column].nullable:
             return
         found = definition_of(table, column)
@@ -185,8 +185,8 @@ class Columns(Indexes):
         changed = found.with_(NULL="NOT NULL", DEFAULT=default)
         yield self.modify(name, column, str(changed), f"made {name}.{column} NOT NULL")
 
-    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        changed = definition_of(self._looked_at(stands, f"NULL of {name}.{column}"), column).with_(NULL="NULL")
+    def drop_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
+        changed = definition_of(self._looked_at(table, f"NULL of {name}.{column}"), column).with_(NULL="NULL")
         yield self.modify(name, column, str(changed), f"{name}.{column} takes NULL again", instant=True)
 
     def modify(
@@ -197,33 +197,33 @@ class Columns(Indexes):
         step = self.alter(name, action, does, instant=instant, variables=STRICT, free=free)
         return replace(step, may_rewrite=True)
 
-    def set_comment(self, name: Name, column: str | None, comment: str | None, stands: Table | None) -> Plan:
+    def set_comment(self, name: Name, column: str | None, comment: str | None, table: Table | None) -> Plan:
         what = f"{name}.{column}" if column else str(name)
         does = f"set the comment of {what}" if comment else f"removed the comment of {what}"
         self._refuse_lost_letters(comment or "", what)
-        if stands is not None:
-            self._refuse_state(stands, column, what)
+        if table is not None:
+            self._refuse_state(table, column, what)
         if column is None:
-            yield self._comment_of_table(name, comment, does, stands)
+            yield self._comment_of_table(name, comment, does, table)
             return
-        changed = self.commented(self._looked_at(stands, f"The comment of {what}"), column, comment)
-        yield self.modify(name, column, str(changed), does, instant=True, free=stands)
+        changed = self.commented(self._looked_at(table, f"The comment of {what}"), column, comment)
+        yield self.modify(name, column, str(changed), does, instant=True, free=table)
 
-    def comment_of(self, stands: Table, column: str | None) -> str | None:
+    def comment_of(self, table: Table, column: str | None) -> str | None:
         """Return the author's own comment; of a new name the one that it will have, that of the old one."""
-        own = super().comment_of(stands, column)
+        own = super().comment_of(table, column)
         if column is not None and own is not None and own.startswith(MARK):
-            pair = self._pair_marked(stands, own.removeprefix(MARK).removesuffix(" switched"))
-            own = super().comment_of(stands, pair.source) if pair else None
+            pair = self._pair_marked(table, own.removeprefix(MARK).removesuffix(" switched"))
+            own = super().comment_of(table, pair.source) if pair else None
         return None if own and own.startswith(STATES) else own
 
-    def _pair_marked(self, stands: Table, name: str) -> Pair | None:
+    def _pair_marked(self, table: Table, name: str) -> Pair | None:
         sql = """SELECT ACTION_STATEMENT FROM information_schema.TRIGGERS
             WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :table"""
         with self.database.bounded():
-            texts = [text for (text,) in self.read(sql, schema=stands.name.schema, table=stands.name.name)]
-        pairs = (pair_of(text, stands.name) for text in texts)
-        return next((pair for pair in pairs if pair and pair.name == name and pair.source in stands.columns), None)
+            texts = [text for (text,) in self.read(sql, schema=table.name.schema, table=table.name.name)]
+        pairs = (pair_of(text, table.name) for text in texts)
+        return next((pair for pair in pairs if pair and pair.name == name and pair.source in table.columns), None)
 
     def _refuse_lost_letters(self, comment: str, what: str) -> None:
         """Refuse what the server would write down as a question mark: its own texts have three bytes a letter."""
@@ -234,9 +234,9 @@ class Columns(Indexes):
                 asked, "a server that keeps letters of four bytes in comments", "Leave them out."
             )
 
-    def _refuse_state(self, stands: Table, column: str | None, what: str) -> None:
+    def _refuse_state(self, table: Table, column: str | None, what: str) -> None:
         """Refuse a comment by which a helper that was stopped finds what it has left to do."""
-        comment = stands.comment if column is None else stands.columns[column].comment
+        comment = table.comment if column is None else table.columns[column].comment
         is_shadow = column is not None and column.startswith("safeops_")
         if comment is not None and comment.startswith(STATES if is_shadow else LEFT_TO_DO):
             raise UnsafeOperation(
@@ -247,41 +247,41 @@ class Columns(Indexes):
                 code="alembic upgrade head",
             )
 
-    def _comment_of_table(self, name: Name, comment: str | None, does: str, stands: Table | None) -> Step:
+    def _comment_of_table(self, name: Name, comment: str | None, does: str, table: Table | None) -> Step:
         """What safeops itself keeps at the end of the comment stays."""
-        mark = mark_in(stands) if stands else ""
+        mark = mark_in(table) if table else ""
         action = f"COMMENT = {self.literal(f'{comment or str()}{mark}')}"
         marked = f"{self.of_table(name)} AND LOCATE({self.literal(ROWS_UNCHECKED)}, TABLE_COMMENT) > 0"
         found = f"EXISTS (SELECT 1 FROM information_schema.TABLES WHERE {marked})"
         offline = f"{self.failing(found, f'{name.name}: set its comment online')};\n{self.alter_sql(name, action)}"
         return self.guarded(self.alter(name, action, does, instant=True, variables=STRICT), offline)
 
-    def commented(self, stands: Table, column: str, comment: str | None) -> Definition:
+    def commented(self, table: Table, column: str, comment: str | None) -> Definition:
         """Return the whole definition of a column with another comment."""
-        changed = definition_of(stands, column).with_(COMMENT=self.literal(comment) if comment else None)
-        if stands.columns[column].type == "json":
+        changed = definition_of(table, column).with_(COMMENT=self.literal(comment) if comment else None)
+        if table.columns[column].type == "json":
             # Spelled out, the alias is another type to the server, which would copy the table.
             changed = changed.with_(type="json", CHARACTER_SET=None, COLLATE=None, CHECK=None)
         return changed
 
-    def _looked_at(self, stands: Table | None, deed: str) -> Table:
-        if stands is None:
+    def _looked_at(self, table: Table | None, deed: str) -> Table:
+        if table is None:
             why = f"{self.product} wants the whole definition of the column again, which only the live table has."
             raise self.online_only(deed, why)
-        return stands
+        return table
 
     def default_clause(self, default: str) -> str:
         # ALTER COLUMN takes no function without parentheses, not even those that a column's definition takes.
         return spelling.clause(default, "")
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
         """Let the column take NULL, then drop the trigger: neither order alone would let the old application write on."""
-        there = self.database.triggers.fillers(name, column) if stands is not None else {}
-        if there and stands is not None and not stands.columns[column].nullable:
-            yield from self.drop_not_null(name, column, stands)
+        there = self.database.triggers.fillers(name, column) if table is not None else {}
+        if there and table is not None and not table.columns[column].nullable:
+            yield from self.drop_not_null(name, column, table)
         for one in there:
             yield self.database.triggers.dropped(name, one, column)
-        yield from self._drop_column(name, column, stands)
+        yield from self._drop_column(name, column, table)
 
 
 def _is_text(type_: str) -> bool:

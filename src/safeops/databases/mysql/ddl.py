@@ -31,47 +31,47 @@ KINDS = {"foreignkey": "foreign key", "check": "check", "unique": "unique", "pri
 GENERATED_KEY = "my_row_id"
 
 
-def has_generated_key(stands: Table) -> bool:
+def has_generated_key(table: Table) -> bool:
     """Tell whether the primary key is the invisible one that MySQL makes under sql_generate_invisible_primary_key."""
-    return stands.primary_key == (GENERATED_KEY,) and definition_of(stands, GENERATED_KEY).get("INVISIBLE") is not None
+    return table.primary_key == (GENERATED_KEY,) and definition_of(table, GENERATED_KEY).get("INVISIBLE") is not None
 
 
 class DDL(Columns):
     """All plans: here those for keys, checks and schemas, and those that replace."""
 
-    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def add_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, sa.ForeignKeyConstraint):
-            return self._add_foreign_key(name, constraint, stands)
+            return self._add_foreign_key(name, constraint, table)
         if isinstance(constraint, sa.PrimaryKeyConstraint):
-            return self._add_primary_key(name, constraint, stands)
+            return self._add_primary_key(name, constraint, table)
         if isinstance(constraint, sa.UniqueConstraint):
-            return self.create_index(name, self.database.index_of_key(constraint), stands)
-        return self._add_check(name, constraint, stands)
+            return self.create_index(name, self.database.index_of_key(constraint), table)
+        return self._add_check(name, constraint, table)
 
-    def _add_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
+    def _add_check(self, name: Name, check: Any, table: Table | None) -> Plan:
         """MariaDB copies the table for a check; MySQL too. It is refused but on a table without rows."""
         named = str(check.name)
-        if stands is not None and named in stands.constraints:
-            yield self._enforce(name, named, stands)
+        if table is not None and named in table.constraints:
+            yield self._enforce(name, named, table)
             return
         action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.database.part_text(check.sqltext)})"
-        step = self.alter(name, action, f"added check {named} to {name}", free=stands)
+        step = self.alter(name, action, f"added check {named} to {name}", free=table)
         told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
         yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))
 
-    def _enforce(self, name: Name, check: str, stands: Table) -> Step:
+    def _enforce(self, name: Name, check: str, table: Table) -> Step:
         """MySQL alone has checks that stand NOT ENFORCED; it copies the table to look at all rows."""
         action = f"ALTER CHECK {self.quoted(check)} ENFORCED"
-        return self.alter(name, action, f"enforced check {check} of {name}", free=stands)
+        return self.alter(name, action, f"enforced check {check} of {name}", free=table)
 
     # Keys -------------------------------------------------------------------------------------------------------
 
-    def _add_primary_key(self, name: Name, key: sa.PrimaryKeyConstraint, stands: Table | None) -> Plan:
+    def _add_primary_key(self, name: Name, key: sa.PrimaryKeyConstraint, table: Table | None) -> Plan:
         columns = [column.name for column in key.columns]
-        took_null = [column for column in columns if stands and stands.columns[column].nullable]
+        took_null = [column for column in columns if table and table.columns[column].nullable]
         # Noted on the key itself: dropping it gives NULL back.
         note = f" COMMENT {self.literal(NOTE + json.dumps(took_null))}" if took_null else ""
-        instead = f"DROP COLUMN {GENERATED_KEY}, " if stands and has_generated_key(stands) else ""
+        instead = f"DROP COLUMN {GENERATED_KEY}, " if table and has_generated_key(table) else ""
         action = f"{instead}ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
         step = self.alter(name, action, f"added the primary key of {name}", variables=STRICT)
         sql = self.alter_sql(name, action) + ONLINE
@@ -81,18 +81,18 @@ class DDL(Columns):
         where = f"{self.of_table(name)} AND INDEX_NAME = 'PRIMARY'"
         return f"EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE {where})"
 
-    def _drop_primary_key(self, name: Name, stands: Table | None) -> Plan:
-        there = stands.indexes.get("PRIMARY") if stands else None
+    def _drop_primary_key(self, name: Name, table: Table | None) -> Plan:
+        there = table.indexes.get("PRIMARY") if table else None
         action = "DROP PRIMARY KEY"
-        if stands and there and there.comment and there.comment.startswith(NOTE):
+        if table and there and there.comment and there.comment.startswith(NOTE):
             for column in json.loads(there.comment.removeprefix(NOTE)):
-                action += f", MODIFY {self.quoted(column)} {definition_of(stands, column).with_(NULL='NULL')}"
-        step = self.alter(name, action, f"dropped the primary key of {name}", free=stands)
+                action += f", MODIFY {self.quoted(column)} {definition_of(table, column).with_(NULL='NULL')}"
+        step = self.alter(name, action, f"dropped the primary key of {name}", free=table)
         yield self.guarded(step, self.when(self._has_primary_key(name), self.alter_sql(name, action)))
 
     # Foreign keys -----------------------------------------------------------------------------------------------
 
-    def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
+    def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
         """Add it unchecked, which needs no lock: other sessions check new rows from then on. Then look at the old rows.
 
         Until they have been looked at, a second key of the same definition says so: a run that is stopped in between goes on
@@ -101,16 +101,14 @@ class DDL(Columns):
         """
         named, referent = str(key.name), self.referent(name, key)
         does, locks = f"added {named} for new rows of {name}", (name, referent)
-        if stands is None:
+        if table is None:
             yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), variables=UNCHECKED)
             return
-        there, index = stands.constraints.get(named), stands.indexes.get(named)
+        there, index = table.constraints.get(named), table.indexes.get(named)
         made = (
-            self.is_made_for_key(stands, index)
-            if there and index
-            else not self.covering(stands, tuple(key.column_keys))
+            self.is_made_for_key(table, index) if there and index else not self.covering(table, tuple(key.column_keys))
         )
-        checked = self.key_mark_removed(stands, named) if there else [self.key_dropped(pending_name(named))]
+        checked = self.key_mark_removed(table, named) if there else [self.key_dropped(pending_name(named))]
         if there is None:
             # An index that the server makes for both itself has the name of the later one.
             both = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
@@ -136,12 +134,12 @@ class DDL(Columns):
     def key_dropped(self, key: str) -> str:
         return f"DROP FOREIGN KEY {self.quoted(key)}"
 
-    def key_mark_removed(self, stands: Table, key: str) -> list[str]:
+    def key_mark_removed(self, table: Table, key: str) -> list[str]:
         """Return the actions that remove what says that the old rows of a foreign key are unchecked."""
-        actions = [self.key_dropped(pending_name(key))] if is_pending(stands, key) else []
-        mark, own = mark_in(stands), UNPROVED.format(name=key)
+        actions = [self.key_dropped(pending_name(key))] if is_pending(table, key) else []
+        mark, own = mark_in(table), UNPROVED.format(name=key)
         if own in mark:
-            actions.append(f"COMMENT = {self.literal((stands.comment or '') + mark.replace(own, ''))}")
+            actions.append(f"COMMENT = {self.literal((table.comment or '') + mark.replace(own, ''))}")
         return actions
 
     def referent(self, name: Name, key: sa.ForeignKeyConstraint) -> Name:
@@ -196,24 +194,24 @@ class DDL(Columns):
             ]
         )
 
-    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
-        there = stands.constraints.get(constraint) if stands else None
-        if stands is not None and there is not None and there.kind == "foreign key" and there.referent:
-            yield from self._add_foreign_key(name, _as_key(stands, there), stands)
-        elif stands is not None and there is not None and there.kind == "check":
-            yield self._enforce(name, there.name, stands)
+    def validate_constraint(self, name: Name, constraint: str, table: Table | None) -> Plan:
+        there = table.constraints.get(constraint) if table else None
+        if table is not None and there is not None and there.kind == "foreign key" and there.referent:
+            yield from self._add_foreign_key(name, _as_key(table, there), table)
+        elif table is not None and there is not None and there.kind == "check":
+            yield self._enforce(name, there.name, table)
 
     # Dropping ---------------------------------------------------------------------------------------------------
 
-    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
-        there = self.database.constraint_named(stands, constraint, kind) if stands else None
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, table: Table | None) -> Plan:
+        there = self.database.constraint_named(table, constraint, kind) if table else None
         kind = there.kind if there else KINDS.get(kind or "", kind)
         if kind == "primary key":
-            return self._drop_primary_key(name, stands)
+            return self._drop_primary_key(name, table)
         if kind == "unique":
-            return self.drop_index(name, constraint, stands)
+            return self.drop_index(name, constraint, table)
         if kind == "foreign key":
-            return iter([self._drop_foreign_key(name, constraint, stands)])
+            return iter([self._drop_foreign_key(name, constraint, table)])
         return iter([self._drop_named(name, constraint)])
 
     def _drop_named(self, name: Name, constraint: str) -> Step:
@@ -221,17 +219,17 @@ class DDL(Columns):
         step = self.alter(name, action, f"dropped constraint {constraint} of {name}", instant=True)
         return self.guarded(step, self.if_there("constraint", name, constraint, self.alter_sql(name, action)))
 
-    def _drop_foreign_key(self, name: Name, constraint: str, stands: Table | None) -> Step:
+    def _drop_foreign_key(self, name: Name, constraint: str, table: Table | None) -> Step:
         """Drop the key, with the index that was made for it, and the mark that its rows are unchecked."""
         drop = f"DROP FOREIGN KEY {GUARD}{self.quoted(constraint)}"
         also: tuple[Name, ...] = ()
         action = drop
-        if stands is not None:
-            there, index = stands.constraints.get(constraint), stands.indexes.get(constraint)
+        if table is not None:
+            there, index = table.constraints.get(constraint), table.indexes.get(constraint)
             also = (there.referent,) if there and there.referent else ()
-            made = index is not None and self.is_made_for_key(stands, index)
+            made = index is not None and self.is_made_for_key(table, index)
             along = [f"DROP INDEX {self.quoted(constraint)}"] if made else []
-            action = ", ".join([drop, *along, *self.key_mark_removed(stands, constraint)])
+            action = ", ".join([drop, *along, *self.key_mark_removed(table, constraint)])
         step = self.alter(name, action, f"dropped foreign key {constraint} of {name}", also=also)
         unindex = f"DROP INDEX {GUARD}{self.quoted(constraint)}"
         gone = self.if_there("constraint", name, constraint, self.alter_sql(name, drop) + ONLINE)
@@ -249,7 +247,7 @@ class DDL(Columns):
 
     # Replacing --------------------------------------------------------------------------------------------------
 
-    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+    def replace_index(self, name: Name, index: sa.Index, table: Table | None) -> Plan:
         named = self.quoted(str(index.name))
         head, _, rest = plain(self.index_sql(name, index)).partition(f"INDEX {named} ON {self.quoted_table(name)} ")
         add = f"ADD {head.removeprefix('CREATE ')}INDEX"
@@ -258,7 +256,7 @@ class DDL(Columns):
             f"DROP INDEX {named}, {add} {named} {rest}",
             f"replaced index {index.name} on {name}",
             variables=STRICT,
-            free=stands,
+            free=table,
         )
         missing = self.unless(
             "index", name, str(index.name), f"{self.alter_sql(name, add)} {GUARD}{named} {rest}{ONLINE}"
@@ -266,37 +264,35 @@ class DDL(Columns):
         there = self.when(f"{self._count('index', name, str(index.name))} > 0", step.sql)
         yield self.guarded(step, f"{there};\n{missing}")
 
-    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
+    def replace_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, sa.UniqueConstraint):
-            return self.replace_index(name, self.database.index_of_key(constraint), stands)
+            return self.replace_index(name, self.database.index_of_key(constraint), table)
         if isinstance(constraint, sa.ForeignKeyConstraint):
-            return self._replace_foreign_key(name, constraint, stands)
-        return self._replace_check(name, constraint, stands)
+            return self._replace_foreign_key(name, constraint, table)
+        return self._replace_check(name, constraint, table)
 
-    def _replace_check(self, name: Name, check: Any, stands: Table | None) -> Plan:
+    def _replace_check(self, name: Name, check: Any, table: Table | None) -> Plan:
         named = self.quoted(str(check.name))
         add = f"ADD CONSTRAINT {named} CHECK ({self.database.part_text(check.sqltext)})"
         replaced = self.alter_sql(name, f"DROP CONSTRAINT {named}, {add}")
-        step = self.alter(
-            name, f"DROP CONSTRAINT {named}, {add}", f"replaced check {check.name} on {name}", free=stands
-        )
+        step = self.alter(name, f"DROP CONSTRAINT {named}, {add}", f"replaced check {check.name} on {name}", free=table)
         missing = f"{self._count('constraint', name, str(check.name))} = 0"
         told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
         yield self.guarded(step, told + self.when(missing, self.alter_sql(name, add), replaced))
 
-    def _replace_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
+    def _replace_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
         passing = copy.copy(key)
         passing.name = self.temporary_name(str(key.name))
-        old = stands.constraints.get(str(key.name)) if stands else None
-        if stands is None or (old is not None and self._differs(old, key)):
-            yield from self._passing_key(name, passing, stands)
-            yield self._drop_key_alone(name, str(key.name), self._now(stands))
-        if stands is None or old is None or not old.valid or self._differs(old, key):
-            yield from self._add_foreign_key(name, key, self._now(stands))
-        now = self._now(stands)
+        old = table.constraints.get(str(key.name)) if table else None
+        if table is None or (old is not None and self._differs(old, key)):
+            yield from self._passing_key(name, passing, table)
+            yield self._drop_key_alone(name, str(key.name), self._now(table))
+        if table is None or old is None or not old.valid or self._differs(old, key):
+            yield from self._add_foreign_key(name, key, self._now(table))
+        now = self._now(table)
         if now is None or str(passing.name) in now.constraints:
             yield self._drop_key_alone(name, str(passing.name), now)
-        yield from self._renamed_index(name, str(passing.name), str(key.name), self._now(stands))
+        yield from self._renamed_index(name, str(passing.name), str(key.name), self._now(table))
 
     def _differs(self, there: Constraint, key: sa.ForeignKeyConstraint) -> bool:
         return bool(
@@ -308,23 +304,23 @@ class DDL(Columns):
         target = key.elements[0].column.table
         return Name(target.name, target.schema or (there.referent.schema if there.referent else None))
 
-    def _passing_key(self, name: Name, passing: sa.ForeignKeyConstraint, stands: Table | None) -> Plan:
-        left = stands.constraints.get(str(passing.name)) if stands else None
+    def _passing_key(self, name: Name, passing: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
+        left = table.constraints.get(str(passing.name)) if table else None
         if left is not None and self._differs(left, passing):
             # Another revision has left it.
-            yield self._drop_foreign_key(name, left.name, stands)
+            yield self._drop_foreign_key(name, left.name, table)
             left = None
         if left is None or not left.valid:
-            yield from self._add_foreign_key(name, passing, self._now(stands))
+            yield from self._add_foreign_key(name, passing, self._now(table))
 
-    def _drop_key_alone(self, name: Name, key: str, stands: Table | None) -> Step:
+    def _drop_key_alone(self, name: Name, key: str, table: Table | None) -> Step:
         """Drop a key; where nobody can look at the index of its name, that stays."""
         drop = self.alter_sql(name, f"DROP FOREIGN KEY {GUARD}{self.quoted(key)}") + ONLINE
-        step = self._drop_foreign_key(name, key, stands)
+        step = self._drop_foreign_key(name, key, table)
         return self.guarded(step, self.if_there("constraint", name, key, drop))
 
-    def _now(self, stands: Table | None) -> Table | None:
-        return None if stands is None else self.database.table(stands.name)
+    def _now(self, table: Table | None) -> Table | None:
+        return None if table is None else self.database.table(table.name)
 
     def _renamed_index(self, name: Name, passing: str, key: str, now: Table | None) -> Plan:
         """Give the index that was made for the key the key's name."""
@@ -346,14 +342,14 @@ class MariaDBDDL(DDL):
         return default if is_call or default.startswith("(") else super().default_clause(default)
 
 
-def _as_key(stands: Table, there: Constraint) -> sa.ForeignKeyConstraint:
+def _as_key(table: Table, there: Constraint) -> sa.ForeignKeyConstraint:
     """Return a foreign key that stands as a construct."""
     assert there.referent is not None
     target = sa.Table(
         there.referent.name, sa.MetaData(), *(sa.Column(one) for one in there.remote), schema=there.referent.schema
     )
     source = sa.Table(
-        stands.name.name, target.metadata, *(sa.Column(one) for one in there.columns), schema=stands.name.schema
+        table.name.name, target.metadata, *(sa.Column(one) for one in there.columns), schema=table.name.schema
     )
     key = sa.ForeignKeyConstraint(there.columns, [target.c[one] for one in there.remote], name=there.name)
     source.append_constraint(key)

@@ -35,8 +35,8 @@ _UNIQUE_KEYS = """SELECT DISTINCT PARTITION_METHOD, PARTITION_EXPRESSION, SUBPAR
 class Safety(safety.Safety):
     """Says why a change of type would stop the writes of others."""
 
-    def check_partition_keys(self, name: Name, stands: Table, wanted: sa.Index | sa.Constraint) -> None:
-        if not showcreate.read(stands.sql).is_partitioned:
+    def check_partition_keys(self, name: Name, table: Table, wanted: sa.Index | sa.Constraint) -> None:
+        if not showcreate.read(table.sql).is_partitioned:
             return
         if isinstance(wanted, sa.ForeignKeyConstraint):
             raise self.database.unsupported(
@@ -47,28 +47,29 @@ class Safety(safety.Safety):
         if is_key(wanted):
             columns = equal_columns(wanted)
             has = {one.casefold() for one in columns}
-            missing = [one for one in self.partition_columns(stands) if one.casefold() not in has]
+            missing = [one for one in self.partition_columns(table) if one.casefold() not in has]
             if missing:
                 raise lacking(self.product, name, wanted, columns, missing)
 
-    def partition_columns(self, stands: Table) -> list[str]:
+    def partition_columns(self, table: Table) -> list[str]:
         """Return the columns that decide in which partition a row is kept."""
-        if not showcreate.read(stands.sql).is_partitioned:
+        if not showcreate.read(table.sql).is_partitioned:
             return []
-        rows = self.read(_UNIQUE_KEYS, schema=stands.name.schema, name=stands.name.name)
+        rows = self.read(_UNIQUE_KEYS, schema=table.name.schema, name=table.name.name)
         keys = {(method, key or "") for row in rows for method, key in (row[:2], row[2:]) if method}
         # KEY () names no column: it takes the primary key.
         by_primary = any(method.endswith("KEY") and not key for method, key in keys)
-        used = [one for one in stands.columns if any(names(key, one) for _, key in keys)]
-        return [*used, *(one for one in stands.primary_key if by_primary and one not in used)]
+        used = [one for one in table.columns if any(names(key, one) for _, key in keys)]
+        return [*used, *(one for one in table.primary_key if by_primary and one not in used)]
 
-    def type_in_place(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def type_in_place(self, column: sa.Column[Any], table: Table) -> str | None:
         own = str(column.name)
-        keys = self.keys_tying(stands, own)
-        tied = self._tied(stands, own, keys)
-        tables = {stands.name: stands, **{name: self.database.table(name) for name, _ in tied if name != stands.name}}
-        stuck = any((table := tables[name]) and self._is_fixed(table, tied[name, one]) for name, one in tied)
-        return self.changed_in_place(column, stands, keys) if stuck else None
+        keys = self.keys_tying(table, own)
+        tied = self._tied(table, own, keys)
+        others = {name: self.database.table(name) for name, _ in tied if name != table.name}
+        tables = {table.name: table, **others}
+        is_fixed = any(tables[place[0]] and self._is_fixed(tables[place[0]], name) for place, name in tied.items())
+        return self.changed_in_place(column, table, keys) if is_fixed else None
 
     def _is_fixed(self, table: Table, column: str) -> bool:
         """Tell whether no second column of another type can take the place of one."""
@@ -77,102 +78,100 @@ class Safety(safety.Safety):
             return True
         return own in map(str.casefold, self.partition_columns(table))
 
-    def _tied(self, stands: Table, column: str, keys: list[ForeignKey]) -> dict[tuple[Name, str], str]:
+    def _tied(self, table: Table, column: str, keys: list[ForeignKey]) -> dict[tuple[Name, str], str]:
         """Return a column and all that keys tie to it, as they are written, by table and name in lower case."""
-        found = {(stands.name, column.casefold()): column}
+        found = {(table.name, column.casefold()): column}
         for key in keys:
             for one, other in zip(key.columns, key.remote, strict=True):
                 sides = {(key.table, one.casefold()): one, (key.other, other.casefold()): other}
                 found.update(sides if found.keys() & sides.keys() else {})
         return found
 
-    def keys_tying(self, stands: Table, column: str) -> list[ForeignKey]:
+    def keys_tying(self, table: Table, column: str) -> list[ForeignKey]:
         """Return the foreign keys that tie a column to others, directly or through those."""
         found: dict[ForeignKey, None] = {}
-        left, done = [(stands.name, column)], set()
+        left, done = [(table.name, column)], set()
         while left:
             place = left.pop()
             done.add((place[0], place[1].casefold()))
             rows = self.read(FOREIGN_KEYS, schema=place[0].schema, name=place[0].name)
             keys = [one for one in foreign_keys(rows) if one.ties(*place)]
             # Two looks at one table: a key that was dropped since the first one is not there any more.
-            own = [one for one in keys if one.table != stands.name or one.name in stands.constraints]
+            own = [one for one in keys if one.table != table.name or one.name in table.constraints]
             found.update(dict.fromkeys(own))
             sides = [pair for one in own for pair in one.tied if (place[0], place[1].casefold()) in pair]
             left += [one for pair in sides for one in pair if one not in done and one not in left]
         return list(found)
 
-    def changed_in_place(self, column: sa.Column[Any], stands: Table, keys: list[ForeignKey]) -> str:
+    def changed_in_place(self, column: sa.Column[Any], table: Table, keys: list[ForeignKey]) -> str:
         """Write the calls that change the type of a column and of all that foreign keys tie to it."""
-        own, schema = Name(column.table.name, column.table.schema), stands.name.schema
 
-        def shown(name: Name) -> dict[str, Any]:
-            return {"schema": own.schema if name.schema == schema else name.schema}
+        def schema(name: Name) -> str | None:
+            return column.table.schema if name.schema == table.name.schema else name.schema
 
-        columns = self._tied(stands, str(column.name), keys)
         drops = [
-            call("drop_constraint_if_exists", one.name, one.table.name, type_="foreignkey", **shown(one.table))
-            for one in keys
+            call("drop_constraint_if_exists", key.name, key.table.name, type_="foreignkey", schema=schema(key.table))
+            for key in keys
         ]
         changes = [
-            call("alter_column_type", table.name, name, written_type(column.type), **shown(table))
-            for (table, _), name in columns.items()
+            call("alter_column_type", owner.name, tied, written_type(column.type), schema=schema(owner))
+            for (owner, _), tied in self._tied(table, str(column.name), keys).items()
         ]
         creates = [
             call(
                 "create_foreign_key_if_missing",
-                *(one.name, one.table.name, one.other.name, one.columns, one.remote),
-                onupdate=one.onupdate,
-                ondelete=one.ondelete,
-                source_schema=shown(one.table)["schema"],
-                referent_schema=shown(one.other)["schema"],
+                *(key.name, key.table.name, key.other.name, key.columns, key.remote),
+                onupdate=key.onupdate,
+                ondelete=key.ondelete,
+                source_schema=schema(key.table),
+                referent_schema=schema(key.other),
             )
-            for one in keys
+            for key in keys
         ]
         block = 'with assured("writes may wait meanwhile"):'
         return "\n".join([*drops, block, *(f"    {one}" for one in changes), *creates])
 
-    def check_type_change(self, column: sa.Column[Any], stands: Table) -> None:
-        there = stands.columns[str(column.name)]
+    def check_type_change(self, column: sa.Column[Any], table: Table) -> None:
+        there = table.columns[str(column.name)]
         new = spelling.type_name(spelling.split_type(self.database.type_text(column.type))[0])
-        keys = self.keys_tying(stands, there.name)
+        keys = self.keys_tying(table, there.name)
         if not keys or (new.startswith(self.database.abilities.grow_in_keys) and spelling.widened(there.type, new)):
             return
-        listed = "".join(f"\n  - foreign key {one.name} of {one.table.at(stands.name.schema)}" for one in keys)
+        listed = "".join(f"\n  - foreign key {one.name} of {one.table.at(table.name.schema)}" for one in keys)
         raise DependentObjects(
             f"Cannot change the type of {column.table.fullname}.{there.name}, because foreign keys use it:{listed}",
             why=f"{self.product} requires one type on both sides of a key at any time, and copies tables to change it.",
             remedy="Drop the keys, change both sides, and create the keys again:",
-            code=self.changed_in_place(column, stands, keys),
+            code=self.changed_in_place(column, table, keys),
         )
 
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def type_refusal(self, column: sa.Column[Any], table: Table) -> str | None:
         bare, charset, collation = spelling.split_type(self.database.type_text(column.type))
-        there = stands.columns[str(column.name)]
+        there = table.columns[str(column.name)]
         if (charset or collation) and (collation or charset) != there.collation:
             return f"{self.product} copies the table to write another character set, and writes wait meanwhile"
-        return self._copied(stands, there.name, there.type, spelling.type_name(bare))
+        return self._copied(table, there.name, there.type, spelling.type_name(bare))
 
-    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], stands: Table) -> str | None:
+    def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], table: Table) -> str | None:
         now, then = (
             spelling.type_name(spelling.split_type(self.database.type_text(one.type))[0]) for one in (column, former)
         )
-        return self._copied(stands, str(column.name), now, then)
+        return self._copied(table, str(column.name), now, then)
 
-    def _copied(self, stands: Table, column: str, old: str, new: str) -> str | None:
+    def _copied(self, table: Table, column: str, old: str, new: str) -> str | None:
         if not spelling.widened(old, new):
             return f"{self.product} copies the table, and writes wait meanwhile"
         lengths = spelling.lengths(old, new)
         if lengths and lengths[0] <= 255 < lengths[1] * 4:
-            before, after = (one * self._bytes_a_letter(stands, column) for one in lengths)
+            before, after = (one * self._bytes_a_letter(table, column) for one in lengths)
             if self.database.abilities.grows_from <= before <= 255 < after:
                 return f"{self.product} copies the table, because a value may take more than 255 bytes, and writes wait"
         return None
 
-    def _bytes_a_letter(self, stands: Table, column: str) -> int:
+    def _bytes_a_letter(self, table: Table, column: str) -> int:
         sql = """SELECT CHARACTER_OCTET_LENGTH DIV CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS
             WHERE TABLE_SCHEMA = IFNULL(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
-        return int(self.scalar(sql, schema=stands.name.schema, table=stands.name.name, column=column) or 1)
+        return int(self.scalar(sql, schema=table.name.schema, table=table.name.name, column=column) or 1)
 
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
         super().check_support(constraint, validate)
@@ -219,7 +218,7 @@ class Safety(safety.Safety):
             return False
         return not re.search(r"\w\s*\(", re.sub(r"'(?:[^'\\]|''|\\.)*'|current_timestamp(\(\d\))?", "", words))
 
-    def column_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
+    def column_refusal(self, column: sa.Column[Any], table: Table) -> str | None:
         if column.computed is not None and column.computed.persisted:
             return f"{self.product} computes it for every row, and copies the table for that"
         if self.default_is_constant(column):
@@ -232,13 +231,13 @@ class Safety(safety.Safety):
 class MariaDBSafety(Safety):
     """What differs on MariaDB."""
 
-    def checks_of_columns(self, stands: Table) -> list[Constraint]:
-        columns = showcreate.read(stands.sql).columns.items()
+    def checks_of_columns(self, table: Table) -> list[Constraint]:
+        columns = showcreate.read(table.sql).columns.items()
         checks = [(column, definition.get("CHECK")) for column, definition in columns]
         return [check_of(column, text) for column, text in checks if text is not None]
 
-    def copies_for_comment(self, stands: Table, column: str) -> bool:
-        return "STORED" in (definition_of(stands, column).get("GENERATED") or "")
+    def copies_for_comment(self, table: Table, column: str) -> bool:
+        return "STORED" in (definition_of(table, column).get("GENERATED") or "")
 
 
 class Dependents(safety.Dependents):
@@ -284,11 +283,11 @@ class Dependents(safety.Dependents):
             LIMIT 20"""
         return [row[0] for row in self.database.bounded_read(sql, schema=schema)]
 
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
-        # Here a foreign key stands on any index.
+    def dependents_of_key(self, table: Table, constraint: Constraint) -> list[str]:
+        # Here a foreign key table on any index.
         keys = ("unique", "primary key", "index")
         return (
-            self.database.ddl.referring_to(stands, constraint.name, constraint.columns)
+            self.database.ddl.referring_to(table, constraint.name, constraint.columns)
             if constraint.kind in keys
             else []
         )

@@ -74,21 +74,20 @@ class Triggers(triggers.Triggers):
             return error if number_of(error) in (NO_TRIGGERS, DENIED) else None
         return None
 
-    def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
-        table, body = filler.table, self._body(filler)
-        there = self.fillers(table, filler.column)
+    def fill_new_rows(self, filler: Filler, table: Table | None) -> Plan:
+        name, body = filler.table, self._body(filler)
+        existing = self.fillers(name, filler.column)
         for event in EVENTS:
-            name = _named(table, filler.column, event)
-            if there.get(name) == body:
+            trigger = _named(name, filler.column, event)
+            if existing.get(trigger) == body:
                 continue
-            if name in there:
-                yield self.dropped(table, name, filler.column)
-            trigger = self.database.quoted_here(Name(name, table.schema))
+            if trigger in existing:
+                yield self.dropped(name, trigger, filler.column)
+            quoted = self.database.quoted_here(Name(trigger, name.schema))
             # Two runners at once may both have found none.
             create = "CREATE OR REPLACE" if self.database.abilities.guards_natively else "CREATE"
-            sql = f"{create} TRIGGER {trigger} BEFORE {event} ON {self.database.quoted_here(table)} FOR EACH ROW {body}"
-            does = f"rows of {table} are given their {filler.column} by {event}"
-            yield Step(sql, does, (table,))
+            sql = f"{create} TRIGGER {quoted} BEFORE {event} ON {self.database.quoted_here(name)} FOR EACH ROW {body}"
+            yield Step(sql, f"rows of {name} are given their {filler.column} by {event}", (name,))
 
     def _body(self, filler: Filler) -> str:
         column = f"NEW.{self.quoted(filler.column)}"
@@ -99,7 +98,7 @@ class Triggers(triggers.Triggers):
             f" IF {column} IS NULL THEN SET {column} = ({value}); END IF; END"
         )
 
-    def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def stop_filling(self, name: Name, column: str, table: Table | None) -> Plan:
         for one in self.fillers(name, column):
             yield self.dropped(name, one, column)
 

@@ -101,11 +101,11 @@ class SQLite(Session):
     def has_schema(self, schema: str) -> bool:
         return folded(schema) in map(folded, self._schemas())
 
-    def constraint_named(self, stands: Table, name: str, kind: str | None) -> Constraint | None:
-        there: Constraint | None = stands.constraints.get(name)
+    def constraint_named(self, table: Table, name: str, kind: str | None) -> Constraint | None:
+        there: Constraint | None = table.constraints.get(name)
         if there is None and kind == "primary":
             return next(
-                (one for one in stands.constraints.values() if one.kind == "primary key" and _is_unnamed(one)), None
+                (one for one in table.constraints.values() if one.kind == "primary key" and _is_unnamed(one)), None
             )
         return there
 

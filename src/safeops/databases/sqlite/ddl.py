@@ -47,13 +47,13 @@ class DDL(ddl.DDL):
             effect=Effect(name),
         )
 
-    def drop_table(self, name: Name, stands: Table | None) -> Plan:
+    def drop_table(self, name: Name, table: Table | None) -> Plan:
         yield Step(f"DROP TABLE IF EXISTS {self.quoted_table(name)}", f"dropped table {name}", (name,), loses=True)
 
     # Columns ----------------------------------------------------------------------------------------------------
 
-    def add_column(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"Column {name}.{column.name}")
+    def add_column(self, name: Name, column: sa.Column[Any], table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"Column {name}.{column.name}")
         self._leave_comments(column)
         does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
         if self._adds_natively(column):
@@ -61,7 +61,7 @@ class DDL(ddl.DDL):
             yield Step(sql, does, (name,), effect=effect)
         else:
             yield replace(
-                self.rebuilt(stands, does, rebuild.adding_column(self.database.column_spec(column))), effect=effect
+                self.rebuilt(table, does, rebuild.adding_column(self.database.column_spec(column))), effect=effect
             )
 
     def _adds_natively(self, column: sa.Column[Any]) -> bool:
@@ -75,48 +75,48 @@ class DDL(ddl.DDL):
         constant = not default.startswith("(") and not default.upper().startswith("CURRENT_")
         return constant and (bool(column.nullable) or not is_null)
 
-    def _drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"Dropping column {name}.{column}")
-        own = list(stands.having(stands.columns[column].name))
+    def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"Dropping column {name}.{column}")
+        own = list(table.having(table.columns[column].name))
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
-        step = self.rebuilt(stands, does, rebuild.dropping_column(column), without=frozenset(indexes))
+        step = self.rebuilt(table, does, rebuild.dropping_column(column), without=frozenset(indexes))
         step = replace(step, loses=True)
         if len(own) == len(indexes) and self.database.version >= DROPS_COLUMNS:
-            drops = [self.index_drop(stands.name, one) for one in indexes]
+            drops = [self.index_drop(table.name, one) for one in indexes]
             drop = f"ALTER TABLE {self.quoted_table(name)} DROP COLUMN {self.quoted(column)}"
             step = replace(step, sql=drop, does=does, natively=(*drops, drop))
         yield step
 
-    def set_default(self, name: Name, column: str, default: str | None, stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"The default of {name}.{column}")
+    def set_default(self, name: Name, column: str, default: str | None, table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"The default of {name}.{column}")
         text = None if default is None else spelling.default_clause(default)
         done = "removed the default of" if default is None else f"set the default {default} of"
-        yield self.rebuilt(stands, f"{done} {name}.{column}", rebuild.setting_default(column, text))
+        yield self.rebuilt(table, f"{done} {name}.{column}", rebuild.setting_default(column, text))
 
-    def alter_type(self, name: Name, column: sa.Column[Any], stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"The type of {name}.{column.name}")
+    def alter_type(self, name: Name, column: sa.Column[Any], table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"The type of {name}.{column.name}")
         type_, collation = spelling.split_collation(self.database.type_text(column.type))
         edit = rebuild.changing_type(str(column.name), type_, collation)
-        referring = tuple(self.database.dependents.referring_tables(stands))
-        yield self.rebuilt(stands, f"changed {name}.{column.name} to {type_}", edit, referring=referring)
+        referring = tuple(self.database.dependents.referring_tables(table))
+        yield self.rebuilt(table, f"changed {name}.{column.name} to {type_}", edit, referring=referring)
 
-    def set_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"NOT NULL of {name}.{column}")
-        if stands.columns[column].nullable:
-            yield self.rebuilt(stands, f"made {name}.{column} NOT NULL", rebuild.setting_not_null(column))
+    def set_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"NOT NULL of {name}.{column}")
+        if table.columns[column].nullable:
+            yield self.rebuilt(table, f"made {name}.{column} NOT NULL", rebuild.setting_not_null(column))
 
-    def drop_not_null(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"NOT NULL of {name}.{column}")
-        yield self.rebuilt(stands, f"{name}.{column} takes NULL again", rebuild.dropping_not_null(column))
+    def drop_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"NOT NULL of {name}.{column}")
+        yield self.rebuilt(table, f"{name}.{column} takes NULL again", rebuild.dropping_not_null(column))
 
     # Indexes ----------------------------------------------------------------------------------------------------
 
-    def create_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+    def create_index(self, name: Name, index: sa.Index, table: Table | None) -> Plan:
         sql = self.database.rendered(CreateIndex(index, if_not_exists=True))
         yield Step(sql, f"built index {index.name} on {name}", (name,), scans=True)
 
-    def drop_index(self, name: Name, index: str, stands: Table | None) -> Plan:
+    def drop_index(self, name: Name, index: str, table: Table | None) -> Plan:
         yield Step(self.index_drop(name, index), f"dropped index {index} of {name}", (name,))
 
     def index_drop(self, name: Name, index: str) -> str:
@@ -124,48 +124,48 @@ class DDL(ddl.DDL):
 
     # Constraints ------------------------------------------------------------------------------------------------
 
-    def add_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        stands = self.definition_seen(stands, f"Constraint {constraint.name}")
+    def add_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
+        table = self.definition_seen(table, f"Constraint {constraint.name}")
         keys = [column.name for column in constraint.columns] if isinstance(constraint, sa.PrimaryKeyConstraint) else []
         # Only here a primary key takes NULL: https://www.sqlite.org/quirks.html#primary_keys_can_sometimes_contain_nulls
-        nullable = [key for key in keys if stands.columns[key].nullable]
+        nullable = [key for key in keys if table.columns[key].nullable]
         edit = rebuild.adding_constraint(self.constraint_spec(constraint), nullable)
-        yield self.rebuilt(stands, f"added {constraint.name} to {name}", edit)
+        yield self.rebuilt(table, f"added {constraint.name} to {name}", edit)
         if isinstance(constraint, sa.ForeignKeyConstraint) and not self.scalar("PRAGMA foreign_keys"):
             log.info("%s holds on connections that say PRAGMA foreign_keys=ON; this one does not", constraint.name)
 
-    def replace_index(self, name: Name, index: sa.Index, stands: Table | None) -> Plan:
+    def replace_index(self, name: Name, index: sa.Index, table: Table | None) -> Plan:
         sql = self.database.rendered(CreateIndex(index, if_not_exists=True))
         drop = self.index_drop(name, str(index.name))
         yield Step(drop, f"replaced index {index.name} on {name}", (name,), then=(sql,), scans=True)
 
-    def replace_constraint(self, name: Name, constraint: sa.Constraint, stands: Table | None, validate: bool) -> Plan:
-        stands = self.definition_seen(stands, f"Constraint {constraint.name}")
+    def replace_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
+        table = self.definition_seen(table, f"Constraint {constraint.name}")
         drop, add = (
-            self._dropping(stands, str(constraint.name)),
+            self._dropping(table, str(constraint.name)),
             rebuild.adding_constraint(self.constraint_spec(constraint)),
         )
-        yield self.rebuilt(stands, f"replaced {constraint.name} on {name}", lambda sql: add(drop(sql)))
+        yield self.rebuilt(table, f"replaced {constraint.name} on {name}", lambda sql: add(drop(sql)))
 
-    def validate_constraint(self, name: Name, constraint: str, stands: Table | None) -> Plan:
+    def validate_constraint(self, name: Name, constraint: str, table: Table | None) -> Plan:
         # Every constraint is valid from the first.
         return iter(())
 
-    def drop_constraint(self, name: Name, constraint: str, kind: str | None, stands: Table | None) -> Plan:
-        stands = self.definition_seen(stands, f"Dropping constraint {constraint} of {name}")
-        is_key = stands.constraints[constraint].kind == "primary key"
+    def drop_constraint(self, name: Name, constraint: str, kind: str | None, table: Table | None) -> Plan:
+        table = self.definition_seen(table, f"Dropping constraint {constraint} of {name}")
+        is_key = table.constraints[constraint].kind == "primary key"
         if is_key:
-            _refuse_needed_key(stands)
-        drop = self._dropping(stands, constraint)
+            _refuse_needed_key(table)
+        drop = self._dropping(table, constraint)
 
         def edit(sql: str) -> str:
             return rebuild.giving_null_back(drop(sql)) if is_key else drop(sql)
 
-        yield self.rebuilt(stands, f"dropped constraint {constraint} of {name}", edit)
+        yield self.rebuilt(table, f"dropped constraint {constraint} of {name}", edit)
 
-    def _dropping(self, stands: Table, constraint: str) -> rebuild.Edit:
+    def _dropping(self, table: Table, constraint: str) -> rebuild.Edit:
         def found(text: TableText) -> Clause:
-            clauses = clauses_of(text, stands.name.name)
+            clauses = clauses_of(text, table.name.name)
             return next(clause for one, clause in clauses if folded(one) == folded(constraint))
 
         return rebuild.dropping_clause(found)
@@ -187,33 +187,33 @@ class DDL(ddl.DDL):
 
     def rebuilt(
         self,
-        stands: Table,
+        table: Table,
         does: str,
         edit: rebuild.Edit,
         *,
         without: frozenset[str] = frozenset(),
         referring: Sequence[str] = (),
     ) -> Rebuild:
-        if stands.kind != "table":
+        if table.kind != "table":
             raise self.database.unsupported(
-                f"Changing the definition of the {stands.kind} {stands.name}", "an ordinary table"
+                f"Changing the definition of the {table.kind} {table.name}", "an ordinary table"
             )
-        name = stands.name
+        name = table.name
         return Rebuild(
             f"rebuild {name}",
             f"{does} (rebuilt the table)",
             (name,),
             scans=True,
             table=name,
-            seen=stands.sql,
+            seen=table.sql,
             edit=edit,
             without=without,
             referring=tuple(referring),
         )
 
-    def definition_seen(self, stands: Table | None, deed: str) -> Table:
-        if stands is not None:
-            return stands
+    def definition_seen(self, table: Table | None, deed: str) -> Table:
+        if table is not None:
+            return table
         raise OnlineOnly(
             f"{deed} cannot be rendered for --sql.",
             why="SQLite has no IF EXISTS for columns and constraints, and a rebuild starts from the table as it stands.",
@@ -226,18 +226,18 @@ class DDL(ddl.DDL):
             if one.comment:
                 log.info("SQLite keeps no comments: that of %s is left out", one)
 
-    def drop_column(self, name: Name, column: str, stands: Table | None) -> Plan:
+    def drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
         """Drop the triggers first: with the column gone every write would fail."""
-        if stands is not None:
-            yield from self.database.triggers.stop_filling(stands.name, stands.columns[column].name, stands)
-        yield from self._drop_column(name, column, stands)
+        if table is not None:
+            yield from self.database.triggers.stop_filling(table.name, table.columns[column].name, table)
+        yield from self._drop_column(name, column, table)
 
 
-def _refuse_needed_key(stands: Table) -> None:
-    text = parse(stands.sql)
+def _refuse_needed_key(table: Table) -> None:
+    text = parse(table.sql)
     if "WITHOUT" in (token.word for token in tokens(text.options)):
         raise UnsafeOperation(
-            f"Table {stands.name} is WITHOUT ROWID: its rows are kept by the primary key, and cannot be without one.",
+            f"Table {table.name} is WITHOUT ROWID: its rows are kept by the primary key, and cannot be without one.",
             remedy="Make a new table, copy the rows, and drop the old one.",
         )
 

@@ -107,8 +107,8 @@ class _Rebuilding:
         self.check_no_more(orphans)
 
     def check_unchanged(self) -> None:
-        stands = self.database.scalar(f"SELECT sql FROM {self.master} WHERE type = 'table' AND name = {self.literal}")
-        if stands != self.step.seen:
+        sql = self.database.scalar(f"SELECT sql FROM {self.master} WHERE type = 'table' AND name = {self.literal}")
+        if sql != self.step.seen:
             raise SafeOpsError(
                 f"Another connection changed table {self.name} while this migration looked at it.",
                 remedy="Run one migration at a time, which migration_lock() in env.py sees to, and run again.",

@@ -46,49 +46,47 @@ class Safety(safety.Safety):
         if column.identity is not None and not column.primary_key:
             raise self.database.unsupported(f"Identity column {column.name}", "a server with identity columns")
 
-    def type_refusal(self, column: sa.Column[Any], stands: Table) -> str | None:
-        name = stands.columns[str(column.name)].name
-        old, new = stands.columns[name].type, self.database.type_text(column.type)
-        if self._is_row_id(stands, name) and spelling.type_name(new) != "integer":
+    def type_refusal(self, column: sa.Column[Any], table: Table) -> str | None:
+        name = table.columns[str(column.name)].name
+        old, new = table.columns[name].type, self.database.type_text(column.type)
+        if self._is_row_id(table, name) and spelling.type_name(new) != "integer":
             return (
                 "the column is the row id as long as it is INTEGER PRIMARY KEY, and no longer numbers itself otherwise"
             )
         new = spelling.split_collation(new)[0]
         if spelling.affinity(old) == spelling.affinity(new):
             return None
-        return self._lost(stands, name, old, new)
+        return self._lost(table, name, old, new)
 
-    def _is_row_id(self, stands: Table, name: str) -> bool:
-        return name == row_id_of(parse(stands.sql), self.database.infos(stands.name))
+    def _is_row_id(self, table: Table, name: str) -> bool:
+        return name == row_id_of(parse(table.sql), self.database.infos(table.name))
 
-    def computed_as(self, stands: Table, column: str) -> tuple[str, bool] | None:
+    def computed_as(self, table: Table, column: str) -> tuple[str, bool] | None:
         # SQLAlchemy looks for the end of the name in the whole text of the table.
-        generated = parse(stands.sql).column(column).clause("generated")
+        generated = parse(table.sql).column(column).clause("generated")
         return (generated.expression or "", bool(generated.stored)) if generated else None
 
-    def type_to_keep(self, column: sa.Column[Any], stands: Table) -> str | None:
-        name = stands.columns[str(column.name)].name
-        if not self._is_row_id(stands, name) or spelling.affinity(self.database.type_text(column.type)) != "INTEGER":
+    def type_to_keep(self, column: sa.Column[Any], table: Table) -> str | None:
+        name = table.columns[str(column.name)].name
+        if not self._is_row_id(table, name) or spelling.affinity(self.database.type_text(column.type)) != "INTEGER":
             return None
         return (
-            f"{stands.name.name}.{name} stays INTEGER: as the row id it holds numbers of 64 bits as it is, and numbers"
+            f"{table.name.name}.{name} stays INTEGER: as the row id it holds numbers of 64 bits as it is, and numbers"
             " itself under that very name only. Have the models keep it there:\n"
             f'    {written_type(column.type)}.with_variant(sa.Integer(), "sqlite")'
         )
 
-    def _lost(self, stands: Table, column: str, old: str, new: str) -> str | None:
+    def _lost(self, table: Table, column: str, old: str, new: str) -> str | None:
         """Say whether values would not come back from the new type as they are."""
         with self.database.trying_out():
-            return self._lost_on_copy(stands, column, old, new)
+            return self._lost_on_copy(table, column, old, new)
 
-    def _lost_on_copy(self, stands: Table, column: str, old: str, new: str) -> str | None:
+    def _lost_on_copy(self, table: Table, column: str, old: str, new: str) -> str | None:
         probe = f"temp.{PROBE}"
-        strict = " STRICT" if "STRICT" in parse(stands.sql).options.upper() else ""
+        strict = " STRICT" if "STRICT" in parse(table.sql).options.upper() else ""
         try:
             self.run(f"CREATE TABLE {probe} (old {old}, new {new}, back {old}){strict}")
-            taken = (
-                f"SELECT DISTINCT {self.quoted(column)}, {self.quoted(column)} FROM {self.quoted_table(stands.name)}"
-            )
+            taken = f"SELECT DISTINCT {self.quoted(column)}, {self.quoted(column)} FROM {self.quoted_table(table.name)}"
             self.run(f"INSERT INTO {probe} (old, new) {taken}")
             self.run(f"UPDATE {probe} SET back = new")
             lost = f"SELECT old FROM {probe} WHERE typeof(old) <> typeof(back) OR quote(old) <> quote(back) LIMIT 1"
@@ -109,17 +107,17 @@ class Dependents(safety.Dependents):
         found = [f"foreign key of {name}: {sql}" for name, sql in self.keys_to(table, column)]
         return [*found, *self._texts_on(table, column)]
 
-    def dependents_of_key(self, stands: Table, constraint: Constraint) -> list[str]:
+    def dependents_of_key(self, table: Table, constraint: Constraint) -> list[str]:
         if constraint.kind not in ("unique", "primary key"):
             return []
         key = set(map(folded, constraint.columns))
-        indexes = [one for one in stands.indexes.values() if one.name != constraint.name]
+        indexes = [one for one in table.indexes.values() if one.name != constraint.name]
         others = [one.columns for one in indexes if one.unique and one.where is None]
-        keys = [one for one in stands.constraints.values() if one.kind in ("unique", "primary key")]
+        keys = [one for one in table.constraints.values() if one.kind in ("unique", "primary key")]
         others += [one.columns for one in keys if one.name != constraint.name]
         if any(set(map(folded, columns)) == key for columns in others):
             return []
-        found = self._referring(stands)
+        found = self._referring(table)
         return [
             f"foreign key of {name}: {one.definition}" for name, one in found if set(map(folded, one.remote)) == key
         ]

@@ -18,50 +18,50 @@ from safeops.naming import Name
 class Triggers(triggers.Triggers):
     """The plans for triggers that fill."""
 
-    def fill_new_rows(self, filler: Filler, stands: Table | None) -> Plan:
-        stands = self.database.ddl.definition_seen(stands, f"Triggers new rows of {filler.table}")
-        if stands.name.schema:
+    def fill_new_rows(self, filler: Filler, table: Table | None) -> Plan:
+        table = self.database.ddl.definition_seen(table, f"Triggers new rows of {filler.table}")
+        if table.name.schema:
             # A rebuild could not bring back a trigger whose text names its file.
             return
-        there = self._fillers(stands.name, filler.column)
-        for name, sql in self._triggers(filler, stands):
+        there = self._fillers(table.name, filler.column)
+        for name, sql in self._triggers(filler, table):
             if there.get(name) != sql:
-                does = f"rows of {stands.name} are given their {filler.column}: {name}"
-                yield Step(f"DROP TRIGGER IF EXISTS {self.quoted(name)}", does, (stands.name,), (sql,))
+                does = f"rows of {table.name} are given their {filler.column}: {name}"
+                yield Step(f"DROP TRIGGER IF EXISTS {self.quoted(name)}", does, (table.name,), (sql,))
 
-    def _triggers(self, filler: Filler, stands: Table) -> list[tuple[str, str]]:
-        table, column = self.quoted(stands.name.name), self.quoted(filler.column)
+    def _triggers(self, filler: Filler, table: Table) -> list[tuple[str, str]]:
+        quoted, column = self.quoted(table.name.name), self.quoted(filler.column)
         # Not of the column itself: what the trigger writes would start it again where triggers are recursive.
-        others = self.quoted(*(one for one in stands.columns if folded(one) != folded(filler.column)))
+        others = self.quoted(*(one for one in table.columns if folded(one) != folded(filler.column)))
         # A value that breaks a constraint is left out: the write is the application's.
         update = (
-            f"UPDATE OR IGNORE {table} SET {column} = ({self.filled_query(filler, 'new')})"
-            f" WHERE {self._same_row(stands)} AND {column} IS NULL"
+            f"UPDATE OR IGNORE {quoted} SET {column} = ({self.filled_query(filler, 'new')})"
+            f" WHERE {self._same_row(table)} AND {column} IS NULL"
         )
-        when = f"ON {table} FOR EACH ROW WHEN new.{column} IS NULL BEGIN {update}; END"
+        when = f"ON {quoted} FOR EACH ROW WHEN new.{column} IS NULL BEGIN {update}; END"
         return [
             (name, f"CREATE TRIGGER {self.quoted(name)} AFTER {event} {when}")
-            for name, event in zip(_named(stands.name, filler.column), ("INSERT", f"UPDATE OF {others}"), strict=True)
+            for name, event in zip(_named(table.name, filler.column), ("INSERT", f"UPDATE OF {others}"), strict=True)
         ]
 
-    def _same_row(self, stands: Table) -> str:
-        text = parse(stands.sql)
-        taken = set(map(folded, stands.columns))
+    def _same_row(self, table: Table) -> str:
+        text = parse(table.sql)
+        taken = set(map(folded, table.columns))
         row_ids = [one for one in ROW_IDS if one not in taken]
-        own = row_id_of(text, self.database.infos(stands.name))
-        key: Any = stands.primary_key
+        own = row_id_of(text, self.database.infos(table.name))
+        key: Any = table.primary_key
         if own is not None:
             key = (own,)
         elif row_ids and "WITHOUT" not in text.options.upper():
             return f"{row_ids[0]} = new.{row_ids[0]}"
         return " AND ".join(f"{self.quoted(one)} = new.{self.quoted(one)}" for one in key)
 
-    def stop_filling(self, name: Name, column: str, stands: Table | None) -> Plan:
-        stands = self.database.ddl.definition_seen(stands, f"Triggers new rows of {name}")
-        drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)}" for one in self._fillers(stands.name, column)]
+    def stop_filling(self, name: Name, column: str, table: Table | None) -> Plan:
+        table = self.database.ddl.definition_seen(table, f"Triggers new rows of {name}")
+        drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)}" for one in self._fillers(table.name, column)]
         if drops:
             does = f"new rows of {name} are not given their {column} any more"
-            yield Step(drops[0], does, (stands.name,), tuple(drops[1:]))
+            yield Step(drops[0], does, (table.name,), tuple(drops[1:]))
 
     def _fillers(self, table: Name, column: str) -> dict[str, str]:
         names = ", ".join(map(literal, _named(table, column)))
