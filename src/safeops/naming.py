@@ -55,11 +55,11 @@ def columns_of(table_name: Any, given: Any) -> list[str]:
     return [given] if isinstance(given, str) and given else [f"column of {table_name}"]
 
 
-def call(function: str, *arguments: Any, **keywords: Any) -> str:
+def call(function: str, *arguments: Any, **keywords: Any) -> Code:
     """Write a call out as code. Keywords that are None are left out; a ``Code`` argument stands as it is."""
     written = [_written(argument) for argument in arguments]
     written += [f"{key}={_written(value)}" for key, value in keywords.items() if value is not None]
-    return f"{function}({', '.join(written)})"
+    return Code(f"{function}({', '.join(written)})")
 
 
 class Code(str):

@@ -1,4 +1,4 @@
-"""Writes calls as code, and lays statements out as ``ruff format`` does: a new revision passes a project's checks."""
+"""Lays statements out as ``ruff format`` does: a new revision passes a project's checks."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-from safeops.naming import Code
 
 WIDTH = 88
 _STEP = "    "
@@ -209,26 +207,3 @@ def _parts(node: ast.expr) -> Parts:
 
 def _argument(node: ast.expr) -> tuple[str, ast.expr]:
     return ("*", node.value) if isinstance(node, ast.Starred) else ("", node)
-
-
-# Calls ----------------------------------------------------------------------------------------------------------
-
-
-def written_call(function: str, *arguments: Any, **keywords: Any) -> Code:
-    """Write a call; keywords that are None are left out, and text is quoted unless it is code."""
-    values = [_value(argument) for argument in arguments]
-    values += [f"{name}={_value(value)}" for name, value in keywords.items() if value is not None]
-    return Code(f"{function}({', '.join(values)})")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Code):
-        return str(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_value, value))}]"
-    return literal(value) if isinstance(value, str) else repr(value)
-
-
-def sql(text: str | None) -> Code | None:
-    """Write SQL such that none of its colons is taken for a parameter."""
-    return None if text is None else written_call("sa.text", re.sub(r"(?<![:\w\\]):(?=\w+(?!:))", r"\\:", text))

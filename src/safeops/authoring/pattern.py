@@ -15,6 +15,7 @@ from sqlalchemy.types import TypeEngine
 
 from safeops.authoring.layout import literal
 from safeops.databases import KINDS
+from safeops.naming import Code, call
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Values:
         if name.startswith("__"):
             raise AttributeError(name)
         return None
+
+    def call(self, helper: str, /, *arguments: Any, **keywords: Any) -> Code:
+        """Write the call of a helper, in the schema of the pattern."""
+        return call(helper, *arguments, **keywords, schema=self.schema)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from safeops.authoring.layout import literal, sql, written_call
+from safeops.authoring.layout import literal
 from safeops.authoring.pattern import (
     Argument,
     Arguments,
@@ -28,7 +28,7 @@ from safeops.authoring.pattern import (
     referent,
     type_from_text,
 )
-from safeops.naming import Code, fitting
+from safeops.naming import Code, call, fitting
 
 PATTERNS: dict[str, Pattern] = {}
 
@@ -67,7 +67,7 @@ _ACTIONS = one_of("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 )
 def add_column(given: Values) -> Draft:
     return Draft(
-        written_call("add_column_if_missing", given.table, _column(given), schema=given.schema),
+        given.call("add_column_if_missing", given.table, _column(given)),
         _drop_column(given),
         phase=f"1 of 1. Deploy the application that uses {given.column} after it.",
         roll_back="What was written to the column is lost with it.",
@@ -87,13 +87,12 @@ def required_column(given: Values) -> Draft:
     todo, value = "", given.populate or given.default
     if value is None:
         todo = '# TODO: put in place of ... what the rows that stand get, as sa.text("SQL") or a value.\n'
-    upgrade = written_call(
+    upgrade = given.call(
         "add_required_column",
         given.table,
         _column(given, nullable=False),
-        populate=Code("...") if value is None else sql(value),
-        where=sql(given.where),
-        schema=given.schema,
+        populate=Code("...") if value is None else _sql(value),
+        where=_sql(given.where),
     )
     return Draft(
         todo + upgrade,
@@ -123,17 +122,16 @@ def required_column(given: Values) -> Draft:
 def backfill(given: Values) -> Draft:
     name = given.name or fitting("fill", given.table, given.column, given.revision, max_bytes=63)
     return Draft(
-        written_call(
+        given.call(
             "backfill",
             given.table,
-            Code(f"{{{literal(given.column)}: {sql(given.value)}}}"),
-            where=sql(given.where),
+            {given.column: _sql(given.value)},
+            where=_sql(given.where),
             key=given.key,
             name=Code("BACKFILL"),
             batch_size=given.batch_size,
-            schema=given.schema,
         ),
-        written_call("forget_backfill", Code("BACKFILL")),
+        call("forget_backfill", Code("BACKFILL")),
         module=f"BACKFILL = {literal(name)}",
         roll_back="Running it again then fills what is empty by then.",
     )
@@ -142,21 +140,19 @@ def backfill(given: Values) -> Draft:
 @_pattern("not-null", "a column becomes NOT NULL", (_TABLE, _COLUMN), (_SCHEMA,))
 def not_null(given: Values) -> Draft:
     return Draft(
-        written_call("enforce_not_null", given.table, given.column, schema=given.schema),
-        written_call("relax_not_null", given.table, given.column, schema=given.schema),
+        given.call("enforce_not_null", given.table, given.column),
+        given.call("relax_not_null", given.table, given.column),
         phase=f"1 of 1. Deploy the application that always writes {given.column} before it.",
     )
 
 
 def _column(given: Values, nullable: bool | None = None) -> Code:
-    default, type_ = sql(given.default), Code(given.type)
-    return written_call(
-        "sa.Column", given.column, type_, nullable=nullable, server_default=default, comment=given.comment
-    )
+    default, type_ = _sql(given.default), Code(given.type)
+    return call("sa.Column", given.column, type_, nullable=nullable, server_default=default, comment=given.comment)
 
 
 def _drop_column(given: Values) -> Code:
-    return written_call("drop_column_if_exists", given.table, given.column, schema=given.schema)
+    return given.call("drop_column_if_exists", given.table, given.column)
 
 
 # Indexes and constraints ----------------------------------------------------------------------------------------
@@ -184,18 +180,17 @@ _EXPRESSIONS = Argument(
 )
 def index(given: Values) -> Draft:
     name = given.name or _named("ix", given.table, *given.columns)
-    upgrade = written_call(
+    upgrade = given.call(
         "create_index_if_missing",
         name,
         given.table,
-        [sql(column) if isinstance(column, Expression) else column for column in given.columns],
+        [_sql(column) if isinstance(column, Expression) else column for column in given.columns],
         unique=given.unique or None,
         postgresql_using=given.using,
-        postgresql_where=sql(given.where),
-        sqlite_where=sql(given.where),
-        schema=given.schema,
+        postgresql_where=_sql(given.where),
+        sqlite_where=_sql(given.where),
     )
-    return Draft(upgrade, written_call("drop_index_if_exists", name, given.table, schema=given.schema))
+    return Draft(upgrade, given.call("drop_index_if_exists", name, given.table))
 
 
 _COLUMNS = Argument(
@@ -225,13 +220,13 @@ def unique(given: Values) -> Draft:
 def check(given: Values) -> Draft:
     plain = given.name or _named("ck", given.table, *re.findall(r"[^\W\d]\w*", given.condition)[:1])
     # A naming convention would add its prefix to it.
-    return _constraint(given, "check", written_call("op.f", plain), given.condition, "break it")
+    return _constraint(given, "check", call("op.f", plain), given.condition, "break it")
 
 
 def _constraint(given: Values, kind: str, name: str, definition: Any, violate: str) -> Draft:
     helper = f"create_{kind}_constraint_if_missing"
     return Draft(
-        written_call(helper, name, given.table, definition, schema=given.schema),
+        given.call(helper, name, given.table, definition),
         _drop_constraint(given, name, kind),
         phase=f"1 of 1. Rows that {violate} stop it, and are named: no application may write such rows any more.",
     )
@@ -258,7 +253,7 @@ def _constraint(given: Values, kind: str, name: str, definition: Any, violate: s
 def foreign_key(given: Values) -> Draft:
     schema, table, columns = given.to
     name = given.name or _named("fk", given.table, *given.columns, table)
-    upgrade = written_call(
+    upgrade = call(
         "create_foreign_key_if_missing",
         name,
         given.table,
@@ -282,7 +277,7 @@ def foreign_key(given: Values) -> Draft:
 
 
 def _drop_constraint(given: Values, name: str, type_: str) -> Code:
-    return written_call("drop_constraint_if_exists", name, given.table, type_=type_, schema=given.schema)
+    return given.call("drop_constraint_if_exists", name, given.table, type_=type_)
 
 
 def _named(prefix: str, table: str, *rest: str) -> str:
@@ -309,7 +304,7 @@ def _named(prefix: str, table: str, *rest: str) -> str:
 def enum_value(given: Values) -> Draft:
     place = {"before": given.before, "after": given.after}
     return Draft(
-        written_call("add_enum_value_if_missing", given.enum, given.value, **place, schema=given.schema),
+        given.call("add_enum_value_if_missing", given.enum, given.value, **place),
         "# Nothing to undo: no value can be taken out of a named type, and one that nobody\n"
         "# writes harms nothing; upgrade() then finds it there.\npass",
         phase="1 of 1. Deploy the application that writes the value after it.",
@@ -333,7 +328,7 @@ PATTERNS["rename-column"] = Pattern(
         Argument("new", "full_name", "its new name", aliases=("new_name", "to")),
     ),
     (_SCHEMA,),
-    phased(lambda given: written_call("ColumnRename", given.table, given.old, given.new, schema=given.schema), _RENAME),
+    phased(lambda given: given.call("ColumnRename", given.table, given.old, given.new), _RENAME),
 )
 
 PATTERNS["rename-table"] = Pattern(
@@ -343,13 +338,13 @@ PATTERNS["rename-table"] = Pattern(
         Argument("new", "members", "its new name", aliases=("new_name", "new_table", "to")),
     ),
     (_SCHEMA,),
-    phased(lambda given: written_call("TableRename", given.old, given.new, schema=given.schema), _RENAME),
+    phased(lambda given: given.call("TableRename", given.old, given.new), _RENAME),
 )
 
 
 def _type_change(given: Values) -> Code:
     how = {"using": given.using, "reverse_using": given.reverse_using}
-    return written_call("TypeChange", given.table, given.column, Code(given.type), **how, schema=given.schema)
+    return given.call("TypeChange", given.table, given.column, Code(given.type), **how)
 
 
 PATTERNS["type-change"] = Pattern(
@@ -378,8 +373,8 @@ PATTERNS["type-change"] = Pattern(
 @_pattern("drop-column", "a column goes; its values are kept", (_TABLE, _COLUMN, _TYPE), (_SCHEMA,))
 def drop_column(given: Values) -> Draft:
     return Draft(
-        written_call("drop_column_if_exists", given.table, given.column, archive=True, schema=given.schema),
-        written_call("restore_column", given.table, _column(given), schema=given.schema),
+        given.call("drop_column_if_exists", given.table, given.column, archive=True),
+        given.call("restore_column", given.table, _column(given)),
         phase=f"The last one. Deploy the application that no longer uses {given.column} before it.",
         roll_back="It finds the values until drop_archives() is called.",
     )
@@ -388,8 +383,16 @@ def drop_column(given: Values) -> Draft:
 @_pattern("drop-table", "a table goes; its rows are kept", (_TABLE,), (_SCHEMA,))
 def drop_table(given: Values) -> Draft:
     return Draft(
-        written_call("drop_table_if_exists", given.table, archive=True, schema=given.schema),
-        written_call("restore_table", given.table, schema=given.schema),
+        given.call("drop_table_if_exists", given.table, archive=True),
+        given.call("restore_table", given.table),
         phase=f"The last one. Deploy the application that no longer uses {given.table} before it.",
         roll_back="It finds the rows until drop_archives() is called.",
     )
+
+
+# Code -----------------------------------------------------------------------------------------------------------
+
+
+def _sql(text: str | None) -> Code | None:
+    """Write SQL such that none of its colons is taken for a parameter."""
+    return None if text is None else call("sa.text", re.sub(r"(?<![:\w\\]):(?=\w+(?!:))", r"\\:", text))
