@@ -27,7 +27,7 @@ EVENTS = ("insert", "update", "delete")
 
 
 @dataclass(frozen=True)
-class Parting(Step):
+class LockedDrop(Step):
     """A step that drops a column and the triggers on it, while no other session can write to the table.
 
     Args:
@@ -65,22 +65,22 @@ class Archives(port.Archives):
     def schema_of_new(self, schema: str | None) -> str | None:
         return schema or self.database.current_schema
 
-    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
-        if showcreate.read(stands.sql).is_partitioned:
+    def archive_refusal(self, table: Table, column: str | None) -> str | None:
+        if showcreate.read(table.sql).is_partitioned:
             return "it is partitioned"
-        if column is not None and stands.columns[column].identity:
+        if column is not None and table.columns[column].identity:
             return "the column is the counter of the table (AUTO_INCREMENT)"
         return None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
-    def described_column(self, stands: Table, column: str) -> Definition:
-        shown = showcreate.read(stands.sql)
-        own = list(stands.having(column))
+    def describe_column(self, table: Table, column: str) -> Definition:
+        shown = showcreate.read(table.sql)
+        own = list(table.having(column))
         names = list(shown.columns)
-        keys = [one for one in own if isinstance(one, Constraint) and one.kind == "foreign key"]
+        keys = [owned for owned in own if isinstance(owned, Constraint) and owned.kind == "foreign key"]
         checks = [one for one in own if isinstance(one, Constraint) and one.kind == "check"]
-        clauses = definition_of(stands, column)
+        clauses = definition_of(table, column)
         default = clauses.get("DEFAULT")
         return {
             "name": column,
@@ -95,31 +95,33 @@ class Archives(port.Archives):
                 for one in own
                 if isinstance(one, Index)
                 and not one.of_constraint
-                and not self.database.ddl.is_made_for_key(stands, one)
+                and not self.database.ddl.is_made_for_key(table, one)
             ],
             "checks": [
-                [one.name, one.definition] for one in checks if one.definition != f"CHECK {clauses.get('CHECK')}"
+                [check.name, check.definition]
+                for check in checks
+                if check.definition != f"CHECK {clauses.get('CHECK')}"
             ],
-            "keys": [_key_as_json(one, stands.name.schema) for one in keys],
+            "keys": [_key_as_json(key, table.name.schema) for key in keys],
         }
 
     def column_of_archive(self, definition: Definition) -> Column:
         shown = showcreate.Shown({}, (), definition["charset"])
         return column_of(definition["name"], Clauses(definition["clauses"]), shown)
 
-    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
-        options = showcreate.read(stands.sql).options
+    def create_archive(self, table: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
+        options = showcreate.read(table.sql).options
         charset = " ".join(f"{name}={options[name]}" for name in ("CHARSET", "COLLATE") if name in options)
-        specs = [f"{self.quoted(one.name)} {self._bare(stands, one.name)} NOT NULL" for one in key]
-        specs.append(f"{self.quoted(column)} {self._bare(stands, column)} NULL")
+        specs = [f"{self.quoted(one.name)} {self._bare(table, one.name)} NOT NULL" for one in key]
+        specs.append(f"{self.quoted(column)} {self._bare(table, column)} NULL")
         specs.append(f"PRIMARY KEY ({self.quoted(*(one.name for one in key))})")
         create = f"CREATE TABLE IF NOT EXISTS {self.quoted_table(archive)} ({', '.join(specs)}) ENGINE=InnoDB {charset}"
         yield Step(create, f"created {archive}", ())
-        for event, sql in zip(EVENTS, self._following(stands.name, column, key, archive), strict=True):
-            yield Step(sql, f"{archive} follows each {event} of {stands.name}.{column}", (stands.name,))
+        for event, sql in zip(EVENTS, self._following(table.name, column, key, archive), strict=True):
+            yield Step(sql, f"{archive} follows each {event} of {table.name}.{column}", (table.name,))
 
-    def _bare(self, stands: Table, column: str) -> str:
-        clauses = definition_of(stands, column).clauses
+    def _bare(self, table: Table, column: str) -> str:
+        clauses = definition_of(table, column).clauses
         return str(Clauses({name: clauses[name] for name in ("type", "CHARACTER SET", "COLLATE") if name in clauses}))
 
     def _following(self, table: Name, column: str, key: Sequence[Column], archive: Name) -> list[str]:
@@ -129,7 +131,7 @@ class Archives(port.Archives):
         insert = f"INSERT INTO {kept} ({', '.join((*names, value))}) VALUES ({values})"
         insert += f" ON DUPLICATE KEY UPDATE {value} = NEW.{value}"
         delete = f"DELETE FROM {kept} WHERE " + " AND ".join(f"{one} = OLD.{one}" for one in names)
-        same = " AND ".join(f"OLD.{one} <=> NEW.{one}" for one in names)
+        same = " AND ".join(f"OLD.{name} <=> NEW.{name}" for name in names)
         update = f"BEGIN IF NOT ({same}) THEN {delete}; END IF; {insert}; END"
         heads = [
             f"CREATE TRIGGER {one} AFTER {event.upper()} ON {own} FOR EACH ROW"
@@ -148,30 +150,30 @@ class Archives(port.Archives):
         found = self.scalar(sql, schema=table.schema, name=table.name, **named)
         return int(found) == len(EVENTS)
 
-    def unfollow(self, table: Name, archive: Name) -> Plan:
+    def stop_following(self, table: Name, archive: Name) -> Plan:
         for event, trigger in self._triggers_of(archive):
             yield Step(
                 f"DROP TRIGGER IF EXISTS {trigger}", f"{archive} does not follow each {event} any more", (table,)
             )
 
-    def before_copy(self, stands: Table, column: str) -> Plan:
-        for one in list(stands.having(column)):
-            if isinstance(one, Constraint) and one.kind == "foreign key":
-                yield from self.database.ddl.drop_constraint(stands.name, one.name, one.kind, stands)
+    def before_copy(self, table: Table, column: str) -> Plan:
+        for owned in list(table.having(column)):
+            if isinstance(owned, Constraint) and owned.kind == "foreign key":
+                yield from self.database.ddl.drop_constraint(table.name, owned.name, owned.kind, table)
 
-    def drop_followed(
-        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    def drop_archived_column(
+        self, table: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
     ) -> Plan:
-        *before, drop = self.database.ddl.drop_column(stands.name, column, stands)
+        *before, drop = self.database.ddl.drop_column(table.name, column, table)
         yield from before
-        own, kept = self.quoted_table(stands.name), self.quoted_table(archive)
-        yield Parting(
+        own, kept = self.quoted_table(table.name), self.quoted_table(archive)
+        yield LockedDrop(
             f"ALTER TABLE {own} DROP COLUMN {self.quoted(column)}{INSTANT}",
             f"{drop.does}; its values are in {archive}",
-            (stands.name,),
+            (table.name,),
             locking=f"LOCK TABLES {own} WRITE, {kept} WRITE",
             dropping=tuple(f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)),
-            making=tuple(self._following(stands.name, column, key, archive)),
+            making=tuple(self._following(table.name, column, key, archive)),
         )
 
     def copy(self, table: Name, index: str, key: Sequence[Column], column: str, archive: Name, condition: str) -> str:
@@ -182,23 +184,23 @@ class Archives(port.Archives):
         )
         return f"INSERT INTO {kept} ({names}) {select} ON DUPLICATE KEY UPDATE {first} = {kept}.{first}"
 
-    def touched(self, stands: Table, column: str) -> list[str]:
-        found = showcreate.read(stands.sql).columns
+    def touched(self, table: Table, column: str) -> list[str]:
+        found = showcreate.read(table.sql).columns
         return [name for name, clauses in found.items() if name != column and clauses.get("ON UPDATE")]
 
-    def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
+    def restore_column(self, table: Table, column: str, definition: Definition) -> Plan:
         clauses = Clauses(definition["clauses"])
-        place = f" AFTER {self.quoted(definition['after'])}" if definition["after"] in stands.columns else ""
+        place = f" AFTER {self.quoted(definition['after'])}" if definition["after"] in table.columns else ""
         place = " FIRST" if definition["after"] is None else place
         if clauses.get("GENERATED"):
-            step = self._added_at(stands.name, column, str(clauses), place, f"added {column} again")
-            yield replace(step, effect=Effect(stands.name, column))
+            step = self._added_at(table.name, column, str(clauses), place, f"added {column} again")
+            yield replace(step, effect=Effect(table.name, column))
             return
         # Neither default nor ON UPDATE yet: no row that stands may get a value by them.
         bare = clauses.with_(NULL="NULL", DEFAULT=None, ON_UPDATE=None)
-        does = f"added column {stands.name}.{column} again"
-        step = self._added_at(stands.name, column, str(bare), place, does)
-        yield replace(step, effect=Effect(stands.name, column))
+        does = f"added column {table.name}.{column} again"
+        step = self._added_at(table.name, column, str(bare), place, does)
+        yield replace(step, effect=Effect(table.name, column))
 
     def _added_at(self, name: Name, column: str, definition: str, place: str, does: str) -> Step:
         """Add a column at its old place; at the end where the server cannot, as before a virtual column."""
@@ -206,30 +208,30 @@ class Archives(port.Archives):
         here, last = (self.database.ddl.alter(name, action + where, does, instant=True) for where in (place, ""))
         return replace(here, alternatives=(*here.alternatives, last.sql, *last.alternatives)) if place else here
 
-    def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
+    def restore_constraints(self, table: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         for name, text in definition["indexes"]:
-            if name not in stands.indexes:
+            if name not in table.indexes:
                 yield iter(
-                    [self.database.ddl.alter(stands.name, f"ADD {text}", f"built index {name} on {stands.name} again")]
+                    [self.database.ddl.alter(table.name, f"ADD {text}", f"built index {name} on {table.name} again")]
                 )
         for name, text in definition["checks"]:
-            if name not in stands.constraints:
+            if name not in table.constraints:
                 action = f"ADD CONSTRAINT {self.quoted(name)} {text}"
                 yield iter(
-                    [self.database.ddl.alter(stands.name, action, f"added {name} to {stands.name} again", free=stands)]
+                    [self.database.ddl.alter(table.name, action, f"added {name} to {table.name} again", free=table)]
                 )
         # By now the indexes stand, which the keys would make themselves otherwise.
-        yield from self._keys_again(self.database.table(stands.name) or stands, definition)
+        yield from self._restored_keys(self.database.table(table.name) or table, definition)
 
-    def _keys_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
+    def _restored_keys(self, table: Table, definition: Definition) -> Iterator[Plan]:
         # What is kept of an archive says nothing of the database's own name; earlier releases did.
         former = definition.get("archive", [None, None])[1]
         for one in definition["keys"]:
             if one["referent"][0] == former:
                 one = {**one, "referent": [None, one["referent"][1]]}
-            there = stands.constraints.get(one["name"])
+            there = table.constraints.get(one["name"])
             if there is None or not there.valid:
-                yield self.database.ddl.add_constraint(stands.name, _key_of(stands.name, one), stands, True)
+                yield self.database.ddl.add_constraint(table.name, _key_of(table.name, one), table, True)
 
     def default_is_late(self, definition: Definition) -> bool:
         # NULL becomes NOT NULL online only where no default could take its place.
@@ -237,53 +239,53 @@ class Archives(port.Archives):
         literal = re.fullmatch(r"'(?:[^'\\]|''|\\.)*'|-?[\d.]+|NULL", default, re.I | re.S)
         return bool(definition["required"] and (literal is None or "ON UPDATE" in definition["clauses"]))
 
-    def finish_again(self, stands: Table, column: str, definition: Definition) -> Plan:
-        return self.default_again(stands, column, definition)
+    def finish_restore(self, table: Table, column: str, definition: Definition) -> Plan:
+        return self.restore_default(table, column, definition)
 
-    def default_again(self, stands: Table, column: str, definition: Definition) -> Plan:
+    def restore_default(self, table: Table, column: str, definition: Definition) -> Plan:
         """Plan the default and ON UPDATE, for new rows."""
         clauses = Clauses(definition["clauses"])
-        found = definition_of(stands, column)
+        found = definition_of(table, column)
         default, on_update = clauses.get("DEFAULT"), clauses.get("ON UPDATE")
         if clauses.get("GENERATED") or (found.get("DEFAULT"), found.get("ON UPDATE")) == (default, on_update):
             return
         if on_update:
             changed = found.with_(DEFAULT=default or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
             yield self.database.ddl.modify(
-                stands.name, column, str(changed), f"set the default of {stands.name}.{column}", instant=True
+                table.name, column, str(changed), f"set the default of {table.name}.{column}", instant=True
             )
         elif default and default.upper() != "NULL":
-            yield from self.database.ddl.set_default(stands.name, column, default, stands)
+            yield from self.database.ddl.set_default(table.name, column, default, table)
 
     # Tables -----------------------------------------------------------------------------------------------------
 
-    def described_table(self, stands: Table, archive: Name) -> Definition:
-        keys = [one for one in stands.constraints.values() if one.kind == "foreign key"]
-        made = [one.name for one in stands.indexes.values() if self.database.ddl.is_made_for_key(stands, one)]
-        return {"keys": [_key_as_json(one, stands.name.schema) for one in keys], "made": made}
+    def describe_table(self, table: Table, archive: Name) -> Definition:
+        keys = [constraint for constraint in table.constraints.values() if constraint.kind == "foreign key"]
+        made = [index.name for index in table.indexes.values() if self.database.ddl.is_made_for_key(table, index)]
+        return {"keys": [_key_as_json(key, table.name.schema) for key in keys], "made": made}
 
-    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
+    def move_to_archive(self, table: Table, archive: Name, definition: Definition) -> Plan:
         keys = [one["name"] for one in definition["keys"]]
         drops = ", ".join(
             action
             for key in keys
-            for action in (self.database.ddl.key_dropped(key), *self.database.ddl.key_mark_removed(stands, key))
+            for action in (self.database.ddl.key_dropped(key), *self.database.ddl.key_mark_removed(table, key))
         )
-        standing = any(one.kind == "foreign key" for one in stands.constraints.values())
+        standing = any(constraint.kind == "foreign key" for constraint in table.constraints.values())
         if drops and standing:
-            yield self.database.ddl.alter(stands.name, drops, f"untied {stands.name} from the tables that it refers to")
+            yield self.database.ddl.alter(table.name, drops, f"untied {table.name} from the tables that it refers to")
         yield Step(
-            self._renaming_archive(stands.name, archive), f"put table {stands.name} away as {archive}", (stands.name,)
+            self._renaming_archive(table.name, archive), f"put table {table.name} away as {archive}", (table.name,)
         )
 
-    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
+    def move_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
         yield Step(self._renaming_archive(archive, name), f"brought table {name} back", (archive,), effect=Effect(name))
 
     def _renaming_archive(self, old: Name, new: Name) -> str:
         return f"RENAME TABLE {self.quoted_table(old)} TO {self.quoted_table(new)}"
 
-    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
-        return self._keys_again(stands, definition)
+    def restore_keys(self, table: Table, definition: Definition) -> Iterator[Plan]:
+        return self._restored_keys(table, definition)
 
 
 def _key_as_json(one: Constraint, home: str | None) -> dict[str, Any]:

@@ -37,14 +37,14 @@ class Archives(Port):
         """Return the schema of a table that would be created, spelled as ``table`` spells it."""
         return schema
 
-    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
+    def archive_refusal(self, table: Table, column: str | None) -> str | None:
         """Say why a table, or a column of it, cannot be archived; None where it can."""
         return None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def described_column(self, stands: Table, column: str) -> Definition:
+    def describe_column(self, table: Table, column: str) -> Definition:
         """Describe a column with all that is its own, so that it can be made again.
 
         Three parts are the same everywhere: ``required`` (NOT NULL), ``computed`` (it has no values of its own), and
@@ -56,7 +56,7 @@ class Archives(Port):
         """Return the column that was described."""
 
     @abstractmethod
-    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Iterator[Step]:
+    def create_archive(self, table: Table, column: str, key: Sequence[Column], archive: Name) -> Iterator[Step]:
         """Plan the empty table of the key and the column, and the triggers that write to it what the application does."""
 
     @abstractmethod
@@ -64,16 +64,16 @@ class Archives(Port):
         """Tell whether all of the triggers stand."""
 
     @abstractmethod
-    def unfollow(self, table: Name, archive: Name) -> Iterator[Step]:
+    def stop_following(self, table: Name, archive: Name) -> Iterator[Step]:
         """Plan to drop the triggers."""
 
     @abstractmethod
-    def drop_followed(
-        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    def drop_archived_column(
+        self, table: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
     ) -> Iterator[Step]:
         """Plan to drop the column and the triggers, so that no write falls in between."""
 
-    def before_copy(self, stands: Table, column: str) -> Iterator[Step]:
+    def before_copy(self, table: Table, column: str) -> Iterator[Step]:
         """Plan what has to go before the copy, because it changes the column behind the triggers' back."""
         return iter(())
 
@@ -83,19 +83,19 @@ class Archives(Port):
         select = f"SELECT {names} FROM {self.quoted_table(table)} WHERE {condition}"
         return f"INSERT INTO {self.quoted_table(archive)} ({names}) {select} ON CONFLICT DO NOTHING"
 
-    def put_back(
-        self, stands: Table, key: Sequence[str], column: str, archive: Name, default: str | None, condition: str
+    def restore_values(
+        self, table: Table, key: Sequence[str], column: str, archive: Name, default: str | None, condition: str
     ) -> str:
         """Return the UPDATE that gives rows without a value the archived one, and rows that are not in it the default."""
-        own, value = self.quoted_table(stands.name), self.quoted(column)
+        own, value = self.quoted_table(table.name), self.quoted(column)
         kept = f"FROM {self.quoted_table(archive)} AS safeops_kept WHERE {self._matched(own, key)}"
         found, there = f"(SELECT safeops_kept.{value} {kept})", f"EXISTS (SELECT 1 {kept})"
         new = found if default is None else f"CASE WHEN {there} THEN {found} ELSE {default} END"
         only = f" AND {there}" if default is None else ""
-        assigned = "".join(f", {self.quoted(one)} = {self.quoted(one)}" for one in self.touched(stands, column))
+        assigned = "".join(f", {self.quoted(one)} = {self.quoted(one)}" for one in self.touched(table, column))
         return f"UPDATE {own} SET {value} = {new}{assigned} WHERE {condition} AND {value} IS NULL{only}"
 
-    def touched(self, stands: Table, column: str) -> list[str]:
+    def touched(self, table: Table, column: str) -> list[str]:
         """Return the columns that an UPDATE changes by itself where it does not assign them."""
         return []
 
@@ -117,20 +117,20 @@ class Archives(Port):
         return " AND ".join(f"safeops_kept.{one} = {own}.{one}" for one in quoted)
 
     @abstractmethod
-    def add_again(self, stands: Table, column: str, definition: Definition) -> Iterator[Step]:
+    def restore_column(self, table: Table, column: str, definition: Definition) -> Iterator[Step]:
         """Plan the column without a value in any row that stands; new rows have its default."""
 
     def default_is_late(self, definition: Definition) -> bool:
         """Tell whether a column that was added again has its default only once it is complete."""
         return False
 
-    def default_again(self, stands: Table, column: str, definition: Definition) -> Iterator[Step]:
+    def restore_default(self, table: Table, column: str, definition: Definition) -> Iterator[Step]:
         """Plan the default of new rows, where ``add_again`` could not give it."""
         return iter(())
 
     @abstractmethod
-    def complete_again(
-        self, stands: Table, column: str, definition: Definition, *, filled: bool
+    def restore_constraints(
+        self, table: Table, column: str, definition: Definition, *, filled: bool
     ) -> Iterator[Iterator[Step]]:
         """Plan what is the column's own and still missing, a plan for each thing: rows may break one and not another.
 
@@ -141,7 +141,7 @@ class Archives(Port):
             filled: Every row has a value, so that NOT NULL can stand.
         """
 
-    def finish_again(self, stands: Table, column: str, definition: Definition) -> Iterator[Step]:
+    def finish_restore(self, table: Table, column: str, definition: Definition) -> Iterator[Step]:
         """Plan what only a column that is NOT NULL can have."""
         return iter(())
 
@@ -152,19 +152,19 @@ class Archives(Port):
     # Tables -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def described_table(self, stands: Table, archive: Name) -> Definition:
+    def describe_table(self, table: Table, archive: Name) -> Definition:
         """Describe what a table loses on its way into the archive."""
 
     @abstractmethod
-    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Iterator[Step]:
+    def move_to_archive(self, table: Table, archive: Name, definition: Definition) -> Iterator[Step]:
         """Plan to rename a table into an archive: its names become free, and no foreign key ties it to others."""
 
     @abstractmethod
-    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Iterator[Step]:
+    def move_back(self, name: Name, archive: Name, definition: Definition) -> Iterator[Step]:
         """Plan to rename an archive into the table that it was."""
 
     @abstractmethod
-    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Iterator[Step]]:
+    def restore_keys(self, table: Table, definition: Definition) -> Iterator[Iterator[Step]]:
         """Plan what is still missing of its foreign keys and names, a plan for each thing."""
 
 
@@ -246,14 +246,14 @@ class Catalogue(StateTable):
 
     def latest(self, table: Name, column: str | None, *, open_: bool = False) -> Record | None:
         """Return the newest archive of a column or a table; with ``open_`` one whose drop has not finished."""
-        found = [one for one in self.records() if (one.of, one.column) == (table, column)]
+        found = [record for record in self.records() if (record.of, record.column) == (table, column)]
         found = [one for one in found if one.status == COPYING] if open_ else found
         return found[-1] if found else None
 
     def add(self, table: Name, column: str | None) -> Record:
         """Make an archive known under the next free number."""
         self.create()
-        number = max((one.number for one in self.records()), default=0) + 1
+        number = max((record.number for record in self.records()), default=0) + 1
         while self.database.table(Record(number, table.schema, "", None, "", {}, 0, 0.0).archive) is not None:
             number += 1
         values = {

@@ -59,38 +59,38 @@ class Archives(port.Archives):
     def schema_of_new(self, schema: str | None) -> str | None:
         return schema or self.scalar("SELECT current_schema()")
 
-    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
-        if stands.kind != "table":
-            return f"it is a {stands.kind}"
-        if self.scalar("SELECT 1 FROM pg_inherits WHERE :id IN (inhrelid, inhparent) LIMIT 1", id=stands.id):
+    def archive_refusal(self, table: Table, column: str | None) -> str | None:
+        if table.kind != "table":
+            return f"it is a {table.kind}"
+        if self.scalar("SELECT 1 FROM pg_inherits WHERE :id IN (inhrelid, inhparent) LIMIT 1", id=table.id):
             return "it inherits from another table, or another one from it, as a partition does"
         if column is not None:
-            self.database.refuse_hidden_rows([stands.name])
+            self.database.refuse_hidden_rows([table.name])
         return None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
-    def described_column(self, stands: Table, column: str) -> Definition:
+    def describe_column(self, table: Table, column: str) -> Definition:
         # Without a search path the server writes out the schema of every name.
         with self.database.transaction():
             self.run("SET LOCAL search_path = pg_catalog")
-            found: Definition = json.loads(self.scalar(COLUMN, id=stands.id, column=column))
-            whole = self.database.table(stands.name) or stands
+            found: Definition = json.loads(self.scalar(COLUMN, id=table.id, column=column))
+            whole = self.database.table(table.name) or table
         own = list(whole.having(column))
-        found["spelled"] = stands.columns[column].type
+        found["spelled"] = table.columns[column].type
         found["constraints"] = [
             [
-                one.name,
-                one.kind,
-                one.definition,
-                one.valid,
-                [one.referent.schema, one.referent.name] if one.referent else None,
+                owned.name,
+                owned.kind,
+                owned.definition,
+                owned.valid,
+                [owned.referent.schema, owned.referent.name] if owned.referent else None,
             ]
-            for one in own
-            if isinstance(one, Constraint) and one.kind != "not null"
+            for owned in own
+            if isinstance(owned, Constraint) and owned.kind != "not null"
         ]
         names = {one.name for one in own} | {row[0] for row in found["constraints"]}
-        indexes = [one for one in whole.indexes.values() if one.name in names]
+        indexes = [index for index in whole.indexes.values() if index.name in names]
         found["indexes"] = [[one.name, one.definition, one.of_constraint, one.comment] for one in indexes]
         not_null = not_null_of(whole, column)
         found["not_null_rules"] = None if not_null is None else [not_null.name, rules_of(not_null), not_null.valid]
@@ -107,14 +107,14 @@ class Archives(port.Archives):
     def column_of_archive(self, definition: Definition) -> Column:
         return Column(definition["name"], definition["spelled"])
 
-    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
+    def create_archive(self, table: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
         keys = [one.name for one in key]
-        own, quoted = self.quoted_table(stands.name), self.quoted_table(archive)
+        own, quoted = self.quoted_table(table.name), self.quoted_table(archive)
         function, trigger = self._follower(archive), self.quoted(archive.name)
         yield Step(
             f"CREATE TABLE {quoted} AS SELECT {self.quoted(*keys, column)} FROM {own} WITH NO DATA",
-            f"created {archive}, which follows the writes to {stands.name}.{column}",
-            (stands.name,),
+            f"created {archive}, which follows the writes to {table.name}.{column}",
+            (table.name,),
             lock=SHARE_ROW_EXCLUSIVE,
             then=(
                 f"ALTER TABLE {quoted} ADD PRIMARY KEY ({self.quoted(*keys)})",
@@ -127,7 +127,7 @@ class Archives(port.Archives):
         )
 
     def _following(self, function: str, keys: Sequence[str], column: str, archive: str) -> str:
-        quoted, value = [self.quoted(one) for one in keys], self.quoted(column)
+        quoted, value = [self.quoted(key) for key in keys], self.quoted(column)
         old, new = (", ".join(f"{row}.{one}" for one in quoted) for row in ("OLD", "NEW"))
         matched = " AND ".join(f"kept.{one} OPERATOR(pg_catalog.=) OLD.{one}" for one in quoted)
         # The application needs no right on the archive.
@@ -155,22 +155,22 @@ END $safeops$"""
             AND tgname = {self.literal(archive.name)}"""
         return bool(self.scalar(sealed(sql)))
 
-    def unfollow(self, table: Name, archive: Name) -> Plan:
-        drop, *then = self._unfollowing(table, archive)
+    def stop_following(self, table: Name, archive: Name) -> Plan:
+        drop, *then = self._stop_following_sqls(table, archive)
         yield Step(drop, f"{archive} does not follow {table} any more", (table,), tuple(then))
 
-    def _unfollowing(self, table: Name, archive: Name) -> list[str]:
+    def _stop_following_sqls(self, table: Name, archive: Name) -> list[str]:
         trigger = f"DROP TRIGGER IF EXISTS {self.quoted(archive.name)} ON {self.quoted_table(table)}"
         return [trigger, f"DROP FUNCTION IF EXISTS {self._follower(archive)}()"]
 
-    def drop_followed(
-        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    def drop_archived_column(
+        self, table: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
     ) -> Plan:
         # The first statement takes the lock, and the last write before it is in the archive.
-        first, *then = self._unfollowing(stands.name, archive)
+        first, *then = self._stop_following_sqls(table.name, archive)
         for place, kept in enumerate(self._kept_sequences(archive, definition)):
             then += self._keep_sequence(kept, *definition["sequences"][place], is_identity=bool(definition["identity"]))
-        for step in self.database.ddl.drop_column(stands.name, column, stands):
+        for step in self.database.ddl.drop_column(table.name, column, table):
             yield Step(first, f"{step.does}; its values are in {archive}", step.locks, (*then, step.sql, *step.then))
 
     def _kept_sequences(self, archive: Name, definition: Definition) -> list[Name]:
@@ -186,8 +186,8 @@ END $safeops$"""
         yield f"ALTER SEQUENCE {sequence} OWNED BY NONE"
         yield f"ALTER SEQUENCE {sequence} RENAME TO {self.quoted(kept.name)}"
 
-    def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
-        own, quoted = self.quoted_table(stands.name), self.quoted(column)
+    def restore_column(self, table: Table, column: str, definition: Definition) -> Plan:
+        own, quoted = self.quoted_table(table.name), self.quoted(column)
         spec = definition["type"] + (f" COLLATE {definition['collation']}" if definition["collation"] else "")
         if definition["generated"]:
             kind = {"s": "STORED", "v": "VIRTUAL"}[definition["generated"]]
@@ -201,14 +201,14 @@ END $safeops$"""
         for privilege, role, grantable in definition["grants"] or ():
             also = " WITH GRANT OPTION" if grantable else ""
             then.append(f"GRANT {privilege} ({quoted}) ON {own} TO {role}{also}")
-        back = [] if definition["identity"] else self._sequences_back(stands, column, definition)
+        back = [] if definition["identity"] else self._sequences_back(table, column, definition)
         add = f"ALTER TABLE {own} ADD COLUMN IF NOT EXISTS {quoted} {spec}"
         yield Step(
             add,
-            f"added column {stands.name}.{column} again",
-            (stands.name,),
+            f"added column {table.name}.{column} again",
+            (table.name,),
             (*back, *then),
-            effect=Effect(stands.name, column),
+            effect=Effect(table.name, column),
         )
 
     def _settings(self, definition: Definition) -> Iterator[str]:
@@ -221,44 +221,46 @@ END $safeops$"""
         if definition["statistics"] is not None:
             yield f"SET STATISTICS {definition['statistics']}"
 
-    def _sequences_back(self, stands: Table, column: str, definition: Definition) -> Iterator[str]:
-        column = f"{self.quoted_table(stands.name)}.{self.quoted(column)}"
+    def _sequences_back(self, table: Table, column: str, definition: Definition) -> Iterator[str]:
+        column = f"{self.quoted_table(table.name)}.{self.quoted(column)}"
         for kept, (schema, name, _) in zip(
             self._kept_sequences(Name(*definition["archive"]), definition), definition["sequences"] or (), strict=True
         ):
             yield f"ALTER SEQUENCE IF EXISTS {self.quoted_table(kept)} RENAME TO {self.quoted(name)}"
             yield f"ALTER SEQUENCE IF EXISTS {self.quoted_table(Name(name, schema))} OWNED BY {column}"
 
-    def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
+    def restore_constraints(self, table: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         for name, text, of_constraint, comment in definition["indexes"]:
             excluding = any(row[0] == name and row[1] == "exclude" for row in definition["constraints"])
-            if not excluding and not (of_constraint and name in stands.constraints):
-                yield self._index_again(stands, name, text, comment)
+            if not excluding and not (of_constraint and name in table.constraints):
+                yield self._restored_index(table, name, text, comment)
         if definition.get("not_null_rules"):
-            yield self._not_null_again(stands, column, *definition["not_null_rules"], filled=filled)
+            yield self._restored_not_null(table, column, *definition["not_null_rules"], filled=filled)
         for name, kind, text, valid, referent in definition["constraints"]:
-            locks = (stands.name, Name(referent[1], referent[0])) if referent else (stands.name,)
-            yield self._constraint_again(stands, name, kind, text, valid, locks)
+            locks = (table.name, Name(referent[1], referent[0])) if referent else (table.name,)
+            yield self._restored_constraint(table, name, kind, text, valid, locks)
 
-    def _not_null_again(self, stands: Table, column: str, name: str, rules: str, valid: bool, *, filled: bool) -> Plan:
+    def _restored_not_null(
+        self, table: Table, column: str, name: str, rules: str, valid: bool, *, filled: bool
+    ) -> Plan:
         """Plan NOT NULL by its name and rules; who restores the column validates it where it was valid."""
-        if not_null_of(stands, column) is None and (filled or not valid):
+        if not_null_of(table, column) is None and (filled or not valid):
             rules = rules.removesuffix(" NOT VALID") + " NOT VALID"
             add = f"ADD CONSTRAINT {self.quoted(name)} NOT NULL {self.quoted(column)}{rules}"
-            yield Step(f"ALTER TABLE {self.quoted_table(stands.name)} {add}", f"added not null {name}", (stands.name,))
+            yield Step(f"ALTER TABLE {self.quoted_table(table.name)} {add}", f"added not null {name}", (table.name,))
 
-    def _index_again(self, stands: Table, name: str, definition: str, comment: str | None) -> Plan:
-        there = stands.indexes.get(name)
-        drop = self.database.ddl.drop_invalid(stands.name, name, stands)
+    def _restored_index(self, table: Table, name: str, definition: str, comment: str | None) -> Plan:
+        there = table.indexes.get(name)
+        drop = self.database.ddl.drop_invalid(table.name, name, table)
         if there is not None and not there.valid:
             yield drop
         if there is None or not there.valid:
             sql = re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY IF NOT EXISTS ", definition)
-            does = f"built index {name} on {stands.name} again"
+            does = f"built index {name} on {table.name} again"
             yield Step(
                 sql,
                 does,
-                (stands.name,),
+                (table.name,),
                 lock=SHARE_UPDATE_EXCLUSIVE,
                 scans=True,
                 waits_inside=True,
@@ -267,15 +269,15 @@ END $safeops$"""
             )
         if comment and (there is None or there.comment != comment):
             yield Step(
-                self.database.ddl.comment_on("INDEX", self.database.ddl.index_name(stands.name, name, stands), comment),
+                self.database.ddl.comment_on("INDEX", self.database.ddl.index_name(table.name, name, table), comment),
                 f"commented on {name}",
             )
 
-    def _constraint_again(
-        self, stands: Table, name: str, kind: str, text: str, valid: bool, locks: tuple[Name, ...]
+    def _restored_constraint(
+        self, table: Table, name: str, kind: str, text: str, valid: bool, locks: tuple[Name, ...]
     ) -> Plan:
-        add = f"ALTER TABLE {self.quoted_table(stands.name)} ADD CONSTRAINT {self.quoted(name)}"
-        there = stands.constraints.get(name)
+        add = f"ALTER TABLE {self.quoted_table(table.name)} ADD CONSTRAINT {self.quoted(name)}"
+        there = table.constraints.get(name)
         later = kind in ("check", "foreign key")
         if kind in ("unique", "primary key"):
             timing = re.search(r"( DEFERRABLE)?( INITIALLY DEFERRED)?$", text)
@@ -283,12 +285,12 @@ END $safeops$"""
         if there is None:
             text = f"{text.removesuffix(' NOT VALID')} NOT VALID" if later else text
             lock = SHARE_ROW_EXCLUSIVE if kind == "foreign key" else None
-            yield Step(f"{add} {text}", f"added {name} to {stands.name} again", locks, lock=lock)
+            yield Step(f"{add} {text}", f"added {name} to {table.name} again", locks, lock=lock)
         if later and valid and not (there and there.valid):
-            yield self.database.ddl.validation(stands.name, name, locks)
+            yield self.database.ddl.validation(table.name, name, locks)
 
-    def finish_again(self, stands: Table, column: str, definition: Definition) -> Plan:
-        if not definition["identity"] or stands.columns[column].identity:
+    def finish_restore(self, table: Table, column: str, definition: Definition) -> Plan:
+        if not definition["identity"] or table.columns[column].identity:
             return
         (schema, name, options), (kept,) = (
             definition["sequences"][0],
@@ -297,15 +299,16 @@ END $safeops$"""
         kind = {"a": "ALWAYS", "d": "BY DEFAULT"}[definition["identity"]]
         sequence = Name(name, schema)
         options = re.sub(r"^AS (smallint|integer|bigint) ", "", options)
-        own = f"ALTER TABLE {self.quoted_table(stands.name)} ALTER COLUMN {self.quoted(column)}"
+        own = f"ALTER TABLE {self.quoted_table(table.name)} ALTER COLUMN {self.quoted(column)}"
         add = f"{own} ADD GENERATED {kind} AS IDENTITY (SEQUENCE NAME {self.quoted_table(sequence)} {options})"
         own, source = self.literal(self.quoted_table(sequence)), self.quoted_table(kept)
         counter = f"SELECT setval({own}, last_value, is_called) FROM {source}"
-        yield Step(add, f"{stands.name}.{column} numbers itself again", (stands.name,), (counter,))
+        yield Step(add, f"{table.name}.{column} numbers itself again", (table.name,), (counter,))
 
     def drop_archive(self, archive: Name, definition: Definition) -> Plan:
         then = [
-            f"DROP SEQUENCE IF EXISTS {self.quoted_table(one)}" for one in self._kept_sequences(archive, definition)
+            f"DROP SEQUENCE IF EXISTS {self.quoted_table(sequence)}"
+            for sequence in self._kept_sequences(archive, definition)
         ]
         then.append(f"DROP FUNCTION IF EXISTS {self._follower(archive)}()")
         for step in super().drop_archive(archive, definition):
@@ -313,13 +316,17 @@ END $safeops$"""
 
     # Tables -----------------------------------------------------------------------------------------------------
 
-    def described_table(self, stands: Table, archive: Name) -> Definition:
+    def describe_table(self, table: Table, archive: Name) -> Definition:
         with self.database.transaction():
             self.run("SET LOCAL search_path = pg_catalog")
-            whole = self.database.table(stands.name) or stands
-            parts = self.read(PARTS, id=stands.id)
-        keys = [one for one in whole.constraints.values() if one.kind == "foreign key" and one.referent]
-        referents = {one.name: one.referent for one in keys if one.referent}
+            whole = self.database.table(table.name) or table
+            parts = self.read(PARTS, id=table.id)
+        keys = [
+            constraint
+            for constraint in whole.constraints.values()
+            if constraint.kind == "foreign key" and constraint.referent
+        ]
+        referents = {key.name: key.referent for key in keys if key.referent}
         return {
             "parts": [[kind, name, f"{archive.name}_{place}"] for place, (kind, name) in enumerate(parts)],
             "keys": [
@@ -328,15 +335,15 @@ END $safeops$"""
             ],
         }
 
-    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
-        own = self.quoted_table(stands.name)
+    def move_to_archive(self, table: Table, archive: Name, definition: Definition) -> Plan:
+        own = self.quoted_table(table.name)
         statements = [f"ALTER TABLE {own} DROP CONSTRAINT {self.quoted(one[0])}" for one in definition["keys"]]
-        statements += [self._renaming_archive(kind, stands.name, old, new) for kind, old, new in definition["parts"]]
+        statements += [self._renaming_archive(kind, table.name, old, new) for kind, old, new in definition["parts"]]
         statements.append(f"ALTER TABLE {own} RENAME TO {self.quoted(archive.name)}")
-        locks = (stands.name, *(Name(one[3][1], one[3][0]) for one in definition["keys"]))
-        yield Step(statements[0], f"put table {stands.name} away as {archive}", locks, tuple(statements[1:]))
+        locks = (table.name, *(Name(one[3][1], one[3][0]) for one in definition["keys"]))
+        yield Step(statements[0], f"put table {table.name} away as {archive}", locks, tuple(statements[1:]))
 
-    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
+    def move_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
         statements = [self._renaming_archive(kind, archive, new, old) for kind, old, new in definition["parts"]]
         rename = f"ALTER TABLE {self.quoted_table(archive)} RENAME TO {self.quoted(name.name)}"
         yield Step(rename, f"brought table {name} back", (archive,), tuple(statements), effect=Effect(name))
@@ -344,7 +351,7 @@ END $safeops$"""
     def _renaming_archive(self, kind: str, table: Name, old: str, new: str) -> str:
         return f"ALTER {kind} {self.quoted_table(Name(old, table.schema))} RENAME TO {self.quoted(new)}"
 
-    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
+    def restore_keys(self, table: Table, definition: Definition) -> Iterator[Plan]:
         for name, text, valid, (schema, referent) in definition["keys"]:
-            locks = (stands.name, Name(referent, schema))
-            yield self._constraint_again(stands, name, "foreign key", text, valid, locks)
+            locks = (table.name, Name(referent, schema))
+            yield self._restored_constraint(table, name, "foreign key", text, valid, locks)

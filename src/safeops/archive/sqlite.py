@@ -22,28 +22,28 @@ EVENTS = ("insert", "update", "delete")
 class Archives(port.Archives):
     """See ``safeops.archive.port``."""
 
-    def archive_flaw(self, stands: Table, column: str | None) -> str | None:
-        if stands.kind != "table":
-            return f"it is a {stands.kind}"
-        return "it stands in another file than the main one" if stands.name.schema else None
+    def archive_refusal(self, table: Table, column: str | None) -> str | None:
+        if table.kind != "table":
+            return f"it is a {table.kind}"
+        return "it stands in another file than the main one" if table.name.schema else None
 
     # Columns ----------------------------------------------------------------------------------------------------
 
-    def described_column(self, stands: Table, column: str) -> Definition:
-        text = parse(stands.sql)
+    def describe_column(self, table: Table, column: str) -> Definition:
+        text = parse(table.sql)
         found = text.column(column)
         names = [one.name for one in text.columns]
         default, collation, generated = (found.clause(kind) for kind in ("default", "collate", "generated"))
-        own = [one for one in text.constraints if rebuild.is_of_column_alone(text, one, column)]
+        own = [constraint for constraint in text.constraints if rebuild.is_of_column_alone(text, constraint, column)]
         return {
             "name": found.name,
-            "type": stands.columns[column].type,
-            "text": stands.sql[found.start : found.end],
-            "bare": f"{self.quoted(found.name)} {stands.sql[found.type_start : found.type_end].strip()}"
-            + (f" {stands.sql[collation.start : collation.end]}" if collation else ""),
+            "type": table.columns[column].type,
+            "text": table.sql[found.start : found.end],
+            "bare": f"{self.quoted(found.name)} {table.sql[found.type_start : found.type_end].strip()}"
+            + (f" {table.sql[collation.start : collation.end]}" if collation else ""),
             "after": names[names.index(found.name) - 1] if names.index(found.name) else None,
-            "constraints": [stands.sql[one.start : one.end] for one in own],
-            "indexes": [[one.name, one.definition] for one in stands.having(column) if isinstance(one, Index)],
+            "constraints": [table.sql[owned.start : owned.end] for owned in own],
+            "indexes": [[one.name, one.definition] for one in table.having(column) if isinstance(one, Index)],
             "required": found.clause("not null") is not None,
             "computed": generated is not None,
             "persisted": bool(generated and generated.stored),
@@ -53,27 +53,27 @@ class Archives(port.Archives):
     def column_of_archive(self, definition: Definition) -> Column:
         return Column(definition["name"], definition["type"])
 
-    def create_archive(self, stands: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
-        text = parse(stands.sql)
+    def create_archive(self, table: Table, column: str, key: Sequence[Column], archive: Name) -> Plan:
+        text = parse(table.sql)
         specs = []
         for one in key:
             found = text.column(one.name)
             collation = found.clause("collate")
-            spec = f"{self.quoted(one.name)} {stands.sql[found.type_start : found.type_end].strip()} NOT NULL"
-            specs.append(spec + (f" {stands.sql[collation.start : collation.end]}" if collation else ""))
+            spec = f"{self.quoted(one.name)} {table.sql[found.type_start : found.type_end].strip()} NOT NULL"
+            specs.append(spec + (f" {table.sql[collation.start : collation.end]}" if collation else ""))
         # Without a type the column keeps each value as it is.
         specs += [self.quoted(column), f"UNIQUE ({self.quoted(*(one.name for one in key))})"]
         create = f"CREATE TABLE {self.quoted_table(archive)} ({', '.join(specs)})"
-        following = self._following(stands.name, column, [one.name for one in key], archive)
+        following = self._following(table.name, column, [one.name for one in key], archive)
         yield Step(
-            create, f"created {archive}, which follows the writes to {stands.name}.{column}", (), tuple(following)
+            create, f"created {archive}, which follows the writes to {table.name}.{column}", (), tuple(following)
         )
 
     def _following(self, table: Name, column: str, key: Sequence[str], archive: Name) -> list[str]:
         own, kept = self.quoted_table(table), self.quoted_table(archive)
         names = [self.quoted(one) for one in key]
         old, new = (
-            f"DELETE FROM {kept} WHERE " + " AND ".join(f"{one} = {row}.{one}" for one in names)
+            f"DELETE FROM {kept} WHERE " + " AND ".join(f"{name} = {row}.{name}" for name in names)
             for row in ("OLD", "NEW")
         )
         values = ", ".join(f"NEW.{one}" for one in (*names, self.quoted(column)))
@@ -92,16 +92,16 @@ class Archives(port.Archives):
             AND tbl_name = {literal(table.name)} COLLATE NOCASE"""
         return int(self.scalar(sql)) == len(EVENTS)
 
-    def unfollow(self, table: Name, archive: Name) -> Plan:
+    def stop_following(self, table: Name, archive: Name) -> Plan:
         drop, *then = [f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)]
         yield Step(drop, f"{archive} does not follow {table} any more", (table,), tuple(then))
 
-    def drop_followed(
-        self, stands: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
+    def drop_archived_column(
+        self, table: Table, column: str, key: Sequence[Column], archive: Name, definition: Definition
     ) -> Plan:
         drops = [f"DROP TRIGGER IF EXISTS {one}" for _, one in self._triggers_of(archive)]
         triggers = {folded(f"{archive.name}_{event}") for event in EVENTS}
-        for step in self.database.ddl.drop_column(stands.name, column, stands):
+        for step in self.database.ddl.drop_column(table.name, column, table):
             if isinstance(step, Rebuild):
                 natively = (*drops, *step.natively) if step.natively else ()
                 does = f"{step.does}; its values are in {archive}"
@@ -112,31 +112,27 @@ class Archives(port.Archives):
     def default_is_late(self, definition: Definition) -> bool:
         return True
 
-    def add_again(self, stands: Table, column: str, definition: Definition) -> Plan:
-        does, effect = f"added column {stands.name}.{column} again", Effect(stands.name, column)
+    def restore_column(self, table: Table, column: str, definition: Definition) -> Plan:
+        does, effect = f"added column {table.name}.{column} again", Effect(table.name, column)
         if definition["persisted"]:
-            yield replace(
-                self.database.ddl.rebuilt(stands, does, self._placing(definition, filled=True)), effect=effect
-            )
+            yield replace(self.database.ddl.rebuilt(table, does, self._placing(definition, filled=True)), effect=effect)
             return
         spec = definition["text"] if definition["computed"] else definition["bare"]
-        yield Step(
-            f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}", does, (stands.name,), effect=effect
-        )
+        yield Step(f"ALTER TABLE {self.quoted_table(table.name)} ADD COLUMN {spec}", does, (table.name,), effect=effect)
 
-    def complete_again(self, stands: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
+    def restore_constraints(self, table: Table, column: str, definition: Definition, *, filled: bool) -> Iterator[Plan]:
         edit = self._placing(definition, filled)
-        if edit(stands.sql) != stands.sql:
-            yield iter([self.database.ddl.rebuilt(stands, f"completed column {stands.name}.{column}", edit)])
+        if edit(table.sql) != table.sql:
+            yield iter([self.database.ddl.rebuilt(table, f"completed column {table.name}.{column}", edit)])
         for name, sql in definition["indexes"]:
-            if name not in stands.indexes:
-                yield iter([Step(sql, f"built index {name} on {stands.name} again", (stands.name,), scans=True)])
+            if name not in table.indexes:
+                yield iter([Step(sql, f"built index {name} on {table.name} again", (table.name,), scans=True)])
 
     def _placing(self, definition: Definition, filled: bool) -> rebuild.Edit:
         """Give a column its text again, at its place, and the constraints of its own."""
 
         def edit(sql: str) -> str:
-            if any(folded(one.name) == folded(definition["name"]) for one in parse(sql).columns):
+            if any(folded(column.name) == folded(definition["name"]) for column in parse(sql).columns):
                 sql = rebuild.dropping_column(definition["name"])(sql)
             sql = _placed(sql, definition)
             for one in definition["constraints"]:
@@ -147,35 +143,37 @@ class Archives(port.Archives):
 
     # Tables -----------------------------------------------------------------------------------------------------
 
-    def described_table(self, stands: Table, archive: Name) -> Definition:
+    def describe_table(self, table: Table, archive: Name) -> Definition:
         sql = f"""SELECT type, name, sql FROM {self.database.master("main")} WHERE sql IS NOT NULL
-            AND type IN ('index', 'trigger') AND tbl_name = {literal(stands.name.name)} COLLATE NOCASE"""
-        keys = [one.name for one in stands.constraints.values() if one.kind == "foreign key"]
-        return {"sql": stands.sql, "parts": [list(row) for row in self.read(sql)], "keys": keys}
+            AND type IN ('index', 'trigger') AND tbl_name = {literal(table.name.name)} COLLATE NOCASE"""
+        keys = [constraint.name for constraint in table.constraints.values() if constraint.kind == "foreign key"]
+        return {"sql": table.sql, "parts": [list(row) for row in self.read(sql)], "keys": keys}
 
-    def put_away(self, stands: Table, archive: Name, definition: Definition) -> Plan:
-        if any(one.kind == "foreign key" for one in stands.constraints.values()):
-            does = f"untied {stands.name} from the tables that it refers to"
-            yield self.database.ddl.rebuilt(stands, does, _without_foreign_keys)
-        own = self.quoted_table(stands.name)
+    def move_to_archive(self, table: Table, archive: Name, definition: Definition) -> Plan:
+        if any(constraint.kind == "foreign key" for constraint in table.constraints.values()):
+            does = f"untied {table.name} from the tables that it refers to"
+            yield self.database.ddl.rebuilt(table, does, _without_foreign_keys)
+        own = self.quoted_table(table.name)
         drops = [f"DROP {kind.upper()} {self.quoted(name)}" for kind, name, _ in definition["parts"]]
         first, *then = [*drops, f"ALTER TABLE {own} RENAME TO {self.quoted(archive.name)}"]
-        yield Step(first, f"put table {stands.name} away as {archive}", (stands.name,), tuple(then))
+        yield Step(first, f"put table {table.name} away as {archive}", (table.name,), tuple(then))
 
-    def bring_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
+    def move_back(self, name: Name, archive: Name, definition: Definition) -> Plan:
         rename = f"ALTER TABLE {self.quoted_table(archive)} RENAME TO {self.quoted(name.name)}"
         parts = tuple(sql for _, _, sql in definition["parts"])
         yield Step(rename, f"brought table {name} back", (archive,), parts)
 
-    def tie_again(self, stands: Table, definition: Definition) -> Iterator[Plan]:
-        if stands.sql != definition["sql"]:
-            does = f"gave table {stands.name} its definition again"
-            yield iter([self.database.ddl.rebuilt(stands, does, lambda _: str(definition["sql"]))])
+    def restore_keys(self, table: Table, definition: Definition) -> Iterator[Plan]:
+        if table.sql != definition["sql"]:
+            does = f"gave table {table.name} its definition again"
+            yield iter([self.database.ddl.rebuilt(table, does, lambda _: str(definition["sql"]))])
 
 
 def _placed(sql: str, definition: Definition) -> str:
     text = parse(sql)
-    before = [one for one in text.columns if definition["after"] and folded(one.name) == folded(definition["after"])]
+    before = [
+        column for column in text.columns if definition["after"] and folded(column.name) == folded(definition["after"])
+    ]
     if definition["after"] is None:
         start = text.columns[0].start
         return f"{sql[:start]}{definition['text']}, {sql[start:]}"

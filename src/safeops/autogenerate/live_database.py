@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import SingletonThreadPool, StaticPool
 
 from safeops import _sqlalchemy
-from safeops.archive.archiving import key_for, refuse_flaw
+from safeops.archive.archiving import key_for, refuse_unarchivable
 from safeops.autogenerate.alembic_operations import name_of
 from safeops.autogenerate.rendering import escaped
 from safeops.databases import database_for
@@ -100,7 +100,7 @@ class LiveDatabase:
         if existing is None:
             return None
         try:
-            refuse_flaw(self.migration, existing, column, f"{name}.{column}" if column else f"table {name}")
+            refuse_unarchivable(self.migration, existing, column, f"{name}.{column}" if column else f"table {name}")
             if column is not None:
                 key_for(self.migration, existing, column)
         except SafeOpsError as error:

@@ -180,11 +180,11 @@ class _Required:
         return self.default is None and not self.populating.is_function
 
     def execute(self) -> BackfillReport:
-        stands = self._look()
-        self._check(stands)
-        is_finished = self.own in stands.columns and not stands.columns[self.own].nullable
+        table = self._look()
+        self._check(table)
+        is_finished = self.own in table.columns and not table.columns[self.own].nullable
         with keeping(self.done):
-            self._add(stands)
+            self._add(table)
             if self.by_trigger and (self.keep_filled or not is_finished):
                 self._do("new rows are filled", self._fill_new_rows())
             report = NOTHING_DONE if is_finished else self._filled()
@@ -249,36 +249,36 @@ class _Required:
             f"{self.migration.database.product} wants the whole definition again, which only the live table has.",
         )
 
-    def _check(self, stands: Table) -> None:
-        there = stands.columns.get(self.own)
+    def _check(self, table: Table) -> None:
+        there = table.columns.get(self.own)
         if there is not None:
             compared = {"type", "collation", "computed", "identity"}
             compared |= {"comment"} if self.column.comment else set()
             compared |= {"default"} if there.default is not None else set()
             found = columns.column_differences(
-                self.migration, stands, there, self.column, only=frozenset(compared), ahead=True
+                self.migration, table, there, self.column, only=frozenset(compared), ahead=True
             )
             if found:
                 keep_or_raise(f"column {self.shown}", found, "raise", "Change one of the two definitions.")
         else:
-            columns.check_companions(self.migration, self._table, self.name, stands, "raise")
-            if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(stands)):
-                refuse_domain(self.migration, self.name, self.column, stands)
-            self._heed_subscribers(stands)
+            columns.check_companions(self.migration, self._table, self.name, table, "raise")
+            if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(table)):
+                refuse_domain(self.migration, self.name, self.column, table)
+            self._heed_subscribers(table)
         fills = there is None or there.nullable or self.keep_filled
         if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
             asked = f"add_required_column() of {self.shown} without a server default"
-            self.migration.database.triggers.check_triggers(asked, stands.name, locks_table=False)
+            self.migration.database.triggers.check_triggers(asked, table.name, locks_table=False)
         if there is None:
             self.done.extend(prepare(self.migration, [self.column]))
         if fills:
             with keeping(self.done):
-                self.populating.check(stands)
+                self.populating.check(table)
 
     def _lacks_triggers(self) -> bool:
         return look_into(self.migration, self.name, lambda: next(self._fill_new_rows(), None) is not None)
 
-    def _heed_subscribers(self, stands: Table) -> None:
+    def _heed_subscribers(self, table: Table) -> None:
         written = call(
             "add_required_column",
             self.name.name,
@@ -286,45 +286,45 @@ class _Required:
             populate=Code("..."),
             schema=self.name.schema,
         )
-        heed_new_column(self.migration, stands, self.own, written)
+        heed_new_column(self.migration, table, self.own, written)
         state = State(self.migration.database, self.migration.settings.schema_for_state)
         heed_kept_table(self.migration, state.name, state.exists(), written)
 
     # The column -------------------------------------------------------------------------------------------------
 
-    def _add(self, stands: Table) -> None:
-        there = stands.columns.get(self.own)
+    def _add(self, table: Table) -> None:
+        there = table.columns.get(self.own)
         if there is None:
-            self._do("added the column", self._added(stands))
+            self._do("added the column", self._added(table))
         elif self.default is not None and there.default is None:
-            self._do("set its default", self._defaulted(stands))
+            self._do("set its default", self._defaulted(table))
 
-    def _added(self, stands: Table | None) -> Iterator[Step]:
+    def _added(self, table: Table | None) -> Iterator[Step]:
         """Plan the column without its default, which would be the value of the rows that stand, and then its default."""
-        bare = self._bare(stands)
-        *first, last = self.migration.database.ddl.add_column(self.name, bare, stands)
+        bare = self._bare(table)
+        *first, last = self.migration.database.ddl.add_column(self.name, bare, table)
         yield from first
         if bare.server_default is not None:
             # From now on the default of the type counts again, or that of the column.
-            now = self.migration.database.ddl.set_default(self.name, self.own, self.default, stands)
+            now = self.migration.database.ddl.set_default(self.name, self.own, self.default, table)
             yield replace(last, then=(*last.then, *(step.sql for step in now)))
         elif self.default is None or not self.migration.context.impl.transactional_ddl:
             yield last
-            yield from self._defaulted(None if stands is None else self._look()) if self.default is not None else ()
+            yield from self._defaulted(None if table is None else self._look()) if self.default is not None else ()
         else:
-            then = (step.sql for step in self._defaulted(stands))
+            then = (step.sql for step in self._defaulted(table))
             yield replace(last, then=(*last.then, *then))
 
-    def _bare(self, stands: Table | None) -> sa.Column[Any]:
-        checks = [one for one in self.column.constraints if isinstance(one, sa.CheckConstraint)]
+    def _bare(self, table: Table | None) -> sa.Column[Any]:
+        checks = [constraint for constraint in self.column.constraints if isinstance(constraint, sa.CheckConstraint)]
         kept = (
             []
             if self.migration.database.abilities.validates_constraints_later
-            else [_sqlalchemy.copied(one) for one in checks]
+            else [_sqlalchemy.copied(check) for check in checks]
         )
         type_ = _sqlalchemy.copied(self.column).type
         # Else a domain would give its default to the rows, and they would count as filled.
-        null = sa.text("NULL") if stands is not None and self._has_default_of_type() else None
+        null = sa.text("NULL") if table is not None and self._has_default_of_type() else None
         bare: sa.Column[Any] = sa.Column(
             self.column.name, type_, *kept, server_default=null, comment=self.column.comment
         )
@@ -334,8 +334,8 @@ class _Required:
         domain = look_into(self.migration, self.name, lambda: self.migration.database.types.domain(self.column.type))
         return domain is not None and domain.has_default and not domain.required
 
-    def _defaulted(self, stands: Table | None) -> Iterator[Step]:
-        return self.migration.database.ddl.set_default(self.name, self.own, self.default, stands)
+    def _defaulted(self, table: Table | None) -> Iterator[Step]:
+        return self.migration.database.ddl.set_default(self.name, self.own, self.default, table)
 
     @property
     def _table(self) -> sa.Table:
@@ -344,12 +344,12 @@ class _Required:
     # Its values -------------------------------------------------------------------------------------------------
 
     def _fill_new_rows(self) -> Iterator[Step]:
-        stands = self._look()
-        return self.migration.database.triggers.fill_new_rows(self.populating.filler(stands), stands)
+        table = self._look()
+        return self.migration.database.triggers.fill_new_rows(self.populating.filler(table), table)
 
     def _stop_filling(self) -> Iterator[Step]:
-        stands = self._look()
-        return self.migration.database.triggers.stop_filling(stands.name, self.own, stands)
+        table = self._look()
+        return self.migration.database.triggers.stop_filling(table.name, self.own, table)
 
     def _filled(self) -> BackfillReport:
         try:
@@ -392,10 +392,10 @@ class _Required:
     # Details ----------------------------------------------------------------------------------------------------
 
     def _look(self) -> Table:
-        stands = look_at(self.migration, self.name)
-        if stands is None:
+        table = look_at(self.migration, self.name)
+        if table is None:
             raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
-        return stands
+        return table
 
     def _do(self, what: str, plan: Iterator[Step]) -> None:
         if execute(self.migration, plan):

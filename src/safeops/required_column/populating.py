@@ -130,22 +130,22 @@ class Populating:
 
     # Before anything is touched ---------------------------------------------------------------------------------
 
-    def check(self, stands: Table) -> None:
+    def check(self, table: Table) -> None:
         """Raise what a backfill would raise before it begins, though the column may not stand yet."""
         own = str(self.column.name)
-        key_of(self.migration, stands, self.options["key"], (own,))
+        key_of(self.migration, table, self.options["key"], (own,))
         if self.is_function:
             Batches.of(self.migration.database).check_writes_values()
-            check_has_columns(stands, (one for one in Function.of(self.populate).reads or () if one != own))
-        self._check_runs(stands)
+            check_has_columns(table, (column for column in Function.of(self.populate).reads or () if column != own))
+        self._check_runs(table)
 
-    def _check_runs(self, stands: Table) -> None:
+    def _check_runs(self, table: Table) -> None:
         database, own = self.migration.database, str(self.column.name)
         type_ = database.type_text(self.column.type)
-        columns = [database.quoted(one) for one in stands.columns]
-        columns += [] if own in stands.columns else [f"{database.triggers.null_of(type_)} AS {database.quoted(own)}"]
-        row = f"SELECT {', '.join(columns)} FROM {database.quoted_table(stands.name)}"
-        query = self._query([*stands.columns, own])[0].replace(ROW, row)
+        columns = [database.quoted(column) for column in table.columns]
+        columns += [] if own in table.columns else [f"{database.triggers.null_of(type_)} AS {database.quoted(own)}"]
+        row = f"SELECT {', '.join(columns)} FROM {database.quoted_table(table.name)}"
+        query = self._query([*table.columns, own])[0].replace(ROW, row)
         try:
             look_into(self.migration, self.name, lambda: database.triggers.check_value(query, type_))
         except DBAPIError as error:
@@ -161,14 +161,14 @@ class Populating:
 
     # New rows ---------------------------------------------------------------------------------------------------
 
-    def filler(self, stands: Table | None) -> Filler:
+    def filler(self, table: Table | None) -> Filler:
         own = str(self.column.name)
-        query, reads = self._query([] if stands is None else [*dict.fromkeys([*stands.columns, own])])
-        return Filler(stands.name if stands else self.name, own, query, None if stands is None else reads)
+        query, reads = self._query([] if table is None else [*dict.fromkeys([*table.columns, own])])
+        return Filler(table.name if table else self.name, own, query, None if table is None else reads)
 
     def _query(self, columns: list[str]) -> tuple[str, tuple[str, ...]]:
         """Return the query of the value over one row, and which of its columns it reads."""
-        untyped = {one: sa.types.NullType() for one in columns}
+        untyped = {column: sa.types.NullType() for column in columns}
         expressions = Expressions(self.migration.database, self.name, untyped)
         value = sa.null() if self.is_function else expressions.own(self._as_element())
         condition = None if self.where is None else expressions.own(self._condition)
@@ -196,19 +196,19 @@ class Populating:
 
     # Old rows ---------------------------------------------------------------------------------------------------
 
-    def fill(self, stands: Table) -> BackfillReport:
+    def fill(self, table: Table) -> BackfillReport:
         """Fill the rows that it is for."""
         values: Any = self.populate if self.is_function else {str(self.column.name): self._as_element()}
         work = work_for(
-            self.migration, stands, self.name, values, self.unfilled, self.options["key"], self._named(), keeps=True
+            self.migration, table, self.name, values, self.unfilled, self.options["key"], self._named(), keeps=True
         )
         return self._run(self._of_column(work))
 
-    def fill_others(self, stands: Table, default: str) -> BackfillReport:
+    def fill_others(self, table: Table, default: str) -> BackfillReport:
         """Fill the rows that it is not for with the server default."""
         values: dict[str, Any] = {str(self.column.name): sa.literal_column(default)}
         label = self._named(" default")
-        return self._run(work_for(self.migration, stands, self.name, values, None, self.options["key"], label))
+        return self._run(work_for(self.migration, table, self.name, values, None, self.options["key"], label))
 
     def _named(self, suffix: str = "") -> Any:
         return lambda *_: fitting(f"{self.label}{suffix}", max_bytes=LONGEST_NAME)
@@ -235,7 +235,7 @@ class Populating:
             empty = expressions.condition(expressions.column(own).is_(None))
             updates.append(expressions.update({own: sa.literal_column(default)}, empty))
         before, after = Batches.of(database).rendered_batching()
-        for sql in (LOST, *before, *(one.replace(RANGE, "1 = 1") for one in updates), *after):
+        for sql in (LOST, *before, *(update.replace(RANGE, "1 = 1") for update in updates), *after):
             self.migration.render(sql)
 
 
@@ -257,4 +257,4 @@ def _read_by(sql: str, columns: Iterable[str], alias: str) -> tuple[str, ...]:
     for (name, _), (_, behind), (before, _) in zip(found, [*found[1:], ("", "")], [("", ""), *found], strict=False):
         if (name == alias.casefold() and behind != "." and before != "as") or (name == "*" and before == "."):
             return tuple(columns)
-    return tuple(one for one in columns if one.casefold() in named)
+    return tuple(column for column in columns if column.casefold() in named)

@@ -9,7 +9,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.archive.archiving import bring_column_back, bring_table_back, catalogue_of, discard, noted, written_restore
+from safeops.archive.archiving import (
+    bring_column_back,
+    bring_table_back,
+    catalogue_of,
+    discard,
+    on_catalogue,
+    written_restore,
+)
 from safeops.archive.port import COPYING, RESTORED, Archives, Record
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.execution.inspect import check_names, keeping, known, look, refuse_hidden_rows, skipped
@@ -91,7 +98,7 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
         record = _latest(migration, stands.name, str(column.name))
         if record is None:
             if column.name in stands.columns:
-                noted(migration, catalogue_of(migration).drop_if_empty)
+                on_catalogue(migration, catalogue_of(migration).drop_if_empty)
                 return skipped(f"column {name}.{column.name}", "it is there, and nothing of it is archived")
             raise _no_archive(migration, f"column {name}.{column.name}", UnknownColumn)
         outline(migration, stands.name, f"put the archived values of {name}.{column.name} back")
@@ -149,7 +156,7 @@ def restore_table(table_name: str, *, schema: str | None = None) -> bool:
         stands, record = look(migration, full), _latest(migration, full, None)
         if record is None:
             if stands is not None:
-                noted(migration, catalogue_of(migration).drop_if_empty)
+                on_catalogue(migration, catalogue_of(migration).drop_if_empty)
                 return skipped(f"table {name}", "it is there, and nothing of it is archived")
             raise _no_archive(migration, f"table {name}", UnknownTable)
         if stands is not None and look(migration, record.archive) is not None:
@@ -208,12 +215,12 @@ def drop_archives(*, older_than: float) -> bool:
             )
         _refuse_offline(migration, "Dropping archives")
         now = float(migration.database.scalar(f"SELECT {migration.database.now}"))
-        records = noted(migration, catalogue_of(migration).records)
+        records = on_catalogue(migration, catalogue_of(migration).records)
         old = [one for one in records if now - one.created_at >= older_than]
         for one in old:
             discard(migration, one)
             log.info("dropped the archive of %s, %s", one, time.strftime("%Y-%m-%d", time.gmtime(one.created_at)))
-        noted(migration, catalogue_of(migration).drop_if_empty)
+        on_catalogue(migration, catalogue_of(migration).drop_if_empty)
         return bool(old) or skipped("old archives", "there are none")
 
 
@@ -221,7 +228,9 @@ def drop_archives(*, older_than: float) -> bool:
 
 
 def _kept(migration: Migration) -> list[Record]:
-    return [one for one in noted(migration, catalogue_of(migration).records) if one.status not in (COPYING, RESTORED)]
+    return [
+        one for one in on_catalogue(migration, catalogue_of(migration).records) if one.status not in (COPYING, RESTORED)
+    ]
 
 
 def _shown(migration: Migration, record: Record) -> Archive:
@@ -230,7 +239,7 @@ def _shown(migration: Migration, record: Record) -> Archive:
 
 
 def _latest(migration: Migration, table: Name, column: str | None) -> Record | None:
-    return noted(migration, lambda: catalogue_of(migration).latest(table, column))
+    return on_catalogue(migration, lambda: catalogue_of(migration).latest(table, column))
 
 
 def _refuse_offline(migration: Migration, deed: str) -> None:

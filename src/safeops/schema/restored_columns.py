@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.archiving import catalogue_of, forget_walk, noted, plans_to_complete, written_restore
+from safeops.archive.archiving import catalogue_of, forget_progress, on_catalogue, plans_to_complete, written_restore
 from safeops.archive.port import RESTORED, Archives, Record
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
@@ -113,7 +113,7 @@ def complete(migration: Migration, record: Record) -> None:
     if required:
         _enforce(record)
     now = look(migration, name) or stands
-    execute(migration, Archives.of(migration.database).finish_again(now, column, dict(record.definition)))
+    execute(migration, Archives.of(migration.database).finish_restore(now, column, dict(record.definition)))
     forget(migration, record)
 
 
@@ -166,7 +166,7 @@ def tie(migration: Migration, record: Record) -> None:
     stands = known(migration, look(migration, record.of), record.of)
     if stands is None:
         return
-    broken = _each(migration, Archives.of(migration.database).tie_again(stands, dict(record.definition)))
+    broken = _each(migration, Archives.of(migration.database).restore_keys(stands, dict(record.definition)))
     if broken:
         raise _violated(record, broken)
     forget(migration, record)
@@ -175,7 +175,7 @@ def tie(migration: Migration, record: Record) -> None:
 def forget(migration: Migration, record: Record) -> None:
     """Drop the archive of what is back."""
     if record.column is not None:
-        noted(migration, lambda: catalogue_of(migration).change(record, status=RESTORED))
+        on_catalogue(migration, lambda: catalogue_of(migration).change(record, status=RESTORED))
         execute(migration, Archives.of(migration.database).drop_archive(record.archive, dict(record.definition)))
-        forget_walk(migration, record)
-    noted(migration, partial(catalogue_of(migration).remove, record))
+        forget_progress(migration, record)
+    on_catalogue(migration, partial(catalogue_of(migration).remove, record))

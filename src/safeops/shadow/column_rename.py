@@ -69,7 +69,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
         """
-        return whoever_else(lambda: self._brought_in_step("expand", self.old_name, self.new_name, backfill_options))
+        return whoever_else(lambda: self._start_sync("expand", self.old_name, self.new_name, backfill_options))
 
     def contract(self) -> bool:
         """The old name is gone; the schema is what renaming in place would have made, names of indexes included.
@@ -97,7 +97,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").contract()
         """
-        return whoever_else(lambda: self._reduced("contract", self.new_name, self.old_name, "expand"))
+        return whoever_else(lambda: self._stop_sync("contract", self.new_name, self.old_name, "expand"))
 
     def undo_expand(self) -> bool:
         """The new name is gone, and the old one has every write: the inverse of ``expand``.
@@ -122,7 +122,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_expand()
         """
-        return whoever_else(lambda: self._reduced("undo_expand", self.old_name, self.new_name, "undo_contract"))
+        return whoever_else(lambda: self._stop_sync("undo_expand", self.old_name, self.new_name, "undo_contract"))
 
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The old name stands again, filled and in step: the inverse of ``contract``.
@@ -148,13 +148,11 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_contract()
         """
-        return whoever_else(
-            lambda: self._brought_in_step("undo_contract", self.new_name, self.old_name, backfill_options)
-        )
+        return whoever_else(lambda: self._start_sync("undo_contract", self.new_name, self.old_name, backfill_options))
 
     # Details ----------------------------------------------------------------------------------------------------
 
-    def _rendered(self, phase: str, pair_up: bool, source: str, twin: str, missing: str = "") -> bool | None:
+    def _rendered(self, phase: str, start_sync: bool, source: str, shadow: str, missing: str = "") -> bool | None:
         """Render the phase for ``--sql`` where the server's own language can look for itself; None online."""
         written = self._written(phase)
         with running(written.removesuffix("()")) as migration:
@@ -163,101 +161,101 @@ class ColumnRename:
                 return None
             names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
             check_names(migration, written, schema=self.schema, **names)
-            pair = self._pair(migration, Name(self.table_name, self.schema), source, twin)
+            pair = self._pair(migration, Name(self.table_name, self.schema), source, shadow)
             plan = (
-                ShadowColumns.of(database).scripted_pairing(pair)
-                if pair_up
-                else ShadowColumns.of(database).scripted_parting(pair, missing)
+                ShadowColumns.of(database).script_start(pair)
+                if start_sync
+                else ShadowColumns.of(database).script_stop(pair, missing)
             )
             return execute(migration, plan)
 
-    def _brought_in_step(self, phase: str, source: str, twin: str, options: dict[str, Any]) -> bool:
+    def _start_sync(self, phase: str, source: str, shadow: str, options: dict[str, Any]) -> bool:
         """Have both stand in step; ``shadow`` is the one that does not stand by itself."""
         written = self._written(phase)
         phases.check_options(written, options)
-        if (rendered := self._rendered(phase, True, source, twin)) is not None:
+        if (rendered := self._rendered(phase, True, source, shadow)) is not None:
             return rendered
 
         def choose(migration: Migration) -> Pair | None:
-            stands = self._looked_at(migration, written)
-            standing = self._standing(migration, stands)
+            table = self._looked_at(migration, written)
+            standing = self._standing(migration, table)
             if standing is not None:
                 if (
-                    ShadowColumns.of(migration.database).is_promoted(standing, stands)
-                    and standing.source not in stands.columns
+                    ShadowColumns.of(migration.database).is_swapped(standing, table)
+                    and standing.source not in table.columns
                 ):
                     standing = standing.mirrored
-                phases.refuse_torn(stands, standing, self._undoing(standing))
+                phases.refuse_missing_column(table, standing, self._undoing(standing))
                 return standing
-            if source not in stands.columns and twin in stands.columns:
-                skipped(written, f"{twin} stands alone: there is nothing to bring in step")
+            if source not in table.columns and shadow in table.columns:
+                skipped(written, f"{shadow} stands alone: there is nothing to bring in step")
                 return None
-            check_has_columns(stands, [source])
-            return self._pair(migration, stands.name, source, twin)
+            check_has_columns(table, [source])
+            return self._pair(migration, table.name, source, shadow)
 
-        return phases.bring_in_step(written, Name(self.table_name, self.schema), choose, equip=True, **options)
+        return phases.start_sync(written, Name(self.table_name, self.schema), choose, equip=True, **options)
 
-    def _reduced(self, phase: str, survivor: str, other: str, before: str) -> bool:
+    def _stop_sync(self, phase: str, survivor: str, other: str, before: str) -> bool:
         """Let ``survivor`` stand alone; ``before`` is the phase that must have finished."""
         written, missing = self._written(phase), self._written(before)
         if (rendered := self._rendered(phase, False, survivor, other, missing)) is not None:
             return rendered
         with running(written.removesuffix("()")) as migration:
-            stands = self._looked_at(migration, written)
+            table = self._looked_at(migration, written)
             does = f"dropped column {self.table_name}.{other}, whose values {survivor} has"
-            outline(migration, stands.name, does)
-            standing = self._standing(migration, stands)
+            outline(migration, table.name, does)
+            standing = self._standing(migration, table)
             if standing is None:
-                return self._nothing_to_reduce(migration, stands, written, survivor, other, missing)
-            if standing.source == survivor and standing.shadow not in stands.columns:
-                return phases.part_from(migration, standing)
-            if other not in stands.columns and ShadowColumns.of(migration.database).is_promoted(standing, stands):
-                return phases.part_from(migration, standing.mirrored)
-            phases.refuse_torn(stands, standing, self._undoing(standing))
+                return self._already_stopped(migration, table, written, survivor, other, missing)
+            if standing.source == survivor and standing.shadow not in table.columns:
+                return phases.stop_sync(migration, standing)
+            if other not in table.columns and ShadowColumns.of(migration.database).is_swapped(standing, table):
+                return phases.stop_sync(migration, standing.mirrored)
+            phases.refuse_missing_column(table, standing, self._undoing(standing))
             if standing.source == survivor and phase == "undo_expand":
                 # The survivor never lacked a value, so that nothing has to have finished.
-                phases.refuse_out_of_step(migration, stands, standing, written, unfilled=True)
-                return phases.part_from(migration, standing)
+                phases.refuse_out_of_sync(migration, table, standing, written, unfilled=True)
+                return phases.stop_sync(migration, standing)
             phases.refuse_unfilled(migration, standing, missing)
-            phases.refuse_out_of_step(migration, stands, standing, written)
+            phases.refuse_out_of_sync(migration, table, standing, written)
             if standing.source == survivor:
-                return phases.part_from(migration, standing)
+                return phases.stop_sync(migration, standing)
             # Not equipped here: what a slower runner built would stay behind, on a column that is nobody's twin any more.
-            phases.refuse_unequipped(migration, stands, standing, missing)
-            phases.refuse_dependents_on(migration, stands, other, standing)
-            return phases.promote(migration, standing, None)
+            phases.refuse_missing_copies(migration, table, standing, missing)
+            phases.refuse_dependents_on(migration, table, other, standing)
+            return phases.swap(migration, standing, None)
 
     def _undoing(self, standing: Pair) -> str:
         """Return the phase that takes the twin away."""
         return self._written("undo_expand" if standing.source == self.old_name else "contract")
 
-    def _nothing_to_reduce(
-        self, migration: Migration, stands: Table, written: str, survivor: str, other: str, missing: str
+    def _already_stopped(
+        self, migration: Migration, table: Table, written: str, survivor: str, other: str, missing: str
     ) -> bool:
-        unfinished = self._pair(migration, stands.name, survivor, other)
-        if ShadowColumns.of(migration.database).is_unfinished(unfinished, stands):
-            return phases.part_from(migration, unfinished)
-        if other in stands.columns:
-            raise phases.phase_missing(f"{other} of {stands.name} and {survivor} are not in step.", missing)
-        check_has_columns(stands, [survivor])
+        unfinished = self._pair(migration, table.name, survivor, other)
+        if ShadowColumns.of(migration.database).is_unfinished(unfinished, table):
+            return phases.stop_sync(migration, unfinished)
+        if other in table.columns:
+            raise phases.phase_missing(f"{other} of {table.name} and {survivor} are not in step.", missing)
+        check_has_columns(table, [survivor])
         # A stop may have come between the drop and this.
-        finished = phases.finish_keys(migration, stands)
-        forget_backfills_of(migration, stands.name, self.new_name)
-        forget_backfills_of(migration, stands.name, self.old_name)
+        finished = phases.validate_keys(migration, table)
+        forget_backfills_of(migration, table.name, self.new_name)
+        forget_backfills_of(migration, table.name, self.old_name)
         return finished or skipped(written, f"{other} is gone")
 
     def _looked_at(self, migration: Migration, written: str) -> Table:
         names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
-        return phases.looked_at(migration, written, self.schema, **names)
+        return phases.inspect_table(migration, written, self.schema, **names)
 
-    def _standing(self, migration: Migration, stands: Table) -> Pair | None:
-        name = self._pair(migration, stands.name, self.old_name, self.new_name).name
-        return look_into(migration, stands.name, lambda: ShadowColumns.of(migration.database).pair_named(stands, name))
+    def _standing(self, migration: Migration, table: Table) -> Pair | None:
+        name = self._pair(migration, table.name, self.old_name, self.new_name).name
+        return look_into(migration, table.name, lambda: ShadowColumns.of(migration.database).find_pair(table, name))
 
-    def _pair(self, migration: Migration, table: Name, source: str, twin: str) -> Pair:
+    def _pair(self, migration: Migration, table: Name, source: str, shadow: str) -> Pair:
         parts = ("safeops", self.table_name, self.old_name, self.new_name)
         name = fitting(*parts, max_bytes=migration.database.abilities.max_identifier - 8)
-        return Pair(name, table, source, twin, winner=self.new_name)
+        return Pair(name, table, source, shadow, winner=self.new_name)
 
     def _written(self, phase: str) -> str:
         change = call("ColumnRename", self.table_name, self.old_name, self.new_name, schema=self.schema)

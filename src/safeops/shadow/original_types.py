@@ -22,7 +22,7 @@ from safeops.schema.columns import column_differences
 TABLE = "safeops_former_types"
 
 
-class FormerTypes(StateTable):
+class OriginalTypes(StateTable):
     """One small table: a row for each type change that was contracted.
 
     Args:
@@ -83,30 +83,30 @@ def check_sql(argument: str, value: Any, column: str) -> None:
         raise InvalidArgument(f"{argument} is {value!r}, not SQL.", remedy="Write:", code=code)
 
 
-def has_type(migration: Migration, stands: Table, name: str, type_: sa.types.TypeEngine[Any]) -> bool:
+def has_type(migration: Migration, table: Table, name: str, type_: sa.types.TypeEngine[Any]) -> bool:
     """Tell whether a column has a type already."""
-    column = _column(stands, name, type_)
+    column = _column(table, name, type_)
     only = frozenset({"type", "collation"})
-    return not column_differences(migration, stands, stands.columns[name], column, only=only)
+    return not column_differences(migration, table, table.columns[name], column, only=only)
 
 
 def refuse_needless(
-    migration: Migration, stands: Table, name: str, type_: sa.types.TypeEngine[Any], schema: str | None
+    migration: Migration, table: Table, name: str, type_: sa.types.TypeEngine[Any], schema: str | None
 ) -> None:
     """Raise InvalidArgument where the change needs no rewrite, so that one step does it."""
-    database, column = migration.database, _column(stands, name, type_)
+    database, column = migration.database, _column(table, name, type_)
     if database.abilities.rewrites_for_types:
         return
-    if look_into(migration, stands.name, lambda: database.safety.type_refusal(column, stands)) is None:
+    if look_into(migration, table.name, lambda: database.safety.type_refusal(column, table)) is None:
         raise InvalidArgument(
-            f"{stands.name}.{name} becomes {database.type_text(type_)} without a rewrite.",
+            f"{table.name}.{name} becomes {database.type_text(type_)} without a rewrite.",
             why="The server changes it in a moment, so that no second column is needed.",
             remedy="Do it in one step:",
-            code=call("alter_column_type", stands.name.name, name, written_type(type_), schema=schema),
+            code=call("alter_column_type", table.name.name, name, written_type(type_), schema=schema),
         )
 
 
-def _column(stands: Table, name: str, type_: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
+def _column(table: Table, name: str, type_: sa.types.TypeEngine[Any]) -> sa.Column[Any]:
     column: sa.Column[Any] = sa.Column(name, type_)
-    sa.Table(stands.name.name, sa.MetaData(), column, schema=stands.name.schema)
+    sa.Table(table.name.name, sa.MetaData(), column, schema=table.name.schema)
     return column

@@ -42,7 +42,7 @@ ROUNDS = 4
 OPTIONS = frozenset({"batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress", "key"})
 
 
-def looked_at(migration: Migration, written: str, schema: str | None, **names: Any) -> Table:
+def inspect_table(migration: Migration, written: str, schema: str | None, **names: Any) -> Table:
     """Check the arguments of a phase, and return the table as it stands.
 
     Args:
@@ -54,10 +54,10 @@ def looked_at(migration: Migration, written: str, schema: str | None, **names: A
     check_names(migration, written, schema=schema, **names)
     if migration.offline:
         raise migration.online_only(written, "It copies what stands on the column, which only the live table tells.")
-    stands = look_at(migration, Name(names["table_name"], schema))
-    if stands is None:
+    table = look_at(migration, Name(names["table_name"], schema))
+    if table is None:
         raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
-    return stands
+    return table
 
 
 def check_options(written: str, options: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ def check_options(written: str, options: dict[str, Any]) -> None:
         )
 
 
-def bring_in_step(
+def start_sync(
     written: str, table: Name, choose: Callable[[Migration], Pair | None], *, equip: bool, **options: Any
 ) -> bool:
     """Have the twin stand, filled, and equipped where asked; return whether anything was left to do.
@@ -93,7 +93,7 @@ def bring_in_step(
         computed = _is_computed(migration, pair)
         filled = not computed and not is_filled(state, pair)
         texts = (
-            ShadowColumns.of(migration.database).twin_value(pair),
+            ShadowColumns.of(migration.database).shadow_value(pair),
             ShadowColumns.of(migration.database).unfilled(pair),
         )
         name = fill_name(pair, migration.database.home)
@@ -102,60 +102,60 @@ def bring_in_step(
     if not equip:
         return paired or filled
     with running(written.removesuffix("()")) as migration:
-        stands = _as_it_was(migration, pair)
-        return equipped(migration, pair, stands) or paired or filled
+        existing = _unchanged(migration, pair)
+        return copy_indexes(migration, pair, existing) or paired or filled
 
 
 def _is_computed(migration: Migration, pair: Pair) -> bool:
-    stands = look_at(migration, pair.table)
-    return stands is not None and ShadowColumns.of(migration.database).is_computed(pair, stands)
+    table = look_at(migration, pair.table)
+    return table is not None and ShadowColumns.of(migration.database).is_computed(pair, table)
 
 
-def equipped(migration: Migration, pair: Pair, stands: Table) -> bool:
+def copy_indexes(migration: Migration, pair: Pair, table: Table) -> bool:
     """Have the twin get what it lacks of the default, the indexes and the constraints."""
 
-    look_into(migration, pair.table, lambda: ShadowColumns.of(migration.database).check_sees(pair, stands))
+    look_into(migration, pair.table, lambda: ShadowColumns.of(migration.database).check_row_security(pair, table))
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
         return unfitting(pair, error) if migration.database.errors.is_violation(error) else None
 
-    return execute(migration, ShadowColumns.of(migration.database).equip_twin(pair, stands), explain)
+    return execute(migration, ShadowColumns.of(migration.database).copy_indexes(pair, table), explain)
 
 
-def settled(migration: Migration, pair: Pair, stands: Table) -> bool:
+def finish_swap(migration: Migration, pair: Pair, table: Table) -> bool:
     """Finish what an interrupted exchange left to do; return whether there was anything."""
-    return execute(migration, ShadowColumns.of(migration.database).settle_pair(pair, stands))
+    return execute(migration, ShadowColumns.of(migration.database).finish_swap(pair, table))
 
 
-def _as_it_was(migration: Migration, pair: Pair) -> Table:
+def _unchanged(migration: Migration, pair: Pair) -> Table:
     """Return the table as it stands, or raise where another runner has parted or exchanged the two since."""
-    database, stands = migration.database, look_at(migration, pair.table)
-    assert stands is not None
-    if look_into(migration, pair.table, lambda: ShadowColumns.of(database).pair_named(stands, pair.name)) != pair:
+    database, table = migration.database, look_at(migration, pair.table)
+    assert table is not None
+    if look_into(migration, pair.table, lambda: ShadowColumns.of(database).find_pair(table, pair.name)) != pair:
         raise overtaken(pair)
-    return stands
+    return table
 
 
 def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any], written: str) -> bool:
-    database, stands = migration.database, look_at(migration, pair.table)
-    assert stands is not None
+    database, existing = migration.database, look_at(migration, pair.table)
+    assert existing is not None
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
-    known = backfills_of(migration, stands.name, pair.shadow)
-    found = look_into(migration, pair.table, lambda: ShadowColumns.of(database).pair_named(stands, pair.name))
+    known = backfills_of(migration, existing.name, pair.shadow)
+    found = look_into(migration, pair.table, lambda: ShadowColumns.of(database).find_pair(existing, pair.name))
     if found is not None:
-        return execute(migration, ShadowColumns.of(database).renoted(found, stands))
-    _warn_of_dependents(migration, pair, stands)
-    _check(migration, pair, stands)
-    _check_fill(migration, pair, stands, Arguments(migration, table.name, table.schema), options)
-    heed_new_column(migration, stands, pair.shadow, written)
+        return execute(migration, ShadowColumns.of(database).renew_triggers(found, existing))
+    _warn_of_dependents(migration, pair, existing)
+    _check(migration, pair, existing)
+    _check_fill(migration, pair, existing, Arguments(migration, table.name, table.schema), options)
+    heed_new_column(migration, existing, pair.shadow, written)
     state = State(database, migration.settings.schema_for_state)
     heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
-    return execute(migration, ShadowColumns.of(database).pair_up(pair, stands))
+    return execute(migration, ShadowColumns.of(database).start_sync(pair, existing))
 
 
-def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Arguments, options: dict[str, Any]) -> None:
+def _check_fill(migration: Migration, pair: Pair, table: Table, arguments: Arguments, options: dict[str, Any]) -> None:
     """Raise what would be wrong with the fill: no key to walk along, above all."""
     asked = {name: options.get(name) for name in OPTIONS}
     arguments.check_workers(asked["executor"], asked["connect"])
@@ -163,22 +163,22 @@ def _check_fill(migration: Migration, pair: Pair, stands: Table, arguments: Argu
     arguments.pace(
         asked["target_seconds"], asked["batch_size"], options.get("pause", 0.0), options.get("throttles", ())
     )
-    key_of(migration, stands, arguments.key(asked["key"]), [pair.shadow])
+    key_of(migration, table, arguments.key(asked["key"]), [pair.shadow])
 
 
-def _warn_of_dependents(migration: Migration, pair: Pair, stands: Table) -> None:
+def _warn_of_dependents(migration: Migration, pair: Pair, table: Table) -> None:
     """Say early what will be in the way of the phase that drops or exchanges the column."""
-    for one in _dependents(migration, stands, pair.source, pair):
+    for one in _dependents(migration, table, pair.source, pair):
         log.warning("a later phase will refuse as long as this depends on %s.%s: %s", pair.table, pair.source, one)
 
 
-def _check(migration: Migration, pair: Pair, stands: Table) -> None:
+def _check(migration: Migration, pair: Pair, table: Table) -> None:
     """Raise what is wrong with a pair before anything is touched."""
     database = migration.database
     asked = f"Keeping {pair.source} and {pair.shadow} of {pair.table} in sync"
     look_into(migration, pair.table, lambda: database.triggers.check_triggers(asked, pair.table, locks_table=True))
     try:
-        look_into(migration, pair.table, lambda: ShadowColumns.of(database).check_pair(pair, stands))
+        look_into(migration, pair.table, lambda: ShadowColumns.of(database).check_pair(pair, table))
         look_into(migration, pair.table, lambda: database.read(_conversion(database, pair)))
     except DBAPIError as error:
         if database.errors.is_lock_failure(error) or database.errors.kind_of(error) not in OF_STATEMENT:
@@ -192,7 +192,9 @@ def _check(migration: Migration, pair: Pair, stands: Table) -> None:
 
 
 def _conversion(database: Database, pair: Pair) -> str:
-    return f"SELECT {ShadowColumns.of(database).twin_value(pair)} FROM {database.quoted_table(pair.table)} WHERE 1 = 0"
+    return (
+        f"SELECT {ShadowColumns.of(database).shadow_value(pair)} FROM {database.quoted_table(pair.table)} WHERE 1 = 0"
+    )
 
 
 def _said(error: DBAPIError) -> str:
@@ -248,7 +250,7 @@ def _filled(name: str, pair: Pair, table: Name, value: str, unfilled: str, optio
         if not isinstance(cause, DBAPIError):
             raise
         with running("backfill") as migration:
-            _as_it_was(migration, pair)
+            _unchanged(migration, pair)
             if migration.database.errors.kind_of(cause) == "violation":
                 raise
         raise unconvertible(pair, cause, error.problem) from cause
@@ -272,12 +274,12 @@ def _fill_of(state: State, pair: Pair) -> Part | None:
     return next(filter(None, found), None)
 
 
-def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
+def refuse_missing_column(table: Table, pair: Pair, code: str) -> None:
     """Raise PhaseMissing where a column of the pair is gone, though what kept them in step stands."""
-    gone = [one for one in (pair.source, pair.shadow) if one not in stands.columns]
+    gone = [one for one in (pair.source, pair.shadow) if one not in table.columns]
     if gone:
         raise PhaseMissing(
-            f"{stands.name}.{gone[0]} was dropped or renamed by hand, and what kept it in step still stands: writes fail.",
+            f"{table.name}.{gone[0]} was dropped or renamed by hand, and what kept it in step still stands: writes fail.",
             why="The trigger writes a column that is not there.",
             remedy="Take away what is left of it:"
             if gone[0] == pair.shadow
@@ -289,19 +291,19 @@ def refuse_torn(stands: Table, pair: Pair, code: str) -> None:
 def refuse_unfilled(migration: Migration, pair: Pair, missing: str) -> None:
     """Raise PhaseMissing where the phase that brought the two in step was interrupted before every row had a value."""
     if _is_unfilled(migration, pair):
-        raise _not_in_step(pair, f"rows from before have no value in {pair.shadow} yet", missing)
+        raise _not_in_sync(pair, f"rows from before have no value in {pair.shadow} yet", missing)
 
 
-def refuse_unequipped(migration: Migration, stands: Table, pair: Pair, missing: str) -> None:
+def refuse_missing_copies(migration: Migration, table: Table, pair: Pair, missing: str) -> None:
     """Raise PhaseMissing where the twin lacks an index or a constraint."""
     step = look_into(
-        migration, stands.name, lambda: next(ShadowColumns.of(migration.database).equip_twin(pair, stands), None)
+        migration, table.name, lambda: next(ShadowColumns.of(migration.database).copy_indexes(pair, table), None)
     )
     if step is not None:
-        raise _not_in_step(pair, f"this is not done: {step.does}", missing)
+        raise _not_in_sync(pair, f"this is not done: {step.does}", missing)
 
 
-def _not_in_step(pair: Pair, left: str, missing: str) -> PhaseMissing:
+def _not_in_sync(pair: Pair, left: str, missing: str) -> PhaseMissing:
     return phase_missing(f"{pair.source} and {pair.shadow} of {pair.table} are not in step yet: {left}.", missing)
 
 
@@ -331,7 +333,7 @@ def phase_missing(problem: str, missing: str) -> PhaseMissing:
     )
 
 
-def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: str, *, unfilled: bool = False) -> None:
+def refuse_out_of_sync(migration: Migration, table: Table, pair: Pair, code: str, *, unfilled: bool = False) -> None:
     """Raise ViolatingRows where a row's two values disagree: something wrote past what keeps them in step.
 
     Args:
@@ -342,10 +344,10 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         unfilled: Whether rows may be without a value in the twin, as those that are not filled yet.
     """
     database = migration.database
-    condition = ShadowColumns.of(database).out_of_step(pair)
+    condition = ShadowColumns.of(database).out_of_sync(pair)
     condition = f"({condition}) AND NOT ({ShadowColumns.of(database).unfilled(pair)})" if unfilled else condition
     source = f"FROM {database.quoted_table(pair.table)} WHERE {condition}"
-    keys = [database.quoted(name) for name in stands.primary_key or [*stands.columns][:3]]
+    keys = [database.quoted(name) for name in table.primary_key or [*table.columns][:3]]
     offenders = refusals.Offenders(
         ViolatingRows,
         f"have values in {pair.table}.{pair.source} and {pair.shadow} that disagree",
@@ -356,7 +358,7 @@ def refuse_out_of_step(migration: Migration, stands: Table, pair: Pair, code: st
         " This finds them all:",
     )
     with _explaining_values(migration, pair):
-        refusals.refuse(migration, stands, offenders)
+        refusals.refuse(migration, table, offenders)
 
 
 @contextmanager
@@ -366,7 +368,7 @@ def _explaining_values(migration: Migration, pair: Pair) -> Iterator[None]:
     except DBAPIError as error:
         if migration.database.errors.kind_of(error) not in OF_ROWS:
             raise
-        _as_it_was(migration, pair)
+        _unchanged(migration, pair)
         raise unconvertible(pair, error) from error
 
 
@@ -393,52 +395,52 @@ def unconvertible(pair: Pair, error: DBAPIError, where: str = "") -> ViolatingRo
     )
 
 
-def _dependents(migration: Migration, stands: Table, column: str, pair: Pair | None) -> list[str]:
+def _dependents(migration: Migration, table: Table, column: str, pair: Pair | None) -> list[str]:
     """Describe what depends on a column and does not move along with it."""
     database = migration.database
 
     def find() -> list[str]:
         moves = (
-            set(ShadowColumns.of(database).belongings(pair, stands))
+            set(ShadowColumns.of(database).moving_dependents(pair, table))
             if pair is not None and pair.source == column
             else set()
         )
-        return [one for one in database.dependents.dependents(stands, column) if one not in moves]
+        return [dependent for dependent in database.dependents.dependents(table, column) if dependent not in moves]
 
-    return look_into(migration, stands.name, find)
+    return look_into(migration, table.name, find)
 
 
-def refuse_dependents_on(migration: Migration, stands: Table, column: str, pair: Pair | None) -> None:
+def refuse_dependents_on(migration: Migration, table: Table, column: str, pair: Pair | None) -> None:
     """Raise DependentObjects where something depends on a column that goes away, and does not move along."""
-    found = _dependents(migration, stands, column, pair)
+    found = _dependents(migration, table, column, pair)
     other = "" if pair is None else f" Make them use {pair.shadow if pair.source == column else pair.source} instead."
     refuse_dependents(
-        f"column {stands.name}.{column}",
+        f"column {table.name}.{column}",
         found,
         f"Drop or change them first, in this revision or an earlier one.{other}",
     )
 
 
-def finish_keys(migration: Migration, stands: Table) -> bool:
+def validate_keys(migration: Migration, table: Table) -> bool:
     """Have the foreign keys be valid that an interrupted exchange or contraction has left for new rows alone."""
-    plan = ShadowColumns.of(migration.database).finish_keys(stands)
+    plan = ShadowColumns.of(migration.database).validate_keys(table)
     return execute(migration, plan)
 
 
-def part_from(migration: Migration, pair: Pair) -> bool:
+def stop_sync(migration: Migration, pair: Pair) -> bool:
     """Drop the twin, and forget what is known of its fill."""
-    stands = look_at(migration, pair.table)
-    assert stands is not None
-    refuse_dependents_on(migration, stands, pair.shadow, pair.mirrored)
+    table = look_at(migration, pair.table)
+    assert table is not None
+    refuse_dependents_on(migration, table, pair.shadow, pair.mirrored)
     explain = explained_dependents(migration, f"column {pair.table}.{pair.shadow}")
-    done = execute(migration, ShadowColumns.of(migration.database).drop_twin(pair, stands), explain)
-    forget_backfills_of(migration, stands.name, pair.shadow)
+    done = execute(migration, ShadowColumns.of(migration.database).drop_shadow(pair, table), explain)
+    forget_backfills_of(migration, table.name, pair.shadow)
     return done
 
 
-def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
+def swap(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
     """Have the twin take over, and forget what is known of its fill."""
-    stands = _as_it_was(migration, pair)
+    table = _unchanged(migration, pair)
     explain_dependents = explained_dependents(migration, f"column {pair.table}.{pair.source}")
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
@@ -448,7 +450,7 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
 
     note_subscribers(
         migration,
-        stands,
+        table,
         f"a subscriber whose {pair.source} is NOT NULL and has no default stops."
         if pair.type is None
         else f"a subscriber stops at a value that its {pair.source} does not take.",
@@ -461,6 +463,6 @@ def promote(migration: Migration, pair: Pair, kept: Pair | None) -> bool:
             pair.table,
             lambda: migration.database.triggers.check_triggers(asked, pair.table, locks_table=True),
         )
-    done = execute(migration, ShadowColumns.of(migration.database).promote_twin(pair, stands, kept), explain)
-    forget_backfills_of(migration, stands.name, pair.shadow)
+    done = execute(migration, ShadowColumns.of(migration.database).swap_columns(pair, table, kept), explain)
+    forget_backfills_of(migration, table.name, pair.shadow)
     return done

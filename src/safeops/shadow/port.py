@@ -21,50 +21,50 @@ class ShadowColumns(Port):
     """The phases of a rename can be rendered for ``--sql``."""
 
     @abstractmethod
-    def pair_named(self, stands: Table, name: str) -> Pair | None:
+    def find_pair(self, table: Table, name: str) -> Pair | None:
         """Return the pair of this name as its note tells it, while the database keeps it in step; None where it does not."""
 
-    def renoted(self, pair: Pair, stands: Table) -> Plan:
+    def renew_triggers(self, pair: Pair, table: Table) -> Plan:
         """Plan that what an earlier release wrote into the database has the form of this one."""
         return iter(())
 
-    def is_unfinished(self, pair: Pair, stands: Table) -> bool:
+    def is_unfinished(self, pair: Pair, table: Table) -> bool:
         """Tell whether an interrupted ``pair_up`` left the twin without all that keeps it in step, where a stop can."""
         return False
 
-    def is_computed(self, pair: Pair, stands: Table) -> bool:
+    def is_computed(self, pair: Pair, table: Table) -> bool:
         """Tell whether the server computes the twin, so that it is never filled."""
         return False
 
-    def torn_pair(self, pair: Pair, stands: Table) -> Pair | None:
+    def half_swapped_pair(self, pair: Pair, table: Table) -> Pair | None:
         """Return the pair if an interrupted ``promote_twin`` exchanged the names and left no triggers to find it by."""
         return None
 
-    def is_promoted(self, pair: Pair, stands: Table) -> bool:
+    def is_swapped(self, pair: Pair, table: Table) -> bool:
         """Tell whether ``promote_twin`` dropped the former source, and was interrupted before the triggers."""
         return False
 
-    def settle_pair(self, pair: Pair, stands: Table) -> Plan:
+    def finish_swap(self, pair: Pair, table: Table) -> Plan:
         """Plan what an interrupted ``promote_twin`` left to do, where the names are exchanged."""
         return iter(())
 
     @abstractmethod
-    def check_pair(self, pair: Pair, stands: Table) -> None:
+    def check_pair(self, pair: Pair, table: Table) -> None:
         """Raise what is wrong with a pair that does not stand yet, before anything is touched."""
 
-    def check_sees(self, pair: Pair, stands: Table) -> None:
+    def check_row_security(self, pair: Pair, table: Table) -> None:
         """Raise UnsafeOperation if row security hides rows that the pair is filled, compared or checked by."""
 
     @abstractmethod
-    def pair_up(self, pair: Pair, stands: Table) -> Plan:
+    def start_sync(self, pair: Pair, table: Table) -> Plan:
         """Plan that the twin stands and follows. Rows from before have no value in it yet."""
 
     @abstractmethod
-    def equip_twin(self, pair: Pair, stands: Table) -> Plan:
+    def copy_indexes(self, pair: Pair, table: Table) -> Plan:
         """Plan the twin's default, NOT NULL, indexes and constraints: nothing is left to do where it has them all."""
 
     @abstractmethod
-    def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
+    def swap_columns(self, pair: Pair, table: Table, kept: Pair | None) -> Plan:
         """Plan that the twin takes over, with the names of indexes and constraints, the default and the identity.
 
         Args:
@@ -75,11 +75,11 @@ class ShadowColumns(Port):
         """
 
     @abstractmethod
-    def drop_twin(self, pair: Pair, stands: Table) -> Plan:
+    def drop_shadow(self, pair: Pair, table: Table) -> Plan:
         """Plan that the twin and what keeps it in step are gone."""
 
     @abstractmethod
-    def twin_value(self, pair: Pair) -> str:
+    def shadow_value(self, pair: Pair) -> str:
         """Return the SQL of what a row's twin is to be."""
 
     @abstractmethod
@@ -87,27 +87,27 @@ class ShadowColumns(Port):
         """Return the condition of the rows whose twin has no value yet."""
 
     @abstractmethod
-    def out_of_step(self, pair: Pair) -> str:
+    def out_of_sync(self, pair: Pair) -> str:
         """Return the condition of the rows whose twin is not what it is to be, to the last bit."""
 
-    def finish_keys(self, stands: Table) -> Plan:
+    def validate_keys(self, table: Table) -> Plan:
         """Plan that foreign keys to the table are valid which an interrupted ``promote_twin`` has made for new rows."""
         return iter(())
 
-    def spelled_type(self, stands: Table, column: str) -> str:
+    def full_type(self, table: Table, column: str) -> str:
         """Return the type of a column, so that a twin of that type can be made."""
-        return stands.columns[column].type
+        return table.columns[column].type
 
-    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+    def moving_dependents(self, pair: Pair, table: Table) -> list[str]:
         """Describe what depends on the source and goes along with it, as ``dependents`` describes it: the foreign keys of
         other tables that ``promote_twin`` moves."""
         return []
 
-    def scripted_pairing(self, pair: Pair) -> Plan:
+    def script_start(self, pair: Pair) -> Plan:
         """Plan for ``--sql`` that the twin stands, filled and in step; the script looks for itself."""
         raise NotImplementedError
 
-    def scripted_parting(self, pair: Pair, missing: str) -> Plan:
+    def script_stop(self, pair: Pair, missing: str) -> Plan:
         """Plan for ``--sql`` that the source stands alone under its name, whichever of the two was there first.
 
         Args:

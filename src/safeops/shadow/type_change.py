@@ -18,7 +18,7 @@ from safeops.execution.migration_lock import whoever_else
 from safeops.naming import Name, call, fitting, written_type
 from safeops.schema.alter_column import refuse_in_place_only
 from safeops.shadow import phases
-from safeops.shadow.original_types import FormerTypes, check_sql, check_type, has_type, refuse_needless
+from safeops.shadow.original_types import OriginalTypes, check_sql, check_type, has_type, refuse_needless
 from safeops.shadow.port import ShadowColumns
 
 log = logging.getLogger("safeops")
@@ -218,80 +218,80 @@ class TypeChange:
         written = self._written("expand")
 
         def choose(migration: Migration) -> Pair | None:
-            stands = self._looked_at(migration, written)
-            standing = self._standing(migration, stands)
+            table = self._looked_at(migration, written)
+            standing = self._standing(migration, table)
             if standing is not None:
                 if standing.switched:
                     skipped(written, "it was switched before")
                 return None if standing.switched else standing
-            if self._has_type(migration, stands):
-                skipped(written, f"the column is {stands.columns[self.column_name].type}")
+            if self._has_type(migration, table):
+                skipped(written, f"the column is {table.columns[self.column_name].type}")
                 return None
-            self._refuse_needless(migration, stands)
-            self._refuse_in_place_only(migration, stands)
-            return self._pair(migration, stands)
+            self._refuse_needless(migration, table)
+            self._refuse_in_place_only(migration, table)
+            return self._pair(migration, table)
 
-        return phases.bring_in_step(written, self._name, choose, equip=True, **options)
+        return phases.start_sync(written, self._name, choose, equip=True, **options)
 
     def _switch(self) -> bool:
         written, missing = self._written("switch"), self._written("expand")
         with running(written.removesuffix("()")) as migration:
-            stands = self._looked_at(migration, written)
-            self._outline_exchange(migration, stands, migration.database.type_text(self._type))
-            standing = self._standing(migration, stands)
+            table = self._looked_at(migration, written)
+            self._outline_exchange(migration, table, migration.database.type_text(self._type))
+            standing = self._standing(migration, table)
             if standing is None:
-                return self._done_or_missing(migration, stands, written, missing)
+                return self._done_or_missing(migration, table, written, missing)
             if standing.switched:
-                return phases.settled(migration, standing, stands) or skipped(written, "it was switched before")
-            return self._exchanged(migration, stands, standing, written, missing)
+                return phases.finish_swap(migration, standing, table) or skipped(written, "it was switched before")
+            return self._exchanged(migration, table, standing, written, missing)
 
     def _contract(self) -> bool:
         written, missing = self._written("contract"), self._written("switch")
         with running(written.removesuffix("()")) as migration:
-            stands = self._looked_at(migration, written)
+            table = self._looked_at(migration, written)
             does = f"dropped the hidden column of {self._shown} with the values of the old type"
-            outline(migration, stands.name, does, loses=True)
-            standing = self._standing(migration, stands)
+            outline(migration, table.name, does, loses=True)
+            standing = self._standing(migration, table)
             if standing is None:
-                return self._done_or_missing(migration, stands, written, missing)
+                return self._done_or_missing(migration, table, written, missing)
             if not standing.switched:
-                raise phases.phase_missing(f"{stands.name}.{self.column_name} has its old type still.", missing)
+                raise phases.phase_missing(f"{table.name}.{self.column_name} has its old type still.", missing)
             self._former(migration).keep(self._kept_as(migration), standing.type or "", standing.default)
-            return phases.part_from(migration, standing)
+            return phases.stop_sync(migration, standing)
 
     def _undo_expand(self) -> bool:
         written, missing = self._written("undo_expand"), self._written("undo_switch")
         with running(written.removesuffix("()")) as migration:
-            stands = self._looked_at(migration, written)
-            outline(migration, stands.name, f"dropped the hidden column of {self._shown}, a copy of it in the new type")
-            standing = self._standing(migration, stands)
+            table = self._looked_at(migration, written)
+            outline(migration, table.name, f"dropped the hidden column of {self._shown}, a copy of it in the new type")
+            standing = self._standing(migration, table)
             if standing is not None and standing.switched:
-                raise phases.phase_missing(f"{stands.name}.{self.column_name} has its new type.", missing)
-            pair = standing or self._pair(migration, stands)
-            if standing is None and not ShadowColumns.of(migration.database).is_unfinished(pair, stands):
-                forget_backfills_of(migration, stands.name, pair.shadow)
+                raise phases.phase_missing(f"{table.name}.{self.column_name} has its new type.", missing)
+            pair = standing or self._pair(migration, table)
+            if standing is None and not ShadowColumns.of(migration.database).is_unfinished(pair, table):
+                forget_backfills_of(migration, table.name, pair.shadow)
                 return skipped(written, "there is nothing to undo")
-            return phases.part_from(migration, pair)
+            return phases.stop_sync(migration, pair)
 
     def _undo_switch(self) -> bool:
         written, missing = self._written("undo_switch"), self._written("undo_contract")
         with running(written.removesuffix("()")) as migration:
-            stands = self._looked_at(migration, written)
-            self._outline_exchange(migration, stands, "its old type")
-            standing = self._standing(migration, stands)
+            table = self._looked_at(migration, written)
+            self._outline_exchange(migration, table, "its old type")
+            standing = self._standing(migration, table)
             if standing is None and self._is_contracted(migration):
-                raise phases.phase_missing(f"{stands.name}.{self.column_name} has no column of the old type.", missing)
+                raise phases.phase_missing(f"{table.name}.{self.column_name} has no column of the old type.", missing)
             if standing is None or not standing.switched:
-                settled = standing is not None and phases.settled(migration, standing, stands)
-                return settled or skipped(written, "it was not switched")
-            return self._exchanged(migration, stands, standing, written, missing)
+                finish_swap = standing is not None and phases.finish_swap(migration, standing, table)
+                return finish_swap or skipped(written, "it was not switched")
+            return self._exchanged(migration, table, standing, written, missing)
 
     def _undo_contract(self, options: dict[str, Any]) -> bool:
         written = self._written("undo_contract")
 
         def choose(migration: Migration) -> Pair | None:
-            stands = self._looked_at(migration, written)
-            standing, pair = self._standing(migration, stands), self._pair(migration, stands)
+            table = self._looked_at(migration, written)
+            standing, pair = self._standing(migration, table), self._pair(migration, table)
             former = self._former(migration).of(self._kept_as(migration))
             if standing is not None and standing.switched:
                 return standing
@@ -300,7 +300,7 @@ class TypeChange:
                 return None
             return self._switched(pair, *former)
 
-        done = phases.bring_in_step(written, self._name, choose, equip=False, **options)
+        done = phases.start_sync(written, self._name, choose, equip=False, **options)
         with running(written.removesuffix("()")) as migration:
             self._former(migration).forget(self._kept_as(migration))
         return done
@@ -309,27 +309,27 @@ class TypeChange:
     def _name(self) -> Name:
         return Name(self.table_name, self.schema)
 
-    def _outline_exchange(self, migration: Migration, stands: Table, type_: str) -> None:
+    def _outline_exchange(self, migration: Migration, table: Table, type_: str) -> None:
         does = f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}"
-        outline(migration, stands.name, does)
+        outline(migration, table.name, does)
 
     @property
     def _shown(self) -> str:
         return f"{self._name}.{self.column_name}"
 
-    def _exchanged(self, migration: Migration, stands: Table, standing: Pair, written: str, missing: str) -> bool:
+    def _exchanged(self, migration: Migration, table: Table, standing: Pair, written: str, missing: str) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""
-        phases.settled(migration, standing, stands)
+        phases.finish_swap(migration, standing, table)
         phases.refuse_unfilled(migration, standing, missing)
-        phases.refuse_out_of_step(migration, stands, standing, written)
-        phases.refuse_dependents_on(migration, stands, self.column_name, standing)
+        phases.refuse_out_of_sync(migration, table, standing, written)
+        phases.refuse_dependents_on(migration, table, self.column_name, standing)
         # The hidden column is bare after an exchange the other way, and indexes may have come since it was equipped.
-        phases.equipped(migration, standing, stands)
-        was = ShadowColumns.of(migration.database).spelled_type(stands, self.column_name)
-        default = stands.columns[self.column_name].default
+        phases.copy_indexes(migration, standing, table)
+        was = ShadowColumns.of(migration.database).full_type(table, self.column_name)
+        default = table.columns[self.column_name].default
         kept = self._expanded(standing, was) if standing.switched else self._switched(standing, was, default)
-        done = phases.promote(migration, standing, kept)
-        log.info("%s has another type: statements that were prepared before must be prepared again", stands.name)
+        done = phases.swap(migration, standing, kept)
+        log.info("%s has another type: statements that were prepared before must be prepared again", table.name)
         return done
 
     def _switched(self, pair: Pair, former: str, default: str | None) -> Pair:
@@ -340,32 +340,32 @@ class TypeChange:
         """Return the pair as it is before the switch: the hidden column has the new type and follows."""
         return replace(pair, type=new, value=self.using, back=self.reverse_using, default=None, switched=False)
 
-    def _former(self, migration: Migration) -> FormerTypes:
-        return FormerTypes(migration.database, migration.settings.schema_for_state)
+    def _former(self, migration: Migration) -> OriginalTypes:
+        return OriginalTypes(migration.database, migration.settings.schema_for_state)
 
     def _kept_as(self, migration: Migration) -> str:
         """Return what the former type is kept under: a column may change more than once."""
         return fitting(f"{self._name}.{self.column_name} as {migration.database.type_text(self._type)}", max_bytes=180)
 
-    def _done_or_missing(self, migration: Migration, stands: Table, written: str, missing: str) -> bool:
-        if not self._has_type(migration, stands):
-            raise phases.phase_missing(f"{stands.name}.{self.column_name} has its old type, and no twin.", missing)
-        pair = self._pair(migration, stands)
-        if ShadowColumns.of(migration.database).is_unfinished(pair, stands):
-            return phases.part_from(migration, pair)
-        forget_backfills_of(migration, stands.name, pair.shadow)
-        return skipped(written, f"the column is {stands.columns[self.column_name].type}")
+    def _done_or_missing(self, migration: Migration, table: Table, written: str, missing: str) -> bool:
+        if not self._has_type(migration, table):
+            raise phases.phase_missing(f"{table.name}.{self.column_name} has its old type, and no twin.", missing)
+        pair = self._pair(migration, table)
+        if ShadowColumns.of(migration.database).is_unfinished(pair, table):
+            return phases.stop_sync(migration, pair)
+        forget_backfills_of(migration, table.name, pair.shadow)
+        return skipped(written, f"the column is {table.columns[self.column_name].type}")
 
-    def _has_type(self, migration: Migration, stands: Table) -> bool:
-        return has_type(migration, stands, self.column_name, self._type)
+    def _has_type(self, migration: Migration, table: Table) -> bool:
+        return has_type(migration, table, self.column_name, self._type)
 
-    def _refuse_in_place_only(self, migration: Migration, stands: Table) -> None:
+    def _refuse_in_place_only(self, migration: Migration, table: Table) -> None:
         name = Name(self.table_name, self.schema)
-        refuse_in_place_only(migration, stands, name, self.column_name, self._type)
+        refuse_in_place_only(migration, table, name, self.column_name, self._type)
 
-    def _refuse_needless(self, migration: Migration, stands: Table) -> None:
+    def _refuse_needless(self, migration: Migration, table: Table) -> None:
         if self.using is None:
-            refuse_needless(migration, stands, self.column_name, self._type, self.schema)
+            refuse_needless(migration, table, self.column_name, self._type, self.schema)
 
     @property
     def _type(self) -> sa.types.TypeEngine[Any]:
@@ -374,34 +374,34 @@ class TypeChange:
     def _looked_at(self, migration: Migration, written: str) -> Table:
         self._check()
         names = {"table_name": self.table_name, "column_name": self.column_name}
-        stands = phases.looked_at(migration, written, self.schema, **names)
-        check_has_columns(stands, [self.column_name])
-        return stands
+        table = phases.inspect_table(migration, written, self.schema, **names)
+        check_has_columns(table, [self.column_name])
+        return table
 
     def _check(self) -> None:
         check_type(self.type_)
         check_sql("using", self.using, self.column_name)
         check_sql("reverse_using", self.reverse_using, self.column_name)
 
-    def _standing(self, migration: Migration, stands: Table) -> Pair | None:
-        database, pair = migration.database, self._pair(migration, stands)
-        found = look_into(migration, stands.name, lambda: ShadowColumns.of(database).pair_named(stands, pair.name))
+    def _standing(self, migration: Migration, table: Table) -> Pair | None:
+        database, pair = migration.database, self._pair(migration, table)
+        found = look_into(migration, table.name, lambda: ShadowColumns.of(database).find_pair(table, pair.name))
         torn = (
             None
             if found
-            else look_into(migration, stands.name, lambda: ShadowColumns.of(database).torn_pair(pair, stands))
+            else look_into(migration, table.name, lambda: ShadowColumns.of(database).half_swapped_pair(pair, table))
         )
         return found or (None if torn is None or self._is_contracted(migration) else torn)
 
     def _is_contracted(self, migration: Migration) -> bool:
         return self._former(migration).of(self._kept_as(migration)) is not None
 
-    def _pair(self, migration: Migration, stands: Table) -> Pair:
+    def _pair(self, migration: Migration, table: Table) -> Pair:
         longest = migration.database.abilities.max_identifier
         name = fitting("safeops", self.table_name, self.column_name, "type", max_bytes=longest - 8)
-        twin = fitting("safeops", self.column_name, max_bytes=longest)
+        shadow = fitting("safeops", self.column_name, max_bytes=longest)
         type_ = migration.database.type_text(self._type)
-        return Pair(name, stands.name, self.column_name, twin, type=type_, value=self.using, back=self.reverse_using)
+        return Pair(name, table.name, self.column_name, shadow, type=type_, value=self.using, back=self.reverse_using)
 
     def _written(self, phase: str) -> str:
         type_ = written_type(self._type) if isinstance(self.type_, (type, sa.types.TypeEngine)) else self.type_
@@ -417,13 +417,13 @@ class TypeChange:
         return f"{change}.{phase}()"
 
 
-def check_change(migration: Migration, stands: Table, change: TypeChange) -> None:
+def check_change(migration: Migration, table: Table, change: TypeChange) -> None:
     """Raise what ``expand`` would raise of a column that cannot have a twin of another type."""
-    change._refuse_in_place_only(migration, stands)
-    ShadowColumns.of(migration.database).check_pair(change._pair(migration, stands), stands)
+    change._refuse_in_place_only(migration, table)
+    ShadowColumns.of(migration.database).check_pair(change._pair(migration, table), table)
 
 
-def standing_change(migration: Migration, stands: Table, change: TypeChange) -> bool:
+def standing_change(migration: Migration, table: Table, change: TypeChange) -> bool:
     """Tell whether a change of type has been expanded and not been switched."""
-    pair = change._standing(migration, stands)
+    pair = change._standing(migration, table)
     return pair is not None and not pair.switched

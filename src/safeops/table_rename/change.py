@@ -17,20 +17,20 @@ from safeops.execution.replication import heed_new_name
 from safeops.naming import Name, call, nearest
 from safeops.schema.later_calls import is_dropped
 from safeops.schema.refusals import explained_dependents, refuse_dependents
-from safeops.table_rename.port import Plan, Renamed, TableRenames
+from safeops.table_rename.port import Plan, RenamedTable, TableRenames
 
 log = logging.getLogger("safeops")
 
 
 @dataclass(frozen=True)
-class _Found:
+class _State:
     """How far the rename has come.
 
     The table has its old name; or its new name, with the view under the old one or without it. None where nobody can
     look (--sql).
     """
 
-    names: Renamed
+    names: RenamedTable
     table: Table | None
     view: Table | None
 
@@ -192,12 +192,12 @@ class TableRename:
             if found.is_contracted and found.table is not None:
                 table = found.table
                 look_into(migration, table.name, lambda: TableRenames.of(migration.database).check_rename(table))
-            return self._execute(migration, found, TableRenames.of(migration.database).bring_old_name_back)
+            return self._execute(migration, found, TableRenames.of(migration.database).restore_old_name)
 
     # Looking ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _running(self, phase: str) -> Iterator[tuple[Migration, _Found]]:
+    def _running(self, phase: str) -> Iterator[tuple[Migration, _State]]:
         """Give the running migration and how far the rename has come, or raise what is wrong with it."""
         with running(f"TableRename.{phase}") as migration:
             right = self._call(phase)
@@ -206,11 +206,11 @@ class TableRename:
             if self.old_name == self.new_name:
                 raise InvalidArgument(f"Both names are {self.old_name!r}.", remedy="Write two:", code=right)
             self._check_support(migration)
-            asked = Renamed(Name(self.old_name, self.schema), Name(self.new_name, self.schema))
+            asked = RenamedTable(Name(self.old_name, self.schema), Name(self.new_name, self.schema))
             if migration.offline:
-                yield migration, _Found(asked, None, None)
+                yield migration, _State(asked, None, None)
                 return
-            with TableRenames.of(migration.database).alone_at_rename(asked, migration.settings.retry_budget):
+            with TableRenames.of(migration.database).locked_names(asked, migration.settings.retry_budget):
                 yield migration, self._look(migration, asked)
 
     def _check_support(self, migration: Migration) -> None:
@@ -227,7 +227,7 @@ class TableRename:
                 f"TableRenames table {self.old_name}", "The view under the old name names each column of the table."
             )
 
-    def _look(self, migration: Migration, asked: Renamed) -> _Found:
+    def _look(self, migration: Migration, asked: RenamedTable) -> _State:
         """Look at both names, or raise DefinitionMismatch where one is taken by something that is no part of this rename."""
         found, problem = self._seen(migration, asked)
         if problem:
@@ -243,24 +243,24 @@ class TableRename:
             )
         return found
 
-    def _seen(self, migration: Migration, asked: Renamed) -> tuple[_Found | None, str]:
+    def _seen(self, migration: Migration, asked: RenamedTable) -> tuple[_State | None, str]:
         """Return what stands in the schema in which the one or the other is found, and what is wrong with it."""
         old = look(migration, asked.old)
         new = look(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
         if new is not None and old is None:
             old = look(migration, replace(asked.old, schema=new.name.schema))
-        if new is not None and TableRenames.of(migration.database).stands_in(new):
+        if new is not None and TableRenames.of(migration.database).is_placeholder(new):
             new = None
         if old is None and new is None:
             return None, ""
         is_view = old is not None and old.kind.endswith("view")
         view, table, other = (old, new, None) if old is None or is_view else (None, old, new)
         home = (old or new).name.schema  # type: ignore[union-attr]
-        names = Renamed(replace(asked.old, schema=home), replace(asked.new, schema=home), is_view, table is new)
-        return _Found(names, table, view), self._problem(migration, asked, view, table, other)
+        names = RenamedTable(replace(asked.old, schema=home), replace(asked.new, schema=home), is_view, table is new)
+        return _State(names, table, view), self._problem(migration, asked, view, table, other)
 
     def _problem(
-        self, migration: Migration, asked: Renamed, view: Table | None, table: Table | None, other: Table | None
+        self, migration: Migration, asked: RenamedTable, view: Table | None, table: Table | None, other: Table | None
     ) -> str:
         """Say what has one of the names and is no part of this rename; nothing where all is well."""
         if other is not None and table is not None:
@@ -273,12 +273,12 @@ class TableRename:
             return f"{asked.old} is a {view.kind} of its own, not the old name of {asked.new}"
         return ""
 
-    def _look_ahead(self, migration: Migration, asked: Renamed) -> _Found:
+    def _look_ahead(self, migration: Migration, asked: RenamedTable) -> _State:
         """Settle that the table stands under neither name: an interrupted run of this revision may have dropped it."""
         if is_dropped(asked.old):
-            return _Found(replace(asked, has_view=False, is_new=False), None, None)
+            return _State(replace(asked, has_view=False, is_new=False), None, None)
         if is_dropped(asked.new):
-            return _Found(replace(asked, has_view=False, is_new=True), None, None)
+            return _State(replace(asked, has_view=False, is_new=True), None, None)
         raise UnknownTable(
             f"There is no table {asked.old}, nor {asked.new}.",
             remedy=nearest(self.old_name, migration.database.table_names(self.schema), "tables"),
@@ -286,12 +286,12 @@ class TableRename:
 
     # Acting -----------------------------------------------------------------------------------------------------
 
-    def _execute(self, migration: Migration, found: _Found, verb: Callable[[Renamed], Plan]) -> bool:
+    def _execute(self, migration: Migration, found: _State, verb: Callable[[RenamedTable], Plan]) -> bool:
         names = found.names
         on_dependents = explained_dependents(migration, f"the old name {names.old}")
 
         def explain(error: Any) -> Any:
-            return TableRenames.of(migration.database).explain_rename(error) or on_dependents(error)
+            return TableRenames.of(migration.database).explain(error) or on_dependents(error)
 
         if execute(migration, verb(names), explain):
             return True
@@ -299,12 +299,12 @@ class TableRename:
         state = "both names are in use" if names.has_view else state
         return skipped(f"the rename of table {names.old} to {names.new}", state)
 
-    def _refuse_dependents(self, migration: Migration, found: _Found) -> None:
+    def _refuse_dependents(self, migration: Migration, found: _State) -> None:
         view = found.view
         if view is not None:
             dependents = look_into(migration, view.name, lambda: migration.database.dependents.dependents(view))
             # Where the case of names does not count, a view that names people seems to name People too.
-            others = [one for one in dependents if not one.startswith(f"view {view.name}: ")]
+            others = [dependent for dependent in dependents if not dependent.startswith(f"view {view.name}: ")]
             refuse_dependents(
                 f"the old name {view.name}", others, f"Let them read {found.names.new}, or drop them first."
             )

@@ -35,7 +35,7 @@ from safeops.naming import Name, fitting
 from safeops.planned import FREE
 from safeops.policy import assurance
 from safeops.table_rename import port
-from safeops.table_rename.port import Plan, Renamed
+from safeops.table_rename.port import Plan, RenamedTable
 
 log = logging.getLogger("safeops")
 
@@ -50,7 +50,7 @@ _SPELLED = {"DELETE VERSIONING ROWS": "DELETE HISTORY"}
 class TableRenames(port.TableRenames):
     """The plans of a renamed table."""
 
-    def check_rename(self, stands: Table) -> None:
+    def check_rename(self, table: Table) -> None:
         try:
             self.read("SELECT 1 FROM mysql.tables_priv LIMIT 1")
             self.read("SELECT 1 FROM mysql.columns_priv LIMIT 1")
@@ -58,9 +58,9 @@ class TableRenames(port.TableRenames):
             if number_of(error) not in DENIED:
                 raise
             if assurance() is None:
-                raise _cannot_look(stands.name) from error
+                raise _cannot_look(table.name) from error
 
-    def carry_rights(self, source: Name, target: Name) -> Plan:
+    def copy_rights(self, source: Name, target: Name) -> Plan:
         have = self._rights(target)
         for account, right, passed_on in sorted(self._rights(source) - have):
             sql = (
@@ -68,7 +68,7 @@ class TableRenames(port.TableRenames):
             )
             yield Step(sql, f"gave {account} {right} on {target}")
 
-    def take_rights(self, name: Name) -> Plan:
+    def revoke_rights(self, name: Name) -> Plan:
         """Take back the rights on a name that stands for nothing: a later table of that name would have them."""
         rights = self._rights(name)
         for account in sorted({account for account, *_ in rights}):
@@ -123,10 +123,10 @@ class TableRenames(port.TableRenames):
         plain = bool(columns) and all(map(_COLUMN.fullmatch, columns))
         return plain and "SQL SECURITY INVOKER" in head
 
-    def stands_in(self, found: Table) -> bool:
+    def is_placeholder(self, found: Table) -> bool:
         return (found.comment or "").startswith(RENAMED)
 
-    def explain_rename(self, error: DBAPIError) -> SafeOpsError | None:
+    def explain(self, error: DBAPIError) -> SafeOpsError | None:
         if number_of(error) not in DENIED:
             return None
         return UnsafeOperation(
@@ -138,7 +138,7 @@ class TableRenames(port.TableRenames):
         )
 
     @contextmanager
-    def alone_at_rename(self, names: Renamed, seconds: float) -> Iterator[None]:
+    def locked_names(self, names: RenamedTable, seconds: float) -> Iterator[None]:
         """See ``TableRenames``; several statements make one phase here, and two runners would undo each other's."""
         key = fitting(
             "safeops_rename", str(names.old.schema or self.database.current_schema), names.old.name, max_bytes=60
@@ -158,7 +158,7 @@ class TableRenames(port.TableRenames):
 
     # The verbs --------------------------------------------------------------------------------------------------
 
-    def rename_table(self, names: Renamed) -> Plan:
+    def rename_table(self, names: RenamedTable) -> Plan:
         old, new, view, standin = _all(names)
         if not names.is_new:
             yield from self._prepare(names)
@@ -167,51 +167,51 @@ class TableRenames(port.TableRenames):
             yield Step(self._rename(*pairs), does, (old,))
         yield from self._drop("TABLE", standin)
 
-    def _prepare(self, names: Renamed) -> Plan:
+    def _prepare(self, names: RenamedTable) -> Plan:
         """Make the stand-in and the view anew: what an interrupted run left of them may know other columns."""
         old, new, view, _ = _all(names)
         yield from self._clear(names)
         columns = self._columns(old)
         # With a primary key, because a server can require one, or make one of a name that a column has.
-        first, *others = (f"{self.quoted(one)} INT" for one in columns)
+        first, *others = (f"{self.quoted(column)} INT" for column in columns)
         listed = ", ".join([f"{first} PRIMARY KEY", *others])
         comment = self.literal(f"{RENAMED}: empty")
         sql = f"CREATE TABLE {self.quoted_table(new)} ({listed}) COMMENT = {comment}"
         yield Step(sql, f"made a table to stand in for {new}")
         yield Step(self._view(view, new, columns), f"made the view that will be {old}")
-        yield from self.carry_rights(old, new)
+        yield from self.copy_rights(old, new)
 
-    def _clear(self, names: Renamed) -> Plan:
+    def _clear(self, names: RenamedTable) -> Plan:
         """Drop the view and the stand-in; the latter under a name of our own, where no table of the author's can be."""
         _, new, view, standin = _all(names)
         yield from self._drop("VIEW", view)
         yield from self._drop("TABLE", standin)
         found = self.database.table(new)
-        if found is not None and self.stands_in(found):
+        if found is not None and self.is_placeholder(found):
             yield Step(self._rename((new, standin)), f"moved away what stood in for {new}", (new,))
             yield from self._drop("TABLE", standin)
 
-    def drop_old_name(self, names: Renamed) -> Plan:
+    def drop_old_name(self, names: RenamedTable) -> Plan:
         if names.has_view:
             sql = f"DROP VIEW IF EXISTS {self.quoted_table(names.old)}"
             yield Step(sql, f"dropped the old name {names.old}", (names.old,))
-        yield from self.take_rights(names.old)
+        yield from self.revoke_rights(names.old)
 
-    def rename_back(self, names: Renamed) -> Plan:
+    def rename_back(self, names: RenamedTable) -> Plan:
         old, new, view, _ = _all(names)
         if names.has_view:
             yield from self._drop("VIEW", view)
             does = f"renamed table {new} back to {old}"
-            kind = Step if _locks_first(old, new) else Swift
+            kind = Step if _locks_first(old, new) else WithoutWaiting
             yield kind(self._rename((old, view), (new, old)), does, (old, new))
         yield from self._clear(names)
-        yield from self.take_rights(new)
+        yield from self.revoke_rights(new)
 
-    def bring_old_name_back(self, names: Renamed) -> Plan:
+    def restore_old_name(self, names: RenamedTable) -> Plan:
         if not names.has_view:
             sql = self._view(names.old, names.new, self._columns(names.new))
             yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,), lock=FREE)
-        yield from self.carry_rights(names.new, names.old)
+        yield from self.copy_rights(names.new, names.old)
 
     # Spelling ---------------------------------------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class TableRenames(port.TableRenames):
     def _drop(self, kind: str, name: Name) -> Plan:
         """Drop what is safeops' own, if it is there; a table only where it says so itself."""
         found = self.database.table(name)
-        if found is not None and (found.kind == "view" if kind == "VIEW" else self.stands_in(found)):
+        if found is not None and (found.kind == "view" if kind == "VIEW" else self.is_placeholder(found)):
             yield Step(
                 f"DROP {kind} IF EXISTS {self.quoted_table(name)}",
                 f"dropped {name}, which is of no use any more",
@@ -271,7 +271,7 @@ _PARTS = re.compile(rf"(?:{_QUOTED}|[^`,])+")
 
 
 @dataclass(frozen=True)
-class Swift(Step):
+class WithoutWaiting(Step):
     """A step that waits for no lock: it is tried again and again until it meets an instant in which all are free.
 
     It locks its tables in the order of their names, a statement through the view locks the view first. If it waited for the
@@ -291,7 +291,7 @@ class Swift(Step):
             time.sleep(random.uniform(0.001, 0.005))
 
 
-def _all(names: Renamed) -> tuple[Name, Name, Name, Name]:
+def _all(names: RenamedTable) -> tuple[Name, Name, Name, Name]:
     """Return both names, and those of the view and the stand-in before and after they are needed."""
     old = names.old
     view, standin = (Name(fitting(one, old.name, max_bytes=64), old.schema) for one in (VIEW, STANDIN))

@@ -22,7 +22,7 @@ Plan = Iterator[Step]
 
 
 @dataclass(frozen=True)
-class Renamed:
+class RenamedTable:
     """A table and its two names.
 
     Args:
@@ -49,37 +49,37 @@ class TableRenames(Port):
 
     renders_offline: ClassVar[bool] = True
 
-    def check_rename(self, stands: Table) -> None:
+    def check_rename(self, table: Table) -> None:
         """Raise where a view could not stand for this table."""
 
     @abstractmethod
     def shows(self, view: Table, table: Table) -> bool:
         """Tell whether the view is one that a rename has left under the old name of the table."""
 
-    def stands_in(self, found: Table) -> bool:
+    def is_placeholder(self, found: Table) -> bool:
         """Tell whether a table is none of the author's, but left by a rename that was interrupted before it happened."""
         return False
 
-    def explain_rename(self, error: DBAPIError) -> SafeOpsError | None:
+    def explain(self, error: DBAPIError) -> SafeOpsError | None:
         """Turn the server's refusal of a step of a rename into an error that teaches."""
         return None
 
-    def alone_at_rename(self, names: Renamed, seconds: float) -> AbstractContextManager[None]:
+    def locked_names(self, names: RenamedTable, seconds: float) -> AbstractContextManager[None]:
         """Keep other runners from the names for the block, waiting so long for them; one transaction needs no such thing."""
         return nullcontext()
 
     @abstractmethod
-    def rename_table(self, names: Renamed) -> Plan:
+    def rename_table(self, names: RenamedTable) -> Plan:
         """Rename the table and put the view under its old name, in one moment."""
 
     @abstractmethod
-    def drop_old_name(self, names: Renamed) -> Plan:
+    def drop_old_name(self, names: RenamedTable) -> Plan:
         """Drop the view."""
 
     @abstractmethod
-    def rename_back(self, names: Renamed) -> Plan:
+    def rename_back(self, names: RenamedTable) -> Plan:
         """Drop the view and give the table its old name, in one moment."""
 
     @abstractmethod
-    def bring_old_name_back(self, names: Renamed) -> Plan:
+    def restore_old_name(self, names: RenamedTable) -> Plan:
         """Put the view under the old name again."""

@@ -16,7 +16,7 @@ from safeops.databases.triggers import RENAMED
 from safeops.naming import Name
 from safeops.planned import FREE
 from safeops.table_rename import port
-from safeops.table_rename.port import Plan, Renamed
+from safeops.table_rename.port import Plan, RenamedTable
 
 INVOKER_SINCE = (15,)
 
@@ -103,15 +103,15 @@ _ROW_FUNCTIONS = """SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_type
 class TableRenames(port.TableRenames):
     """The plans of a renamed table."""
 
-    def check_rename(self, stands: Table) -> None:
-        asked = f"Keeping the old name of {stands.name} readable and writable"
+    def check_rename(self, table: Table) -> None:
+        asked = f"Keeping the old name of {table.name} readable and writable"
         has_policies = "SELECT relrowsecurity FROM pg_class WHERE oid = :id"
-        if self.database.version < INVOKER_SINCE and self.scalar(has_policies, id=stands.id):
+        if self.database.version < INVOKER_SINCE and self.scalar(has_policies, id=table.id):
             raise self.database.unsupported(
                 f"{asked}, with its row security,",
                 "PostgreSQL 15: before, a view works with the rights of its owner, round the policies of the table",
             )
-        functions = [row[0] for row in self.read(_ROW_FUNCTIONS, id=stands.id)]
+        functions = [row[0] for row in self.read(_ROW_FUNCTIONS, id=table.id)]
         if functions:
             raise self.database.unsupported(
                 f"{asked}, of which functions take whole rows ({', '.join(functions)}),",
@@ -122,7 +122,7 @@ class TableRenames(port.TableRenames):
         ours = _OURS.format(view.id, table.id, _literal(RENAMED))
         return view.kind == "view" and bool(self.scalar(sealed(f"SELECT {ours}")))
 
-    def rename_table(self, names: Renamed) -> Plan:
+    def rename_table(self, names: RenamedTable) -> Plan:
         if names.is_new is not True:
             action = f"""
     base := found;
@@ -133,13 +133,13 @@ class TableRenames(port.TableRenames):
             done = f"{_TABLE.format('base')} AND (found IS NULL OR {self._ours()})"
             yield self._step(names, condition, action, done, does, names.old)
 
-    def drop_old_name(self, names: Renamed) -> Plan:
+    def drop_old_name(self, names: RenamedTable) -> Plan:
         if names.has_view is not False:
             action = "\n    EXECUTE format('DROP VIEW %s', old_name);"
             done = f"found IS NULL AND {_TABLE.format('base')}"
             yield self._step(names, self._ours(), action, done, f"dropped the old name {names.old}", names.old)
 
-    def rename_back(self, names: Renamed) -> Plan:
+    def rename_back(self, names: RenamedTable) -> Plan:
         if names.has_view is not False:
             # The view first, as statements of the application lock them: in the other order both could wait for ever.
             action = """
@@ -149,7 +149,7 @@ class TableRenames(port.TableRenames):
             does = f"renamed table {names.new} back to {names.old}"
             yield self._step(names, self._ours(), action, done, does, names.old, names.new)
 
-    def bring_old_name_back(self, names: Renamed) -> Plan:
+    def restore_old_name(self, names: RenamedTable) -> Plan:
         if names.has_view is not True:
             condition = f"found IS NULL AND {_TABLE.format('base')}"
             does = f"brought back the old name {names.old} of {names.new}"
@@ -160,7 +160,7 @@ class TableRenames(port.TableRenames):
     def _ours(self) -> str:
         return _OURS.format("found", "base", "note")
 
-    def _step(self, names: Renamed, condition: str, action: str, done: str, does: str, *locks: Name) -> Step:
+    def _step(self, names: RenamedTable, condition: str, action: str, done: str, does: str, *locks: Name) -> Step:
         body = _BLOCK.format(
             old=_literal(names.old.name),
             new=_literal(names.new.name),

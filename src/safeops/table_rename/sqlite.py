@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from safeops.databases.definitions import Table
 from safeops.table_rename import port
-from safeops.table_rename.port import Plan, Renamed
+from safeops.table_rename.port import Plan, RenamedTable
 
 
 class TableRenames(port.TableRenames):
@@ -20,7 +20,7 @@ class TableRenames(port.TableRenames):
     def shows(self, view: Table, table: Table) -> bool:
         return False
 
-    def rename_table(self, names: Renamed) -> Plan:
+    def rename_table(self, names: RenamedTable) -> Plan:
         return iter(())
 
-    drop_old_name = rename_back = bring_old_name_back = rename_table
+    drop_old_name = rename_back = restore_old_name = rename_table

@@ -59,13 +59,13 @@ def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]
     options = f"SEQUENCE NAME {sequence} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
     options += f" MAXVALUE {_limit(found, type_)} CACHE {found['cache']}{' CYCLE' if found['cycle'] else ''}"
     table, text = database.quoted_table(existing.name), database.literal(sequence)
-    source, twin = database.quoted(pair.source), database.quoted(pair.shadow)
+    source, shadow = database.quoted(pair.source), database.quoted(pair.shadow)
     # Altering the sequence first holds up whoever would take a number from it by itself.
     move = f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
   ALTER SEQUENCE {sequence} CACHE {found["cache"]};
   SELECT last_value, is_called INTO safeops_last, safeops_called FROM {sequence};
   ALTER TABLE {table} ALTER COLUMN {source} DROP IDENTITY;
-  ALTER TABLE {table} ALTER COLUMN {twin} ADD GENERATED {always} AS IDENTITY ({options});
+  ALTER TABLE {table} ALTER COLUMN {shadow} ADD GENERATED {always} AS IDENTITY ({options});
   PERFORM setval({text}, safeops_last, safeops_called);
 END $safeops$"""
     return [move, *_grants(found, sequence)]

@@ -14,44 +14,48 @@ from safeops.databases.triggers import Pair
 from safeops.errors import DefinitionMismatch, UnsafeOperation
 from safeops.naming import Name, call
 from safeops.policy import assurance
-from safeops.shadow.mysql.triggers import TwinTriggers, mark
+from safeops.shadow.mysql.triggers import SyncTriggers, mark
 
 TEMPORAL = ("timestamp", "datetime")
 
 
-class TwinChecks(TwinTriggers):
+class SyncChecks(SyncTriggers):
     """What is looked at and refused before a pair is made."""
 
-    def is_marked(self, stands: Table, pair: Pair, column: str) -> bool:
+    def is_marked(self, table: Table, pair: Pair, column: str) -> bool:
         """Tell whether a column was added for the pair.
 
         Its comment says so, unless its author has given it another one. Then it is the one of the two that less stands on,
         so that nothing is lost with it; of two alike the later one, as a column is added behind the one that it follows.
         """
-        both = [one for one in (pair.source, pair.shadow) if one in stands.columns]
-        if column not in stands.columns:
+        both = [one for one in (pair.source, pair.shadow) if one in table.columns]
+        if column not in table.columns:
             return False
-        marked = [one for one in both if stands.columns[one].comment in _both(pair)]
+        marked = [one for one in both if table.columns[one].comment in _both(pair)]
         if marked or pair.winner is None or len(both) < 2:
             return column in marked
-        added = min(both, key=lambda one: (_weight(stands, one), -_place(stands, one)))
+        added = min(both, key=lambda one: (_weight(table, one), -_place(table, one)))
         return added.casefold() == column.casefold() and bool(self.trigger_names(pair))
 
-    def is_unfinished(self, pair: Pair, stands: Table) -> bool:
-        return self.is_marked(stands, pair, pair.shadow) and self.pair_named(stands, pair.name) is None
+    def is_unfinished(self, pair: Pair, table: Table) -> bool:
+        return self.is_marked(table, pair, pair.shadow) and self.find_pair(table, pair.name) is None
 
-    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+    def moving_dependents(self, pair: Pair, table: Table) -> list[str]:
         """The names are exchanged in place, so that foreign keys of others and generated columns go along."""
-        if pair.winner is None or self.is_marked(stands, pair, pair.source):
+        if pair.winner is None or self.is_marked(table, pair, pair.source):
             return []
         along = (
             ("foreign key ", "generated column ", "the table's partitioning")
             if self.database.abilities.renames_what_is_used
             else ("foreign key ",)
         )
-        return [one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith(along)]
+        return [
+            dependent
+            for dependent in self.database.dependents.dependents(table, pair.source)
+            if dependent.startswith(along)
+        ]
 
-    def check_pair(self, pair: Pair, stands: Table) -> None:
+    def check_pair(self, pair: Pair, table: Table) -> None:
         if pair.source.casefold() == pair.shadow.casefold():
             raise UnsafeOperation(
                 f"{pair.source} and {pair.shadow} of {pair.table} are one name: {self.product} does not distinguish upper"
@@ -60,17 +64,17 @@ class TwinChecks(TwinTriggers):
                 remedy="Write:",
                 code=self._renamed_at_once(pair),
             )
-        if pair.shadow in stands.columns and not self.is_marked(stands, pair, pair.shadow):
+        if pair.shadow in table.columns and not self.is_marked(table, pair, pair.shadow):
             raise DefinitionMismatch(
                 f"{pair.table} has a column {pair.shadow} already, which is not kept in step with {pair.source}.",
                 why="It was left untouched: taking it for the twin would overwrite what stands in it.",
                 remedy="Choose another name, or drop that column first.",
             )
         if not self.database.abilities.renames_what_is_used:
-            self._refuse_used(pair, stands)
-        self._refuse_rebuilt(pair, stands)
-        self._refuse_copied(pair, stands)
-        found = definition_of(stands, pair.source)
+            self._refuse_used(pair, table)
+        self._refuse_rebuilt(pair, table)
+        self._refuse_copied(pair, table)
+        found = definition_of(table, pair.source)
         if "STORED" in (found.get("GENERATED") or ""):
             raise self.database.unsupported(
                 f"Another name for {pair.source} of {pair.table}, a stored generated column,",
@@ -79,21 +83,21 @@ class TwinChecks(TwinTriggers):
                 self._renamed_at_once(pair),
             )
         if pair.winner is None:
-            self._check_one_way(pair, stands)
-        elif is_counted(stands, pair.source):
+            self._check_one_way(pair, table)
+        elif is_counted(table, pair.source):
             self._check_counted(pair)
 
-    def _refuse_used(self, pair: Pair, stands: Table) -> None:
+    def _refuse_used(self, pair: Pair, table: Table) -> None:
         """Refuse at once what the server would refuse at the exchange of the names, when both deploys are out."""
         what = f"Another {'name' if pair.type is None else 'type'} for {pair.source} of {pair.table}"
-        for used_by, code in self._users(stands, pair.source):
+        for used_by, code in self._users(table, pair.source):
             raise self.database.unsupported(
                 f"{what}, which {used_by} uses,",
                 f"a server on which {used_by.rpartition(' ')[0]} follows a column to another name: PostgreSQL or MariaDB",
                 f"Drop it before expand(), and create it again after the last phase{':' if code else '.'}",
                 code,
             )
-        checks = [one.name for one in self.checks_on(stands, pair.source) if not one.options]
+        checks = [check.name for check in self.checks_on(table, pair.source) if not check.options]
         if pair.winner is not None and checks and assurance() is None:
             raise UnsafeOperation(
                 f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
@@ -104,17 +108,17 @@ class TwinChecks(TwinTriggers):
                 'with assured("the table is small"):\n    ...',
             )
 
-    def _refuse_rebuilt(self, pair: Pair, stands: Table) -> None:
+    def _refuse_rebuilt(self, pair: Pair, table: Table) -> None:
         """Refuse what would keep the last phase from dropping a column online."""
-        if self.database.ddl.keeps_words(stands) and assurance() is None:
+        if self.database.ddl.keeps_words(table) and assurance() is None:
             raise UnsafeOperation(
                 f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: a FULLTEXT index that was"
                 " dropped has left a hidden column.",
                 remedy="Rebuild the table before expand(), which writes do not wait for:",
-                code=self.database.ddl.rebuilding(stands),
+                code=self.database.ddl.rebuilding(table),
             )
         kinds = ("fulltext", "spatial")
-        found = next((one for one in showcreate.read(stands.sql).items if one.kind in kinds), None)
+        found = next((item for item in showcreate.read(table.sql).items if item.kind in kinds), None)
         if found is not None and assurance() is None:
             drop = self.database.ddl.called("drop_index_if_exists", found.name, pair.table)
             raise UnsafeOperation(
@@ -125,17 +129,17 @@ class TwinChecks(TwinTriggers):
                 code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
             )
 
-    def _refuse_copied(self, pair: Pair, stands: Table) -> None:
+    def _refuse_copied(self, pair: Pair, table: Table) -> None:
         """Refuse what would keep switch() from making the new column NOT NULL online."""
-        begun = pair.winner is not None or pair.shadow in stands.columns
+        begun = pair.winner is not None or pair.shadow in table.columns
         if (
             begun
             or not self.database.abilities.copies_beside_stored
-            or stands.columns[pair.source].nullable
+            or table.columns[pair.source].nullable
             or assurance() is not None
         ):
             return
-        shown = showcreate.read(stands.sql).columns
+        shown = showcreate.read(table.sql).columns
         for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
             drop = self.database.ddl.called("drop_column_if_exists", pair.table, name)
             raise UnsafeOperation(
@@ -146,23 +150,23 @@ class TwinChecks(TwinTriggers):
                 code=f'{drop}\n# or, in all revisions:\nwith assured("the table is small"):\n    ...',
             )
 
-    def _users(self, stands: Table, column: str) -> Iterator[tuple[str, str]]:
+    def _users(self, table: Table, column: str) -> Iterator[tuple[str, str]]:
         """Describe what uses a column by an expression, checks excepted, with the call that drops it."""
-        shown, table = showcreate.read(stands.sql), stands.name.name
+        shown, target = showcreate.read(table.sql), table.name.name
         for name, found in shown.columns.items():
             if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
-                yield f"generated column {name}", self.database.ddl.called("drop_column_if_exists", stands.name, name)
+                yield f"generated column {name}", self.database.ddl.called("drop_column_if_exists", table.name, name)
             elif names(found.get("DEFAULT") or "", column):
-                yield f"default of {name}", self.database.ddl.called("set_server_default", stands.name, name, None)
+                yield f"default of {name}", self.database.ddl.called("set_server_default", table.name, name, None)
         for item in shown.items:
-            if any(one.startswith("(") and names(one, column) for one in item.elements):
-                yield f"index {item.name}", self.database.ddl.called("drop_index_if_exists", item.name, stands.name)
-        if names(stands.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
-            sql = f"ALTER TABLE {self.quoted_table(stands.name)} REMOVE PARTITIONING"
-            yield f"partitioning {table}", f"op.execute({sql!r})  # copies the table"
+            if any(element.startswith("(") and names(element, column) for element in item.elements):
+                yield f"index {item.name}", self.database.ddl.called("drop_index_if_exists", item.name, table.name)
+        if names(table.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
+            sql = f"ALTER TABLE {self.quoted_table(table.name)} REMOVE PARTITIONING"
+            yield f"partitioning {target}", f"op.execute({sql!r})  # copies the table"
 
-    def checks_on(self, stands: Table, column: str) -> list[Item]:
-        found = showcreate.read(stands.sql).items
+    def checks_on(self, table: Table, column: str) -> list[Item]:
+        found = showcreate.read(table.sql).items
         return [one for one in found if one.kind == "check" and names(one.text, column)]
 
     def _check_counted(self, pair: Pair) -> None:
@@ -183,8 +187,8 @@ class TwinChecks(TwinTriggers):
                 code='with assured("the new application finds rows by other columns until then"):\n    ...',
             )
 
-    def _check_one_way(self, pair: Pair, stands: Table) -> None:
-        found = definition_of(stands, pair.source)
+    def _check_one_way(self, pair: Pair, table: Table) -> None:
+        found = definition_of(table, pair.source)
         what = f"Another type for {pair.source} of {pair.table}"
         if found.get("GENERATED"):
             raise self.database.unsupported(
@@ -195,18 +199,20 @@ class TwinChecks(TwinTriggers):
                 f"{what}, which has ON UPDATE,", "a type that has it too: DATETIME or TIMESTAMP"
             )
         if not pair.switched:
-            self.check_constraints(pair, stands)
+            self.check_constraints(pair, table)
 
-    def check_constraints(self, pair: Pair, stands: Table) -> None:
+    def check_constraints(self, pair: Pair, table: Table) -> None:
         """Refuse what cannot move: a foreign key wants one type on both sides, a check is added by copying the table."""
         what = f"Another type for {pair.source} of {pair.table}"
-        mine = [one for one in stands.having(pair.source) if isinstance(one, Constraint)]
-        stuck = [one.name for one in mine if one.kind in ("foreign key", "check")]
+        mine = [owned for owned in table.having(pair.source) if isinstance(owned, Constraint)]
+        stuck = [constraint.name for constraint in mine if constraint.kind in ("foreign key", "check")]
         stuck += [
-            one for one in self.database.dependents.dependents(stands, pair.source) if one.startswith("foreign key ")
+            dependent
+            for dependent in self.database.dependents.dependents(table, pair.source)
+            if dependent.startswith("foreign key ")
         ]
-        alone = definition_of(stands, pair.source).get("CHECK")
-        stuck += [f"CHECK {alone}"] if alone and stands.columns[pair.source].type != "json" else []
+        alone = definition_of(table, pair.source).get("CHECK")
+        stuck += [f"CHECK {alone}"] if alone and table.columns[pair.source].type != "json" else []
         named = next(iter(stuck), None)
         if named is not None:
             code = self._dropped_by(named, pair.table)
@@ -239,10 +245,10 @@ def _both(pair: Pair) -> tuple[str, str]:
     return mark(replace(pair, switched=False)), mark(replace(pair, switched=True))
 
 
-def _weight(stands: Table, column: str) -> int:
+def _weight(table: Table, column: str) -> int:
     """Count what a column has of its own: indexes and constraints, NOT NULL, and what is more than a type and a default."""
-    own = [one for one in stands.having(column) if not one.name.startswith("safeops")]
-    more = set(definition_of(stands, column).clauses) - {
+    own = [owned for owned in table.having(column) if not owned.name.startswith("safeops")]
+    more = set(definition_of(table, column).clauses) - {
         "type",
         "CHARACTER SET",
         "COLLATE",
@@ -250,8 +256,8 @@ def _weight(stands: Table, column: str) -> int:
         "DEFAULT",
         "COMMENT",
     }
-    return len(own) + len(more) + (not stands.columns[column].nullable)
+    return len(own) + len(more) + (not table.columns[column].nullable)
 
 
-def _place(stands: Table, column: str) -> int:
-    return [*map(str.casefold, stands.columns)].index(column.casefold())
+def _place(table: Table, column: str) -> int:
+    return [*map(str.casefold, table.columns)].index(column.casefold())

@@ -23,28 +23,28 @@ def retyped(found: Definition, type_: str) -> Definition:
     return found.with_(type=bare, CHARACTER_SET=charset, COLLATE=collation, ON_UPDATE=now)
 
 
-def converted_alike(twin: str, value: str, type_: str) -> str:
+def converted_alike(shadow: str, value: str, type_: str) -> str:
     """Compare a twin with what a value becomes when it is written to a column of its type."""
     bare = spelling.type_name(spelling.split_type(type_)[0])
     kind = re.split(r"[ (]", bare)[0]
     if kind in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):
-        return f"({twin} <=> CAST({value} AS DECIMAL(65, 0)))"
+        return f"({shadow} <=> CAST({value} AS DECIMAL(65, 0)))"
     if kind in ("decimal", "date", "datetime", "time", "float", "double"):
-        return f"({twin} <=> CAST({value} AS {re.sub(' (unsigned|zerofill)', '', bare)}))"
+        return f"({shadow} <=> CAST({value} AS {re.sub(' (unsigned|zerofill)', '', bare)}))"
     if kind == "timestamp":
-        return f"({twin} <=> CAST({value} AS {bare.replace('timestamp', 'datetime')}))"
+        return f"({shadow} <=> CAST({value} AS {bare.replace('timestamp', 'datetime')}))"
     if kind == "varchar" or kind.endswith("text") or kind == "json":
-        texts = (f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (twin, f"CAST({value} AS CHAR)"))
+        texts = (f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (shadow, f"CAST({value} AS CHAR)"))
         return f"({' <=> '.join(texts)})"
     # A label of an ENUM is found by its collation, a CHAR loses its spaces: what is equal is in step.
-    return f"({twin} <=> {value})"
+    return f"({shadow} <=> {value})"
 
 
-def repeatable(stands: Table, column: str) -> Definition:
+def repeatable(table: Table, column: str) -> Definition:
     """Return a definition as a MODIFY can repeat it online: MariaDB shows JSON as the text and the check that it is."""
-    found = definition_of(stands, column)
+    found = definition_of(table, column)
     parts = {"type": "json", "CHARACTER SET": None, "COLLATE": None, "CHECK": None}
-    return found.with_(**parts) if stands.columns[column].type == "json" else found
+    return found.with_(**parts) if table.columns[column].type == "json" else found
 
 
 def strict(found: Definition) -> Definition:

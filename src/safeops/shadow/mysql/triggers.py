@@ -65,41 +65,41 @@ def _together(database: Any, *statements: str) -> list[str]:
     return [f"BEGIN NOT ATOMIC {' '.join(f'EXECUTE IMMEDIATE {database.literal(sql)};' for sql in statements)} END"]
 
 
-class TwinTriggers(port.ShadowColumns):
+class SyncTriggers(port.ShadowColumns):
     """The triggers of a pair."""
 
     # Looking ----------------------------------------------------------------------------------------------------
 
-    def pair_named(self, stands: Table, name: str) -> Pair | None:
+    def find_pair(self, table: Table, name: str) -> Pair | None:
         """Return the pair while triggers serve each event; or whatever is left of it once one of its columns is gone."""
-        own, passing = self.triggers_of_pair(stands.name, name), self.passing_of_pair(stands.name, name)
+        own, passing = self.triggers_of_pair(table.name, name), self.interim_triggers_of_pair(table.name, name)
         texts = [*own.values(), *passing.values()]
-        pair = next((found for found in (pair_of(text, stands.name) for text in texts) if found), None)
-        if pair is None or pair.source not in stands.columns or pair.shadow not in stands.columns:
+        pair = next((found for found in (pair_of(text, table.name) for text in texts) if found), None)
+        if pair is None or pair.source not in table.columns or pair.shadow not in table.columns:
             return pair
-        return self._as_arranged(pair, stands) if {*own, *passing} == {*EVENTS} else None
+        return self._as_arranged(pair, table) if {*own, *passing} == {*EVENTS} else None
 
-    def _as_arranged(self, pair: Pair, stands: Table) -> Pair:
+    def _as_arranged(self, pair: Pair, table: Table) -> Pair:
         """Return the pair as its columns are: a stop may leave them with their names exchanged and the note not."""
-        switched = stands.columns[pair.shadow].comment == mark(replace(pair, switched=True))
+        switched = table.columns[pair.shadow].comment == mark(replace(pair, switched=True))
         if pair.winner is not None or pair.switched == switched:
             return pair
-        default = stands.columns[pair.source].default if switched else None
-        type_ = self.spelled_type(stands, pair.shadow)
+        default = table.columns[pair.source].default if switched else None
+        type_ = self.full_type(table, pair.shadow)
         return replace(pair, type=type_, value=pair.back, back=pair.value, default=default, switched=switched)
 
-    def torn_pair(self, pair: Pair, stands: Table) -> Pair | None:
-        there, switched = stands.columns.get(pair.shadow), mark(replace(pair, switched=True))
+    def half_swapped_pair(self, pair: Pair, table: Table) -> Pair | None:
+        there, switched = table.columns.get(pair.shadow), mark(replace(pair, switched=True))
         exchanged = there is not None and there.comment == switched
-        return self._as_arranged(pair, stands) if exchanged and not self.pair_named(stands, pair.name) else None
+        return self._as_arranged(pair, table) if exchanged and not self.find_pair(table, pair.name) else None
 
     def triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:
         """Return the bodies of the triggers of a pair by their events."""
         return self._bodies(table, {trigger_name(name, event): event for event in EVENTS})
 
-    def passing_of_pair(self, table: Name, name: str) -> dict[str, str]:
+    def interim_triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:
         """Return the bodies of those that serve a pair while its columns exchange their names."""
-        return self._bodies(table, {passing_name(name, event): event for event in EVENTS})
+        return self._bodies(table, {interim_name(name, event): event for event in EVENTS})
 
     def _bodies(self, table: Name, events: dict[str, str]) -> dict[str, str]:
         sql = (
@@ -113,7 +113,7 @@ class TwinTriggers(port.ShadowColumns):
 
     def _last_trigger(self, table: Name, name: str, event: str) -> str | None:
         """Return the last of the users' triggers of an event: what they write must be in sync too."""
-        own = ", ".join(self.literal(one(name, event)) for one in (trigger_name, passing_name))
+        own = ", ".join(self.literal(one(name, event)) for one in (trigger_name, interim_name))
         sql = f"""SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE {_on(self.database, table)}
             AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = '{event}'
             AND TRIGGER_NAME NOT IN ({own}) ORDER BY ACTION_ORDER DESC LIMIT 1"""
@@ -122,7 +122,7 @@ class TwinTriggers(port.ShadowColumns):
 
     # Making -----------------------------------------------------------------------------------------------------
 
-    def trigger_sqls(self, pair: Pair, stands: Table, *, anew: bool = False) -> Iterator[str]:
+    def trigger_sqls(self, pair: Pair, table: Table, *, anew: bool = False) -> Iterator[str]:
         """Render the statements that make the triggers of a pair, where ``anew`` in the place of the existing ones."""
         for event in EVENTS:
             trigger = trigger_name(pair.name, event)
@@ -130,23 +130,21 @@ class TwinTriggers(port.ShadowColumns):
                 yield self._dropping(pair.table, trigger)
             head = f"CREATE {'OR REPLACE ' if anew and self.database.abilities.guards_natively else ''}TRIGGER"
             last = self._last_trigger(pair.table, pair.name, event)
-            yield self._trigger(
-                f"{head} {{}} BEFORE {event}", pair, trigger, last, self._pair_body(pair, stands, event)
-            )
+            yield self._trigger(f"{head} {{}} BEFORE {event}", pair, trigger, last, self._pair_body(pair, table, event))
 
     def _trigger(self, head: str, pair: Pair, name: str, last: str | None, body: str) -> str:
         trigger, table = self.database.quoted_here(Name(name, pair.table.schema)), self.database.quoted_here(pair.table)
         follows = f"FOLLOWS {self.quoted(last)} " if last else ""
         # A comment would not survive a dump: its statements are comments themselves, and a client strips comments.
-        noted = f"BEGIN {NOTED_AS} {pair.literal_note}; {body}END"
-        return f"{head.replace('{}', trigger)} ON {table} FOR EACH ROW {follows}{noted}"
+        on_catalogue = f"BEGIN {NOTED_AS} {pair.literal_note}; {body}END"
+        return f"{head.replace('{}', trigger)} ON {table} FOR EACH ROW {follows}{on_catalogue}"
 
-    def renoted(self, pair: Pair, stands: Table) -> Plan:
+    def renew_triggers(self, pair: Pair, table: Table) -> Plan:
         """Make the triggers again of which no dump could be read: their notes are comments."""
         texts = self.triggers_of_pair(pair.table, pair.name)
         if not any(f"/*{MARK}" in text for text in texts.values()):
             return
-        first, *others = self.replaced_sqls(pair, pair, stands)
+        first, *others = self.replaced_sqls(pair, pair, table)
         variables = STRICT if pair.winner is None else LENIENT
         does = (
             f"the triggers that keep {pair.source} and {pair.shadow} of {pair.table} in sync can be dumped and restored"
@@ -159,49 +157,55 @@ class TwinTriggers(port.ShadowColumns):
 
     def trigger_names(self, pair: Pair) -> list[str]:
         """Return the names of the existing triggers of a pair."""
-        own, passing = self.triggers_of_pair(pair.table, pair.name), self.passing_of_pair(pair.table, pair.name)
+        own, passing = (
+            self.triggers_of_pair(pair.table, pair.name),
+            self.interim_triggers_of_pair(pair.table, pair.name),
+        )
         named = [trigger_name(pair.name, event) for event in EVENTS if event in own]
-        return [*named, *(passing_name(pair.name, event) for event in EVENTS if event in passing)]
+        return [*named, *(interim_name(pair.name, event) for event in EVENTS if event in passing)]
 
     def _dropping(self, table: Name, trigger: str) -> str:
         return f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, table.schema))}"
 
     # Exchanging -------------------------------------------------------------------------------------------------
 
-    def replaced_sqls(self, pair: Pair, kept: Pair, stands: Table, *exchange: str) -> Iterator[str]:
+    def replaced_sqls(self, pair: Pair, kept: Pair, table: Table, *exchange: str) -> Iterator[str]:
         """Render other triggers, or an exchange of names and triggers: a stop after any statement leaves the two in sync."""
         passing = () if self.database.abilities.runs_blocks else EVENTS
-        yield from (self._passing_trigger(pair, stands, event) for event in passing)
+        yield from (self._interim_trigger(pair, table, event) for event in passing)
         yield from exchange
-        yield from self.trigger_sqls(kept, stands, anew=True)
-        yield from (self._dropping(pair.table, passing_name(pair.name, event)) for event in passing)
+        yield from self.trigger_sqls(kept, table, anew=True)
+        yield from (self._dropping(pair.table, interim_name(pair.name, event)) for event in passing)
 
-    def settle_pair(self, pair: Pair, stands: Table) -> Plan:
-        statements = [*self._settling(pair, stands)] if pair.winner is None and pair.shadow in stands.columns else []
+    def finish_swap(self, pair: Pair, table: Table) -> Plan:
+        statements = [*self._settling(pair, table)] if pair.winner is None and pair.shadow in table.columns else []
         if statements:
             does = f"finished the exchange of {pair.source} and {pair.shadow} of {pair.table}"
             first, *others = statements
             yield Locked(first, does, (pair.table,), tuple(others), variables=STRICT, table=pair.table)
 
-    def _settling(self, pair: Pair, stands: Table) -> Iterator[str]:
-        own, passing = self.triggers_of_pair(pair.table, pair.name), self.passing_of_pair(pair.table, pair.name)
+    def _settling(self, pair: Pair, table: Table) -> Iterator[str]:
+        own, passing = (
+            self.triggers_of_pair(pair.table, pair.name),
+            self.interim_triggers_of_pair(pair.table, pair.name),
+        )
         notes = [pair_of(text, pair.table) for text in own.values()]
         fits = [note is not None and note.switched == pair.switched for note in notes]
         leftover = [event for event in EVENTS if event in passing]
         if not all(fits) or len(own) < len(EVENTS):
             lacking = [] if self.database.abilities.runs_blocks else [event for event in EVENTS if event not in passing]
-            yield from (self._passing_trigger(pair, stands, event) for event in lacking)
-            yield from self.trigger_sqls(pair, stands, anew=True)
+            yield from (self._interim_trigger(pair, table, event) for event in lacking)
+            yield from self.trigger_sqls(pair, table, anew=True)
             leftover += lacking
-        yield from (self._dropping(pair.table, passing_name(pair.name, event)) for event in leftover)
+        yield from (self._dropping(pair.table, interim_name(pair.name, event)) for event in leftover)
 
-    def _passing_trigger(self, pair: Pair, stands: Table, event: str) -> str:
-        body = self._passing_body(pair, event) if pair.winner is None else self._pair_body(pair, stands, event)
+    def _interim_trigger(self, pair: Pair, table: Table, event: str) -> str:
+        body = self._interim_body(pair, event) if pair.winner is None else self._pair_body(pair, table, event)
         is_there = event in self.triggers_of_pair(pair.table, pair.name)
         last = trigger_name(pair.name, event) if is_there else self._last_trigger(pair.table, pair.name, event)
-        return self._trigger(f"CREATE TRIGGER {{}} BEFORE {event}", pair, passing_name(pair.name, event), last, body)
+        return self._trigger(f"CREATE TRIGGER {{}} BEFORE {event}", pair, interim_name(pair.name, event), last, body)
 
-    def _passing_body(self, pair: Pair, event: str) -> str:
+    def _interim_body(self, pair: Pair, event: str) -> str:
         """Look how the columns are called: it serves before and after they exchange their names."""
         before, after = (self._one_way(one, event) for one in (pair, replace(pair, value=pair.back, type=None)))
         looked = (
@@ -212,33 +216,33 @@ class TwinTriggers(port.ShadowColumns):
 
     # Bodies -----------------------------------------------------------------------------------------------------
 
-    def _pair_body(self, pair: Pair, stands: Table, event: str) -> str:
-        if self.is_computed(pair, stands):
+    def _pair_body(self, pair: Pair, table: Table, event: str) -> str:
+        if self.is_computed(pair, table):
             # The server itself keeps them in step: the trigger holds the note.
             return ""
         if pair.winner is None:
             return self._one_way(pair, event)
-        return self._two_way_insert(pair, stands) if event == "INSERT" else self._two_way_update(pair)
+        return self._two_way_insert(pair, table) if event == "INSERT" else self._two_way_update(pair)
 
     def _one_way(self, pair: Pair, event: str) -> str:
-        new, old, twin = (f"{row}.{self.quoted(one)}" for row, one in _places(pair))
+        new, old, shadow = (f"{row}.{self.quoted(one)}" for row, one in _places(pair))
         value = new if pair.value is None else self._evaluated(pair, new)
         # The write is the application's, which knows nothing of the twin: it must go well.
-        handler = f"DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET {twin} = NULL; "
-        handler += self._refused_by_warning(pair, twin)
-        follow = f"SET {twin} = {value}; "
+        handler = f"DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET {shadow} = NULL; "
+        handler += self._refused_by_warning(pair, shadow)
+        follow = f"SET {shadow} = {value}; "
         # MariaDB checks its JSON after the trigger.
         if (pair.type or "").lower() == "json":
-            follow += f"IF NOT JSON_VALID({twin}) THEN SET {twin} = NULL; END IF; "
+            follow += f"IF NOT JSON_VALID({shadow}) THEN SET {shadow} = NULL; END IF; "
         return handler + (follow if event == "INSERT" else f"IF NOT {same(new, old)} THEN {follow}END IF; ")
 
-    def _refused_by_warning(self, pair: Pair, twin: str) -> str:
+    def _refused_by_warning(self, pair: Pair, shadow: str) -> str:
         """Some refusals count as warnings to a handler, as the rounding of a DECIMAL does too: that one is no error."""
         if self.database.abilities.counts_errors_in_handlers:
-            refused = f"BEGIN IF @@error_count > 0 THEN SET {twin} = NULL; END IF; END"
+            refused = f"BEGIN IF @@error_count > 0 THEN SET {shadow} = NULL; END IF; END"
             return f"DECLARE CONTINUE HANDLER FOR SQLWARNING {refused}; "
         is_rounded = spelling.type_name(pair.type or "").startswith("decimal")
-        return "" if is_rounded else f"DECLARE CONTINUE HANDLER FOR {TRUNCATED} SET {twin} = NULL; "
+        return "" if is_rounded else f"DECLARE CONTINUE HANDLER FOR {TRUNCATED} SET {shadow} = NULL; "
 
     def _evaluated(self, pair: Pair, new: str) -> str:
         source, table = self.quoted(pair.source), self.quoted(pair.table.name)
@@ -251,60 +255,60 @@ class TwinTriggers(port.ShadowColumns):
             f" ELSEIF NOT {same(new_l, old_l)} THEN SET {new_w} = {new_l}; END IF; "
         )
 
-    def _two_way_insert(self, pair: Pair, stands: Table) -> str:
+    def _two_way_insert(self, pair: Pair, table: Table) -> str:
         """Take the one that is not its default for the one that was written."""
-        given = self.constant_default(stands, pair.source)
+        given = self.constant_default(table, pair.source)
         first, second = map(self._new, _ranked(pair))
         if given is None:
-            if self.default_of(stands, pair.source) is not None and not self.leans(stands, pair):
+            if self.default_of(table, pair.source) is not None and not self.leans(table, pair):
                 # The twin alone has no default.
                 first, second = self._new(pair.shadow), self._new(pair.source)
             return f"IF {first} IS NOT NULL THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
         # A variable of its type, or the default 0.1 of a FLOAT would be another number than the value.
-        declared = f"DECLARE safeops_default {self._type_of(stands, pair.source)} DEFAULT {given}; "
+        declared = f"DECLARE safeops_default {self._type_of(table, pair.source)} DEFAULT {given}; "
         written = f"NOT {same(first, 'safeops_default')}"
         return f"{declared}IF {written} THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
 
     def _new(self, column: str) -> str:
         return f"NEW.{self.quoted(column)}"
 
-    def _type_of(self, stands: Table, column: str) -> str:
+    def _type_of(self, table: Table, column: str) -> str:
         """Return the type of a column with its character set, which a variable would take from the database."""
-        bare = definition_of(stands, column).clauses["type"]
-        parameters = {"schema": stands.name.schema, "table": stands.name.name, "column": column}
+        bare = definition_of(table, column).clauses["type"]
+        parameters = {"schema": table.name.schema, "table": table.name.name, "column": column}
         charset, collation = self._asked(COLLATION, **parameters)[0]
         return f"{bare} CHARACTER SET {charset} COLLATE {collation}" if charset else bare
 
     # Defaults ---------------------------------------------------------------------------------------------------
 
-    def default_of(self, stands: Table, column: str) -> str | None:
-        text = definition_of(stands, column).get("DEFAULT")
+    def default_of(self, table: Table, column: str) -> str | None:
+        text = definition_of(table, column).get("DEFAULT")
         return None if text is None or text.upper() == "NULL" else text
 
-    def constant_default(self, stands: Table, column: str) -> str | None:
+    def constant_default(self, table: Table, column: str) -> str | None:
         """Return the default that each column of a row gets alike; None where it has none, or a call makes it."""
-        text = self.default_of(stands, column)
+        text = self.default_of(table, column)
         words = re.sub(r"current_timestamp(\(\d\))?", "", spelling.default(text) or "")
         found = sqltext.tokens(words)
         calls = any(token == "(" for _, token in found) or any(token.startswith("`") for _, token in found)
         return None if calls else text
 
-    def leans(self, stands: Table, pair: Pair) -> bool:
+    def leans(self, table: Table, pair: Pair) -> bool:
         """Tell whether the source has its twin for a default: so an INSERT ... SELECT may leave it out."""
-        default = spelling.default(self.default_of(stands, pair.source)) or ""
+        default = spelling.default(self.default_of(table, pair.source)) or ""
         return default.startswith("`") and showcreate.name_of(default).casefold() == pair.shadow.casefold()
 
-    def is_computed(self, pair: Pair, stands: Table) -> bool:
+    def is_computed(self, pair: Pair, table: Table) -> bool:
         """Tell whether the server computes the twin of a source that is computed or counted itself."""
-        found = definition_of(stands, pair.source)
-        return pair.winner is not None and (found.get("GENERATED") is not None or is_counted(stands, pair.source))
+        found = definition_of(table, pair.source)
+        return pair.winner is not None and (found.get("GENERATED") is not None or is_counted(table, pair.source))
 
 
 def trigger_name(pair: str, event: str) -> str:
     return f"{pair}_{event.lower()}"
 
 
-def passing_name(pair: str, event: str) -> str:
+def interim_name(pair: str, event: str) -> str:
     return f"{pair}_{event[:3].lower()}pass"
 
 

@@ -16,7 +16,7 @@ from safeops.naming import Name, call
 from safeops.planned import Effect
 from safeops.shadow.postgresql.copies import INBOUND, is_ours
 from safeops.shadow.postgresql.partitions import Copy, in_partition_key
-from safeops.shadow.postgresql.scripts import TwinScripts
+from safeops.shadow.postgresql.scripts import OfflineScripts
 from safeops.shadow.postgresql.triggers import NO_DEFAULT
 
 _SOURCE = """
@@ -58,124 +58,125 @@ WHERE a.attrelid = :id AND a.attname = :column AND c.casttarget = to_regtype(:ty
 """
 
 
-class ShadowColumns(TwinScripts):
+class ShadowColumns(OfflineScripts):
     """What PostgreSQL does for a pair."""
 
-    def pair_named(self, stands: Table, name: str) -> Pair | None:
+    def find_pair(self, table: Table, name: str) -> Pair | None:
         sql = """SELECT p.prosrc FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
             WHERE g.tgrelid = :id AND p.proname = :name AND g.tgenabled IN ('O', 'A') AND NOT g.tgisinternal"""
-        body = self.scalar(sql, id=stands.id, name=name)
-        return pair_of(body, stands.name) if body else None
+        body = self.scalar(sql, id=table.id, name=name)
+        return pair_of(body, table.name) if body else None
 
-    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+    def moving_dependents(self, pair: Pair, table: Table) -> list[str]:
         sql = """SELECT pg_describe_object('pg_constraint'::regclass, k.oid, 0) FROM pg_constraint k
             WHERE k.contype = 'f' AND (k.confrelid = :id OR k.confrelid IN (SELECT relid FROM pg_partition_tree(:id)))
             AND (SELECT attnum FROM pg_attribute WHERE attrelid = k.confrelid AND attname = :column) = ANY (k.confkey)"""
-        return [row[0] for row in self.read(sql, id=stands.id, column=pair.source)]
+        return [row[0] for row in self.read(sql, id=table.id, column=pair.source)]
 
-    def spelled_type(self, stands: Table, column: str) -> str:
-        there = stands.columns[column]
+    def full_type(self, table: Table, column: str) -> str:
+        there = table.columns[column]
         return there.type if there.collation is None else f"{there.type} COLLATE {self.quoted(there.collation)}"
 
     # Before anything is touched ---------------------------------------------------------------------------------
 
-    def check_pair(self, pair: Pair, stands: Table) -> None:
-        self.check_sees(pair, stands)
-        self._check_free(pair, stands)
-        self._check_shape(pair, stands)
-        self._check_partitioned(pair, stands)
-        self._check_published(pair, stands)
+    def check_pair(self, pair: Pair, table: Table) -> None:
+        self.check_row_security(pair, table)
+        self._check_free(pair, table)
+        self._check_shape(pair, table)
+        self._check_partitioned(pair, table)
+        self._check_published(pair, table)
         # What the new type does not take is found now, not after the fill.
-        self.copies(pair, stands)
-        self.spelled_default(pair, stands)
+        self.copies(pair, table)
+        self.default_of_shadow(pair, table)
         if pair.back is not None and pair.type is not None:
             value = f"CAST(NULL AS {split_collation(pair.type)[0]}) AS {self.quoted(pair.source)}"
             self.read(f"SELECT ({pair.back}) FROM (SELECT {value}) safeops_row")
 
-    def check_sees(self, pair: Pair, stands: Table) -> None:
+    def check_row_security(self, pair: Pair, table: Table) -> None:
         """Refuse hidden rows, also those on the other side of a foreign key: its copy would be checked without them."""
-        inbound = [Name(row[1], row[0]) for row in self.read(INBOUND, id=stands.id, column=pair.source)]
-        referents = [key.referent for key in stands.constraints.values() if key.referent and pair.source in key.columns]
-        self.database.refuse_hidden_rows([stands.name, *inbound, *referents])
+        inbound = [Name(row[1], row[0]) for row in self.read(INBOUND, id=table.id, column=pair.source)]
+        referents = [key.referent for key in table.constraints.values() if key.referent and pair.source in key.columns]
+        self.database.refuse_hidden_rows([table.name, *inbound, *referents])
 
-    def _check_free(self, pair: Pair, stands: Table) -> None:
-        if pair.shadow in stands.columns:
+    def _check_free(self, pair: Pair, table: Table) -> None:
+        if pair.shadow in table.columns:
             raise DefinitionMismatch(
-                f"Column {stands.name}.{pair.shadow} exists, but nothing keeps it in step with {pair.source}.",
+                f"Column {table.name}.{pair.shadow} exists, but nothing keeps it in step with {pair.source}.",
                 why="It was left untouched: it may be another column, or one whose trigger was dropped or disabled.",
                 remedy="Choose another name, or where it holds nothing that is needed, drop it first:",
-                code=f'drop_column_if_exists("{stands.name.name}", "{pair.shadow}")',
+                code=f'drop_column_if_exists("{table.name.name}", "{pair.shadow}")',
             )
 
-    def _check_shape(self, pair: Pair, stands: Table) -> None:
-        column = stands.columns[pair.source]
-        if stands.kind not in ("table", "partitioned table") or self._source(pair, stands)["children"]:
+    def _check_shape(self, pair: Pair, existing: Table) -> None:
+        column = existing.columns[pair.source]
+        if existing.kind not in ("table", "partitioned table") or self._source(pair, existing)["children"]:
             raise self.database.unsupported(
-                f"A twin of a column of {stands.name}, a {stands.kind} that others inherit from or that is kept elsewhere,",
+                f"A twin of a column of {existing.name}, a {existing.kind} that others inherit from or that is kept"
+                " elsewhere,",
                 "an ordinary or a partitioned table",
             )
         if column.computed is not None:
             raise UnsafeOperation(
-                f"{stands.name}.{pair.source} is generated: nobody writes it, and a copy would rewrite the table.",
+                f"{existing.name}.{pair.source} is generated: nobody writes it, and a copy would rewrite the table.",
                 remedy="Add the generated column under its new name or type, and drop this one when nobody reads it.",
             )
-        self._check_added(pair, stands)
+        self._check_added(pair, existing)
         # Also a foreign key with PERIOD has only what its key of the other table has.
         stiff = [
-            one
-            for table in (stands, *self.partitions_of(stands))
-            for one in table.having(pair.source)
-            if getattr(one, "kind", "") == "exclude"
-            or getattr(one, "periods", False)
-            or (getattr(one, "kind", "") == "primary key" and one.deferrable)  # type: ignore[union-attr]
+            owned
+            for table in (existing, *self.partitions_of(existing))
+            for owned in table.having(pair.source)
+            if getattr(owned, "kind", "") == "exclude"
+            or getattr(owned, "periods", False)
+            or (getattr(owned, "kind", "") == "primary key" and owned.deferrable)  # type: ignore[union-attr]
         ]
         if stiff:
             raise UnsafeOperation(
-                f"{stands.name}.{pair.source} is in {stiff[0].name}, which PostgreSQL cannot build while others write: "
+                f"{existing.name}.{pair.source} is in {stiff[0].name}, which PostgreSQL cannot build while others write: "
                 f"{stiff[0].definition}",
                 remedy="Drop it first, and create it again after the change.",
             )
 
-    def _check_partitioned(self, pair: Pair, stands: Table) -> None:
-        parent = self._source(pair, stands)["parent"]
+    def _check_partitioned(self, pair: Pair, table: Table) -> None:
+        parent = self._source(pair, table)["parent"]
         if parent:
             raise UnsafeOperation(
-                f"{stands.name} inherits {pair.source} from {parent}: PostgreSQL does not drop or rename it here alone.",
+                f"{table.name} inherits {pair.source} from {parent}: PostgreSQL does not drop or rename it here alone.",
                 remedy=f"Change the column on {parent}, and all its partitions change with it.",
             )
-        if (level := self.database.safety.partition_key_using(stands, pair.source)) is not None:
-            raise in_partition_key(pair, stands, *level)
+        if (level := self.database.safety.partition_key_using(table, pair.source)) is not None:
+            raise in_partition_key(pair, table, *level)
 
-    def _check_added(self, pair: Pair, stands: Table) -> None:
+    def _check_added(self, pair: Pair, table: Table) -> None:
         """Refuse a domain with constraints: the server rewrites the table to check each row's NULL against them."""
-        type_ = pair.type or stands.columns[pair.source].type
+        type_ = pair.type or table.columns[pair.source].type
         if self.database.adds_by_rewriting(
-            stands, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"
+            table, f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {type_} DEFAULT NULL"
         ):
             raise UnsafeOperation(
-                f"A column of type {type_} beside {stands.name}.{pair.source} would rewrite the table: {type_} is a domain"
+                f"A column of type {type_} beside {table.name}.{pair.source} would rewrite the table: {type_} is a domain"
                 " with constraints of its own.",
                 remedy="Have the constraints on the column instead of the domain, for as long as the change goes on:",
                 code=f"op.execute('ALTER DOMAIN {type_} DROP CONSTRAINT ...')",
             )
 
-    def _check_published(self, pair: Pair, stands: Table) -> None:
+    def _check_published(self, pair: Pair, table: Table) -> None:
         if self.database.version < (15,):
             return
-        for name, filtered in self.read(_PUBLISHED, id=stands.id, column=pair.source):
+        for name, filtered in self.read(_PUBLISHED, id=table.id, column=pair.source):
             # SET TABLE would take all other tables out of the publication.
-            alter, table = f"ALTER PUBLICATION {self.quoted(name)}", self.quoted_table(stands.name)
-            again = call("op.execute", f"{alter} ADD TABLE {table}{filtered or ''}")
+            alter, target = f"ALTER PUBLICATION {self.quoted(name)}", self.quoted_table(table.name)
+            again = call("op.execute", f"{alter} ADD TABLE {target}{filtered or ''}")
             raise DependentObjects(
-                f"Publication {name} publishes {stands.name}.{pair.source} in a list of columns.",
+                f"Publication {name} publishes {table.name}.{pair.source} in a list of columns.",
                 why="The new column would not be in it, and a subscriber must have a column before it is published.",
                 remedy="Add the new column on the subscribers, then publish the whole table, and list its columns again"
                 " after the change:",
-                code=f"{call('op.execute', f'{alter} DROP TABLE {table}')}\n{again}",
+                code=f"{call('op.execute', f'{alter} DROP TABLE {target}')}\n{again}",
             )
 
-    def _source(self, pair: Pair, stands: Table) -> dict[str, Any]:
-        raw = self.scalar(_SOURCE, id=stands.id, column=pair.source, name=pair.name)
+    def _source(self, pair: Pair, table: Table) -> dict[str, Any]:
+        raw = self.scalar(_SOURCE, id=table.id, column=pair.source, name=pair.name)
         if raw is None:
             raise overtaken(pair)
         found: dict[str, Any] = json.loads(raw)
@@ -183,46 +184,46 @@ class ShadowColumns(TwinScripts):
 
     # Together ---------------------------------------------------------------------------------------------------
 
-    def pair_up(self, pair: Pair, stands: Table) -> Plan:
-        table, twin = self.quoted_table(stands.name), self.quoted(pair.shadow)
-        found, column = self._source(pair, stands), stands.columns[pair.source]
+    def start_sync(self, pair: Pair, table: Table) -> Plan:
+        target, shadow = self.quoted_table(table.name), self.quoted(pair.shadow)
+        found, column = self._source(pair, table), table.columns[pair.source]
         collation = f" COLLATE {found['collation']}" if found["collation"] and pair.type is None else ""
-        add = f"ALTER TABLE {table} ADD COLUMN {twin} {pair.type or column.type}{collation}"
+        add = f"ALTER TABLE {target} ADD COLUMN {shadow} {pair.type or column.type}{collation}"
         # Else a domain would give its default to the rows that stand, and they would count as filled.
         add += " DEFAULT NULL"
-        default = self._shared_default(pair, stands, found) if pair.winner is not None else None
+        default = self._shared_default(pair, table, found) if pair.winner is not None else None
         then = (
-            [f"ALTER TABLE {table} ALTER COLUMN {twin} SET DEFAULT {default}"]
+            [f"ALTER TABLE {target} ALTER COLUMN {shadow} SET DEFAULT {default}"]
             if default not in (None, NO_DEFAULT)
             else []
         )
-        then += self._attributes(pair, stands, found)
-        certain, others = self._is_certain(pair, stands), found["triggers"] or []
+        then += self._attributes(pair, table, found)
+        certain, others = self._is_certain(pair, table), found["triggers"] or []
         then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
-        does = f"added {stands.name}.{pair.shadow}, in step with {pair.source}"
-        yield self.after_vacuum(Step(add, does, (stands.name,), tuple(then), effect=Effect(stands.name, pair.shadow)))
+        does = f"added {table.name}.{pair.shadow}, in step with {pair.source}"
+        yield self.after_vacuum(Step(add, does, (table.name,), tuple(then), effect=Effect(table.name, pair.shadow)))
 
-    def _shared_default(self, pair: Pair, stands: Table, found: dict[str, Any]) -> str | None:
+    def _shared_default(self, pair: Pair, table: Table, found: dict[str, Any]) -> str | None:
         """Return the default where each row that is written in one transaction gets the same from it, else None."""
-        column = stands.columns[pair.source]
+        column = table.columns[pair.source]
         default: str | None = column.default or found["domain_default"]
         if default is None:
             return NO_DEFAULT if column.identity is None else None
         add = f"ALTER TABLE safeops_probe ADD COLUMN safeops_twin {column.type} DEFAULT {default}"
-        return None if self.database.rewrites(stands, add) else default
+        return None if self.database.rewrites(table, add) else default
 
-    def _is_certain(self, pair: Pair, stands: Table) -> bool:
+    def _is_certain(self, pair: Pair, table: Table) -> bool:
         """Tell whether the conversion is one that the server makes unasked: those take every value."""
         if pair.value is not None or pair.type is None or "(" in pair.type:
             return False
-        return bool(self.read(_IMPLICIT, id=stands.id, column=pair.source, type=pair.type))
+        return bool(self.read(_IMPLICIT, id=table.id, column=pair.source, type=pair.type))
 
-    def _attributes(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
+    def _attributes(self, pair: Pair, table: Table, found: dict[str, Any]) -> list[str]:
         """Return the statements for the comment, the grants and the storage of the twin."""
-        table, twin = self.quoted_table(stands.name), self.quoted(pair.shadow)
-        column = f"ALTER TABLE {table} ALTER COLUMN {twin}"
-        comment = stands.columns[pair.source].comment
-        said = [self.database.ddl.comment_on("COLUMN", f"{table}.{twin}", comment)] if comment else []
+        target, shadow = self.quoted_table(table.name), self.quoted(pair.shadow)
+        column = f"ALTER TABLE {target} ALTER COLUMN {shadow}"
+        comment = table.columns[pair.source].comment
+        said = [self.database.ddl.comment_on("COLUMN", f"{target}.{shadow}", comment)] if comment else []
         if (found["target"] or -1) >= 0 and found["target"] is not None:
             said.append(f"{column} SET STATISTICS {found['target']}")
         if found["options"]:
@@ -233,101 +234,101 @@ class ShadowColumns(TwinScripts):
             said.append(f"{column} SET COMPRESSION {'lz4' if found['compression'] == 'l' else 'pglz'}")
         for privilege, role, grantable in found["grants"] or []:
             option = " WITH GRANT OPTION" if grantable else ""
-            said.append(f"GRANT {privilege} ({twin}) ON {table} TO {role}{option}")
+            said.append(f"GRANT {privilege} ({shadow}) ON {target} TO {role}{option}")
         return said
 
-    def equip_twin(self, pair: Pair, stands: Table) -> Plan:
+    def copy_indexes(self, pair: Pair, table: Table) -> Plan:
         if pair.winner is not None:
-            yield from self._twin_not_null(pair, stands)
-        copies = self.copies(pair, stands)
+            yield from self._shadow_not_null(pair, table)
+        copies = self.copies(pair, table)
         yield from self.without_outdated(pair, copies)
         for copy in copies:
             yield from self.make(copy)
 
     # Apart ------------------------------------------------------------------------------------------------------
 
-    def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
-        yield from self.finish_keys(stands)
-        tree = self.tree(stands)
-        yield from self._twin_not_null(pair, stands)
-        copies = self.copies(pair, stands)
+    def swap_columns(self, pair: Pair, table: Table, kept: Pair | None) -> Plan:
+        yield from self.validate_keys(table)
+        tree = self.tree(table)
+        yield from self._shadow_not_null(pair, table)
+        copies = self.copies(pair, table)
         for copy in copies:
             if copy.kind == "foreign key":
-                yield from self.hand_over_key(copy)
+                yield from self.replace_key(copy)
         # Another pair's keys to the source need its unique index; that pair makes them anew.
-        yield from self._without_copies_of_others(pair.source, stands)
-        now = self.database.table(stands.name) or stands
+        yield from self._without_copies_of_others(pair.source, table)
+        now = self.database.table(table.name) or table
         yield self._exchange(pair, now, [one for one in copies if one.late or one.kind != "foreign key"], kept, tree)
-        yield from self.finish_keys(now)
+        yield from self.validate_keys(now)
 
-    def _exchange(self, pair: Pair, stands: Table, copies: list[Copy], kept: Pair | None, tree: str | None) -> Step:
-        found, table = self._source(pair, stands), self.quoted_table(stands.name)
+    def _exchange(self, pair: Pair, table: Table, copies: list[Copy], kept: Pair | None, tree: str | None) -> Step:
+        found, target = self._source(pair, table), self.quoted_table(table.name)
         late = [one for one in copies if one.late]
         copies = [one for one in copies if not one.late]
-        children = list(dict.fromkeys(one.table for one in late if one.table != stands.name))
-        lock, *then = self.locks_with(stands.name, children)
+        children = list(dict.fromkeys(one.table for one in late if one.table != table.name))
+        lock, *then = self.locks_with(table.name, children)
         # After an exchange by another runner, the statements below would exchange the two back.
-        then += [self.still_in_step(stands.id, pair), *self.same_tree(stands, tree)]
-        then += [*self.trigger_removal(stands.id, pair), *(one for copy in late for one in self.late_drop(copy))]
-        then += [*self._moved_default(pair, stands), *self._moved_defaults_of_parts(pair, stands)]
+        then += [self.still_in_sync(table.id, pair), *self.same_tree(table, tree)]
+        then += [*self.trigger_removal(table.id, pair), *(one for copy in late for one in self.late_drop(copy))]
+        then += [*self._moved_default(pair, table), *self._moved_defaults_of_parts(pair, table)]
         if kept is None:
-            then.append(f"ALTER TABLE {table} DROP COLUMN {self.quoted(pair.source)}")
+            then.append(f"ALTER TABLE {target} DROP COLUMN {self.quoted(pair.source)}")
         else:
             then += [statement for copy in copies for statement in self.removal(copy)]
-            required = not stands.columns[pair.source].nullable or found["not_null"]
-            then += self._nullable_again(pair, stands) if required else []
+            required = not table.columns[pair.source].nullable or found["not_null"]
+            then += self._nullable_again(pair, table) if required else []
         for copy in copies:
             then += self.renaming(copy)
         then += [statement for copy in late for statement in self.late_add(copy)]
-        then += self._same_not_null(pair, stands, found)
+        then += self._same_not_null(pair, table, found)
         if found["replica"] in {one.original for one in copies}:
-            then.append(f"ALTER TABLE {table} REPLICA IDENTITY USING INDEX {self.quoted(found['replica'])}")
+            then.append(f"ALTER TABLE {target} REPLICA IDENTITY USING INDEX {self.quoted(found['replica'])}")
         if found["clustered"] in {one.original for one in copies}:
-            then.append(f"ALTER TABLE {table} CLUSTER ON {self.quoted(found['clustered'])}")
-        then += self.identities_of_parts(pair, stands)
+            then.append(f"ALTER TABLE {target} CLUSTER ON {self.quoted(found['clustered'])}")
+        then += self.identities_of_parts(pair, table)
         if kept is not None:
-            then += self._swapped(pair, kept, stands, found)
-        done = f"{stands.name}.{pair.shadow} has taken the place of {pair.source}"
+            then += self._swapped(pair, kept, table, found)
+        done = f"{table.name}.{pair.shadow} has taken the place of {pair.source}"
         return self.after_vacuum(
             Step(
                 lock,
                 done,
-                (*self.database.ddl.locked(stands), *children, *sequences(self.database, pair, stands)),
+                (*self.database.ddl.locked(table), *children, *sequences(self.database, pair, table)),
                 tuple(then),
             )
         )
 
-    def settle_pair(self, pair: Pair, stands: Table) -> Plan:
-        yield from self.finish_keys(stands)
+    def finish_swap(self, pair: Pair, table: Table) -> Plan:
+        yield from self.validate_keys(table)
 
-    def _nullable_again(self, pair: Pair, stands: Table) -> list[str]:
+    def _nullable_again(self, pair: Pair, table: Table) -> list[str]:
         """Return the statements by which the source takes NULL; from 18 on a partition may have a NOT NULL of its own."""
-        parts = self.partitions_of(stands) if self.database.version >= (18,) else ()
-        return [self.database.ddl.alter_column(one.name, pair.source, "DROP NOT NULL") for one in (stands, *parts)]
+        parts = self.partitions_of(table) if self.database.version >= (18,) else ()
+        return [self.database.ddl.alter_column(one.name, pair.source, "DROP NOT NULL") for one in (table, *parts)]
 
-    def _moved_default(self, pair: Pair, stands: Table) -> list[str]:
+    def _moved_default(self, pair: Pair, table: Table) -> list[str]:
         """Return the statements that move the default, the identity or the sequence to the twin."""
-        column = stands.columns[pair.source]
+        column = table.columns[pair.source]
         if column.identity is not None:
-            return moved_identity(self.database, pair, stands)
-        default = pair.default if pair.switched else self.spelled_default(pair, stands)
+            return moved_identity(self.database, pair, table)
+        default = pair.default if pair.switched else self.default_of_shadow(pair, table)
         if default is None:
             # The twin's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
-            names = [one for one in (pair.source, pair.shadow) if stands.columns[one].default is not None]
-            return [self.database.ddl.alter_column(stands.name, one, "DROP DEFAULT") for one in names]
+            names = [one for one in (pair.source, pair.shadow) if table.columns[one].default is not None]
+            return [self.database.ddl.alter_column(table.name, name, "DROP DEFAULT") for name in names]
         return [
-            *self._default_statements(pair, stands, default),
-            *moved_sequence(self.database, pair, stands),
-            self.database.ddl.alter_column(stands.name, pair.source, "DROP DEFAULT"),
+            *self._default_statements(pair, table, default),
+            *moved_sequence(self.database, pair, table),
+            self.database.ddl.alter_column(table.name, pair.source, "DROP DEFAULT"),
         ]
 
-    def _moved_defaults_of_parts(self, pair: Pair, stands: Table) -> list[str]:
+    def _moved_defaults_of_parts(self, pair: Pair, table: Table) -> list[str]:
         """Return the statements by which each partition has the default that it had, where that is another one."""
         said = []
-        for part in self.partitions_of(stands):
-            if part.columns[pair.source].default == stands.columns[pair.source].default:
+        for part in self.partitions_of(table):
+            if part.columns[pair.source].default == table.columns[pair.source].default:
                 continue
-            default = self.spelled_default(pair, part)
+            default = self.default_of_shadow(pair, part)
             said += [self.database.ddl.alter_column(part.name, pair.source, "DROP DEFAULT")]
             said += moved_sequence(self.database, pair, part)
             said += (
@@ -337,58 +338,60 @@ class ShadowColumns(TwinScripts):
             )
         return said
 
-    def _default_statements(self, pair: Pair, stands: Table, default: str) -> list[str]:
+    def _default_statements(self, pair: Pair, table: Table, default: str) -> list[str]:
         if not default.startswith("(SELECT"):
-            return [self.database.ddl.alter_column(stands.name, pair.shadow, f"SET DEFAULT {default}")]
+            return [self.database.ddl.alter_column(table.name, pair.shadow, f"SET DEFAULT {default}")]
         # A default takes no subquery: what the conversion makes of a constant is a constant.
         value = self.scalar(f"SELECT quote_nullable({default}::text)")
-        type_ = pair.type or stands.columns[pair.source].type
-        return [self.database.ddl.alter_column(stands.name, pair.shadow, f"SET DEFAULT {value}::{type_}")]
+        type_ = pair.type or table.columns[pair.source].type
+        return [self.database.ddl.alter_column(table.name, pair.shadow, f"SET DEFAULT {value}::{type_}")]
 
-    def _twin_not_null(self, pair: Pair, stands: Table) -> Plan:
+    def _shadow_not_null(self, pair: Pair, table: Table) -> Plan:
         """Plan that the twin is NOT NULL if the source is; where that is not validated, the exchange adds it."""
-        if stands.columns[pair.source].nullable:
+        if table.columns[pair.source].nullable:
             return
-        there = not_null_of(stands, pair.source)
-        if there is not None and "NO INHERIT" in rules_of(there) and stands.columns[pair.shadow].nullable:
-            yield from self.database.ddl.set_not_null_natively(stands.name, pair.shadow, stands, " NO INHERIT")
+        there = not_null_of(table, pair.source)
+        if there is not None and "NO INHERIT" in rules_of(there) and table.columns[pair.shadow].nullable:
+            yield from self.database.ddl.set_not_null_natively(table.name, pair.shadow, table, " NO INHERIT")
         else:
-            yield from self.database.ddl.set_not_null(stands.name, pair.shadow, stands)
+            yield from self.database.ddl.set_not_null(table.name, pair.shadow, table)
 
-    def _same_not_null(self, pair: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
+    def _same_not_null(self, pair: Pair, table: Table, found: dict[str, Any]) -> list[str]:
         """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
         if not found["not_null"]:
             return []
-        there = not_null_of(stands, pair.source)
+        there = not_null_of(table, pair.source)
         if there is not None and not there.valid:
             spec = f"NOT NULL {self.quoted(pair.shadow)}{rules_of(there)}"
-            table = self.quoted_table(stands.name)
-            return [f"ALTER TABLE {table} ADD CONSTRAINT {self.quoted(there.name)} {spec}"]
+            target = self.quoted_table(table.name)
+            return [f"ALTER TABLE {target} ADD CONSTRAINT {self.quoted(there.name)} {spec}"]
         of_twin = [
-            one.name for one in stands.constraints.values() if one.kind == "not null" and one.columns == (pair.shadow,)
+            constraint.name
+            for constraint in table.constraints.values()
+            if constraint.kind == "not null" and constraint.columns == (pair.shadow,)
         ]
-        usual = object_name(stands.name.name, pair.shadow, "not_null")
+        usual = object_name(table.name.name, pair.shadow, "not_null")
         name = of_twin[0] if of_twin else usual
         if name == found["not_null"]:
             return []
         quoted, wanted = self.quoted(name), self.quoted(found["not_null"])
-        return [f"ALTER TABLE {self.quoted_table(stands.name)} RENAME CONSTRAINT {quoted} TO {wanted}"]
+        return [f"ALTER TABLE {self.quoted_table(table.name)} RENAME CONSTRAINT {quoted} TO {wanted}"]
 
-    def _swapped(self, pair: Pair, kept: Pair, stands: Table, found: dict[str, Any]) -> list[str]:
+    def _swapped(self, pair: Pair, kept: Pair, table: Table, found: dict[str, Any]) -> list[str]:
         """Return the statements that exchange the names of the two, and keep the former source in step."""
-        table, between = self.quoted_table(stands.name), self.quoted("safeops_between")
-        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
-        renames = [(source, between), (twin, source), (between, twin)]
-        swapped = [f"ALTER TABLE {table} RENAME COLUMN {one} TO {other}" for one, other in renames]
-        type_ = stands.columns[pair.shadow].type
+        target, between = self.quoted_table(table.name), self.quoted("safeops_between")
+        source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
+        renames = [(source, between), (shadow, source), (between, shadow)]
+        swapped = [f"ALTER TABLE {target} RENAME COLUMN {one} TO {other}" for one, other in renames]
+        type_ = table.columns[pair.shadow].type
         triggers = self.trigger_statements(kept, None, found["triggers"] or [], certain=False, type_=type_)
         # A function that was compiled before takes the column for what it was; a change of it, be it none, has it compiled.
         return [*swapped, *triggers, *(f"ALTER FUNCTION {one}" for one in found["functions"] or [])]
 
-    def drop_twin(self, pair: Pair, stands: Table) -> Plan:
-        yield from self._given_back(pair.mirrored, stands)
-        yield from self._without_copies_of_others(pair.shadow, stands)
-        now = self.database.table(stands.name) or stands
+    def drop_shadow(self, pair: Pair, table: Table) -> Plan:
+        yield from self._given_back(pair.mirrored, table)
+        yield from self._without_copies_of_others(pair.shadow, table)
+        now = self.database.table(table.name) or table
         lock, then = self.database.ddl.lock_whole(now.name), self.trigger_removal(now.id, pair)
         if pair.shadow in now.columns:
             then.append(f"ALTER TABLE {self.quoted_table(now.name)} DROP COLUMN {self.quoted(pair.shadow)}")
@@ -397,16 +400,16 @@ class ShadowColumns(TwinScripts):
             Step(lock, f"dropped {now.name}.{pair.shadow}", (*self.database.ddl.locked(now), *referents), tuple(then))
         )
 
-    def _given_back(self, pair: Pair, stands: Table) -> Plan:
+    def _given_back(self, pair: Pair, table: Table) -> Plan:
         """Plan that foreign keys which an interrupted promotion has handed over are the source's again."""
-        if pair.source in stands.columns:
-            for copy in [*self.foreign_keys(pair, stands), *self.inbound(pair, stands)]:
+        if pair.source in table.columns:
+            for copy in [*self.foreign_keys(pair, table), *self.inbound(pair, table)]:
                 yield from self.make(copy)
-                yield from self.hand_over_key(copy)
+                yield from self.replace_key(copy)
 
-    def _without_copies_of_others(self, column: str, stands: Table) -> Plan:
+    def _without_copies_of_others(self, column: str, existing: Table) -> Plan:
         """Plan that the copies are gone which are foreign keys to a column."""
-        for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=column):
+        for schema, table, named, _ in self.read(INBOUND, id=existing.id, column=column):
             child = self.database.table(Name(table, schema))
             if is_ours(named) and child is not None:
                 yield self.constraint_drop(child, named)

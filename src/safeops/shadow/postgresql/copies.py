@@ -18,7 +18,7 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
-from safeops.shadow.postgresql.partitions import Copy, TwinParts, replaced, timing
+from safeops.shadow.postgresql.partitions import Copy, PartitionKeys, replaced, timing
 
 _QUOTED = r'(?:"(?:[^"]|"")*"|[^\s".(]+)'
 _INDEX = re.compile(rf"^CREATE (?:UNIQUE )?INDEX {_QUOTED} ON (?:ONLY )?{_QUOTED}\.{_QUOTED} (USING .*)$", re.DOTALL)
@@ -39,73 +39,75 @@ SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conrelid =
 """
 
 
-class TwinCopies(TwinParts):
+class IndexCopies(PartitionKeys):
     """Finds, makes and renames the copies."""
 
-    def copies(self, pair: Pair, stands: Table) -> list[Copy]:
+    def copies(self, pair: Pair, table: Table) -> list[Copy]:
         """Return the copies that the twin of a pair is to have."""
-        found = [*self._own_copies(pair, stands), *self.foreign_keys(pair, stands), *self.inbound(pair, stands)]
-        for part in self.partitions_of(stands):
+        found = [*self._own_copies(pair, table), *self.foreign_keys(pair, table), *self.inbound(pair, table)]
+        for part in self.partitions_of(table):
             found += [*self._own_copies(pair, part), *self.foreign_keys(pair, part), *self.inbound(pair, part)]
         return found
 
     # Indexes, unique constraints and checks ---------------------------------------------------------------------
 
-    def _own_copies(self, pair: Pair, stands: Table) -> Iterator[Copy]:
-        indexes, checks = self._of_column(pair, stands)
+    def _own_copies(self, pair: Pair, table: Table) -> Iterator[Copy]:
+        indexes, checks = self._of_column(pair, table)
         if not indexes and not checks:
             return
-        spelled = self._spelled(pair, stands, indexes)
+        spelled = self._rendered_for_shadow(pair, table, indexes)
         for index in indexes:
             wanted = spelled.indexes[index.name]
             rest = _rest_of(wanted.definition)
             # A word in a definition need not have been the column.
             if rest != _rest_of(index.definition):
-                constraint = stands.constraints.get(index.name)
+                constraint = table.constraints.get(index.name)
                 kind = constraint.kind if index.of_constraint and constraint else "index"
-                if constraint is not None and kind != "index" and stands.is_partitioned:
-                    yield from self.key_parts(pair, stands, constraint, rest, wanted)
+                if constraint is not None and kind != "index" and table.is_partitioned:
+                    yield from self.key_parts(pair, table, constraint, rest, wanted)
                     continue
                 name = self.copy_name(pair, index.name)
-                yield Copy(kind, stands.name, index.name, name, rest, constraint or index, wanted)
+                yield Copy(kind, table.name, index.name, name, rest, constraint or index, wanted)
         for check in checks:
             there = spelled.constraints.get(check.name)
             definition = (there.definition if there else "").removesuffix(" NOT VALID")
             if there is not None and definition != check.definition.removesuffix(" NOT VALID"):
-                yield Copy("check", stands.name, check.name, self.copy_name(pair, check.name), definition, check, there)
+                yield Copy("check", table.name, check.name, self.copy_name(pair, check.name), definition, check, there)
 
-    def _of_column(self, pair: Pair, stands: Table) -> tuple[list[Index], list[Constraint]]:
+    def _of_column(self, pair: Pair, table: Table) -> tuple[list[Index], list[Constraint]]:
         def counts(one: Index | Constraint) -> bool:
             return one.valid or isinstance(one, Constraint)
 
-        found = [one for one in stands.having(pair.source) if counts(one) and not is_ours(one.name)]
+        found = [owned for owned in table.having(pair.source) if counts(owned) and not is_ours(owned.name)]
         indexes = [one for one in found if isinstance(one, Index)]
         return indexes, [one for one in found if isinstance(one, Constraint) and one.kind == "check"]
 
-    def _spelled(self, pair: Pair, stands: Table, indexes: list[Index]) -> Table:
+    def _rendered_for_shadow(self, pair: Pair, table: Table, indexes: list[Index]) -> Table:
         """Have the server spell the indexes and checks for the twin."""
         probe, column = Name(PROBE), f"ALTER TABLE {PROBE} ALTER COLUMN {self.quoted(pair.source)}"
         with self.database.scratch():
-            self.database.copy_empty(stands, probe, "INCLUDING CONSTRAINTS")
+            self.database.copy_empty(table, probe, "INCLUDING CONSTRAINTS")
             self.run(f"ALTER TABLE {PROBE} DROP COLUMN IF EXISTS {self.quoted(pair.shadow)} CASCADE")
             for index in indexes:
                 unique = "UNIQUE " if index.unique else ""
                 self.run(f"CREATE {unique}INDEX {self.quoted(index.name)} ON {PROBE} {_rest_of(index.definition)}")
             if pair.type is not None:
-                self.run(f"{column} TYPE {pair.type} USING {self.twin_value(pair)}")
+                self.run(f"{column} TYPE {pair.type} USING {self.shadow_value(pair)}")
             self.run(f"ALTER TABLE {PROBE} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.shadow)}")
             found = self.database.table(probe)
         if found is None:
             raise RuntimeError("the copy of a table went away: this is a defect of safeops")
         return found
 
-    def spelled_default(self, pair: Pair, stands: Table) -> str | None:
+    def default_of_shadow(self, pair: Pair, table: Table) -> str | None:
         """Return the default of the source as one of the twin's type."""
-        default = stands.columns[pair.source].default
+        default = table.columns[pair.source].default
         if default is None or pair.type is None:
             return default
         if pair.value is not None:
-            return f"(SELECT {self.twin_value(pair)} FROM (SELECT {default} AS {self.quoted(pair.source)}) safeops_row)"
+            return (
+                f"(SELECT {self.shadow_value(pair)} FROM (SELECT {default} AS {self.quoted(pair.source)}) safeops_row)"
+            )
         return default if self._takes(pair.type, default) else f"CAST({default} AS {split_collation(pair.type)[0]})"
 
     def _takes(self, type_: str, default: str) -> bool:
@@ -120,21 +122,21 @@ class TwinCopies(TwinParts):
 
     # Foreign keys -----------------------------------------------------------------------------------------------
 
-    def foreign_keys(self, pair: Pair, stands: Table) -> Iterator[Copy]:
-        for key in stands.constraints.values():
+    def foreign_keys(self, pair: Pair, table: Table) -> Iterator[Copy]:
+        for key in table.constraints.values():
             if key.kind == "foreign key" and pair.source in key.columns and not is_ours(key.name):
                 columns = replaced(pair, key.columns)
                 # A key within the table may refer to the source as well: (tenant, parent) to (tenant, id).
-                remote = replaced(pair, key.remote) if key.referent == stands.name else list(key.remote)
-                copy = self._key_copy(pair, stands.name, key, columns, remote)
-                yield from self.late_or_not(copy, stands) if remote != [*key.remote] else (copy,)
+                remote = replaced(pair, key.remote) if key.referent == table.name else list(key.remote)
+                copy = self._key_copy(pair, table.name, key, columns, remote)
+                yield from self.late_or_not(copy, table) if remote != [*key.remote] else (copy,)
 
-    def inbound(self, pair: Pair, stands: Table) -> Iterator[Copy]:
+    def inbound(self, pair: Pair, existing: Table) -> Iterator[Copy]:
         """Go through the foreign keys that refer to the source and do not have it themselves."""
-        for schema, table, named, _ in self.read(INBOUND, id=stands.id, column=pair.source):
+        for schema, table, named, _ in self.read(INBOUND, id=existing.id, column=pair.source):
             child = self.database.table(Name(table, schema))
             key = child.constraints.get(named) if child else None
-            both = child is not None and child.id == stands.id and key is not None and pair.source in key.columns
+            both = child is not None and child.id == existing.id and key is not None and pair.source in key.columns
             # Another runner may have handed the key over since.
             refers = key is not None and pair.source in key.remote
             if child is not None and key is not None and refers and not is_ours(named) and not both:
@@ -159,49 +161,49 @@ class TwinCopies(TwinParts):
         """Plan that copies are gone whose original has gone, or that stand on a column which another pair has exchanged."""
         # A foreign key that refers to the twin needs its unique index.
         for copy in reversed(copies):
-            stands = self.database.table(copy.table)
-            if stands is not None and _is_outdated(copy, stands):
-                yield from self._drop_copy(stands, copy.name)
-        stands = self.database.table(pair.table)
-        for table in [stands, *self.partitions_of(stands)] if stands is not None else []:
-            standing = [one for one in table.having(pair.shadow) if is_ours(one.name)]
+            existing = self.database.table(copy.table)
+            if existing is not None and _is_outdated(copy, existing):
+                yield from self._drop_copy(existing, copy.name)
+        existing = self.database.table(pair.table)
+        for table in [existing, *self.partitions_of(existing)] if existing is not None else []:
+            standing = [owned for owned in table.having(pair.shadow) if is_ours(owned.name)]
             found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
             for name in sorted(found - {copy.name for copy in copies}):
                 yield from self._drop_copy(table, name)
 
-    def _drop_copy(self, stands: Table, name: str) -> Plan:
-        if name in stands.constraints:
-            yield self.constraint_drop(stands, name)
+    def _drop_copy(self, table: Table, name: str) -> Plan:
+        if name in table.constraints:
+            yield self.constraint_drop(table, name)
         else:
-            yield from self.database.ddl.drop_index(stands.name, name, stands)
+            yield from self.database.ddl.drop_index(table.name, name, table)
 
-    def constraint_drop(self, stands: Table, name: str) -> Step:
-        referent = stands.constraints[name].referent if name in stands.constraints else None
-        drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP CONSTRAINT IF EXISTS {self.quoted(name)}"
-        locks = (stands.name, referent) if referent else (stands.name,)
-        return self.after_vacuum(Step(drop, f"dropped constraint {name} of {stands.name}", locks))
+    def constraint_drop(self, table: Table, name: str) -> Step:
+        referent = table.constraints[name].referent if name in table.constraints else None
+        drop = f"ALTER TABLE {self.quoted_table(table.name)} DROP CONSTRAINT IF EXISTS {self.quoted(name)}"
+        locks = (table.name, referent) if referent else (table.name,)
+        return self.after_vacuum(Step(drop, f"dropped constraint {name} of {table.name}", locks))
 
     def make(self, copy: Copy) -> Plan:
         """Plan that a copy stands and is valid; nothing is left to do where it does."""
-        stands = self.database.table(copy.table)
-        if stands is None or copy.spec or copy.late:
+        table = self.database.table(copy.table)
+        if table is None or copy.spec or copy.late:
             return
         if copy.kind in ("index", "unique", "primary key"):
-            yield from self._make_index(copy, stands)
+            yield from self._make_index(copy, table)
             return
         add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.name)} {copy.rest}"
-        if copy.kind == "foreign key" and stands.is_partitioned and self.database.version < (18,):
-            if copy.name not in stands.constraints:
-                yield from self._make_through_partitions(copy, stands, add)
+        if copy.kind == "foreign key" and table.is_partitioned and self.database.version < (18,):
+            if copy.name not in table.constraints:
+                yield from self._make_through_partitions(copy, table, add)
             return
         locks = (
             (copy.table, copy.of.referent) if isinstance(copy.of, Constraint) and copy.of.referent else (copy.table,)
         )
-        if copy.name not in stands.constraints:
+        if copy.name not in table.constraints:
             does, then = f"added {copy.name} for new rows of {copy.table}", self._while_original(copy)
             lock = SHARE_ROW_EXCLUSIVE if copy.kind == "foreign key" else None
             yield self.after_vacuum(Step(f"{add} NOT VALID", does, locks, then, lock=lock))
-        there = stands.constraints.get(copy.name)
+        there = table.constraints.get(copy.name)
         if copy.valid and not (there is not None and there.valid):
             yield self.database.ddl.validation(copy.table, copy.name, locks)
 
@@ -212,25 +214,25 @@ class TwinCopies(TwinParts):
         gone = f"NOT EXISTS (SELECT 1 FROM pg_constraint WHERE oid = {copy.of.id})"
         return (block(sealed(gone), "RAISE duplicate_object USING MESSAGE = 'another runner has handed the key over'"),)
 
-    def _make_index(self, copy: Copy, stands: Table) -> Plan:
+    def _make_index(self, copy: Copy, table: Table) -> Plan:
         unique = copy.kind != "index" or (isinstance(copy.of, Index) and copy.of.unique)
-        if copy.name in stands.constraints:
+        if copy.name in table.constraints:
             return
-        there = stands.indexes.get(copy.name)
+        there = table.indexes.get(copy.name)
         if there is None or not there.valid:
-            yield from self.database.ddl.build_index(copy.table, Written(copy.name, unique, copy.rest), stands)
+            yield from self.database.ddl.build_index(copy.table, Written(copy.name, unique, copy.rest), table)
         if copy.kind == "unique" and isinstance(copy.of, Constraint) and not copy.within:
             quoted = self.quoted(copy.name)
             add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}"
             add += timing(copy.of)
             yield self.after_vacuum(Step(add, f"added unique {copy.name} to {copy.table}", (copy.table,)))
 
-    def _make_through_partitions(self, copy: Copy, stands: Table, add: str) -> Plan:
+    def _make_through_partitions(self, copy: Copy, table: Table, add: str) -> Plan:
         """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
-        for partition in stands.partitions:
+        for partition in table.partitions:
             yield from self.make(replace(copy, table=partition))
         referent = (copy.of.referent,) if isinstance(copy.of, Constraint) and copy.of.referent else ()
-        locks = (copy.table, *referent, *stands.partitions)
+        locks = (copy.table, *referent, *table.partitions)
         does, then = f"added {copy.name} to {copy.table} from its partitions", self._while_original(copy)
         yield self.after_vacuum(Step(add, does, locks, then, lock=SHARE_ROW_EXCLUSIVE))
 
@@ -244,13 +246,13 @@ class TwinCopies(TwinParts):
         lock = f"LOCK TABLE {self.quoted_table(step.locks[0])} IN SHARE UPDATE EXCLUSIVE MODE"
         return replace(step, sql=lock, then=(step.sql, *step.then))
 
-    def hand_over_key(self, copy: Copy) -> Plan:
+    def replace_key(self, copy: Copy) -> Plan:
         """Plan that the copy of a foreign key takes the place of the original, in one brief transaction."""
-        stands, table = self.database.table(copy.table), self.quoted_table(copy.table)
-        if stands is None or copy.name not in stands.constraints or not isinstance(copy.of, Constraint):
+        table, target = self.database.table(copy.table), self.quoted_table(copy.table)
+        if table is None or copy.name not in table.constraints or not isinstance(copy.of, Constraint):
             return
-        drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
-        rename = f"ALTER TABLE {table} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
+        drop = f"ALTER TABLE {target} DROP CONSTRAINT IF EXISTS {self.quoted(copy.original)}"
+        rename = f"ALTER TABLE {target} RENAME CONSTRAINT {self.quoted(copy.name)} TO {self.quoted(copy.original)}"
         referent = (copy.of.referent,) if copy.of.referent else ()
         does = f"foreign key {copy.original} of {copy.table} is that of the new column"
         children = [copy.table] if copy.of.referent not in (None, copy.table) else []
@@ -258,18 +260,18 @@ class TwinCopies(TwinParts):
         then += [
             drop,
             rename,
-            *self.database.ddl.renamed_parts(stands, copy.name, copy.original),
+            *self.database.ddl.renamed_parts(table, copy.name, copy.original),
             *self._own_comment(copy),
         ]
         yield self.after_vacuum(Step(first, does, (copy.table, *referent), tuple(then)))
 
     def renaming(self, copy: Copy) -> list[str]:
         """Return the statements that give a copy its original's name, once that is free."""
-        table, name, original = self.quoted_table(copy.table), self.quoted(copy.name), self.quoted(copy.original)
+        target, name, original = self.quoted_table(copy.table), self.quoted(copy.name), self.quoted(copy.original)
         if copy.spec or copy.within:
             return [self.key_of_part(copy), *self._own_comment(copy)]
         if copy.kind == "primary key":
-            add = f"ALTER TABLE {table} ADD CONSTRAINT {original} PRIMARY KEY USING INDEX {name}"
+            add = f"ALTER TABLE {target} ADD CONSTRAINT {original} PRIMARY KEY USING INDEX {name}"
             return [add, *self._own_comment(copy)]
         if copy.kind == "index":
             index = self.quoted_table(Name(copy.name, copy.table.schema))
@@ -277,9 +279,9 @@ class TwinCopies(TwinParts):
             comment = copy.of.comment if isinstance(copy.of, Index) else None
             there = self.quoted_table(Name(copy.original, copy.table.schema))
             renamed += [self.database.ddl.comment_on("INDEX", there, comment)] if comment else []
-            stands = self.database.table(copy.table)
-            return renamed + (self.database.ddl.renamed_parts(stands, copy.name, copy.original) if stands else [])
-        return [f"ALTER TABLE {table} RENAME CONSTRAINT {name} TO {original}", *self._own_comment(copy)]
+            table = self.database.table(copy.table)
+            return renamed + (self.database.ddl.renamed_parts(table, copy.name, copy.original) if table else [])
+        return [f"ALTER TABLE {target} RENAME CONSTRAINT {name} TO {original}", *self._own_comment(copy)]
 
     def _own_comment(self, copy: Copy) -> list[str]:
         """Return the statement by which the copy of a constraint has the comment of the original, where there is one."""
@@ -302,14 +304,14 @@ def _rest_of(definition: str) -> str:
     return match[1]
 
 
-def _is_outdated(copy: Copy, stands: Table) -> bool:
-    there: Any = (stands.constraints if copy.kind in ("check", "foreign key") else stands.indexes).get(copy.name)
+def _is_outdated(copy: Copy, table: Table) -> bool:
+    there: Any = (table.constraints if copy.kind in ("check", "foreign key") else table.indexes).get(copy.name)
     if there is None:
         return False
     if isinstance(copy.wanted, Constraint) and copy.kind == "foreign key":
         parts = "columns", "remote", "referent"
-        return copy.late or any(getattr(there, one) != getattr(copy.wanted, one) for one in parts)
-    known = {*stands.columns}
+        return copy.late or any(getattr(there, part) != getattr(copy.wanted, part) for part in parts)
+    known = {*table.columns}
     return names_in(there) & known != names_in(copy.wanted) & known
 
 

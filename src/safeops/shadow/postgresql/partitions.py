@@ -19,7 +19,7 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair
 from safeops.errors import UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
-from safeops.shadow.postgresql.triggers import TwinTriggers
+from safeops.shadow.postgresql.triggers import SyncTriggers
 
 NOTE = "safeops validates this key: "
 """Begins the comment of a foreign key that was valid before it was made again; what follows is its own comment."""
@@ -102,22 +102,22 @@ class Copy:
 
 
 def replaced(pair: Pair, columns: tuple[str, ...]) -> list[str]:
-    return [pair.shadow if one == pair.source else one for one in columns]
+    return [pair.shadow if column == pair.source else column for column in columns]
 
 
 def timing(key: Constraint) -> str:
     return (" DEFERRABLE" if key.deferrable else "") + (" INITIALLY DEFERRED" if key.initially == "DEFERRED" else "")
 
 
-class TwinParts(TwinTriggers):
+class PartitionKeys(SyncTriggers):
     """Finds and makes them."""
 
     def copy_name(self, pair: Pair, original: str) -> str:
         return fitting("safeops", pair.shadow, original, max_bytes=self.database.abilities.max_identifier)
 
-    def partitions_of(self, stands: Table) -> Iterator[Table]:
+    def partitions_of(self, table: Table) -> Iterator[Table]:
         """Go through the partitions of every level, each with what is its own: what it inherits is that of the whole."""
-        for partition in stands.partitions:
+        for partition in table.partitions:
             part = self.database.table(partition)
             if part is not None and part.kind != "foreign table":
                 indexes = {name: one for name, one in part.indexes.items() if not one.inherited}
@@ -127,12 +127,12 @@ class TwinParts(TwinTriggers):
 
     # Keys -------------------------------------------------------------------------------------------------------
 
-    def key_parts(self, pair: Pair, stands: Table, key: Constraint, rest: str, wanted: Index) -> Iterator[Copy]:
+    def key_parts(self, pair: Pair, existing: Table, key: Constraint, rest: str, wanted: Index) -> Iterator[Copy]:
         """Go through the copies of a key: of the partitions, the deepest first, and of the table itself at last."""
         spec = self._key_spec(pair, key)
-        for schema, table, original, is_partitioned, options in self.read(_KEY_PARTS, id=stands.id, name=key.name):
+        for schema, table, original, is_partitioned, options in self.read(_KEY_PARTS, id=existing.id, name=key.name):
             name = Name(table, schema)
-            within = name != stands.name
+            within = name != existing.name
             if is_partitioned:
                 yield Copy(key.kind, name, original, "", "", key, wanted, spec, within)
             else:
@@ -153,23 +153,23 @@ class TwinParts(TwinTriggers):
         late = timing(copy.of) if isinstance(copy.of, Constraint) else ""
         return f"{add} {copy.kind.upper()} USING INDEX {self.quoted(copy.name)}{late}"
 
-    def tree(self, stands: Table) -> str | None:
+    def tree(self, table: Table) -> str | None:
         """Return the ids of a partitioned table and of its partitions."""
-        return self.scalar(_TREE.format(id=stands.id)) if stands.is_partitioned else None
+        return self.scalar(_TREE.format(id=table.id)) if table.is_partitioned else None
 
-    def same_tree(self, stands: Table, tree: str | None) -> list[str]:
+    def same_tree(self, table: Table, tree: str | None) -> list[str]:
         """Return the statement that fails where a partition was added since: its part of the keys would be built now."""
         if tree is None:
             return []
         fail = "RAISE duplicate_object USING MESSAGE = 'a partition was added or removed'"
-        return [block(f"({_TREE.format(id=stands.id)}) IS DISTINCT FROM {self.literal(tree)}", fail)]
+        return [block(f"({_TREE.format(id=table.id)}) IS DISTINCT FROM {self.literal(tree)}", fail)]
 
-    def identities_of_parts(self, pair: Pair, stands: Table) -> list[str]:
+    def identities_of_parts(self, pair: Pair, existing: Table) -> list[str]:
         """Return the statements by which the partitions have their replica identity, or their order, by the new indexes."""
-        if not stands.is_partitioned:
+        if not existing.is_partitioned:
             return []
         said = []
-        for schema, table, index, identifies in self.read(_IDENTITY, id=stands.id, column=pair.source):
+        for schema, table, index, identifies in self.read(_IDENTITY, id=existing.id, column=pair.source):
             how = "REPLICA IDENTITY USING INDEX" if identifies else "CLUSTER ON"
             said.append(f"ALTER TABLE {self.quoted_table(Name(table, schema))} {how} {self.quoted(index)}")
         return said
@@ -221,35 +221,35 @@ class TwinParts(TwinTriggers):
         text = "NULL" if comment is None else self.literal(comment)
         return f"COMMENT ON CONSTRAINT {self.quoted(named)} ON {self.quoted_table(table)} IS {text}"
 
-    def finish_keys(self, stands: Table) -> Plan:
+    def validate_keys(self, existing: Table) -> Plan:
         wholes: dict[str, list[tuple[Name, str, str]]] = {}
-        for schema, table, named, note, valid, definition in self.read(_NOTED, id=stands.id, note=NOTE):
+        for schema, table, named, note, valid, definition in self.read(_NOTED, id=existing.id, note=NOTE):
             child, said = Name(table, schema), note.removeprefix(NOTE)
-            step, comment = self.database.ddl.validation(child, named, (child, stands.name)), json.loads(said)
+            step, comment = self.database.ddl.validation(child, named, (child, existing.name)), json.loads(said)
             if isinstance(comment, dict):
                 wholes.setdefault(said, []).append((child, named, definition))
                 yield from () if valid else (step,)
             else:
                 yield replace(step, then=(self.constraint_comment(child, named, comment),))
         for said, parts in wholes.items():
-            yield self._whole_of(json.loads(said), parts, stands)
+            yield self._whole_of(json.loads(said), parts, existing)
 
-    def _whole_of(self, whole: dict[str, Any], parts: list[tuple[Name, str, str]], stands: Table) -> Step:
+    def _whole_of(self, whole: dict[str, Any], parts: list[tuple[Name, str, str]], table: Table) -> Step:
         """Have a partitioned table adopt the foreign keys of its partitions."""
-        table, named = Name(whole["table"], whole["schema"]), whole["name"]
+        target, named = Name(whole["table"], whole["schema"]), whole["name"]
         definition = parts[0][2].removesuffix(" NOT VALID")
-        add = f"ALTER TABLE {self.quoted_table(table)} ADD CONSTRAINT {self.quoted(named)} {definition}"
+        add = f"ALTER TABLE {self.quoted_table(target)} ADD CONSTRAINT {self.quoted(named)} {definition}"
         then = [self.constraint_comment(part, name, None) for part, name, _ in parts]
-        then += [self.constraint_comment(table, named, whole["comment"])] if whole["comment"] else []
-        return Step(add, f"added {named} to {table} from its partitions", (table, stands.name), tuple(then))
+        then += [self.constraint_comment(target, named, whole["comment"])] if whole["comment"] else []
+        return Step(add, f"added {named} to {target} from its partitions", (target, table.name), tuple(then))
 
 
-def in_partition_key(pair: Pair, stands: Table, level: Name, key: str) -> UnsafeOperation:
-    table = stands.name.name
-    renamed = call("op.alter_column", table, pair.source, new_column_name=pair.shadow, schema=stands.name.schema)
-    created = call("create_table_if_missing", f"{table}_new", Code("..."), postgresql_partition_by=key)
+def in_partition_key(pair: Pair, table: Table, level: Name, key: str) -> UnsafeOperation:
+    target = table.name.name
+    renamed = call("op.alter_column", target, pair.source, new_column_name=pair.shadow, schema=table.name.schema)
+    created = call("create_table_if_missing", f"{target}_new", Code("..."), postgresql_partition_by=key)
     return UnsafeOperation(
-        f"{stands.name}.{pair.source} is in the partition key of {level}: {key}.",
+        f"{table.name}.{pair.source} is in the partition key of {level}: {key}.",
         why="The column decides in which partition a row is, and PostgreSQL cannot give a table another partition key.",
         remedy="Rename it in place while no application that uses the old name runs:"
         if pair.type is None

@@ -11,7 +11,7 @@ from safeops.databases.postgresql.types import procedure
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import MARK, Pair
 from safeops.naming import Name
-from safeops.shadow.postgresql.copies import TwinCopies
+from safeops.shadow.postgresql.copies import IndexCopies
 from safeops.shadow.postgresql.triggers import NO_DEFAULT, differ
 
 _DEFAULT = "/*safeops:default*/"
@@ -140,25 +140,25 @@ _PART = """
   END IF;"""
 
 
-class TwinScripts(TwinCopies):
+class OfflineScripts(IndexCopies):
     """The scripts of renames."""
 
     renders_offline = True
 
-    def scripted_pairing(self, pair: Pair) -> Plan:
+    def script_start(self, pair: Pair) -> Plan:
         table = pair.table
         yield self._block(pair, _PAIR_UP, f"added {table}.{pair.shadow}, in step with {pair.source}")
         yield self._block(pair, _FILL, f"filled {table}.{pair.shadow}")
         yield self._block(pair, _INDEXES, f"built the indexes of {table}.{pair.shadow}")
 
-    def scripted_parting(self, pair: Pair, missing: str) -> Plan:
+    def script_stop(self, pair: Pair, missing: str) -> Plan:
         yield self._block(pair, _PART, f"{pair.table}.{pair.source} stands alone", missing)
 
     def _block(self, pair: Pair, body: str, does: str, missing: str = "") -> Step:
         """Fill a body in; ``source`` is the column that stays, ``shadow`` the one that comes or goes."""
         kinds = (None, NO_DEFAULT, _DEFAULT)
         varying, without, shared = (self._trigger_function(pair, default) for default in kinds)
-        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
+        source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
         texts = {
             "table": self.literal(self.quoted_table(pair.table)),
@@ -172,7 +172,7 @@ class TwinScripts(TwinCopies):
             "shared": self.literal(shared),
             "missing": self.literal(missing),
             "unfilled": _in_format(self.unfilled(pair)),
-            "disagree": _in_format(differ(source, twin)),
+            "disagree": _in_format(differ(source, shadow)),
             "mark": MARK,
             "placeholder": _DEFAULT,
         }
@@ -183,7 +183,7 @@ class TwinScripts(TwinCopies):
 
     def _trigger_function(self, pair: Pair, default: str | None) -> str:
         statements = self.trigger_statements(pair, default, [], certain=False)
-        return next(one for one in statements if one.startswith("CREATE FUNCTION"))
+        return next(statement for statement in statements if statement.startswith("CREATE FUNCTION"))
 
 
 def _in_format(sql: str) -> str:

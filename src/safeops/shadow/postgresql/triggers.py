@@ -36,10 +36,10 @@ def _qualified(line: str) -> str:
     return re.sub(r"^(\s+IF )(num_nulls\(.*\)) = 0 THEN", r"\1pg_catalog.\2 OPERATOR(pg_catalog.=) 0 THEN", line)
 
 
-class TwinTriggers(port.ShadowColumns):
+class SyncTriggers(port.ShadowColumns):
     """The function and the trigger of a pair."""
 
-    def twin_value(self, pair: Pair) -> str:
+    def shadow_value(self, pair: Pair) -> str:
         value = self.quoted(pair.source) if pair.value is None else f"({pair.value})"
         return value if pair.type is None else f"CAST({value} AS {split_collation(pair.type)[0]})"
 
@@ -48,19 +48,19 @@ class TwinTriggers(port.ShadowColumns):
         if pair.back is None:
             return f"CAST({self.quoted(pair.shadow)} AS {was})"
         # It is written over the name that the column has for its author.
-        twin, source = self.quoted(pair.shadow), self.quoted(pair.source)
-        return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {twin} AS {source}) safeops_row)"
+        shadow, source = self.quoted(pair.shadow), self.quoted(pair.source)
+        return f"(SELECT CAST(({pair.back}) AS {was}) FROM (SELECT {shadow} AS {source}) safeops_row)"
 
     def unfilled(self, pair: Pair) -> str:
-        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
-        missing = f"{lacking(twin, 1)} AND {lacking(source, 0)}"
+        source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
+        missing = f"{lacking(shadow, 1)} AND {lacking(source, 0)}"
         if pair.winner is not None:
             return missing
-        return f"CASE WHEN {missing} THEN {lacking(self.twin_value(pair), 0)} ELSE false END"
+        return f"CASE WHEN {missing} THEN {lacking(self.shadow_value(pair), 0)} ELSE false END"
 
-    def out_of_step(self, pair: Pair) -> str:
-        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
-        ahead = differ(twin, self.twin_value(pair))
+    def out_of_sync(self, pair: Pair) -> str:
+        source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
+        ahead = differ(shadow, self.shadow_value(pair))
         if not pair.switched:
             return ahead
         # What came from the old type stands there unchanged, also where no conversion would give it again.
@@ -129,16 +129,16 @@ BEGIN
 END """
 
     def _one_way(self, pair: Pair, certain: bool, type_: str) -> str:
-        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
+        source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         row = f"(SELECT NEW.{source} AS {source}) AS {self.quoted(pair.table.name)}"
-        follow = f"NEW.{twin} := (SELECT {self.twin_value(pair)} FROM {row});"
+        follow = f"NEW.{shadow} := (SELECT {self.shadow_value(pair)} FROM {row});"
         if certain:
-            follow = f"NEW.{twin} := NEW.{source};"
+            follow = f"NEW.{shadow} := NEW.{source};"
         else:
             # A value that has no counterpart must not refuse the application's write: the next phase tells of it.
-            follow = f"BEGIN {follow} EXCEPTION WHEN OTHERS THEN NEW.{twin} := NULL; END;"
+            follow = f"BEGIN {follow} EXCEPTION WHEN OTHERS THEN NEW.{shadow} := NULL; END;"
         by_position = self._by_position(pair, type_) if pair.switched else ""
-        declared = f"DECLARE safeops_given record;\nBEGIN\n  safeops_given := ROW(NEW.{twin});"
+        declared = f"DECLARE safeops_given record;\nBEGIN\n  safeops_given := ROW(NEW.{shadow});"
         return f"""
 {pair.note}
 {declared if by_position else "BEGIN"}
@@ -154,8 +154,8 @@ END """
 
         The twin stands where the source stood before they exchanged their names, and nothing else gives it a value.
         """
-        source, twin = self.quoted(pair.source), self.quoted(pair.shadow)
-        row = f"(SELECT NEW.{twin} AS {source}) AS {self.quoted(pair.table.name)}"
+        source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
+        row = f"(SELECT NEW.{shadow} AS {source}) AS {self.quoted(pair.table.name)}"
         value = f"(SELECT CAST(({pair.back or source}) AS {type_}) FROM {row})"
         said = f"a value for column {pair.source} of {pair.table} was written by its position, and {type_} does not take it"
         hint = (
@@ -164,8 +164,8 @@ END """
         )
         fail = f"RAISE data_exception USING MESSAGE := {self.literal(said)}, HINT := {self.literal(hint)}"
         return f"""  IF {IS_INSERT} THEN
-    IF {lacking("safeops_given.f1", 0)} AND NOT pg_catalog.record_image_eq(ROW(NEW.{twin}), safeops_given) THEN
-      NEW.{twin} := safeops_given.f1;
+    IF {lacking("safeops_given.f1", 0)} AND NOT pg_catalog.record_image_eq(ROW(NEW.{shadow}), safeops_given) THEN
+      NEW.{shadow} := safeops_given.f1;
       BEGIN NEW.{source} := {value}; EXCEPTION WHEN OTHERS THEN {fail}, DETAIL := SQLERRM; END;
       IF {lacking(f"NEW.{source}", 1)} THEN {fail}; END IF;
     END IF;
@@ -175,18 +175,18 @@ END """
     def _table(self, pair: Pair) -> str:
         return self.quoted_table(pair.table)
 
-    def still_in_step(self, stands_id: int, pair: Pair) -> str:
+    def still_in_sync(self, stands_id: int, pair: Pair) -> str:
         """Return the statement that fails, as for a thing that exists, where the pair is not kept in step any more."""
         kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
     AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
         fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"
         return block(f"NOT {sealed(kept)}", fail)
 
-    def renoted(self, pair: Pair, stands: Table) -> Plan:
+    def renew_triggers(self, pair: Pair, table: Table) -> Plan:
         """Plan the function of an earlier release, which did not name the schema of the server's own, as it is now."""
         sql = """SELECT p.prosrc, p.proconfig FROM pg_catalog.pg_trigger g JOIN pg_catalog.pg_proc p ON p.oid = g.tgfoid
             WHERE g.tgrelid = :id AND p.proname = :name AND NOT g.tgisinternal"""
-        for body, settings in self.read(sql, id=stands.id, name=pair.name):
+        for body, settings in self.read(sql, id=table.id, name=pair.name):
             now = "\n".join(_qualified(line) for line in body.split("\n"))
             if now == body:
                 continue

@@ -17,96 +17,96 @@ from safeops.databases.sqlite.text import parse
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import MARK, Pair, pair_of
 from safeops.planned import Effect
-from safeops.shadow.sqlite.copies import Equipping, is_copy, is_on
+from safeops.shadow.sqlite.copies import IndexCopies, is_copy, is_on
 from safeops.shadow.sqlite.triggers import (
-    Keeping,
+    PairTriggers,
     default_of,
     differ,
-    easing,
     is_constant,
-    is_eased,
     is_not,
-    needs_easing,
+    is_relaxed,
+    needs_relaxing,
+    relaxing_constraints,
     renamed,
-    tightening,
+    restoring_constraints,
 )
 
 
-class ShadowColumns(Equipping):
+class ShadowColumns(IndexCopies):
     """What SQLite does for a pair."""
 
-    def pair_named(self, stands: Table, name: str) -> Pair | None:
-        found = self._pair_triggers(stands)
+    def find_pair(self, table: Table, name: str) -> Pair | None:
+        found = self._pair_triggers(table)
         texts = [found.get(folded(f"{name}_{event}")) for event in ("insert", "update")]
-        return pair_of(texts[0] or "", stands.name) if all(texts) else None
+        return pair_of(texts[0] or "", table.name) if all(texts) else None
 
-    def belongings(self, pair: Pair, stands: Table) -> list[str]:
+    def moving_dependents(self, pair: Pair, table: Table) -> list[str]:
         own = {folded(f"{pair.name}_{event}") for event in ("insert", "update")}
-        found = self._pair_triggers(stands, spelled=True)
+        found = self._pair_triggers(table, spelled=True)
         moves = [f"trigger {name}: {text}" for name, text in found.items() if folded(name) in own]
-        standing = self.pair_named(stands, pair.name)
+        standing = self.find_pair(table, pair.name)
         if standing is None or folded(standing.source) != folded(pair.source):
             return moves
         # RENAME COLUMN carries them over.
         return [
             *moves,
-            *(f"foreign key of {name}: {sql}" for name, sql in self.database.dependents.keys_to(stands, pair.source)),
+            *(f"foreign key of {name}: {sql}" for name, sql in self.database.dependents.keys_to(table, pair.source)),
         ]
 
     # Values -----------------------------------------------------------------------------------------------------
 
-    def twin_value(self, pair: Pair) -> str:
+    def shadow_value(self, pair: Pair) -> str:
         return _converted(quoted(pair.source), pair.value, pair.type)
 
     def unfilled(self, pair: Pair) -> str:
-        twin, default = quoted(pair.shadow), None
-        stands = self.database.table(pair.table)
-        if stands is not None and pair.shadow in stands.columns:
-            default = default_of(parse(stands.sql), pair.shadow)
+        shadow, default = quoted(pair.shadow), None
+        table = self.database.table(pair.table)
+        if table is not None and pair.shadow in table.columns:
+            default = default_of(parse(table.sql), pair.shadow)
         # ADD COLUMN gives the default to the rows that stand.
-        empty = f"({twin} IS NULL OR {twin} IS {default})" if default is not None else f"{twin} IS NULL"
-        filled = self.out_of_step(pair) if pair.winner is not None else f"{self.twin_value(pair)} IS NOT NULL"
+        empty = f"({shadow} IS NULL OR {shadow} IS {default})" if default is not None else f"{shadow} IS NULL"
+        filled = self.out_of_sync(pair) if pair.winner is not None else f"{self.shadow_value(pair)} IS NOT NULL"
         return f"({empty} AND {filled})"
 
-    def out_of_step(self, pair: Pair) -> str:
-        source, twin = quoted(pair.source), quoted(pair.shadow)
+    def out_of_sync(self, pair: Pair) -> str:
+        source, shadow = quoted(pair.source), quoted(pair.shadow)
         if pair.winner is not None:
-            return differ(source, twin)
-        ahead = is_not(twin, self.twin_value(pair))
-        stands = self.database.table(pair.table) if pair.switched else None
-        if stands is None:
+            return differ(source, shadow)
+        ahead = is_not(shadow, self.shadow_value(pair))
+        table = self.database.table(pair.table) if pair.switched else None
+        if table is None:
             return f"({ahead})"
         # What came from the old type stands there unchanged, also where no conversion would give it again.
         back = None if pair.back is None else renamed(pair.back, pair.source, pair.shadow)
-        return f"({ahead} AND {is_not(source, _converted(twin, back, stands.columns[pair.source].type))})"
+        return f"({ahead} AND {is_not(source, _converted(shadow, back, table.columns[pair.source].type))})"
 
-    def spelled_type(self, stands: Table, column: str) -> str:
-        return " ".join(filter(None, _typed(stands.sql, column)))
+    def full_type(self, table: Table, column: str) -> str:
+        return " ".join(filter(None, _typed(table.sql, column)))
 
     # Together ---------------------------------------------------------------------------------------------------
 
-    def pair_up(self, pair: Pair, stands: Table) -> Plan:
-        keeping = self._keeping(pair, stands)
-        spec = self._twin_spec(keeping)
-        triggers = keeping.statements(stands.name.schema or "main", self.twin_value(pair))
-        eased = pair.winner is not None and needs_easing(keeping)
+    def start_sync(self, pair: Pair, table: Table) -> Plan:
+        keeping = self._triggers_for(pair, table)
+        spec = self._shadow_spec(keeping)
+        triggers = keeping.statements(table.name.schema or "main", self.shadow_value(pair))
+        eased = pair.winner is not None and needs_relaxing(keeping)
         add = rebuild.adding_column(spec)
         # The comments of the edits stand behind what they ease: what is added comes first.
-        edit = _both(add, easing(keeping)) if eased else add
-        step = self.database.ddl.rebuilt(stands, f"added {stands.name}.{pair.shadow}, in step with {pair.source}", edit)
-        step = replace(step, effect=Effect(stands.name, pair.shadow))
+        edit = _both(add, relaxing_constraints(keeping)) if eased else add
+        step = self.database.ddl.rebuilt(table, f"added {table.name}.{pair.shadow}, in step with {pair.source}", edit)
+        step = replace(step, effect=Effect(table.name, pair.shadow))
         step = replace(step, then=tuple(triggers), values=((pair.shadow, "NULL"),))
         if not eased and (pair.winner is None or keeping.shared is None or is_constant(keeping.shared)):
-            natively = f"ALTER TABLE {self.quoted_table(stands.name)} ADD COLUMN {spec}"
+            natively = f"ALTER TABLE {self.quoted_table(table.name)} ADD COLUMN {spec}"
             step = replace(step, sql=natively, natively=(natively, *triggers))
         yield step
 
-    def _twin_spec(self, keeping: Keeping) -> str:
+    def _shadow_spec(self, keeping: PairTriggers) -> str:
         """Return the twin as it stands in the table: without constraints, so that it takes whatever comes."""
         pair, column = keeping.pair, keeping.text.column(keeping.pair.source)
         if pair.type is not None:
             return f"{quoted(pair.shadow)} {pair.type}"
-        clauses = [keeping.sql[one.start : one.end] for one in column.clauses if one.kind == "collate"]
+        clauses = [keeping.sql[clause.start : clause.end] for clause in column.clauses if clause.kind == "collate"]
         default = column.clause("default")
         if keeping.shared is not None and default is not None:
             clauses.append(f"DEFAULT {default.expression}")
@@ -114,75 +114,75 @@ class ShadowColumns(Equipping):
 
     # Apart ------------------------------------------------------------------------------------------------------
 
-    def drop_twin(self, pair: Pair, stands: Table) -> Plan:
-        if pair.shadow in stands.columns:
-            yield self._parted(pair, stands, f"dropped {stands.name}.{pair.shadow}")
+    def drop_shadow(self, pair: Pair, table: Table) -> Plan:
+        if pair.shadow in table.columns:
+            yield self._dropped(pair, table, f"dropped {table.name}.{pair.shadow}")
 
-    def promote_twin(self, pair: Pair, stands: Table, kept: Pair | None) -> Plan:
+    def swap_columns(self, pair: Pair, table: Table, kept: Pair | None) -> Plan:
         if kept is not None:
-            yield self._exchanged(pair, stands, kept)
+            yield self._exchanged(pair, table, kept)
             return
-        table = self.quoted_table(stands.name)
-        rename = f"ALTER TABLE {table} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
-        indexes = [one.definition for one in self._on_twin(pair, stands) if not is_copy(pair, one)]
-        drops, again = self._texts_aside(pair.shadow, stands)
-        then = (rename, *(_in_schema(one, stands.name.schema or "main") for one in (*indexes, *again)))
-        does = f"dropped {stands.name}.{pair.source}, for which {pair.shadow} stands now"
-        yield self._parted(pair, stands, does, drops, then)
+        target = self.quoted_table(table.name)
+        rename = f"ALTER TABLE {target} RENAME COLUMN {self.quoted(pair.source)} TO {self.quoted(pair.shadow)}"
+        indexes = [index.definition for index in self._on_shadow(pair, table) if not is_copy(pair, index)]
+        drops, again = self._texts_aside(pair.shadow, table)
+        then = (rename, *(_in_schema(one, table.name.schema or "main") for one in (*indexes, *again)))
+        does = f"dropped {table.name}.{pair.source}, for which {pair.shadow} stands now"
+        yield self._dropped(pair, table, does, drops, then)
 
-    def _texts_aside(self, column: str, stands: Table) -> tuple[list[str], list[str]]:
+    def _texts_aside(self, column: str, table: Table) -> tuple[list[str], list[str]]:
         """Return what drops, and creates again, the views and triggers that use a column, and what uses those.
 
         They use the new name rightly, but SQLite refuses to rename while one of them names what is not there.
         """
-        sql = f"""SELECT type, name, sql FROM {self.database.master(stands.name.schema or "main")}
+        sql = f"""SELECT type, name, sql FROM {self.database.master(table.name.schema or "main")}
             WHERE type IN ('view', 'trigger') AND sql NOT LIKE '%/*{MARK}%' ORDER BY rowid"""
         texts, wanted, aside = self.read(sql), {folded(column)}, set[tuple[str, str]]()
         for _ in texts:
             for kind, name, text in texts:
-                if wanted & {folded(one.name) for one in tokens(text) if one.kind in ("word", "quoted")}:
+                if wanted & {folded(token.name) for token in tokens(text) if token.kind in ("word", "quoted")}:
                     aside.add((kind, name))
                     wanted |= {folded(name)} if kind == "view" else set()
         found = [(kind, name, text) for kind, name, text in texts if (kind, name) in aside]
-        schema = quoted(stands.name.schema or "main")
+        schema = quoted(table.name.schema or "main")
         drops = [f"DROP {kind.upper()} IF EXISTS {schema}.{quoted(name)}" for kind, name, _ in found]
         return drops, [text for _, _, text in found]
 
-    def _parted(
-        self, pair: Pair, stands: Table, does: str, before: Sequence[str] = (), then: Sequence[str] = ()
+    def _dropped(
+        self, pair: Pair, table: Table, does: str, before: Sequence[str] = (), then: Sequence[str] = ()
     ) -> Step:
         """Return the step in which the twin goes with all that was put in for it, and more is done."""
         triggers = self._own_triggers(pair)
-        indexes = [one.name for one in self._on_twin(pair, stands)]
-        edit = _both(tightening(pair), rebuild.dropping_column(pair.shadow))
-        step = self.database.ddl.rebuilt(stands, does, edit, without=frozenset((*triggers, *indexes)))
+        indexes = [index.name for index in self._on_shadow(pair, table)]
+        edit = _both(restoring_constraints(pair), rebuild.dropping_column(pair.shadow))
+        step = self.database.ddl.rebuilt(table, does, edit, without=frozenset((*triggers, *indexes)))
         step = replace(step, then=(*before, *then))
-        if is_eased(stands.sql, pair) or self.database.version < DROPS_COLUMNS:
+        if is_relaxed(table.sql, pair) or self.database.version < DROPS_COLUMNS:
             return step
-        drop = f"ALTER TABLE {self.quoted_table(stands.name)} DROP COLUMN {quoted(pair.shadow)}"
+        drop = f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {quoted(pair.shadow)}"
         drops = (
-            *self._drop_triggers(pair, stands),
-            *(self.database.ddl.index_drop(stands.name, one) for one in indexes),
+            *self._drop_triggers(pair, table),
+            *(self.database.ddl.index_drop(table.name, one) for one in indexes),
         )
         return replace(step, sql=drop, natively=(*before, *drops, drop, *then))
 
-    def _exchanged(self, pair: Pair, stands: Table, kept: Pair) -> Step:
+    def _exchanged(self, pair: Pair, table: Table, kept: Pair) -> Step:
         """Return the step in which the two exchange their types and values."""
-        indexes = [one.name for one in self._on_twin(pair, stands)]
-        triggers = self._keeping(kept, stands).statements(stands.name.schema or "main", self.twin_value(kept))
+        indexes = [index.name for index in self._on_shadow(pair, table)]
+        triggers = self._triggers_for(kept, table).statements(table.name.schema or "main", self.shadow_value(kept))
         step = self.database.ddl.rebuilt(
-            stands,
-            f"{stands.name}.{pair.source} has its new type, and {pair.shadow} the old one",
-            self._with_default(pair, stands, _exchanging(pair.source, pair.shadow)),
+            table,
+            f"{table.name}.{pair.source} has its new type, and {pair.shadow} the old one",
+            self._with_default(pair, table, _exchanging(pair.source, pair.shadow)),
             without=frozenset((*self._own_triggers(pair), *indexes)),
-            referring=tuple(self.database.dependents.referring_tables(stands)),
+            referring=tuple(self.database.dependents.referring_tables(table)),
         )
-        values = ((stands.columns[pair.source].name, quoted(pair.shadow)), (pair.shadow, quoted(pair.source)))
+        values = ((table.columns[pair.source].name, quoted(pair.shadow)), (pair.shadow, quoted(pair.source)))
         return replace(step, then=tuple(triggers), values=values)
 
-    def _with_default(self, pair: Pair, stands: Table, edit: rebuild.Edit) -> rebuild.Edit:
+    def _with_default(self, pair: Pair, table: Table, edit: rebuild.Edit) -> rebuild.Edit:
         """Convert the default of the source along with its values; what was converted before gets its own back."""
-        default = default_of(parse(stands.sql), pair.source)
+        default = default_of(parse(table.sql), pair.source)
         if default is None:
             return edit
         wanted: str | None = default
@@ -191,18 +191,18 @@ class ShadowColumns(Equipping):
         elif pair.value is not None:
             row = f"(SELECT {default} AS {quoted(pair.source)})"
             wanted = self.scalar(f"SELECT quote({pair.value}) FROM {row}") if is_constant(default) else default
-        if wanted is None or spelling.default_value(wanted) == stands.columns[pair.source].default:
+        if wanted is None or spelling.default_value(wanted) == table.columns[pair.source].default:
             return edit
         return _both(edit, rebuild.setting_default(pair.source, spelling.default_clause(wanted)))
 
-    def _on_twin(self, pair: Pair, stands: Table) -> list[Index]:
-        return [one for one in stands.indexes.values() if is_copy(pair, one) or is_on(one, pair.shadow)]
+    def _on_shadow(self, pair: Pair, table: Table) -> list[Index]:
+        return [index for index in table.indexes.values() if is_copy(pair, index) or is_on(index, pair.shadow)]
 
     def _own_triggers(self, pair: Pair) -> tuple[str, str]:
         return f"{pair.name}_insert", f"{pair.name}_update"
 
-    def _drop_triggers(self, pair: Pair, stands: Table) -> tuple[str, ...]:
-        schema = quoted(stands.name.schema or "main")
+    def _drop_triggers(self, pair: Pair, table: Table) -> tuple[str, ...]:
+        schema = quoted(table.name.schema or "main")
         return tuple(f"DROP TRIGGER IF EXISTS {schema}.{quoted(name)}" for name in self._own_triggers(pair))
 
 
@@ -228,11 +228,11 @@ def _both(first: rebuild.Edit, second: rebuild.Edit) -> rebuild.Edit:
     return lambda sql: second(first(sql))
 
 
-def _exchanging(source: str, twin: str) -> rebuild.Edit:
+def _exchanging(source: str, shadow: str) -> rebuild.Edit:
     """Let two columns exchange their types and collations, as they are spelled."""
 
     def edit(sql: str) -> str:
-        spelled = {source: _typed(sql, twin), twin: _typed(sql, source)}
+        spelled = {source: _typed(sql, shadow), shadow: _typed(sql, source)}
         for name, (type_, collation) in spelled.items():
             sql = rebuild.changing_type(name, type_, "BINARY" if collation else None)(sql)
             there = parse(sql).column(name).clause("collate")

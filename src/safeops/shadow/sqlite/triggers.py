@@ -87,7 +87,7 @@ def is_constant(default: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class PairTriggers:
     """A pair over the table as it stands without its twin, or with it.
 
     Args:
@@ -159,10 +159,10 @@ class Keeping:
         """The condition that a row is the one that was written."""
         if self.has_row_ids:
             taken = {folded(one[1]) for one in self.infos} | {folded(self.pair.shadow)}
-            own = next(one for one in ROW_IDS if one not in taken)
+            own = next(name for name in ROW_IDS if name not in taken)
             return f"{own} = NEW.{own}"
-        keys = [quoted(one[1]) for one in self.infos if one[5]]
-        return " AND ".join(f"{one} = NEW.{one}" for one in keys)
+        keys = [quoted(info[1]) for info in self.infos if info[5]]
+        return " AND ".join(f"{key} = NEW.{key}" for key in keys)
 
     def statements(self, schema: str, value: str) -> list[str]:
         """Return the triggers; ``value`` is what the twin becomes, where it only follows."""
@@ -175,19 +175,19 @@ class Keeping:
         ]
 
     def _following(self, value: str) -> tuple[str, str]:
-        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
+        source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
         if self.is_strict and self.pair.type is not None and not self.pair.type.upper().startswith("ANY"):
             # What such a column would refuse leaves NULL: the write of the application goes through.
             value = f"CASE WHEN {value} = CAST({value} AS {self.pair.type.split()[0]}) THEN {value} END"
-        write = f"BEGIN {self.pair.note} UPDATE {self._table} SET {twin} = {value} WHERE {self.row}; END"
+        write = f"BEGIN {self.pair.note} UPDATE {self._table} SET {shadow} = {value} WHERE {self.row}; END"
         changed = differ(f"NEW.{source}", f"OLD.{source}")
         return write, f"WHEN {changed} {write}"
 
     def _both_ways(self) -> tuple[str, str]:
-        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
-        apart = differ(f"NEW.{source}", f"NEW.{twin}")
+        source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
+        apart = differ(f"NEW.{source}", f"NEW.{shadow}")
         winner = quoted(self.pair.winner or "")
-        changed = [differ(f"NEW.{one}", f"OLD.{one}") for one in (source, twin)]
+        changed = [differ(f"NEW.{one}", f"OLD.{one}") for one in (source, shadow)]
         won = changed[0] if winner == source else changed[1]
         inserted = self._body(quoted(self.decider), is_not(quoted(self.decider), self.shared or "NULL"), new=True)
         updated = self._body(winner, won)
@@ -198,8 +198,8 @@ class Keeping:
 
     def _lifted(self, when_inserted: str, inserted: str, when_updated: str, updated: str) -> tuple[str, str]:
         """Have the triggers see to the default and to NOT NULL."""
-        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
-        empty = f"{self.row} AND {source} IS NULL AND {twin} IS NULL"
+        source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
+        empty = f"{self.row} AND {source} IS NULL AND {shadow} IS NULL"
         given = f"UPDATE {self._table} SET {source} = {self.default} WHERE {empty};"
         said = literal(f"NOT NULL constraint failed: {self.pair.table.name}.{self.pair.source}")
         refused = f"SELECT RAISE(ABORT, {said}) FROM {self._table} WHERE {self.row} AND {source} IS NULL; END"
@@ -214,8 +214,8 @@ class Keeping:
         So also where a constraint of the other refuses the value under OR IGNORE, or a trigger of the application has
         changed it. A ``new`` row that OR IGNORE would have left out cannot be left out any more: that is an error.
         """
-        source, twin = quoted(self.pair.source), quoted(self.pair.shadow)
-        second, table = source if first == twin else twin, self._table
+        source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
+        second, table = source if first == shadow else shadow, self._table
         apart = f"{self.row} AND {differ(first, second)}"
         said = literal(f"safeops: {self.pair.table.name}.{self.pair.source} and {self.pair.shadow} would differ")
         raised = f"SELECT RAISE(ABORT, {said}) FROM {table} WHERE {apart}"
@@ -240,21 +240,21 @@ class _Marks:
         )
 
 
-def is_eased(sql: str, pair: Pair) -> bool:
+def is_relaxed(sql: str, pair: Pair) -> bool:
     return _Marks(pair).end in sql
 
 
-def easing(keeping: Keeping) -> Edit:
+def relaxing_constraints(keeping: PairTriggers) -> Edit:
     """Let pass what has been written under the new name alone."""
 
     marks = _Marks(keeping.pair)
 
     def edit(sql: str) -> str:
-        for clause in reversed(_concerned(keeping, sql)):
+        for clause in reversed(_to_relax(keeping, sql)):
             start, end = clause.start, clause.end
             if clause.kind == "check":
                 start, end = _group(sql, clause)
-                eased = f"{marks.eased}({sql[start:end]}){marks.either} OR {_moment(keeping)}{marks.end}"
+                eased = f"{marks.eased}({sql[start:end]}){marks.either} OR {_new_name_alone(keeping)}{marks.end}"
             else:
                 was = json.dumps(sql[start:end]).replace("/", "\\u002f").replace("*", "\\u002a")
                 eased = f"{marks.was}{was}*/{_instead(keeping)}{marks.end}"
@@ -264,7 +264,7 @@ def easing(keeping: Keeping) -> Edit:
     return edit
 
 
-def tightening(pair: Pair) -> Edit:
+def restoring_constraints(pair: Pair) -> Edit:
     """Take out to the letter what ``easing`` put in."""
     marks = _Marks(pair)
     eased, was, either, end = map(re.escape, (marks.eased, marks.was, marks.either, marks.end))
@@ -276,13 +276,13 @@ def tightening(pair: Pair) -> Edit:
     return edit
 
 
-def needs_easing(keeping: Keeping) -> bool:
-    return bool(_concerned(keeping, keeping.sql))
+def needs_relaxing(keeping: PairTriggers) -> bool:
+    return bool(_to_relax(keeping, keeping.sql))
 
 
-def _concerned(keeping: Keeping, sql: str) -> list[Clause]:
+def _to_relax(keeping: PairTriggers, sql: str) -> list[Clause]:
     text, source = parse(sql), keeping.pair.source
-    found = [one for one in text.clauses if one.kind == "check" and names(one.expression or "", source)]
+    found = [clause for clause in text.clauses if clause.kind == "check" and names(clause.expression or "", source)]
     kinds = ["not null"] if not keeping.is_numbered and (keeping.default is None or keeping.is_lifted) else []
     kinds += ["default"] if keeping.is_lifted else []
     return _in_order([*found, *(one for one in text.column(source).clauses if one.kind in kinds)])
@@ -292,22 +292,22 @@ def _in_order(clauses: Iterable[Clause]) -> list[Clause]:
     return sorted(clauses, key=lambda one: one.start)
 
 
-def _instead(keeping: Keeping) -> str:
+def _instead(keeping: PairTriggers) -> str:
     """Return what stands in the place of NOT NULL, or of a default that was lifted: there the triggers see to both."""
     if keeping.is_lifted:
         return ""
     name = quoted(f"{keeping.pair.name}_not_null")
-    return f"CONSTRAINT {name} CHECK ({quoted(keeping.pair.source)} IS NOT NULL OR {_moment(keeping)})"
+    return f"CONSTRAINT {name} CHECK ({quoted(keeping.pair.source)} IS NOT NULL OR {_new_name_alone(keeping)})"
 
 
-def _moment(keeping: Keeping) -> str:
+def _new_name_alone(keeping: PairTriggers) -> str:
     """Return the condition that the new name alone has been written so far."""
-    source, twin, default = quoted(keeping.pair.source), quoted(keeping.pair.shadow), keeping.shared or "NULL"
+    source, shadow, default = quoted(keeping.pair.source), quoted(keeping.pair.shadow), keeping.shared or "NULL"
     if keeping.is_lifted:
         return f"{source} IS NULL"
     if keeping.is_numbered or not is_constant(default):
-        return f"({twin} IS NOT NULL AND {source} IS NOT {twin})"
-    return f"({source} COLLATE BINARY IS {default} AND {twin} COLLATE BINARY IS NOT {default})"
+        return f"({shadow} IS NOT NULL AND {source} IS NOT {shadow})"
+    return f"({source} COLLATE BINARY IS {default} AND {shadow} COLLATE BINARY IS NOT {default})"
 
 
 def _group(sql: str, clause: Clause) -> tuple[int, int]:
