@@ -21,7 +21,7 @@ from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute
 from safeops.databases.safety import Dependents, Safety
 from safeops.databases.server import Abilities, ServerErrors, SessionSettings, Sizes, Watch
-from safeops.databases.steps import Step, rendered, rendering_dialect
+from safeops.databases.steps import Step, ddl_compiler, rendered, rendering_dialect
 from safeops.databases.triggers import Triggers
 from safeops.databases.types import Types
 from safeops.errors import SafeOpsError, UnsupportedOnDatabase
@@ -231,13 +231,11 @@ class Database(ABC):
 
     def column_spec(self, column: sa.Column[Any]) -> str:
         """Render a column as it stands in CREATE TABLE or ADD COLUMN."""
-        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
-        return str(compiler.get_column_specification(column))
+        return str(ddl_compiler(self.dialect).get_column_specification(column))
 
     def default_text(self, column: sa.Column[Any]) -> str | None:
         """Render the server default of a column; None where it has none."""
-        compiler: Any = self.dialect.ddl_compiler(self.dialect, None)  # type: ignore[arg-type]
-        text = compiler.get_column_default_string(column)
+        text = ddl_compiler(self.dialect).get_column_default_string(column)
         return None if text is None else str(text)
 
     def type_text(self, type_: sa.types.TypeEngine[Any]) -> str:

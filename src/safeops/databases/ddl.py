@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from safeops.databases.definitions import Column, Table
 from safeops.databases.ports import Port
 from safeops.databases.steps import Plan
-from safeops.naming import Name, fitting
+from safeops.naming import Name
 
 
 class DDL(Port):
@@ -80,7 +81,13 @@ class DDL(Port):
 
     def temporary_name(self, name: str) -> str:
         """Return the name under which the successor of an index or a constraint is built."""
-        return fitting("safeops_new", name, max_bytes=self.database.abilities.max_identifier)
+        return self.fitting("safeops_new", name)
+
+    def under_temporary_name(self, thing: Any) -> Any:
+        """Return the same index or constraint under its temporary name."""
+        successor = copy.copy(thing)
+        successor.name = self.temporary_name(str(thing.name))
+        return successor
 
     @abstractmethod
     def validate_constraint(self, name: Name, constraint: str, existing: Table | None) -> Plan: ...

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from typing_extensions import Self
 
 from safeops.errors import UnsupportedOnDatabase
-from safeops.naming import Name
+from safeops.naming import Name, fitting
 
 
 class Port(ABC):
@@ -58,6 +58,10 @@ class Port(ABC):
 
     def run(self, sql: str) -> int:
         return int(self.database.run(sql))
+
+    def fitting(self, *parts: str) -> str:
+        """Join the parts to a name that the server keeps whole."""
+        return fitting(*parts, max_bytes=self.database.abilities.max_identifier)
 
     # The implementations ----------------------------------------------------------------------------------------
 

@@ -31,16 +31,17 @@ def equal_columns(wanted: Any) -> list[str]:
     return [column.name for column in wanted.columns]
 
 
-_HELPERS = {
-    sa.UniqueConstraint: "create_unique_constraint_if_missing",
-    sa.PrimaryKeyConstraint: "create_primary_key_if_missing",
+_KEYS: dict[type, tuple[str, str]] = {
+    sa.Index: ("Unique index", "create_index_if_missing"),
+    sa.UniqueConstraint: ("Unique constraint", "create_unique_constraint_if_missing"),
+    sa.PrimaryKeyConstraint: ("Primary key", "create_primary_key_if_missing"),
+    ExcludeConstraint: ("Exclusion constraint", "create_exclude_constraint_if_missing"),
 }
 
 
 def kind_of_key(wanted: sa.Index | sa.Constraint) -> str:
     """Name the kind of a key at the beginning of a sentence."""
-    kinds = {sa.UniqueConstraint: "Unique constraint", sa.PrimaryKeyConstraint: "Primary key"}
-    return kinds.get(type(wanted), "Unique index" if isinstance(wanted, sa.Index) else "Exclusion constraint")
+    return _KEYS[type(wanted)][0]
 
 
 def lacking(
@@ -54,27 +55,18 @@ def lacking(
         why=f"{product} keeps a key unique within each partition only, so a key must contain the"
         " partition key of every level.",
         remedy=f"Add the {listed}; to keep ({', '.join(columns)}) unique alone, use a table that is not partitioned:",
-        code=_with_columns(wanted, table, [*columns, *missing], missing),
+        code=_with_columns(wanted, table, columns, missing),
     )
 
 
 def _with_columns(wanted: Any, table: Name, columns: list[str], missing: list[str]) -> str:
+    """Return the call that creates the key with the missing columns added to its own."""
+    _, helper = _KEYS[type(wanted)]
     if isinstance(wanted, ExcludeConstraint):
-        elements = [*wanted.operators.items(), *((one, "=") for one in missing)]
-        pairs = [Code(repr(one)) for one in elements]
-        using = wanted.using
-        return call(
-            "create_exclude_constraint_if_missing",
-            str(wanted.name),
-            table.name,
-            *pairs,
-            using=using,
-            schema=table.schema,
-        )
-    if isinstance(wanted, sa.Index):
-        return call("create_index_if_missing", str(wanted.name), table.name, columns, unique=True, schema=table.schema)
-    helper = _HELPERS[type(wanted)]
-    return call(helper, str(wanted.name), table.name, columns, schema=table.schema)
+        elements = [Code(repr(one)) for one in (*wanted.operators.items(), *((name, "=") for name in missing))]
+        return call(helper, str(wanted.name), table.name, *elements, using=wanted.using, schema=table.schema)
+    unique = True if isinstance(wanted, sa.Index) else None
+    return call(helper, str(wanted.name), table.name, [*columns, *missing], unique=unique, schema=table.schema)
 
 
 class Safety(Port):

@@ -157,16 +157,13 @@ class _Reader:
             raise _Unreadable
 
     def expression(self, floor: int) -> str:
-        left = self.negation(floor) if self.accept("not") else self.operand()
+        left = _negated(self.expression(3)) if self.accept("not") else self.operand()
         while (word := self.peek()) is not None:
             strength = _strength(word)
             if strength <= floor:
                 return left
             left = self.combined(left, word, strength)
         return left
-
-    def negation(self, floor: int) -> str:
-        return _negated(self.expression(3))
 
     def combined(self, left: str, word: str, strength: int) -> str:
         if strength == 4:

@@ -46,7 +46,7 @@ def sent(sql: str) -> Sent:
     hides = "$$" in sql or not OPAQUE.isdisjoint(words)
     made = words[:1] == ("CREATE",) and "TABLE" in words[1:4]
     makes_table = made or ("RENAME" in words and "TABLE" in words[:3])
-    loses = any(LOSING.get(part[0], _nothing)(part) for part in _parts(words))
+    loses = any(part[0] in LOSING and LOSING[part[0]](part) for part in _parts(words))
     return Sent(names_in(sql), hides, makes_table, loses)
 
 
@@ -108,11 +108,8 @@ def _parts(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _kind(words: tuple[str, ...]) -> Kind:
-    return KINDS[words[0]](words) if words[0] in KINDS else Kind.WRITES
-
-
-def _always(kind: Kind) -> Callable[[tuple[str, ...]], Kind]:
-    return lambda _: kind
+    found = KINDS.get(words[0], Kind.WRITES)
+    return found if isinstance(found, Kind) else found(words)
 
 
 def _select(words: tuple[str, ...]) -> Kind:
@@ -120,47 +117,23 @@ def _select(words: tuple[str, ...]) -> Kind:
     return Kind.WRITES if files & set(pairwise(words)) else Kind.READS
 
 
-def _with(words: tuple[str, ...]) -> Kind:
-    return Kind.READS if WRITING.isdisjoint(words) else Kind.WRITES
-
-
 def _pragma(words: tuple[str, ...]) -> Kind:
     asks = "(" in words and bool(READING_PRAGMA.fullmatch(words[words.index("(") - 1]))
     return Kind.READS if "=" not in words and (asks or "(" not in words) else Kind.SESSION
 
 
-def _rollback(words: tuple[str, ...]) -> Kind:
-    return Kind.SAVEPOINT if "TO" in words[:3] else Kind.TRANSACTION
-
-
-def _begin(words: tuple[str, ...]) -> Kind:
-    return Kind.WRITES if "IMMEDIATE" in words else Kind.TRANSACTION
-
-
-KINDS: dict[str, Callable[[tuple[str, ...]], Kind]] = {
+KINDS: dict[str, Kind | Callable[[tuple[str, ...]], Kind]] = {
     "SELECT": _select,
-    "WITH": _with,
+    "WITH": lambda words: Kind.READS if WRITING.isdisjoint(words) else Kind.WRITES,
     "PRAGMA": _pragma,
-    "ROLLBACK": _rollback,
-    "BEGIN": _begin,
+    "ROLLBACK": lambda words: Kind.SAVEPOINT if "TO" in words[:3] else Kind.TRANSACTION,
+    "BEGIN": lambda words: Kind.WRITES if "IMMEDIATE" in words else Kind.TRANSACTION,
     "START": lambda words: Kind.TRANSACTION if "TRANSACTION" in words else Kind.WRITES,
-    **dict.fromkeys(("VALUES", "TABLE", "SHOW", "EXPLAIN", "DESC", "DESCRIBE"), _always(Kind.READS)),
-    **dict.fromkeys(("SAVEPOINT", "RELEASE"), _always(Kind.SAVEPOINT)),
-    **dict.fromkeys(("SET", "RESET", "USE"), _always(Kind.SESSION)),
-    "COMMIT": _always(Kind.TRANSACTION),
+    "COMMIT": Kind.TRANSACTION,
+    **dict.fromkeys(("VALUES", "TABLE", "SHOW", "EXPLAIN", "DESC", "DESCRIBE"), Kind.READS),
+    **dict.fromkeys(("SAVEPOINT", "RELEASE"), Kind.SAVEPOINT),
+    **dict.fromkeys(("SET", "RESET", "USE"), Kind.SESSION),
 }
-
-
-def _nothing(words: tuple[str, ...]) -> bool:
-    return False
-
-
-def _everything(words: tuple[str, ...]) -> bool:
-    return True
-
-
-def _drops_a_container(words: tuple[str, ...]) -> bool:
-    return not CONTAINERS.isdisjoint(words[1:3])
 
 
 def _drops_a_column(words: tuple[str, ...]) -> bool:
@@ -177,8 +150,8 @@ def _overwrites(words: tuple[str, ...]) -> bool:
 
 
 LOSING: dict[str, Callable[[tuple[str, ...]], bool]] = {
-    **dict.fromkeys(("DELETE", "UPDATE", "TRUNCATE", "MERGE", "REPLACE"), _everything),
+    **dict.fromkeys(("DELETE", "UPDATE", "TRUNCATE", "MERGE", "REPLACE"), lambda _: True),
     **dict.fromkeys(("WITH", "INSERT", "DO", "CALL", "EXECUTE", "EXEC", "BEGIN", "DECLARE"), _overwrites),
-    "DROP": _drops_a_container,
+    "DROP": lambda words: not CONTAINERS.isdisjoint(words[1:3]),
     "ALTER": _drops_a_column,
 }

@@ -102,14 +102,19 @@ Plan: TypeAlias = Iterator[Step]
 
 def rendering_dialect(dialect: Dialect) -> Dialect:
     """Return a dialect that compiles to the SQL that the server reads, without the driver's doubled percent signs."""
-    made: Any = type(dialect)
-    twin = made(paramstyle="named")
+    own: Any = type(dialect)
+    copy = own(paramstyle="named")
     for attribute in ("server_version_info", "is_mariadb", "default_schema_name", "supports_sequences"):
         if hasattr(dialect, attribute):
-            setattr(twin, attribute, getattr(dialect, attribute))
-    _sqlalchemy.copy_backslashes(dialect, twin)
-    twin.identifier_preparer = twin.preparer(twin)
-    return twin  # type: ignore[no-any-return]
+            setattr(copy, attribute, getattr(dialect, attribute))
+    _sqlalchemy.copy_backslashes(dialect, copy)
+    copy.identifier_preparer = copy.preparer(copy)
+    return copy  # type: ignore[no-any-return]
+
+
+def ddl_compiler(dialect: Dialect) -> Any:
+    """Return what renders the parts of CREATE TABLE: columns, constraints, defaults."""
+    return dialect.ddl_compiler(dialect, None)  # type: ignore[arg-type]
 
 
 def rendered(construct: Any, dialect: Dialect, **options: Any) -> str:

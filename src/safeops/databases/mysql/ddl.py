@@ -7,7 +7,6 @@ the successor is added again under the final name.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from dataclasses import replace
@@ -281,8 +280,7 @@ class DDL(Columns):
         yield self.guarded(step, told + self.when(missing, self.alter_sql(name, add), replaced))
 
     def _replace_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
-        passing = copy.copy(key)
-        passing.name = self.temporary_name(str(key.name))
+        passing = self.under_temporary_name(key)
         old = table.constraints.get(str(key.name)) if table else None
         if table is None or (old is not None and self._differs(old, key)):
             yield from self._passing_key(name, passing, table)

@@ -16,8 +16,8 @@ from safeops.databases.definitions import Constraint, Table
 from safeops.databases.postgresql.indexing import Indexing
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block, object_name
-from safeops.databases.steps import Plan, Step
-from safeops.naming import Name, call, fitting
+from safeops.databases.steps import Plan, Step, ddl_compiler
+from safeops.naming import Name, call
 from safeops.planned import FREE
 
 NOTE = "safeops took NULL before the key: "
@@ -59,7 +59,7 @@ class Constraining(Indexing):
         constraint = not_null_of(existing, column)
         # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
         usual = object_name(name.name, column, "not_null")
-        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.database.abilities.max_identifier)
+        ours = self.fitting("safeops_not_null", name.name, column)
         proof = constraint.name if constraint else (ours if usual in existing.constraints else usual)
         if constraint is None:
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
@@ -71,7 +71,7 @@ class Constraining(Indexing):
 
     def _proof(self, name: Name, column: str, existing: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
-        ours = fitting("safeops_not_null", name.name, column, max_bytes=self.database.abilities.max_identifier)
+        ours = self.fitting("safeops_not_null", name.name, column)
         for one in existing.constraints.values() if existing else ():
             proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
             inherited = "NO INHERIT" not in one.definition
@@ -90,8 +90,7 @@ class Constraining(Indexing):
         yield Step(self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
-        compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
-        return str(compiler.process(constraint))
+        return str(ddl_compiler(self.database.dialect).process(constraint))
 
     def add_constraint(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
@@ -210,7 +209,7 @@ class Constraining(Indexing):
         yield replace(step, then=tuple(self.alter_column(name, column, "DROP NOT NULL") for column in took_null))
 
     def _drop_left_on_partitions(self, existing: Table, constraint: str) -> Plan:
-        for part, left in [*self.leftovers(existing, constraint), *self.left_foreign_keys(existing, constraint)]:
+        for part, left in self.leftovers(existing, constraint, foreign_key=constraint):
             if isinstance(left, Constraint):
                 yield from self.drop_constraint(part.name, left.name, left.kind, part)
             else:
@@ -222,18 +221,16 @@ class Constraining(Indexing):
 
     def validation(self, name: Name, constraint: str, locks: tuple[Name, ...] = ()) -> Step:
         sql = f"ALTER TABLE {self.quoted_table(name)} VALIDATE CONSTRAINT {self.quoted(constraint)}"
-        unproven = f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self.regclass(name)}
-             AND conname = {self.literal(constraint)} AND NOT convalidated)"""
-        guarded = block(unproven, sql)
+        guarded = block(self._has_constraint(name, constraint, " AND NOT convalidated"), sql)
         lock = SHARE_UPDATE_EXCLUSIVE
         return Step(sql, f"validated {constraint} on {name}", locks or (name,), scans=True, offline=guarded, lock=lock)
 
     def _unless_constraint(self, name: Name, constraint: str, sql: str, also: str = "true") -> str:
         return block(f"NOT {self._has_constraint(name, constraint)} AND {also}", sql)
 
-    def _has_constraint(self, name: Name, constraint: str) -> str:
+    def _has_constraint(self, name: Name, constraint: str, also: str = "") -> str:
         return f"""EXISTS (SELECT 1 FROM pg_constraint WHERE conrelid = {self.regclass(name)}
-                 AND conname = {self.literal(constraint)})"""
+                 AND conname = {self.literal(constraint)}{also})"""
 
     def alter_column(self, name: Name, column: str, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} ALTER COLUMN {self.quoted(column)} {action}"

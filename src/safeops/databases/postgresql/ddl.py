@@ -5,7 +5,6 @@ Lock modes and what each blocks: https://www.postgresql.org/docs/current/explici
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,7 +18,7 @@ from safeops.databases.postgresql.constraining import Constraining
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
-from safeops.naming import Name, fitting
+from safeops.naming import Name
 from safeops.planned import FREE, Effect
 
 
@@ -27,7 +26,7 @@ class DDL(Constraining):
     """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
 
     def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
-        named, passing = str(index.name), self._passing(index)
+        named, passing = str(index.name), self.under_temporary_name(index)
         yield from self._built_anew(name, passing, existing)
         old, new = (self.index_name(name, one, existing) for one in (named, str(passing.name)))
         swap = [f"DROP INDEX IF EXISTS {old}", f"ALTER INDEX {new} RENAME TO {self.quoted(named)}"]
@@ -39,10 +38,7 @@ class DDL(Constraining):
         """Give the indexes of the partitions the names that building the index under its own name gives them."""
         renames: list[str] = []
         for partition in existing.partitions if existing else ():
-            old, new = (
-                fitting(partition.name, one, max_bytes=self.database.abilities.max_identifier)
-                for one in (passing, named)
-            )
+            old, new = self.part_name(partition, passing), self.part_name(partition, named)
             full = self.quoted_table(Name(old, partition.schema))
             renames.append(f"ALTER INDEX IF EXISTS {full} RENAME TO {self.quoted(new)}")
             renames += self._part_renames(new, old, self.database.table(partition))
@@ -70,7 +66,7 @@ class DDL(Constraining):
 
     def _replace_rule(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """Add and validate a foreign key or a check under a passing name; then it takes the name of the old one."""
-        named, passing = str(constraint.name), self._passing(constraint)
+        named, passing = str(constraint.name), self.under_temporary_name(constraint)
         left = existing.constraints.get(str(passing.name)) if existing else None
         if existing is not None and left is not None:
             wanted = self.database.wanted_constraint(passing)
@@ -89,7 +85,7 @@ class DDL(Constraining):
         return (name, *(one.referent for one in both if one.referent))
 
     def _replace_key(self, name: Name, key: sa.UniqueConstraint, existing: Table | None) -> Plan:
-        named, passing = str(key.name), self._passing(key)
+        named, passing = str(key.name), self.under_temporary_name(key)
         yield from self._built_anew(name, self.database.index_of_key(passing), existing)
         new = self.index_name(name, str(passing.name), existing)
         quoted = self.quoted(named)
@@ -104,12 +100,6 @@ class DDL(Constraining):
         drop = f"DROP CONSTRAINT {self.quoted(str(constraint.name))}"
         sql = f"ALTER TABLE {self.quoted_table(name)} {drop}, ADD {self.constraint_spec(constraint)}"
         yield Step(sql, f"replaced {constraint.name} on {name}", (name,))
-
-    def _passing(self, thing: Any) -> Any:
-        """Return the same index or constraint under its passing name."""
-        passing = copy.copy(thing)
-        passing.name = self.temporary_name(str(thing.name))
-        return passing
 
     def create_table(self, table: sa.Table) -> Plan:
         name = Name(table.name, table.schema)
@@ -128,10 +118,12 @@ class DDL(Constraining):
             effect=Effect(name),
         )
 
-    def _drop_table(self, name: Name, existing: Table | None) -> Plan:
+    def drop_table(self, name: Name, existing: Table | None) -> Plan:
         referents = {one.referent for one in existing.constraints.values() if one.referent} if existing else set()
+        fillers = self.database.triggers.fillers(existing) if existing else []
+        functions = [f"DROP FUNCTION IF EXISTS {self.quoted_table(Name(row[1], row[2]))}()" for row in fillers]
         sql = f"DROP TABLE IF EXISTS {self.quoted_table(name)}"
-        yield Step(sql, f"dropped table {name}", (name, *referents), loses=True)
+        yield Step(sql, f"dropped table {name}", (name, *referents), tuple(functions), loses=True)
 
     # Columns ----------------------------------------------------------------------------------------------------
 
@@ -143,9 +135,13 @@ class DDL(Constraining):
         does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
         yield Step(sql, does, (name,), then, effect=effect, may_rewrite=True)
 
-    def _drop_column(self, name: Name, column: str, existing: Table | None) -> Plan:
-        sql = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP COLUMN IF EXISTS {self.quoted(column)}"
-        yield Step(sql, f"dropped column {name}.{column}", (name, *self._referents(existing, column)), loses=True)
+    def drop_column(self, name: Name, column: str, existing: Table | None) -> Plan:
+        drop = f"ALTER TABLE IF EXISTS {self.quoted_table(name)} DROP COLUMN IF EXISTS {self.quoted(column)}"
+        # In one transaction: without the column its trigger fails each write, without the trigger the old application's do.
+        unfilling = self.database.triggers.unfilling(name, column, existing) if existing is not None else ()
+        statements: tuple[str, ...] = (*unfilling, drop)
+        locks = (name, *self._referents(existing, column))
+        yield Step(statements[0], f"dropped column {name}.{column}", locks, statements[1:], loses=True)
 
     def set_default(self, name: Name, column: str, default: str | None, existing: Table | None) -> Plan:
         action = "DROP DEFAULT" if default is None else f"SET DEFAULT {default}"
@@ -220,20 +216,6 @@ class DDL(Constraining):
     def _referents(self, existing: Table | None, column: str) -> tuple[Name, ...]:
         keys = existing.constraints.values() if existing else ()
         return tuple(one.referent for one in keys if one.referent and column in one.columns)
-
-    def drop_column(self, name: Name, column: str, existing: Table | None) -> Plan:
-        """Drop the trigger in the same transaction: before it the old application would be refused, after it everyone."""
-        first = self.database.triggers.unfilling(name, column, existing) if existing is not None else ()
-        for step in self._drop_column(name, column, existing):
-            yield replace(step, sql=first[0], then=(*first[1:], step.sql, *step.then)) if first else step
-
-    def drop_table(self, name: Name, existing: Table | None) -> Plan:
-        found = (
-            [Name(row[1], row[2]) for row in self.database.triggers.fillers(existing)] if existing is not None else []
-        )
-        functions = [f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for one in found]
-        for step in self._drop_table(name, existing):
-            yield replace(step, then=(*step.then, *functions))
 
 
 def _sorted(indexes: Any) -> list[sa.Index]:

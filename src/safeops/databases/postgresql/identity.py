@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.types import type_name
+from safeops.databases.steps import ddl_compiler
 from safeops.databases.triggers import Pair
 from safeops.naming import Name
 
@@ -56,8 +57,7 @@ def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]
         return []
     sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
     always = "ALWAYS" if existing.columns[pair.source].identity == "always" else "BY DEFAULT"
-    options = f"SEQUENCE NAME {sequence} START {found['start']} INCREMENT {found['increment']} MINVALUE {found['min']}"
-    options += f" MAXVALUE {_limit(found, type_)} CACHE {found['cache']}{' CYCLE' if found['cycle'] else ''}"
+    options = f"SEQUENCE NAME {sequence} {_options(found, _limit(found, type_))}"
     table, text = database.quoted_table(existing.name), database.literal(sequence)
     source, shadow = database.quoted(pair.source), database.quoted(pair.shadow)
     # Altering the sequence first holds up whoever would take a number from it by itself.
@@ -83,23 +83,22 @@ def serial_as_identity(
     schema = name.schema if found["schema"] == existing.name.schema else found["schema"]
     sequence, table = database.quoted_table(Name(found["name"], schema)), database.quoted_table(name)
     alter = f"ALTER TABLE {table} ALTER COLUMN {database.quoted(column)}"
-    compiler: Any = database.dialect.ddl_compiler(database.dialect, None)  # type: ignore[arg-type]
-    generated = compiler.visit_identity_column(identity)
+    generated = ddl_compiler(database.dialect).visit_identity_column(identity)
     forth = (f"{alter} DROP DEFAULT", f"DROP SEQUENCE {sequence}", f"{alter} ADD {generated}")
+    options = f"AS {found['type']} {_options(found, found['max'])}"
     back = (
         f"{alter} DROP IDENTITY",
-        f"CREATE SEQUENCE {sequence} {_options(found)} OWNED BY {table}.{database.quoted(column)}",
+        f"CREATE SEQUENCE {sequence} {options} OWNED BY {table}.{database.quoted(column)}",
         f"{alter} SET DEFAULT nextval({database.literal(sequence)})",
     )
     own = f"pg_get_serial_sequence({database.literal(table)}, {database.literal(column)})"
     return _counting_on(table, own, forth), _counting_on(table, own, back)
 
 
-def _options(found: dict[str, Any]) -> str:
-    """Write what a sequence is like, as CREATE SEQUENCE takes it."""
-    cycle = " CYCLE" if found["cycle"] else ""
-    bounds = f"MINVALUE {found['min']} MAXVALUE {found['max']} CACHE {found['cache']}{cycle}"
-    return f"AS {found['type']} START {found['start']} INCREMENT {found['increment']} {bounds}"
+def _options(found: dict[str, Any], limit: int) -> str:
+    """Render the options of a sequence, as CREATE SEQUENCE takes them."""
+    bounds = f"MINVALUE {found['min']} MAXVALUE {limit} CACHE {found['cache']}{' CYCLE' if found['cycle'] else ''}"
+    return f"START {found['start']} INCREMENT {found['increment']} {bounds}"
 
 
 def _counting_on(table: str, sequence: str, statements: Sequence[str]) -> str:

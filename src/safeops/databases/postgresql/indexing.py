@@ -19,7 +19,7 @@ from safeops.databases.postgresql.server import SHARE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DefinitionMismatch
-from safeops.naming import Name, call, fitting
+from safeops.naming import Name, call
 from safeops.planned import FREE
 
 # A foreign key has a row for each partition on either side; an attached index that is of no constraint has none.
@@ -55,25 +55,25 @@ JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :n
 class Indexing(ddl.DDL):
     """The plans for indexes."""
 
-    def leftovers(self, existing: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
-        """Go through what an interrupted build of an index or a constraint made on partitions, and the whole never took."""
+    def leftovers(
+        self, existing: Table, name: str, *, foreign_key: str = ""
+    ) -> Iterator[tuple[Table, Constraint | Index]]:
+        """Go through what an interrupted build of an index or a key left on partitions, unattached.
+
+        Args:
+            existing: The partitioned table.
+            name: The name that the index or the constraint of the whole has.
+            foreign_key: The name of a foreign key of the whole, which those of its partitions have too.
+        """
         for partition in existing.partitions:
             part, part_name = self.database.table(partition), self.part_name(partition, name)
-            if part is not None:
-                key: Constraint | Index | None = part.constraints.get(part_name) or part.indexes.get(part_name)
-                if key is not None and not key.inherited:
-                    yield part, key
-                yield from self.leftovers(part, part_name)
-
-    def left_foreign_keys(self, existing: Table, name: str) -> Iterator[tuple[Table, Constraint | Index]]:
-        """Go through the foreign keys of partitions, likewise: those have the name of the whole."""
-        for partition in existing.partitions:
-            part = self.database.table(partition)
-            if part is not None:
-                key = part.constraints.get(name)
-                if key is not None and key.kind == "foreign key" and not key.inherited:
-                    yield part, key
-                yield from self.left_foreign_keys(part, name)
+            if part is None:
+                continue
+            key: Constraint | Index | None = part.constraints.get(part_name) or part.indexes.get(part_name)
+            reference = part.constraints.get(foreign_key)
+            found = (key, reference if reference and reference.kind == "foreign key" else None)
+            yield from ((part, left) for left in found if left is not None and not left.inherited)
+            yield from self.leftovers(part, part_name, foreign_key=foreign_key)
 
     def check_leftovers(self, existing: Table, name: str, columns: tuple[str, ...], code: str) -> None:
         """Raise DefinitionMismatch where a partition has another key or index under the name that its part is to have."""
@@ -103,10 +103,7 @@ class Indexing(ddl.DDL):
         other = self.scalar(OTHER_WHOLE, id=part.id, name=name, whole=whole) if name in part.indexes else None
         if other is None:
             return part
-        numbered = ((other, *number) for number in chain([()], ((str(one),) for one in count(2))))
-        names = (
-            fitting(part.name.name, *words, max_bytes=self.database.abilities.max_identifier) for words in numbered
-        )
+        names = (self.fitting(part.name.name, word) for word in chain([other], (f"{other}_{n}" for n in count(2))))
         free = next(one for one in names if not self._is_taken(Name(one, part.name.schema)))
         rename = f"ALTER INDEX {self.quoted_table(Name(name, part.name.schema))} RENAME TO {self.quoted(free)}"
         yield Step(rename, f"renamed index {name} of {part.name}, a part of {other}, to {free}", (part.name,))
@@ -129,7 +126,7 @@ class Indexing(ddl.DDL):
 
     def part_name(self, partition: Name, name: str) -> str:
         """Return the name that a partition's part of an index or key has."""
-        return fitting(partition.name, name, max_bytes=self.database.abilities.max_identifier)
+        return self.fitting(partition.name, name)
 
     def create_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         return self.build_index(name, self._written(index), existing)

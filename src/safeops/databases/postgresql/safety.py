@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -327,8 +326,7 @@ class Dependents(safety.Dependents):
         return {row[0] for row in self.read(sql, id=existing.id)}
 
     def left_on_partitions(self, existing: Table, name: str) -> bool:
-        left = chain(self.database.ddl.leftovers(existing, name), self.database.ddl.left_foreign_keys(existing, name))
-        return next(left, None) is not None
+        return next(self.database.ddl.leftovers(existing, name, foreign_key=name), None) is not None
 
 
 # The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go

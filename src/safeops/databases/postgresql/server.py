@@ -38,9 +38,6 @@ from safeops.planned import ALL, BRIEFLY, FREE, NOTHING, WRITES, Lock
 # A duplicate and an undefined table, column and other object.
 CAME = {"42P07", "42701", "42710"}
 
-# The session was ended: by an administrator, a crash, or a timeout of its own.
-ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
-
 # An index that a constraint has already, or that is not valid yet.
 NOT_READY = "55000"
 
@@ -51,9 +48,9 @@ class ServerErrors(server.ServerErrors):
     """Tells by their codes."""
 
     def kind_of(self, error: DBAPIError) -> Kind:
-        code = sqlstate(error) or ""
-        if error.connection_invalidated or code in ENDED:
+        if error.connection_invalidated:
             return "lost"
+        code = sqlstate(error) or ""
         return KINDS.get(code) or KINDS.get(code[:2], "other")
 
     def is_lock_failure(self, error: BaseException) -> bool:

@@ -76,34 +76,23 @@ VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
 DEPENDENT = "2BP01"
 CANCELLED = "57014"
 GONE = {"42P01", "42703", "42704"}
-# By the code, else by its class.
-KINDS: Mapping[str, Kind] = {
-    "08": "lost",
-    "55P03": "held",
-    "40P01": "held",
-    "28": "rights",
-    "42501": "rights",
-    "25006": "read only",
-    "53": "resources",
-    "58": "resources",
-    CANCELLED: "cancelled",
-    "22": "values",
-    "09": "rule",
-    "27": "rule",
-    "38": "rule",
-    "39": "rule",
-    "P0": "rule",
-    "23": "violation",
-    "44": "violation",
-    DEPENDENT: "dependents",
-    "0A": "unsupported",
-    "54": "unsupported",
-    "55": "unsupported",
-    "42809": "unsupported",
-    "42P16": "unsupported",
-    "42": "statement",
-    "3F": "statement",
+_CODES: Mapping[Kind, tuple[str, ...]] = {
+    # The last six: an administrator, a crash or a timeout of its own ended the session.
+    "lost": ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"),
+    "held": ("55P03", "40P01"),
+    "rights": ("28", FORBIDDEN),
+    "read only": ("25006",),
+    "resources": ("53", "58"),
+    "cancelled": (CANCELLED,),
+    "values": ("22",),
+    "rule": ("09", "27", "38", "39", "P0"),
+    "violation": ("23", "44"),
+    "dependents": (DEPENDENT,),
+    "unsupported": ("0A", "54", "55", "42809", "42P16"),
+    "statement": ("42", "3F"),
 }
+KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
+"""The kind of an error by its code, or else by the class of its code, the first two characters."""
 WATCH_EVERY = 0.2
 
 # Each step has timeouts of its own, and each transaction a level. A superuser's settings are for superusers to repeat.
@@ -154,12 +143,18 @@ class Session(Database):
         lock = _before_deadlock(lock, _seconds(deadlock), step)
         own = dict(zip(names, map(str, before), strict=True))
         bounds = {**_raised(own, lock), **self._bounds(lock, statement, step), **SEES_ALL}
-        self.set_on(session, bounds)
+        with self._setting(session, bounds, own):
+            yield
+
+    @contextmanager
+    def _setting(self, session: int, values: Mapping[str, str], own: Mapping[str, str]) -> Iterator[None]:
+        """Set parameters of a session for the block, and restore its own."""
+        self.set_on(session, values)
         try:
             yield
         finally:
             if not self.connection.invalidated and not self.connection.closed:
-                self.set_on(session, {name: own[name] for name in bounds})
+                self.set_on(session, {name: own[name] for name in values})
 
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
         own, session = self.read("SELECT current_setting('lock_timeout'), pg_backend_pid()")[0]
@@ -244,12 +239,8 @@ class Session(Database):
         setting = "default_transaction_read_only"
         before, session = self.read(f"SELECT current_setting('{setting}'), pg_backend_pid()")[0]
         self.check_session(session)
-        self.set_on(session, {setting: "on"})
-        try:
+        with self._setting(session, {setting: "on"}, {setting: before}):
             yield
-        finally:
-            if not self.connection.invalidated and not self.connection.closed:
-                self.set_on(session, {setting: before})
 
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         # A query with parameters is one of the catalogue: what an author wrote has colons of its own.

@@ -9,7 +9,7 @@ from safeops.databases.definitions import Table
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler, later_than
-from safeops.naming import Name, fitting
+from safeops.naming import Name
 
 log = logging.getLogger("safeops")
 
@@ -50,7 +50,7 @@ class Triggers(triggers.Triggers):
             self.database.sizes.explain(f"INSERT INTO pg_temp.safeops_probe {query}")
 
     def fill_new_rows(self, filler: Filler, existing: Table | None) -> Plan:
-        name = fitting(FILLS, filler.table.name, filler.column, max_bytes=self.database.abilities.max_identifier)
+        name = self.fitting(FILLS, filler.table.name, filler.column)
         body = self._body(filler)
         if existing is not None:
             if any(row[3] == body for row in self.fillers(existing, filler.column)):
@@ -109,7 +109,7 @@ class Triggers(triggers.Triggers):
 
     def unfilling(self, name: Name, column: str, existing: Table | None) -> tuple[str, ...]:
         if existing is None:
-            named = fitting(FILLS, name.name, column, max_bytes=self.database.abilities.max_identifier)
+            named = self.fitting(FILLS, name.name, column)
             fillers = [(named, Name(named, name.schema))]
         else:
             fillers = [(row[0], Name(row[1], row[2])) for row in self.fillers(existing, column)]

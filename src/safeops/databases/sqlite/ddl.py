@@ -17,7 +17,7 @@ from safeops.databases.sqlite.catalogue import clauses_of
 from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.spelling import folded, tokens
 from safeops.databases.sqlite.text import Clause, TableText, parse
-from safeops.databases.steps import Plan, Step
+from safeops.databases.steps import Plan, Step, ddl_compiler
 from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name
 from safeops.planned import Effect
@@ -172,8 +172,7 @@ class DDL(ddl.DDL):
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
         """Render a constraint as it stands in CREATE TABLE."""
-        compiler: Any = self.database.dialect.ddl_compiler(self.database.dialect, None)  # type: ignore[arg-type]
-        spec = compiler.process(constraint)
+        spec = ddl_compiler(self.database.dialect).process(constraint)
         if spec is not None:
             return str(spec).strip()
         if isinstance(constraint, sa.ForeignKeyConstraint):
