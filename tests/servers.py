@@ -230,6 +230,8 @@ class _ServerProcess(Server):
 
     def __init__(self) -> None:
         super().__init__()
+        # The same after a restart: databases of other tests, as those made once a session, know it by their URL.
+        self.port = _free_port()
         self.data = self._owned_folder("data")
         self.sockets = self._owned_folder("s")
         self.log = self.folder / "log"
@@ -257,7 +259,6 @@ class _ServerProcess(Server):
     def _end_session(self, pid: int) -> None: ...
 
     def start(self) -> None:
-        self.port = _free_port()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*_unprivileged(f"--pdeathsig={self.death_signal}"), *self._command()],

@@ -443,11 +443,6 @@ class Backfill:
             with Operations.context(context), context.begin_transaction(_per_migration=True):
                 return self._run()
 
-    def moved_to(self, port: int) -> Backfill:
-        """The same in the same database, whose server has another port now."""
-        database = dataclasses.replace(self.table.database, url=self.table.database.url.set(port=port))
-        return dataclasses.replace(self, table=Table(database, self.table.fills))
-
     def while_the_application_writes(self) -> str:
         """Run it where the application goes on writing rows without a value; return how it ended."""
         try:

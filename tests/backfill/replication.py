@@ -70,7 +70,6 @@ class Pair:
     connection: sa.Connection
 
     def replica_url(self, **changes: Any) -> sa.URL:
-        # The port is another one after each start.
         return self.url.set(port=self.replica.port, **changes)
 
     def write(self) -> None:

@@ -148,5 +148,4 @@ def test_the_server_is_killed(server, make, chance, seed, fills):
             assert not started.died(run)
             TALLY["killed servers"] += 1
         assert writers.done["committed"]
-        backfill = backfill.moved_to(server.port)
     finish(backfill)

@@ -354,7 +354,6 @@ def test_a_server_that_is_killed_and_comes_back(database, server):
             fill(database, progress=kill)
     finally:
         server.start()
-    database = type(database)(database.url.set(port=server.port), server)
     # The newest batches may be gone, each together with its note.
     done, left = sums(database)
     report, _ = fill(database)
