@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +22,9 @@ from safeops.databases.mysql.showcreate import Definition as Clauses
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import Effect
+
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
 
 EVENTS = ("insert", "update", "delete")
 
@@ -59,6 +62,8 @@ class LockedDrop(Step):
 
 class Archives(port.Archives):
     """See ``safeops.archive.port``."""
+
+    database: MySQL
 
     # https://mariadb.com/kb/en/foreign-keys/: "actions that are executed due to foreign keys do not fire triggers".
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from safeops.archive import port
 from safeops.archive.port import Definition
@@ -16,6 +17,9 @@ from safeops.databases.postgresql.types import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import Effect
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 COLUMN = """
 SELECT json_build_object(
@@ -55,6 +59,8 @@ COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 class Archives(port.Archives):
     """See ``safeops.archive.port``."""
+
+    database: PostgreSQL
 
     def schema_of_new(self, schema: str | None) -> str | None:
         return schema or self.scalar("SELECT current_schema()")

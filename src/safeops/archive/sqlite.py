@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from safeops.archive import port
 from safeops.archive.port import Definition
@@ -16,11 +17,16 @@ from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import Effect
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite import SQLite
+
 EVENTS = ("insert", "update", "delete")
 
 
 class Archives(port.Archives):
     """See ``safeops.archive.port``."""
+
+    database: SQLite
 
     def archive_refusal(self, table: Table, column: str | None) -> str | None:
         if table.kind != "table":

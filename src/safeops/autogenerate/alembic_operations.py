@@ -222,7 +222,7 @@ def _keys_apart(
     return [key for own, key in keys if too_far(own, places.get(_referent(key), own))]
 
 
-def _without_keys(table: Any, created: dict[Name, int], own: int) -> ops.MigrateOperation:
+def _without_keys(table: Any, created: dict[Name, int], own: int) -> Any:
     """Return a table without the foreign keys to tables that are created after it."""
 
     def is_kept(part: Any) -> bool:

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,9 @@ from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
 from safeops.databases.mysql.errors import number_of
 from safeops.naming import Name
+
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
 
 BINARY = re.compile(r"(var)?binary|\w*blob", re.I)
 TEXT = re.compile(r"(var)?char|\w*text", re.I)
@@ -32,6 +35,8 @@ COLLATION = """SELECT CHARACTER_SET_NAME, COLLATION_NAME FROM information_schema
 
 class Batches(port.Batches):
     """See ``safeops.backfilling.port``."""
+
+    database: MySQL
 
     # https://dev.mysql.com/doc/refman/8.0/en/update.html: they are evaluated from left to right.
 
@@ -173,6 +178,8 @@ SYNTAX_ERROR = 1064
 
 class Load(load.Load):
     """See ``safeops.backfilling.load``. The primary knows who reads its log, but not what of it was applied."""
+
+    database: MySQL
 
     def active_sessions(self) -> tuple[int, float]:
         active = int(self.scalar(ACTIVE))

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 
@@ -14,9 +14,14 @@ from safeops.backfilling import load, port
 from safeops.backfilling.port import Target, Values
 from safeops.databases.definitions import Column
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite import SQLite
+
 
 class Batches(port.Batches):
     """See ``safeops.backfilling.port``."""
+
+    database: SQLite
 
     def key_text(self, column: Column) -> str:
         # Any column holds any type here: what quote() writes is a literal again.

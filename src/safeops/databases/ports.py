@@ -11,12 +11,15 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isabstract, isclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from typing_extensions import Self
 
 from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name, fitting
+
+if TYPE_CHECKING:
+    from safeops.databases.base import Database
 
 
 class Port(ABC):
@@ -31,33 +34,32 @@ class Port(ABC):
     asked: ClassVar[str] = "This"
     """What a family without an implementation is asked for in vain, for the message."""
 
-    def __init__(self, database: Any) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
 
     # What every port writes SQL and messages with.
 
     @property
     def product(self) -> str:
-        return str(self.database.product)
+        return self.database.product
 
     def quoted(self, *names: str) -> str:
-        return str(self.database.quoted(*names))
+        return self.database.quoted(*names)
 
     def quoted_table(self, name: Name) -> str:
-        return str(self.database.quoted_table(name))
+        return self.database.quoted_table(name)
 
     def literal(self, value: str) -> str:
-        return str(self.database.literal(value))
+        return self.database.literal(value)
 
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        found: Sequence[Sequence[Any]] = self.database.read(sql, **parameters)
-        return found
+        return self.database.read(sql, **parameters)
 
     def scalar(self, sql: str, **parameters: Any) -> Any:
         return self.database.scalar(sql, **parameters)
 
     def run(self, sql: str) -> int:
-        return int(self.database.run(sql))
+        return self.database.run(sql)
 
     def fitting(self, *parts: str) -> str:
         """Join the parts to a name that the server keeps whole."""

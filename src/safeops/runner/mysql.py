@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -39,6 +39,9 @@ from safeops.runner.dumps import (
 )
 from safeops.table_rename.port import TableRenames
 
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
+
 DATABASE = "SELECT DATABASE()"
 LONG = f"""SELECT {_SESSION} FROM information_schema.INNODB_TRX x
   JOIN information_schema.PROCESSLIST p ON p.ID = x.trx_mysql_thread_id
@@ -50,6 +53,8 @@ _VIEWED = re.compile(r" from (?:`((?:[^`]|``)+)`\.)?`((?:[^`]|``)+)`$")
 
 class Inspection(environment.Inspection):
     """Reads the information schema."""
+
+    database: MySQL
 
     def database_name(self) -> str:
         return self.database.current_schema or ""

@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -37,6 +37,9 @@ from safeops.policy import assurance
 from safeops.table_rename import port
 from safeops.table_rename.port import Plan, RenamedTable
 
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
+
 log = logging.getLogger("safeops")
 
 DENIED = {1044, 1045, 1142, 1143, 1227}
@@ -49,6 +52,8 @@ _SPELLED = {"DELETE VERSIONING ROWS": "DELETE HISTORY"}
 
 class TableRenames(port.TableRenames):
     """The plans of a renamed table."""
+
+    database: MySQL
 
     def check_rename(self, table: Table) -> None:
         try:

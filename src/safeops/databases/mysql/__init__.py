@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +22,10 @@ from safeops.databases.mysql.showcreate import Item, backticked
 from safeops.databases.ports import PortAttribute
 from safeops.naming import Name
 
+if TYPE_CHECKING:
+    from safeops.databases.mysql.safety import Safety
+    from safeops.databases.mysql.triggers import Triggers
+
 PROBE = "safeops_probe"
 
 
@@ -32,6 +36,8 @@ class MySQL(Session):
     product = "MySQL"
 
     ddl: PortAttribute[DDL]
+    safety: PortAttribute[Safety]
+    triggers: PortAttribute[Triggers]
 
     def __init__(self, dialect: sa.Dialect, connection: Callable[[], sa.Connection] | None) -> None:
         super().__init__(dialect, connection)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -20,6 +20,9 @@ from safeops.errors import DependentObjects, OnlineOnly, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
 from safeops.policy import assurance
 
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
+
 GUARD = "/*guard*/ "
 """Stands in a statement where MariaDB takes IF EXISTS or IF NOT EXISTS."""
 
@@ -32,6 +35,8 @@ _LOOKS = {
 
 class AlterTable(ddl.DDL):
     """Plans one ALTER TABLE."""
+
+    database: MySQL
 
     def unless(self, kind: str, name: Name, thing: str, sql: str) -> str:
         """Run the statement where the column, index or constraint is missing."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -28,12 +28,17 @@ from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Name, call, written_type
 from safeops.plan_mode import current_dry_run
 
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
+
 _UNIQUE_KEYS = """SELECT DISTINCT PARTITION_METHOD, PARTITION_EXPRESSION, SUBPARTITION_METHOD, SUBPARTITION_EXPRESSION
     FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = :schema AND TABLE_NAME = :name"""
 
 
 class Safety(safety.Safety):
     """Says why a change of type would stop the writes of others."""
+
+    database: MySQL
 
     def check_partition_keys(self, name: Name, table: Table, wanted: sa.Index | sa.Constraint) -> None:
         if not showcreate.read(table.sql).is_partitioned:
@@ -68,7 +73,7 @@ class Safety(safety.Safety):
         tied = self._tied(table, own, keys)
         others = {name: self.database.table(name) for name, _ in tied if name != table.name}
         tables = {table.name: table, **others}
-        is_fixed = any(tables[place[0]] and self._is_fixed(tables[place[0]], name) for place, name in tied.items())
+        is_fixed = any((tied_to := tables[place[0]]) and self._is_fixed(tied_to, name) for place, name in tied.items())
         return self.changed_in_place(column, table, keys) if is_fixed else None
 
     def _is_fixed(self, table: Table, column: str) -> bool:
@@ -242,6 +247,8 @@ class MariaDBSafety(Safety):
 
 class Dependents(safety.Dependents):
     """Finds what depends on a table, a column, a schema or a key."""
+
+    database: MySQL
 
     def dependents(self, table: Table, column: str | None = None) -> list[str]:
         found = [*self._views(table, column), *self._keys_of_others(table, column)]

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -34,6 +34,9 @@ from safeops.databases.steps import Step
 from safeops.errors import InvalidArgument, SafeOpsError, UnsafeOperation
 from safeops.naming import Name
 from safeops.planned import ALL, BRIEFLY, LONG, ROWS, WRITES, Lock
+
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
 
 
 class ServerErrors(server.ServerErrors):
@@ -230,6 +233,8 @@ BATCH = Lock("the rows of a batch", ROWS)
 class Sizes(server.Sizes):
     """Asks MariaDB and MySQL."""
 
+    database: MySQL
+
     strongest_lock = METADATA
 
     def estimated_rows(self, table: Name) -> int | None:
@@ -330,6 +335,8 @@ TAKEN = {1062, 1213}
 
 class RunnerLock(server.RunnerLock):
     """One runner at a time."""
+
+    database: MySQL
 
     _cluster_lock: ClusterLock | None = None
 

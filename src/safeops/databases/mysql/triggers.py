@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import DBAPIError
 
@@ -17,6 +18,9 @@ from safeops.errors import UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.plan_mode import current_dry_run
 
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
+
 DENIED = 1142
 PROBE = "safeops_unknown"
 """A name of nothing: of no table, and of no column."""
@@ -24,6 +28,8 @@ PROBE = "safeops_unknown"
 
 class Triggers(triggers.Triggers):
     """The plans for triggers that fill. The server runs the triggers of an event in the order in which they were made."""
+
+    database: MySQL
 
     def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
         if locks_table and self.database.is_clustered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
@@ -23,6 +23,11 @@ from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate,
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
 
+if TYPE_CHECKING:
+    from safeops.databases.postgresql.safety import Safety
+    from safeops.databases.postgresql.triggers import Triggers
+    from safeops.databases.postgresql.types import Types
+
 LOOKS = 10
 """How often a table is looked at that another session changes at that moment."""
 
@@ -34,6 +39,9 @@ class PostgreSQL(Session):
     product = "PostgreSQL"
 
     ddl: PortAttribute[DDL]
+    safety: PortAttribute[Safety]
+    triggers: PortAttribute[Triggers]
+    types: PortAttribute[Types]
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, count
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
@@ -21,6 +22,9 @@ from safeops.databases.steps import Plan, Step
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name, call
 from safeops.planned import FREE
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 # A foreign key has a row for each partition on either side; an attached index that is of no constraint has none.
 PARTS = """
@@ -54,6 +58,8 @@ JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :n
 
 class Indexing(ddl.DDL):
     """The plans for indexes."""
+
+    database: PostgreSQL
 
     def leftovers(
         self, existing: Table, name: str, *, foreign_key: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
@@ -17,6 +17,9 @@ from safeops.databases.postgresql.types import PROBE
 from safeops.databases.safety import equal_columns, is_key, kind_of_key, lacking
 from safeops.errors import DependentObjects, UnsafeOperation
 from safeops.naming import Code, Name, call, fitting
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
 
@@ -49,6 +52,8 @@ JOIN pg_partitioned_table p ON p.partrelid = c.oid ORDER BY t.level, 1, 2
 
 class Safety(safety.Safety):
     """Says why a change would block a table that has rows."""
+
+    database: PostgreSQL
 
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
         # What a domain checks, and its own default, only the server knows.
@@ -235,6 +240,8 @@ WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary OR
 
 class Dependents(safety.Dependents):
     """Says what depends on a column."""
+
+    database: PostgreSQL
 
     def check_identity(self, existing: Table, indexes: Sequence[str]) -> None:
         lost = self.read(IDENTITIES, id=existing.id, indexes=list(indexes)) if indexes else []

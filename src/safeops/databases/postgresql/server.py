@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -34,6 +34,9 @@ from safeops.databases.server import Kind
 from safeops.databases.steps import Step
 from safeops.naming import Name
 from safeops.planned import ALL, BRIEFLY, FREE, NOTHING, WRITES, Lock
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 # A duplicate and an undefined table, column and other object.
 CAME = {"42P07", "42701", "42710"}
@@ -121,6 +124,8 @@ PARTITIONS = """SELECT n.nspname, c.relname FROM pg_partition_tree(to_regclass(:
 class Sizes(server.Sizes):
     """Asks PostgreSQL."""
 
+    database: PostgreSQL
+
     strongest_lock = ACCESS_EXCLUSIVE
 
     def bytes_of(self, archive: Name) -> int | None:
@@ -155,6 +160,8 @@ class Sizes(server.Sizes):
 
 class RunnerLock(server.RunnerLock):
     """One runner at a time."""
+
+    database: PostgreSQL
 
     _lock_session: int | None = None
     """The session that holds the runner lock, and what was set on it before."""

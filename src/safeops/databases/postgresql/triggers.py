@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from safeops.databases import triggers
 from safeops.databases.definitions import Table
@@ -10,6 +11,9 @@ from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler, later_than
 from safeops.naming import Name
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 log = logging.getLogger("safeops")
 
@@ -39,6 +43,8 @@ WHERE r.ev_class IN (SELECT id FROM tables) AND r.ev_type = '2' AND r.is_instead
 
 class Triggers(triggers.Triggers):
     """The plans for triggers that fill."""
+
+    database: PostgreSQL
 
     def null_of(self, type_: str) -> str:
         return f"CAST(NULL AS {type_})"

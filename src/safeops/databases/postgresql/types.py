@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from alembic.ddl.base import AddColumn
@@ -18,6 +18,9 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.types import made_of, sequences_of
 from safeops.naming import Name
 from safeops.planned import Effect
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 # A domain keeps the rules of the domain that it is made of.
 DOMAINS = """
@@ -37,6 +40,8 @@ FROM chain HAVING bool_or(typtype = 'd')
 
 class Types(types.Types):
     """Looks at domains, and creates them."""
+
+    database: PostgreSQL
 
     def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
         return self.existing_domain(type_) or (self.wanted_domain(type_) if self.is_domain(type_) else None)

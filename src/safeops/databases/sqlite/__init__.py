@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
@@ -19,6 +19,9 @@ from safeops.databases.sqlite.session import Session
 from safeops.databases.sqlite.spelling import folded, literal
 from safeops.naming import Name
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite.safety import Dependents
+
 
 class SQLite(Session):
     """SQLite, looked at through its PRAGMAs and the text of its definitions."""
@@ -27,6 +30,7 @@ class SQLite(Session):
     product = "SQLite"
 
     ddl: PortAttribute[DDL]
+    dependents: PortAttribute[Dependents]
 
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)

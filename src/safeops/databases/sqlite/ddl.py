@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -22,6 +22,9 @@ from safeops.errors import OnlineOnly, UnsafeOperation
 from safeops.naming import Name
 from safeops.planned import Effect
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite import SQLite
+
 log = logging.getLogger("safeops")
 
 # Before, DROP COLUMN could corrupt the file: https://www.sqlite.org/releaselog/3_35_5.html
@@ -30,6 +33,8 @@ DROPS_COLUMNS = (3, 35, 5)
 
 class DDL(ddl.DDL):
     """What SQLite does for each deed."""
+
+    database: SQLite
 
     # Tables -----------------------------------------------------------------------------------------------------
 

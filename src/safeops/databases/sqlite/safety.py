@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -16,11 +16,16 @@ from safeops.databases.sqlite.text import parse
 from safeops.databases.triggers import FILLS
 from safeops.naming import Name, written_type
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite import SQLite
+
 PROBE = "safeops_probe"
 
 
 class Safety(safety.Safety):
     """Refusals and dependents. SQLite tracks no dependencies, so that the text of views and triggers has to tell."""
+
+    database: SQLite
 
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
         super().check_support(constraint, validate)
@@ -102,6 +107,8 @@ class Safety(safety.Safety):
 
 class Dependents(safety.Dependents):
     """Finds what depends on a table, a column, a schema or a key."""
+
+    database: SQLite
 
     def dependents(self, table: Table, column: str | None = None) -> list[str]:
         found = [f"foreign key of {name}: {sql}" for name, sql in self.keys_to(table, column)]

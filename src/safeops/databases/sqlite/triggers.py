@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safeops.databases import sqltext, triggers
 from safeops.databases.definitions import Table
@@ -14,9 +14,14 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler
 from safeops.naming import Name
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite import SQLite
+
 
 class Triggers(triggers.Triggers):
     """The plans for triggers that fill."""
+
+    database: SQLite
 
     def fill_new_rows(self, filler: Filler, table: Table | None) -> Plan:
         table = self.database.ddl.definition_seen(table, f"Triggers new rows of {filler.table}")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -25,6 +25,9 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import MARK, Pair, pair_of
 from safeops.naming import Name
 from safeops.shadow import port
+
+if TYPE_CHECKING:
+    from safeops.databases.mysql import MySQL
 
 # The order in which they are made anew: as long as INSERT has its old note, the pair is the old one.
 EVENTS = ("UPDATE", "INSERT")
@@ -67,6 +70,8 @@ def _together(database: Any, *statements: str) -> list[str]:
 
 class SyncTriggers(port.ShadowColumns):
     """The triggers of a pair."""
+
+    database: MySQL
 
     # Looking ----------------------------------------------------------------------------------------------------
 

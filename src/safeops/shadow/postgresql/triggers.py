@@ -8,6 +8,7 @@ https://www.postgresql.org/docs/current/functions-comparisons.html#COMPOSITE-TYP
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.catalogue import sealed
@@ -16,6 +17,9 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair
 from safeops.naming import Name
 from safeops.shadow import port
+
+if TYPE_CHECKING:
+    from safeops.databases.postgresql import PostgreSQL
 
 NO_DEFAULT = "NULL"
 
@@ -38,6 +42,8 @@ def _qualified(line: str) -> str:
 
 class SyncTriggers(port.ShadowColumns):
     """The function and the trigger of a pair."""
+
+    database: PostgreSQL
 
     def shadow_value(self, pair: Pair) -> str:
         value = self.quoted(pair.source) if pair.value is None else f"({pair.value})"

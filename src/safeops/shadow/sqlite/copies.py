@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -17,9 +18,14 @@ from safeops.naming import call
 from safeops.shadow import port
 from safeops.shadow.sqlite.triggers import ROW_IDS, PairTriggers, names, renamed
 
+if TYPE_CHECKING:
+    from safeops.databases.sqlite import SQLite
+
 
 class IndexCopies(port.ShadowColumns):
     """What a twin gets before it takes over."""
+
+    database: SQLite
 
     def _triggers_for(self, pair: Pair, table: Table) -> PairTriggers:
         return PairTriggers(pair, table.sql, self.database.infos(table.name), bool(_unique_on(table, pair.source)))
