@@ -16,8 +16,8 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.commands import MODELS, alembic, files_in, fill_in, python, revision, stock, substitute
 from tests.servers import Database
 
-from safeops.authoring.env_advice import advise, advise_ini
-from safeops.authoring.init import _is_shipped_by_alembic
+from safeops.authoring.env_file import advise
+from safeops.authoring.init import _is_shipped_by_alembic, advise_ini
 from safeops.authoring.project import rendered
 from safeops.cli import COMMANDS, main
 

@@ -19,8 +19,8 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.revisions import Refused, Revisions
 
 import safeops
+from safeops.authoring import written_imports
 from safeops.authoring.descriptions import HELPERS
-from safeops.authoring.revision_page import written_imports
 from safeops.autogenerate import safe_operations
 
 MESSAGES = (

@@ -12,8 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.config import Config
 
-from safeops.authoring.env_advice import CHECKLIST, Advice, advise, advise_ini
-from safeops.authoring.env_trial import try_env
+from safeops.authoring.env_file import CHECKLIST, Advice, advise, try_env
 from safeops.authoring.project import Project, Say, Wanted, difference, normalised, put, rendered, shown, template_text
 from safeops.databases import database_class
 from safeops.databases.base import Database
@@ -134,6 +133,15 @@ def _show(project: Project, text: str, advice: Advice, say: Say) -> None:
         if advise_ini(ini) != ini:
             say("So that what safeops does is shown:\n")
             say(difference(ini, advise_ini(ini), shown(project.ini)))
+
+
+def advise_ini(text: str) -> str:
+    """Return an ini file that shows the lines of safeops' logger, if it sets up loggers by hand."""
+    if "[logger_alembic]" not in text or "qualname = safeops" in text:
+        return text
+    text = re.sub(r"(?m)^(\[loggers\]\s*\nkeys *= *.*?) *$", r"\1,safeops", text, count=1)
+    logger = "[logger_safeops]\nlevel = INFO\nhandlers =\nqualname = safeops\n\n"
+    return text.replace("[logger_alembic]", f"{logger}[logger_alembic]", 1)
 
 
 def _next_steps(project: Project) -> str:

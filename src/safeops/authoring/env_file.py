@@ -1,14 +1,28 @@
-"""Works out which lines of an env.py, and of an ini file, must change for helpers that commit as they go."""
+"""The env.py of a project: which of its lines must change, and whether it runs."""
 
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator, Mapping
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from safeops.authoring.project import template_text
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, event
+
+from safeops.authoring.project import Project, template_text
 
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
 
@@ -85,8 +99,9 @@ def advise(text: str) -> Advice:
     if not any(_keyword(call, "connection") for _, call in calls):
         return Advice(text, (CHECKLIST,))
     for scope, call in calls:
-        _complete_arguments(draft, call)
-        if connection := _keyword(call, "connection"):
+        connection = _keyword(call, "connection")
+        _complete_arguments(draft, call, _ONLINE if connection else _OFFLINE)
+        if connection:
             _commit_before(draft, scope, call, connection)
             _lock(draft, scope, call, connection)
     _connect_instead_of_begin(draft)
@@ -100,17 +115,23 @@ def advise(text: str) -> Advice:
 
 def _configurings(tree: ast.Module) -> Iterator[tuple[_Scope, ast.Call]]:
     for scope in (tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))):
-        for call in _calls(scope, "configure"):
+        for call in _calls(_own(scope), "configure"):
             if isinstance(call.func, ast.Attribute) and _last_name(call.func.value) == "context":
                 yield scope, call
 
 
-def _calls(scope: ast.AST, *names: str) -> list[ast.Call]:
-    """Return the calls of methods with these names, without those in functions inside of the scope."""
-    return [node for node in _own(scope) if isinstance(node, ast.Call) and _method(node) in names]
+def _calls(nodes: Iterable[ast.AST], *methods: str) -> list[ast.Call]:
+    return [node for node in nodes if isinstance(node, ast.Call) and _method(node) in methods]
+
+
+def _entered(nodes: Iterable[ast.AST]) -> Iterator[ast.withitem]:
+    """Go through what ``with`` enters."""
+    for node in nodes:
+        yield from node.items if isinstance(node, ast.With | ast.AsyncWith) else ()
 
 
 def _own(scope: ast.AST) -> Iterator[ast.AST]:
+    """Go through the nodes of a scope, without those in functions inside of it."""
     for child in ast.iter_child_nodes(scope):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield child
@@ -128,6 +149,10 @@ def _last_name(node: ast.expr) -> str:
     return ""
 
 
+def _arguments(call: ast.Call) -> list[ast.expr | ast.keyword]:
+    return [*call.args, *call.keywords]
+
+
 def _keyword(call: ast.Call, name: str) -> ast.expr | None:
     return next((keyword.value for keyword in call.keywords if keyword.arg == name), None)
 
@@ -135,11 +160,10 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 # What changes ----------------------------------------------------------------------------------------------------
 
 
-def _complete_arguments(draft: _Draft, call: ast.Call) -> None:
-    wanted = _ONLINE if _keyword(call, "connection") else _OFFLINE
+def _complete_arguments(draft: _Draft, call: ast.Call, wanted: Mapping[str, str]) -> None:
     missing = {name: value for name, value in wanted.items() if _keyword(call, name) is None}
     directives = _keyword(call, "process_revision_directives")
-    if directives and _last_name(directives) != "safe_operations" and _keyword(call, "connection"):
+    if directives and _last_name(directives) != "safe_operations" and wanted is _ONLINE:
         draft.by_hand.append(_OTHER_DIRECTIVES.format(name=draft.source(directives)))
     if any(keyword.arg is None for keyword in call.keywords) and missing:
         lines = "".join(f"\n    {name}={value}," for name, value in missing.items())
@@ -153,7 +177,7 @@ def _complete_arguments(draft: _Draft, call: ast.Call) -> None:
 
 
 def _add_arguments(draft: _Draft, call: ast.Call, missing: Mapping[str, str]) -> None:
-    given: list[ast.expr | ast.keyword] = [*call.args, *call.keywords]
+    given = _arguments(call)
     last = max(given, key=draft.end)
     added = [f"{name}={value}" for name, value in missing.items()]
     closing = call.end_lineno or 0
@@ -173,11 +197,11 @@ def _add_arguments(draft: _Draft, call: ast.Call, missing: Mapping[str, str]) ->
 def _commit_before(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
     """Commit statements before configure(): they begin a transaction that Alembic takes for foreign, and never commits."""
     name = draft.source(connection)
-    sent = _calls(scope, *_STATEMENTS, "commit")
+    sent = _calls(_own(scope), *_STATEMENTS, "commit")
     before = [each for each in sent if each.lineno < call.lineno and _on(draft, each, name)]
     if before and _method(max(before, key=draft.start)) != "commit":
         draft.insert(draft.line(call.lineno), f"{draft.indent(call.lineno)}{name}.commit()\n")
-    if not _calls(scope, "begin_transaction"):
+    if not _calls(_own(scope), "begin_transaction"):
         draft.by_hand.append(_NO_BEGIN_TRANSACTION.format(name=name))
 
 
@@ -188,13 +212,8 @@ def _on(draft: _Draft, call: ast.Call, name: str) -> bool:
 def _lock(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
     if _has_name(draft.tree, "migration_lock"):
         return
-    begun = [
-        item.context_expr
-        for node in _own(scope)
-        if isinstance(node, ast.With) and node.lineno > call.lineno
-        for item in node.items
-        if isinstance(item.context_expr, ast.Call) and _method(item.context_expr) == "begin_transaction"
-    ]
+    entered = _calls((item.context_expr for item in _entered(_own(scope))), "begin_transaction")
+    begun = [begin for begin in entered if begin.lineno > call.lineno]
     if begun:
         draft.insert(min(map(draft.start, begun)), f"migration_lock({draft.source(connection)}), ")
         draft.imports.append("from safeops import migration_lock")
@@ -207,21 +226,13 @@ def _has_name(tree: ast.Module, name: str) -> bool:
 
 
 def _connect_instead_of_begin(draft: _Draft) -> None:
-    begun = {
-        item.context_expr
-        for node in ast.walk(draft.tree)
-        if isinstance(node, ast.With | ast.AsyncWith)
-        for item in node.items
-        if isinstance(item.context_expr, ast.Call) and item.optional_vars is not None
-    }
-    for node in ast.walk(draft.tree):
-        if not isinstance(node, ast.Call) or _method(node) not in ("begin", "begin_twophase"):
-            continue
-        if node in begun and _method(node) == "begin":
-            end = draft.end(node.func)
+    begun = {item.context_expr for item in _entered(ast.walk(draft.tree)) if item.optional_vars is not None}
+    for call in _calls(ast.walk(draft.tree), "begin", "begin_twophase"):
+        if call in begun and _method(call) == "begin":
+            end = draft.end(call.func)
             draft.replace(end - len("begin"), end, "connect")
         else:
-            draft.by_hand.append(_BEGIN.format(line=node.lineno, code=ast.unparse(node)))
+            draft.by_hand.append(_BEGIN.format(line=call.lineno, code=ast.unparse(call)))
 
 
 def _keep_loggers(draft: _Draft) -> None:
@@ -229,7 +240,7 @@ def _keep_loggers(draft: _Draft) -> None:
     for node in ast.walk(draft.tree):
         if not isinstance(node, ast.Call) or _last_name(node.func) != "fileConfig":
             continue
-        given: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+        given = _arguments(node)
         if given and not _keyword(node, "disable_existing_loggers"):
             draft.insert(max(map(draft.end, given)), ", disable_existing_loggers=False")
 
@@ -258,15 +269,6 @@ def _online_part(text: str) -> ast.FunctionDef | None:
     return next((function for function in functions if function.name == "run_migrations_online"), None)
 
 
-def advise_ini(text: str) -> str:
-    """Return an ini file that shows the lines of safeops' logger, if it sets up loggers by hand."""
-    if "[logger_alembic]" not in text or "qualname = safeops" in text:
-        return text
-    text = re.sub(r"(?m)^(\[loggers\]\s*\nkeys *= *.*?) *$", r"\1,safeops", text, count=1)
-    logger = "[logger_safeops]\nlevel = INFO\nhandlers =\nqualname = safeops\n\n"
-    return text.replace("[logger_alembic]", f"{logger}[logger_alembic]", 1)
-
-
 CHECKLIST = """Whatever the shape of this env.py, what runs the migrations should come to:
     from safeops import migration_lock
     from safeops.autogenerate import safe_operations
@@ -292,3 +294,100 @@ _NO_BEGIN_TRANSACTION = """Nothing begins Alembic's own transaction around conte
 
 _BEGIN = """Line {line} begins a transaction, which a helper cannot step out of: {code}
     Take engine.connect(), and leave the transaction to context.begin_transaction()."""
+
+
+# A trial, in a separate process and without a database ----------------------------------------------------------
+
+SECONDS = 60
+# Any database will do for an env.py that renders nothing; this one needs no driver.
+_STAND_IN = "sqlite://"
+
+
+class Failure(NamedTuple):
+    """Which of several texts failed, and how: ``line 3: ModuleNotFoundError: ...``"""
+
+    number: int
+    text: str
+
+
+def try_env(project: Project, *texts: str) -> Failure | None:
+    """Run each text as the env.py of a project, as for ``--sql`` but with no revision; return what failed first."""
+    with tempfile.TemporaryDirectory() as folder:
+        given = {
+            "ini": str(project.ini),
+            "toml": project.config.toml_file_name,
+            "section": project.config.config_ini_section,
+            "directory": str(project.directory.absolute()),
+            "env": str(project.env.absolute()),
+            "texts": texts,
+            "folder": folder,
+            "multidb": project.is_multidb,
+            "x": getattr(project.config.cmd_opts, "x", None),
+        }
+        command = [sys.executable, "-W", "ignore", "-m", __name__]
+        try:
+            done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return Failure(0, f"It had not ended after {SECONDS} s.")
+        answer = Path(folder) / "answer"
+        if answer.exists():
+            return Failure(*json.loads(answer.read_text(encoding="utf-8")))
+        return None if done.returncode == 0 else Failure(0, done.stderr.strip()[-300:])
+
+
+def _main() -> None:
+    given = json.loads(sys.stdin.read())
+    # `-m` puts the current folder first, which the command `alembic` does not.
+    sys.path[:] = [os.path.abspath(entry) for entry in sys.path[1:]]
+    event.listen(Engine, "do_connect", _refuse)
+    here = os.getcwd()
+    for number, text in enumerate(given["texts"]):
+        os.chdir(here)
+        try:
+            _run(given, text)
+        except BaseException as error:
+            answer = json.dumps((number, _described(error, given["env"])))
+            (Path(given["folder"]) / "answer").write_text(answer, encoding="utf-8")
+            return
+
+
+def _run(given: dict[str, Any], text: str) -> None:
+    config = Config(
+        os.path.abspath(given["ini"]),
+        given["toml"],
+        ini_section=given["section"],
+        output_buffer=io.StringIO(),
+        stdout=io.StringIO(),
+        cmd_opts=Namespace(x=given["x"]),
+    )
+    _fill_in(config)
+    config.set_main_option("script_location", given["directory"].replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    sys.path[:] = [os.path.abspath(entry) for entry in sys.path]
+    code = compile(text, given["env"], "exec")
+    with EnvironmentContext(config, script, fn=lambda *_: [], as_sql=True, destination_rev="head", tag=None):
+        if given["multidb"]:
+            # Such an env.py writes a file for each database into the current folder.
+            os.chdir(given["folder"])
+        exec(code, {"__name__": "env_py", "__file__": given["env"]})
+
+
+def _fill_in(config: Config) -> None:
+    for section in config.file_config.sections():
+        url = config.file_config.get(section, "sqlalchemy.url", raw=True, fallback=None)
+        if url is not None and (not url or url.startswith("driver://")):
+            config.file_config.set(section, "sqlalchemy.url", _STAND_IN)
+
+
+def _refuse(*_: Any) -> None:
+    raise RuntimeError("it connects to the database, also where it is run offline (--sql)")
+
+
+def _described(error: BaseException, env: str) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == env]
+    place = f"line {lines[-1]}: " if lines else ""
+    return f"{place}{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+
+
+if __name__ == "__main__":
+    _main()
