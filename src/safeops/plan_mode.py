@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import Any
 
 from safeops.errors import (
@@ -32,7 +30,6 @@ from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Effect, PlannedCall, Pl
 
 REST = "what follows from that"
 AFTER = "would run after"
-DROPS = frozenset({"drop_archives", "drop_column_if_exists", "drop_table_if_exists"})
 MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
 """What a helper raises where the steps before it have not been done yet."""
 
@@ -63,7 +60,7 @@ class _Call:
     helper: str
     target: str | None
     table: str | None
-    drops: bool
+    loses: bool
     statements: list[PlannedStatement] = field(default_factory=list)
     outline: list[PlannedStatement] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -131,12 +128,12 @@ class DryRun:
         return [*(effect for _, one in self.calls if one.action == RUN for effect in one.effects), *own]
 
     @contextmanager
-    def helper(self) -> Iterator[None]:
+    def helper(self, call: _Call) -> Iterator[None]:
         """Run a helper, and tell what it would do; an error ends the helper that the revision calls, not the dry run."""
         if self._open is not None:
             yield
             return
-        self._open = call = _called(sys._getframe())
+        self._open = call
         error: Exception | None = None
         try:
             yield
@@ -159,7 +156,7 @@ class DryRun:
             return _after(call, *earlier)
         if earlier is not None and call.target is not None:
             said = f"as it stands now {detail}; before it comes {earlier[1].helper} of revision {earlier[0]}"
-            return PlannedCall(call.helper, call.target, UNKNOWN, said, loses=call.drops, table=call.table)
+            return PlannedCall(call.helper, call.target, UNKNOWN, said, loses=call.loses, table=call.table)
         return PlannedCall(call.helper, call.target, SKIP, detail, table=call.table)
 
     def _failed(self, call: _Call, error: Exception) -> PlannedCall:
@@ -168,13 +165,13 @@ class DryRun:
         detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
         if earlier is None:
             refusal = error if isinstance(error, CERTAIN) and self._stays(call, error) else None
-            told = PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+            told = PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.loses, table=call.table)
             return replace(told, refusal=refusal)
         revision, before = earlier
         if missing and before.action == RUN:
             return _after(call, revision, before)
         detail = f"as it stands now {detail}; before it comes {before.helper} of revision {revision}"
-        return PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.drops, table=call.table)
+        return PlannedCall(call.helper, call.target, UNKNOWN, detail, loses=call.loses, table=call.table)
 
     def _stays(self, call: _Call, error: SafeOpsError) -> bool:
         """Tell whether no step before could change what an error is about."""
@@ -216,13 +213,13 @@ def _is_shown(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def as_helper() -> Iterator[None]:
-    """Take what runs inside for one helper, where a dry run is being made."""
+def planned_as(helper: str, given: Mapping[str, Any], *, loses: bool = False) -> Iterator[None]:
+    """In a dry run, take what runs inside for one call of a helper; its arguments tell what it works on."""
     dry_run = current_dry_run()
     if dry_run is None:
         yield
         return
-    with dry_run.helper():
+    with dry_run.helper(_Call(helper, *_target(given), loses=loses and not given.get("archive"))):
         yield
 
 
@@ -245,7 +242,7 @@ def _after(call: _Call, revision: str, before: PlannedCall) -> PlannedCall:
         own = _done(call, cut_short=False)
         return replace(own, detail=f"{after}: {own.detail}", follows=True)
     detail = f"{after}: {before.detail}"
-    return PlannedCall(call.helper, call.target, RUN, detail, loses=call.drops, table=call.table, follows=True)
+    return PlannedCall(call.helper, call.target, RUN, detail, loses=call.loses, table=call.table, follows=True)
 
 
 def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
@@ -338,26 +335,7 @@ def _mentions(sent: Sent | None, said: str) -> bool:
 # What was called ------------------------------------------------------------------------------------------------
 
 
-def _called(frame: FrameType | None) -> _Call:
-    """Read from the frames which helper the revision has called, and on what."""
-    public = None
-    while frame is not None:
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.startswith("safeops.") and not module.startswith("safeops.runner"):
-            public = frame
-        elif module != "contextlib":
-            break
-        frame = frame.f_back
-    if public is None:
-        return _Call("safeops", None, None, drops=False)
-    given = dict(public.f_locals)
-    own, name = given.get("self"), public.f_code.co_name
-    if own is not None:
-        given, name = {**vars(own)}, f"{type(own).__name__}.{name}"
-    return _Call(name, *_target(given), drops=name in DROPS and not given.get("archive"))
-
-
-def _target(given: dict[str, Any]) -> tuple[str | None, str | None]:
+def _target(given: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return what a helper works on, and the table of it, from its arguments."""
 
     def text(*names: str) -> str | None:

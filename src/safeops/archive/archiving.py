@@ -23,7 +23,7 @@ from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillConflict, BackfillIncomplete, SafeOpsError, UnsafeOperation
-from safeops.execution.inspect import keeping, look, look_into
+from safeops.execution.inspect import find, keeping, look_into
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.execution.replication import heed_kept_table
@@ -76,7 +76,7 @@ def archive_column(migration: Migration, table: Table, column: str, explain: Cal
             _count(migration, catalogue, record)
         forget_backfills_of(migration, table.name, column)
         forget_progress(migration, record)
-        now = look(migration, table.name) or table
+        now = find(migration, table.name) or table
         plan = (
             database.ddl.drop_column(table.name, column, now)
             if record.definition["computed"]
@@ -140,7 +140,7 @@ def abandon_archive(migration: Migration, table: Name, column: str) -> None:
 def discard(migration: Migration, record: Record) -> None:
     """Drop an archive, and what follows the application for it."""
     database = migration.database
-    if record.status == COPYING and record.column is not None and look(migration, record.of) is not None:
+    if record.status == COPYING and record.column is not None and find(migration, record.of) is not None:
         execute(migration, Archives.of(database).stop_following(record.of, record.archive))
     if record.status != COPYING or record.column is not None:
         drops = Archives.of(database).drop_archive(record.archive, dict(record.definition))
@@ -178,14 +178,14 @@ def _copy(migration: Migration, table: Table, column: str, record: Record, key: 
     """Follow the application first, then copy all rows; what follows is newer than what is copied."""
     database, archive = migration.database, record.archive
     followed = look_into(migration, table.name, lambda: Archives.of(database).is_followed(table.name, archive))
-    if not followed or look(migration, archive) is None:
+    if not followed or find(migration, archive) is None:
         # Writes since it stopped following would be missed: it begins anew.
         execute(migration, Archives.of(database).stop_following(table.name, archive))
         execute(migration, Archives.of(database).drop_archive(archive, {}))
         forget_progress(migration, record)
         execute(migration, Archives.of(database).create_archive(table, column, key[1], archive))
     done.append(f"created table {archive} and the triggers by which it follows the writes to {table.name}.{column}")
-    execute(migration, Archives.of(database).before_copy(look(migration, table.name) or table, column))
+    execute(migration, Archives.of(database).before_copy(find(migration, table.name) or table, column))
     index, columns = key
     update = Archives.of(database).copy(table.name, index, columns, column, archive, RANGE)
     _run_batches(
@@ -279,12 +279,12 @@ def bring_column_back(migration: Migration, table: Table, record: Record, done: 
     on_catalogue(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))
     if missing:
         execute(migration, Archives.of(database).restore_column(table, column, definition))
-        table = look(migration, record.of) or table
+        table = find(migration, record.of) or table
     done.append(f"added column {record} again")
     if not Archives.of(database).default_is_late(definition):
         execute(migration, Archives.of(database).restore_default(table, column, definition))
     if not definition["computed"]:
-        _put_back(migration, look(migration, record.of) or table, record, definition)
+        _put_back(migration, find(migration, record.of) or table, record, definition)
         done.append("put its archived values back")
 
 
@@ -381,7 +381,7 @@ def archive_table(migration: Migration, table: Table, explain: Callable[..., obj
 
 def bring_table_back(migration: Migration, record: Record) -> None:
     """Rename an archive into the table that it was; its foreign keys are left to the caller."""
-    if look(migration, record.archive) is not None:
+    if find(migration, record.archive) is not None:
         execute(
             migration, Archives.of(migration.database).move_back(record.of, record.archive, dict(record.definition))
         )

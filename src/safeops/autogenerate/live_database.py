@@ -23,7 +23,7 @@ from safeops.databases import database_for
 from safeops.databases.connections import beside
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.errors import DependentObjects, SafeOpsError
-from safeops.execution.inspect import look, look_into
+from safeops.execution.inspect import find, look_into
 from safeops.execution.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.schema.columns import column_differences
@@ -77,7 +77,7 @@ class LiveDatabase:
 
     def table(self, name: Name) -> Table | None:
         if name not in self.seen:
-            self.seen[name] = look(self.migration, name)
+            self.seen[name] = find(self.migration, name)
         return self.seen[name]
 
     def constraint_name(self, name: Name, constraint: str) -> str:

@@ -20,7 +20,7 @@ from safeops.backfilling.running import BackfillReport, Run, Tell
 from safeops.backfilling.state import LONGEST_NAME, State
 from safeops.backfilling.work import Given, Work, targets_of, work_for
 from safeops.errors import InvalidArgument
-from safeops.execution.inspect import check_names, look_at
+from safeops.execution.inspect import check_names, existing
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table
 from safeops.naming import Code, Name, call, fitting
@@ -112,9 +112,7 @@ def backfill(
         if migration.offline:
             render(migration, table, values, where, label(targets_of(values), None))
             return BackfillReport(0, 0, 0.0, False, 0)
-        stands = look_at(migration, table)
-        if stands is None:
-            raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
+        stands = existing(migration, table)
         work = work_for(migration, stands, table, values, where, key, label)
         state = State(migration.database, migration.settings.schema_for_state)
         heed_kept_table(migration, state.name, state.exists(), arguments.right("{...}"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
@@ -87,13 +88,58 @@ def check_choice(argument: str, value: Any, choices: tuple[str | None, ...]) -> 
         )
 
 
-def look(migration: Migration, name: Name, *, to_create: bool = False) -> Table | None:
-    """Return the table as it stands, or None; offline nobody can look, and it is None too."""
+@dataclass(frozen=True)
+class Absent:
+    """There is no such table."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nobody can tell whether there is such a table: the migration is only rendered, for ``--sql``."""
+
+
+Inspected: TypeAlias = "Table | Absent | Unknown"
+"""What is known of a table: what it is now, that it is absent, or that nobody can look."""
+
+
+def inspect(migration: Migration, name: Name, *, to_create: bool = False) -> Inspected:
+    """Return what is known of a table; with ``to_create`` only in the schema in which a new one would be made."""
     if migration.offline:
-        return None
+        return Unknown()
+    return find(migration, name, to_create=to_create) or Absent()
+
+
+def known(inspected: Inspected) -> Table | None:
+    """Return the table if it is known; what to do without one, the caller has settled."""
+    return inspected if isinstance(inspected, Table) else None
+
+
+def find(migration: Migration, name: Name, *, to_create: bool = False) -> Table | None:
+    """Return a table as it is in the live database, or None."""
     return with_lock_retry(
         migration, f"looked at {name}", lambda: migration.database.table(name, to_create=to_create), tables=(name,)
     )
+
+
+def existing(migration: Migration, name: Name) -> Table:
+    """Return a table as it is in the live database, or raise UnknownTable."""
+    return required(migration, find(migration, name) or Absent(), name)
+
+
+def required(migration: Migration, inspected: Table | Absent, name: Name) -> Table:
+    """Return the table that was inspected, or raise UnknownTable where there is none, or it is a view."""
+    if isinstance(inspected, Absent):
+        raise UnknownTable(
+            f"There is no table {name}.",
+            remedy=nearest(name.name, migration.database.table_names(name.schema), "tables"),
+        )
+    refuse_view(inspected, name)
+    return inspected
+
+
+def refuse_view(table: Table, name: Name) -> None:
+    if table.kind.endswith("view"):
+        raise UnknownTable(f"{name} is a {table.kind}, not a table.")
 
 
 def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
@@ -108,38 +154,14 @@ def refuse_hidden_rows(migration: Migration, *tables: Name) -> None:
         look_into(migration, tables[0], lambda: migration.database.refuse_hidden_rows(tables))
 
 
-def look_at(migration: Migration, name: Name) -> Table | None:
-    """Return the table as it stands, None offline, or raise UnknownTable."""
-    return known(migration, look(migration, name), name)
-
-
-def known(migration: Migration, found: Table | None, name: Name) -> Table | None:
-    """Return the table that was looked for, None offline, or raise UnknownTable."""
-    if found is None and not migration.offline:
-        raise UnknownTable(
-            f"There is no table {name}.",
-            remedy=nearest(name.name, migration.database.table_names(name.schema), "tables"),
-        )
-    return table_or_none(found, name)
-
-
-def table_or_none(found: Table | None, name: Name) -> Table | None:
-    """Return what was found, or raise UnknownTable where it is a view."""
-    if found is not None and found.kind.endswith("view"):
-        raise UnknownTable(f"{name} is a {found.kind}, not a table.")
-    return found
-
-
-def check_has_columns(table: Table | None, columns: Iterable[str]) -> None:
-    """Raise UnknownColumn unless the table has the columns."""
+def check_has_columns(table: Table, columns: Iterable[str]) -> None:
+    """Raise UnknownColumn unless the table has the columns, or a call before would have added them."""
     dry_run = current_dry_run()
-    for column in columns if table is not None else ():
-        if dry_run is not None and dry_run.would_add(table.name.name, column):  # type: ignore[union-attr]
-            continue
-        if column not in table.columns:  # type: ignore[union-attr]
+    for column in columns:
+        planned = dry_run is not None and dry_run.would_add(table.name.name, column)
+        if column not in table.columns and not planned:
             raise UnknownColumn(
-                f"Table {table.name} has no column {column}.",  # type: ignore[union-attr]
-                remedy=nearest(column, table.columns, "columns"),  # type: ignore[union-attr]
+                f"Table {table.name} has no column {column}.", remedy=nearest(column, table.columns, "columns")
             )
 
 

@@ -29,7 +29,7 @@ from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting, of_a_url
 from safeops.databases.server_errors import explained
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
-from safeops.plan_mode import as_helper, current_dry_run
+from safeops.plan_mode import current_dry_run, planned_as
 from safeops.policy import Settings, in_force
 
 log = logging.getLogger("safeops")
@@ -114,17 +114,23 @@ class Migration(Terms):
 
 
 @contextmanager
-def running(helper: str) -> Iterator[Migration]:
-    """Give the running migration, outside its transaction, or raise what is wrong with it.
+def running(helper: str, given: Mapping[str, Any] | None = None, *, loses: bool = False) -> Iterator[Migration]:
+    """Give the running migration to a helper, outside its transaction, or raise what is wrong with it.
 
     Each statement of a helper commits by itself: a lock is held no longer than its statement, a retry starts afresh, and
     a stop at any point keeps the finished work. What came before in Alembic's transaction is committed.
+
+    Args:
+        helper: How the helper is called.
+        given: Its arguments.
+        loses: It drops what nothing gives back.
     """
     context = _context(helper)
     database = database_for(context.dialect, None if context.as_sql else lambda: _bind(context))
     migration = Migration(database, current_settings(context), context)
     database.lock_wait = migration.settings.lock_timeout
-    with as_helper(), _between_transactions(context) if context.as_sql else outside_transaction(context, helper):
+    outside = _between_transactions(context) if context.as_sql else outside_transaction(context, helper)
+    with planned_as(helper, given or {}, loses=loses), outside:
         if context.as_sql:
             yield migration
             return

@@ -27,7 +27,7 @@ from safeops.errors import (
     UnknownColumn,
 )
 from safeops.execution.plain_operations import bounded_waiting
-from safeops.plan_mode import as_helper, current_dry_run
+from safeops.plan_mode import current_dry_run
 
 log = logging.getLogger("safeops")
 
@@ -180,9 +180,7 @@ def whoever_else(phase: Callable[[], bool]) -> bool:
             if not _is_race(error) and (said == before or not _may_be_torn(error)):
                 raise
             log.info("looking again, in case another runner has changed it: %s", said.splitlines()[0])
-    with as_helper():
-        return phase()
-    return False
+    return phase()
 
 
 def _is_race(error: Exception) -> bool:

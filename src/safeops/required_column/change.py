@@ -16,7 +16,7 @@ from safeops.backfilling.state import State
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
-from safeops.execution.inspect import check_names, keeping, look_at, look_into, settle_names, skipped
+from safeops.execution.inspect import check_names, existing, keeping, look_into, settle_names, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column
@@ -188,7 +188,7 @@ class _Required:
             if self.by_trigger and (self.keep_filled or not is_finished):
                 self._do("new rows are filled", self._fill_new_rows())
             report = NOTHING_DONE if is_finished else self._filled()
-            columns.add_companions(self._table, self.name, None, "raise")
+            columns.add_companions(self.migration, self._table, self.name, None, "raise")
             report = self._enforced(report)
             if not (self.by_trigger and self.keep_filled):
                 self._do("new rows are not filled any more", self._stop_filling())
@@ -203,7 +203,7 @@ class _Required:
         if self.by_trigger:
             execute(self.migration, database.triggers.fill_new_rows(self.populating.filler(None), None))
         self.populating.render(self.default)
-        columns.add_companions(self._table, self.name, None, "raise")
+        columns.add_companions(self.migration, self._table, self.name, None, "raise")
         enforce_not_null(self.name.name, self.own, schema=self.name.schema)
         if not self.keep_filled:
             execute(self.migration, database.triggers.stop_filling(self.name, self.own, None))
@@ -392,10 +392,7 @@ class _Required:
     # Details ----------------------------------------------------------------------------------------------------
 
     def _look(self) -> Table:
-        table = look_at(self.migration, self.name)
-        if table is None:
-            raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
-        return table
+        return existing(self.migration, self.name)
 
     def _do(self, what: str, plan: Iterator[Step]) -> None:
         if execute(self.migration, plan):

@@ -10,18 +10,24 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
 from safeops.errors import DependentObjects, InvalidArgument, UnsafeOperation
-from safeops.execution.inspect import check_has_columns, check_names, known, look, look_into, skipped
+from safeops.execution.helper import GO_ON, MOMENT, HelperCall, Said, existing_or_skip, helper
+from safeops.execution.inspect import look_into, skipped
 from safeops.execution.lock_retry import execute
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.execution.replication import note_subscribers
 from safeops.naming import Code, Name, call, written_type
 from safeops.schema import refusals
 from safeops.schema.columns import column_differences
-from safeops.schema.refusals import GONE, is_gone, refuse_unless_assured
+from safeops.schema.refusals import refuse_unless_assured
 from safeops.schema.types import instead_of_domain
 
 
-def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
+@helper(
+    Said("makes ... NOT NULL", "", "makes {0}.{1} NOT NULL", f"Rows are checked {GO_ON}."),
+    "NOT NULL of {table}.{column_name}",
+    changes={"nullable"},
+)
+def enforce_not_null(migration: HelperCall, table_name: str, column_name: str, *, schema: str | None = None) -> bool:
     """The column is NOT NULL.
 
     Steps: looks at the column and for rows without a value; PostgreSQL 18: adds NOT NULL NOT VALID, validates it;
@@ -53,25 +59,22 @@ def enforce_not_null(table_name: str, column_name: str, *, schema: str | None = 
     Example:
         enforce_not_null("users", "email")
     """
-    right = call("enforce_not_null", table_name, column_name, schema=schema)
-    with running("enforce_not_null") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        name = Name(table_name, schema)
-        stands = look(migration, name)
-        if is_gone(migration, stands, name, column_name):
-            return skipped(f"NOT NULL of {name}.{column_name}", GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, [column_name])
-        takes_null = stands is not None and stands.columns[column_name].nullable
-        offenders = refusals.nulls(migration, stands, column_name) if stands and takes_null else None
-        if stands is not None and offenders is not None:
-            refusals.refuse(migration, stands, offenders)
-        plan = migration.database.ddl.set_not_null(name, column_name, stands)
-        changed = execute(migration, plan, refusals.explained_by(migration, stands, offenders))
-        return changed or skipped(f"NOT NULL of {name}.{column_name}", "it is there")
+    table = migration.existing(column_name)
+    offenders = None
+    if table is not None and table.columns[column_name].nullable:
+        offenders = refusals.nulls(migration, table, column_name)
+        refusals.refuse(migration, table, offenders)
+    plan = migration.database.ddl.set_not_null(migration.name, column_name, table)
+    changed = execute(migration, plan, refusals.explained_by(migration, table, offenders))
+    return changed or migration.skip("it is there")
 
 
-def relax_not_null(table_name: str, column_name: str, *, schema: str | None = None) -> bool:
+@helper(
+    Said("lets ... be NULL", "", "lets {0}.{1} be NULL", f"{MOMENT}."),
+    "NOT NULL of {table}.{column_name}",
+    changes={"nullable"},
+)
+def relax_not_null(migration: HelperCall, table_name: str, column_name: str, *, schema: str | None = None) -> bool:
     """The column takes NULL.
 
     Steps: looks at the column; drops NOT NULL in one brief statement.
@@ -100,26 +103,15 @@ def relax_not_null(table_name: str, column_name: str, *, schema: str | None = No
     Example:
         relax_not_null("users", "email")
     """
-    right = call("relax_not_null", table_name, column_name, schema=schema)
-    with running("relax_not_null") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        name = Name(table_name, schema)
-        stands = look(migration, name)
-        if is_gone(migration, stands, name, column_name):
-            return skipped(f"NOT NULL of {name}.{column_name}", GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, [column_name])
-        if (
-            stands is not None
-            and stands.columns[column_name].nullable
-            and not migration.database.ddl.has_unfinished_not_null(stands, column_name)
-        ):
-            return skipped(f"NOT NULL of {name}.{column_name}", "it is not there")
-        if stands is not None and column_name in stands.primary_key:
+    name, table = migration.name, migration.existing(column_name)
+    if table is not None:
+        unfinished = migration.database.ddl.has_unfinished_not_null(table, column_name)
+        if table.columns[column_name].nullable and not unfinished:
+            return migration.skip("it is not there")
+        if column_name in table.primary_key:
             refuse_key(name, column_name)
-        if stands is not None:
-            look_into(migration, name, lambda: migration.database.dependents.check_takes_null(stands, column_name))
-        return execute(migration, migration.database.ddl.drop_not_null(name, column_name, stands))
+        look_into(migration, name, lambda: migration.database.dependents.check_takes_null(table, column_name))
+    return execute(migration, migration.database.ddl.drop_not_null(name, column_name, table))
 
 
 def refuse_key(name: Name, column: str) -> None:
@@ -131,7 +123,14 @@ def refuse_key(name: Name, column: str) -> None:
     )
 
 
-def set_server_default(table_name: str, column_name: str, default: Any, *, schema: str | None = None) -> bool:
+@helper(
+    Said("sets the default of", "", "sets the default of {0}.{1}", f"{MOMENT}; no row is touched."),
+    "the default of {table}.{column_name}",
+    changes={"default"},
+)
+def set_server_default(
+    migration: HelperCall, table_name: str, column_name: str, default: Any, *, schema: str | None = None
+) -> bool:
     """The column has this server default, or none.
 
     Steps: looks at the column; sets or drops the default in one brief statement. Rows that stand keep their values.
@@ -160,30 +159,21 @@ def set_server_default(table_name: str, column_name: str, default: Any, *, schem
     Example:
         set_server_default("users", "active", sa.text("true"))
     """
-    right = call("set_server_default", table_name, column_name, default, schema=schema)
-    with running("set_server_default") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        if default is not None and not isinstance(default, (str, sa.FetchedValue, sa.sql.ClauseElement)):
-            raise InvalidArgument(
-                f"The default is {default!r}, not a string, an expression or None.",
-                why="A server default is SQL: the server has to be able to read it.",
-                remedy="Write a value as a string, or SQL:",
-                code=call("set_server_default", table_name, column_name, str(default), schema=schema),
-            )
-        name = Name(table_name, schema)
-        stands = look(migration, name)
-        if is_gone(migration, stands, name, column_name):
-            return skipped(f"the default of {name}.{column_name}", GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, [column_name])
-        column = _column_like(name, column_name, stands, server_default=default)
-        text = migration.database.default_text(column)
-        if stands is not None:
-            there = stands.columns[column_name]
-            only = frozenset({"default"})
-            if text == there.default or not column_differences(migration, stands, there, column, only=only):
-                return skipped(f"the default of {name}.{column_name}", "it is as asked")
-        return execute(migration, migration.database.ddl.set_default(name, column_name, text, stands))
+    if default is not None and not isinstance(default, (str, sa.FetchedValue, sa.sql.ClauseElement)):
+        raise InvalidArgument(
+            f"The default is {default!r}, not a string, an expression or None.",
+            why="A server default is SQL: the server has to be able to read it.",
+            remedy="Write a value as a string, or SQL:",
+            code=call("set_server_default", table_name, column_name, str(default), schema=schema),
+        )
+    name, table = migration.name, migration.existing(column_name)
+    column = _column_like(name, column_name, table, server_default=default)
+    text = migration.database.default_text(column)
+    if table is not None:
+        now = table.columns[column_name]
+        if text == now.default or not column_differences(migration, table, now, column, only=frozenset({"default"})):
+            return migration.skip("it is as asked")
+    return execute(migration, migration.database.ddl.set_default(name, column_name, text, table))
 
 
 def _column_like(name: Name, column: str, stands: Table | None, **changes: Any) -> sa.Column[Any]:
@@ -210,7 +200,15 @@ class _Spelled(sa.types.UserDefinedType[Any]):
 IN_PLACE = "It belongs to a key or to the partitioning: only one statement can change its type. If writes may wait:"
 
 
-def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: str | None = None) -> bool:
+@helper(
+    Said("changes the type of", "", "changes the type of {0}.{1}", f"{MOMENT}; refused where rows would be rewritten."),
+    "the type of {table}.{column_name}",
+    changes={"type", "collation"},
+    example={"type_": Code("sa.String(200)")},
+)
+def alter_column_type(
+    migration: HelperCall, table_name: str, column_name: str, type_: Any, *, schema: str | None = None
+) -> bool:
     """The column has this type; refused where the server would rewrite or scan the table for it.
 
     Steps: looks at the column; asks the server on an empty copy of the table whether the change rewrites anything;
@@ -243,35 +241,25 @@ def alter_column_type(table_name: str, column_name: str, type_: Any, *, schema: 
     Example:
         alter_column_type("users", "name", sa.String(200))      # from String(100)
     """
-    right = call("alter_column_type", table_name, column_name, Code("sa.String(200)"), schema=schema)
-    with running("alter_column_type") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        type_ = sa.types.to_instance(type_) if _is_type(type_) else type_
-        if not isinstance(type_, sa.types.TypeEngine):
-            raise InvalidArgument(f"The type is {type_!r}, not a SQLAlchemy type.", remedy="Write:", code=right)
-        name = Name(table_name, schema)
-        if migration.offline:
-            raise migration.online_only(
-                f"The type of {name}.{column_name}",
-                "Only the live table can tell whether the change would rewrite it.",
-            )
-        stands = look(migration, name)
-        if is_gone(migration, stands, name, column_name):
-            return skipped(f"the type of {name}.{column_name}", GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, [column_name])
-        assert stands is not None
-        column: sa.Column[Any] = sa.Column(column_name, type_)
-        sa.Table(name.name, sa.MetaData(), column, schema=name.schema)
-        only = frozenset({"type", "collation"})
-        if not column_differences(migration, stands, stands.columns[column_name], column, only=only):
-            return skipped(f"the type of {name}.{column_name}", "it is as asked")
-        look_into(migration, name, lambda: migration.database.safety.check_type_change(column, stands))
-        change = f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()"
-        _refuse_blocking(migration, stands, name, column, change)
-        note_subscribers(migration, stands, f"a subscriber stops at a value that its {column_name} does not take.")
-        explain = _explained(migration, stands, name, column_name, change)
-        return execute(migration, migration.database.ddl.alter_type(name, column, stands), explain)
+    type_ = sa.types.to_instance(type_) if _is_type(type_) else type_
+    if not isinstance(type_, sa.types.TypeEngine):
+        raise InvalidArgument(f"The type is {type_!r}, not a SQLAlchemy type.", remedy="Write:", code=migration.right)
+    name, table = migration.name, migration.existing(column_name)
+    if table is None:
+        raise migration.online_only(
+            f"The type of {name}.{column_name}", "Only the live table can tell whether the change would rewrite it."
+        )
+    column: sa.Column[Any] = sa.Column(column_name, type_)
+    sa.Table(name.name, sa.MetaData(), column, schema=name.schema)
+    only = frozenset({"type", "collation"})
+    if not column_differences(migration, table, table.columns[column_name], column, only=only):
+        return migration.skip("it is as asked")
+    look_into(migration, name, lambda: migration.database.safety.check_type_change(column, table))
+    change = f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()"
+    _refuse_blocking(migration, table, name, column, change)
+    note_subscribers(migration, table, f"a subscriber stops at a value that its {column_name} does not take.")
+    explain = _explained(migration, table, name, column_name, change)
+    return execute(migration, migration.database.ddl.alter_type(name, column, table), explain)
 
 
 def _is_type(value: Any) -> bool:
@@ -335,7 +323,18 @@ def _explained(
     return explain
 
 
-def set_comment(table_name: str, column_name: str | None, comment: str | None, *, schema: str | None = None) -> bool:
+def _is_no_comment(comment: Any) -> bool:
+    return comment is not None and (not isinstance(comment, str) or "\x00" in comment)
+
+
+@helper(
+    Said("sets the comment of", "", "sets the comment of {0}.{1}", "Readers and writers go on; no row is touched."),
+    changes={"comment"},
+    example={"comment": lambda given: "as they typed it" if _is_no_comment(given["comment"]) else given["comment"]},
+)
+def set_comment(
+    migration: HelperCall, table_name: str, column_name: str | None, comment: str | None, *, schema: str | None = None
+) -> bool:
     """The table, or its column, has this comment, or none.
 
     Steps: looks at the table; sets or removes the comment in one brief statement. MariaDB and MySQL repeat the whole
@@ -369,29 +368,15 @@ def set_comment(table_name: str, column_name: str | None, comment: str | None, *
     Example:
         set_comment("users", "email", "as they typed it")
     """
-    text = comment if comment is None or isinstance(comment, str) else "as they typed it"
-    right = call("set_comment", table_name, column_name, text, schema=schema)
-    with running("set_comment") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        if column_name is not None:
-            check_names(migration, right, column_name=column_name)
-        if comment is not None and (text != comment or "\x00" in comment):
-            raise InvalidArgument(f"The comment is {comment!r}, not a text or None.", remedy="Write:", code=right)
-        database, name, columns = migration.database, Name(table_name, schema), [column_name] if column_name else []
-        what = f"the comment of {'.'.join([str(name), *columns])}"
-        if not database.abilities.has_comments:
-            asked, code = (
-                f"{what[:1].upper()}{what[1:]}",
-                f"if op.get_context().dialect.supports_comments:\n    {right}",
-            )
-            raise database.unsupported(
-                asked, "a server that keeps comments", "Make the call depend on the server:", code
-            )
-        stands = look(migration, name)
-        if is_gone(migration, stands, name, *columns):
-            return skipped(what, GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, columns)
-        if stands is not None and database.ddl.comment_of(stands, column_name) == (comment or None):
-            return skipped(what, "it is as asked")
-        return execute(migration, database.ddl.set_comment(name, column_name, comment or None, stands))
+    if _is_no_comment(comment):
+        raise InvalidArgument(f"The comment is {comment!r}, not a text or None.", remedy="Write:", code=migration.right)
+    database, columns = migration.database, [column_name] if column_name else []
+    what = f"the comment of {'.'.join([str(migration.name), *columns])}"
+    if not database.abilities.has_comments:
+        code = f"if op.get_context().dialect.supports_comments:\n    {migration.right}"
+        remedy = "Make the call depend on the server:"
+        raise database.unsupported(f"{what[:1].upper()}{what[1:]}", "a server that keeps comments", remedy, code)
+    table = existing_or_skip(migration, migration.name, what, columns)
+    if table is not None and database.ddl.comment_of(table, column_name) == (comment or None):
+        return skipped(what, "it is as asked")
+    return execute(migration, database.ddl.set_comment(migration.name, column_name, comment or None, table))

@@ -11,13 +11,20 @@ from alembic.operations import ops
 
 from safeops.databases import sqltext
 from safeops.errors import InvalidArgument
-from safeops.execution.inspect import check_flags, check_names
-from safeops.execution.migration import running
-from safeops.naming import Name, call
+from safeops.execution.helper import GO_ON, HelperCall, Said, helper
+from safeops.naming import Code
 from safeops.schema.constraints import create
+from safeops.schema.refusals import IF_DIFFERENT
 
 
+@helper(
+    Said("adds", "check", "{0} to {1}", f"Rows are checked {GO_ON}; MariaDB cannot, and asks for assured()."),
+    example={"condition": "age >= 0"},
+    choices={"if_different": IF_DIFFERENT},
+)
 def create_check_constraint_if_missing(
+    migration: HelperCall,
+    /,
     constraint_name: str,
     table_name: str,
     condition: Any,
@@ -63,18 +70,13 @@ def create_check_constraint_if_missing(
     Example:
         create_check_constraint_if_missing("ck_users_age", "users", "age >= 0")
     """
-    right = call("create_check_constraint_if_missing", constraint_name, table_name, "age >= 0", schema=schema)
-    with running("create_check_constraint_if_missing") as migration:
-        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        check_flags(right, validate=validate)
-        if not isinstance(condition, (str, sa.sql.ClauseElement)) or (
-            isinstance(condition, str) and not condition.strip()
-        ):
-            raise InvalidArgument(f"The condition is {condition!r}, not SQL.", remedy="Write:", code=right)
-        validate = not kw.pop("postgresql_not_valid", False) and validate
-        operation = ops.CreateCheckConstraintOp(constraint_name, table_name, as_sql(condition), schema=schema, **kw)
-        constraint = operation.to_constraint(migration.context)
-        return create(constraint, Name(table_name, schema), validate=validate, if_different=if_different)
+    is_sql = bool(condition.strip()) if isinstance(condition, str) else isinstance(condition, sa.sql.ClauseElement)
+    if not is_sql:
+        raise InvalidArgument(f"The condition is {condition!r}, not SQL.", remedy="Write:", code=migration.right)
+    validate = not kw.pop("postgresql_not_valid", False) and validate
+    operation = ops.CreateCheckConstraintOp(constraint_name, table_name, as_sql(condition), schema=schema, **kw)
+    constraint = operation.to_constraint(migration.context)
+    return create(migration, constraint, migration.name, validate=validate, if_different=if_different)
 
 
 def as_sql(condition: Any) -> Any:
@@ -85,7 +87,14 @@ def as_sql(condition: Any) -> Any:
     return sa.text(re.sub(r"(?<![:\\]):(?!:)", r"\\:", sqltext.without_comments(condition)))
 
 
+@helper(
+    Said("adds", "exclusion", "{0} to {1}", "TODO Writers wait while its index is built: say for how long."),
+    example={"elements": Code('("room", "="), ("during", "&&"), using="gist"')},
+    choices={"if_different": IF_DIFFERENT},
+)
 def create_exclude_constraint_if_missing(
+    migration: HelperCall,
+    /,
     constraint_name: str,
     table_name: str,
     *elements: tuple[Any, str],
@@ -130,20 +139,16 @@ def create_exclude_constraint_if_missing(
     Example:
         create_exclude_constraint_if_missing("ex_bookings", "bookings", ("room", "="), ("during", "&&"), using="gist")
     """
-    right = (
-        'create_exclude_constraint_if_missing("ex_bookings", "bookings", ("room", "="), ("during", "&&"), using="gist")'
-    )
-    with running("create_exclude_constraint_if_missing") as migration:
-        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        pairs = all(isinstance(one, tuple) and len(one) == 2 for one in elements)
-        if not elements or not pairs:
-            raise InvalidArgument(f"The elements are {elements!r}, not pairs.", remedy="Write:", code=right)
-        if not migration.database.abilities.has_exclusion_constraints:
-            raise migration.database.unsupported("An exclusion constraint", "PostgreSQL")
-        if migration.offline:
-            raise migration.online_only(
-                f"Exclusion constraint {constraint_name}",
-                "It blocks for as long as the table is large, so its size decides.",
-            )
-        operation = CreateExcludeConstraintOp(constraint_name, table_name, elements, where=where, schema=schema, **kw)
-        return create(operation.to_constraint(migration.context), Name(table_name, schema), if_different=if_different)
+    if not elements or not all(isinstance(element, tuple) and len(element) == 2 for element in elements):
+        example = '"ex_bookings", "bookings", ("room", "="), ("during", "&&"), using="gist"'
+        code = f"create_exclude_constraint_if_missing({example})"
+        raise InvalidArgument(f"The elements are {elements!r}, not pairs.", remedy="Write:", code=code)
+    if not migration.database.abilities.has_exclusion_constraints:
+        raise migration.database.unsupported("An exclusion constraint", "PostgreSQL")
+    if migration.offline:
+        raise migration.online_only(
+            f"Exclusion constraint {constraint_name}",
+            "It blocks for as long as the table is large, so its size decides.",
+        )
+    operation = CreateExcludeConstraintOp(constraint_name, table_name, elements, where=where, schema=schema, **kw)
+    return create(migration, operation.to_constraint(migration.context), migration.name, if_different=if_different)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -14,29 +14,26 @@ from safeops.archive.archiving import abandon_archive, archive_column, finish_ar
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
+from safeops.execution.helper import MOMENT, UNUSED, HelperCall, Said, helper, skipping
 from safeops.execution.inspect import (
-    check_choice,
-    check_flags,
+    Absent,
     check_names,
     keeping,
     known,
-    look,
     look_into,
     named,
     refuse_hidden_rows,
     settle_names,
-    skipped,
-    table_or_none,
 )
 from safeops.execution.lock_retry import execute
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.execution.replication import heed_new_column, note_subscribers
 from safeops.naming import Code, Name, call, fitting, written_column, written_default
 from safeops.schema import constraints, foreign_keys, indexes
 from safeops.schema.prerequisites import awaits_enum, check_types, prepare
 from safeops.schema.refusals import (
+    KEEP_OR_RAISE,
     explained_dependents,
-    is_gone,
     keep_or_raise,
     refuse_archive_offline,
     refuse_dependents,
@@ -46,7 +43,14 @@ from safeops.schema.refusals import (
 from safeops.schema.types import refuse_domain
 
 
+@helper(
+    Said("adds", "column", "{1} to {0}", f"{MOMENT}; no row is rewritten."),
+    "column {table}.{column.name}",
+    example={"column": Code("sa.Column(...)")},
+    choices={"if_different": KEEP_OR_RAISE},
+)
 def add_column_if_missing(
+    migration: HelperCall,
     table_name: str,
     column: sa.Column[Any],
     *,
@@ -87,31 +91,24 @@ def add_column_if_missing(
     Example:
         add_column_if_missing("users", sa.Column("email", sa.String(320), index=True))
     """
-    right = call("add_column_if_missing", table_name, Code("sa.Column(...)"), schema=schema)
-    with running("add_column_if_missing") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        check_choice("if_different", if_different, ("raise", "keep"))
-        if not isinstance(column, sa.Column) or column.primary_key:
-            raise InvalidArgument(
-                f"The column is {column!r}, not a sa.Column outside the primary key.",
-                remedy="A new key is made by create_primary_key_if_missing(). A column is added so:",
-                code='add_column_if_missing("users", sa.Column("email", sa.Text))',
-            )
-        check_names(migration, right, column_name=column.name)
-        name = Name(table_name, schema)
-        alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
-        part_checks(alone, alone.columns[column.name])
-        settle_names(migration, alone, right)
-        stands = look(migration, name)
-        if is_gone(migration, stands, name):
-            return skipped(f"column {name}.{column.name}", "a later step of this revision has dropped the table")
-        stands = known(migration, stands, name)
-        if stands is not None and column.name not in stands.columns:
-            check_companions(migration, alone, name, stands, if_different)
-        changed = _add_bare(migration, name, alone.columns[column.name], stands, if_different)
-        # What was just looked at still stands, unless the column is new.
-        with keeping([f"added column {name}.{column.name}"] if changed and not migration.offline else []):
-            return add_companions(alone, name, None if changed else stands, if_different) or changed
+    if not isinstance(column, sa.Column) or column.primary_key:
+        raise InvalidArgument(
+            f"The column is {column!r}, not a sa.Column outside the primary key.",
+            remedy="A new key is made by create_primary_key_if_missing(). A column is added so:",
+            code='add_column_if_missing("users", sa.Column("email", sa.Text))',
+        )
+    check_names(migration, migration.right, column_name=column.name)
+    name = migration.name
+    alone = ops.CreateTableOp(table_name, [column], schema=schema).to_table(migration.context)
+    part_checks(alone, alone.columns[column.name])
+    settle_names(migration, alone, migration.right)
+    table = migration.existing()
+    if table is not None and column.name not in table.columns:
+        check_companions(migration, alone, name, table, if_different)
+    changed = _add_bare(migration, name, alone.columns[column.name], table, if_different)
+    # The table is still as it was inspected, unless the column is new.
+    with keeping([f"added column {name}.{column.name}"] if changed and not migration.offline else []):
+        return add_companions(migration, alone, name, None if changed else table, if_different) or changed
 
 
 def part_checks(alone: sa.Table, column: sa.Column[Any]) -> None:
@@ -254,21 +251,33 @@ def _referent(key: sa.ForeignKeyConstraint) -> Name:
     return Name(key.referred_table.name, key.referred_table.schema)
 
 
-def add_companions(alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
-    indexed = sorted(alone.indexes, key=lambda one: str(one.name))
-    changed = [indexes.create(index, name, seen, if_different=if_different) for index in indexed]
+def add_companions(migration: Migration, alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
+    """Add the indexes and constraints of a column; ``seen`` is its table if it was just looked at."""
+
+    def make(create: Callable[..., bool], thing: Any) -> bool:
+        now = None if any(changed) else seen
+        return skipping(lambda: create(migration, thing, name, now, if_different=if_different))
+
+    changed: list[bool] = []
+    for index in sorted(alone.indexes, key=lambda index: str(index.name)):
+        changed.append(make(indexes.create, index))
     # A set has another order in each process.
     for constraint in sorted(alone.constraints, key=lambda one: (type(one).__name__, str(one.name))):
-        seen = None if any(changed) else seen
         if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
-            changed.append(constraints.create(named(constraint, name), name, seen, if_different=if_different))
+            changed.append(make(constraints.create, named(constraint, name)))
         elif isinstance(constraint, sa.ForeignKeyConstraint):
-            changed.append(foreign_keys.create(named(constraint, name), name, seen, if_different=if_different))
+            changed.append(make(foreign_keys.create, named(constraint, name)))
     return any(changed)
 
 
+@helper(
+    Said("drops", "column", "{1} of {0}", f"{MOMENT}.", UNUSED),
+    "column {table}.{column_name}",
+    changes={"missing"},
+    loses=True,
+)
 def drop_column_if_exists(
-    table_name: str, column_name: str, *, schema: str | None = None, archive: bool = False
+    migration: HelperCall, table_name: str, column_name: str, *, schema: str | None = None, archive: bool = False
 ) -> bool:
     """The table does not have the column, nor the indexes and constraints of that column alone.
 
@@ -304,32 +313,29 @@ def drop_column_if_exists(
     Example:
         drop_column_if_exists("users", "email")
     """
-    right = call("drop_column_if_exists", table_name, column_name, schema=schema)
-    with running("drop_column_if_exists") as migration:
-        check_names(migration, right, table_name=table_name, column_name=column_name, schema=schema)
-        check_flags(right, archive=archive)
-        name = Name(table_name, schema)
-        stands = table_or_none(look(migration, name), name)
-        what = f"column {name}.{column_name}"
-        refuse_archive_offline(migration, what, archive)
-        if not migration.offline and (stands is None or column_name not in stands.columns):
-            if archive and stands is not None:
-                finish_archive(migration, stands.name, column_name)
-            return skipped(what, "it is not there")
-        explain = explained_dependents(migration, what)
-        if stands is not None:
-            refuse_dependents(what, _dependents(migration, stands, column_name))
-            own = [one.name for one in stands.having(column_name) if isinstance(one, Index)]
-            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, own))
-            note_subscribers(
-                migration, stands, f"a subscriber whose {column_name} is NOT NULL and has no default stops."
-            )
+    name, about, inspected = migration.name, migration.about, migration.inspect()
+    refuse_archive_offline(migration, about, archive)
+    explain = explained_dependents(migration, about)
+    match inspected:
+        case Table() as table if column_name in table.columns:
+            _refuse_dependents(migration, table, column_name)
             if archive:
-                return archive_column(migration, stands, column_name, explain)
-            abandon_archive(migration, stands.name, column_name)
+                return archive_column(migration, table, column_name, explain)
+            abandon_archive(migration, table.name, column_name)
             # Before it goes: after a stop in between nobody would know of the column any more.
-            forget_backfills_of(migration, stands.name, column_name)
-        return execute(migration, migration.database.ddl.drop_column(name, column_name, stands), explain)
+            forget_backfills_of(migration, table.name, column_name)
+        case Table() | Absent():
+            if archive and isinstance(inspected, Table):
+                finish_archive(migration, inspected.name, column_name)
+            return migration.skip("it is not there")
+    return execute(migration, migration.database.ddl.drop_column(name, column_name, known(inspected)), explain)
+
+
+def _refuse_dependents(migration: HelperCall, table: Table, column: str) -> None:
+    refuse_dependents(migration.about, _dependents(migration, table, column))
+    own = [thing.name for thing in table.having(column) if isinstance(thing, Index)]
+    look_into(migration, migration.name, lambda: migration.database.dependents.check_identity(table, own))
+    note_subscribers(migration, table, f"a subscriber whose {column} is NOT NULL and has no default stops.")
 
 
 def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:

@@ -11,26 +11,20 @@ from alembic.operations import ops
 
 from safeops.databases.definitions import Constraint, Difference, Table, differences
 from safeops.errors import DefinitionMismatch, UnknownConstraint
+from safeops.execution.helper import GO_ON, GONE, MOMENT, HelperCall, Said, existing_or_skip, helper, is_gone
 from safeops.execution.inspect import (
-    check_choice,
-    check_has_columns,
-    check_names,
+    Absent,
     known,
-    look,
     look_into,
     settle_name,
     skipped,
-    table_or_none,
 )
 from safeops.execution.lock_retry import execute
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.naming import Name, call, nearest
 from safeops.schema import indexes, refusals
 from safeops.schema.refusals import (
-    GONE,
-    IF_DIFFERENT,
     explained_dependents,
-    is_gone,
     is_left,
     keep_or_raise,
     refuse_dependents,
@@ -45,6 +39,7 @@ KINDS = ("foreignkey", "check", "unique", "primary", "exclude")
 
 
 def create(
+    migration: Migration,
     constraint: sa.Constraint,
     name: Name,
     seen: Table | None = None,
@@ -53,29 +48,23 @@ def create(
     if_different: str,
 ) -> bool:
     """Create a constraint on one table that was made from arguments; ``seen`` is the table where it was just looked at."""
-    with running("create_constraint_if_missing") as migration:
-        check_choice("if_different", if_different, IF_DIFFERENT)
-        migration.database.safety.check_support(constraint, validate)
-        settle_name(migration, constraint)
-        stands = seen or look(migration, name)
-        if is_gone(migration, stands, name, *_columns_of(constraint)):
-            return skipped(f"constraint {constraint.name} on {name}", GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, _columns_of(constraint))
-        migration.database.safety.check_virtual(stands, constraint)
-        if if_different == "replace" and _is_another(migration, stands, constraint):
-            return _replace(migration, name, stands, constraint, validate)
-        if stands is not None:
-            settled = _settled(migration, name, stands, constraint, validate, if_different)
-            if settled is not None:
-                return settled
-            look_into(
-                migration, name, partial(migration.database.safety.check_partition_keys, name, stands, constraint)
-            )
-            _refuse_unready(migration, stands, constraint, validate)
-        offenders = _offenders(migration, stands, constraint) if stands and validate else None
-        plan = migration.database.ddl.add_constraint(name, constraint, stands, validate)
-        return execute(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
+    """Create a constraint on one table that was made from arguments; ``seen`` is the table if it was just looked at."""
+    database = migration.database
+    database.safety.check_support(constraint, validate)
+    settle_name(migration, constraint)
+    table = existing_or_skip(migration, name, f"constraint {constraint.name} on {name}", _columns_of(constraint), seen)
+    database.safety.check_virtual(table, constraint)
+    if if_different == "replace" and _is_another(migration, table, constraint):
+        return _replace(migration, name, table, constraint, validate)
+    if table is not None:
+        settled = _settled(migration, name, table, constraint, validate, if_different)
+        if settled is not None:
+            return settled
+        look_into(migration, name, partial(database.safety.check_partition_keys, name, table, constraint))
+        _refuse_unready(migration, table, constraint, validate)
+    offenders = _offenders(migration, table, constraint) if table and validate else None
+    plan = database.ddl.add_constraint(name, constraint, table, validate)
+    return execute(migration, plan, refusals.explained_by(migration, table, offenders, str(constraint.name)))
 
 
 def _is_another(migration: Migration, stands: Table | None, constraint: sa.Constraint) -> bool:
@@ -252,7 +241,13 @@ def _offenders(migration: Migration, stands: Table, constraint: sa.Constraint) -
     return None
 
 
-def validate_constraint(constraint_name: str, table_name: str, *, schema: str | None = None) -> bool:
+@helper(
+    Said("validates", "", "validates {0} of {1}", f"Rows are checked {GO_ON}."),
+    "constraint {constraint_name} on {table}",
+)
+def validate_constraint(
+    migration: HelperCall, constraint_name: str, table_name: str, *, schema: str | None = None
+) -> bool:
     """The foreign key or check constraint is valid for every row.
 
     Steps: looks at the table; checks the old rows in a scan that lets readers and writers go on.
@@ -284,35 +279,28 @@ def validate_constraint(constraint_name: str, table_name: str, *, schema: str | 
     Example:
         validate_constraint("fk_orders_user", "orders")
     """
-    right = call("validate_constraint", constraint_name, table_name, schema=schema)
-    with running("validate_constraint") as migration:
-        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        name = Name(table_name, schema)
-        stands = look(migration, name)
-        if is_gone(migration, stands, name, constraint_name):
-            return skipped(f"constraint {constraint_name} on {name}", GONE)
-        stands = known(migration, stands, name)
-        constraint_name = _as_created(migration, stands, constraint_name, name, None)
-        if stands is not None and constraint_name not in stands.constraints:
-            raise UnknownConstraint(
-                f"Table {name} has no constraint {constraint_name}.",
-                remedy=nearest(constraint_name, stands.constraints, "constraints"),
-            )
-        if stands is not None:
-            _refuse_unenforced(migration, stands.constraints[constraint_name], name)
-        if stands is not None and stands.constraints[constraint_name].valid:
-            return skipped(f"constraint {constraint_name} on {name}", "it is valid")
-        offenders = _offenders_of(migration, stands, stands.constraints[constraint_name]) if stands else None
-        if stands is not None and offenders is not None and not migration.database.abilities.adds_checks_online:
-            _refuse_before_copy(migration, stands, stands.constraints[constraint_name], offenders)
-        plan = migration.database.ddl.validate_constraint(name, constraint_name, stands)
-        return execute(migration, plan, refusals.explained_by(migration, stands, offenders))
-
-
-def _refuse_before_copy(migration: Migration, stands: Table, there: Constraint, offenders: refusals.Offenders) -> None:
-    """Name the rows that break a check before the server copies the table to look at them."""
-    if there.kind == "check":
-        refusals.refuse(migration, stands, offenders)
+    database, name, table = migration.database, migration.name, migration.existing()
+    if table is None:
+        constraint_name = _as_created(migration, None, constraint_name, None)
+        return execute(migration, database.ddl.validate_constraint(name, constraint_name, None))
+    if is_gone(table, name, constraint_name):
+        return migration.skip(GONE)
+    constraint_name = _as_created(migration, table, constraint_name, None)
+    if constraint_name not in table.constraints:
+        raise UnknownConstraint(
+            f"Table {name} has no constraint {constraint_name}.",
+            remedy=nearest(constraint_name, table.constraints, "constraints"),
+        )
+    constraint = table.constraints[constraint_name]
+    _refuse_unenforced(migration, constraint, name)
+    if constraint.valid:
+        return skipped(f"constraint {constraint_name} on {name}", "it is valid")
+    offenders = _offenders_of(migration, table, constraint)
+    if offenders is not None and constraint.kind == "check" and not database.abilities.adds_checks_online:
+        # The server copies the table to look at the rows.
+        refusals.refuse(migration, table, offenders)
+    plan = database.ddl.validate_constraint(name, constraint_name, table)
+    return execute(migration, plan, refusals.explained_by(migration, table, offenders))
 
 
 def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> None:
@@ -342,18 +330,24 @@ def _bare(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.types.NullType())
 
 
-def _as_created(migration: Migration, stands: Table | None, constraint: str, name: Name, type_: str | None) -> str:
+def _as_created(migration: HelperCall, table: Table | None, constraint: str, type_: str | None) -> str:
     """Return the name that a check got when a naming convention made ``ck_<table>_<name>`` of the author's."""
-    known = stands is not None and constraint in stands.constraints
-    if known or type_ not in (None, "check") or "ck" not in migration.naming_convention:
+    existing_names = table.constraints if table else {}
+    if constraint in existing_names or type_ not in (None, "check") or "ck" not in migration.naming_convention:
         return constraint
-    check = ops.CreateCheckConstraintOp(constraint, name.name, "true", schema=name.schema)
+    check = ops.CreateCheckConstraintOp(constraint, migration.name.name, "true", schema=migration.name.schema)
     made = str(settle_name(migration, check.to_constraint(migration.context)).name)
-    return made if type_ == "check" or (stands is not None and made in stands.constraints) else constraint
+    return made if type_ == "check" or made in existing_names else constraint
 
 
+@helper(
+    Said("drops", "constraint", "{0} of {1}", f"{MOMENT}."),
+    "constraint {constraint_name} on {table}",
+    changes={"missing"},
+    choices={"type_": (None, *KINDS)},
+)
 def drop_constraint_if_exists(
-    constraint_name: str, table_name: str, *, type_: str | None = None, schema: str | None = None
+    migration: HelperCall, constraint_name: str, table_name: str, *, type_: str | None = None, schema: str | None = None
 ) -> bool:
     """The table has no constraint of this name.
 
@@ -382,21 +376,23 @@ def drop_constraint_if_exists(
     Example:
         drop_constraint_if_exists("ck_users_age", "users", type_="check")
     """
-    right = call("drop_constraint_if_exists", constraint_name, table_name, schema=schema)
-    with running("drop_constraint_if_exists") as migration:
-        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        check_choice("type_", type_, (None, *KINDS))
-        name = Name(table_name, schema)
-        stands = table_or_none(look(migration, name), name)
-        constraint_name = _as_created(migration, stands, constraint_name, name, type_)
-        there = migration.database.constraint_named(stands, constraint_name, type_) if stands else None
-        if there is None and not migration.offline and not is_left(migration, stands, name, constraint_name):
+    database, name, inspected = migration.database, migration.name, migration.inspect()
+    table = known(inspected)
+    constraint_name = _as_created(migration, table, constraint_name, type_)
+    constraint = database.constraint_named(table, constraint_name, type_) if table else None
+    match inspected:
+        case Table() as table if constraint is not None:
+            _refuse_needed(migration, table, constraint)
+        case Table() as table if is_left(migration, table, constraint_name):
+            pass
+        case Table() | Absent():
             return skipped(f"constraint {constraint_name} on {name}", "it is not there")
-        if stands is not None and there is not None:
-            standing = look_into(
-                migration, name, lambda: migration.database.dependents.dependents_of_key(stands, there)
-            )
-            refuse_dependents(f"{there.kind} {there.name} of {name}", standing)
-            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
-        plan = migration.database.ddl.drop_constraint(name, there.name if there else constraint_name, type_, stands)
-        return execute(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))
+    plan = database.ddl.drop_constraint(name, constraint.name if constraint else constraint_name, type_, table)
+    return execute(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))
+
+
+def _refuse_needed(migration: HelperCall, table: Table, constraint: Constraint) -> None:
+    name, dependents = migration.name, migration.database.dependents
+    needing = look_into(migration, name, lambda: dependents.dependents_of_key(table, constraint))
+    refuse_dependents(f"{constraint.kind} {constraint.name} of {name}", needing)
+    look_into(migration, name, lambda: dependents.check_identity(table, [constraint.name]))

@@ -13,31 +13,43 @@ from alembic.operations import ops
 from safeops.databases.definitions import Table, differences
 from safeops.databases.steps import Plan
 from safeops.errors import InvalidArgument
+from safeops.execution.helper import GO_ON, HelperCall, Said, existing_or_skip, helper, skipping
 from safeops.execution.inspect import (
     check_choice,
     check_columns,
-    check_flags,
     check_has_columns,
-    check_names,
+    existing,
     keeping,
-    known,
-    look,
-    look_at,
     look_into,
     settle_name,
-    skipped,
 )
 from safeops.execution.lock_retry import execute
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.naming import Name, call, fitting
 from safeops.schema import indexes, refusals
 from safeops.schema.constraints import other_definition
-from safeops.schema.refusals import GONE, IF_DIFFERENT, is_gone, keep_or_raise, settle
+from safeops.schema.refusals import IF_DIFFERENT, keep_or_raise, settle
 
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 
 
+@helper(
+    Said(
+        "adds",
+        "foreign key",
+        "{0} from {1} to {2}",
+        f"Both tables are locked for a moment; the rows are checked {GO_ON}.",
+    ),
+    changes={"not yet"},
+    example={
+        "local_cols": lambda given: [f"column of {given['source_table']}"],
+        "remote_cols": lambda given: [f"key of {given['referent_table']}"],
+    },
+    choices={"if_different": IF_DIFFERENT},
+)
 def create_foreign_key_if_missing(
+    migration: HelperCall,
+    /,
     constraint_name: str,
     source_table: str,
     referent_table: str,
@@ -104,47 +116,31 @@ def create_foreign_key_if_missing(
     Example:
         create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)
     """
-    right = call(
-        "create_foreign_key_if_missing",
-        constraint_name,
-        source_table,
-        referent_table,
-        [f"column of {source_table}"],
-        [f"key of {referent_table}"],
-    )
-    with running("create_foreign_key_if_missing") as migration:
-        check_names(
-            migration,
-            right,
-            constraint_name=constraint_name,
-            source_table=source_table,
-            referent_table=referent_table,
-            source_schema=source_schema,
-            referent_schema=referent_schema,
+    _check_columns(migration, local_cols, remote_cols)
+    for argument, value, choices in (
+        ("onupdate", onupdate, ACTIONS),
+        ("ondelete", ondelete, ACTIONS),
+        ("initially", initially, (None, "DEFERRED", "IMMEDIATE")),
+        ("match", match, (None, "FULL", "SIMPLE", "PARTIAL")),
+    ):
+        check_choice(argument, value.upper() if isinstance(value, str) else value, choices)
+    validate = not kw.pop("postgresql_not_valid", False) and validate
+    timing = {"deferrable": deferrable, "initially": initially, "match": match}
+    actions = {"onupdate": onupdate, "ondelete": ondelete}
+    other = Name(referent_table, referent_schema)
+    key = _key(constraint_name, migration.name, other, local_cols, remote_cols, **timing, **actions, **kw)
+    return create(migration, key, migration.name, validate=validate, index=index, if_different=if_different)
+
+
+def _check_columns(migration: HelperCall, local: Sequence[str], remote: Sequence[str]) -> None:
+    check_columns(migration, "local_cols", local, migration.right)
+    check_columns(migration, "remote_cols", remote, migration.right)
+    if len(local) != len(remote):
+        raise InvalidArgument(
+            f"{len(local)} columns refer to {len(remote)}: {list(local)} to {list(remote)}.",
+            remedy="Name as many on both sides:",
+            code=migration.right,
         )
-        check_flags(right, deferrable=deferrable, validate=validate, index=index)
-        check_columns(migration, "local_cols", local_cols, right)
-        check_columns(migration, "remote_cols", remote_cols, right)
-        if len(local_cols) != len(remote_cols):
-            raise InvalidArgument(
-                f"{len(local_cols)} columns refer to {len(remote_cols)}: {list(local_cols)} to {list(remote_cols)}.",
-                remedy="Name as many on both sides:",
-                code=right,
-            )
-        for argument, value, choices in (
-            ("onupdate", onupdate, ACTIONS),
-            ("ondelete", ondelete, ACTIONS),
-            ("initially", initially, (None, "DEFERRED", "IMMEDIATE")),
-            ("match", match, (None, "FULL", "SIMPLE", "PARTIAL")),
-        ):
-            check_choice(argument, value.upper() if isinstance(value, str) else value, choices)
-        check_choice("if_different", if_different, IF_DIFFERENT)
-        validate = not kw.pop("postgresql_not_valid", False) and validate
-        name, other = Name(source_table, source_schema), Name(referent_table, referent_schema)
-        timing = {"deferrable": deferrable, "initially": initially, "match": match}
-        actions = {"onupdate": onupdate, "ondelete": ondelete}
-        key = _key(constraint_name, name, other, local_cols, remote_cols, **timing, **actions, **kw)
-        return create(key, name, validate=validate, index=index, if_different=if_different)
 
 
 def _key(
@@ -165,6 +161,7 @@ def _bare(name: str) -> sa.Column[Any]:
 
 
 def create(
+    migration: Migration,
     key: sa.ForeignKeyConstraint,
     name: Name,
     seen: Table | None = None,
@@ -174,38 +171,31 @@ def create(
     if_different: str,
 ) -> bool:
     """Create a foreign key that was made from arguments or from a column."""
-    with running("create_foreign_key_if_missing") as migration:
-        check_choice("if_different", if_different, IF_DIFFERENT)
-        migration.database.safety.check_support(key, validate)
-        settle_name(migration, key)
-        source = seen or look(migration, name)
-        other, remote = referent_of(key)
-        referent = source if other == name else look(migration, other)
-        if is_gone(migration, source, name, *key.column_keys) or is_gone(migration, referent, other, *remote):
-            return skipped(f"foreign key {key.name} on {name}", GONE)
-        source = known(migration, source, name)
-        check_has_columns(source, key.column_keys)
-        migration.database.safety.check_virtual(source, key)
-        referent = known(migration, referent, other)
-        check_has_columns(referent, remote)
-        if source is None or referent is None:
-            _ = index and _index(migration, key, name, None, "raise")
-            return execute(migration, _plan(migration, name, key, None, validate, if_different == "replace"))
-        replaces = if_different == "replace" and _is_another(migration, source, referent, key)
-        settled = not replaces and _is_settled(migration, name, source, referent, key, validate, if_different)
-        if not settled:
-            _refuse_unready(migration, source, referent, key, validate)
-        built = index and _index(migration, key, name, source, "keep" if if_different == "keep" else "raise")
-        if settled:
-            return built
-        source = look_at(migration, name) or source if built else source
-        plan = _plan(migration, name, key, source, validate, replaces)
-        offenders = refusals.orphans(migration, source, key, referent.name)
-        with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
-            return (
-                execute(migration, plan, refusals.explained_by(migration, source, offenders if validate else None))
-                or built
-            )
+    """Create a foreign key that was made from arguments or from a column."""
+    database = migration.database
+    database.safety.check_support(key, validate)
+    settle_name(migration, key)
+    other, remote = referent_of(key)
+    about = f"foreign key {key.name} on {name}"
+    source = existing_or_skip(migration, name, about, key.column_keys, seen)
+    database.safety.check_virtual(source, key)
+    referent = existing_or_skip(migration, other, about, remote, source if other == name else None)
+    if source is None or referent is None:
+        _ = index and _index(migration, key, name, None, "raise")
+        return execute(migration, _plan(migration, name, key, None, validate, if_different == "replace"))
+    replaces = if_different == "replace" and _is_another(migration, source, referent, key)
+    settled = not replaces and _is_settled(migration, name, source, referent, key, validate, if_different)
+    if not settled:
+        _refuse_unready(migration, source, referent, key, validate)
+    built = index and _index(migration, key, name, source, "keep" if if_different == "keep" else "raise")
+    if settled:
+        return built
+    source = existing(migration, name) if built else source
+    plan = _plan(migration, name, key, source, validate, replaces)
+    offenders = refusals.orphans(migration, source, key, referent.name)
+    explain = refusals.explained_by(migration, source, offenders if validate else None)
+    with keeping([f"built an index on {name}({', '.join(key.column_keys)})"] if built else []):
+        return execute(migration, plan, explain) or built
 
 
 def _plan(
@@ -239,8 +229,8 @@ def check_ready(
     migration.database.safety.check_support(key, True)
     migration.database.safety.check_virtual(stands, key)
     other, remote = referent_of(key)
-    referent = stands if other == name else look_at(migration, other)
-    if referent is None or (other == name and set(remote) & set(key.column_keys)):
+    referent = stands if other == name else existing(migration, other)
+    if other == name and set(remote) & set(key.column_keys):
         return
     check_has_columns(referent, remote)
     there = stands.constraints.get(str(key.name))
@@ -259,7 +249,8 @@ def _index(
     columns = list(key.column_keys)
     index_name = fitting("ix", name.name, *columns, max_bytes=63)
     operation = ops.CreateIndexOp(index_name, name.name, columns, schema=name.schema)
-    return indexes.create(operation.to_index(migration.context), name, seen, if_different=if_different)
+    index = operation.to_index(migration.context)
+    return skipping(lambda: indexes.create(migration, index, name, seen, if_different=if_different))
 
 
 def _is_settled(

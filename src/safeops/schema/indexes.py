@@ -12,27 +12,20 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
+from safeops.execution.helper import GO_ON, HelperCall, Said, existing_or_skip, helper, shown_columns
 from safeops.execution.inspect import (
-    check_choice,
-    check_flags,
-    check_has_columns,
-    check_names,
+    Absent,
     known,
-    look,
     look_into,
     settle_name,
-    skipped,
-    table_or_none,
 )
 from safeops.execution.lock_retry import execute, with_lock_retry
-from safeops.execution.migration import Migration, running
-from safeops.naming import Name, call, columns_of
+from safeops.execution.migration import Migration
+from safeops.naming import Name, call
 from safeops.schema import refusals
 from safeops.schema.refusals import (
-    GONE,
     IF_DIFFERENT,
     explained_dependents,
-    is_gone,
     is_left,
     keep_or_raise,
     refuse_dependents,
@@ -40,7 +33,14 @@ from safeops.schema.refusals import (
 )
 
 
+@helper(
+    Said("builds", "index", "{0} on {1}", f"It is built {GO_ON}."),
+    example={"columns": shown_columns},
+    choices={"if_different": IF_DIFFERENT},
+)
 def create_index_if_missing(
+    migration: HelperCall,
+    /,
     index_name: str,
     table_name: str,
     columns: Sequence[Any],
@@ -88,45 +88,37 @@ def create_index_if_missing(
     Example:
         create_index_if_missing("ix_users_email", "users", ["email"], unique=True)
     """
-    right = call("create_index_if_missing", index_name, table_name, columns_of(table_name, columns), schema=schema)
-    with running("create_index_if_missing") as migration:
-        check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
-        check_flags(right, unique=unique)
-        if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:
-            raise InvalidArgument(f"columns is {columns!r}, not a list of columns.", remedy="Write:", code=right)
-        kw.pop("postgresql_concurrently", None)
-        kw.pop("if_not_exists", None)
-        operation = ops.CreateIndexOp(index_name, table_name, columns, schema=schema, unique=unique, **kw)
-        return create(operation.to_index(migration.context), Name(table_name, schema), if_different=if_different)
+    if isinstance(columns, (str, sa.sql.ClauseElement)) or not isinstance(columns, Sequence) or not columns:
+        raise InvalidArgument(f"columns is {columns!r}, not a list of columns.", remedy="Write:", code=migration.right)
+    kw.pop("postgresql_concurrently", None)
+    kw.pop("if_not_exists", None)
+    operation = ops.CreateIndexOp(index_name, table_name, columns, schema=schema, unique=unique, **kw)
+    return create(migration, operation.to_index(migration.context), migration.name, if_different=if_different)
 
 
-def create(index: sa.Index, name: Name, seen: Table | None = None, *, if_different: str) -> bool:
+def create(migration: Migration, index: sa.Index, name: Name, seen: Table | None = None, *, if_different: str) -> bool:
     """Create an index that was made from arguments; ``seen`` is the table where it was just looked at."""
-    with running("create_index_if_missing") as migration:
-        check_choice("if_different", if_different, IF_DIFFERENT)
-        migration.database.safety.check_index_support(index)
-        what = f"index {settle_name(migration, index).name} on {name}"
-        stands = seen or look(migration, name)
-        if is_gone(migration, stands, name, *_columns_of(index)):
-            return skipped(what, GONE)
-        stands = known(migration, stands, name)
-        check_has_columns(stands, _columns_of(index))
-        migration.database.safety.check_virtual(stands, index)
-        there = stands.indexes.get(str(index.name)) if stands else None
-        wanted = migration.database.wanted_index(index)
-        if stands is not None and there is not None:
-            found = settle(migration, stands, there, wanted, index) if there.valid or stands.is_partitioned else []
-            if found and if_different == "replace":
-                return _replace(migration, name, index, stands, there)
-            if found or there.valid:
-                return keep_or_raise(what, found, if_different, *_other_name(index, name))
-        elif stands is not None:
-            refuse_taken(migration, str(index.name), stands)
-            look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
-        replaces = if_different == "replace" and stands is None
-        database = migration.database
-        plan = (database.ddl.replace_index if replaces else database.ddl.create_index)(name, index, stands)
-        return execute(migration, plan, _explained(migration, index, stands))
+    """Create an index that was made from arguments; ``seen`` is the table if it was just looked at."""
+    migration.database.safety.check_index_support(index)
+    about = f"index {settle_name(migration, index).name} on {name}"
+    table = existing_or_skip(migration, name, about, _columns_of(index), seen)
+    migration.database.safety.check_virtual(table, index)
+    same_name = table.indexes.get(str(index.name)) if table else None
+    wanted = migration.database.wanted_index(index)
+    if table is not None and same_name is not None:
+        compared = same_name.valid or table.is_partitioned
+        found = settle(migration, table, same_name, wanted, index) if compared else []
+        if found and if_different == "replace":
+            return _replace(migration, name, index, table, same_name)
+        if found or same_name.valid:
+            return keep_or_raise(about, found, if_different, *_other_name(index, name))
+    elif table is not None:
+        refuse_taken(migration, str(index.name), table)
+        look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, table, index))
+    replaces = if_different == "replace" and table is None
+    ddl = migration.database.ddl
+    plan = (ddl.replace_index if replaces else ddl.create_index)(name, index, table)
+    return execute(migration, plan, _explained(migration, index, table))
 
 
 def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> Callable[[DBAPIError], Any]:
@@ -207,7 +199,12 @@ def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
     )
 
 
-def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None = None) -> bool:
+@helper(
+    Said("drops", "index", "{0} of {1}", f"It is dropped {GO_ON}."),
+    "index {index_name} on {table}",
+    changes={"missing"},
+)
+def drop_index_if_exists(migration: HelperCall, index_name: str, table_name: str, *, schema: str | None = None) -> bool:
     """The table has no index of this name.
 
     Steps: looks at the table; drops the index online.
@@ -235,25 +232,26 @@ def drop_index_if_exists(index_name: str, table_name: str, *, schema: str | None
     Example:
         drop_index_if_exists("ix_users_email", "users")
     """
-    right = call("drop_index_if_exists", index_name, table_name, schema=schema)
-    with running("drop_index_if_exists") as migration:
-        check_names(migration, right, index_name=index_name, table_name=table_name, schema=schema)
-        name = Name(table_name, schema)
-        stands = table_or_none(look(migration, name), name)
-        there = stands.indexes.get(index_name) if stands else None
-        if there is None and not migration.offline and not is_left(migration, stands, name, index_name):
-            return skipped(f"index {index_name} on {name}", "it is not there")
-        if stands is not None and there is not None:
-            _refuse_constraint(there, name)
-            as_key = Constraint(there.name, "unique" if there.unique and not there.where else "index", there.names)
-            standing = look_into(
-                migration, name, lambda: migration.database.dependents.dependents_of_key(stands, as_key)
-            )
-            remedy = f"Create another such index first, or drop the foreign key first; {index_name} can go then."
-            refuse_dependents(f"index {index_name} of {name}", standing, remedy)
-            look_into(migration, name, lambda: migration.database.dependents.check_identity(stands, [there.name]))
-        explain = explained_dependents(migration, f"index {index_name} of {name}")
-        return execute(migration, migration.database.ddl.drop_index(name, index_name, stands), explain)
+    name, inspected = migration.name, migration.inspect()
+    match inspected:
+        case Table() as table if index_name in table.indexes:
+            _refuse_needed_to_drop(migration, table, table.indexes[index_name])
+        case Table() as table if is_left(migration, table, index_name):
+            pass
+        case Table() | Absent():
+            return migration.skip("it is not there")
+    explain = explained_dependents(migration, f"index {index_name} of {name}")
+    return execute(migration, migration.database.ddl.drop_index(name, index_name, known(inspected)), explain)
+
+
+def _refuse_needed_to_drop(migration: HelperCall, table: Table, index: Index) -> None:
+    name, dependents = migration.name, migration.database.dependents
+    _refuse_constraint(index, name)
+    as_key = Constraint(index.name, "unique" if index.unique and not index.where else "index", index.names)
+    remedy = f"Create another such index first, or drop the foreign key first; {index.name} can go then."
+    needing = look_into(migration, name, lambda: dependents.dependents_of_key(table, as_key))
+    refuse_dependents(f"index {index.name} of {name}", needing, remedy)
+    look_into(migration, name, lambda: dependents.check_identity(table, [index.name]))
 
 
 def _refuse_constraint(there: Index, name: Name) -> None:

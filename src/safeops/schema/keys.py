@@ -7,13 +7,20 @@ from typing import Any
 
 from alembic.operations import ops
 
-from safeops.execution.inspect import check_choice, check_columns, check_flags, check_names
-from safeops.execution.migration import running
-from safeops.naming import Name, call, columns_of
+from safeops.execution.helper import GO_ON, HelperCall, Said, helper, shown_columns
+from safeops.execution.inspect import check_choice, check_columns
 from safeops.schema.constraints import create
+from safeops.schema.refusals import IF_DIFFERENT, KEEP_OR_RAISE
 
 
+@helper(
+    Said("makes ... unique", "", "makes {2} of {1} unique", f"Its index is built {GO_ON}."),
+    example={"columns": shown_columns},
+    choices={"if_different": IF_DIFFERENT},
+)
 def create_unique_constraint_if_missing(
+    migration: HelperCall,
+    /,
     constraint_name: str,
     table_name: str,
     columns: Sequence[str],
@@ -61,32 +68,24 @@ def create_unique_constraint_if_missing(
     Example:
         create_unique_constraint_if_missing("uq_users_email", "users", ["email"])
     """
-    right = call(
-        "create_unique_constraint_if_missing",
-        constraint_name,
-        table_name,
-        columns_of(table_name, columns),
-        schema=schema,
-    )
-    with running("create_unique_constraint_if_missing") as migration:
-        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        check_columns(migration, "columns", columns, right)
-        check_flags(right, deferrable=deferrable)
-        timing = initially.upper() if isinstance(initially, str) else initially
-        check_choice("initially", timing, (None, "DEFERRED", "IMMEDIATE"))
-        operation = ops.CreateUniqueConstraintOp(
-            constraint_name,
-            table_name,
-            list(columns),
-            schema=schema,
-            deferrable=deferrable,
-            initially=initially,
-            **kw,
-        )
-        return create(operation.to_constraint(migration.context), Name(table_name, schema), if_different=if_different)
+    check_columns(migration, "columns", columns, migration.right)
+    timing = initially.upper() if isinstance(initially, str) else initially
+    check_choice("initially", timing, (None, "DEFERRED", "IMMEDIATE"))
+    options = {"schema": schema, "deferrable": deferrable, "initially": initially, **kw}
+    operation = ops.CreateUniqueConstraintOp(constraint_name, table_name, list(columns), **options)
+    constraint = operation.to_constraint(migration.context)
+    return create(migration, constraint, migration.name, if_different=if_different)
 
 
+@helper(
+    Said("makes", "", "makes {2} the primary key of {1}", f"Its index is built {GO_ON}."),
+    changes={"nullable"},
+    example={"columns": shown_columns},
+    choices={"if_different": KEEP_OR_RAISE},
+)
 def create_primary_key_if_missing(
+    migration: HelperCall,
+    /,
     constraint_name: str,
     table_name: str,
     columns: Sequence[str],
@@ -129,12 +128,7 @@ def create_primary_key_if_missing(
     Example:
         create_primary_key_if_missing("pk_events", "events", ["id"])
     """
-    right = call(
-        "create_primary_key_if_missing", constraint_name, table_name, columns_of(table_name, columns), schema=schema
-    )
-    with running("create_primary_key_if_missing") as migration:
-        check_names(migration, right, constraint_name=constraint_name, table_name=table_name, schema=schema)
-        check_columns(migration, "columns", columns, right)
-        check_choice("if_different", if_different, ("raise", "keep"))
-        operation = ops.CreatePrimaryKeyOp(constraint_name, table_name, list(columns), schema=schema, **kw)
-        return create(operation.to_constraint(migration.context), Name(table_name, schema), if_different=if_different)
+    check_columns(migration, "columns", columns, migration.right)
+    operation = ops.CreatePrimaryKeyOp(constraint_name, table_name, list(columns), schema=schema, **kw)
+    constraint = operation.to_constraint(migration.context)
+    return create(migration, constraint, migration.name, if_different=if_different)

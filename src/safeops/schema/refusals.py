@@ -24,46 +24,28 @@ from safeops.errors import (
     ViolatingRows,
 )
 from safeops.execution.inspect import look_into, refuse_hidden_rows, skipped
+from safeops.execution.later_calls import unexplained
 from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call
 from safeops.plan_mode import current_dry_run
 from safeops.policy import assurance
-from safeops.schema.later_calls import is_dropped, unexplained
 
 T = TypeVar("T")
 
 log = logging.getLogger("safeops")
 
 IF_DIFFERENT = ("raise", "replace", "keep")
-"""What the helpers of indexes and constraints can do where a name is taken by another definition."""
+"""What the helpers of indexes and constraints can do if a name is taken by another definition."""
+KEEP_OR_RAISE = ("raise", "keep")
+"""What other helpers can do then."""
 
 
-def is_gone(migration: Migration, stands: Table | None, name: Name, *parts: str) -> bool:
-    """Tell whether what a step of ``downgrade()`` works on was dropped by a later step, before an interruption.
-
-    Args:
-        migration: The running migration.
-        stands: The table as it stands.
-        name: The table, as the author calls it.
-        *parts: The columns, or the constraint, that the step works on.
-    """
-    if migration.offline:
-        return False
-    if stands is None:
-        return is_dropped(name)
-    return any(one not in stands.columns and one not in stands.constraints and is_dropped(name, one) for one in parts)
-
-
-GONE = "a later step of this revision has dropped it"
-
-
-def is_left(migration: Migration, stands: Table | None, name: Name, thing: str) -> bool:
+def is_left(migration: Migration, table: Table, thing: str) -> bool:
     """Tell whether an interrupted build left parts of an index or constraint on partitions of the table."""
-    database = migration.database
-    if stands is None or not stands.is_partitioned:
+    if not table.is_partitioned:
         return False
-    return look_into(migration, name, lambda: database.dependents.left_on_partitions(stands, thing))
+    return look_into(migration, table.name, lambda: migration.database.dependents.left_on_partitions(table, thing))
 
 
 def check_schema(migration: Migration, name: Name, right: str) -> None:

@@ -19,9 +19,10 @@ from safeops.archive.archiving import (
 )
 from safeops.archive.port import COPYING, RESTORED, Archives, Record
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
-from safeops.execution.inspect import check_names, keeping, known, look, refuse_hidden_rows, skipped
+from safeops.execution.helper import MOMENT, HelperCall, Said, helper
+from safeops.execution.inspect import check_names, existing, find, keeping, refuse_hidden_rows
 from safeops.execution.lock_retry import outline
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.execution.replication import heed_new_column
 from safeops.naming import Code, Name, call, written_column
 from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie
@@ -50,7 +51,14 @@ class Archive:
     bytes: int | None
 
 
-def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | None = None) -> bool:
+@helper(
+    Said("brings", "column", "{1} of {0} back, with its values", "Filled in short batches."),
+    "column {table}.{column.name}",
+    example={"column": Code('sa.Column("name of the column", ...)')},
+)
+def restore_column(
+    migration: HelperCall, table_name: str, column: sa.Column[Any], *, schema: str | None = None
+) -> bool:
     """The column is back as ``drop_column_if_exists(..., archive=True)`` found it, with the values of the rows that stand.
 
     Steps: adds the column again, without a value in any row; puts the archived values back in batches, and the default
@@ -84,41 +92,37 @@ def restore_column(table_name: str, column: sa.Column[Any], *, schema: str | Non
     Example:
         restore_column("users", sa.Column("email", sa.String(320), nullable=False))
     """
-    right = call("restore_column", table_name, Code('sa.Column("name of the column", ...)'), schema=schema)
-    with running("restore_column") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        if not isinstance(column, sa.Column):
-            raise InvalidArgument(f"The column is {column!r}, not a sa.Column.", remedy="Write:", code=right)
-        check_names(migration, right, column_name=column.name)
-        name = Name(table_name, schema)
-        _refuse_offline(migration, f"Restoring {name}.{column.name}")
-        stands = known(migration, look(migration, name), name)
-        if stands is None:
-            raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
-        record = _latest(migration, stands.name, str(column.name))
-        if record is None:
-            if column.name in stands.columns:
-                on_catalogue(migration, catalogue_of(migration).drop_if_empty)
-                return skipped(f"column {name}.{column.name}", "it is there, and nothing of it is archived")
-            raise _no_archive(migration, f"column {name}.{column.name}", UnknownColumn)
-        outline(migration, stands.name, f"put the archived values of {name}.{column.name} back")
-        if record.status == RESTORED:
-            forget(migration, record)
-            return True
-        check_type(migration, stands, record, column)
-        refuse_hidden_rows(migration, stands.name, record.archive)
-        refuse_rewriting(migration, stands, record, column)
-        if record.column not in stands.columns and not record.definition["computed"]:
-            again = call("restore_column", table_name, written_column(column), schema=schema)
-            heed_new_column(migration, stands, str(column.name), again)
-        done: list[str] = []
-        with keeping(done):
-            bring_column_back(migration, stands, record, done)
-            complete(migration, record)
+    if not isinstance(column, sa.Column):
+        raise InvalidArgument(f"The column is {column!r}, not a sa.Column.", remedy="Write:", code=migration.right)
+    check_names(migration, migration.right, column_name=column.name)
+    name, about = migration.name, migration.about
+    _refuse_offline(migration, f"Restoring {name}.{column.name}")
+    table = existing(migration, name)
+    record = _latest(migration, table.name, str(column.name))
+    if record is None:
+        if column.name not in table.columns:
+            raise _no_archive(migration, about, UnknownColumn)
+        on_catalogue(migration, catalogue_of(migration).drop_if_empty)
+        return migration.skip("it is there, and nothing of it is archived")
+    outline(migration, table.name, f"put the archived values of {name}.{column.name} back")
+    if record.status == RESTORED:
+        forget(migration, record)
+        return True
+    check_type(migration, table, record, column)
+    refuse_hidden_rows(migration, table.name, record.archive)
+    refuse_rewriting(migration, table, record, column)
+    if record.column not in table.columns and not record.definition["computed"]:
+        again = call("restore_column", table_name, written_column(column), schema=schema)
+        heed_new_column(migration, table, str(column.name), again)
+    done: list[str] = []
+    with keeping(done):
+        bring_column_back(migration, table, record, done)
+        complete(migration, record)
     return True
 
 
-def restore_table(table_name: str, *, schema: str | None = None) -> bool:
+@helper(Said("brings", "table", "{0} back, with its rows", f"{MOMENT}."), "table {table}")
+def restore_table(migration: HelperCall, table_name: str, *, schema: str | None = None) -> bool:
     """The table is back as ``drop_table_if_exists(..., archive=True)`` found it, with all its rows.
 
     Steps: renames the archive and what belongs to it back, in a moment; adds the foreign keys of the table again, for new
@@ -147,26 +151,23 @@ def restore_table(table_name: str, *, schema: str | None = None) -> bool:
     Example:
         restore_table("teams")
     """
-    right = call("restore_table", table_name, schema=schema)
-    with running("restore_table") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        name = Name(table_name, schema)
-        _refuse_offline(migration, f"Restoring {name}")
-        full = Name(table_name, Archives.of(migration.database).schema_of_new(schema))
-        stands, record = look(migration, full), _latest(migration, full, None)
-        if record is None:
-            if stands is not None:
-                on_catalogue(migration, catalogue_of(migration).drop_if_empty)
-                return skipped(f"table {name}", "it is there, and nothing of it is archived")
-            raise _no_archive(migration, f"table {name}", UnknownTable)
-        if stands is not None and look(migration, record.archive) is not None:
-            raise _taken(name)
-        bring_table_back(migration, record)
-        tie(migration, record)
-        return True
+    _refuse_offline(migration, f"Restoring {migration.name}")
+    full = Name(table_name, Archives.of(migration.database).schema_of_new(schema))
+    table, record = find(migration, full), _latest(migration, full, None)
+    if record is None:
+        if table is None:
+            raise _no_archive(migration, migration.about, UnknownTable)
+        on_catalogue(migration, catalogue_of(migration).drop_if_empty)
+        return migration.skip("it is there, and nothing of it is archived")
+    if table is not None and find(migration, record.archive) is not None:
+        raise _taken(migration.name)
+    bring_table_back(migration, record)
+    tie(migration, record)
+    return True
 
 
-def archives() -> list[Archive]:
+@helper()
+def archives(migration: HelperCall) -> list[Archive]:
     """Return what drops with ``archive=True`` have kept, the oldest first.
 
     Returns:
@@ -178,12 +179,12 @@ def archives() -> list[Archive]:
         for one in archives():
             print(one.table, one.column, one.rows)
     """
-    with running("archives") as migration:
-        _refuse_offline(migration, "The list of archives")
-        return [_shown(migration, one) for one in _kept(migration)]
+    _refuse_offline(migration, "The list of archives")
+    return [_shown(migration, record) for record in _kept(migration)]
 
 
-def drop_archives(*, older_than: float) -> bool:
+@helper(about="old archives", loses=True)
+def drop_archives(migration: HelperCall, *, older_than: float) -> bool:
     """No archive is left that is older than that; the values in them are gone for good.
 
     Steps: drops each archive in one brief statement, with what an interrupted drop has left behind.
@@ -206,22 +207,21 @@ def drop_archives(*, older_than: float) -> bool:
     Example:
         drop_archives(older_than=90 * 86400)
     """
-    with running("drop_archives") as migration:
-        if isinstance(older_than, bool) or not isinstance(older_than, (int, float)) or not older_than >= 0:
-            raise InvalidArgument(
-                f"older_than is {older_than!r}, not a number of seconds.",
-                remedy="Write:",
-                code="drop_archives(older_than=90 * 86400)",
-            )
-        _refuse_offline(migration, "Dropping archives")
-        now = float(migration.database.scalar(f"SELECT {migration.database.now}"))
-        records = on_catalogue(migration, catalogue_of(migration).records)
-        old = [one for one in records if now - one.created_at >= older_than]
-        for one in old:
-            discard(migration, one)
-            log.info("dropped the archive of %s, %s", one, time.strftime("%Y-%m-%d", time.gmtime(one.created_at)))
-        on_catalogue(migration, catalogue_of(migration).drop_if_empty)
-        return bool(old) or skipped("old archives", "there are none")
+    if isinstance(older_than, bool) or not isinstance(older_than, (int, float)) or not older_than >= 0:
+        raise InvalidArgument(
+            f"older_than is {older_than!r}, not a number of seconds.",
+            remedy="Write:",
+            code="drop_archives(older_than=90 * 86400)",
+        )
+    _refuse_offline(migration, "Dropping archives")
+    now = float(migration.database.scalar(f"SELECT {migration.database.now}"))
+    records = on_catalogue(migration, catalogue_of(migration).records)
+    old = [record for record in records if now - record.created_at >= older_than]
+    for record in old:
+        discard(migration, record)
+        log.info("dropped the archive of %s, %s", record, time.strftime("%Y-%m-%d", time.gmtime(record.created_at)))
+    on_catalogue(migration, catalogue_of(migration).drop_if_empty)
+    return bool(old) or migration.skip("there are none")
 
 
 # Details --------------------------------------------------------------------------------------------------------

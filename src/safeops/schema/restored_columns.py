@@ -16,7 +16,7 @@ from safeops.archive.port import RESTORED, Archives, Record
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation, ViolatingRows
-from safeops.execution.inspect import known, look, look_into
+from safeops.execution.inspect import existing, find, look_into
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
 from safeops.naming import call, written_column
@@ -101,9 +101,7 @@ def _refuse_domain(migration: Migration, stands: Table, record: Record, column: 
 def complete(migration: Migration, record: Record) -> None:
     """Make what is the column's own again; rows may break one constraint and not the others."""
     name, column = record.of, record.column or ""
-    stands = known(migration, look(migration, name), name)
-    if stands is None:
-        return
+    stands = existing(migration, name)
     required = record.definition["required"] and not record.definition["computed"]
     nulls = refusals.nulls(migration, stands, column) if required and stands.columns[column].nullable else None
     filled = nulls is None or not look_into(migration, name, lambda: _finds(migration, stands, column))
@@ -112,7 +110,7 @@ def complete(migration: Migration, record: Record) -> None:
         raise _violated(record, broken)
     if required:
         _enforce(record)
-    now = look(migration, name) or stands
+    now = find(migration, name) or stands
     execute(migration, Archives.of(migration.database).finish_restore(now, column, dict(record.definition)))
     forget(migration, record)
 
@@ -163,9 +161,7 @@ def _violated(record: Record, broken: list[str]) -> ViolatingRows:
 
 def tie(migration: Migration, record: Record) -> None:
     """Add the foreign keys of a table again, and forget its archive."""
-    stands = known(migration, look(migration, record.of), record.of)
-    if stands is None:
-        return
+    stands = existing(migration, record.of)
     broken = _each(migration, Archives.of(migration.database).restore_keys(stands, dict(record.definition)))
     if broken:
         raise _violated(record, broken)

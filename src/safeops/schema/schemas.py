@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from safeops.execution.inspect import check_names, skipped
+from safeops.execution.helper import HelperCall, Said, helper
 from safeops.execution.lock_retry import execute
-from safeops.execution.migration import Migration, running
-from safeops.naming import call
+from safeops.execution.migration import Migration
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 
 
-def create_schema_if_missing(schema_name: str) -> bool:
+@helper(Said("creates", "schema", "{0}", "No table is locked."), "schema {schema_name}")
+def create_schema_if_missing(migration: HelperCall, schema_name: str) -> bool:
     """The schema exists; on MariaDB and MySQL that is a database.
 
     Steps: looks for it; creates it.
@@ -32,15 +32,14 @@ def create_schema_if_missing(schema_name: str) -> bool:
     Example:
         create_schema_if_missing("billing")
     """
-    with running("create_schema_if_missing") as migration:
-        check_names(migration, call("create_schema_if_missing", schema_name), schema_name=schema_name)
-        if not migration.offline and migration.database.has_schema(schema_name):
-            return skipped(f"schema {schema_name}", "it is there")
-        _check_support(migration, schema_name)
-        return execute(migration, migration.database.ddl.create_schema(schema_name))
+    if not migration.offline and migration.database.has_schema(schema_name):
+        return migration.skip("it is there")
+    _check_support(migration, schema_name)
+    return execute(migration, migration.database.ddl.create_schema(schema_name))
 
 
-def drop_schema_if_exists(schema_name: str) -> bool:
+@helper(Said("drops", "schema", "{0}", "Refused while anything is in it."), "schema {schema_name}")
+def drop_schema_if_exists(migration: HelperCall, schema_name: str) -> bool:
     """The schema does not exist. One that is not empty is refused.
 
     Steps: looks for it and what is in it; drops it.
@@ -65,20 +64,18 @@ def drop_schema_if_exists(schema_name: str) -> bool:
     Example:
         drop_schema_if_exists("billing")
     """
-    with running("drop_schema_if_exists") as migration:
-        check_names(migration, call("drop_schema_if_exists", schema_name), schema_name=schema_name)
-        if not migration.offline:
-            if not migration.database.has_schema(schema_name):
-                return skipped(f"schema {schema_name}", "it is not there")
-            _check_support(migration, schema_name)
-            refuse_dependents(f"schema {schema_name}", migration.database.dependents.dependents_of_schema(schema_name))
-        elif not migration.database.abilities.refuses_full_schemas:
-            raise migration.online_only(
-                f"Dropping schema {schema_name}",
-                f"{migration.database.product} drops all tables in it along with it.",
-            )
-        explain = explained_dependents(migration, f"schema {schema_name}")
-        return execute(migration, migration.database.ddl.drop_schema(schema_name), explain)
+    database = migration.database
+    if migration.offline:
+        if not database.abilities.refuses_full_schemas:
+            why = f"{database.product} drops all tables in it along with it."
+            raise migration.online_only(f"Dropping schema {schema_name}", why)
+    elif not database.has_schema(schema_name):
+        return migration.skip("it is not there")
+    else:
+        _check_support(migration, schema_name)
+        refuse_dependents(migration.about, database.dependents.dependents_of_schema(schema_name))
+    explain = explained_dependents(migration, migration.about)
+    return execute(migration, database.ddl.drop_schema(schema_name), explain)
 
 
 def _check_support(migration: Migration, schema: str) -> None:

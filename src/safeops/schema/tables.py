@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,29 +16,30 @@ from safeops.archive.port import Archives
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
+from safeops.execution.helper import MOMENT, UNUSED, HelperCall, Said, helper, skipping
 from safeops.execution.inspect import (
-    check_choice,
-    check_flags,
+    Absent,
     check_names,
+    find,
+    inspect,
     keeping,
-    look,
+    known,
     look_into,
     named,
     settle_name,
     settle_names,
-    skipped,
-    table_or_none,
 )
+from safeops.execution.later_calls import unexplained
 from safeops.execution.lock_retry import execute
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.execution.replication import heed_new_table
 from safeops.naming import Code, Name, call
 from safeops.plan_mode import current_dry_run
 from safeops.schema import foreign_keys, indexes
 from safeops.schema.columns import column_differences
-from safeops.schema.later_calls import unexplained
 from safeops.schema.prerequisites import prepare
 from safeops.schema.refusals import (
+    KEEP_OR_RAISE,
     check_schema,
     explained_dependents,
     keep_or_raise,
@@ -46,7 +49,15 @@ from safeops.schema.refusals import (
 )
 
 
+@helper(
+    Said("creates", "table", "{0}", "Nobody uses a new table yet."),
+    "table {table}",
+    example={"columns": Code('sa.Column("id", sa.BigInteger, primary_key=True)')},
+    choices={"if_different": KEEP_OR_RAISE},
+)
 def create_table_if_missing(
+    migration: HelperCall,
+    /,
     table_name: str,
     *columns: Any,
     schema: str | None = None,
@@ -85,47 +96,47 @@ def create_table_if_missing(
     Example:
         create_table_if_missing("teams", sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("name", sa.Text))
     """
-    right = call(
-        "create_table_if_missing",
-        table_name,
-        Code('sa.Column("id", sa.BigInteger, primary_key=True)'),
-        schema=schema,
-    )
-    with running("create_table_if_missing") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        check_choice("if_different", if_different, ("raise", "keep"))
-        wrong = [one for one in columns if not isinstance(one, sa.sql.base.SchemaEventTarget)]
-        if not columns or wrong:
-            raise InvalidArgument(
-                f"The columns are {wrong!r}, not columns or constraints.",
-                remedy="Write:",
-                code=right,
-            )
-        kw.pop("if_not_exists", None)
-        table = ops.CreateTableOp(table_name, columns, schema=schema, comment=comment, **kw).to_table(migration.context)
-        check_names(migration, right, **{f"column {column.name}": column.name for column in table.columns})
-        settle_names(migration, table, right)
-        name = Name(table_name, schema)
-        stands = look(migration, name, to_create=True)
-        if stands is not None:
-            keep_or_raise(f"table {name}", _differences(migration, stands, table), if_different)
-            built = [indexes.create(index, name, stands, if_different=if_different) for index in _sorted(table)]
-            return any(built)
-        for column in table.columns:
-            migration.database.safety.check_column_support(column)
-        things: list[sa.Index | sa.Constraint] = [*table.indexes, *table.constraints]
-        for thing in things:
-            migration.database.safety.check_virtual(None, thing)
-        check_schema(migration, name, right)
-        if not migration.offline:
-            heed_new_table(migration, name, call("create_table_if_missing", table_name, Code("..."), schema=schema))
-        for key in table.foreign_key_constraints:
-            key.use_alter = key.use_alter and _is_made_later(migration, name, key)
-        typed = prepare(migration, list(table.columns), creates_enums=True)
-        with keeping(typed):
-            made = execute(migration, migration.database.ddl.create_table(table))
-            _confirm(migration, name)
-        return made or bool(typed)
+    table = _asked_table(migration, columns, comment, kw)
+    inspected = inspect(migration, migration.name, to_create=True)
+    if isinstance(inspected, Table):
+        keep_or_raise(migration.about, _differences(migration, inspected, table), if_different)
+        return _add_indexes(migration, table, inspected, if_different)
+    _check_new(migration, table)
+    for key in table.foreign_key_constraints:
+        key.use_alter = key.use_alter and _is_made_later(migration, migration.name, key)
+    typed = prepare(migration, list(table.columns), creates_enums=True)
+    with keeping(typed):
+        made = execute(migration, migration.database.ddl.create_table(table))
+        _confirm(migration, migration.name)
+    return made or bool(typed)
+
+
+def _asked_table(migration: HelperCall, columns: Sequence[Any], comment: str | None, kw: dict[str, Any]) -> sa.Table:
+    """Return the table that is asked for, or raise InvalidArgument."""
+    right = migration.right
+    wrong = [column for column in columns if not isinstance(column, sa.sql.base.SchemaEventTarget)]
+    if not columns or wrong:
+        raise InvalidArgument(f"The columns are {wrong!r}, not columns or constraints.", remedy="Write:", code=right)
+    kw.pop("if_not_exists", None)
+    name = migration.name
+    operation = ops.CreateTableOp(name.name, columns, schema=name.schema, comment=comment, **kw)
+    table = operation.to_table(migration.context)
+    check_names(migration, right, **{f"column {column.name}": column.name for column in table.columns})
+    settle_names(migration, table, right)
+    return table
+
+
+def _check_new(migration: HelperCall, table: sa.Table) -> None:
+    """Raise what would stop the creation of the table, before anything is touched."""
+    for column in table.columns:
+        migration.database.safety.check_column_support(column)
+    things: list[sa.Index | sa.Constraint] = [*table.indexes, *table.constraints]
+    for thing in things:
+        migration.database.safety.check_virtual(None, thing)
+    check_schema(migration, migration.name, migration.right)
+    if not migration.offline:
+        again = call("create_table_if_missing", table.name, Code("..."), schema=table.schema)
+        heed_new_table(migration, migration.name, again)
 
 
 def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstraint) -> bool:
@@ -137,7 +148,7 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
     referent, remote = foreign_keys.referent_of(key)
     if referent == name or not migration.context.dialect.supports_alter:
         return False
-    there = migration.offline or current_dry_run() is not None or look(migration, referent) is not None
+    there = migration.offline or current_dry_run() is not None or find(migration, referent) is not None
     missing = Difference(f"foreign key {key.name}", "missing", referent.name)
     if not unexplained([missing], name, str(key.name)):
         return True
@@ -162,7 +173,7 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
 
 def _confirm(migration: Migration, name: Name) -> None:
     """Raise DefinitionMismatch where IF NOT EXISTS found something else of this name, and created nothing."""
-    if migration.offline or current_dry_run() is not None or look(migration, name, to_create=True) is not None:
+    if migration.offline or current_dry_run() is not None or find(migration, name, to_create=True) is not None:
         return
     raise DefinitionMismatch(
         f"Table {name} was not created: the name is taken by something that is no table, a sequence or an index.",
@@ -171,8 +182,10 @@ def _confirm(migration: Migration, name: Name) -> None:
     )
 
 
-def _sorted(table: sa.Table) -> list[sa.Index]:
-    return sorted(table.indexes, key=lambda index: str(index.name))
+def _add_indexes(migration: HelperCall, table: sa.Table, now: Table, if_different: str) -> bool:
+    create = partial(indexes.create, migration, name=migration.name, seen=now, if_different=if_different)
+    changed = [skipping(partial(create, index)) for index in sorted(table.indexes, key=lambda index: str(index.name))]
+    return any(changed)
 
 
 def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[Difference]:
@@ -256,7 +269,15 @@ def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:
     return replace(wanted, referent=Name(wanted.referent.name, stands.referent.schema))
 
 
-def drop_table_if_exists(table_name: str, *, schema: str | None = None, archive: bool = False) -> bool:
+@helper(
+    Said("drops", "table", "{0}", f"{MOMENT}.", UNUSED),
+    "table {table}",
+    changes={"missing table"},
+    loses=True,
+)
+def drop_table_if_exists(
+    migration: HelperCall, table_name: str, *, schema: str | None = None, archive: bool = False
+) -> bool:
     """The table does not exist, nor its indexes and constraints.
 
     Steps: looks for the table and for what depends on it; forgets its backfills; drops it in one brief statement. With
@@ -285,22 +306,19 @@ def drop_table_if_exists(table_name: str, *, schema: str | None = None, archive:
     Example:
         drop_table_if_exists("teams")
     """
-    right = call("drop_table_if_exists", table_name, schema=schema)
-    with running("drop_table_if_exists") as migration:
-        check_names(migration, right, table_name=table_name, schema=schema)
-        check_flags(right, archive=archive)
-        name = Name(table_name, schema)
-        stands = table_or_none(look(migration, name, to_create=True), name)
-        refuse_archive_offline(migration, f"table {name}", archive)
-        if stands is None and not migration.offline:
+    name, about, inspected = migration.name, migration.about, migration.inspect(to_create=True)
+    refuse_archive_offline(migration, about, archive)
+    explain = explained_dependents(migration, about)
+    match inspected:
+        case Absent():
             if archive:
-                finish_archive(migration, Name(table_name, Archives.of(migration.database).schema_of_new(schema)), None)
-            return skipped(f"table {name}", "it is not there")
-        explain = explained_dependents(migration, f"table {name}")
-        if stands is not None:
-            dependents = look_into(migration, name, lambda: migration.database.dependents.dependents(stands))
-            refuse_dependents(f"table {name}", dependents)
-            forget_backfills_of(migration, stands.name)
+                home = Archives.of(migration.database).schema_of_new(schema)
+                finish_archive(migration, Name(table_name, home), None)
+            return migration.skip("it is not there")
+        case Table() as table:
+            dependents = look_into(migration, name, lambda: migration.database.dependents.dependents(table))
+            refuse_dependents(about, dependents)
+            forget_backfills_of(migration, table.name)
             if archive:
-                return archive_table(migration, stands, explain)
-        return execute(migration, migration.database.ddl.drop_table(name, stands), explain)
+                return archive_table(migration, table, explain)
+    return execute(migration, migration.database.ddl.drop_table(name, known(inspected)), explain)

@@ -10,11 +10,13 @@ import sqlalchemy as sa
 from safeops.databases import sqltext
 from safeops.databases.definitions import Difference, Table
 from safeops.errors import InvalidArgument, UnknownType
-from safeops.execution.inspect import check_choice, check_name, check_names, look_into, skipped
+from safeops.execution.helper import HelperCall, Said, Skip, helper
+from safeops.execution.inspect import check_name, look_into, skipped
 from safeops.execution.lock_retry import execute, with_lock_retry
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration
 from safeops.naming import Name, call, fitting, nearest
 from safeops.schema.refusals import (
+    KEEP_OR_RAISE,
     check_schema,
     explained_dependents,
     keep_or_raise,
@@ -23,8 +25,19 @@ from safeops.schema.refusals import (
 )
 
 
+@helper(
+    Said("creates", "type", "{0}", "No table is locked."),
+    "type {type}",
+    example={"values": ["sad", "ok"]},
+    choices={"if_different": KEEP_OR_RAISE},
+)
 def create_enum_if_missing(
-    enum_name: str, values: Sequence[str], *, schema: str | None = None, if_different: str = "raise"
+    migration: HelperCall,
+    enum_name: str,
+    values: Sequence[str],
+    *,
+    schema: str | None = None,
+    if_different: str = "raise",
 ) -> bool:
     """The named type exists with these values in this order.
 
@@ -52,21 +65,14 @@ def create_enum_if_missing(
     Example:
         create_enum_if_missing("mood", ["sad", "ok", "happy"])
     """
-    right = call("create_enum_if_missing", enum_name, ["sad", "ok"], schema=schema)
-    with running("create_enum_if_missing") as migration:
-        check_names(migration, right, enum_name=enum_name, schema=schema)
-        check_choice("if_different", if_different, ("raise", "keep"))
-        _check_values(migration, values, right)
-        name = Name(enum_name, schema)
-        if not migration.database.abilities.has_named_types:
-            return _no_named_types(migration, name)
-        there = _look(migration, name)
-        if there is not None:
-            same = [value for value in there if value in values] == list(values)
-            found = [] if same else [Difference("values", there, tuple(values))]
-            return keep_or_raise(f"type {name}", found, if_different)
-        check_schema(migration, name, right)
-        return execute(migration, migration.database.ddl.create_enum(name, values))
+    _check_values(migration, values, migration.right)
+    name, existing = _named_type(migration)
+    if existing is not None:
+        in_order = [value for value in existing if value in values] == list(values)
+        found = [] if in_order else [Difference("values", existing, tuple(values))]
+        return keep_or_raise(migration.about, found, if_different)
+    check_schema(migration, name, migration.right)
+    return execute(migration, migration.database.ddl.create_enum(name, values))
 
 
 def _check_values(migration: Migration, values: Any, right: str) -> None:
@@ -84,11 +90,17 @@ def _look(migration: Migration, name: Name) -> tuple[str, ...] | None:
     return with_lock_retry(migration, f"looked at type {name}", lambda: migration.database.types.enum(name))
 
 
-def _no_named_types(migration: Migration, name: Name) -> bool:
-    return skipped(f"type {name}", f"{migration.database.product} has no named types")
+def _named_type(migration: HelperCall) -> tuple[Name, tuple[str, ...] | None]:
+    """Return the name of the helper's type and its values; None if it is absent, or nobody can look."""
+    name = Name(migration.given["enum_name"], migration.given["schema"])
+    if not migration.database.abilities.has_named_types:
+        raise Skip(migration.about, f"{migration.database.product} has no named types")
+    return name, _look(migration, name)
 
 
+@helper(Said("adds", "value", "{1} to type {0}", "No table is locked."), "type {type}")
 def add_enum_value_if_missing(
+    migration: HelperCall,
     enum_name: str,
     value: str,
     *,
@@ -123,27 +135,22 @@ def add_enum_value_if_missing(
     Example:
         add_enum_value_if_missing("mood", "great", after="happy")
     """
-    right = call("add_enum_value_if_missing", enum_name, value, schema=schema)
-    with running("add_enum_value_if_missing") as migration:
-        check_names(migration, right, enum_name=enum_name, value=value, schema=schema)
-        if before is not None and after is not None:
-            raise InvalidArgument("Both before and after were given.", remedy="Give at most one:", code=right)
-        name = Name(enum_name, schema)
-        if not migration.database.abilities.has_named_types:
-            return _no_named_types(migration, name)
-        there = _look(migration, name)
-        if there is None and not migration.offline:
-            raise unknown_type(migration, name)
-        if there is not None and value in there:
-            return skipped(f"value {value!r} of type {name}", f"it is there{_elsewhere(there, value, before, after)}")
-        neighbour = before or after
-        if there is not None and neighbour is not None and neighbour not in there:
-            raise InvalidArgument(
-                f"Type {name} has no value {neighbour!r}.",
-                remedy=nearest(neighbour, there, "values"),
-                code=right,
-            )
-        return execute(migration, migration.database.ddl.add_enum_value(name, value, before, after))
+    if before is not None and after is not None:
+        raise InvalidArgument("Both before and after were given.", remedy="Give at most one:", code=migration.right)
+    name, existing = _named_type(migration)
+    if existing is None and not migration.offline:
+        raise unknown_type(migration, name)
+    if existing is not None and value in existing:
+        why = f"it is there{_elsewhere(existing, value, before, after)}"
+        return skipped(f"value {value!r} of {migration.about}", why)
+    neighbour = before or after
+    if existing is not None and neighbour is not None and neighbour not in existing:
+        raise InvalidArgument(
+            f"Type {name} has no value {neighbour!r}.",
+            remedy=nearest(neighbour, existing, "values"),
+            code=migration.right,
+        )
+    return execute(migration, migration.database.ddl.add_enum_value(name, value, before, after))
 
 
 def _elsewhere(there: Sequence[str], value: str, before: str | None, after: str | None) -> str:
@@ -163,7 +170,8 @@ def unknown_type(migration: Migration, name: Name) -> UnknownType:
     )
 
 
-def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
+@helper(Said("drops", "type", "{0}", "Refused while a column has it."), "type {type}")
+def drop_enum_if_exists(migration: HelperCall, enum_name: str, *, schema: str | None = None) -> bool:
     """The named type does not exist.
 
     Steps: looks for the type and what uses it; drops it.
@@ -187,18 +195,13 @@ def drop_enum_if_exists(enum_name: str, *, schema: str | None = None) -> bool:
     Example:
         drop_enum_if_exists("mood")
     """
-    right = call("drop_enum_if_exists", enum_name, schema=schema)
-    with running("drop_enum_if_exists") as migration:
-        check_names(migration, right, enum_name=enum_name, schema=schema)
-        name = Name(enum_name, schema)
-        if not migration.database.abilities.has_named_types:
-            return _no_named_types(migration, name)
-        if not migration.offline:
-            if _look(migration, name) is None:
-                return skipped(f"type {name}", "it is not there")
-            refuse_dependents(f"type {name}", migration.database.dependents.dependents_of_enum(name))
-        explain = explained_dependents(migration, f"type {name}")
-        return execute(migration, migration.database.ddl.drop_enum(name), explain)
+    name, existing = _named_type(migration)
+    if not migration.offline:
+        if existing is None:
+            return migration.skip("it is not there")
+        refuse_dependents(migration.about, migration.database.dependents.dependents_of_enum(name))
+    explain = explained_dependents(migration, migration.about)
+    return execute(migration, migration.database.ddl.drop_enum(name), explain)
 
 
 def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:

@@ -26,7 +26,7 @@ from safeops.errors import (
     SafeOpsError,
     ViolatingRows,
 )
-from safeops.execution.inspect import check_names, look_at, look_into
+from safeops.execution.inspect import check_names, existing, look_into
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_kept_table, heed_new_column, note_subscribers
@@ -54,10 +54,7 @@ def inspect_table(migration: Migration, written: str, schema: str | None, **name
     check_names(migration, written, schema=schema, **names)
     if migration.offline:
         raise migration.online_only(written, "It copies what stands on the column, which only the live table tells.")
-    table = look_at(migration, Name(names["table_name"], schema))
-    if table is None:
-        raise RuntimeError("a table was neither found nor missed: this is a defect of safeops")
-    return table
+    return existing(migration, Name(names["table_name"], schema))
 
 
 def check_options(written: str, options: dict[str, Any]) -> None:
@@ -107,8 +104,8 @@ def start_sync(
 
 
 def _is_computed(migration: Migration, pair: Pair) -> bool:
-    table = look_at(migration, pair.table)
-    return table is not None and ShadowColumns.of(migration.database).is_computed(pair, table)
+    table = existing(migration, pair.table)
+    return ShadowColumns.of(migration.database).is_computed(pair, table)
 
 
 def copy_indexes(migration: Migration, pair: Pair, table: Table) -> bool:
@@ -129,30 +126,28 @@ def finish_swap(migration: Migration, pair: Pair, table: Table) -> bool:
 
 def _unchanged(migration: Migration, pair: Pair) -> Table:
     """Return the table as it stands, or raise where another runner has parted or exchanged the two since."""
-    database, table = migration.database, look_at(migration, pair.table)
-    assert table is not None
+    database, table = migration.database, existing(migration, pair.table)
     if look_into(migration, pair.table, lambda: ShadowColumns.of(database).find_pair(table, pair.name)) != pair:
         raise overtaken(pair)
     return table
 
 
 def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, Any], written: str) -> bool:
-    database, existing = migration.database, look_at(migration, pair.table)
-    assert existing is not None
+    database, now = migration.database, existing(migration, pair.table)
     # Before the look at the pair: another runner may pair the two up and begin to fill right after that.
-    known = backfills_of(migration, existing.name, pair.shadow)
-    found = look_into(migration, pair.table, lambda: ShadowColumns.of(database).find_pair(existing, pair.name))
+    known = backfills_of(migration, now.name, pair.shadow)
+    found = look_into(migration, pair.table, lambda: ShadowColumns.of(database).find_pair(now, pair.name))
     if found is not None:
-        return execute(migration, ShadowColumns.of(database).renew_triggers(found, existing))
-    _warn_of_dependents(migration, pair, existing)
-    _check(migration, pair, existing)
-    _check_fill(migration, pair, existing, Arguments(migration, table.name, table.schema), options)
-    heed_new_column(migration, existing, pair.shadow, written)
+        return execute(migration, ShadowColumns.of(database).renew_triggers(found, now))
+    _warn_of_dependents(migration, pair, now)
+    _check(migration, pair, now)
+    _check_fill(migration, pair, now, Arguments(migration, table.name, table.schema), options)
+    heed_new_column(migration, now, pair.shadow, written)
     state = State(database, migration.settings.schema_for_state)
     heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
-    return execute(migration, ShadowColumns.of(database).start_sync(pair, existing))
+    return execute(migration, ShadowColumns.of(database).start_sync(pair, now))
 
 
 def _check_fill(migration: Migration, pair: Pair, table: Table, arguments: Arguments, options: dict[str, Any]) -> None:
@@ -429,8 +424,7 @@ def validate_keys(migration: Migration, table: Table) -> bool:
 
 def stop_sync(migration: Migration, pair: Pair) -> bool:
     """Drop the twin, and forget what is known of its fill."""
-    table = look_at(migration, pair.table)
-    assert table is not None
+    table = existing(migration, pair.table)
     refuse_dependents_on(migration, table, pair.shadow, pair.mirrored)
     explain = explained_dependents(migration, f"column {pair.table}.{pair.shadow}")
     done = execute(migration, ShadowColumns.of(migration.database).drop_shadow(pair, table), explain)

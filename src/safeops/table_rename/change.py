@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 
 from safeops.databases.definitions import Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
-from safeops.execution.inspect import check_names, look, look_into, skipped
+from safeops.execution.inspect import check_names, find, look_into, skipped
+from safeops.execution.later_calls import is_dropped
 from safeops.execution.lock_retry import execute, outline
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import heed_new_name
 from safeops.naming import Name, call, nearest
-from safeops.schema.later_calls import is_dropped
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 from safeops.table_rename.port import Plan, RenamedTable, TableRenames
 
@@ -245,10 +245,10 @@ class TableRename:
 
     def _seen(self, migration: Migration, asked: RenamedTable) -> tuple[_State | None, str]:
         """Return what stands in the schema in which the one or the other is found, and what is wrong with it."""
-        old = look(migration, asked.old)
-        new = look(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
+        old = find(migration, asked.old)
+        new = find(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
         if new is not None and old is None:
-            old = look(migration, replace(asked.old, schema=new.name.schema))
+            old = find(migration, replace(asked.old, schema=new.name.schema))
         if new is not None and TableRenames.of(migration.database).is_placeholder(new):
             new = None
         if old is None and new is None:

@@ -1,0 +1,283 @@
+"""How every helper begins: it declares what it is, its arguments are checked, and it gets the running migration."""
+
+from __future__ import annotations
+
+import inspect as signatures
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+from safeops.databases.definitions import Table
+from safeops.execution import inspect
+from safeops.execution.inspect import Absent, Inspected, check_choice, check_flags, check_names
+from safeops.execution.later_calls import is_dropped
+from safeops.execution.migration import Migration, running
+from safeops.naming import Name, call, columns_of
+from safeops.plan_mode import planned_as
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=Callable[..., Any])
+
+GO_ON = "while readers and writers go on (SQLite: writers wait)"
+MOMENT = "The lock on the table lasts a moment (SQLite may rewrite it meanwhile)"
+UNUSED = "Deploy the application that no longer uses it before it."
+"""What several helpers say of themselves."""
+
+GONE = "a later step of this revision has dropped it"
+NAMES = {
+    *("table_name", "column_name", "constraint_name", "index_name", "enum_name", "schema_name", "value"),
+    *("source_table", "referent_table", "schema", "source_schema", "referent_schema"),
+}
+"""The arguments of helpers that are names."""
+
+
+class Said(NamedTuple):
+    """How the description of a revision tells what a call does.
+
+    Args:
+        text: A verb, if several calls are counted; all of it if there is no noun.
+        noun: What the verb is about.
+        what: With a noun, what continues them; else the whole. It has the arguments in braces, by their place.
+        why: Why it is safe.
+        phase: Its place between deploys.
+    """
+
+    text: str
+    noun: str
+    what: str
+    why: str
+    phase: str = ""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a helper declares about itself.
+
+    Args:
+        name: How it is called; a phase with the name of its class.
+        said: How a call of it is described.
+        about: What it works on, for messages: arguments stand in braces, and ``{table}`` is the table with its schema.
+        changes: The parts of a definition that it changes, as ``Difference`` names them; "missing" if it drops a thing,
+            "missing table" if it drops a table, "not yet" if it adds a thing that another call left out.
+        loses: It drops what nothing gives back, unless ``archive`` is given.
+        example: Arguments that a message shows in the place of those given: values, or functions of those given.
+        choices: The values that an argument may have.
+        signature: Its parameters.
+    """
+
+    name: str
+    said: Said | None
+    about: str
+    changes: frozenset[str]
+    loses: bool
+    example: Mapping[str, Any]
+    choices: Mapping[str, tuple[str | None, ...]]
+    signature: signatures.Signature
+
+
+class Skip(Exception):
+    """There is nothing to do."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what, self.why = what, why
+
+
+@dataclass(frozen=True)
+class HelperCall(Migration):
+    """A helper that runs: the running migration, what the helper declares, and its arguments."""
+
+    declaration: Declaration
+    given: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def name(self) -> Name:
+        """The table that the helper works on."""
+        given = self.given
+        table = given.get("table_name", given.get("source_table"))
+        return Name(table, given.get("schema", given.get("source_schema")))
+
+    @property
+    def about(self) -> str:
+        """What the call works on, for messages."""
+        enum = Name(self.given.get("enum_name"), self.given.get("schema"))  # type: ignore[arg-type]
+        return self.declaration.about.format(table=self.name, type=enum, **self.given)
+
+    @property
+    def right(self) -> str:
+        """The call as it should be, for messages."""
+        return written_call(self.declaration, self.given)
+
+    def check_arguments(self) -> None:
+        """Raise InvalidArgument for a name that is none, a flag that is none, and a choice that there is not."""
+        parameters = self.declaration.signature.parameters.values()
+        names = {one.name: self.given[one.name] for one in parameters if one.name in NAMES}
+        optional = {one.name for one in parameters if "None" in str(one.annotation)}
+        check_names(
+            self,
+            self.right,
+            **{name: value for name, value in names.items() if value is not None or name not in optional},
+        )
+        flags = {one.name for one in parameters if str(one.annotation) in ("bool", "bool | None")}
+        check_flags(self.right, **{name: self.given[name] for name in flags})
+        for argument, choices in self.declaration.choices.items():
+            check_choice(argument, self.given[argument], choices)
+
+    def inspect(self, *, to_create: bool = False) -> Inspected:
+        """Return what is known of the helper's table, or raise UnknownTable for a view."""
+        inspected = inspect.inspect(self, self.name, to_create=to_create)
+        if isinstance(inspected, Table):
+            inspect.refuse_view(inspected, self.name)
+        return inspected
+
+    def existing(self, *columns: str) -> Table | None:
+        """Return the helper's table, which has the columns; None if nobody can look.
+
+        Raises:
+            UnknownTable, UnknownColumn: There is no such table or column.
+            Skip: A later step of this revision has dropped it: an interrupted run came so far.
+        """
+        return existing_or_skip(self, self.name, self.about, columns)
+
+    def skip(self, why: str) -> bool:
+        return inspect.skipped(self.about, why)
+
+
+def existing_or_skip(
+    migration: Migration, name: Name, about: str, parts: Collection[str], seen: Table | None = None
+) -> Table | None:
+    """Return a table that has the columns; None if nobody can look. Raises as ``HelperCall.existing``.
+
+    Args:
+        migration: The running migration.
+        name: The table.
+        about: What is worked on, for the message of ``Skip``.
+        parts: The columns.
+        seen: The table, if it was just inspected.
+    """
+    match seen or inspect.inspect(migration, name):
+        case Absent() as absent:
+            if is_dropped(name):
+                raise Skip(about, GONE)
+            return inspect.required(migration, absent, name)
+        case Table() as table:
+            if any(is_gone(table, name, part) for part in parts):
+                raise Skip(about, GONE)
+            inspect.refuse_view(table, name)
+            inspect.check_has_columns(table, parts)
+            return table
+    return None
+
+
+def is_gone(table: Table, name: Name, part: str) -> bool:
+    """Tell whether a later step of ``downgrade()`` dropped a column or constraint, before an interruption."""
+    return part not in table.columns and part not in table.constraints and is_dropped(name, part)
+
+
+def skipping(action: Callable[[], bool]) -> bool:
+    """Run an action; if it raises ``Skip``, say that it is skipped, and return False."""
+    try:
+        return action()
+    except Skip as skip:
+        return inspect.skipped(skip.what, skip.why)
+
+
+def written_call(declaration: Declaration, given: Mapping[str, Any]) -> str:
+    """Write a call of a helper out as code, with what has to be given."""
+    shown = []
+    for parameter in declaration.signature.parameters.values():
+        needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if needed and parameter.kind is not parameter.KEYWORD_ONLY:
+            example = declaration.example.get(parameter.name, given[parameter.name])
+            shown.append(example(given) if callable(example) else example)
+    return call(declaration.name, *shown, schema=given.get("schema"))
+
+
+def shown_columns(given: Mapping[str, Any]) -> Any:
+    """Return the columns of a call for messages, or an example if they are none."""
+    return columns_of(given["table_name"], given["columns"])
+
+
+def helper(
+    said: Said | None = None,
+    about: str = "",
+    *,
+    changes: Collection[str] = (),
+    loses: bool = False,
+    example: Mapping[str, Any] | None = None,
+    choices: Mapping[str, tuple[str | None, ...]] | None = None,
+) -> Callable[[Callable[Concatenate[HelperCall, P], R]], Callable[P, R]]:
+    """Make a function with these declarations a helper; it gets the call as its first argument.
+
+    What the server or its driver refuse becomes an error of safeops, and ``Skip`` ends it with False.
+    """
+
+    def decorate(function: Callable[Concatenate[HelperCall, P], R]) -> Callable[P, R]:
+        full = signatures.signature(function)
+        signature = full.replace(parameters=[*full.parameters.values()][1:])
+        declaration = Declaration(
+            function.__name__, said, about, frozenset(changes), loses, example or {}, choices or {}, signature
+        )
+
+        @wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = _bound(declaration, args, kwargs)
+            with running(declaration.name, given, loses=loses) as migration:
+                this = HelperCall(migration.database, migration.settings, migration.context, declaration, given)
+                this.check_arguments()
+                try:
+                    return function(this, *args, **kwargs)
+                except Skip as skip:
+                    return inspect.skipped(skip.what, skip.why)  # type: ignore[return-value]
+
+        return _declared(called, declaration)
+
+    return decorate
+
+
+def phase(said: Said, *, loses: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a method the phase of a change over several deploys; the fields of its object are what it works on."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        name = ".".join(method.__qualname__.rsplit(".", 2)[-2:])
+        declaration = Declaration(name, said, "", frozenset(), loses, {}, {}, signatures.signature(method))
+
+        @wraps(method)
+        def called(*args: P.args, **kwargs: P.kwargs) -> R:
+            with planned_as(name, vars(args[0]), loses=loses):
+                return method(*args, **kwargs)
+
+        return _declared(called, declaration)
+
+    return decorate
+
+
+def _bound(declaration: Declaration, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        bound = declaration.signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{declaration.name}(): {error}") from None
+    bound.apply_defaults()
+    return bound.arguments
+
+
+def _declared(called: C, declaration: Declaration) -> C:
+    annotations = {
+        name: one for name, one in called.__annotations__.items() if name in declaration.signature.parameters
+    }
+    attributes = {
+        "declaration": declaration,
+        "__signature__": declaration.signature,
+        "__annotations__": {**annotations, "return": declaration.signature.return_annotation},
+    }
+    for name, value in attributes.items():
+        setattr(called, name, value)
+    return called
+
+
+def declaration_of(function: Any) -> Declaration | None:
+    """Return what a helper declares; None for any other function."""
+    found = getattr(function, "declaration", None)
+    return found if isinstance(found, Declaration) else None
