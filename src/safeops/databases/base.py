@@ -16,14 +16,13 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops import _sqlalchemy
-from safeops.databases.ddl import DDL
+from safeops.databases.ddl import DDL, Types
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute
 from safeops.databases.safety import Dependents, Safety
 from safeops.databases.server import Abilities, ServerErrors, SessionSettings, Sizes, Watch
 from safeops.databases.steps import Step, ddl_compiler, rendered, rendering_dialect
 from safeops.databases.triggers import Triggers
-from safeops.databases.types import Types
 from safeops.errors import SafeOpsError, UnsupportedOnDatabase
 from safeops.naming import Name
 

@@ -9,7 +9,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -154,20 +154,18 @@ CONNECTING = 10.0
 AGAIN = 1.0
 
 
-@contextmanager
-def beside(connection: Connection, session_settings: SessionSettings = ()) -> Iterator[Connection]:
+def beside(connection: Connection, session_settings: SessionSettings = ()) -> AbstractContextManager[Connection]:
     """Give a connection of one's own, in autocommit, made as the engine makes them but outside its pool.
 
     The pool may have no second one to give. A copy of it keeps the arguments, the creator and the listeners.
 
     Args:
         connection: The connection of the migration.
-        handed: What was set on a session that it takes over.
+        session_settings: What was set on a session that it takes over.
     """
     # One that is lost has none that could be the same.
     taken = None if connection.invalidated else connection.connection.driver_connection
-    with _outside(connection.engine, taken, session_settings) as own:
-        yield own
+    return _outside(connection.engine, taken, session_settings)
 
 
 @contextmanager
@@ -207,7 +205,7 @@ def on_a_connection(
         engine: Makes the connection, outside its pool.
         body: Gets it, in autocommit.
         taken: The driver's connection that it must not be.
-        handed: What was set on a session that it takes over.
+        session_settings: What was set on a session that it takes over.
     """
 
     def run() -> T:
@@ -264,7 +262,7 @@ class _Watcher:
         self.over.wait(self.after)
         while not self.over.is_set():
             try:
-                self._look_on()
+                on_a_connection(self.engine, self._look_on, self._taken, self.session_settings)
                 return
             except Exception as error:
                 self.failed(error)
@@ -274,10 +272,7 @@ class _Watcher:
             # Somebody relies on it: a lost connection is made again.
             self.over.wait(AGAIN)
 
-    def _look_on(self) -> None:
-        on_a_connection(self.engine, self._look_on_by, self._taken, self.session_settings)
-
-    def _look_on_by(self, own: Connection) -> None:
+    def _look_on(self, own: Connection) -> None:
         self._attached = True
         self._settled.set()
         self.body(own, self.over)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -12,11 +13,7 @@ from safeops.naming import Name
 
 
 def _part(label: str, same: Callable[[Any, Any], bool] | None = None, default: Any = None) -> Any:
-    return field(default=default, metadata={"label": label, "same": same or (lambda one, other: one == other)})
-
-
-def _same_text(one: str | None, other: str | None) -> bool:
-    return sqltext.same(one, other)
+    return field(default=default, metadata={"label": label, "same": same or operator.eq})
 
 
 def _same_if_given(one: bool | None, other: bool | None) -> bool:
@@ -34,8 +31,8 @@ class Column:
     name: str
     type: str = _part("type")
     nullable: bool = _part("nullable", default=True)
-    default: str | None = _part("default", _same_text)
-    computed: str | None = _part("computed", _same_text)
+    default: str | None = _part("default", sqltext.same)
+    computed: str | None = _part("computed", sqltext.same)
     persisted: bool | None = _part("stored", _same_if_given)
     identity: str | None = _part("identity")
     collation: str | None = _part("collation")
@@ -49,7 +46,7 @@ class Index:
     name: str
     columns: tuple[str, ...] = _part("columns", _same_texts, ())
     unique: bool = _part("unique", default=False)
-    where: str | None = _part("predicate", _same_text)
+    where: str | None = _part("predicate", sqltext.same)
     method: str = _part("method", default="btree")
     include: tuple[str, ...] = _part("include", default=())
     nulls_not_distinct: bool = _part("nulls not distinct", default=False)
@@ -74,7 +71,7 @@ class Constraint:
     name: str
     kind: str = _part("kind")
     columns: tuple[str, ...] = _part("columns", default=())
-    expression: str | None = _part("condition", _same_text)
+    expression: str | None = _part("condition", sqltext.same)
     referent: Name | None = _part("referent table")
     remote: tuple[str, ...] = _part("referent columns", default=())
     onupdate: str | None = _part("onupdate")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
 from safeops.databases.definitions import Table
 from safeops.databases.ports import Port
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name
 
@@ -46,11 +46,11 @@ class Triggers(Port):
     asked = "Triggers"
 
     @abstractmethod
-    def fill_new_rows(self, filler: Filler, existing: Table | None) -> Iterator[Step]:
+    def fill_new_rows(self, filler: Filler, existing: Table | None) -> Plan:
         """Plan that rows which are written without a value get it; no step where they do already."""
 
     @abstractmethod
-    def stop_filling(self, name: Name, column: str, existing: Table | None) -> Iterator[Step]:
+    def stop_filling(self, name: Name, column: str, existing: Table | None) -> Plan:
         """Plan that new rows are not filled any more; no step where they are not."""
 
     def null_of(self, type_: str) -> str:
@@ -86,8 +86,6 @@ def later_than(name: str, triggers: Sequence[str]) -> list[str]:
     """Return the triggers that run after one of this name where they run in the order of their names."""
     return [one for one in triggers if one.encode() > name.encode()]
 
-
-Plan = Iterator[Step]
 
 MARK = "safeops "
 """Begins the note in what keeps a pair in step: a comment of SQL, or a literal."""

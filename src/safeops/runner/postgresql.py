@@ -16,7 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from safeops.databases.postgresql.session import _SESSION, RUNNER, described, described_runner, runner_number
+from safeops.databases.postgresql.server import RUNNER, described_runner, runner_number
+from safeops.databases.postgresql.session import SESSION_COLUMNS, described
 from safeops.databases.triggers import MARK, RENAMED
 from safeops.errors import BackupFailed
 from safeops.naming import Name
@@ -59,7 +60,7 @@ RENAMES = """SELECT DISTINCT v.relname, n.nspname, t.relname FROM pg_class v
 
 
 # Also idle transactions, which hold their locks; not autovacuum, which gives way to a lock request.
-LONG = f"""SELECT {_SESSION} FROM pg_stat_activity a
+LONG = f"""SELECT {SESSION_COLUMNS} FROM pg_stat_activity a
   WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
   AND a.xact_start < clock_timestamp() - make_interval(secs => :seconds) ORDER BY a.xact_start LIMIT 10"""
 PREPARED = """SELECT NULL, x.owner, x.gid, 'prepared', extract(epoch FROM clock_timestamp() - x.prepared),

@@ -8,8 +8,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from safeops.databases.ddl import made_of, sequences_of
 from safeops.databases.definitions import Domain
-from safeops.databases.types import made_of, sequences_of
 from safeops.errors import DefinitionMismatch, UnknownType
 from safeops.execution.inspect import keeping
 from safeops.execution.lock_retry import execute, with_lock_retry

@@ -127,8 +127,7 @@ class MySQL(Session):
 
     def wanted_index(self, index: sa.Index) -> Index:
         table = index.table
-        if table is None:
-            raise RuntimeError("an index without a table")
+        assert table is not None
         words = showcreate.atoms(plain(self.ddl.index_sql(Name(table.name), index)))
         kind = words[1].lower() if words[1].upper() != "INDEX" else "key"
         place = words.index("ON", 3)

@@ -18,7 +18,8 @@ from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
 from safeops.databases.postgresql.indexing import with_included
-from safeops.databases.postgresql.session import FORBIDDEN, VIOLATIONS, Session
+from safeops.databases.postgresql.server import VIOLATIONS
+from safeops.databases.postgresql.session import FORBIDDEN, Session
 from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate, type_name
 from safeops.errors import UnsafeOperation
 from safeops.naming import Name
@@ -109,8 +110,7 @@ class PostgreSQL(Session):
 
     def wanted_index(self, index: sa.Index) -> Index:
         table = index.table
-        if table is None:
-            raise RuntimeError("an index without a table")
+        assert table is not None
         return catalogue.index_of(
             self.rendered(CreateIndex(with_included(index))), name=str(index.name), table=table.name
         )

@@ -97,7 +97,7 @@ class Constraining(Indexing):
             return self._add_key(name, constraint, existing)
         if isinstance(constraint, (sa.ForeignKeyConstraint, sa.CheckConstraint)):
             return self._add_then_validate(name, constraint, existing, validate)
-        return self._add_at_once(name, constraint)
+        return iter((self._add(name, constraint),))
 
     def _add_then_validate(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """New rows are checked from the first, brief step on; the old ones are scanned under a lock that lets all pass."""
@@ -129,13 +129,8 @@ class Constraining(Indexing):
         """Before 18 a partitioned table takes no NOT VALID foreign key, but it adopts those of its partitions unscanned."""
         for partition in existing.partitions:
             yield from self._add_then_validate(partition, key, self.database.table(partition), validate=True)
-        add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-        yield Step(
-            add,
-            f"added {key.name} to {name} from its partitions",
-            (*locks, *existing.partitions),
-            lock=SHARE_ROW_EXCLUSIVE,
-        )
+        locks += existing.partitions
+        yield replace(self._add(name, key, " from its partitions"), locks=locks, lock=SHARE_ROW_EXCLUSIVE)
 
     def _add_key(self, name: Name, key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, existing: Table | None) -> Plan:
         """Build the index online, then make the constraint of it in a brief step."""
@@ -167,8 +162,7 @@ class Constraining(Indexing):
             part = (yield from self.with_free_name(part, part_name, str(key.name))) if part else None
             if part is not None and part_name not in part.constraints:
                 yield from self._add_key(partition, _renamed_key(key, part_name), part)
-        add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(key)}"
-        yield Step(add, f"added {key.name} to {name} from its partitions", (name, *existing.partitions))
+        yield replace(self._add(name, key, " from its partitions"), locks=(name, *existing.partitions))
 
     def _not_null_for_key(self, name: Name, key: Any, existing: Table | None) -> Plan:
         """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
@@ -188,9 +182,9 @@ class Constraining(Indexing):
             # Also where it is NOT NULL already: an interrupted run may have left its proof.
             yield from self.set_not_null(name, column.name, existing)
 
-    def _add_at_once(self, name: Name, constraint: sa.Constraint) -> Plan:
+    def _add(self, name: Name, constraint: sa.Constraint, how: str = "") -> Step:
         add = f"ALTER TABLE {self.quoted_table(name)} ADD {self.constraint_spec(constraint)}"
-        yield Step(add, f"added {constraint.name} to {name}", (name,))
+        return Step(add, f"added {constraint.name} to {name}{how}", (name,))
 
     def validate_constraint(self, name: Name, constraint: str, existing: Table | None) -> Plan:
         yield self.validation(name, constraint)

@@ -103,20 +103,15 @@ class DDL(Constraining):
 
     def create_table(self, table: sa.Table) -> Plan:
         name = Name(table.name, table.schema)
-        made = [self.database.rendered(CreateTable(table, if_not_exists=True))]
-        made += [self.database.rendered(CreateIndex(index, if_not_exists=True)) for index in _sorted(table.indexes)]
-        made += [self.comment_on("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
-        made += [self._column_comment(name, column) for column in table.columns if column.comment]
+        statements = [self.database.rendered(CreateTable(table, if_not_exists=True))]
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
+        statements += [self.database.rendered(CreateIndex(index, if_not_exists=True)) for index in indexes]
+        statements += [self.comment_on("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
+        statements += [self._column_comment(name, column) for column in table.columns if column.comment]
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
-        lock = SHARE_ROW_EXCLUSIVE if referents else FREE
-        yield Step(
-            made[0],
-            f"created table {name}",
-            (name, *referents - {name}),
-            tuple(made[1:]),
-            lock=lock,
-            effect=Effect(name),
-        )
+        lock, effect = SHARE_ROW_EXCLUSIVE if referents else FREE, Effect(name)
+        locks, then = (name, *referents - {name}), tuple(statements[1:])
+        yield Step(statements[0], f"created table {name}", locks, then, lock=lock, effect=effect)
 
     def drop_table(self, name: Name, existing: Table | None) -> Plan:
         referents = {one.referent for one in existing.constraints.values() if one.referent} if existing else set()
@@ -157,13 +152,8 @@ class DDL(Constraining):
         yield Step(sql, does, (name,), lock=SHARE_UPDATE_EXCLUSIVE, skips_partitions=True)
 
     def alter_type(self, name: Name, column: sa.Column[Any], existing: Table | None) -> Plan:
-        type_ = self.database.type_text(column.type)
-        yield Step(
-            self.type_sql(name, column),
-            f"changed {name}.{column.name} to {type_}",
-            (name,),
-            may_rewrite=True,
-        )
+        does = f"changed {name}.{column.name} to {self.database.type_text(column.type)}"
+        yield Step(self.type_sql(name, column), does, (name,), may_rewrite=True)
 
     def type_sql(self, name: Name, column: sa.Column[Any]) -> str:
         return self.alter_column(name, str(column.name), f"TYPE {self.database.type_text(column.type)}")
@@ -209,14 +199,9 @@ class DDL(Constraining):
         return f"COMMENT ON {kind} {what} IS {self.literal(comment)}"
 
     def _column_comment(self, name: Name, column: sa.Column[Any]) -> str:
-        return self.comment_on(
-            "COLUMN", f"{self.quoted_table(name)}.{self.quoted(str(column.name))}", column.comment or ""
-        )
+        quoted = f"{self.quoted_table(name)}.{self.quoted(str(column.name))}"
+        return self.comment_on("COLUMN", quoted, column.comment or "")
 
     def _referents(self, existing: Table | None, column: str) -> tuple[Name, ...]:
         keys = existing.constraints.values() if existing else ()
         return tuple(one.referent for one in keys if one.referent and column in one.columns)
-
-
-def _sorted(indexes: Any) -> list[sa.Index]:
-    return sorted(indexes, key=lambda index: str(index.name))

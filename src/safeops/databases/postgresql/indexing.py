@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex
@@ -135,9 +135,9 @@ class Indexing(ddl.DDL):
         return self.fitting(partition.name, name)
 
     def create_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
-        return self.build_index(name, self._written(index), existing)
+        return self.build_index(name, self._text_of(index), existing)
 
-    def build_index(self, name: Name, index: Written, existing: Table | None) -> Plan:
+    def build_index(self, name: Name, index: IndexText, existing: Table | None) -> Plan:
         named = index.name
         if existing is not None and existing.is_partitioned:
             yield from self._build_partitioned_index(name, index, existing)
@@ -153,31 +153,18 @@ class Indexing(ddl.DDL):
             there = now.indexes.get(named) if now else None
         if there is None or not there.valid:
             sql = self._index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
-            built = f"built index {named} on {name}"
-            yield Step(
-                sql,
-                built,
-                (name,),
-                scans=True,
-                waits_inside=True,
-                outside_transaction=True,
-                cleanup=(drop,),
-                lock=SHARE_UPDATE_EXCLUSIVE,
-            )
+            yield _concurrently(sql, f"built index {named} on {name}", name, scans=True, cleanup=(drop,))
 
     def drop_invalid(self, name: Name, index: str, existing: Table | None) -> Step:
-        return Step(
+        return _concurrently(
             f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, existing)}",
             f"dropped index {index} if an interrupted build left it invalid",
-            (name,),
-            lock=SHARE_UPDATE_EXCLUSIVE,
-            outside_transaction=True,
-            waits_inside=True,
+            name,
             leaves=f"the invalid index {index}, which no query uses",
             needed_if=self._is_invalid(name, index),
         )
 
-    def _build_partitioned_index(self, name: Name, index: Written, existing: Table) -> Plan:
+    def _build_partitioned_index(self, name: Name, index: IndexText, existing: Table) -> Plan:
         """Build on each partition concurrently, and attach: the parent turns valid with the last one.
 
         https://www.postgresql.org/docs/current/ddl-partitioning.html#DDL-PARTITIONING-DECLARATIVE-MAINTENANCE
@@ -210,27 +197,19 @@ class Indexing(ddl.DDL):
                 if isinstance(left, Index):
                     yield from self.drop_index(part.name, left.name, part)
             return
-        sql = f"DROP INDEX CONCURRENTLY IF EXISTS {full}"
-        yield Step(
-            sql,
-            f"dropped index {index}",
-            (name,),
-            lock=SHARE_UPDATE_EXCLUSIVE,
-            outside_transaction=True,
-            waits_inside=True,
-        )
+        yield _concurrently(f"DROP INDEX CONCURRENTLY IF EXISTS {full}", f"dropped index {index}", name)
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
-        return self._index_sql(name, self._written(index))
+        return self._index_sql(name, self._text_of(index))
 
-    def _written(self, index: sa.Index) -> Written:
+    def _text_of(self, index: sa.Index) -> IndexText:
         rendered = self.database.rendered(CreateIndex(with_included(index)))
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
         create, named = f"CREATE {'UNIQUE ' if index.unique else ''}INDEX", self.quoted(str(index.name))
-        return Written(str(index.name), bool(index.unique), rendered.removeprefix(f"{create} {named} ON {own} "))
+        return IndexText(str(index.name), bool(index.unique), rendered.removeprefix(f"{create} {named} ON {own} "))
 
-    def _index_sql(self, name: Name, index: Written, how: str = "", only: bool = False) -> str:
+    def _index_sql(self, name: Name, index: IndexText, how: str = "", only: bool = False) -> str:
         create = " ".join(
             filter(None, (f"CREATE {'UNIQUE ' if index.unique else ''}INDEX", how, self.quoted(index.name)))
         )
@@ -252,8 +231,13 @@ class Indexing(ddl.DDL):
         return f"to_regclass({self.literal(self.quoted_table(name))})"
 
 
+def _concurrently(sql: str, does: str, name: Name, **options: Any) -> Step:
+    lock = SHARE_UPDATE_EXCLUSIVE
+    return Step(sql, does, (name,), lock=lock, outside_transaction=True, waits_inside=True, **options)
+
+
 @dataclass(frozen=True)
-class Written:
+class IndexText:
     """An index as text; ``rest`` is what follows the name of the table."""
 
     name: str

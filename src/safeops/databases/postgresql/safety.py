@@ -11,8 +11,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
 
 from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Published, Table, names_in
-from safeops.databases.postgresql import catalogue
-from safeops.databases.postgresql import identity as identity_of
+from safeops.databases.postgresql import catalogue, types
 from safeops.databases.postgresql.types import PROBE
 from safeops.databases.safety import equal_columns, is_key, kind_of_key, lacking
 from safeops.errors import DependentObjects, UnsafeOperation
@@ -131,7 +130,7 @@ class Safety(safety.Safety):
     def serial_as_identity(
         self, name: Name, column: str, identity: sa.Identity, existing: Table
     ) -> tuple[str, str] | None:
-        return identity_of.serial_as_identity(self.database, name, column, identity, existing)
+        return types.serial_as_identity(self.database, name, column, identity, existing)
 
     def check_partition_keys(self, name: Name, existing: Table, wanted: sa.Index | sa.Constraint) -> None:
         if not existing.is_partitioned or not is_key(wanted):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import logging
 import os
 import re
 import socket
@@ -17,18 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.session import (
-    CANCELLED,
-    DEPENDENT,
-    GONE,
-    KINDS,
-    LOCK_FAILURES,
-    RUNNER,
-    VIOLATIONS,
-    described_runner,
-    pooled,
-    runner_number,
-)
+from safeops.databases.postgresql.session import FORBIDDEN, pooled
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Kind
 from safeops.databases.steps import Step
@@ -37,6 +26,30 @@ from safeops.planned import ALL, BRIEFLY, FREE, NOTHING, WRITES, Lock
 
 if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
+
+# SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+LOCK_FAILURES = {"55P03", "40P01"}
+VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
+DEPENDENT = "2BP01"
+CANCELLED = "57014"
+GONE = {"42P01", "42703", "42704"}
+_CODES: Mapping[Kind, tuple[str, ...]] = {
+    # The last six: an administrator, a crash or a timeout of its own ended the session.
+    "lost": ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"),
+    "held": ("55P03", "40P01"),
+    "rights": ("28", FORBIDDEN),
+    "read only": ("25006",),
+    "resources": ("53", "58"),
+    "cancelled": (CANCELLED,),
+    "values": ("22",),
+    "rule": ("09", "27", "38", "39", "P0"),
+    "violation": ("23", "44"),
+    "dependents": (DEPENDENT,),
+    "unsupported": ("0A", "54", "55", "42809", "42P16"),
+    "statement": ("42", "3F"),
+}
+KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
+"""The kind of an error by its code, or else by the class of its code, the first two characters."""
 
 # A duplicate and an undefined table, column and other object.
 CAME = {"42P07", "42701", "42710"}
@@ -158,6 +171,15 @@ class Sizes(server.Sizes):
         return int(self.scalar("SELECT pg_database_size(current_database())"))
 
 
+# The lock was its last statement: since then it idles, while the runner works on another session.
+RUNNER = """
+SELECT a.pid, a.usename, a.application_name, extract(epoch FROM clock_timestamp() - a.state_change)
+FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND ((l.classid::bigint << 32) | l.objid::bigint) = :key AND l.objsubid = 1
+"""
+
+
 class RunnerLock(server.RunnerLock):
     """One runner at a time."""
 
@@ -198,4 +220,13 @@ class RunnerLock(server.RunnerLock):
         return described_runner(row) if row else super().runner_lock_holder(connection, key)
 
 
-log = logging.getLogger("safeops")
+def runner_number(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
+
+
+def described_runner(row: Any) -> str:
+    """Describe who holds the lock of runners: its pid, user, application, and for how long."""
+    pid, user, application, age = row
+    # Since when, others' sessions tell only those who may see them.
+    since = "" if age is None else f", for {float(age):.1f} s"
+    return f"pid {pid}, user {user}, application {application!r}{since}"

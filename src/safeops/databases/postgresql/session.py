@@ -1,32 +1,35 @@
-"""The PostgreSQL session: its timeouts, who blocks it, and the runner lock."""
+"""A session of PostgreSQL: its timeouts, who blocks it, and whether it has it to itself, without a pooler."""
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from queue import Empty, SimpleQueue
 from typing import Any
+from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import sqltext
 from safeops.databases.base import Database
-from safeops.databases.connections import watching
+from safeops.databases.connections import CONNECTING, watching
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.pooling import shares_sessions
 from safeops.databases.postgresql.types import sqlstate
-from safeops.databases.server import Kind, SessionSettings, Watch
+from safeops.databases.server import SessionSettings, Watch
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError, UnsafeOperation, UnsupportedOnDatabase
 from safeops.naming import Name
 
+log = logging.getLogger("safeops")
+
 FORBIDDEN = "42501"
 SEES_ALL = {"row_security": "off"}
 """With this setting the server raises ``FORBIDDEN`` instead of hiding rows; roles that see all rows do not notice it."""
-_SESSION = """
+SESSION_COLUMNS = """
   a.pid, a.usename, a.application_name, coalesce(a.state, a.backend_type),
   extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), a.query
 """
@@ -42,57 +45,33 @@ _PREPARED_LOCKS = """pg_prepared_xacts x
 _ON_TABLE = "l.granted AND l.locktype = 'relation' AND l.relation = to_regclass(:quoted)"
 _IN_THE_WAY = "(:readers OR l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'ShareLock'))"
 BLOCKERS_OF = f"""
-SELECT {_SESSION} FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(:pid))
+SELECT {SESSION_COLUMNS} FROM pg_stat_activity a WHERE a.pid = ANY (pg_blocking_pids(:pid))
 UNION SELECT {_PREPARED} FROM {_PREPARED_LOCKS} JOIN pg_locks w ON w.pid = :pid AND NOT w.granted
   AND w.locktype = l.locktype AND (w.relation = l.relation OR w.transactionid = l.transactionid)
 WHERE l.granted AND (SELECT 0 = ANY (pg_blocking_pids(:pid)))
 """
 HOLDERS = f"""
-SELECT {_SESSION} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+SELECT {SESSION_COLUMNS} FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE {_ON_TABLE} AND l.pid <> pg_backend_pid()
 UNION SELECT {_PREPARED} FROM {_PREPARED_LOCKS} WHERE {_ON_TABLE}
 """
 WRITERS = f"""
-SELECT {_SESSION}, a.xact_start::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+SELECT {SESSION_COLUMNS}, a.xact_start::text FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE {_ON_TABLE} AND l.pid <> pg_backend_pid() AND {_IN_THE_WAY} AND a.xact_start IS NOT NULL
 UNION SELECT {_PREPARED}, x.gid FROM {_PREPARED_LOCKS} WHERE {_ON_TABLE} AND {_IN_THE_WAY}
 """
 WITH_SNAPSHOTS = f"""
-SELECT {_SESSION} FROM pg_stat_activity a
+SELECT {SESSION_COLUMNS} FROM pg_stat_activity a
 WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_xmin IS NOT NULL
 ORDER BY a.xact_start LIMIT 10
 """
-# The lock was its last statement: since then it idles, while the runner works on another session.
-RUNNER = """
-SELECT a.pid, a.usename, a.application_name, extract(epoch FROM clock_timestamp() - a.state_change)
-FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND ((l.classid::bigint << 32) | l.objid::bigint) = :key AND l.objsubid = 1
-"""
+SESSION = "SELECT pg_backend_pid()"
+LOOKS = 6
+"""How often the second connection asks for its session. A pool that takes turns gives it the first one's, or several."""
 
-# SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
-LOCK_FAILURES = {"55P03", "40P01"}
-VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
-DEPENDENT = "2BP01"
-CANCELLED = "57014"
-GONE = {"42P01", "42703", "42704"}
-_CODES: Mapping[Kind, tuple[str, ...]] = {
-    # The last six: an administrator, a crash or a timeout of its own ended the session.
-    "lost": ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"),
-    "held": ("55P03", "40P01"),
-    "rights": ("28", FORBIDDEN),
-    "read only": ("25006",),
-    "resources": ("53", "58"),
-    "cancelled": (CANCELLED,),
-    "values": ("22",),
-    "rule": ("09", "27", "38", "39", "P0"),
-    "violation": ("23", "44"),
-    "dependents": (DEPENDENT,),
-    "unsupported": ("0A", "54", "55", "42809", "42P16"),
-    "statement": ("42", "3F"),
-}
-KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
-"""The kind of an error by its code, or else by the class of its code, the first two characters."""
+_judged: WeakSet[Dialect] = WeakSet()
+"""The dialects, one of each engine, whose connections keep their session though they go through a pooler."""
+
 WATCH_EVERY = 0.2
 
 # Each step has timeouts of its own, and each transaction a level. A superuser's settings are for superusers to repeat.
@@ -336,18 +315,6 @@ def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
     return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}
 
 
-def runner_number(key: str) -> int:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
-
-
-def described_runner(row: Any) -> str:
-    """Describe who holds the lock of runners: its pid, user, application, and for how long."""
-    pid, user, application, age = row
-    # Since when, others' sessions tell only those who may see them.
-    since = "" if age is None else f", for {float(age):.1f} s"
-    return f"pid {pid}, user {user}, application {application!r}{since}"
-
-
 def described(row: Any) -> str:
     """Describe a session: its pid, user, application, state, the age of its transaction, and its query."""
     pid, user, application, state, age, query = row
@@ -357,3 +324,51 @@ def described(row: Any) -> str:
         return f"prepared transaction {application!r}, owner {user}, {float(age or 0):.1f} s old: {shown} ends it"
     who = f"pid {pid}, user {user}, application {application!r}, {state}"
     return f"{who}, in its transaction for {float(age or 0):.1f} s, query: {shown}"
+
+
+def shares_sessions(connection: Connection, session: int) -> bool:
+    """Tell whether statements of a connection may reach sessions that also serve other clients.
+
+    A connection without a pooler has been told the id of its session when it connected. A pooler tells each client a key
+    of its own. Then a second connection shows which pooler it is: in transaction mode both get the same session, or
+    one of them gets several. Nothing is set on any session for that.
+
+    Args:
+        connection: The connection, in autocommit.
+        session: The session that its last statement has reached.
+    """
+    if connection.dialect in _judged or told_session(connection.connection.driver_connection) == session:
+        return False
+    others = _sessions_beside(connection)
+    again = connection.execute(sa.text(SESSION)).scalar_one()
+    if again != session or session in others or len(others) > 1:
+        return True
+    if others:
+        _judged.add(connection.dialect)
+    return False
+
+
+def told_session(driver: Any) -> int | None:
+    """Return the id of the session that the server told the driver on connecting; None if the driver does not show it."""
+    if hasattr(driver, "info"):
+        driver = driver.info
+    for name in ("backend_pid", "get_backend_pid", "get_server_pid"):
+        found = getattr(driver, name, None)
+        if found is not None:
+            return int(found() if callable(found) else found)
+    return None
+
+
+def _sessions_beside(connection: Connection) -> set[int]:
+    """Return the sessions that another connection reaches in turn; none if the pool has no other to give."""
+    found: SimpleQueue[set[int]] = SimpleQueue()
+
+    def ask(own: Connection, _over: threading.Event) -> None:
+        found.put({own.execute(sa.text(SESSION)).scalar_one() for _ in range(LOOKS)})
+
+    with watching(connection, ask) as is_attached:
+        try:
+            return found.get(timeout=CONNECTING) if is_attached() else set()
+        except Empty:
+            log.info("the pooler has no second session to give: whether it is in session mode cannot be determined")
+            return set()

@@ -136,8 +136,7 @@ class SQLite(Session):
 
     def wanted_index(self, index: sa.Index, spelled: Callable[[str], str] = str) -> Index:
         table = index.table
-        if table is None:
-            raise RuntimeError("an index without a table")
+        assert table is not None
         return catalogue.index_of(self.rendered(CreateIndex(index)), str(index.name), table.name, spelled)
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:

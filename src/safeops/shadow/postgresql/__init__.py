@@ -7,8 +7,13 @@ from typing import Any
 
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
-from safeops.databases.postgresql.identity import moved_identity, moved_sequence, sequences
-from safeops.databases.postgresql.types import object_name, split_collation
+from safeops.databases.postgresql.types import (
+    moved_identity,
+    moved_sequence,
+    object_name,
+    sequences,
+    split_collation,
+)
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair, overtaken, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.indexing import Written
+from safeops.databases.postgresql.indexing import IndexText
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.types import PROBE, block, split_collation
 from safeops.databases.steps import Plan, Step
@@ -220,7 +220,7 @@ class IndexCopies(PartitionKeys):
             return
         there = table.indexes.get(copy.name)
         if there is None or not there.valid:
-            yield from self.database.ddl.build_index(copy.table, Written(copy.name, unique, copy.rest), table)
+            yield from self.database.ddl.build_index(copy.table, IndexText(copy.name, unique, copy.rest), table)
         if copy.kind == "unique" and isinstance(copy.of, Constraint) and not copy.within:
             quoted = self.quoted(copy.name)
             add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {quoted} UNIQUE USING INDEX {quoted}"
