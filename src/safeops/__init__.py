@@ -12,9 +12,8 @@ from safeops.homes import HOME_OF
 
 if TYPE_CHECKING:
     from safeops.backfilling.backfill import backfill
-    from safeops.backfilling.functions import reads
     from safeops.backfilling.progress import BackfillProgress
-    from safeops.backfilling.running import BackfillReport
+    from safeops.backfilling.run import BackfillReport
     from safeops.backfilling.status import BackfillState, backfill_status, forget_backfill
     from safeops.backfilling.throttles import (
         active_sessions,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         rows_per_second,
         time_window,
     )
+    from safeops.backfilling.values import reads
     from safeops.errors import (
         BackfillConflict,
         BackfillFunctionFailed,

@@ -5,9 +5,9 @@ from __future__ import annotations
 # Loaded when first used: a migration pays for what it calls.
 _HOMES = {
     "safeops.backfilling.backfill": "backfill",
-    "safeops.backfilling.functions": "reads",
+    "safeops.backfilling.values": "reads",
     "safeops.backfilling.progress": "BackfillProgress",
-    "safeops.backfilling.running": "BackfillReport",
+    "safeops.backfilling.run": "BackfillReport",
     "safeops.backfilling.status": "BackfillState backfill_status forget_backfill",
     "safeops.backfilling.throttles": "active_sessions pause_file replica_lag rows_per_second time_window",
     "safeops.errors": (

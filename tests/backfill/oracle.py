@@ -36,8 +36,8 @@ from alembic.runtime.migration import MigrationContext
 from tests.servers import Database
 
 from safeops.backfilling.backfill import backfill
-from safeops.backfilling.functions import Rows, reads
-from safeops.backfilling.running import BackfillReport
+from safeops.backfilling.run import BackfillReport
+from safeops.backfilling.values import Rows, reads
 from safeops.errors import BackfillIncomplete, BackfillStopped, Unreachable
 
 FORK = multiprocessing.get_context("fork")

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 def short_lease(monkeypatch):
     # Forked children have it too.
     monkeypatch.setattr(state, "LEASE", LEASE)
-    monkeypatch.setattr(interruption, "EVERY", EVERY)
+    monkeypatch.setattr(interruption, "RENEW_EVERY", EVERY)
 
 
 def run(database, values=HUNDREDFOLD, **options):
@@ -200,7 +200,7 @@ def test_on_sqlite_a_batch_longer_than_the_lease_is_done_once(database):
 def test_one_that_was_taken_for_dead_lays_no_ranges(database, where, monkeypatch):
     """Between its look at the keys and its note of them the whole work is done by another one."""
     accounts(database, 300)
-    monkeypatch.setattr(interruption, "EVERY", 100.0)
+    monkeypatch.setattr(interruption, "RENEW_EVERY", 100.0)
     looks = []
     edge = Batches.edge
 

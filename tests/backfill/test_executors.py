@@ -237,19 +237,19 @@ class TestWhatTravels:
     def test_tasks_are_small_and_have_no_connection(self, database, monkeypatch):
         accounts(database, ROWS)
         seen = []
-        walked = parallel.walked_in_parallel
+        walked = parallel.run_tasks
 
         def noted(executor, tasks, *rest):
             seen.extend(tasks)
             return walked(executor, tasks, *rest)
 
-        monkeypatch.setattr("safeops.backfilling.running.walked_in_parallel", noted)
+        monkeypatch.setattr("safeops.backfilling.run.run_tasks", noted)
         with ThreadPoolExecutor(2) as executor:
             fill(database, hundredfold, executor=executor, throttles=[AskedBy("/tmp")])
         for task in seen:
             copy = pickle.loads(pickle.dumps(task))
-            assert replace(copy, work=task.work) == task
-            assert (copy.work.name, copy.work.fingerprints) == (task.work.name, task.work.fingerprints)
+            assert replace(copy, spec=task.spec) == task
+            assert (copy.spec.name, copy.spec.fingerprints) == (task.spec.name, task.spec.fingerprints)
             assert len(pickle.dumps(task)) < 4000
         assert len(seen) >= 4
 
@@ -291,7 +291,7 @@ class TestConnect:
         assert "refused" in done_here(said)[0]
         assert f":{password}@" not in caplog.text
         assert "s3cret" not in caplog.text
-        task = parallel.Connecting(url, url, "key")
+        task = parallel.EngineSource(url, url, "key")
         assert password not in repr(task).replace("postgresql", "")
 
     def test_no_url_is_refused_before_anything_begins(self, database):
@@ -366,7 +366,7 @@ def test_a_pool_that_breaks_while_it_is_stopped_ends_all_the_same():
     def stop():
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as executor:
             try:
-                parallel.walked_in_parallel(executor, [killed_later] * 8, failing, lambda: None)
+                parallel.run_tasks(executor, [killed_later] * 8, failing, lambda: None)
             except BackfillStopped as error:
                 raised.append(error)
 

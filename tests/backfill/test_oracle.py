@@ -58,7 +58,7 @@ def finish(backfill):
 def hurried(monkeypatch):
     """A runner is taken for dead after a moment, and ranges are small; children inherit it."""
     monkeypatch.setattr(state, "LEASE", 0.6)
-    monkeypatch.setattr(interruption, "EVERY", 0.15)
+    monkeypatch.setattr(interruption, "RENEW_EVERY", 0.15)
     monkeypatch.setattr(parallel, "SMALLEST", 25)
 
 

@@ -174,7 +174,7 @@ def _sqlite_error():
 @pytest.mark.only("pg18")
 class TestLog:
     def test_has_a_line_now_and_then(self, database, monkeypatch):
-        monkeypatch.setattr(progress_module, "SAY_EVERY", 0.0)
+        monkeypatch.setattr(progress_module, "REPORT_EVERY", 0.0)
         accounts(database, ROWS)
         _, said = fill(database)
         lines = [line for line in said if "rows/s" in line]
@@ -211,7 +211,7 @@ class TestLog:
 
         from safeops.backfilling import parallel
 
-        monkeypatch.setattr(progress_module, "SAY_EVERY", 0.0)
+        monkeypatch.setattr(progress_module, "REPORT_EVERY", 0.0)
         monkeypatch.setattr(parallel, "LOOK_EVERY", 0.01)
         accounts(database, ROWS)
         with ThreadPoolExecutor(2) as executor:
@@ -285,7 +285,7 @@ class TestBar:
 
     def test_without_tqdm_the_log_has_the_lines(self, database, monkeypatch):
         monkeypatch.setitem(sys.modules, "tqdm", None)
-        monkeypatch.setattr(progress_module, "SAY_EVERY", 0.0)
+        monkeypatch.setattr(progress_module, "REPORT_EVERY", 0.0)
         accounts(database, 500)
         with terminal() as written:
             _, said = fill(database)

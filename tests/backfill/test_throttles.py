@@ -9,7 +9,7 @@ import pytest
 from tests.backfill.replication import autocommit, busy, progress, replicating, standby, until
 from tests.servers import MissingServer, _fail_or_skip, _unprivileged
 
-from safeops.backfilling import load
+from safeops.backfilling import replicas
 from safeops.backfilling.throttles import active_sessions, replica_lag
 from safeops.errors import BackfillStopped, UnsupportedOnDatabase
 
@@ -219,7 +219,7 @@ class TestAReplicaThatDoesNotAnswer:
         assert "s3cret" not in str(raised.value)
 
     def test_it_hangs(self, database, monkeypatch):
-        monkeypatch.setattr(load, "ANSWERING", 0.2)
+        monkeypatch.setattr(replicas, "ANSWERING", 0.2)
         with socket.socket() as silent:
             silent.bind(("127.0.0.1", 0))
             silent.listen()

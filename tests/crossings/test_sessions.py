@@ -25,7 +25,7 @@ TENANT = 'ten"ant %(x)s'
 @pytest.fixture(autouse=True)
 def quickly(monkeypatch):
     monkeypatch.setattr(state, "LEASE", 0.8)
-    monkeypatch.setattr(interruption, "EVERY", 0.1)
+    monkeypatch.setattr(interruption, "RENEW_EVERY", 0.1)
     monkeypatch.setattr(parallel, "SMALLEST", 50)
 
 

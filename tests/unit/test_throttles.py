@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 import pytest
 
 from safeops.backfilling import throttles
-from safeops.backfilling.load import Load, Positions, RemoteReplica, Replica, address
+from safeops.backfilling.port import Replica, ServerLoad
 from safeops.backfilling.progress import BackfillProgress
+from safeops.backfilling.replicas import LogPositions, RemoteReplica, address
 from safeops.backfilling.throttles import active_sessions, pause_file, replica_lag, rows_per_second, time_window
 from safeops.databases import abilities_of
 from safeops.errors import BackfillStopped, InvalidArgument, UnsupportedOnDatabase
@@ -41,7 +42,7 @@ class Primary:
     sees_sessions_with = "a role"
 
     def __init__(self, *answers):
-        self.abilities, self._ports = self, {Load.place: self}
+        self.abilities, self._ports = self, {ServerLoad.place: self}
         self.answers = deque(answers)
 
     def log_position(self):
@@ -280,9 +281,9 @@ class TestReplicaLag:
         assert throttle(gone) is not None
 
     def test_keeps_few_positions(self):
-        positions = Positions()
+        positions = LogPositions()
         for moment in range(100_000):
-            positions.note(moment / 10, moment, horizon=60.0)
+            positions.add(moment / 10, moment, horizon=60.0)
         assert len(positions.times) == len(positions.ends) < 250
         assert positions.behind(99_989) == pytest.approx((0.9, 1.2), abs=0.3)
         least, most = positions.behind(5)
@@ -290,9 +291,9 @@ class TestReplicaLag:
         assert most == float("inf")
 
     def test_another_primary_begins_another_record(self):
-        positions = Positions()
-        positions.note(0.0, 1000, horizon=60.0)
-        positions.note(50.0, 10, horizon=60.0)
+        positions = LogPositions()
+        positions.add(0.0, 1000, horizon=60.0)
+        positions.add(50.0, 10, horizon=60.0)
         assert positions.behind(5) == (0.0, float("inf"))
 
     def test_a_replica_of_another_server_is_none(self, clock, monkeypatch):

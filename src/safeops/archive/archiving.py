@@ -12,13 +12,13 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError
 
 from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Record
-from safeops.backfilling.expressions import RANGE
-from safeops.backfilling.progress import Teller
-from safeops.backfilling.range_walker import Pace
-from safeops.backfilling.running import Run
+from safeops.backfilling.batch import CANCELLED, Limits
+from safeops.backfilling.progress import Reporter
+from safeops.backfilling.run import BackfillRun
+from safeops.backfilling.spec import BackfillSpec, key_of
 from safeops.backfilling.state import State
-from safeops.backfilling.status import CANCELLED, forget_backfills_of
-from safeops.backfilling.work import Work, key_of
+from safeops.backfilling.status import forget_backfills_of
+from safeops.backfilling.values import RANGE
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
@@ -104,7 +104,7 @@ def _heed_subscribers(migration: Migration, catalogue: Catalogue, table: Table, 
     """Raise UnsafeOperation where the tables that an archive takes would be published by themselves."""
     written = call("drop_column_if_exists", table.name.name, column, schema=table.name.schema, archive=True)
     heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
-    state = State(migration.database, migration.settings.schema_for_state)
+    state = State.of(migration)
     heed_kept_table(migration, state.name, state.exists(), written)
     heed_kept_table(migration, Name("safeops_archive_1", table.name.schema), False, written)
 
@@ -150,7 +150,7 @@ def discard(migration: Migration, record: Record) -> None:
 
 
 def forget_progress(migration: Migration, record: Record) -> None:
-    state = State(migration.database, migration.settings.schema_for_state)
+    state = State.of(migration)
     if current_dry_run() is None and state.exists():
         for verb in ("copy", "restore"):
             on_catalogue(migration, partial(state.forget, _name_of(record, verb)))
@@ -189,22 +189,24 @@ def _copy(migration: Migration, table: Table, column: str, record: Record, key: 
     index, columns = key
     update = Archives.of(database).copy(table.name, index, columns, column, archive, RANGE)
     _run_batches(
-        migration, record, Work(_name_of(record, "copy"), table.name, columns, index, (column,), None, False, update)
+        migration,
+        record,
+        BackfillSpec(_name_of(record, "copy"), table.name, columns, index, (column,), None, False, update),
     )
     done.append("copied all its values")
 
 
-def _run_batches(migration: Migration, record: Record, work: Work) -> None:
-    pace = Pace(migration.settings.target_seconds)
-    with closing(Teller()) as teller:
-        run = partial(Run, migration, work, pace, teller, None, None)
+def _run_batches(migration: Migration, record: Record, spec: BackfillSpec) -> None:
+    limits = Limits(migration.settings.target_seconds)
+    with closing(Reporter()) as reporter:
+        run = partial(BackfillRun, migration, spec, limits, reporter)
         try:
             report = run().execute()
         except BackfillConflict:
             # It was begun before the database was copied under another name. A value is copied but once.
             forget_progress(migration, record)
             report = run().execute()
-    log.info("%s: %d rows in %d batches (%.1f s)", work.name, report.rows, report.batches, report.seconds)
+    log.info("%s: %d rows in %d batches (%.1f s)", spec.name, report.rows, report.batches, report.seconds)
 
 
 def _name_of(record: Record, verb: str) -> str:
@@ -295,7 +297,9 @@ def _put_back(migration: Migration, table: Table, record: Record, definition: di
     fill = None if definition["fill"] is None else str(definition["fill"])
     restore_values = partial(Archives.of(database).restore_values, table, names, column, record.archive, fill)
     name = _name_of(record, "restore")
-    _run_batches(migration, record, Work(name, table.name, key, index, (column,), None, False, restore_values(RANGE)))
+    _run_batches(
+        migration, record, BackfillSpec(name, table.name, key, index, (column,), None, False, restore_values(RANGE))
+    )
     _refuse_lost(migration, table, names, record)
     if Archives.of(database).default_is_late(dict(definition)) and fill is not None:
         late = Step(

@@ -1,4 +1,4 @@
-"""Stopping between two batches: on a signal, at the end of a wait."""
+"""Stopping between two batches, on a signal; and the heartbeat that keeps the claims of a run."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from safeops.backfilling.port import Batches
 from safeops.backfilling.state import State
 from safeops.databases import database_on
-from safeops.databases.base import Database
 from safeops.databases.connections import watching
 from safeops.databases.server import SessionSettings
+from safeops.execution.migration import Terms
 
 log = logging.getLogger("safeops")
 
@@ -28,11 +28,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Asks a run to stop after the batch in hand."""
+    """Asks a run to stop after the current batch."""
 
     def __init__(self) -> None:
         self._asked = False
-        # An Event must not be set by a signal: its lock may be held by the wait that the handler has interrupted.
+        # A signal handler must not set an Event: its lock may be held by the wait that the handler has interrupted.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self.reason = ""
         self.unrenewed = ""
@@ -55,9 +55,9 @@ class Stop:
 
 @contextmanager
 def stopping_on_signals(*, in_worker: bool = False) -> Iterator[Stop]:
-    """Turn SIGINT and SIGTERM into a stop after the batch in hand; a second one does what it did before.
+    """Turn SIGINT and SIGTERM into a stop after the current batch; a second one does what it did before.
 
-    Only the main thread can: elsewhere signals stay what they are.
+    Only the main thread can: elsewhere signals are handled as before.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -75,56 +75,53 @@ def stopping_on_signals(*, in_worker: bool = False) -> Iterator[Stop]:
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != own:
-            # A worker that was forked meanwhile: what its parent makes of the signal is not for it.
+            # In a worker that was forked since, the handler of its parent must not apply.
             restore()
             signal.raise_signal(number)
             return
         stop.ask(signal.Signals(number).name)
         restore()
 
-    for one in SIGNALS:
-        before[one] = signal.signal(one, ask)
+    for number in SIGNALS:
+        before[number] = signal.signal(number, ask)
     try:
         yield stop
     finally:
         restore()
         if in_worker and stop.reason == signal.SIGTERM.name:
-            # The pool wants the process to end, and waits for that: it did not mean the task.
+            # The pool waits for the process to end: the signal was not for the task.
             signal.raise_signal(signal.SIGTERM)
 
 
-EVERY = 2.0
-"""Seconds; each checkpoint renews the lease too, so that this matters in long batches and waits."""
+RENEW_EVERY = 2.0
+"""Seconds; each checkpoint renews the lease too, so this matters in long batches and waits only."""
 
 
 @contextmanager
-def beating(
-    database: Database, schema: str | None, token: str, stop: Stop, session_settings: SessionSettings
-) -> Iterator[None]:
-    """Keep the claims of a token alive during the block, for as long as this process is.
+def heartbeat(terms: Terms, token: str, stop: Stop, session_settings: SessionSettings) -> Iterator[None]:
+    """Renew the claims of a token during the block, from a connection in another thread of this process.
 
     Args:
-        database: The session of the run.
-        schema: The schema of the state.
-        token: Under which the run claims what it works on.
-        stop: Is told why the lease is not renewed, while it is not.
-        handed: What was set on the session of the run.
+        terms: The session of the run, and its settings.
+        token: Under which the run claims ranges.
+        stop: Gets why the lease is not renewed, as long as it is not.
+        session_settings: What was set on the session of the run.
     """
-    if database.abilities.is_private:
-        # Nobody else can reach it.
+    if terms.database.abilities.is_private:
+        # No other connection can reach it.
         yield
         return
 
-    def beat(own: Connection, over: threading.Event) -> None:
-        beside = database_on(own)
-        beside.enter_autocommit()
-        state = State(beside, schema)
-        while not over.wait(EVERY):
+    def renew(connection: Connection, over: threading.Event) -> None:
+        database = database_on(connection)
+        database.enter_autocommit()
+        state = State.of(Terms(database, terms.settings))
+        while not over.wait(RENEW_EVERY):
             try:
                 state.renew(token)
                 stop.unrenewed = ""
             except DBAPIError as error:
-                if not Batches.of(beside).is_transient(error):
+                if not Batches.of(database).is_transient(error):
                     raise
 
     def failed(error: Exception) -> None:
@@ -132,5 +129,7 @@ def beating(
             log.warning("the lease of the backfill is not renewed, trying again: %s", error)
         stop.unrenewed = str(getattr(error, "orig", error)).strip()
 
-    with watching(database.connection, beat, after=EVERY, session_settings=session_settings, failed=failed):
+    with watching(
+        terms.database.connection, renew, after=RENEW_EVERY, session_settings=session_settings, failed=failed
+    ):
         yield

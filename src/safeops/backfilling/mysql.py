@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from safeops.backfilling import load, port
-from safeops.backfilling.load import Replica
-from safeops.backfilling.port import Target, Values
+from safeops.backfilling import port
+from safeops.backfilling.port import NewValues, Replica, Target
 from safeops.databases.definitions import Column
 from safeops.databases.mysql.errors import number_of
 from safeops.naming import Name
@@ -38,8 +37,6 @@ class Batches(port.Batches):
 
     database: MySQL
 
-    # https://dev.mysql.com/doc/refman/8.0/en/update.html: they are evaluated from left to right.
-
     def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
         return sa.String(length, collation="utf8mb4_bin")
 
@@ -54,7 +51,7 @@ class Batches(port.Batches):
             return f"X'{text}'"
         return text if NUMBER.match(column.type) else self.literal(text)
 
-    def key_flaw(self, column: Column) -> str | None:
+    def unusable_because(self, column: Column) -> str | None:
         if re.match(r"enum|set", column.type, re.I):
             return "an index has its values by position, and a comparison by letters"
         if re.match(r"float|double|real", column.type, re.I):
@@ -75,7 +72,7 @@ class Batches(port.Batches):
         return condition
 
     @contextmanager
-    def batching(self) -> Iterator[None]:
+    def session(self) -> Iterator[None]:
         # The gaps between the rows of a batch stay free for the application to insert into.
         values = {self.database.abilities.isolation: "'READ-COMMITTED'"}
         if self.database.abilities.batch_modes:
@@ -83,7 +80,7 @@ class Batches(port.Batches):
         with self.database.triggers.logging_rows(), self.database.setting(values):
             yield
 
-    def rendered_batching(self) -> tuple[list[str], list[str]]:
+    def rendered_session(self) -> tuple[list[str], list[str]]:
         if not self.database.abilities.batch_modes:
             return [], []
         before = ["SET @safeops_sql_mode = @@SESSION.sql_mode", f"SET SESSION sql_mode = {self._sql_mode()}"]
@@ -93,8 +90,8 @@ class Batches(port.Batches):
         return f"CONCAT(@@SESSION.sql_mode, {self.literal(',' + ','.join(self.database.abilities.batch_modes))})"
 
     @contextmanager
-    def batch(self, wait: float, flush: bool) -> Iterator[None]:
-        seconds = str(max(math.ceil(wait), 1))
+    def transaction(self, lock_timeout: float, flush: bool) -> Iterator[None]:
+        seconds = str(max(math.ceil(lock_timeout), 1))
         bounds = {"lock_wait_timeout": seconds, "innodb_lock_wait_timeout": seconds}
         with self.database.setting(bounds), self.database.transaction("START TRANSACTION"):
             yield
@@ -106,21 +103,21 @@ class Batches(port.Batches):
                 "A backfill by a Python function", f"JSON_TABLE, which {self.product} {needed} has"
             )
 
-    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
-        names, width = into.names, len(into.key)
+    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+        names, width = target.names, len(target.key)
         spelled = ", ".join(f"{name} LONGTEXT PATH '$.{name}'" for name in names)
-        encoded = [_as_bits if one.type.lower().startswith("bit") else _encoded for one in into.columns]
+        encoded = [_as_bits if one.type.lower().startswith("bit") else _encoded for one in target.columns]
         records = [
             dict(zip(names, [*bound, *(encode(one) for encode, one in zip(encoded, values, strict=True))], strict=True))
             for bound, values in rows
         ]
         source = f"JSON_TABLE({self.literal(json.dumps(records))}, '$[*]' COLUMNS ({spelled})) safeops_values"
-        keys = [self._comparable(into.table, name, column) for name, column in zip(names, into.key, strict=False)]
-        news = [_decoded(name, column) for name, column in zip(names[width:], into.columns, strict=True)]
+        keys = [self._comparable(target.table, name, column) for name, column in zip(names, target.key, strict=False)]
+        news = [_decoded(name, column) for name, column in zip(names[width:], target.columns, strict=True)]
         return source, keys, news
 
-    def update_from(self, own: str, source: str, assigned: str, matched: str) -> str:
-        return f"UPDATE {source} STRAIGHT_JOIN {own} ON {matched} SET {assigned}"
+    def update_from(self, table: str, source: str, assigned: str, matched: str) -> str:
+        return f"UPDATE {source} STRAIGHT_JOIN {table} ON {matched} SET {assigned}"
 
     def _comparable(self, table: Name, name: str, column: Column) -> str:
         """Return a value that compares with the key's column by its index."""
@@ -176,8 +173,8 @@ STATUS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 SYNTAX_ERROR = 1064
 
 
-class Load(load.Load):
-    """See ``safeops.backfilling.load``. The primary knows who reads its log, but not what of it was applied."""
+class ServerLoad(port.ServerLoad):
+    """See ``safeops.backfilling.port``. The primary knows who reads its log, but not what of it was applied."""
 
     database: MySQL
 

@@ -13,13 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from safeops.backfilling.interruption import beating, stopping_on_signals
+from safeops.backfilling.batch import Limits
+from safeops.backfilling.interruption import heartbeat, stopping_on_signals
 from safeops.backfilling.port import Batches, Bound
-from safeops.backfilling.progress import BackfillProgress, Meter
-from safeops.backfilling.range_walker import Pace, Walk
+from safeops.backfilling.progress import Meter
+from safeops.backfilling.range_walker import RangeWalker
+from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import State
-from safeops.backfilling.work import Work
 from safeops.databases import database_on
+from safeops.databases.base import Database
 from safeops.databases.connections import on_a_connection
 from safeops.databases.server import SessionSettings
 from safeops.errors import SafeOpsError
@@ -32,51 +34,47 @@ Connect = Callable[[], Engine] | str | sa.URL
 
 LOOK_EVERY = 0.5
 RANGES_A_WORKER = 4
-"""Ranges that the keys are cut into, so that no worker is left with a large one at the end."""
-UNKNOWN = 8
-"""Workers that an executor is taken to have where it does not tell."""
+"""Ranges for each worker, so that no worker is left with a large one at the end."""
+DEFAULT_WORKERS = 8
+"""Workers that an executor is assumed to have if it does not report them."""
 SMALLEST = 1000
 """Rows that a range has at least."""
 
 
 @dataclass(frozen=True)
 class RangeTask:
-    """The walk over ranges that nobody is at work on, as a value that travels to a worker.
+    """The walk over ranges that nobody works on, as a value that travels to a worker.
 
-    A worker goes on with the next free range on the same connection, at the pace that it has found; the tasks that come
-    after all ranges are taken have nothing to do.
+    A worker continues with the next free range on the same connection and with the batch size that it has found; the tasks
+    after all ranges are taken have nothing to do. Their numbers tell equal tasks apart for engines that run those once.
     """
 
-    work: Work
-    pace: Pace
+    spec: BackfillSpec
+    limits: Limits
     settings: Settings
     number: int
-    connect: Connecting
+    engines: EngineSource
 
     def __call__(self) -> None:
         """Walk over free ranges on a connection of its own, until there is none."""
-        on_a_connection(self.connect.engine(), self._walk, session_settings=self.connect.session_settings)
+        on_a_connection(self.engines.engine(), self._walk, session_settings=self.engines.session_settings)
 
     def _walk(self, connection: Connection) -> None:
         database = database_on(connection)
         database.lock_wait = self.settings.lock_timeout
-        schema, token = self.settings.schema_for_state, uuid.uuid4().hex
-        progress = BackfillProgress(self.work.name, str(self.work.table), database=database)
-        meter = Meter(progress, lambda _: None, of_a_worker=True)
+        terms, token = Terms(database, self.settings), uuid.uuid4().hex
+        meter = Meter(self.spec.name, self.spec.table, database, is_worker=True)
         database.enter_autocommit()
         try:
             with (
                 stopping_on_signals(in_worker=True) as stop,
-                Batches.of(database).batching(),
-                beating(database, schema, token, stop, self.connect.session_settings),
+                Batches.of(database).session(),
+                heartbeat(terms, token, stop, self.engines.session_settings),
             ):
-                walk = Walk(
-                    Terms(database, self.settings), self.work, self.pace, schema, token, stop, meter, helps=True
-                )
                 try:
-                    walk.over_free_ones()
+                    RangeWalker(terms, self.spec, self.limits, token, stop, meter).walk_free_ranges()
                 finally:
-                    State(database, schema).release_if_connected(token)
+                    State.of(terms).release_if_connected(token)
         finally:
             database.leave_autocommit()
 
@@ -86,56 +84,66 @@ _engines: dict[str, Engine] = {}
 
 
 @dataclass(frozen=True)
-class Connecting:
-    """How a worker gets its connection: as the author says, on a thread by the engine of the migration, else by its URL."""
+class EngineSource:
+    """Where a worker gets its engine: from the author's ``connect``, on a thread from the migration, else by its URL."""
 
-    how: Connect | None
+    connect: Connect | None
     url: str
     key: str
     session_settings: SessionSettings = ()
 
     @classmethod
-    def of(cls, engine: Engine, how: Connect | None, session_settings: SessionSettings) -> Connecting:
+    def of(cls, engine: Engine, connect: Connect | None, session_settings: SessionSettings) -> EngineSource:
         key = f"{os.getpid()} {uuid.uuid4().hex}"
         _engines[key] = engine
-        return cls(how, engine.url.render_as_string(hide_password=False), key, session_settings)
+        return cls(connect, engine.url.render_as_string(hide_password=False), key, session_settings)
 
-    def forget(self) -> None:
+    def close(self) -> None:
         _engines.pop(self.key, None)
 
     def engine(self) -> Engine:
-        if self.how is None and self.key.startswith(f"{os.getpid()} ") and self.key in _engines:
+        if self.connect is None and self.key.startswith(f"{os.getpid()} ") and self.key in _engines:
             return _engines[self.key]
-        made = self.how() if callable(self.how) else sa.create_engine(self.how or self.url, poolclass=NullPool)
+        connect = self.connect
+        engine = connect() if callable(connect) else sa.create_engine(connect or self.url, poolclass=NullPool)
         # An AsyncEngine wraps the one that is needed.
-        return getattr(made, "sync_engine", made)
+        return getattr(engine, "sync_engine", engine)
 
     def __repr__(self) -> str:
-        # The URL has the password.
-        return f"Connecting({sa.make_url(self.url)!r})"
+        # The URL contains the password.
+        return f"EngineSource({sa.make_url(self.url)!r})"
 
 
-def cuts(terms: Terms, work: Work, first: Bound | None, after: Bound | None, upto: Bound, pieces: int) -> list[Bound]:
-    """Cut a range of keys into pieces of about the same number of rows; return the last key of each."""
-    database = terms.database
-    step = max((database.sizes.estimated_rows(work.table) or 0) // max(pieces, 1), SMALLEST)
-    found: list[Bound] = []
+def cut(
+    database: Database,
+    spec: BackfillSpec,
+    executor: Executor | None,
+    first: Bound | None,
+    after: Bound | None,
+    upto: Bound,
+) -> list[Bound]:
+    """Cut a range of keys into pieces of about the same number of rows for the workers; return the last key of each."""
+    if executor is None:
+        return [upto]
+    pieces = RANGES_A_WORKER * (workers_of(executor) or DEFAULT_WORKERS)
+    rows = max((database.sizes.estimated_rows(spec.table) or 0) // pieces, SMALLEST)
+    cuts: list[Bound] = []
     with database.unbounded():
-        while len(found) < pieces - 1:
-            ahead = Batches.of(database).within(work.key, found[-1] if found else after, None, from_=first)
-            cut = Batches.of(database).nth(work.table, work.key, work.index, ahead, step, upto)
-            if cut is None or cut == upto:
+        while len(cuts) < pieces - 1:
+            last = cuts[-1] if cuts else after
+            key = Batches.of(database).nth(spec.table, spec.key, spec.index, rows, after=last, first=first, upto=upto)
+            if key is None or key == upto:
                 break
-            found.append(cut)
-    return [*found, upto]
+            cuts.append(key)
+    return [*cuts, upto]
 
 
 def workers_of(executor: Executor) -> int | None:
-    """Return how many workers an executor has; None where it does not tell. Those of the standard library do."""
+    """Return how many workers an executor has; None if it does not report them. Those of the standard library do."""
     return getattr(executor, "_max_workers", None)
 
 
-def walked_in_parallel(
+def run_tasks(
     executor: Executor, tasks: Sequence[RangeTask], tick: Callable[[], None], ask_to_stop: Callable[[], object]
 ) -> None:
     """Have the tasks done; what a worker that dies leaves undone is left to the caller.
@@ -143,40 +151,34 @@ def walked_in_parallel(
     Args:
         executor: Does them.
         tasks: As many as there are ranges.
-        tick: Called now and then; what it raises ends the run after the batches in hand.
+        tick: Called now and then; an error of it ends the run after the current batches.
         ask_to_stop: Asks the workers to stop.
     """
     futures: list[Future[None]] = []
-    said: set[str] = set()
+    logged: set[str] = set()
     try:
-        # More tasks than workers would each connect only to find that all is taken.
+        # More tasks than workers would each connect only to find that all ranges are taken.
         futures += [executor.submit(task) for task in tasks[: workers_of(executor) or len(tasks)]]
         pending = set(futures)
         while pending:
             done, pending = wait(pending, timeout=LOOK_EVERY, return_when=FIRST_COMPLETED)
-            for one in done:
-                _raise_or_say(one, said)
+            for future in done:
+                _raise_or_log(future.exception(), logged)
             tick()
     except BrokenExecutor as error:
-        _say(error, said)
+        _raise_or_log(error, logged)
     except BaseException:
         ask_to_stop()
         # One that is cancelled would never end in a pool that breaks.
-        wait([one for one in futures if not one.cancel()])
+        wait([future for future in futures if not future.cancel()])
         raise
 
 
-def _raise_or_say(future: Future[None], said: set[str]) -> None:
-    error = future.exception()
+def _raise_or_log(error: BaseException | None, logged: set[str]) -> None:
+    """Raise an error of safeops, or log why a worker could not continue, each kind of error once."""
     if isinstance(error, SafeOpsError):
         raise error
-    if error is not None:
-        _say(error, said)
-
-
-def _say(error: BaseException, said: set[str]) -> None:
-    """Say why a worker could not go on, each kind of reason once."""
     kind = type(error).__name__
-    if kind not in said:
-        said.add(kind)
+    if error is not None and kind not in logged:
+        logged.add(kind)
         log.warning("a worker could not go on; what it leaves is done by the others, or here: %r", error)

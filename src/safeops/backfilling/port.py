@@ -1,4 +1,4 @@
-"""What a walk over a table in batches asks of a database: its keys as text, its ranges, its transactions, its claims."""
+"""What a backfill asks of a database: keys as text, ranges of them, the transaction of a batch, and the server's load."""
 
 from __future__ import annotations
 
@@ -17,103 +17,112 @@ from safeops.naming import Name
 Bound: TypeAlias = tuple[str, ...]
 """The values of a key, each as the text that ``key_literal`` turns back: drivers would lose digits and infinities."""
 
-Values: TypeAlias = Sequence[tuple[Bound, Sequence[Any]]]
-"""New values, a row each: its key, and what becomes of each column."""
+NewValues: TypeAlias = Sequence[tuple[Bound, Sequence[Any]]]
+"""New values, a row each: its key, and the new value of each column."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the values of a Python function go.
+    """Where the values of a Python function are written.
 
     Args:
         table: The table.
         key: The columns of the key.
         columns: The columns that are written.
         types: Their types as SQLAlchemy reflects them.
-        keep: A column that has a value keeps it.
+        keeps_values: A column that has a value keeps it.
     """
 
     table: Name
     key: tuple[Column, ...]
     columns: tuple[Column, ...]
     types: tuple[Any, ...]
-    keep: bool
+    keeps_values: bool
 
     @property
     def names(self) -> list[str]:
-        """Names that no column has, for the values of a row: its key, then what is written."""
+        """Names that no column has, for the values of a row: its key, then the new values."""
         return [f"safeops_{place}" for place in range(len(self.key) + len(self.columns))]
 
 
 class Batches(Port):
-    """The verbs of a backfill that differ from database to database."""
+    """How a database writes rows in batches. ``safeops.backfilling.batch`` calls it in the order of a batch."""
 
     place = "safeops.backfilling.{family}:Batches"
     asked = "Writing rows in batches"
 
     def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
-        """Return the type of a text whose letters all count in comparisons."""
+        """Return the type of a text in whose comparisons all characters count."""
         return sa.String(length)
+
+    # Keys -------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def key_text(self, column: Column) -> str:
-        """Return the SQL of the text of a key's column, which loses nothing."""
+        """Return the SQL of the text of a key column, without loss."""
 
     @abstractmethod
     def key_literal(self, column: Column, text: str) -> str:
-        """Return the SQL of a value of a key's column, from its text."""
+        """Return the SQL of a value of a key column, from its text."""
 
-    def key_flaw(self, column: Column) -> str | None:
-        """Say why no walk goes along such a column; None where one does."""
+    def unusable_because(self, column: Column) -> str | None:
+        """Return why no range of keys can be made of such a column; None if it can."""
         return None
 
     def hint(self, index: str) -> str:
-        """Return what stands after a table's name so that the server uses the index."""
+        """Return what follows a table's name so that the server uses the index."""
         return ""
 
     def checked_row_by_row(self, condition: str) -> str:
-        """Write a condition so that no index is chosen for its sake: the batch is one range of the key's index."""
+        """Write a condition so that the server chooses no index for it: the batch is one range of the key's index."""
         return f"CASE WHEN {condition} THEN 1 ELSE 0 END = 1"
 
-    # Ranges -----------------------------------------------------------------------------------------------------
-
     def within(
-        self, key: Sequence[Column], after: Bound | None, upto: Bound | None, *, from_: Bound | None = None
+        self, key: Sequence[Column], after: Bound | None, upto: Bound | None, *, first: Bound | None = None
     ) -> str:
-        """Return the condition for the keys above ``after``, or from ``from_`` on, up to ``upto``."""
+        """Return the condition for the keys above ``after``, or from ``first`` on if there is none, up to ``upto``."""
         parts = []
         if after is not None:
-            parts += self._beside(key, after, ">", ">=")
-        elif from_ is not None:
-            parts += self._beside(key, from_, ">=", ">=")
+            parts += self._compared(key, after, ">", ">=")
+        elif first is not None:
+            parts += self._compared(key, first, ">=", ">=")
         if upto is not None:
-            parts += self._beside(key, upto, "<=", "<=")
+            parts += self._compared(key, upto, "<=", "<=")
         return " AND ".join(parts)
 
-    def _beside(self, key: Sequence[Column], bound: Bound, operator: str, loosely: str) -> list[str]:
+    def _compared(self, key: Sequence[Column], bound: Bound, operator: str, first_operator: str) -> list[str]:
         values = [self.key_literal(column, text) for column, text in zip(key, bound, strict=True)]
         names = [self.quoted(column.name) for column in key]
         if len(key) == 1:
             return [f"{names[0]} {operator} {values[0]}"]
         # The first column alone as well: without statistics a planner takes a comparison of rows for a third of the table.
-        first = f"{names[0]} {loosely} {values[0]}"
+        first = f"{names[0]} {first_operator} {values[0]}"
         if self.database.abilities.compares_rows:
             return [first, f"({', '.join(names)}) {operator} ({', '.join(values)})"]
         return [first, _expanded(names, values, operator)]
 
     def edge(self, table: Name, key: Sequence[Column], index: str, *, last: bool = False) -> Bound | None:
-        """Return the first or the last key of a table; None where it is empty."""
+        """Return the first or the last key of a table; None if it is empty."""
         direction = " DESC" if last else ""
         order = ", ".join(self.quoted(column.name) + direction for column in key)
         return self._key_of(key, f"FROM {self.quoted_table(table)}{self.hint(index)} ORDER BY {order} LIMIT 1")
 
     def nth(
-        self, table: Name, key: Sequence[Column], index: str, condition: str, count: int, upto: Bound | None
+        self,
+        table: Name,
+        key: Sequence[Column],
+        index: str,
+        count: int,
+        *,
+        after: Bound | None,
+        first: Bound | None,
+        upto: Bound | None,
     ) -> Bound | None:
-        """Return the key of the ``count``-th row that meets a condition; None where it is not ``upto`` the end."""
+        """Return the key of the ``count``-th row above ``after``, or from ``first`` on; None if it is above ``upto``."""
         order = self.quoted(*(column.name for column in key))
+        condition = self.within(key, after, None, first=first)
         source = f"FROM {self.quoted_table(table)}{self.hint(index)} WHERE {condition}"
-        # The end stands outside: without statistics a planner takes a range with two ends for so few rows that it would
+        # The end is outside: without statistics a planner takes a range with two ends for so few rows that it would
         # rather read and sort all that are left.
         end = self.within(key, None, upto)
         return self._key_of(
@@ -121,7 +130,7 @@ class Batches(Port):
         )
 
     def _key_of(self, key: Sequence[Column], source: str, condition: str = "") -> Bound | None:
-        # The text is made of the one row outside, not of each row that was passed over.
+        # Only the one row outside is converted to text, not each row that was passed over.
         texts = ", ".join(self.key_text(column) for column in key)
         names = self.quoted(*(column.name for column in key))
         rows = self.read(f"SELECT {texts} FROM (SELECT {names} {source}) safeops_key{condition}")
@@ -129,55 +138,53 @@ class Batches(Port):
 
     # Batches ----------------------------------------------------------------------------------------------------
 
-    def batching(self) -> AbstractContextManager[None]:
-        """Prepare the session for batches, and restore on every path what was set before."""
+    def session(self) -> AbstractContextManager[None]:
+        """Prepare the session for batches, and restore what was set before."""
         return nullcontext()
 
-    def rendered_batching(self) -> tuple[list[str], list[str]]:
-        """Render the statements before and after an UPDATE of ``--sql`` that do for it what ``batching`` does."""
+    def rendered_session(self) -> tuple[list[str], list[str]]:
+        """Render for ``--sql`` what ``session`` does before and after."""
         return [], []
 
     @abstractmethod
-    def batch(self, wait: float, flush: bool) -> AbstractContextManager[None]:
-        """Run the block in one transaction that sees what others have committed by each of its statements.
+    def transaction(self, lock_timeout: float, flush: bool) -> AbstractContextManager[None]:
+        """Run the block in one transaction in which each statement sees what others have committed before it.
 
         Args:
-            wait: Seconds that one of its statements waits for a lock of others.
-            flush: Whether the commit waits for the disk, where it need not.
+            lock_timeout: Seconds that one of its statements waits for a lock of others.
+            flush: Whether the commit waits for the disk, where the database leaves the choice.
         """
 
-    def write(self, into: Target, rows: Values) -> int:
-        """Write the values of rows that this transaction has locked, in one statement; return how many rows it met."""
-        source, keys, news = self.as_records(into, rows)
-        own = self.quoted_table(into.table)
-        pairs = zip(into.key, keys, strict=True)
-        matched = " AND ".join(f"{own}.{self.quoted(column.name)} = {value}" for column, value in pairs)
-        assigned = []
-        for column, new in zip(into.columns, news, strict=True):
-            name = self.quoted(column.name)
-            kept = f"CASE WHEN {own}.{name} IS NULL THEN {new} ELSE {own}.{name} END"
-            assigned.append(f"{name} = {kept if into.keep else new}")
-        return self.run(self.update_from(own, source, ", ".join(assigned), matched))
-
-    @abstractmethod
-    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
-        """Return what stands in FROM for the values, and in it the key's columns and the new values, as SQL."""
-
-    def update_from(self, own: str, source: str, assigned: str, matched: str) -> str:
-        return f"UPDATE {own} SET {assigned} FROM {source} WHERE {matched}"
-
-    def check_writes_values(self) -> None:
-        """Raise UnsupportedOnDatabase where this server cannot take the values of many rows in one statement."""
-
-    def is_transient(self, error: BaseException) -> bool:
-        """Tell whether a batch failed for what others did meanwhile, and was rolled back: trying again may help."""
-        return self.database.errors.is_lock_failure(error) or self.database.errors.is_cut_short(error)
-
-    def locked_rows(self, table: Name, condition: str) -> int:
-        """Count the rows that meet a condition, and keep them as they are until the transaction ends."""
+    def lock_and_count(self, table: Name, condition: str) -> int:
+        """Count the rows that meet a condition, and lock them until the transaction ends."""
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
 
-    # Claims -----------------------------------------------------------------------------------------------------
+    def write(self, target: Target, rows: NewValues) -> int:
+        """Write the values of rows that this transaction has locked, in one statement; return how many rows it met."""
+        source, keys, values = self.as_records(target, rows)
+        table = self.quoted_table(target.table)
+        pairs = zip(target.key, keys, strict=True)
+        matched = " AND ".join(f"{table}.{self.quoted(column.name)} = {key}" for column, key in pairs)
+        assigned = []
+        for column, value in zip(target.columns, values, strict=True):
+            name = self.quoted(column.name)
+            kept = f"CASE WHEN {table}.{name} IS NULL THEN {value} ELSE {table}.{name} END"
+            assigned.append(f"{name} = {kept if target.keeps_values else value}")
+        return self.run(self.update_from(table, source, ", ".join(assigned), matched))
+
+    @abstractmethod
+    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+        """Return what follows FROM for the values, and in it the key columns and the new values, as SQL."""
+
+    def update_from(self, table: str, source: str, assigned: str, matched: str) -> str:
+        return f"UPDATE {table} SET {assigned} FROM {source} WHERE {matched}"
+
+    def check_writes_values(self) -> None:
+        """Raise UnsupportedOnDatabase if this server cannot take the values of many rows in one statement."""
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Tell whether a batch failed and was rolled back because of other sessions: trying again may help."""
+        return self.database.errors.is_lock_failure(error) or self.database.errors.is_cut_short(error)
 
 
 def _expanded(names: Sequence[str], values: Sequence[str], operator: str) -> str:
@@ -187,3 +194,52 @@ def _expanded(names: Sequence[str], values: Sequence[str], operator: str) -> str
     strictly = operator.rstrip("=")
     rest = _expanded(names[1:], values[1:], operator)
     return f"({names[0]} {strictly} {values[0]} OR ({names[0]} = {values[0]} AND {rest}))"
+
+
+@dataclass(frozen=True)
+class Replica:
+    """How far a replica is.
+
+    Args:
+        name: Its name, without a password.
+        position: How far it has replayed the log of its primary; None if the server counts seconds only.
+        lag: How many seconds it is behind by the server's own count; None if the server does not report it.
+        cluster: Whose log it replays, as ``ServerLoad.cluster`` names it.
+        unknown: Why it is unknown how far it is; empty if it is known.
+    """
+
+    name: str
+    position: int | None = None
+    lag: float | None = None
+    cluster: str | None = None
+    unknown: str = ""
+
+
+class ServerLoad(Port):
+    """What throttles ask a server: its active sessions, and how far its replicas are behind."""
+
+    place = "safeops.backfilling.{family}:ServerLoad"
+    asked = "Looking at the load of the server"
+
+    def active_sessions(self) -> tuple[int, float]:
+        """Return how many other sessions are active in this database: at least, and at most.
+
+        They differ by the sessions that the server hides from this user; infinity if it hides even their number.
+        """
+        return 0, float("inf")
+
+    def log_position(self) -> int | None:
+        """Return the end of the log that the replicas replay; None if the server compares no positions."""
+        return None
+
+    def cluster(self) -> str | None:
+        """Return what identifies this server and its replicas; None if there is no such thing."""
+        return None
+
+    def replicas(self) -> list[Replica]:
+        """Return the replicas that are connected to this server, or raise UnsupportedOnDatabase if it does not know."""
+        return []
+
+    def as_replica(self, name: str) -> Replica:
+        """Return how far this server is, which is a replica itself."""
+        return Replica(name, unknown="its server does not say")

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from safeops.backfilling import load, port
-from safeops.backfilling.load import Replica
-from safeops.backfilling.port import Target, Values
+from safeops.backfilling import port
+from safeops.backfilling.port import NewValues, Replica, Target
 from safeops.databases.definitions import Column
 from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.steps import Step
@@ -34,16 +33,16 @@ class Batches(port.Batches):
     def key_literal(self, column: Column, text: str) -> str:
         return f"{self.literal(text)}::{column.type}"
 
-    def batching(self) -> AbstractContextManager[None]:
+    def session(self) -> AbstractContextManager[None]:
         return self.database.timeouts(self.database.lock_wait, None, Step(""))
 
-    def rendered_batching(self) -> tuple[list[str], list[str]]:
+    def rendered_session(self) -> tuple[list[str], list[str]]:
         return ["SET row_security = off"], ["RESET row_security"]
 
     @contextmanager
-    def batch(self, wait: float, flush: bool) -> Iterator[None]:
+    def transaction(self, lock_timeout: float, flush: bool) -> Iterator[None]:
         settings = {
-            "lock_timeout": f"{max(int(wait * 1000), 1)}ms",
+            "lock_timeout": f"{max(int(lock_timeout * 1000), 1)}ms",
             # Without statistics the planner may take a range of several columns for a large part of the table.
             "enable_seqscan": "off",
             "idle_in_transaction_session_timeout": "0",
@@ -54,17 +53,17 @@ class Batches(port.Batches):
             self.read(f"SELECT {chosen}")
             yield
 
-    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
-        names = into.names
-        spelled = [f"{name} {column.type}" for name, column in zip(names, [*into.key, *into.columns], strict=True)]
+    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
+        names = target.names
+        spelled = [f"{name} {column.type}" for name, column in zip(names, [*target.key, *target.columns], strict=True)]
         records = [dict(zip(names, [*bound, *map(_encoded, values)], strict=True)) for bound, values in rows]
         source = f"json_to_recordset({self.literal(json.dumps(records))}) AS safeops_values ({', '.join(spelled)})"
-        return source, names[: len(into.key)], names[len(into.key) :]
+        return source, names[: len(target.key)], names[len(target.key) :]
 
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or sqlstate(error) == SERIALIZATION_FAILURE
 
-    def locked_rows(self, table: Name, condition: str) -> int:
+    def lock_and_count(self, table: Name, condition: str) -> int:
         rows = f"SELECT 1 FROM {self.quoted_table(table)} WHERE {condition} FOR NO KEY UPDATE"
         return int(self.scalar(f"SELECT count(*) FROM ({rows}) safeops_rows"))
 
@@ -112,8 +111,8 @@ CLUSTER = "SELECT system_identifier FROM pg_control_system()"
 AS_REPLICA = f"SELECT pg_is_in_recovery(), CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint), ({CLUSTER})"
 
 
-class Load(load.Load):
-    """See ``safeops.backfilling.load``. Positions are bytes of the write-ahead log."""
+class ServerLoad(port.ServerLoad):
+    """See ``safeops.backfilling.port``. Positions are bytes of the write-ahead log."""
 
     def active_sessions(self) -> tuple[int, float]:
         self.read(LOOK_AGAIN)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import sqlalchemy as sa
 
-from safeops.backfilling import load, port
-from safeops.backfilling.port import Target, Values
+from safeops.backfilling import port
+from safeops.backfilling.port import NewValues, Target
 from safeops.databases.definitions import Column
 
 if TYPE_CHECKING:
@@ -33,23 +33,23 @@ class Batches(port.Batches):
     def key_literal(self, column: Column, text: str) -> str:
         return text
 
-    def batching(self) -> AbstractContextManager[None]:
+    def session(self) -> AbstractContextManager[None]:
         # Whoever waits for the file holds nothing meanwhile.
         return self.database.waiting(self.database.lock_wait)
 
     @contextmanager
-    def batch(self, wait: float, flush: bool) -> Iterator[None]:
-        with self.database.waiting(wait), self.database.transaction():
+    def transaction(self, lock_timeout: float, flush: bool) -> Iterator[None]:
+        with self.database.waiting(lock_timeout), self.database.transaction():
             yield
 
-    def as_records(self, into: Target, rows: Values) -> tuple[str, Sequence[str], Sequence[str]]:
+    def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         listed = [
-            [*bound, *(self._literal(value, type_) for value, type_ in zip(values, into.types, strict=True))]
+            [*bound, *(self._literal(value, type_) for value, type_ in zip(values, target.types, strict=True))]
             for bound, values in rows
         ]
         source = ", ".join(f"({', '.join(one)})" for one in listed)
-        names = [f"safeops_values.column{place}" for place in range(1, len(into.names) + 1)]
-        return f"(VALUES {source}) AS safeops_values", names[: len(into.key)], names[len(into.key) :]
+        names = [f"safeops_values.column{place}" for place in range(1, len(target.names) + 1)]
+        return f"(VALUES {source}) AS safeops_values", names[: len(target.key)], names[len(target.key) :]
 
     def _literal(self, value: Any, type_: sa.types.TypeEngine[Any]) -> str:
         if isinstance(value, (bytes, bytearray, memoryview)):
@@ -62,8 +62,8 @@ class Batches(port.Batches):
         return self.database.rendered(sa.literal(value, known))
 
 
-class Load(load.Load):
-    """See ``safeops.backfilling.load``: a file has neither replicas nor a server that would know of sessions."""
+class ServerLoad(port.ServerLoad):
+    """See ``safeops.backfilling.port``: a file has neither replicas nor a server that would know of sessions."""
 
     def active_sessions(self) -> NoReturn:
         raise self.database.unsupported(

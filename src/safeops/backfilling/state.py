@@ -1,8 +1,8 @@
 """The progress of backfills, in one small table: a row for each backfill, and one for each range of its keys.
 
-A checkpoint is written by the transaction of its batch. A row is claimed by a runner under a token: by a lease that the
-runner renews, so that the claim of a dead one ends by itself, also when forked children keep its session open. A checkpoint
-counts only while the claim stands, so that a runner that was taken for dead cannot do a batch twice.
+A checkpoint is written in the transaction of its batch. A runner claims a row under a token, by a lease that it renews: the
+claim of a dead runner expires, also when forked children keep its session open. A checkpoint is written only while the claim
+is valid, so a runner that was taken for dead cannot do a batch twice.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from safeops.backfilling.port import Batches, Bound
 from safeops.databases.base import Database
 from safeops.databases.state_table import StateTable
+from safeops.execution.migration import Terms
 
 TABLE = "safeops_backfill"
 LONGEST_NAME = 190
 """Bytes of a name at most."""
 WHOLE = 0
-"""The part that stands for the backfill itself; its ranges are numbered from 1."""
+"""The part that is the backfill itself; its ranges are numbered from 1."""
+COUNTERS = ("processed", "unfilled", "walked", "batches", "seconds")
 
 _COLUMNS: Mapping[str, sa.types.TypeEngine[Any]] = {
     "status": sa.String(20),
@@ -50,7 +52,7 @@ _COLUMNS: Mapping[str, sa.types.TypeEngine[Any]] = {
 
 
 def table_for(database: Database, schema: str | None) -> sa.Table:
-    """Return the table of the state."""
+    """Return the table of the progress."""
     return sa.Table(
         TABLE,
         sa.MetaData(),
@@ -102,11 +104,17 @@ class Part:
     def is_finished(self) -> bool:
         return self.status == "finished"
 
-    def after_batch(self, reached: Bound, finished: bool) -> Part:
-        return replace(self, after_key=written(reached), status="finished" if finished else "running")
+    def after_batch(self, last: Bound, finished: bool) -> Part:
+        return replace(self, after_key=_as_json(last), status="finished" if finished else "running")
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """What the backfill itself keeps of its ``BackfillSpec``."""
+        spec: Mapping[str, Any] = json.loads(self.work or "{}")
+        return spec
 
 
-def written(bound: Bound | None) -> str | None:
+def _as_json(bound: Bound | None) -> str | None:
     return None if bound is None else json.dumps(bound)
 
 
@@ -115,15 +123,18 @@ def _read(text: str | None) -> Bound | None:
 
 
 LEASE = 8.0
-"""Seconds after which the claim of a runner that does not renew it ends."""
+"""Seconds after which the claim of a runner that does not renew it expires."""
+
+
+UNCLAIMED: Mapping[str, None] = {"runner": None, "session": None, "lease_until": None}
 
 
 class ClaimLost(Exception):
-    """Another runner took this one for dead and goes on in its place; nothing of what was in hand was committed."""
+    """Another runner took this one for dead and continues in its place; nothing of the current batch was committed."""
 
 
 class State(StateTable):
-    """The state of all backfills of a database.
+    """The progress of all backfills of a database.
 
     Args:
         database: The session that reads and writes it.
@@ -132,6 +143,11 @@ class State(StateTable):
 
     def __init__(self, database: Database, schema: str | None) -> None:
         super().__init__(database, table_for(database, schema))
+
+    @classmethod
+    def of(cls, terms: Terms) -> State:
+        """Return the state of the database of a migration, in the schema that its settings name."""
+        return cls(terms.database, terms.settings.schema_for_state)
 
     # Reading ----------------------------------------------------------------------------------------------------
 
@@ -150,67 +166,58 @@ class State(StateTable):
     # Writing ----------------------------------------------------------------------------------------------------
 
     def add(self, name: str, fingerprint: str, work: str, status: str = "running") -> None:
-        """Make a backfill known; where it is known already, by whomever, nothing changes."""
+        """Add a backfill; if it exists already, nothing changes."""
         now = self._now()
-        values: dict[str, Any] = {
-            "fingerprint": fingerprint,
-            "work": work,
-            "status": status,
-            "started_at": now,
-            "updated_at": now,
-        }
         try:
-            self._insert(name, WHOLE, values)
+            self._insert(name, WHOLE, fingerprint=fingerprint, work=work, status=status, started_at=now, updated_at=now)
         except IntegrityError:
             if self.part(name) is None:
                 raise
 
-    def add_ranges(self, name: str, first_number: int, cuts: Sequence[Bound], first: Bound, sweep: int) -> None:
-        """Make the ranges known that end at each of the cuts; the first of them begins with ``first``."""
-        after: Bound | None = None
-        for number, cut in enumerate(cuts, first_number):
-            values = {
-                "status": "running",
-                "first_key": written(first) if after is None else None,
-                "after_key": written(after),
-                "upto_key": written(cut),
-                "sweep": sweep,
-            }
-            self._insert(name, number, values)
-            after = cut
+    def add_ranges(
+        self, name: str, number: int, cuts: Sequence[Bound | None], sweep: int, first: Bound | None = None
+    ) -> None:
+        """Add a range between each two cuts, numbered from ``number`` on; the one without a start begins with ``first``."""
+        for after, upto in pairwise(cuts):
+            self._insert(
+                name,
+                number,
+                status="running",
+                first_key=_as_json(first) if after is None else None,
+                after_key=_as_json(after),
+                upto_key=_as_json(upto),
+                sweep=sweep,
+            )
+            number += 1
 
-    def narrow(self, part: Part, token: str, cuts: Sequence[Bound], first_number: int) -> None:
-        """Cut what is left of a claimed range, and let go of it: it keeps what comes before the first cut."""
-        free: dict[str, Any] = dict.fromkeys(("runner", "session", "lease_until"))
+    def split(self, part: Part, token: str, cuts: Sequence[Bound], number: int) -> None:
+        """Split what is left of a claimed range, and release it: it keeps what is before the first cut."""
         with self.database.transaction():
-            self.hold(part.name, token)
-            claimed = self.table.c.runner == token
-            if self._change(part.name, part.part, claimed, upto_key=written(cuts[0]), **free) != 1:
-                raise ClaimLost
-            for number, (after, upto) in enumerate(pairwise(cuts), first_number):
-                bounds = {"after_key": written(after), "upto_key": written(upto), "sweep": part.sweep}
-                self._insert(part.name, number, {"status": "running", **bounds})
+            self.lock(part.name, token)
+            self._change_claimed(part.name, part.part, token, upto_key=_as_json(cuts[0]), **UNCLAIMED)
+            self.add_ranges(part.name, number, cuts, part.sweep)
 
-    def hold(self, name: str, token: str) -> None:
-        """Lock the backfill itself for the transaction that asks, or raise ClaimLost where it is another runner's."""
-        if self._change(name, WHOLE, self.table.c.runner == token, lease_until=self._lease()) != 1:
-            raise ClaimLost
+    def lock(self, name: str, token: str) -> None:
+        """Lock the backfill itself for the transaction that asks, or raise ClaimLost if another runner has claimed it."""
+        self._change_claimed(name, WHOLE, token, lease_until=self._lease())
 
     def set_status(self, name: str, status: str, part: int = WHOLE, **changes: Any) -> None:
         self._change(name, part, status=status, updated_at=self._now(), **changes)
 
-    def checkpoint(self, part: Part, token: str, reached: Bound, *, finished: bool, **added: float) -> bool:
-        """Write how far a range has come, in the transaction of its batch; False where the claim was lost."""
+    def checkpoint(self, part: Part, token: str, last: Bound, *, finished: bool, **added: float) -> None:
+        """Write how far a range is, in the transaction of its batch, or raise ClaimLost."""
         columns = self.table.c
-        changes: dict[str, Any] = {
-            "after_key": written(reached),
-            "status": "finished" if finished else "running",
-            "updated_at": self._now(),
-            "lease_until": self._lease(),
-            "batches": columns.batches + 1,
+        self._change_claimed(
+            part.name,
+            part.part,
+            token,
+            after_key=_as_json(last),
+            status="finished" if finished else "running",
+            updated_at=self._now(),
+            lease_until=self._lease(),
+            batches=columns.batches + 1,
             **{name: columns[name] + value for name, value in added.items()},
-        }
-        return self._change(part.name, part.part, columns.runner == token, **changes) == 1
+        )
 
     def forget(self, name: str) -> bool:
         return self.execute(self.deletion(name)).rowcount > 0
@@ -220,15 +227,15 @@ class State(StateTable):
 
     # Claims -----------------------------------------------------------------------------------------------------
 
-    def claim(self, stands: Part, token: str) -> bool:
-        """Claim a part: one that is free, whose lease has ended, or whose session is gone."""
+    def claim(self, part: Part, token: str) -> bool:
+        """Claim a part that is free, whose lease has expired, or whose session is gone."""
         columns = self.table.c
         free = [columns.runner.is_(None), columns.runner == token, columns.lease_until < self._now()]
-        if stands.runner and stands.session and self.database.is_gone(stands.session):
-            free.append(columns.runner == stands.runner)
-        open_ = columns.status != "finished"
+        if part.runner and part.session and self.database.is_gone(part.session):
+            free.append(columns.runner == part.runner)
+        unfinished = columns.status != "finished"
         claimed = {"runner": token, "session": self._session, "lease_until": self._lease(), "status": "running"}
-        return self._change(stands.name, stands.part, open_, sa.or_(*free), **claimed) == 1
+        return self._change(part.name, part.part, unfinished, sa.or_(*free), **claimed) == 1
 
     @cached_property
     def _session(self) -> str:
@@ -240,24 +247,23 @@ class State(StateTable):
         self.execute(update)
 
     def release(self, token: str) -> None:
-        """Let go of all that is claimed under the token."""
+        """Release all that is claimed under the token."""
         columns = self.table.c
-        open_ = columns.status.in_(("running", "stopping"))
-        values = {"runner": None, "session": None, "lease_until": None}
-        status = sa.case((open_, "stopped"), else_=columns.status)
-        update = sa.update(self.table).where(columns.runner == token).values(status=status, **values)
+        running = columns.status.in_(("running", "stopping"))
+        status = sa.case((running, "stopped"), else_=columns.status)
+        update = sa.update(self.table).where(columns.runner == token).values(status=status, **UNCLAIMED)
         self.execute(update)
 
     def release_if_connected(self, token: str) -> None:
-        """Let go where the connection still stands; else the lease ends by itself."""
+        """Release it if the connection is not lost; else the lease expires."""
         with suppress(SQLAlchemyError):
             self.release(token)
 
-    def claimed_for(self, stands: Part) -> float:
-        """Return the seconds for which a claim still stands without being renewed; 0 where there is none."""
-        if stands.runner is None or (stands.session and self.database.is_gone(stands.session)):
+    def claimed_for(self, part: Part) -> float:
+        """Return the seconds until a claim expires unless it is renewed; 0 if there is none."""
+        if part.runner is None or (part.session and self.database.is_gone(part.session)):
             return 0.0
-        return max((stands.lease_until or 0.0) - float(self.database.scalar(f"SELECT {self.database.now}")), 0.0)
+        return max((part.lease_until or 0.0) - float(self.database.scalar(f"SELECT {self.database.now}")), 0.0)
 
     def _now(self) -> sa.ColumnElement[Any]:
         return sa.literal_column(self.database.now)
@@ -268,14 +274,17 @@ class State(StateTable):
     def _at(self, name: str, part: int) -> sa.ColumnElement[bool]:
         return sa.and_(self.table.c.name == name, self.table.c.part == part)
 
-    def _insert(self, name: str, part: int, values: Mapping[str, Any]) -> None:
-        counters = dict.fromkeys(("sweep", "processed", "unfilled", "walked", "batches", "seconds"), 0)
-        row = {"name": name, "part": part, **counters, **values}
+    def _insert(self, name: str, part: int, **values: Any) -> None:
+        row = {"name": name, "part": part, "sweep": 0, **dict.fromkeys(COUNTERS, 0), **values}
         self.execute(sa.insert(self.table).values(row))
 
     def _change(self, name: str, part: int, *conditions: sa.ColumnElement[bool], **changes: Any) -> int:
         update = sa.update(self.table).where(self._at(name, part), *conditions).values(changes)
         return self.execute(update).rowcount
+
+    def _change_claimed(self, name: str, part: int, token: str, **changes: Any) -> None:
+        if self._change(name, part, self.table.c.runner == token, **changes) != 1:
+            raise ClaimLost
 
 
 def _part(row: Any) -> Part:

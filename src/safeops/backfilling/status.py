@@ -1,44 +1,45 @@
-"""What is known of the backfills of a database, and forgetting it."""
+"""What is known of the backfills of a database: their state, forgetting it, the rows that remain, what a plan records."""
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from functools import partial
 
-from safeops.backfilling.offline import render_forgotten
+from safeops.backfilling.batch import CANCELLED
 from safeops.backfilling.port import Batches
-from safeops.backfilling.state import WHOLE, Part, State
-from safeops.backfilling.work import Work
+from safeops.backfilling.spec import BackfillSpec
+from safeops.backfilling.state import TABLE, WHOLE, Part, State
 from safeops.databases.base import Database
 from safeops.errors import BackfillConflict, BackfillIncomplete, InvalidArgument
 from safeops.execution.inspect import skipped
 from safeops.execution.lock_retry import with_lock_retry
-from safeops.execution.migration import Migration, running
+from safeops.execution.migration import Migration, Terms, running
 from safeops.naming import Code, Name, call
-from safeops.plan_mode import current_dry_run
-from safeops.planned import PlannedStatement
+from safeops.plan_mode import DryRun, current_dry_run
+from safeops.planned import BRIEFLY, ROWS, Lock, PlannedStatement, counted
+
+log = logging.getLogger("safeops")
 
 
 @dataclass(frozen=True)
 class BackfillState:
-    """What is known of a backfill.
+    """The state of a backfill.
 
     Args:
-        name: What its progress is kept under.
+        name: The name of its progress.
         table: The table, in its schema.
         columns: The columns that it fills.
-        status: "running", "stopped", "incomplete" (rows are left without a value) or "finished".
+        status: "running", "stopped", "incomplete" (rows have no value) or "finished".
         rows: The rows that were processed, in all runs.
         batches: The batches that were committed, in all runs.
         seconds: The seconds that its batches took.
         ranges: The ranges that its keys are cut into.
-        ranges_finished: Those of them that are done.
-        key: The key of the last row that was committed, where there is one range.
+        ranges_finished: Those of them that are finished.
+        key: The key of the last row that was committed, if there is one range.
         started_at: When it began, in seconds since 1970 by the server's clock.
         updated_at: When it last moved, likewise.
-        runner: The session that works on it; None where nobody does.
+        runner: The session that works on it; None if none does.
     """
 
     name: str
@@ -57,16 +58,16 @@ class BackfillState:
 
 
 def backfill_status() -> list[BackfillState]:
-    """Return what is known of all backfills of this database, by name.
+    """Return the state of all backfills of this database, by name.
 
     Returns:
-        A ``BackfillState`` each; empty where there was none.
+        A ``BackfillState`` each; empty if there is none.
 
     Locks: none.
 
     Running it again: reads it again.
 
-    Offline: empty, as nobody can look.
+    Offline: empty, as there is no database to look at.
 
     Example:
         for state in backfill_status():
@@ -75,60 +76,58 @@ def backfill_status() -> list[BackfillState]:
     with running("backfill_status") as migration:
         if migration.offline:
             return []
-        state = _state_of(migration)
+        state = State.of(migration)
         if not state.exists():
             return []
-        whole = {one.name: one for one in state.parts() if one.part == WHOLE}
-        ranges = [one for one in state.parts() if one.part != WHOLE]
-        return [_told(one, [part for part in ranges if part.name == name]) for name, one in whole.items()]
+        parts = state.parts()
+        return [
+            _state_of(whole, [part for part in parts if part.name == whole.name and part.part != WHOLE])
+            for whole in parts
+            if whole.part == WHOLE
+        ]
 
 
-def _told(whole: Part, ranges: list[Part]) -> BackfillState:
-    work = json.loads(whole.work or "{}")
-    schema = work.get("schema")
-    moved = [one.updated_at for one in (whole, *ranges) if one.updated_at is not None]
+def _state_of(whole: Part, ranges: list[Part]) -> BackfillState:
+    spec, schema = whole.spec, whole.spec.get("schema")
+    updated = [part.updated_at for part in (whole, *ranges) if part.updated_at is not None]
     return BackfillState(
         name=whole.name,
-        table=f"{schema}.{work['table']}" if schema else work.get("table", ""),
-        columns=tuple(work.get("columns", ())),
+        table=f"{schema}.{spec['table']}" if schema else spec.get("table", ""),
+        columns=tuple(spec.get("columns", ())),
         status="running" if whole.status == "stopping" else whole.status,
-        rows=sum(one.processed for one in ranges),
-        batches=sum(one.batches for one in ranges),
-        seconds=sum(one.seconds for one in ranges),
+        rows=sum(part.processed for part in ranges),
+        batches=sum(part.batches for part in ranges),
+        seconds=sum(part.seconds for part in ranges),
         ranges=len(ranges),
-        ranges_finished=sum(one.is_finished for one in ranges),
+        ranges_finished=sum(part.is_finished for part in ranges),
         key=(ranges[0].after or ()) if len(ranges) == 1 else (),
         started_at=whole.started_at,
-        updated_at=max(moved, default=None),
+        updated_at=max(updated, default=None),
         runner=whole.session,
     )
 
 
-def _state_of(migration: Migration) -> State:
-    return State(migration.database, migration.settings.schema_for_state)
-
-
 def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
-    """Nothing is known of the backfill any more: under its name work begins anew. Call it in ``downgrade()``.
+    """Delete the progress of a backfill, so that one of its name starts again. Call it in ``downgrade()``.
 
-    Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table where it is empty then.
+    Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table if it is empty then.
 
     Args:
-        name: What its progress is kept under; ``backfill_status()`` lists the names.
-        drop_table: Whether to drop the table of the progress where nothing else is in it.
+        name: The name of its progress; ``backfill_status()`` lists the names.
+        drop_table: Whether to drop the table of the progress if nothing else is in it.
 
     Returns:
-        True if anything was known, False if not.
+        True if there was any progress, False if not.
 
     Raises:
-        BackfillConflict: Somebody is at work on it.
-        InvalidArgument: The name is none.
+        BackfillConflict: A runner works on it.
+        InvalidArgument: The name is empty or not a text.
 
     Locks: the rows of its progress; with ``drop_table`` that table, briefly.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: renders the table where it is missing, and the DELETE.
+    Offline: renders CREATE TABLE IF NOT EXISTS, and the DELETE.
 
     Example:
         forget_backfill("users_email_lower")
@@ -138,22 +137,24 @@ def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
             f"The name of the backfill is {name!r}.", remedy="Write:", code='forget_backfill("users_email_lower")'
         )
     with running("forget_backfill") as migration:
+        state = State.of(migration)
         if migration.offline:
-            render_forgotten(migration, name)
+            migration.render(f"-- safeops: forgets backfill {name} in {TABLE}")
+            migration.render(state.creation())
+            migration.render(migration.database.rendered(state.deletion(name)))
             return True
-        state = _state_of(migration)
         if not state.exists():
             return skipped(f"forgetting backfill {name}", "nothing is known of any")
         if current_dry_run() is not None and state.part(name) is None:
             return skipped(f"forgetting backfill {name}", "nothing is known of it")
-        _refuse_at_work(state, name)
-        gone = with_lock_retry(migration, f"forgot backfill {name}", lambda: state.forget(name))
+        _check_unclaimed(state, name)
+        forgotten = with_lock_retry(migration, f"forgot backfill {name}", lambda: state.forget(name))
         if drop_table:
             with_lock_retry(migration, "dropped the empty table of the progress of backfills", state.drop_if_empty)
-        return gone or skipped(f"forgetting backfill {name}", "nothing is known of it")
+        return forgotten or skipped(f"forgetting backfill {name}", "nothing is known of it")
 
 
-def _refuse_at_work(state: State, name: str) -> None:
+def _check_unclaimed(state: State, name: str) -> None:
     whole = state.part(name)
     if whole is not None and state.claimed_for(whole):
         raise BackfillConflict(
@@ -162,11 +163,8 @@ def _refuse_at_work(state: State, name: str) -> None:
         )
 
 
-log = logging.getLogger("safeops")
-
-
 def forget_backfills_of(migration: Migration, table: Name, column: str | None = None) -> None:
-    """Forget the backfills of a table, or of one of its columns, that goes away."""
+    """Forget the backfills of a table, or of one of its columns, that is dropped."""
     forget_backfills(migration, backfills_of(migration, table, column))
 
 
@@ -174,9 +172,14 @@ def backfills_of(migration: Migration, table: Name, column: str | None = None) -
     """Return the names of the backfills of a table, or of one of its columns."""
     if not Batches.serves(migration.database):
         return []
-    state = State(migration.database, migration.settings.schema_for_state)
-    tables = (table, table.at(migration.database.home))
-    return [one.name for one in state.parts() if _is_of(one, tables, column)] if state.exists() else []
+    state, tables = State.of(migration), (table, table.at(migration.database.home))
+    return [part.name for part in state.parts() if _is_of(part, tables, column)] if state.exists() else []
+
+
+def _is_of(part: Part, tables: tuple[Name, ...], column: str | None) -> bool:
+    spec = part.spec
+    is_of_table = Name(spec.get("table", ""), spec.get("schema")) in tables
+    return is_of_table and (column is None or column in spec.get("columns", ()))
 
 
 def forget_backfills(migration: Migration, names: list[str]) -> None:
@@ -185,32 +188,19 @@ def forget_backfills(migration: Migration, names: list[str]) -> None:
         if (dry_run := current_dry_run()) is not None:
             dry_run.add(PlannedStatement(f"forgot backfill {name}"))
             continue
-        with_lock_retry(
-            migration,
-            f"forgot backfill {name}",
-            partial(State(migration.database, migration.settings.schema_for_state).forget, name),
-        )
+        with_lock_retry(migration, f"forgot backfill {name}", partial(State.of(migration).forget, name))
         log.info("forgot backfill %s, as what it filled goes away", name)
 
 
-def _is_of(part: Part, tables: tuple[Name, ...], column: str | None) -> bool:
-    work = json.loads(part.work or "{}")
-    return Name(work.get("table", ""), work.get("schema")) in tables and (
-        column is None or column in work.get("columns", ())
-    )
-
+# The rows that remain -------------------------------------------------------------------------------------------
 
 SHOWN = 5
 """Keys that a message shows."""
-CANCELLED = (
-    "An UPDATE of the table runs {}, which can cancel the update or take the value back: disable or change it for as long"
-    " as the rows are filled, and run again."
-)
 
 
 @dataclass(frozen=True)
-class Left:
-    """The rows that still need the work; ``fillable`` of them would get a value."""
+class Remaining:
+    """The rows that still need a backfill; ``fillable`` of them would get a value."""
 
     rows: int
     fillable: int
@@ -220,74 +210,109 @@ class Left:
         return self.rows - self.fillable
 
 
-def count_left(database: Database, work: Work, given_nothing: int) -> Left:
-    """Count the rows that still need the work, and those of them that it would fill.
+def count_remaining(database: Database, spec: BackfillSpec, unfilled: int) -> Remaining:
+    """Count the rows that still need a backfill, and those of them that it would fill.
 
     Args:
-        database: Where.
-        work: What is done.
-        given_nothing: The rows for which a function gave no value.
+        database: The database.
+        spec: What the backfill does.
+        unfilled: The rows for which a function returned no value.
     """
-    if work.needs is None:
-        return Left(0, 0)
-    fillable = work.fillable or ("1 = 1" if work.function is not None else "1 = 0")
-    table = database.quoted_table(work.table)
+    if spec.where is None:
+        return Remaining(0, 0)
+    fillable = spec.fillable or ("1 = 1" if spec.function is not None else "1 = 0")
+    table = database.quoted_table(spec.table)
     with database.unbounded():
-        sql = f"SELECT count(*), count(CASE WHEN {fillable} THEN 1 END) FROM {table} WHERE {work.needs}"
+        sql = f"SELECT count(*), count(CASE WHEN {fillable} THEN 1 END) FROM {table} WHERE {spec.where}"
         rows, fill = database.read(sql)[0]
-    return Left(int(rows), max(int(fill) - given_nothing, 0))
+    return Remaining(int(rows), max(int(fill) - unfilled, 0))
 
 
-def incomplete(database: Database, work: Work, left: Left, sweeps: int) -> BackfillIncomplete:
-    """Tell the rows whose value came out NULL from those that the application goes on writing without one."""
-    said, remedies = [], []
-    if left.nulls:
-        said.append(f"For {left.nulls:,} of them the value came out NULL{_keys(database, work, left, filled=False)}.")
+def incomplete(database: Database, spec: BackfillSpec, remaining: Remaining, sweeps: int) -> BackfillIncomplete:
+    """Distinguish the rows whose value came out NULL from those that the application keeps writing without one."""
+    problems, remedies = [], []
+    if remaining.nulls:
+        keys = _keys(database, spec, remaining, filled=False)
+        problems.append(f"For {remaining.nulls:,} of them the value came out NULL{keys}.")
         remedies.append("Give those a value too, as sa.func.coalesce(..., '') does, or leave them out by where=.")
-    triggers = database.triggers.update_triggers(work.table) if left.fillable else []
-    if triggers:
-        said.append(
-            f"{left.fillable:,} of them have none although it was written{_keys(database, work, left, filled=True)}."
-        )
-        remedies.append(CANCELLED.format(", ".join(triggers)))
-    elif left.fillable:
-        said.append(
-            f"{left.fillable:,} of them the application has written without it{_keys(database, work, left, filled=True)},"
-            f" and went on doing so through {sweeps} sweeps."
-        )
-        default = call("set_server_default", work.table.name, work.columns[0], Code("..."))
-        remedies.append(
-            f"Make the application fill it first, or have the database do it: by {default}, or where the column replaces"
-            " another one by ColumnRename(...).expand()."
-        )
-    finding = f"SELECT * FROM {database.quoted_table(work.table)} WHERE {work.needs}"
+    if remaining.fillable:
+        keys = _keys(database, spec, remaining, filled=True)
+        triggers = database.triggers.update_triggers(spec.table)
+        if triggers:
+            problems.append(f"{remaining.fillable:,} of them have none although it was written{keys}.")
+            remedies.append(CANCELLED.format(", ".join(triggers)))
+        else:
+            problems.append(
+                f"{remaining.fillable:,} of them the application has written without it{keys},"
+                f" and went on doing so through {sweeps} sweeps."
+            )
+            default = call("set_server_default", spec.table.name, spec.columns[0], Code("..."))
+            remedies.append(
+                f"Make the application fill it first, or have the database do it: by {default}, or where the column"
+                " replaces another one by ColumnRename(...).expand()."
+            )
     return BackfillIncomplete(
-        f"Backfill {work.name} has left {left.rows:,} rows of {work.table} without a value. {' '.join(said)}",
+        f"Backfill {spec.name} has left {remaining.rows:,} rows of {spec.table} without a value. {' '.join(problems)}",
         remedy=f"{' '.join(remedies)} This query finds them all:",
-        code=finding,
+        code=f"SELECT * FROM {database.quoted_table(spec.table)} WHERE {spec.where}",
         state="All other rows are done and kept; running again sweeps up what is left.",
     )
 
 
-def cancelled(database: Database, work: Work, rows: int, state: str) -> BackfillIncomplete:
-    """Return the error of a batch some of whose rows were not written."""
-    triggers = ", ".join(database.triggers.update_triggers(work.table))
-    return BackfillIncomplete(
-        f"Backfill {work.name} wrote {rows:,} rows of {work.table} that did not change: the UPDATE of each was cancelled.",
-        remedy=f"{CANCELLED.format(triggers)} Rows that have the value already can be left out by where=.",
-        state=state,
-    )
-
-
-def _keys(database: Database, work: Work, left: Left, *, filled: bool) -> str:
-    """Return the keys of a few rows, for a message."""
-    if work.fillable is None and left.nulls and left.fillable:
-        # Nobody can tell one sort from the other.
+def _keys(database: Database, spec: BackfillSpec, remaining: Remaining, *, filled: bool) -> str:
+    """Return the keys of a few rows that the backfill would fill, or would not, for a message."""
+    if spec.fillable is None and remaining.nulls and remaining.fillable:
+        # The two kinds of rows cannot be told apart.
         return ""
-    texts = ", ".join(Batches.of(database).key_text(one) for one in work.key)
-    fillable = work.fillable or ("1 = 1" if filled else "1 = 0")
+    texts = ", ".join(Batches.of(database).key_text(column) for column in spec.key)
+    fillable = spec.fillable or ("1 = 1" if filled else "1 = 0")
     condition = fillable if filled else f"NOT ({fillable})"
-    source = f"FROM {database.quoted_table(work.table)} WHERE ({work.needs}) AND ({condition})"
+    source = f"FROM {database.quoted_table(spec.table)} WHERE ({spec.where}) AND ({condition})"
     rows = database.read(f"SELECT {texts} {source} LIMIT {SHOWN}")
     shown = ", ".join("/".join(map(str, row)) for row in rows)
     return f" (keys {shown}{', ...' if len(rows) == SHOWN else ''})" if rows else ""
+
+
+# In a plan ------------------------------------------------------------------------------------------------------
+
+LOCK = Lock("the rows of a batch", ROWS, BRIEFLY)
+
+
+def plan_backfill(dry_run: DryRun, terms: Terms, spec: BackfillSpec) -> None:
+    """Record what is left of a backfill, and about how long it takes."""
+    state = State.of(terms)
+    parts = state.parts() if state.exists() else []
+    own = [part for part in parts if part.name == spec.name]
+    finished = any(part.part == WHOLE and part.is_finished for part in own)
+    rows = _estimated_rows(terms.database, spec, own, finished)
+    if rows == 0:
+        dry_run.skip(f"backfill {spec.name}", "it was finished before" if finished else "no row needs it")
+        return
+    rate = _rows_per_second(own) or _rows_per_second(_of_table(parts, spec.table))
+    seconds = None if rows is None or rate is None else round(rows / rate, 1)
+    does = f"filled {'an unknown number of rows' if rows is None else f'about {counted(rows)}'} of {spec.table}"
+    does += f", about {seconds:,.0f} s at the last measured rate" if seconds is not None else ""
+    dry_run.add(
+        PlannedStatement(does, LOCK, (spec.table,), rows, None, seconds, loses=not spec.keeps_values, tells_rows=True)
+    )
+
+
+def _estimated_rows(database: Database, spec: BackfillSpec, own: list[Part], finished: bool) -> int | None:
+    """Return about how many rows are left; None if unknown."""
+    if finished and not spec.keeps_values:
+        return 0
+    rows = database.sizes.rows_meeting(spec.table, spec.where, spec.columns)
+    # If the rows do not show whether they are done, the progress does.
+    done = 0 if spec.keeps_values else sum(part.walked for part in own)
+    return None if rows is None else max(rows - done, 0)
+
+
+def _of_table(parts: list[Part], table: Name) -> list[Part]:
+    names = {part.name for part in parts if part.part == WHOLE and part.spec.get("table") == table.name}
+    return [part for part in parts if part.name in names]
+
+
+def _rows_per_second(parts: list[Part]) -> float | None:
+    """Return the rows that batches have gone through per second."""
+    rows, seconds = sum(part.walked for part in parts), sum(part.seconds for part in parts)
+    return rows / seconds if rows and seconds else None

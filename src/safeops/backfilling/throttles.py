@@ -1,7 +1,7 @@
-"""What a backfill waits for before each batch: its replicas, the sessions of others, the time of day, a rate, a file.
+"""What a backfill waits for before each batch: replicas, active sessions, the time of day, a rate, a file.
 
-A throttle is called with a BackfillProgress and returns None to go on, or a reason to wait. It is pickled to the workers;
-what it has seen stays in the thread that saw it.
+A throttle is called with a BackfillProgress and returns None to continue, or a reason to wait. It is pickled to the workers;
+what it has observed stays in its thread.
 """
 
 from __future__ import annotations
@@ -9,28 +9,26 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from safeops.backfilling.load import Load, Positions, Replica, Replicas, Seen, address
-from safeops.backfilling.progress import BackfillProgress
+from safeops.backfilling.port import Replica, ServerLoad
+from safeops.backfilling.progress import BackfillProgress, Throttle
+from safeops.backfilling.replicas import KnownReplicas, LogPositions, PerThread, address, url_of
 from safeops.databases.base import Database
 from safeops.errors import BackfillStopped, InvalidArgument
 
-Throttle = Callable[[BackfillProgress], "str | None"]
-
 GIVE_UP_AFTER = 60.0
 POLL = 2.0
-"""Seconds between two calls above which nobody can say that little was written between them."""
+"""Seconds between two calls; after longer ones much may have been written in between."""
 IDLE = 10.0
-"""Seconds between two calls that count at most as doubt: another throttle may have waited for hours in between."""
+"""Seconds between two calls that count at most as unknown: another throttle may have waited for hours in between."""
 SAVED = 2.0
-"""Seconds of a rate that may be caught up on after a pause."""
+"""Seconds of a rate that are caught up on at most after a pause."""
 
 monotonic = time.monotonic
 
@@ -45,13 +43,12 @@ def wall_clock(zone: tzinfo) -> datetime:
 def replica_lag(
     max_seconds: float, urls: Iterable[str | sa.URL] = (), give_up_after: float = GIVE_UP_AFTER
 ) -> Throttle:
-    """Hold a backfill while a replica is more than ``max_seconds`` behind, or while nobody can tell how far it is.
+    """Pause a backfill while a replica is more than ``max_seconds`` behind, or while it is unknown how far it is.
 
-    On PostgreSQL the lag is the age of what the primary had written and the replica has not replayed, measured by log
-    positions that the throttle notes itself, or ``replay_lag`` where that is more: the server's own figure is NULL when
-    idle, and stands still while replay is paused. Without ``urls`` these are the standbys that are connected to this very
-    server; neither logical subscribers nor standbys of standbys are. One that was connected before and is gone is one of
-    which nobody can tell.
+    On PostgreSQL the lag is the age of what the primary has written and the replica has not replayed, measured by log
+    positions that the throttle records, or ``replay_lag`` if that is more: the server's own figure is NULL when idle, and
+    does not change while replay is paused. Without ``urls`` these are the standbys that are connected to this server, not
+    logical subscribers or standbys of standbys. One that was connected before and no longer is counts as unknown.
 
     MariaDB and MySQL: by ``urls`` only, and by the replica's own ``Seconds_Behind_Source``, in whole seconds. It stays
     low until the replica notices a dead network, after ``slave_net_timeout`` (60 s) at most.
@@ -59,12 +56,12 @@ def replica_lag(
     Args:
         max_seconds: The seconds that a replica may be behind, above 0.
         urls: The URL of each replica. Without it PostgreSQL is asked for its own, which needs the role ``pg_monitor``.
-        give_up_after: Seconds on end after which it stops the backfill, if nobody could tell all the while.
+        give_up_after: Seconds of an unknown lag after which it stops the backfill.
 
     Raises:
         InvalidArgument: A number is not above 0, or a URL is none.
         UnsupportedOnDatabase: From the backfill: on SQLite, and without ``urls`` on MariaDB and MySQL.
-        BackfillStopped: From the backfill: nobody could tell for ``give_up_after`` seconds.
+        BackfillStopped: From the backfill: the lag was unknown for ``give_up_after`` seconds.
 
     Example:
         backfill("users", {"full_name": sa.text("name")}, throttles=[replica_lag(5.0)])
@@ -80,19 +77,19 @@ def replica_lag(
 
 
 def active_sessions(max_count: int) -> Throttle:
-    """Hold a backfill while more than ``max_count`` other sessions are at work in its database.
+    """Pause a backfill while more than ``max_count`` other sessions are active in its database.
 
-    At work is on PostgreSQL a client's session in state "active", on MariaDB and MySQL one that does not sleep. The other
-    workers of the same backfill count too. Where the server hides sessions from this user, and they could be too many,
-    it holds, and stops the backfill after 60 s on end.
+    On PostgreSQL active is a client's session in state "active", on MariaDB and MySQL one that does not sleep. The other
+    workers of the same backfill count too. If the server hides sessions from this user, and they could be too many,
+    it pauses, and stops the backfill after 60 s.
 
     Args:
-        max_count: The sessions that may be at work, 0 or more.
+        max_count: The sessions that may be active, 0 or more.
 
     Raises:
         InvalidArgument: ``max_count`` is not a whole number of 0 or more.
         UnsupportedOnDatabase: From the backfill: on SQLite.
-        BackfillStopped: From the backfill: nobody could tell for 60 s.
+        BackfillStopped: From the backfill: the number was unknown for 60 s.
 
     Example:
         backfill("users", {"full_name": sa.text("name")}, throttles=[active_sessions(20)])
@@ -106,11 +103,11 @@ def active_sessions(max_count: int) -> Throttle:
 
 
 def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
-    """Hold a backfill while the clock on the wall is not between ``start`` and ``end``.
+    """Pause a backfill while the time of day is not between ``start`` and ``end``.
 
-    The window has ``start`` in it and ``end`` not, and goes across midnight where ``end`` is the earlier one. When clocks
-    are set back, an hour that comes twice is in it twice; when they are set forward, a window inside the missing hour does
-    not open on that day.
+    The window includes ``start`` but not ``end``, and crosses midnight if ``end`` is the earlier one. When clocks are set
+    back, an hour that comes twice is in it twice; when they are set forward, a window inside the missing hour does not open
+    on that day.
 
     Args:
         start: "HH:MM", from 00:00 to 23:59.
@@ -135,10 +132,10 @@ def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
 
 
 def rows_per_second(n: float) -> Throttle:
-    """Hold a backfill while it has processed more than ``n`` rows a second since the first batch.
+    """Pause a backfill while it has processed more than ``n`` rows a second since the first batch.
 
-    With an executor each worker counts its own rows: divide by the workers. A batch is not cut, so that it is followed by
-    a pause as long as it needs. A pause for another reason is not caught up on, but for 2 s of it.
+    With an executor each worker counts its own rows: divide by the workers. A batch is not cut: it is followed by as long a
+    pause as it needs. Of a pause for another reason, at most 2 s are caught up on.
 
     Args:
         n: Rows a second, above 0.
@@ -153,9 +150,9 @@ def rows_per_second(n: float) -> Throttle:
 
 
 def pause_file(path: str | os.PathLike[str]) -> Throttle:
-    """Hold a backfill while a file exists: create it to pause, remove it to go on.
+    """Pause a backfill while a file exists: create it to pause, remove it to continue.
 
-    Each worker looks on its own machine. A file that it may not look for counts as there.
+    Each worker looks on its own machine. A file that it may not look for counts as existing.
 
     Args:
         path: The file. A relative path starts in the working directory of the call.
@@ -172,11 +169,11 @@ def pause_file(path: str | os.PathLike[str]) -> Throttle:
     return _PauseFile(os.path.abspath(text))
 
 
-# What a thread has seen ----------------------------------------------------------------------------------------------
+# What a thread has observed ----------------------------------------------------------------------------------------------
 
 
-class _Doubt(Seen):
-    """For how long on end a throttle could not tell."""
+class _UnknownFor(PerThread):
+    """For how long what a throttle measures has been unknown."""
 
     seconds = 0.0
     last: float | None = None
@@ -184,8 +181,8 @@ class _Doubt(Seen):
     def clear(self) -> None:
         self.seconds, self.last = 0.0, None
 
-    def hold(self, reason: str, give_up_after: float, remedy: str, code: str) -> str:
-        """Return the reason to wait, or raise BackfillStopped after ``give_up_after`` seconds of doubt."""
+    def wait_or_stop(self, reason: str, give_up_after: float, remedy: str, code: str) -> str:
+        """Return the reason to wait, or raise BackfillStopped after ``give_up_after`` seconds."""
         now = monotonic()
         self.seconds += 0.0 if self.last is None else min(now - self.last, IDLE)
         self.last = now
@@ -201,19 +198,19 @@ class _Doubt(Seen):
         )
 
 
-class _Rate(Seen):
-    """The rows of one piece of work since ``since``."""
+class _Rate(PerThread):
+    """The rows of one backfill since ``since``."""
 
-    work: tuple[str, str] | None = None
+    backfill: tuple[str, str] | None = None
     since = 0.0
     first = 0
     last = 0
 
     def seconds_ahead(self, progress: BackfillProgress, n: float) -> float:
-        """Return by how many seconds the work is ahead of ``n`` rows a second."""
-        now, work = monotonic(), (progress.name, progress.table)
-        if work != self.work or progress.rows < self.last:
-            self.work, self.since, self.first = work, now, progress.rows
+        """Return by how many seconds the backfill is ahead of ``n`` rows a second."""
+        now, backfill = monotonic(), (progress.name, progress.table)
+        if backfill != self.backfill or progress.rows < self.last:
+            self.backfill, self.since, self.first = backfill, now, progress.rows
         self.last = progress.rows
         needed = (progress.rows - self.first) / n
         self.since = max(self.since, now - needed - SAVED)
@@ -228,30 +225,31 @@ class _ReplicaLag:
     max_seconds: float
     urls: tuple[sa.URL, ...]
     give_up_after: float
-    _positions: Positions = field(default_factory=Positions, init=False, repr=False, compare=False)
-    _replicas: Replicas = field(default_factory=Replicas, init=False, repr=False, compare=False)
-    _doubt: _Doubt = field(default_factory=_Doubt, init=False, repr=False, compare=False)
+    _positions: LogPositions = field(default_factory=LogPositions, init=False, repr=False, compare=False)
+    _replicas: KnownReplicas = field(default_factory=KnownReplicas, init=False, repr=False, compare=False)
+    _unknown_for: _UnknownFor = field(default_factory=_UnknownFor, init=False, repr=False, compare=False)
 
     def __call__(self, progress: BackfillProgress) -> str | None:
         replicas = self._look(_database(progress))
-        unknown = [f"replica {one.name}: {one.unknown}" for one in replicas if one.unknown]
+        unknown = [f"replica {replica.name}: {replica.unknown}" for replica in replicas if replica.unknown]
         if unknown or not replicas:
-            return self._hold("; ".join(unknown) or "no replica is connected to this server")
-        self._doubt.clear()
+            return self._wait_or_stop("; ".join(unknown) or "no replica is connected to this server")
+        self._unknown_for.clear()
         return "; ".join(filter(None, map(self._late, replicas))) or None
 
     def _look(self, database: Database) -> list[Replica]:
         # The position comes first: a replica that has replayed it by the time that it answers was not behind.
-        position = Load.of(database).log_position()
+        load = ServerLoad.of(database)
+        position = load.log_position()
         if position is not None:
-            self._positions.note(monotonic(), position, 2 * self.max_seconds + POLL)
+            self._positions.add(monotonic(), position, 2 * self.max_seconds + POLL)
         if self.urls:
-            return self._replicas.asked(self.urls, Load.of(database).cluster())
-        return self._replicas.connected(Load.of(database))
+            return self._replicas.asked(self.urls, load.cluster())
+        return self._replicas.connected(load)
 
-    def _hold(self, unknown: str) -> str:
+    def _wait_or_stop(self, unknown: str) -> str:
         named = ", ".join(f'"...@{address(url)}/..."' for url in self.urls) or '"...@replica/..."'
-        return self._doubt.hold(
+        return self._unknown_for.wait_or_stop(
             f"nobody can tell how far the replicas are behind ({unknown})",
             self.give_up_after,
             "Mend that, or leave out the replicas that are gone for good, and run again:",
@@ -274,7 +272,7 @@ class _ReplicaLag:
         if replica.position is None:
             return own, own
         if replica.position >= self._positions.end:
-            # The server goes on showing its last figure for a while.
+            # The server keeps showing its last figure for a while.
             return 0.0, 0.0
         least, most = self._positions.behind(replica.position)
         return max(least, own), max(most, own)
@@ -283,18 +281,18 @@ class _ReplicaLag:
 @dataclass(frozen=True)
 class _ActiveSessions:
     max_count: int
-    _doubt: _Doubt = field(default_factory=_Doubt, init=False, repr=False, compare=False)
+    _unknown_for: _UnknownFor = field(default_factory=_UnknownFor, init=False, repr=False, compare=False)
 
     def __call__(self, progress: BackfillProgress) -> str | None:
         database = _database(progress)
-        least, most = Load.of(database).active_sessions()
+        least, most = ServerLoad.of(database).active_sessions()
         if least <= self.max_count < most:
-            return self._hold(least, database.abilities.sees_sessions_with)
-        self._doubt.clear()
+            return self._wait_or_stop(least, database.abilities.sees_sessions_with)
+        self._unknown_for.clear()
         return f"{least} sessions are at work, more than {self.max_count}" if least > self.max_count else None
 
-    def _hold(self, seen: int, needed: str) -> str:
-        return self._doubt.hold(
+    def _wait_or_stop(self, seen: int, needed: str) -> str:
+        return self._unknown_for.wait_or_stop(
             f"nobody can tell whether more than {self.max_count} sessions are at work ({seen} are seen, and the server"
             f" hides others from this user)",
             GIVE_UP_AFTER,
@@ -385,14 +383,7 @@ def _zone(tz: object) -> tzinfo:
 def _urls(urls: object) -> tuple[sa.URL, ...]:
     if isinstance(urls, (str, sa.URL)) or not isinstance(urls, Iterable):
         raise _wrong("urls is not a list of URLs.", URLS)
-    return tuple(_url(place, one) for place, one in enumerate(urls))
-
-
-def _url(place: int, url: object) -> sa.URL:
-    try:
-        made = sa.make_url(url)  # type: ignore[arg-type]
-        made.get_dialect()
-    except (ArgumentError, NoSuchModuleError, ValueError, TypeError, AttributeError):
-        # The error would show the text, which may have a password in it.
-        raise _wrong(f"urls[{place}] is not the URL of a database.", URLS) from None
-    return made
+    made = tuple(map(url_of, urls))
+    if None in made:
+        raise _wrong(f"urls[{made.index(None)}] is not the URL of a database.", URLS)
+    return made  # type: ignore[return-value]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops import _sqlalchemy
-from safeops.backfilling.running import BackfillReport
+from safeops.backfilling.run import BackfillReport
 from safeops.backfilling.state import State
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
@@ -118,9 +118,9 @@ def _check_column(arguments: RequiredArguments, column: Any) -> None:
         raise InvalidArgument(
             f"The column is {column!r}, not a sa.Column outside the primary key.",
             remedy="A new key is made by create_primary_key_if_missing(). A required column is added so:",
-            code=arguments.right(),
+            code=arguments.corrected(),
         )
-    check_names(arguments.migration, arguments.right(), column_name=column.name)
+    check_names(arguments.migration, arguments.corrected(), column_name=column.name)
     if column.computed is not None or column.identity is not None:
         raise InvalidArgument(
             f"Column {column.name} is computed by the server: it has values of its own, which nothing can populate.",
@@ -133,7 +133,7 @@ def _required(arguments: RequiredArguments, column: sa.Column[Any]) -> sa.Column
     """Return the column in a table of its own, with all that belongs to it."""
     alone = _alone(arguments.migration, Name(arguments.table_name, arguments.schema), _sqlalchemy.copied(column))
     columns.part_checks(alone, alone.columns[column.name])
-    settle_names(arguments.migration, alone, arguments.right())
+    settle_names(arguments.migration, alone, arguments.corrected())
     return alone.columns[column.name]
 
 
@@ -232,7 +232,7 @@ class _Required:
             raise InvalidArgument(
                 f"keep_filled=True was asked for {self.shown}, but the database cannot call a function of Python.",
                 remedy="Give the column a server default, or populate it by SQL:",
-                code=arguments.right(keep_filled=True),
+                code=arguments.corrected(keep_filled=True),
             )
         if not self.migration.database.abilities.fills_before_not_null:
             raise self.migration.database.unsupported(
@@ -287,7 +287,7 @@ class _Required:
             schema=self.name.schema,
         )
         heed_new_column(self.migration, table, self.own, written)
-        state = State(self.migration.database, self.migration.settings.schema_for_state)
+        state = State.of(self.migration)
         heed_kept_table(self.migration, state.name, state.exists(), written)
 
     # The column -------------------------------------------------------------------------------------------------

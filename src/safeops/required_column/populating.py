@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
-from safeops.backfilling.backfill import Arguments, label_for, reported
-from safeops.backfilling.expressions import RANGE, Expressions
-from safeops.backfilling.functions import Function
-from safeops.backfilling.offline import LOST
+from safeops.backfilling.backfill import Arguments, execute, progress_name_for, render_updates
+from safeops.backfilling.batch import Limits
 from safeops.backfilling.port import Batches
-from safeops.backfilling.progress import Teller
-from safeops.backfilling.range_walker import Pace
-from safeops.backfilling.running import BackfillReport, Run
+from safeops.backfilling.run import BackfillReport
+from safeops.backfilling.spec import BackfillSpec, key_of, spec_for
 from safeops.backfilling.state import LONGEST_NAME
-from safeops.backfilling.work import Work, key_of, work_for
+from safeops.backfilling.values import Expressions, Function
 from safeops.databases import sqltext
 from safeops.databases.definitions import Table
 from safeops.databases.server import OF_STATEMENT
@@ -42,7 +38,7 @@ class RequiredArguments(Arguments):
         plain = isinstance(column, sa.Column) and isinstance(column.name, str)
         self.column = written_column(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
 
-    def right(self, values: str | None = None, **keywords: Any) -> str:
+    def corrected(self, values: str | None = None, **keywords: Any) -> str:
         populate = Code("..." if values == "{...}" else values or self.sql)
         return call(
             "add_required_column", self.table_name, self.column, populate=populate, schema=self.schema, **keywords
@@ -61,7 +57,7 @@ class RequiredArguments(Arguments):
         elif is_function(populate) and (Function.of(populate).writes or (column.name,)) != (column.name,):
             wrong = f"The function of populate writes {Function.of(populate).writes}, not {column.name} alone."
         if wrong:
-            error = InvalidArgument(wrong, remedy="Write:", code=self.right())
+            error = InvalidArgument(wrong, remedy="Write:", code=self.corrected())
             error.in_any_case = True
             raise error
 
@@ -70,7 +66,7 @@ class RequiredArguments(Arguments):
             raise InvalidArgument(
                 f"add_required_column() does not know {unknown}=.",
                 remedy=f"{nearest(unknown, OPTIONS, 'options of a backfill')} Write:",
-                code=self.right(),
+                code=self.corrected(),
             )
 
 
@@ -84,7 +80,7 @@ class Populating:
         column: The column as it is to be in the end.
         populate: A SQL expression, a plain value or a function.
         where: The rows that it is for; None is all.
-        pace: How fast.
+        limits: How fast it may run.
         label: The name of the backfill.
         options: The other options of a backfill.
     """
@@ -94,7 +90,7 @@ class Populating:
     column: sa.Column[Any]
     populate: Any
     where: Any
-    pace: Pace
+    limits: Limits
     label: str
     options: Mapping[str, Any]
 
@@ -108,11 +104,10 @@ class Populating:
         arguments.check_workers(options.get("executor"), options.get("connect"))
         arguments.check_progress(options.get("progress"))
         key = arguments.key(options.get("key"))
-        asked = (options.get(one, usual) for one, usual in _PACE.items())
-        pace = arguments.pace(*asked)
-        label = label_for(arguments.migration, name, arguments, options.get("name"))((str(column.name),), None)
+        limits = arguments.limits(*(options.get(option, default) for option, default in _LIMITS.items()))
+        label = progress_name_for(arguments.migration, name, arguments, options.get("name"))((str(column.name),), None)
         where = None if where is True or isinstance(where, sa.True_) else where
-        return cls(arguments.migration, name, column, populate, where, pace, label, {**options, "key": key})
+        return cls(arguments.migration, name, column, populate, where, limits, label, {**options, "key": key})
 
     @property
     def is_function(self) -> bool:
@@ -199,31 +194,35 @@ class Populating:
     def fill(self, table: Table) -> BackfillReport:
         """Fill the rows that it is for."""
         values: Any = self.populate if self.is_function else {str(self.column.name): self._as_element()}
-        work = work_for(
-            self.migration, table, self.name, values, self.unfilled, self.options["key"], self._named(), keeps=True
+        spec = spec_for(
+            self.migration,
+            table,
+            self.name,
+            values,
+            self.unfilled,
+            self.options["key"],
+            self._named(),
+            keeps_values=True,
         )
-        return self._run(self._of_column(work))
+        return self._run(self._of_column(spec))
 
     def fill_others(self, table: Table, default: str) -> BackfillReport:
         """Fill the rows that it is not for with the server default."""
         values: dict[str, Any] = {str(self.column.name): sa.literal_column(default)}
         label = self._named(" default")
-        return self._run(work_for(self.migration, table, self.name, values, None, self.options["key"], label))
+        return self._run(spec_for(self.migration, table, self.name, values, None, self.options["key"], label))
 
     def _named(self, suffix: str = "") -> Any:
         return lambda *_: fitting(f"{self.label}{suffix}", max_bytes=LONGEST_NAME)
 
-    def _of_column(self, work: Work) -> Work:
+    def _of_column(self, spec: BackfillSpec) -> BackfillSpec:
         own = (str(self.column.name),)
-        function = replace(work.function, writes=own) if work.function else None
-        return replace(work, columns=own, function=function)
+        function = replace(spec.function, writes=own) if spec.function else None
+        return replace(spec, columns=own, function=function)
 
-    def _run(self, work: Work) -> BackfillReport:
-        executor, connect = self.options.get("executor"), self.options.get("connect")
-        with closing(Teller()) as teller:
-            tell = self.options.get("progress") or teller
-            report = Run(self.migration, work, self.pace, tell, executor, connect).execute()
-        return reported(self.migration, work, report)
+    def _run(self, spec: BackfillSpec) -> BackfillReport:
+        progress, executor, connect = (self.options.get(option) for option in ("progress", "executor", "connect"))
+        return execute(self.migration, spec, self.limits, progress, executor, connect)
 
     def render(self, default: str | None) -> None:
         """Render all of it as UPDATEs that find nothing to do the second time."""
@@ -234,12 +233,10 @@ class Populating:
         if self.where is not None and default is not None:
             empty = expressions.condition(expressions.column(own).is_(None))
             updates.append(expressions.update({own: sa.literal_column(default)}, empty))
-        before, after = Batches.of(database).rendered_batching()
-        for sql in (LOST, *before, *(update.replace(RANGE, "1 = 1") for update in updates), *after):
-            self.migration.render(sql)
+        render_updates(self.migration, *updates)
 
 
-_PACE = {"target_seconds": None, "batch_size": None, "pause": 0.0, "throttles": ()}
+_LIMITS = {"target_seconds": None, "batch_size": None, "pause": 0.0, "throttles": ()}
 
 
 def _is_mapped(value: Any) -> bool:

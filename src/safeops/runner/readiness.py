@@ -13,7 +13,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from safeops.backfilling.load import Load
+from safeops.backfilling.port import ServerLoad
 from safeops.databases import database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import on_a_connection
@@ -107,7 +107,7 @@ def _transactions(database: Database) -> Iterator[str]:
 
 
 def _replicas(database: Database) -> Iterator[str]:
-    for replica in Load.of(database).replicas():
+    for replica in ServerLoad.of(database).replicas():
         if replica.lag is not None and replica.lag > LAG:
             yield f"The replica {replica.name} is {replica.lag:.0f} s behind, and a migration will not make that less."
 

@@ -142,7 +142,7 @@ def _database(migration: Migration) -> Iterator[Attention]:
 
 
 def _backfills(migration: Migration) -> Iterator[Attention]:
-    state = State(migration.database, migration.settings.schema_for_state)
+    state = State.of(migration)
     for part in state.parts() if state.exists() else []:
         if part.part == WHOLE and not part.is_finished:
             yield Attention("unfinished backfill", part.name, _backfill_advice(state, part))

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from safeops.backfilling.backfill import Arguments, backfill
+from safeops.backfilling.batch import CANCELLED
+from safeops.backfilling.spec import key_of
 from safeops.backfilling.state import Part, State
-from safeops.backfilling.status import CANCELLED, backfills_of, forget_backfill, forget_backfills, forget_backfills_of
-from safeops.backfilling.work import key_of
+from safeops.backfilling.status import backfills_of, forget_backfill, forget_backfills, forget_backfills_of
 from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.server import OF_ROWS, OF_STATEMENT
@@ -86,7 +87,7 @@ def start_sync(
         if pair is None:
             return False
         paired = _paired(migration, pair, table, options, written)
-        state = State(migration.database, migration.settings.schema_for_state)
+        state = State.of(migration)
         computed = _is_computed(migration, pair)
         filled = not computed and not is_filled(state, pair)
         texts = (
@@ -143,7 +144,7 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     _check(migration, pair, now)
     _check_fill(migration, pair, now, Arguments(migration, table.name, table.schema), options)
     heed_new_column(migration, now, pair.shadow, written)
-    state = State(database, migration.settings.schema_for_state)
+    state = State.of(migration)
     heed_kept_table(migration, state.name, state.exists(), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
@@ -155,7 +156,7 @@ def _check_fill(migration: Migration, pair: Pair, table: Table, arguments: Argum
     asked = {name: options.get(name) for name in OPTIONS}
     arguments.check_workers(asked["executor"], asked["connect"])
     arguments.check_progress(asked["progress"])
-    arguments.pace(
+    arguments.limits(
         asked["target_seconds"], asked["batch_size"], options.get("pause", 0.0), options.get("throttles", ())
     )
     key_of(migration, table, arguments.key(asked["key"]), [pair.shadow])
@@ -306,7 +307,7 @@ def _is_unfilled(migration: Migration, pair: Pair) -> bool:
     if not pair.switched:
         return _has_rows(migration, pair, ShadowColumns.of(migration.database).unfilled(pair))
     # A row without a value in the old type may be one that was written since and that it does not take.
-    state = State(migration.database, migration.settings.schema_for_state)
+    state = State.of(migration)
     part = _fill_of(state, pair)
     return part is not None and not part.is_finished
 

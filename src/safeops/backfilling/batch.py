@@ -1,0 +1,262 @@
+"""One batch of a backfill. In this order:
+
+1. The last key of the batch is looked up; nothing is locked.
+2. A transaction begins, with a short lock timeout.
+3. The rows between two keys are updated: by one UPDATE, or if a Python function makes the values, by a SELECT that locks the
+   rows and one UPDATE of what the function returns.
+4. The checkpoint of the range is updated: its last key, its counters and its lease, only while this runner has the claim.
+5. The transaction commits, so that a batch and its checkpoint are kept together or not at all.
+
+What differs between databases is in the port ``Batches``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from safeops.backfilling.port import Batches, Bound
+from safeops.backfilling.progress import Meter, Throttle
+from safeops.backfilling.spec import BackfillSpec
+from safeops.backfilling.state import Part, State
+from safeops.backfilling.values import RANGE, Function
+from safeops.databases.base import Database
+from safeops.errors import BackfillIncomplete
+from safeops.execution.migration import Terms
+
+SHORTEST_LOCK_TIMEOUT = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How fast a backfill may run.
+
+    Args:
+        target_seconds: Seconds that a batch should take.
+        batch_size: Rows of a batch; None adapts it.
+        pause: Seconds between two batches.
+        throttles: Called before each batch.
+    """
+
+    target_seconds: float
+    batch_size: int | None = None
+    pause: float = 0.0
+    throttles: tuple[Throttle, ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """A batch that was committed.
+
+    Args:
+        part: The range after it.
+        rows: The rows that were processed.
+        walked: The rows that were gone through, also those that needed nothing.
+    """
+
+    part: Part
+    rows: int
+    walked: int
+
+
+class Batch:
+    """Writes the next batch of a range, of a size that it adapts.
+
+    Args:
+        terms: The connection, and its settings.
+        spec: What the backfill does.
+        limits: How fast it may run.
+        state: The table of the progress.
+        token: Under which the runner claims ranges.
+        meter: Knows what is kept so far, for messages.
+    """
+
+    def __init__(
+        self, terms: Terms, spec: BackfillSpec, limits: Limits, state: State, token: str, meter: Meter
+    ) -> None:
+        self.database, self.settings = terms.database, terms.settings
+        self.port = Batches.of(terms.database)
+        self.spec, self.limits, self.state, self.token, self.meter = spec, limits, state, token, meter
+        largest = LARGEST if spec.function is None else LARGEST_IN_PYTHON
+        self.size = BatchSize(limits.target_seconds, limits.batch_size, largest)
+
+    def write(self, part: Part) -> Written:
+        """Write the next batch of a range and its checkpoint, or raise ClaimLost."""
+        size = self.size.rows
+        last = self.last_key(part, size)
+        finished = last == part.upto
+        keys = self.port.within(self.spec.key, part.after, last, first=part.first)
+        began = time.monotonic()
+        with self.port.transaction(self._lock_timeout(size), flush=finished or self.settings.flush_each_batch):
+            rows, unfilled = self._update(keys)
+            walked = max(rows, 0 if finished else size)
+            added = {"processed": rows, "unfilled": unfilled, "walked": walked, "seconds": time.monotonic() - began}
+            self.state.checkpoint(part, self.token, last, finished=finished, **added)
+        self.size.adapt(walked or size, time.monotonic() - began)
+        return Written(part.after_batch(last, finished), rows, walked)
+
+    def last_key(self, part: Part, rows: int) -> Bound:
+        """Return the last key of the next rows of a range."""
+        spec = self.spec
+        last = self.port.nth(spec.table, spec.key, spec.index, rows, after=part.after, first=part.first, upto=part.upto)
+        return last or part.upto or ()
+
+    def _lock_timeout(self, size: int) -> float:
+        """Return how long a statement waits for a lock: short, because the rows that it has updated stay locked."""
+        longest = self.settings.lock_timeout
+        return longest if size == 1 else min(longest, max(2 * self.limits.target_seconds, SHORTEST_LOCK_TIMEOUT))
+
+    def _update(self, keys: str) -> tuple[int, int]:
+        """Update the rows of the batch; return how many were processed, and how many of them have no value."""
+        spec = self.spec
+        if spec.function is not None:
+            return self._update_by_function(spec.function, keys)
+        expected = self._rows_to_update(keys)
+        updated = self.database.run((spec.update or "").replace(RANGE, keys))
+        if updated < expected:
+            raise _cancelled(self.database, spec, expected - updated, self.meter.kept)
+        return updated, 0
+
+    def _rows_to_update(self, keys: str) -> int:
+        """Return how many rows the UPDATE must write, if a trigger may cancel some and nothing finds them at the end."""
+        spec = self.spec
+        if not spec.writes_each or not self._has_triggers:
+            return 0
+        return self.port.lock_and_count(spec.table, f"({keys}) AND ({spec.where or '1 = 1'})")
+
+    @cached_property
+    def _has_triggers(self) -> bool:
+        return bool(self.database.triggers.update_triggers(self.spec.table))
+
+    # By a Python function ---------------------------------------------------------------------------------------
+
+    def _update_by_function(self, function: Function, keys: str) -> tuple[int, int]:
+        spec = self.spec
+        read = function.reads or tuple(spec.columns_of_table)
+        filled = function.writes if spec.keeps_values and function.writes else ()
+        rows = self._lock_rows(keys, [*read, *filled])
+        if not rows:
+            return 0, 0
+        width = len(spec.key)
+        row_keys = [tuple(map(str, row[:width])) for row in rows]
+        shown = [key[0] if width == 1 else key for key in row_keys]
+        results = function.results([dict(zip(read, row[width:], strict=False)) for row in rows], shown, self.meter.kept)
+        columns = tuple(results[0])
+        self._check_columns(function, columns, shown[0])
+        values = [(key, [new[column] for column in columns]) for key, new in zip(row_keys, results, strict=True)]
+        try:
+            self.port.write(spec.target(columns), values)
+        except (SQLAlchemyError, TypeError, ValueError) as error:
+            if self._is_of_the_server(error):
+                raise
+            problem = f"returned values that cannot be written: {getattr(error, 'orig', None) or error}"
+            raise function.refused(problem, function.span(shown), self.meter.kept) from error
+        before = [dict(zip(filled, row[width + len(read) :], strict=True)) for row in rows]
+        pairs = zip(before, results, strict=True)
+        unfilled = [old for old, new in pairs if any(old[column] is None and new[column] is None for column in old)]
+        return len(rows), len(unfilled)
+
+    def _lock_rows(self, keys: str, columns: Sequence[str]) -> list[Any]:
+        """Read and lock the rows of the batch in the order of their keys: the keys as text, then the columns."""
+        spec, quoted = self.spec, self.database.quoted
+        read: list[Any] = []
+        for place, column in enumerate(spec.key):
+            read.append(sa.literal_column(self.port.key_text(column)).label(f"safeops_{place}"))
+        for place, name in enumerate(columns):
+            read.append(sa.literal_column(quoted(name), spec.types[name]).label(f"read_{place}"))
+        where = f" AND {self.port.checked_row_by_row(f'({spec.where})')}" if spec.where else ""
+        table = sa.table(spec.table.name, schema=spec.table.schema)
+        query = (
+            sa.select(*read)
+            .select_from(table)
+            .where(sa.literal_column(f"{keys}{where}"))
+            .order_by(*(sa.literal_column(quoted(column.name)) for column in spec.key))
+            .with_for_update(key_share=True)
+        )
+        if hint := self.port.hint(spec.index):
+            query = query.with_hint(table, hint.strip())
+        # Each batch has its own text: kept compiled, they would only fill the memory.
+        return list(self.database.connection.execute(query, execution_options={"compiled_cache": None}).all())
+
+    def _check_columns(self, function: Function, columns: Sequence[str], first_key: object) -> None:
+        unknown = next((column for column in columns if column not in self.spec.columns_of_table), None)
+        if unknown is not None:
+            problem = f"returned the column {unknown}, which {self.spec.table} does not have, for the row with the key"
+            raise function.refused(f"{problem} {first_key}", "", self.meter.kept)
+        moved = next((column.name for column in self.spec.key if column.name in columns), None)
+        if moved is not None:
+            problem = f"returned the column {moved}, which is of the key that the walk goes along"
+            raise function.refused(problem, "", self.meter.kept)
+
+    def _is_of_the_server(self, error: Exception) -> bool:
+        """Tell whether an error is not of the values: a lock, a constraint, a lost connection."""
+        return isinstance(error, DBAPIError) and (
+            self.port.is_transient(error) or self.database.errors.is_violation(error) or error.connection_invalidated
+        )
+
+
+CANCELLED = (
+    "An UPDATE of the table runs {}, which can cancel the update or take the value back: disable or change it for as long"
+    " as the rows are filled, and run again."
+)
+
+
+def _cancelled(database: Database, spec: BackfillSpec, rows: int, state: str) -> BackfillIncomplete:
+    triggers = ", ".join(database.triggers.update_triggers(spec.table))
+    return BackfillIncomplete(
+        f"Backfill {spec.name} wrote {rows:,} rows of {spec.table} that did not change: the UPDATE of each was cancelled.",
+        remedy=f"{CANCELLED.format(triggers)} Rows that have the value already can be left out by where=.",
+        state=state,
+    )
+
+
+FIRST = 500
+LARGEST = 50_000
+LARGEST_IN_PYTHON = 10_000
+"""Rows that are session_settings to a function are in memory."""
+GROWTH = 2.0
+"""How much larger than the last batch the next one may be."""
+MEMORY = 0.75
+"""The weight of earlier batches after each new one: the recent past counts most."""
+AIM = 0.8
+"""The share of the target that is aimed at: rows differ, and most batches should stay below the target."""
+FAR_TOO_LONG = 3.0
+"""Times the target: a batch that took longer makes the next one smaller at once."""
+
+
+class BatchSize:
+    """Chooses the rows of a batch so that each batch takes about the same time.
+
+    The rate is rows over seconds, both fading: https://docs.percona.com/percona-toolkit/pt-online-schema-change.html
+    (``--chunk-time``) does the same with a target of 0.5 s.
+
+    Args:
+        target: Seconds that a batch should take.
+        fixed: Rows that a batch has at most, whatever it takes; None adapts it.
+        largest: Rows that a batch has at most.
+    """
+
+    def __init__(self, target: float, fixed: int | None = None, largest: int = LARGEST) -> None:
+        self.target, self.fixed = target, fixed
+        self.largest = fixed or largest
+        self.rows = fixed or min(FIRST, largest)
+        self._rows = self._seconds = 0.0
+
+    def adapt(self, rows: int, seconds: float) -> None:
+        """Choose the size of the next batch, from how long one took."""
+        self._rows = MEMORY * self._rows + rows
+        self._seconds = MEMORY * self._seconds + max(seconds, 1e-6)
+        if seconds > FAR_TOO_LONG * self.target:
+            self._rows, self._seconds = rows, seconds
+        wanted = float(self.fixed or self._rows / self._seconds * self.target * AIM)
+        self.rows = max(1, int(min(wanted, self.rows * GROWTH, self.largest)))
+
+    def halve(self) -> None:
+        """Make the next batch half as large: the last one was blocked or refused."""
+        self.rows = max(1, self.rows // 2)
