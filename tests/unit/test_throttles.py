@@ -326,7 +326,7 @@ class TestReplicaLag:
         throttle = replica_lag(5.0, urls=[url])
         error = RuntimeError(f"cannot use {url}\nand more")
         (made,) = throttle.urls
-        told = RemoteReplica(made)._told(error)
+        told = RemoteReplica(made)._first_line(error)
         assert told == f"cannot use {url.replace('s3cret', '***')}"
 
 
