@@ -24,12 +24,15 @@ from safeops.planned import summary
 from safeops.runner.environment import explaining_errors, reach, reach_existing
 from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import (
+    GET_FILE_BACK,
     MERGE,
+    STAMP,
     faults,
     files_of,
     line_in,
     line_of,
     missing_downgrade,
+    no_such_revision,
     stay_apart,
     steps_between,
     unknown_revisions,
@@ -58,9 +61,9 @@ class Finding:
         kind: Which check found it: "load", "heads", "downgrade", "offline", "up", "down", "models", "env", "database".
         level: "error", or "note" for information.
         message: What is wrong, and what to do.
-        file: The file; None if it is about no single file.
+        file: The file; None if there is no single one.
         line: The line in that file.
-        revision: The revision that it is about.
+        revision: The revision.
     """
 
     kind: str
@@ -130,14 +133,14 @@ def check(
         raise SystemExit(found.exit_status)
     """
     file = None if baseline is None else Path(baseline)
-    revisions, found = _found(config, scratch_url, since)
+    revisions, findings = _findings(config, scratch_url, since)
     if write_baseline and file is not None:
-        _save_baseline((finding for finding in found if finding.level == ERROR), file)
-    kept = _not_accepted(found, ignore, file)
-    return Checked(revisions, tuple(kept), len(found) - len(kept))
+        _save_baseline((finding for finding in findings if finding.level == ERROR), file)
+    remaining = _not_accepted(findings, ignore, file)
+    return Checked(revisions, tuple(remaining), len(findings) - len(remaining))
 
 
-def _found(config: Config, scratch_url: str | None, since: str | None) -> tuple[int, list[Finding]]:
+def _findings(config: Config, scratch_url: str | None, since: str | None) -> tuple[int, list[Finding]]:
     directory = ScriptDirectory.from_config(config)
     broken = [Finding("load", ERROR, f"{fault.what}.", fault.file, fault.line) for fault in faults(directory)]
     if broken:
@@ -147,13 +150,13 @@ def _found(config: Config, scratch_url: str | None, since: str | None) -> tuple[
     scripts = list(reversed(list(directory.walk_revisions())))
     old = _up_to(directory, since)
     new = [script for script in scripts if script.revision not in old]
-    found = [*_heads(directory), *_downgrades(new)]
+    findings = [*_heads(directory), *_downgrades(new)]
     has_downgrades = all(hasattr(script.module, "downgrade") for script in new)
     with explaining_errors(), temporary_database(config, scratch_url) as temporary:
-        found += _offline(temporary, new)
-        found += _up_down_up(temporary, since if has_downgrades else None, has_downgrades=has_downgrades)
-        found += _env(temporary)
-    return len(scripts), [*found, *(_database(config) if scratch_url is None else ())]
+        findings += _offline(temporary, new)
+        findings += _up_down_up(temporary, since, has_downgrades=has_downgrades)
+        findings += _env(temporary)
+    return len(scripts), [*findings, *(_database(config) if scratch_url is None else ())]
 
 
 def _up_to(script: ScriptDirectory, since: str | None) -> set[str]:
@@ -163,24 +166,22 @@ def _up_to(script: ScriptDirectory, since: str | None) -> set[str]:
     try:
         upper = script.get_revision(since).revision
     except CommandError as error:
-        raise InvalidArgument(
-            f"There is no revision {since}: {error}.", remedy="See which revisions there are:", code="alembic history"
-        ) from error
-    return {found.revision for found in script.iterate_revisions(upper, "base")}
+        raise no_such_revision(f"There is no revision {since}", error) from error
+    return {revision.revision for revision in script.iterate_revisions(upper, "base")}
 
 
 def _heads(script: ScriptDirectory) -> Iterator[Finding]:
     heads = sorted(script.get_heads())
     if len(heads) > 1 and not stay_apart(script):
-        said = f"There are {len(heads)} heads: {', '.join(heads)}. {MERGE}"
-        yield Finding("heads", ERROR, said, script.get_revision(heads[-1]).path, 1)
+        message = f"There are {len(heads)} heads: {', '.join(heads)}. {MERGE}"
+        yield Finding("heads", ERROR, message, script.get_revision(heads[-1]).path, 1)
 
 
 def _env(temporary: TemporaryDatabase) -> Iterator[Finding]:
     file = Path(temporary.script.dir) / "env.py"
     place = (str(file), line_of(file, r".*context\.configure")) if file.is_file() else (None, None)
-    for said in reach(temporary.config).missing_in_env():
-        yield Finding("env", ERROR, said, *place)
+    for message in reach(temporary.config).missing_in_env():
+        yield Finding("env", ERROR, message, *place)
 
 
 def _database(config: Config) -> Iterator[Finding]:
@@ -190,11 +191,8 @@ def _database(config: Config) -> Iterator[Finding]:
     except SafeOpsError:
         return
     for unknown in unknown_revisions(reached.script, reached.current):
-        said = (
-            f"The database is at {unknown}, and no file has it. Get the file back, as from the branch that was deployed; or"
-            " if it is gone for good: safeops stamp REV --verify"
-        )
-        yield Finding("database", ERROR, said, revision=unknown)
+        message = f"The database is at {unknown}, and no file has it. {GET_FILE_BACK} {STAMP}"
+        yield Finding("database", ERROR, message, revision=unknown)
 
 
 def _downgrades(scripts: list[Script]) -> Iterator[Finding]:
@@ -202,8 +200,8 @@ def _downgrades(scripts: list[Script]) -> Iterator[Finding]:
         missing = missing_downgrade(script)
         if missing is not None:
             line, what = missing
-            said = f"Revision {script.revision} {what}. {DOWNGRADE}"
-            yield Finding("downgrade", ERROR, said, script.path, line, script.revision)
+            message = f"Revision {script.revision} {what}. {DOWNGRADE}"
+            yield Finding("downgrade", ERROR, message, script.path, line, script.revision)
 
 
 # Offline --------------------------------------------------------------------------------------------------------
@@ -215,17 +213,17 @@ def _offline(temporary: TemporaryDatabase, scripts: list[Script]) -> Iterator[Fi
         try:
             _render(temporary, script)
         except (OnlineOnly, CommandError):
-            # The second is Alembic's own, as of its batch mode on SQLite.
+            # CommandError is Alembic's own, as in its batch mode on SQLite.
             online.append(script.revision)
         except Exception as error:
             # Code that reads rows gets None under --sql.
             reads = isinstance(error, sa.exc.NoInspectionAvailable) or "NoneType" in str(error)
             advice = NO_ROWS if reads else ""
-            yield _of_revision("offline", ERROR, script, "fails when it is rendered by --sql", error, advice)
+            yield _revision_finding("offline", ERROR, script, "fails when it is rendered by --sql", error, advice)
     if online:
         count = f"{len(online)} revision{'s have' if len(online) > 1 else ' has'}"
-        said = f"{count} to look at the live database, and cannot be rendered by --sql: {', '.join(online)}"
-        yield Finding("offline", NOTE, said)
+        message = f"{count} to look at the live database, and cannot be rendered by --sql: {', '.join(online)}"
+        yield Finding("offline", NOTE, message)
 
 
 def _render(temporary: TemporaryDatabase, script: Script) -> None:
@@ -277,15 +275,17 @@ def _run(temporary: TemporaryDatabase, way: str, since: str | None = None) -> Fi
     failed, error = failure
     script = temporary.script.get_revision(failed)
     if down and isinstance(error, Irreversible):
-        return _of_revision(way, NOTE, script, "is the end of the way down", error)
-    return _of_revision(way, ERROR, script, f"fails on the way {way}", error)
+        return _revision_finding(way, NOTE, script, "is the end of the way down", error)
+    return _revision_finding(way, ERROR, script, f"fails on the way {way}", error)
 
 
 def _same_again(temporary: TemporaryDatabase, first: sa.MetaData) -> Iterator[Finding]:
     lines = temporary.look(lambda context: differences_from(context, first))
     if lines:
-        said = f"Up, down and up again ends in another schema than up. What is missing, or too much:\n{_shown(lines)}"
-        yield Finding("down", ERROR, said)
+        message = (
+            f"Up, down and up again ends in another schema than up. What is missing, or too much:\n{_shown(lines)}"
+        )
+        yield Finding("down", ERROR, message)
 
 
 def _models(temporary: TemporaryDatabase) -> Iterator[Finding]:
@@ -293,8 +293,8 @@ def _models(temporary: TemporaryDatabase) -> Iterator[Finding]:
     if lines is None:
         yield Finding("models", NOTE, "env.py has no target_metadata: models cannot be compared.")
     elif lines:
-        said = "Models and revisions do not agree. Write the revision: alembic revision --autogenerate -m ..."
-        yield Finding("models", ERROR, f"{said}\n{_shown(lines)}")
+        advice = "Models and revisions do not agree. Write the revision: alembic revision --autogenerate -m ..."
+        yield Finding("models", ERROR, f"{advice}\n{_shown(lines)}")
 
 
 def _missing_in_revisions(temporary: TemporaryDatabase, context: MigrationContext) -> list[str] | None:
@@ -305,16 +305,16 @@ def _missing_in_revisions(temporary: TemporaryDatabase, context: MigrationContex
     arguments |= dict.fromkeys(("branch_label", "version_path", "rev_id", "depends_on"))
     revision = RevisionContext(temporary.config, temporary.script, arguments)
     revision.run_autogenerate(context.get_current_heads(), context)
-    found = revision.generated_revisions[-1].upgrade_ops_list
-    return [line for operations in found for line in lines_of(operations, context)]
+    generated = revision.generated_revisions[-1]
+    return [line for operations in generated.upgrade_ops_list for line in lines_of(operations, context)]
 
 
 # Findings -------------------------------------------------------------------------------------------------------
 
 
-def _of_revision(kind: str, level: str, script: Script, what: str, error: Exception, advice: str = "") -> Finding:
-    said = error.problem if isinstance(error, SafeOpsError) else summary(error)
-    message = f"Revision {script.revision} {what}: {said}{advice}"
+def _revision_finding(kind: str, level: str, script: Script, what: str, error: Exception, advice: str = "") -> Finding:
+    problem = error.problem if isinstance(error, SafeOpsError) else summary(error)
+    message = f"Revision {script.revision} {what}: {problem}{advice}"
     return Finding(kind, level, message, script.path, line_in(Path(script.path), error), script.revision)
 
 
@@ -328,11 +328,11 @@ def _shown(lines: list[str]) -> str:
 
 def _not_accepted(findings: Iterable[Finding], ignore: Sequence[str], baseline: Path | None) -> list[Finding]:
     """Return the findings that are not accepted."""
-    known = {*ignore, *(_read_baseline(baseline) if baseline is not None else ())}
+    accepted = {*ignore, *(_read_baseline(baseline) if baseline is not None else ())}
     return [
         finding
         for finding in findings
-        if not known.intersection((finding.kind, finding.name)) and not _is_allowed(finding)
+        if accepted.isdisjoint((finding.kind, finding.name)) and not _is_allowed(finding)
     ]
 
 
@@ -344,8 +344,7 @@ def _save_baseline(findings: Iterable[Finding], baseline: Path) -> None:
 
 def _read_baseline(baseline: Path) -> list[str]:
     try:
-        found = json.loads(baseline.read_text(encoding="utf-8"))
-        names: list[str] = found["findings"]
+        names: list[str] = json.loads(baseline.read_text(encoding="utf-8"))["findings"]
     except FileNotFoundError:
         problem = f"There is no baseline {baseline}."
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -20,16 +20,26 @@ from safeops.databases.connections import on_a_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
 from safeops.planned import spelled_size, summary
 from safeops.runner.environment import Inspection, Reached, current_on, explaining_errors, refuse_missing
-from safeops.runner.revisions import listed, pending_revisions, scripts_of, stay_apart, steps_between, unknown_revisions
+from safeops.runner.revisions import (
+    GET_FILE_BACK,
+    STAMP,
+    listed,
+    no_such_revision,
+    pending_revisions,
+    scripts_of,
+    stay_apart,
+    steps_between,
+    unknown_revisions,
+)
 
 VERSION_TABLE = "alembic_version"
 T = TypeVar("T")
 OLD = 30.0
-"""Seconds after which an open transaction is named."""
+"""Seconds after which an open transaction is a warning."""
 LAG = 10.0
-"""Seconds of replication lag from which a replica is named."""
+"""Seconds of replication lag after which a replica is a warning."""
 SPARE, PART = 256 * 2**20, 5
-"""The disk is named if it has fewer free bytes, or less than this part of the database's size."""
+"""Less free disk space than so many bytes, or than the database's size divided by this number, is a warning."""
 
 
 def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *, down: bool = False) -> list[Any]:
@@ -41,11 +51,7 @@ def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *
     try:
         return steps_between(script, revision, current, down=down)
     except CommandError as error:
-        raise InvalidArgument(
-            f"There is no {'way back' if down else 'upgrade'} to {revision}: {error}.",
-            remedy="See which revisions there are:",
-            code="alembic history",
-        ) from error
+        raise no_such_revision(f"There is no {'way back' if down else 'upgrade'} to {revision}", error) from error
 
 
 def _check_heads(script: ScriptDirectory, revision: str) -> None:
@@ -61,26 +67,23 @@ def _check_heads(script: ScriptDirectory, revision: str) -> None:
 
 
 def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
-    unknown = unknown_revisions(script, current)
-    if unknown:
+    if unknown := unknown_revisions(script, current):
         raise NotReady(
             f"The database is at {', '.join(unknown)}, and no file here has it.",
             why="It was migrated by other code, most likely by newer one, or the file was renamed or deleted.",
-            remedy="Get the file back, as from the branch that was deployed; where it is gone for good, say where the"
-            " database is:",
-            code="safeops stamp REV --verify",
+            remedy=GET_FILE_BACK,
+            code=STAMP,
         )
 
 
 def warnings_for(reached: Reached) -> list[str]:
-    """Return what may get in the way of an upgrade, or raise NotReady for what certainly does."""
+    """Return what may block an upgrade, or raise NotReady for what certainly does."""
     return reached.connected(_warnings)
 
 
 def _warnings(connection: Connection) -> list[str]:
     database = database_on(connection)
-    refusal = Inspection.of(database).write_refusal()
-    if refusal:
+    if refusal := Inspection.of(database).write_refusal():
         raise NotReady(
             f"Nothing can be written to {Inspection.of(database).database_name()}: {refusal}.",
             remedy="Connect to the primary, by a user who may change tables.",
@@ -89,7 +92,7 @@ def _warnings(connection: Connection) -> list[str]:
 
 
 def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
-    """Run a check that not every server and user allows: an upgrade continues without it."""
+    """Run a check that some servers and users do not allow: an upgrade continues without it."""
     try:
         return list(check(database))
     except SafeOpsError:
@@ -167,14 +170,14 @@ def require_current(
 
 
 def _sync(engine: Any) -> Engine:
-    found = getattr(engine, "sync_engine", engine)
-    if not isinstance(found, Engine):
+    sync_engine = getattr(engine, "sync_engine", engine)
+    if not isinstance(sync_engine, Engine):
         raise InvalidArgument(
             f"require_current() got {type(engine).__name__}, not an engine.",
             remedy="Write:",
             code='require_current(engine, Config("alembic.ini"))',
         )
-    return found
+    return sync_engine
 
 
 def _read(engine: Engine, read: Callable[[Connection], T]) -> T:

@@ -21,13 +21,17 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError, load_python_file, to_tuple
 
 from safeops import _alembic
-from safeops.errors import NotReady, SafeOpsError
+from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.planned import summary
 from safeops.schema.irreversible import NOTHING_TO_UNDO
 
 RESERVED = frozenset({"base", "head", "heads", "current"})
 """Names that Alembic does not take for revisions."""
 MERGE = "Merge them: safeops heads --merge. If they are meant to stay apart, give each a branch label of its own."
+GET_FILE_BACK = (
+    "Get the file back, as from the branch that was deployed; or where it is gone for good, say where the database is:"
+)
+STAMP = "safeops stamp REV --verify"
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,10 @@ class Pending:
 def scripts_of(config: Config) -> ScriptDirectory:
     """Load the revisions of a project, or raise SafeOpsError that names each file with a fault."""
     script = ScriptDirectory.from_config(config)
-    found = faults(script)
-    if found:
-        listed = "".join(f"\n  {fault}" for fault in found)
+    if found := faults(script):
+        lines = "".join(f"\n  {fault}" for fault in found)
         raise SafeOpsError(
-            f"The revisions cannot be loaded:{listed}",
+            f"The revisions cannot be loaded:{lines}",
             why="Alembic loads all of them before it does anything.",
             remedy="Put them right. Where a revision is missing, get its file back, as from the branch that it was written"
             " on. Then look at all of them:",
@@ -78,7 +81,7 @@ def scripts_of(config: Config) -> ScriptDirectory:
 def faults(script: ScriptDirectory) -> list[Fault]:
     """Return why the revisions cannot be loaded; nothing if they can."""
     with warnings.catch_warnings():
-        # Alembic warns of a missing revision before it fails; the fault names the file too.
+        # Alembic warns about a missing revision before it fails; the fault also names the file.
         warnings.filterwarnings("ignore", "Revision .* is not present")
         try:
             script.get_heads()
@@ -86,15 +89,15 @@ def faults(script: ScriptDirectory) -> list[Fault]:
             scripts = list(script.walk_revisions())
         except Exception as error:
             return list(_faults_in_files(script)) or [Fault(str(error) or summary(error))]
-        names = {name for found in scripts for name in (found.revision, *to_tuple(found.down_revision, default=()))}
+        names = {name for known in scripts for name in (known.revision, *to_tuple(known.down_revision, default=()))}
         return list(_faults_in_files(script)) if RESERVED & names else []
 
 
 def files_of(script: ScriptDirectory) -> list[Path]:
     """Return the files that Alembic takes for revisions."""
     pattern = "**/*.py" if script.recursive_version_locations else "*.py"
-    found = [path for folder in _alembic.version_folders(script) for path in sorted(Path(folder).glob(pattern))]
-    return [path for path in found if not path.name.startswith((".#", "__init__"))]
+    paths = [path for folder in _alembic.version_folders(script) for path in sorted(Path(folder).glob(pattern))]
+    return [path for path in paths if not path.name.startswith((".#", "__init__"))]
 
 
 def line_in(path: Path, error: Exception) -> int:
@@ -109,8 +112,8 @@ def line_in(path: Path, error: Exception) -> int:
 def line_of(path: Path, pattern: str) -> int:
     """Return the first line with a statement that begins like this; 1 if there is none."""
     text = path.read_text(errors="replace")
-    found = re.search(rf"^(?:.*; *)?{pattern}\b", text, re.MULTILINE)
-    return text[: found.start()].count("\n") + 1 if found else 1
+    statement = re.search(rf"^(?:.*; *)?{pattern}\b", text, re.MULTILINE)
+    return text[: statement.start()].count("\n") + 1 if statement else 1
 
 
 def _faults_in_files(script: ScriptDirectory) -> Iterator[Fault]:
@@ -125,8 +128,8 @@ def _faults_in_files(script: ScriptDirectory) -> Iterator[Fault]:
             if not hasattr(module, name):
                 yield Fault(f"it says no {name}", str(path), 1)
         if getattr(module, "revision", None) in RESERVED:
-            said = f"revision is {module.revision!r}, a word that Alembic keeps for itself: give it another name"
-            yield Fault(said, str(path), line_of(path, "revision"))
+            what = f"revision is {module.revision!r}, a word that Alembic keeps for itself: give it another name"
+            yield Fault(what, str(path), line_of(path, "revision"))
     # A file that does not load may have any revision.
     if len(loaded) == len(files_of(script)):
         known = {name for module in loaded.values() for name in _names_of(module)}
@@ -144,15 +147,15 @@ def _missing_revisions(path: Path, module: ModuleType, known: set[Any]) -> Itera
             # depends_on takes abbreviations.
             is_short = variable == "depends_on" and any(str(full).startswith(name) for full in known)
             if name not in known and not is_short:
-                said = f"{variable} is {name!r}, and no file has that revision"
-                yield Fault(said, str(path), line_of(path, variable))
+                what = f"{variable} is {name!r}, and no file has that revision"
+                yield Fault(what, str(path), line_of(path, variable))
 
 
 # Pending --------------------------------------------------------------------------------------------------------
 
 
 def unknown_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[str]:
-    """Return those of the revisions that no file has."""
+    """Return the revisions of a database that no file has."""
     return [revision for revision in current if not _is_known(script, revision)]
 
 
@@ -170,7 +173,7 @@ def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str]
     try:
         return steps(script, revision, current)
     except AssertionError as error:
-        # Alembic does not expect an empty name, or one that leads past the last revision.
+        # Alembic does not expect an empty name, or a relative one past the last revision.
         raise CommandError(f"{revision!r} names no revision") from error
 
 
@@ -181,6 +184,11 @@ def described(step: Any) -> Pending:
 def listed(revisions: Iterable[str]) -> str:
     """Name the revisions that a database is at."""
     return ", ".join(revisions) or "no revision"
+
+
+def no_such_revision(problem: str, error: CommandError) -> InvalidArgument:
+    """Return the error for a revision that Alembic does not find."""
+    return InvalidArgument(f"{problem}: {error}.", remedy="See which revisions there are:", code="alembic history")
 
 
 def _is_known(script: ScriptDirectory, revision: str) -> bool:
@@ -194,10 +202,10 @@ def _is_known(script: ScriptDirectory, revision: str) -> bool:
 
 
 def heads(config: Config) -> list[Pending]:
-    """Return the newest revisions that there are files for; no database is asked."""
+    """Return the newest revisions that there are files for; no database is queried."""
     script = scripts_of(config)
-    found = [script.get_revision(head) for head in sorted(script.get_heads())]
-    return [Pending(head.revision, head.doc or "") for head in found]
+    newest = [script.get_revision(head) for head in sorted(script.get_heads())]
+    return [Pending(head.revision, head.doc or "") for head in newest]
 
 
 def stay_apart(script: ScriptDirectory) -> bool:
@@ -214,12 +222,12 @@ def merge(config: Config, message: str | None = None) -> Path | None:
         message: Its message; by default which revisions it merges.
     """
     script = scripts_of(config)
-    found = sorted(script.get_heads())
-    if len(found) < 2:
+    names = sorted(script.get_heads())
+    if len(names) < 2:
         return None
     if stay_apart(script):
         raise NotReady(
-            f"The heads {', '.join(found)} have branch labels of their own: they are meant to stay apart.",
+            f"The heads {', '.join(names)} have branch labels of their own: they are meant to stay apart.",
             why="Merging them would end the branches.",
             remedy="Upgrade all of them; to end the branches all the same, write the revision by Alembic:",
             code="safeops upgrade heads\nalembic merge heads",
@@ -233,7 +241,7 @@ def merge(config: Config, message: str | None = None) -> Path | None:
         )
     # Alembic prints what it does.
     with redirect_stdout(io.StringIO()):
-        merged = command.merge(config, found, message=message or f"merge {' and '.join(found)}")
+        merged = command.merge(config, names, message=message or f"merge {' and '.join(names)}")
     assert isinstance(merged, Script)
     return Path(merged.path)
 
@@ -250,19 +258,19 @@ def missing_downgrade(script: Script) -> tuple[int, str] | None:
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
     upgrade, downgrade = functions.get("upgrade"), functions.get("downgrade")
     if downgrade is None:
-        # It may be assigned or imported, which only the module itself tells.
+        # It may be assigned or imported, which only the module itself shows.
         return None if hasattr(script.module, "downgrade") else (1, "has no downgrade()")
     statements = _effective(downgrade)
     if statements and all(_is_not_implemented(statement) for statement in statements):
         return downgrade.lineno, "has a downgrade() that was not written"
-    # A revision that does nothing, as a merge, is undone by doing nothing.
+    # A revision that does nothing, such as a merge, needs no downgrade.
     if not statements and upgrade is not None and _effective(upgrade) and not _nothing_to_undo(source, downgrade):
         return downgrade.lineno, "has an empty downgrade()"
     return None
 
 
 def _nothing_to_undo(source: bytes, function: ast.FunctionDef) -> bool:
-    # To Python, a comment after the last statement is behind the function.
+    # For Python's parser, a comment after the last statement is outside of the function.
     for token in tokenize.tokenize(io.BytesIO(source).readline):
         line, column = token.start
         if token.type == tokenize.COMMENT and line >= function.lineno and column > function.col_offset:

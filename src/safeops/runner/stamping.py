@@ -17,11 +17,11 @@ from sqlalchemy import event
 
 from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_on
-from safeops.errors import InvalidArgument, NotReady
+from safeops.errors import NotReady
 from safeops.planned import summary
 from safeops.runner.environment import Inspection, look_on, reach_existing
 from safeops.runner.revision_run import DONE, PENDING, WAIT, Result, command_line, holding_lock
-from safeops.runner.revisions import scripts_of, steps_between
+from safeops.runner.revisions import no_such_revision, scripts_of, steps_between
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
 
 
@@ -75,9 +75,9 @@ def stamp(
     reached = reach_existing(config)
     with holding_lock(reached, wait, f"{command_line(config, 'stamp', revision)}{' --verify' if verify else ''}"):
         before = reached.current_now()
-        found = _differences(config, revision, scratch_url) if verify else []
-        if found:
-            return Stamped(before, before, tuple(found))
+        differences = _differences(config, revision, scratch_url) if verify else []
+        if differences:
+            return Stamped(before, before, tuple(differences))
         # A purge also removes a revision that no file has.
         command.stamp(config, revision, purge=verify)
         return Stamped(before, reached.current_now())
@@ -87,18 +87,14 @@ def _check_revision(script: ScriptDirectory, revision: str) -> None:
     try:
         script.get_revisions(revision)
     except CommandError as error:
-        raise InvalidArgument(
-            f"There is no revision {revision} to stamp: {error}.",
-            remedy="See which revisions there are:",
-            code="alembic history",
-        ) from error
+        raise no_such_revision(f"There is no revision {revision} to stamp", error) from error
 
 
 def _differences(config: Config, revision: str, scratch_url: str | None) -> list[str]:
     with temporary_database(config, scratch_url) as temporary:
         _run_to(temporary, revision)
-        wanted = temporary.look(schema_of)
-    return look_on(config, lambda context: differences_from(context, wanted))
+        expected = temporary.look(schema_of)
+    return look_on(config, lambda context: differences_from(context, expected))
 
 
 def _run_to(temporary: TemporaryDatabase, revision: str) -> None:
@@ -125,48 +121,40 @@ def schema_of(context: MigrationContext) -> sa.MetaData:
         impl.autogen_column_reflect(inspector, table, column)
 
     event.listen(metadata, "column_reflect", as_alembic_does)
-    for schema in [None, *_schemas(context)]:
+    others = Inspection.of(database_on(connection)).other_schemas() if context.opts.get("include_schemas") else []
+    for schema in [None, *others]:
         metadata.reflect(connection, schema=schema)
+    version_table = (context.version_table, context.version_table_schema)
     for table in list(metadata.tables.values()):
-        if table.name.startswith(PREFIX) or _is_version_table(table, context):
+        if table.name.startswith(PREFIX) or (table.name, table.schema) == version_table:
             metadata.remove(table)
     return metadata
 
 
-def _schemas(context: MigrationContext) -> list[str]:
-    connection = context.connection
-    assert connection is not None
-    return Inspection.of(database_on(connection)).other_schemas() if context.opts.get("include_schemas") else []
-
-
-def _is_version_table(table: sa.Table, context: MigrationContext) -> bool:
-    return table.name == context.version_table and table.schema == context.version_table_schema
-
-
-def differences_from(context: MigrationContext, wanted: sa.MetaData) -> list[str]:
+def differences_from(context: MigrationContext, expected: sa.MetaData) -> list[str]:
     """Return what would bring a database to a schema, as lines of a revision; none if they are the same."""
     options = {
         **context.opts,
-        "target_metadata": wanted,
+        "target_metadata": expected,
         "compare_type": context.opts.get("compare_type", True),
         "compare_server_default": True,
         "process_revision_directives": None,
     }
     strict = MigrationContext.configure(connection=context.connection, opts=options)
     _equate_defaults_with_the_same_text(strict)
-    found = produce_migrations(strict, wanted)
-    assert found.upgrade_ops is not None
-    return lines_of(found.upgrade_ops, strict)
+    changes = produce_migrations(strict, expected)
+    assert changes.upgrade_ops is not None
+    return lines_of(changes.upgrade_ops, strict)
 
 
 def _equate_defaults_with_the_same_text(context: MigrationContext) -> None:
-    """On MySQL and MariaDB Alembic finds that a default as (uuid()) or '100 %', reflected twice, differs from itself."""
+    """Prevent a false difference: on MySQL and MariaDB, to Alembic a default as (uuid()) or '100 %' differs from itself."""
     impl: Any = context.impl
     original = impl.compare_server_default
 
-    # An option compare_server_default would be called for generated columns too, and Alembic fails on them.
-    def differ(shown: Any, wanted: Any, *rendered: Any) -> bool:
-        return _default_of(shown) != _default_of(wanted) and bool(original(shown, wanted, *rendered))
+    # As an option compare_server_default it would also be called for generated columns, on which Alembic fails.
+    def differ(column: Any, expected: Any, *rendered: Any) -> bool:
+        return _default_of(column) != _default_of(expected) and bool(original(column, expected, *rendered))
 
     impl.compare_server_default = differ
 
@@ -175,14 +163,14 @@ def _default_of(column: Any) -> str | None:
     return None if column.server_default is None else str(column.server_default.arg)
 
 
-def lines_of(found: ops.UpgradeOps, context: MigrationContext) -> list[str]:
+def lines_of(operations: ops.UpgradeOps, context: MigrationContext) -> list[str]:
     """Return operations as lines of a revision."""
-    # Differences of comments do not count.
-    if not found.as_diffs():
+    # Different comments alone do not count.
+    if not operations.as_diffs():
         return []
-    # Without env.py, which Alembic would ask for models.
+    # Without env.py's options, by which Alembic would expect models.
     bare = MigrationContext.configure(connection=context.connection)
-    code = render_python_code(found, migration_context=bare)
+    code = render_python_code(operations, migration_context=bare)
     # The first and last lines are comments of Alembic's template.
     return [
         line.removeprefix("    ") for line in code.splitlines() if line.strip() and not line.strip().startswith("# ###")

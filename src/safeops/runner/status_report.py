@@ -21,7 +21,16 @@ from safeops.naming import Name, call
 from safeops.planned import summary
 from safeops.runner.environment import Inspection, read
 from safeops.runner.revision_run import ATTENTION, DONE, PENDING, Result
-from safeops.runner.revisions import MERGE, Pending, pending_revisions, scripts_of, stay_apart, unknown_revisions
+from safeops.runner.revisions import (
+    GET_FILE_BACK,
+    MERGE,
+    STAMP,
+    Pending,
+    pending_revisions,
+    scripts_of,
+    stay_apart,
+    unknown_revisions,
+)
 
 OPEN_PHASE, ARCHIVE, UNSEEN = "open phase", "archive", "not seen"
 UNKNOWN_REVISION = "unknown revision"
@@ -116,10 +125,7 @@ def _revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[s
         advice = f"Two branches have no common end. {MERGE}"
         yield Attention("several heads", ", ".join(heads), advice)
     for unknown in unknown_revisions(script, current):
-        advice = (
-            "The database is at it, and no file has it. Get the file back, as from the branch that was deployed; or where it"
-            " is gone for good, say where the database is: safeops stamp REV --verify"
-        )
+        advice = f"The database is at it, and no file has it. {GET_FILE_BACK} {STAMP}"
         yield Attention(UNKNOWN_REVISION, unknown, advice)
 
 

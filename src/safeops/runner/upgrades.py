@@ -30,7 +30,7 @@ from safeops.runner.revision_run import (
     command_line,
     holding_lock,
 )
-from safeops.runner.revisions import listed, steps_between
+from safeops.runner.revisions import listed, no_such_revision, steps_between
 
 log = logging.getLogger("safeops")
 
@@ -244,11 +244,7 @@ def downgrade_steps(reached: Reached, revision: str, current: tuple[str, ...]) -
     except CommandError as error:
         if revision.startswith("-") and len(_before(reached, current)) > 1:
             raise _ambiguous(reached, revision, current) from error
-        raise InvalidArgument(
-            f"There is no way back from {listed(sorted(current))} to {revision}: {error}.",
-            remedy="See which revisions there are:",
-            code="alembic history",
-        ) from error
+        raise no_such_revision(f"There is no way back from {listed(sorted(current))} to {revision}", error) from error
 
 
 def _ambiguous(reached: Reached, revision: str, current: tuple[str, ...]) -> NotReady:
