@@ -497,7 +497,7 @@ def test_a_user_who_may_only_read(database: Database, tmp_path: Path) -> None:
 
 @pytest.mark.only("pg18")
 def test_a_table_that_others_hold_is_not_waited_for_long(database: Database, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("safeops.runner.planning.PATIENCE", 0.2)
+    monkeypatch.setattr("safeops.runner.planning.RETRY_BUDGET", 0.2)
     database.execute(*WORLD)
     project = made(
         tmp_path, database, {"r1": 'with lock_timeout(0.1):\n    alter_column_type("users", "age", sa.BigInteger())'}

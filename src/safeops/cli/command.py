@@ -20,6 +20,7 @@ from alembic.util import CommandError
 from safeops.authoring.project import Project, find_project
 from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError
+from safeops.runner.environment import shorten
 from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, Result, is_giving_up
 
 WIDTH = 80
@@ -242,8 +243,7 @@ def show_revision(applied: Applied, out: TextIO) -> None:
     """Print a revision that was run."""
     seconds = f"{applied.seconds:.1f} s"
     room = WIDTH - len(applied.revision) - len(seconds) - 6
-    message = applied.message if len(applied.message) <= room else f"{applied.message[: room - 3]}..."
-    show(f"  {applied.revision}  {message:<{room}}  {seconds}", out)
+    show(f"  {applied.revision}  {shorten(applied.message, room):<{room}}  {seconds}", out)
 
 
 def show_warning(text: str) -> None:

@@ -188,10 +188,6 @@ CHECK = Command(
 )
 
 
-def _status(options: Namespace) -> Status:
-    return status(config_of(options))
-
-
 def status_lines(found: Status) -> Iterator[str]:
     """Write a status for people."""
     place = f"{found.database} on {found.host}" if found.host else found.database
@@ -224,7 +220,7 @@ def _row(name: str, value: str) -> Iterator[str]:
 
 STATUS = Command(
     "status",
-    _status,
+    lambda options: status(config_of(options)),
     help="show what stands, what is pending, what needs attention",
     description="Shows the database, its revision, what is pending and what needs\n"
     "attention. It only looks, and waits for nobody.\n\n"
@@ -238,10 +234,6 @@ STATUS = Command(
 
 
 SIGNS = {SKIP: "skip", RUN: "run", UNKNOWN: "?"}
-
-
-def _plan(options: Namespace) -> Plan:
-    return plan(config_of(options), options.revision)
 
 
 def plan_lines(found: Plan) -> Iterator[str]:
@@ -267,7 +259,7 @@ def _step_lines(step: PlannedCall) -> Iterator[str]:
 
 PLAN = Command(
     "plan",
-    _plan,
+    lambda options: plan(config_of(options), options.revision),
     help="show what the pending revisions would do, and do nothing",
     description="Runs the pending revisions so that they only look, and shows for each\n"
     "helper what is there already and what it would do, lock and hold up.\n"

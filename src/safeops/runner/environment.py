@@ -22,7 +22,7 @@ from safeops.databases.connections import listening, on_a_connection
 from safeops.databases.ports import Port
 from safeops.databases.server import SessionSettings
 from safeops.databases.triggers import Pair, pair_of
-from safeops.errors import SafeOpsError, ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
+from safeops.errors import ServerRefused, TransactionNotOurs, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration, current_settings, outside_transaction
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.naming import Name
@@ -210,17 +210,17 @@ def read(config: Config, look: Callable[[Migration], T], *, refusing_writes: boo
     Args:
         config: The configuration of the project.
         look: Gets what a helper gets.
-        refusing_writes: Have the server refuse to write, for code that is not ours; TransactionNotOurs if it cannot.
+        refusing_writes: Have the server refuse writes, for code of a revision; TransactionNotOurs if it cannot.
 
     Raises:
-        SafeOpsError: The database cannot be reached, or does not let this user look.
+        SafeOpsError: The database cannot be reached, or refuses to let this user read.
     """
     with explaining_errors(), _creating_no_database():
         return look_on(config, lambda context: _read(context, look, refusing_writes))
 
 
 def _read(context: MigrationContext, look: Callable[[Migration], T], refusing_writes: bool) -> T:
-    # As Alembic does before each revision: it takes over what its own look at the version table has begun.
+    # As Alembic does before each revision: it takes over the transaction in which it read the version table.
     with context.begin_transaction(_per_migration=True):
         try:
             with (
@@ -242,7 +242,7 @@ def _autocommit(context: MigrationContext) -> Iterator[None]:
     if began is not None:
         began.commit()
     level = connection.get_isolation_level()
-    # Asking has begun a transaction.
+    # Reading the level has begun a transaction.
     connection.rollback()
     connection.execution_options(isolation_level="AUTOCOMMIT")
     try:
@@ -282,26 +282,25 @@ def _migration(context: MigrationContext) -> Migration:
 
 @contextmanager
 def explaining_errors() -> Iterator[None]:
-    """Raise a driver's error as a SafeOpsError that says in a few words why the database did not answer."""
+    """Raise a driver's error as a SafeOpsError that explains in a few words why the database did not answer."""
     try:
         yield
     except DBAPIError as error:
-        raise explained(error) from error
+        if error.statement is None or error.connection_invalidated:
+            raise Unreachable(
+                f"The database cannot be reached: {summary(error)}",
+                remedy="Check the URL that env.py connects to, and that the server runs.",
+            ) from error
+        raise ServerRefused(
+            f"The database refused to answer: {summary(error)}",
+            why=f"It was asked: {shorten(' '.join(error.statement.split()), 120)}",
+            remedy="Look with a user that may read what the migrations write.",
+        ) from error
 
 
-def explained(error: DBAPIError) -> SafeOpsError:
-    """Return the error of a server that cannot be reached, or that refuses a query."""
-    if error.statement is None or error.connection_invalidated:
-        return Unreachable(
-            f"The database cannot be reached: {summary(error)}",
-            remedy="Check the URL that env.py connects to, and that the server runs.",
-        )
-    asked = " ".join(error.statement.split())
-    return ServerRefused(
-        f"The database refused to answer: {summary(error)}",
-        why=f"It was asked: {asked if len(asked) <= 120 else f'{asked[:117]}...'}",
-        remedy="Look with a user that may read what the migrations write.",
-    )
+def shorten(text: str, longest: int) -> str:
+    """Cut a text that is longer than so many characters."""
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
 def _creating_no_database() -> AbstractContextManager[None]:

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -27,15 +27,15 @@ from safeops.execution.migration import Migration
 from safeops.plan_mode import DryRun, WouldWrite, current_dry_run, recorded_dry_run
 from safeops.planned import PlannedCall, summary
 from safeops.policy import settings
-from safeops.runner.environment import read
+from safeops.runner.environment import read, shorten
 from safeops.runner.readiness import steps_to
 from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import Pending, described, scripts_of
 
 log = logging.getLogger("safeops")
 
-PATIENCE = 5.0
-"""Seconds of retries to inspect a table that another session has locked."""
+RETRY_BUDGET = 5.0
+"""Seconds of lock retries to inspect a table that another session has locked."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +137,8 @@ def _refused(revision: str, step: PlannedCall, error: SafeOpsError) -> str:
 
 
 def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
-    patience = min(PATIENCE, migration.settings.retry_budget)
-    with recorded_dry_run() as dry_run, settings(retry_budget=patience), recording(migration.context, dry_run):
+    budget = min(RETRY_BUDGET, migration.settings.retry_budget)
+    with recorded_dry_run() as dry_run, settings(retry_budget=budget), recording(migration.context, dry_run):
         for step in steps:
             run_revision(dry_run, step.revision.revision, step.migration_fn, migration.database.connection)
     return Plan(tuple(_planned(described(step), dry_run) for step in steps), down)
@@ -150,7 +150,7 @@ def _planned(pending: Pending, dry_run: DryRun) -> PlannedRevision:
 
 
 TRIAL = "safeops_probe"
-"""In the name of every empty copy on which a definition is tried."""
+"""The beginning of the name of every empty copy on which a definition is tried."""
 SECRETS = (
     re.compile(
         r"(\b(?:PASSWORD|IDENTIFIED)\b(?:\s+(?:BY|AS|USING|WITH\s+\S+))*\s*[=(]?\s*E?')(?:[^']|'')*(?=')", re.IGNORECASE
@@ -197,7 +197,7 @@ def _raiser(error: Exception) -> str:
 
 @contextmanager
 def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
-    """Record what ``op`` would execute, and what any connection is sent that does not only read; send none of it."""
+    """Record the statements of ``op``, and those of any connection that do more than read; none of them is sent."""
     connection = context.connection
     assert connection is not None
 
@@ -220,7 +220,7 @@ def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
 
 
 def _guard(dry_run: DryRun, statement: str) -> bool | None:
-    """Send a statement that only reads; report others as done, or end the helper that sends them."""
+    """Let a statement through that only reads; record others as if they were sent, or end the helper that sends them."""
     kind = kind_of(statement)
     if dry_run.in_helper:
         tries = any(name.startswith(TRIAL) for name in names_in(statement))
@@ -228,7 +228,7 @@ def _guard(dry_run: DryRun, statement: str) -> bool | None:
             return None
         raise WouldWrite(_shown(statement))
     if kind is Kind.SAVEPOINT:
-        # There is no transaction for a savepoint, and nothing to roll back.
+        # Without a transaction there are no savepoints, and nothing to roll back.
         return True
     if kind is Kind.READS and not allows_writes(statement):
         return None
@@ -271,7 +271,7 @@ def _shown(sql: str) -> str:
     line = " ".join(sql.split())
     for secret in SECRETS:
         line = secret.sub(r"\1***", line)
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
+    return shorten(line, LONGEST)
 
 
 # Other connections ----------------------------------------------------------------------------------------------
@@ -286,42 +286,39 @@ def _refusing_writes(own: Connection) -> Iterator[None]:
     """
     others = _OtherConnections(own.connection.dbapi_connection)
     try:
-        with listening(Pool, "checkout", others.close), listening(Pool, "checkin", others.open):
+        with listening(Pool, "checkout", others.refuse_writes), listening(Pool, "checkin", others.allow_writes):
             yield
     finally:
-        others.open_all()
+        others.allow_all_writes()
 
 
 class _OtherConnections:
     def __init__(self, own: Any) -> None:
         self._own = own
-        # Each with its record, which can discard it, and the statement that lets it write again.
-        self._closed: dict[int, tuple[Any, Any, str]] = {}
+        # Each with its record, which can discard it, and the statement that allows writes again.
+        self._read_only: dict[int, tuple[Any, Any, str]] = {}
 
-    def close(self, driver: Any, record: Any, proxy: Any) -> None:
-        if driver is self._own or id(driver) in self._closed:
+    def refuse_writes(self, driver: Any, record: Any, proxy: Any) -> None:
+        if driver is self._own or id(driver) in self._read_only:
             return
-        try:
+        with suppress(UnsupportedOnDatabase):
             abilities = Abilities.class_of(database_class(_sqlalchemy.dialect_of(proxy)))
-        except UnsupportedOnDatabase:
-            return
-        _send(driver, abilities.refusing_writes)
-        self._closed[id(driver)] = driver, record, abilities.accepting_writes
+            _send(driver, abilities.refusing_writes)
+            self._read_only[id(driver)] = driver, record, abilities.accepting_writes
 
-    def open(self, driver: Any, _record: Any) -> None:
-        found = self._closed.pop(id(driver), None)
-        if found is None:
+    def allow_writes(self, driver: Any, _record: Any) -> None:
+        if id(driver) not in self._read_only:
             return
-        _, record, accepting = found
+        _, record, accepting = self._read_only.pop(id(driver))
         try:
             _send(driver, accepting)
         except Exception:
             # The pool must not hand out a connection that cannot write.
             record.invalidate()
 
-    def open_all(self) -> None:
-        for driver, record, _ in list(self._closed.values()):
-            self.open(driver, record)
+    def allow_all_writes(self) -> None:
+        for driver, record, _ in list(self._read_only.values()):
+            self.allow_writes(driver, record)
 
 
 def _send(driver: Any, statement: str) -> None:

@@ -215,11 +215,7 @@ class PostgreSQLDumper(Dumper):
     @cached_property
     def pg_dump(self) -> Program:
         """Return the oldest pg_dump that is not older than the server: more versions of pg_restore read its dumps."""
-        programs: list[Program] = []
-        for program in find_programs("pg_dump", _folders()):
-            programs.append(program)
-            if program.major == self.major:
-                return program
+        programs = list(find_programs("pg_dump", _folders()))
         fitting = [program for program in programs if program.major >= self.major]
         if not fitting:
             raise _no_fitting_pg_dump(self.major, programs)
@@ -269,8 +265,8 @@ class PostgreSQLDumper(Dumper):
 
     def _pg_restore(self, path: Path) -> Program:
         """Return the pg_restore nearest to the server's version that can read the dump."""
-        errors = []
-        for program in _nearest_first(find_programs("pg_restore", _folders()), self.major):
+        programs, errors = find_programs("pg_restore", _folders()), []
+        for program in sorted(programs, key=lambda program: abs(program.major - self.major)):
             try:
                 Run([program.path, "--list", path]).text()
                 return program
@@ -290,17 +286,6 @@ class PostgreSQLDumper(Dumper):
         with secret_file("*:*:*:*:" + _escaped(self._password, ":") + "\n") as (file, descriptors):
             environment["PGPASSFILE"] = file
             yield Run(command, environment, descriptors, self._password)
-
-
-def _nearest_first(programs: Iterable[Program], major: int) -> Iterator[Program]:
-    """Yield the programs of a version as they are found, then the others, the nearest version first."""
-    others = []
-    for program in programs:
-        if program.major == major:
-            yield program
-        else:
-            others.append(program)
-    yield from sorted(others, key=lambda program: abs(program.major - major))
 
 
 def _arguments(login: Login) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -224,62 +226,51 @@ def holding_lock(reached: Reached, wait: float, again: str, stop: Stop | None = 
     Raises:
         LockNotAcquired: Another runner held it for that long, or until the wait was ended.
     """
-    holder = _LockHolder(reached, wait)
+    held: Future[None] = Future()
+    over = threading.Event()
+
+    def hold(connection: Connection) -> None:
+        with held_lock(connection, wait, over):
+            held.set_result(None)
+            over.wait()
+
+    def run() -> None:
+        try:
+            # As migration_lock of env.py takes it: on MariaDB and MySQL it is named by the database of the session.
+            on_a_connection(reached.engine, hold)
+        except BaseException as error:
+            if not held.done():
+                held.set_exception(error)
+
     # An asynchronous driver needs its own event loop for the lock, and env.py runs another one in this thread.
-    thread = threading.Thread(target=holder.run, name="safeops-lock", daemon=True)
+    thread = threading.Thread(target=run, name="safeops-lock", daemon=True)
     thread.start()
     try:
-        holder.await_lock(again, stop)
+        _await_lock(held, again, stop)
         with without_migration_lock():
             yield
     finally:
-        holder.released.set()
+        over.set()
         # The interpreter must not end while a driver works in this thread.
         thread.join(timeout=5)
 
 
-class _LockHolder:
-    """Holds the lock on its own connection, of which env.py knows nothing."""
-
-    def __init__(self, reached: Reached, wait: float) -> None:
-        self.reached, self.wait = reached, wait
-        self.settled, self.released = threading.Event(), threading.Event()
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            # As migration_lock of env.py takes it: on MariaDB and MySQL it is named by the database of the session.
-            on_a_connection(self.reached.engine, self._hold)
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.settled.set()
-
-    def _hold(self, connection: Connection) -> None:
-        with held_lock(connection, self.wait, self.released):
-            self.settled.set()
-            self.released.wait()
-
-    def await_lock(self, again: str, stop: Stop | None) -> None:
-        """Wait until the lock is held, or raise why it is not."""
-        # In short waits, so that a signal ends them on every system.
-        while not self.settled.wait(POLL):
-            if stop:
-                raise LockNotAcquired(
-                    f"Stopped by {stop.reason} while another runner was migrating this database.",
-                    why="One runner at a time migrates: this one had not begun.",
-                    remedy="Run it again:",
-                    code=again,
-                )
-        match self.error:
-            case None:
-                return
-            case LockNotAcquired() as error:
-                remedy = "Wait for it to end and run again, or wait longer:"
-                code = f"{again} --wait 3600"
-                raise LockNotAcquired(error.problem, why=error.why, remedy=remedy, code=code) from error
-            case error:
-                raise error
+def _await_lock(held: Future[None], again: str, stop: Stop | None) -> None:
+    """Wait until the lock is held, or raise why it is not."""
+    # In short waits, so that a signal ends them on every system.
+    while not futures.wait([held], POLL).done:
+        if stop:
+            raise LockNotAcquired(
+                f"Stopped by {stop.reason} while another runner was migrating this database.",
+                why="One runner at a time migrates: this one had not begun.",
+                remedy="Run it again:",
+                code=again,
+            )
+    try:
+        held.result()
+    except LockNotAcquired as error:
+        remedy = "Wait for it to end and run again, or wait longer:"
+        raise LockNotAcquired(error.problem, why=error.why, remedy=remedy, code=f"{again} --wait 3600") from error
 
 
 # Signals --------------------------------------------------------------------------------------------------------

@@ -216,8 +216,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
 
 
 def _check_empty(connection: Connection) -> None:
-    objects = Dumps.of(database_on(connection)).objects()
-    if objects:
+    if objects := Dumps.of(database_on(connection)).objects():
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(objects)}.",
             why="The revisions are run there from the first one on, up and down, and what they made stays.",
@@ -226,13 +225,11 @@ def _check_empty(connection: Connection) -> None:
 
 
 def _url(text: str) -> URL:
-    try:
+    with suppress(ArgumentError):
         url = sa.make_url(text)
         check_host(url)
         if url.get_backend_name() in KINDS:
             return url
-    except ArgumentError:
-        pass
     raise InvalidArgument(
         "--scratch-url is no URL of a database that safeops knows.",
         remedy="Write it as SQLAlchemy does:",
@@ -301,10 +298,10 @@ def rerouting(change: Change) -> Iterator[None]:
 def redirecting(live: URL | None, scratch: URL) -> Iterator[None]:
     """Have every engine that would connect to a database connect to a scratch one, for the block.
 
-    One that would connect to a third database of that kind is refused.
+    An engine that would connect to a third database of that kind is refused.
 
     Args:
-        live: The database that env.py connects to; None has every engine of that kind go to the scratch one.
+        live: The database that env.py connects to; None redirects every engine of that kind.
         scratch: The scratch database.
     """
     family = family_of(scratch.get_dialect())
@@ -316,7 +313,7 @@ def redirecting(live: URL | None, scratch: URL) -> Iterator[None]:
         if Abilities.class_of(database_class(dialect)).schema_is_database and getattr(
             dialect, "default_schema_name", None
         ):
-            # An engine that has connected before would go on looking for tables where it was then.
+            # An engine that has connected before would keep looking for tables in its first database.
             homes.setdefault(dialect, dialect.default_schema_name)
             dialect.default_schema_name = scratch.database
         if live is not None:
@@ -341,26 +338,26 @@ def _arguments(dialect: Dialect, url: URL) -> tuple[list[Any], dict[str, Any]]:
 
 def _replace(dialect: Dialect, live: URL, scratch: URL, arguments: list[Any], options: dict[str, Any]) -> None:
     """Replace the arguments by which the scratch database differs, and keep the others: tokens, certificates."""
-    before, named_before = _arguments(dialect, live)
-    after, named_after = _arguments(dialect, scratch)
-    places: list[tuple[Any, Any, Any, Any]] = [
-        (arguments, number, one, other) for number, (one, other) in enumerate(zip(before, after, strict=True))
-    ]
-    places += [(options, key, named_before.get(key), named_after[key]) for key in named_after]
-    differing = [place for place in places if place[2] != place[3]]
-    for container, key, one, other in differing:
-        given = container.get(key) if container is options else (container[key] if key < len(container) else None)
-        if given not in (one, other):
-            raise elsewhere(str(given))
-        container[key] = other
-    if not differing:
+    before, after = (_by_key(*_arguments(dialect, url)) for url in (live, scratch))
+    changes = {key: value for key, value in after.items() if before.get(key) != value}
+    given = _by_key(arguments, options)
+    for key, value in changes.items():
+        if given.get(key) not in (before.get(key), value):
+            raise elsewhere(str(given.get(key)))
+        container: Any = arguments if isinstance(key, int) else options
+        container[key] = value
+    if not changes:
         raise elsewhere(str(live.database))
 
 
-def elsewhere(where: str) -> SafeOpsError:
-    """Say that something would work on another database than the scratch one."""
+def _by_key(arguments: list[Any], options: dict[str, Any]) -> dict[Any, Any]:
+    return {**dict(enumerate(arguments)), **options}
+
+
+def elsewhere(database: str) -> SafeOpsError:
+    """Return the error for code that would work on another database than the scratch one."""
     return SafeOpsError(
-        f"env.py or a revision works on {where}, and not on the scratch database.",
+        f"env.py or a revision works on {database}, and not on the scratch database.",
         why="All of a check runs on a scratch database. A connection that stood before, one that a creator of the engine"
         " makes, or one to a third database cannot be led there.",
         remedy="Have env.py connect by a URL, as with create_engine(url, poolclass=NullPool), and take it from:",
