@@ -84,8 +84,8 @@ def seconds(text: str) -> float:
     """Read a number of seconds."""
     with suppress(ValueError):
         # Also false for NaN.
-        if (found := float(text)) >= 0:
-            return found
+        if (number := float(text)) >= 0:
+            return number
     raise ArgumentTypeError(f"{text!r} is no number of seconds: give 0 or more")
 
 

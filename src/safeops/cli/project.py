@@ -84,18 +84,18 @@ def _heads(options: Namespace) -> Heads:
     return Heads(tuple(heads(config)), merged, stay_apart(scripts_of(config)), options.merge)
 
 
-def _heads_lines(found: Heads) -> Iterator[str]:
-    if not found.heads:
+def _heads_lines(result: Heads) -> Iterator[str]:
+    if not result.heads:
         yield "There are no revisions yet."
-    elif found.merging and found.merged is None:
+    elif result.merging and result.merged is None:
         yield "There is one head: nothing to merge."
-    if found.merged is not None:
-        yield from fitting(f"Wrote {shown_path(str(found.merged))}: look at it, and commit it.")
-    for head in found.heads:
+    if result.merged is not None:
+        yield from fitting(f"Wrote {shown_path(str(result.merged))}: look at it, and commit it.")
+    for head in result.heads:
         yield from fitting(f"{head.revision}  {head.message}".rstrip())
-    if found.apart:
+    if result.apart:
         yield "Each has a branch label of its own: they stay apart."
-    elif len(found.heads) > 1:
+    elif len(result.heads) > 1:
         yield from fitting(f"There should be one head. {MERGE}")
 
 
@@ -133,16 +133,16 @@ def _check(options: Namespace) -> Checked:
     )
 
 
-def _check_lines(found: Checked) -> Iterator[str]:
-    for finding in found.findings:
+def _check_lines(result: Checked) -> Iterator[str]:
+    for finding in result.findings:
         place = f"{shown_path(finding.file)}:{finding.line}: " if finding.file else ""
         yield from fitting(f"{place}{finding.level}: {finding.message}")
         if os.environ.get("GITHUB_ACTIONS"):
             yield _annotation(finding)
-    errors = sum(finding.level == ERROR for finding in found.findings)
-    result = f"{errors} error{'' if errors == 1 else 's'}" if errors else "all well"
-    accepted = f", {found.accepted} accepted" if found.accepted else ""
-    yield f"{found.revisions} revision{'' if found.revisions == 1 else 's'}: {result}{accepted}"
+    errors = sum(finding.level == ERROR for finding in result.findings)
+    outcome = f"{errors} error{'' if errors == 1 else 's'}" if errors else "all well"
+    accepted = f", {result.accepted} accepted" if result.accepted else ""
+    yield f"{result.revisions} revision{'' if result.revisions == 1 else 's'}: {outcome}{accepted}"
 
 
 def _annotation(finding: Finding) -> str:
@@ -188,21 +188,21 @@ CHECK = Command(
 )
 
 
-def status_lines(found: Status) -> Iterator[str]:
+def status_lines(result: Status) -> Iterator[str]:
     """Write a status for people."""
-    place = f"{found.database} on {found.host}" if found.host else found.database
-    size = "" if found.size_bytes is None else f", {spelled_size(found.size_bytes)}"
+    place = f"{result.database} on {result.host}" if result.host else result.database
+    size = "" if result.size_bytes is None else f", {spelled_size(result.size_bytes)}"
     yield from _row("Database", f"{place}{size}")
-    yield from _row("Server", found.server)
-    yield from _row("Revision", ", ".join(found.current) or "none yet")
-    yield from _row("Heads", ", ".join(found.heads) or "none yet")
-    yield from _row("Runner", found.lock_holder or "nobody is migrating")
-    unknown = any(item.kind == UNKNOWN_REVISION for item in found.attention)
-    yield from _row("Pending", str(len(found.pending) or ("unknown" if unknown else "none")))
-    for pending in found.pending:
+    yield from _row("Server", result.server)
+    yield from _row("Revision", ", ".join(result.current) or "none yet")
+    yield from _row("Heads", ", ".join(result.heads) or "none yet")
+    yield from _row("Runner", result.lock_holder or "nobody is migrating")
+    unknown = any(item.kind == UNKNOWN_REVISION for item in result.attention)
+    yield from _row("Pending", str(len(result.pending) or ("unknown" if unknown else "none")))
+    for pending in result.pending:
         yield from fitting(f"  {pending.revision}  {pending.message}", " " * (len(pending.revision) + 4))
-    yield from _section("Attention", [item for item in found.attention if item.kind not in NORMAL])
-    yield from _section("Open", [item for item in found.attention if item.kind in NORMAL])
+    yield from _section("Attention", [item for item in result.attention if item.kind not in NORMAL])
+    yield from _section("Open", [item for item in result.attention if item.kind in NORMAL])
 
 
 def _section(title: str, items: list[Attention]) -> Iterator[str]:
@@ -236,11 +236,11 @@ STATUS = Command(
 SIGNS = {SKIP: "skip", RUN: "run", UNKNOWN: "?"}
 
 
-def plan_lines(found: Plan) -> Iterator[str]:
+def plan_lines(result: Plan) -> Iterator[str]:
     """Write a plan for people."""
-    if not found.revisions:
+    if not result.revisions:
         yield "Nothing is pending."
-    for number, revision in enumerate(found.revisions):
+    for number, revision in enumerate(result.revisions):
         if number:
             yield ""
         yield from fitting(f"{revision.revision}  {revision.message}".rstrip(), "  ")

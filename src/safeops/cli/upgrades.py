@@ -50,23 +50,23 @@ def _upgrade(options: Namespace) -> Upgraded | Plan:
     )
 
 
-def _lines_of(done: Upgraded | Plan) -> Iterator[str]:
-    if isinstance(done, Plan):
-        yield from plan_lines(done)
+def _lines_of(result: Upgraded | Plan) -> Iterator[str]:
+    if isinstance(result, Plan):
+        yield from plan_lines(result)
         return
-    if done.declined:
-        yield from fitting(f"Left as it is: the database is at {listed(done.current)}.")
+    if result.declined:
+        yield from fitting(f"Left as it is: the database is at {listed(result.current)}.")
         return
-    if not done.revisions and not done.stopped:
-        yield from fitting(f"Nothing to do: the database is at {listed(done.current)}.")
+    if not result.revisions and not result.stopped:
+        yield from fitting(f"Nothing to do: the database is at {listed(result.current)}.")
         return
-    if done.backup is not None:
-        yield from fitting(f"Backup: {done.backup}")
-    took = sum(applied.seconds for applied in done.revisions)
-    ran = f"{len(done.revisions)} revision{'' if len(done.revisions) == 1 else 's'} in {took:.1f} s"
-    stopped = f"Stopped by {done.stopped} before the next revision. " if done.stopped else ""
-    yield from fitting(f"{stopped}{ran}: from {listed(done.before)} to {listed(done.current)}.")
-    if done.stopped:
+    if result.backup is not None:
+        yield from fitting(f"Backup: {result.backup}")
+    took = sum(applied.seconds for applied in result.revisions)
+    ran = f"{len(result.revisions)} revision{'' if len(result.revisions) == 1 else 's'} in {took:.1f} s"
+    stopped = f"Stopped by {result.stopped} before the next revision. " if result.stopped else ""
+    yield from fitting(f"{stopped}{ran}: from {listed(result.before)} to {listed(result.current)}.")
+    if result.stopped:
         yield "Running it again goes on."
 
 
@@ -109,8 +109,8 @@ UPGRADE = Command(
 
 
 def _rollback(options: Namespace) -> Upgraded:
-    def confirm(found: Plan) -> bool:
-        show("\n".join(_losses(found)), options.out)
+    def confirm(result: Plan) -> bool:
+        show("\n".join(_losses(result)), options.out)
         return options.yes or _confirmed(options.revision)
 
     return rollback(
@@ -135,15 +135,15 @@ def _confirmed(revision: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _losses(found: Plan) -> Iterator[str]:
+def _losses(result: Plan) -> Iterator[str]:
     """Write which revisions a rollback takes back, and what it loses."""
     yield "This takes back:"
-    for revision in found.revisions:
+    for revision in result.revisions:
         yield from fitting(f"  {revision.revision}  {revision.message}".rstrip())
-    steps = [step for revision in found.revisions for step in revision.steps]
+    steps = [step for revision in result.revisions for step in revision.steps]
     unknown = [step for step in steps if step.action == "unknown" and not step.loses]
-    yield "and loses:" if found.losses else "and loses nothing that can be foreseen."
-    for step in found.losses:
+    yield "and loses:" if result.losses else "and loses nothing that can be foreseen."
+    for step in result.losses:
         # A step that would be refused does not name its target itself.
         about = f"{step.helper} {step.target}: " if step.action == "unknown" and step.target else ""
         yield from fitting(f"  {about}{step.detail}")
@@ -179,12 +179,12 @@ def _stamp(options: Namespace) -> Stamped:
     return stamp(config, options.revision, verify=options.verify, scratch_url=url, wait=options.wait)
 
 
-def _stamp_lines(done: Stamped) -> Iterator[str]:
-    if not done.differences:
-        yield from fitting(f"The database is stamped: {listed(done.current)}.")
+def _stamp_lines(result: Stamped) -> Iterator[str]:
+    if not result.differences:
+        yield from fitting(f"The database is stamped: {listed(result.current)}.")
         return
     yield from fitting("Not stamped: the schema is not what the revisions would have made. This would bring it there:")
-    for line in done.differences:
+    for line in result.differences:
         yield from fitting(f"    {line}")
 
 
@@ -211,20 +211,20 @@ def _backup(options: Namespace) -> Backup:
     return backup(config_of(options), options.to, options.keep, counts=options.counts, progress=progress)
 
 
-def _backup_lines(done: Backup) -> Iterator[str]:
-    yield str(done.path)
-    yield from fitting(f"{spelled_size(done.bytes)} of {done.server} at {done.revision}, {done.seconds:.1f} s")
-    if done.rows is not None:
-        yield f"{sum(done.rows.values()):,} rows counted"
-    for doubt in done.doubts:
+def _backup_lines(result: Backup) -> Iterator[str]:
+    yield str(result.path)
+    yield from fitting(f"{spelled_size(result.bytes)} of {result.server} at {result.revision}, {result.seconds:.1f} s")
+    if result.rows is not None:
+        yield f"{sum(result.rows.values()):,} rows counted"
+    for doubt in result.doubts:
         yield from fitting(f"Beware: {doubt}")
 
 
 def _number(text: str) -> int:
     """Read how many backups to keep: at least one."""
     with suppress(ValueError):
-        if (found := int(text)) > 0:
-            return found
+        if (number := int(text)) > 0:
+            return number
     raise ArgumentTypeError(f"{text!r} is no number of backups: give 1 or more")
 
 
@@ -249,10 +249,10 @@ def _restore(options: Namespace) -> Restored:
     return restore(options.file, url, owners=options.owners)
 
 
-def _restore_lines(done: Restored) -> Iterator[str]:
-    rows = "" if done.rows is None else f"; {sum(done.rows.values()):,} rows as in the backup"
-    at = done.revision or "an unknown revision"
-    yield from fitting(f"Restored into {done.database}, {done.server}, at {at}{rows}")
+def _restore_lines(result: Restored) -> Iterator[str]:
+    rows = "" if result.rows is None else f"; {sum(result.rows.values()):,} rows as in the backup"
+    at = result.revision or "an unknown revision"
+    yield from fitting(f"Restored into {result.database}, {result.server}, at {at}{rows}")
 
 
 RESTORE = Command(

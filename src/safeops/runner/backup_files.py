@@ -27,12 +27,12 @@ TIME = "%Y%m%dT%H%M%SZ"
 # The time separates the parts: a revision has no hyphen here.
 _NAMED = r"-\d{8}T\d{6}Z-[^-]+"
 LONGEST, LONGEST_HEADS = 120, 80
-"""Bytes of the database's name and of its revisions that are kept: file systems take 255 bytes for the whole name."""
+"""Bytes that the database's name and its revisions may take: file systems allow 255 bytes for the whole name."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the backups of one database go.
+class BackupFiles:
+    """The files of the backups of one database.
 
     Args:
         folder: The folder.
@@ -48,7 +48,7 @@ class Place:
     def new(self, revision: str) -> Iterator[tuple[Path, Path]]:
         """Provide the name of a new backup, and the file to write first, which is not taken for a backup."""
         while True:
-            with suppress(_Taken), claimed(self._named(revision)) as partial:
+            with suppress(_NameTaken), partial_file(self._named(revision)) as partial:
                 final = partial.with_suffix("")
                 if not final.exists():
                     yield final, partial
@@ -64,31 +64,31 @@ class Place:
     def older(self, newest: Path) -> list[Path]:
         """Return the other backups of this database, the newest first."""
         named = re.compile(re.escape(safe(self.name)) + _NAMED + re.escape(self.ending))
-        found = [path for path in self.folder.iterdir() if named.fullmatch(path.name) and path != newest]
-        return sorted(found, key=lambda path: path.name[len(safe(self.name)) :], reverse=True)
+        paths = [path for path in self.folder.iterdir() if named.fullmatch(path.name) and path != newest]
+        return sorted(paths, key=lambda path: path.name[len(safe(self.name)) :], reverse=True)
 
 
-class _Taken(Exception):
+class _NameTaken(Exception):
     """Another run has the name, or removed the file as a leftover."""
 
 
 def safe(name: str) -> str:
     """Escape a name for any file system; different names stay different."""
-    spelled = "".join(letter if re.match(r"[\w.-]", letter) else _escaped(letter) for letter in name)
-    if spelled.startswith(("-", ".")):
-        spelled = _escaped(spelled[0]) + spelled[1:]
-    if len(spelled.encode()) <= LONGEST:
-        return spelled
-    cut = spelled.encode()[: LONGEST - 17].decode(errors="ignore")
+    escaped = "".join(char if re.match(r"[\w.-]", char) else _escaped(char) for char in name)
+    if escaped.startswith(("-", ".")):
+        escaped = _escaped(escaped[0]) + escaped[1:]
+    if len(escaped.encode()) <= LONGEST:
+        return escaped
+    cut = escaped.encode()[: LONGEST - 17].decode(errors="ignore")
     return f"{cut}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
-def _escaped(letter: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in letter.encode())
+def _escaped(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode())
 
 
 @contextmanager
-def claimed(final: Path) -> Iterator[Path]:
+def partial_file(final: Path) -> Iterator[Path]:
     """Provide the file that is written before it gets its final name; afterwards it does not exist, whatever happened.
 
     This process holds a lock on it, by which others know that it is not a leftover.
@@ -97,14 +97,14 @@ def claimed(final: Path) -> Iterator[Path]:
     try:
         descriptor = os.open(partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     except FileExistsError:
-        raise _Taken from None
+        raise _NameTaken from None
     try:
         # On a file system without locks, no file is removed as a leftover.
         with suppress(OSError):
             _lock(descriptor)
         if not os.fstat(descriptor).st_nlink:
             # Another run removed it before it was locked.
-            raise _Taken
+            raise _NameTaken
         yield partial
     finally:
         partial.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ def checksum(path: Path) -> str:
 
 
 @contextmanager
-def reaching() -> Iterator[None]:
+def explaining_unreachable() -> Iterator[None]:
     """Raise BackupFailed if the database cannot be reached."""
     try:
         yield

@@ -20,13 +20,13 @@ from safeops.databases.connections import on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backup_files import (
-    Place,
+    BackupFiles,
     checksum,
-    claimed,
     complete,
     explaining_failures,
+    explaining_unreachable,
     make_folder,
-    reaching,
+    partial_file,
     remove_left_over,
 )
 from safeops.runner.dumps import Dumper, Dumps, recorded_logins
@@ -128,44 +128,44 @@ def backup(
         raise InvalidArgument(
             f"keep is {keep}: at least the new backup is kept.", remedy="Say how many:", code="keep=7"
         )
-    began = time.monotonic()
+    started = time.monotonic()
     with ending_on_signals():
         engine, revision = _reached(config)
         source = _source(engine)
-        place = Place(Path(to) if to is not None else _default_folder(config), source.name, source.ending)
-        with explaining_failures(place.folder):
-            make_folder(place.folder)
-            remove_left_over(place.folder)
-            _check_room(source, place.folder)
-            with place.new(revision) as (final, partial):
+        files = BackupFiles(Path(to) if to is not None else _default_folder(config), source.name, source.ending)
+        with explaining_failures(files.folder):
+            make_folder(files.folder)
+            remove_left_over(files.folder)
+            _check_room(source, files.folder)
+            with files.new(revision) as (final, partial):
                 report = progress or reporting(lambda line: log.info("backup: %s", line))
-                made = _made(source, partial, final, revision, counts, report)
+                result = _dump(source, partial, final, revision, counts, report)
                 _check_revision(config, revision)
                 complete(partial, final)
-        with explaining_failures(place.folder, f"The backup itself is whole: {final}. What goes with it is not."):
-            made = replace(made, seconds=round(time.monotonic() - began, 3))
-            _describe(made)
-            _remove(place.older(final)[keep - 1 :] if keep else [])
-    log.info("backup: %s, %s in %.1f s", made.path, spelled_size(made.bytes), made.seconds)
-    return made
+        with explaining_failures(files.folder, f"The backup itself is whole: {final}. What goes with it is not."):
+            result = replace(result, seconds=round(time.monotonic() - started, 3))
+            _describe(result)
+            _remove(files.older(final)[keep - 1 :] if keep else [])
+    log.info("backup: %s, %s in %.1f s", result.path, spelled_size(result.bytes), result.seconds)
+    return result
 
 
 def reporting(report: Callable[[str], None]) -> Callable[[int], None]:
     """Return a progress callback that reports every two seconds how much was written."""
-    began = last = time.monotonic()
+    started = last = time.monotonic()
 
     def progress(written: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= EVERY:
             last = now
-            report(f"{spelled_size(written)} in {now - began:.0f} s")
+            report(f"{spelled_size(written)} in {now - started:.0f} s")
 
     return progress
 
 
 def _reached(config: Config) -> tuple[Engine, str]:
-    with reaching():
+    with explaining_unreachable():
         reached = reach(config)
     return reached.engine, "+".join(sorted(reached.current)) or "base"
 
@@ -185,7 +185,7 @@ def _source(engine: Engine) -> Source:
             dumper.tool,
         )
 
-    with reaching(), recorded_logins(engine) as logins:
+    with explaining_unreachable(), recorded_logins(engine) as logins:
         return on_a_connection(engine, look)
 
 
@@ -212,7 +212,7 @@ def _check_room(source: Source, folder: Path) -> None:
         )
 
 
-def _made(
+def _dump(
     source: Source, partial: Path, final: Path, revision: str, counts: bool, progress: Callable[[int], None]
 ) -> Backup:
     """Write and check the dump."""
@@ -259,10 +259,10 @@ def description_of(path: Path) -> Path:
     return path.with_name(path.name + DESCRIPTION)
 
 
-def _describe(made: Backup) -> None:
-    description = description_of(made.path)
-    content = {name: value for name, value in made.as_json().items() if name != "path"}
-    with claimed(description) as partial:
+def _describe(backup: Backup) -> None:
+    description = description_of(backup.path)
+    content = {name: value for name, value in backup.as_json().items() if name != "path"}
+    with partial_file(description) as partial:
         partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         complete(partial, description)
 

@@ -247,7 +247,7 @@ def _up_down_up(temporary: TemporaryDatabase, since: str | None, *, has_downgrad
     if failure is not None:
         yield failure
         return
-    first = temporary.look(schema_of)
+    first = temporary.inspect(schema_of)
     yield from _models(temporary)
     if not has_downgrades:
         return
@@ -280,7 +280,7 @@ def _run(temporary: TemporaryDatabase, way: str, since: str | None = None) -> Fi
 
 
 def _same_again(temporary: TemporaryDatabase, first: sa.MetaData) -> Iterator[Finding]:
-    lines = temporary.look(lambda context: differences_from(context, first))
+    lines = temporary.inspect(lambda context: differences_from(context, first))
     if lines:
         message = (
             f"Up, down and up again ends in another schema than up. What is missing, or too much:\n{_shown(lines)}"
@@ -289,7 +289,7 @@ def _same_again(temporary: TemporaryDatabase, first: sa.MetaData) -> Iterator[Fi
 
 
 def _models(temporary: TemporaryDatabase) -> Iterator[Finding]:
-    lines = temporary.look(lambda context: _missing_in_revisions(temporary, context))
+    lines = temporary.inspect(lambda context: _missing_in_revisions(temporary, context))
     if lines is None:
         yield Finding("models", NOTE, "env.py has no target_metadata: models cannot be compared.")
     elif lines:

@@ -159,10 +159,10 @@ def reach(config: Config) -> Reached:
         session_settings = database_for(context.dialect, lambda: connection).session_settings()
         return Reached(script, connection.engine, dict(context.opts), current, session_settings)
 
-    with without_migration_lock() as asked:
-        before = len(asked)
-        reached = look_on(config, describe)
-        return replace(reached, takes_lock=len(asked) > before)
+    with without_migration_lock() as lock_calls:
+        before = len(lock_calls)
+        reached = run_env(config, describe)
+        return replace(reached, takes_lock=len(lock_calls) > before)
 
 
 def reach_existing(config: Config) -> Reached:
@@ -171,12 +171,12 @@ def reach_existing(config: Config) -> Reached:
         return reach(config)
 
 
-def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
-    """Run env.py with ``look`` instead of revisions; nothing is written, and the migration lock is not taken.
+def run_env(config: Config, body: Callable[[MigrationContext], T]) -> T:
+    """Run env.py with ``body`` instead of revisions; nothing is written, and the migration lock is not taken.
 
     Args:
         config: The configuration of the project.
-        look: Gets the context that env.py configured, while its connection is open.
+        body: Gets the context that env.py configured, while its connection is open.
 
     Raises:
         UnsupportedOnDatabase: env.py migrates several databases at once.
@@ -185,7 +185,7 @@ def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
     results: list[T] = []
 
     def instead(_current: Any, context: MigrationContext) -> list[Any]:
-        results.append(look(context))
+        results.append(body(context))
         return []
 
     # As `alembic current` does.
@@ -204,22 +204,22 @@ def look_on(config: Config, look: Callable[[MigrationContext], T]) -> T:
 # Without writing ------------------------------------------------------------------------------------------------
 
 
-def read(config: Config, look: Callable[[Migration], T], *, refusing_writes: bool = False) -> T:
-    """Run env.py with ``look`` instead of revisions, on a session that writes nothing.
+def inspect(config: Config, body: Callable[[Migration], T], *, refusing_writes: bool = False) -> T:
+    """Run env.py with ``body`` instead of revisions, on a session that writes nothing.
 
     Args:
         config: The configuration of the project.
-        look: Gets what a helper gets.
+        body: Gets what a helper gets.
         refusing_writes: Have the server refuse writes, for code of a revision; TransactionNotOurs if it cannot.
 
     Raises:
         SafeOpsError: The database cannot be reached, or refuses to let this user read.
     """
     with explaining_errors(), _creating_no_database():
-        return look_on(config, lambda context: _read(context, look, refusing_writes))
+        return run_env(config, lambda context: _inspect(context, body, refusing_writes))
 
 
-def _read(context: MigrationContext, look: Callable[[Migration], T], refusing_writes: bool) -> T:
+def _inspect(context: MigrationContext, body: Callable[[Migration], T], refusing_writes: bool) -> T:
     # As Alembic does before each revision: it takes over the transaction in which it read the version table.
     with context.begin_transaction(_per_migration=True):
         try:
@@ -227,20 +227,20 @@ def _read(context: MigrationContext, look: Callable[[Migration], T], refusing_wr
                 outside_transaction(context, "safeops plan", lambda: _autocommit(context)),
                 _manual_transactions(context, refusing_writes) as migration,
             ):
-                return look(migration)
+                return body(migration)
         except TransactionNotOurs:
             if refusing_writes:
                 raise
-        return look(_migration(context))
+        return body(_migration(context))
 
 
 @contextmanager
 def _autocommit(context: MigrationContext) -> Iterator[None]:
     """Do as Alembic's ``autocommit_block`` does, also if code in it commits or rolls back the connection itself."""
-    connection, began = context.connection, _alembic.own_transaction(context)
+    connection, transaction = context.connection, _alembic.own_transaction(context)
     assert connection is not None
-    if began is not None:
-        began.commit()
+    if transaction is not None:
+        transaction.commit()
     level = connection.get_isolation_level()
     # Reading the level has begun a transaction.
     connection.rollback()
@@ -251,7 +251,7 @@ def _autocommit(context: MigrationContext) -> Iterator[None]:
         if not connection.closed and not connection.invalidated:
             connection.rollback()
             connection.execution_options(isolation_level=level)
-            _alembic.set_own_transaction(context, connection.begin() if began is not None else None)
+            _alembic.set_own_transaction(context, connection.begin() if transaction is not None else None)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from safeops.execution.migration import Migration
 from safeops.plan_mode import DryRun, WouldWrite, current_dry_run, recorded_dry_run
 from safeops.planned import PlannedCall, summary
 from safeops.policy import settings
-from safeops.runner.environment import read, shorten
+from safeops.runner.environment import inspect, shorten
 from safeops.runner.readiness import steps_to
 from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import Pending, described, scripts_of
@@ -97,43 +98,46 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
     """
     script = scripts_of(config)
 
-    def look(migration: Migration) -> Plan:
+    def body(migration: Migration) -> Plan:
         return _plan(migration, steps_to(script, revision, migration.context.get_current_heads(), down=down), down)
 
-    return read(config, look, refusing_writes=True)
+    return inspect(config, body, refusing_writes=True)
 
 
-def refuse_what_would_fail(config: Config, revision: str, again: str) -> list[str]:
+def refuse_what_would_fail(config: Config, revision: str, rerun: str) -> list[str]:
     """Raise NotReady for what helpers are certain to refuse; return why that is unknown.
 
     Args:
         config: The configuration of the project.
         revision: The target of the upgrade.
-        again: The command to run again.
+        rerun: The command to run again.
     """
     try:
-        found = plan(config, revision)
+        planned = plan(config, revision)
     except Exception as error:
         log.debug("the upgrade could not be planned", exc_info=True)
         return [f"It could not be planned before it began: {summary(error)}"]
-    refused = [
-        (planned.revision, step, step.refusal) for planned in found.revisions for step in planned.steps if step.refusal
+    refusals = [
+        _refusal(revision.revision, step, step.refusal)
+        for revision in planned.revisions
+        for step in revision.steps
+        if step.refusal
     ]
-    if refused:
+    if refusals:
         raise NotReady(
-            "\n".join(_refused(revision, step, error) for revision, step, error in refused),
+            "\n".join(refusals),
             why="The pre-flight check planned all pending revisions; no step before these changes why they are refused.",
             remedy="Fix them, and run again (alembic upgrade does not make this check):",
-            code=again,
+            code=rerun,
         )
     return []
 
 
-def _refused(revision: str, step: PlannedCall, error: SafeOpsError) -> str:
-    said = [*error.problem.splitlines(), *error.why.splitlines(), *error.remedy.splitlines()]
-    said += [f"    {line}" for line in error.code.splitlines()]
-    listed = "\n".join(f"  {line}" for line in said)
-    return f"{revision}: {step.helper} {step.target or ''} would be refused:\n{listed}  [{error.number}]"
+def _refusal(revision: str, step: PlannedCall, error: SafeOpsError) -> str:
+    """Describe a call that would be refused, with the code to write instead."""
+    text = "\n".join(filter(None, (error.problem, error.why, error.remedy, textwrap.indent(error.code, "    "))))
+    title = f"{revision}: {step.helper} {step.target or ''} would be refused:"
+    return f"{title}\n{textwrap.indent(text, '  ')}  [{error.number}]"
 
 
 def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
@@ -170,8 +174,8 @@ def run_revision(dry_run: DryRun, revision: str, body: Callable[[], object], con
     except Exception as error:
         if isinstance(error, Unreachable) or getattr(error, "connection_invalidated", False):
             raise
-        said = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
-        dry_run.unknown(_raiser(error), f"{said}: {summary(error)}", ends=True)
+        result = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
+        dry_run.unknown(_raiser(error), f"{result}: {summary(error)}", ends=True)
     finally:
         _close_open_transactions(connection)
 

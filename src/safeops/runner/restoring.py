@@ -21,7 +21,7 @@ from safeops.databases.base import Database
 from safeops.databases.connections import check_host, on_a_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
-from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, reaching
+from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, explaining_unreachable
 from safeops.runner.backups import read_description
 from safeops.runner.dumps import Dumper, Dumps, Login, recorded_logins
 from safeops.runner.environment import Inspection
@@ -81,20 +81,20 @@ def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -
     Example:
         restore("backups/app-20270131T120000Z-4f2a.dump", "postgresql+psycopg://me@localhost/app_copy")
     """
-    began = time.monotonic()
+    started = time.monotonic()
     path = Path(file)
     with ending_on_signals():
         target = _Target(_url(into_url))
         with explaining_failures(path.parent, UNTOUCHED):
             description, head = _checked_file(path)
         with target.created_only_if_filled():
-            server, dumper = target.look(partial(_checked_target, path, description, head))
+            server, dumper = target.inspect(partial(_checked_target, path, description, head))
             log.info("restore: %s into %s, %s", path, target.name, server)
             _fill(path, dumper, owners)
         rows = description.get("rows")
         if rows is not None:
-            target.look(lambda database, _: _check_rows(database, rows))
-    seconds = round(time.monotonic() - began, 3)
+            target.inspect(lambda database, _: _check_rows(database, rows))
+    seconds = round(time.monotonic() - started, 3)
     log.info("restore: done in %.1f s", seconds)
     return Restored(path, target.name, str(description.get("revision", "")), server, seconds, rows)
 
@@ -119,17 +119,17 @@ class _Target:
                 Path(missing).unlink()
             raise
 
-    def look(self, body: Callable[[Database, list[Login]], T]) -> T:
+    def inspect(self, body: Callable[[Database, list[Login]], T]) -> T:
         def run(connection: Connection) -> T:
             return body(database_on(connection), logins)
 
-        with reaching(), recorded_logins(self.engine) as logins:
+        with explaining_unreachable(), recorded_logins(self.engine) as logins:
             return on_a_connection(self.engine, run)
 
 
-def _url(given: str | sa.URL) -> sa.URL:
+def _url(text: str | sa.URL) -> sa.URL:
     try:
-        url = sa.make_url(given)
+        url = sa.make_url(text)
         check_host(url)
         return url
     except (ArgumentError, ValueError):

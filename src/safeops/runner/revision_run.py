@@ -98,7 +98,7 @@ class RevisionRun:
         self.applied: list[Applied] = []
         self.scripts: list[Any] = []
         self.running: Pending | None = None
-        self.began = 0.0
+        self.started = 0.0
         self.transactional = self.is_upgrade = True
         self.ended = False
 
@@ -113,10 +113,10 @@ class RevisionRun:
         for step in self._steps(heads, context):
             if self._stop:
                 return
-            self.running, self.began, self.is_upgrade = described(step), time.monotonic(), step.is_upgrade
+            self.running, self.started, self.is_upgrade = described(step), time.monotonic(), step.is_upgrade
             yield step
             # Alembic asks for the next one when this one is committed.
-            done = Applied(self.running.revision, self.running.message, time.monotonic() - self.began)
+            done = Applied(self.running.revision, self.running.message, time.monotonic() - self.started)
             self.applied.append(done)
             self.scripts.append(step.revision)
             self.running = None
@@ -124,20 +124,20 @@ class RevisionRun:
                 self._progress(done)
         self.ended = True
 
-    def run_on(self, reached: Reached, config: Config, again: str) -> None:
+    def run_on(self, reached: Reached, config: Config, rerun: str) -> None:
         """Run these revisions on a database, or raise RevisionFailed.
 
         Args:
             reached: The database.
             config: The configuration of the project.
-            again: The command to run again.
+            rerun: The command to run again.
         """
         try:
             self.run(config, reached.script)
         except Exception as error:
             log.debug("the run failed", exc_info=True)
             if self.running is not None:
-                raise _failed(self, self.running, error, reached, again) from error
+                raise _failed(self, self.running, error, reached, rerun) from error
             with explaining_errors():
                 raise
 
@@ -154,9 +154,9 @@ def _is_caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
 # What went wrong ------------------------------------------------------------------------------------------------
 
 
-def _failed(run: RevisionRun, running: Pending, error: Exception, reached: Reached, again: str) -> RevisionFailed:
+def _failed(run: RevisionRun, running: Pending, error: Exception, reached: Reached, rerun: str) -> RevisionFailed:
     name = f"{running.revision} ({running.message})" if running.message else running.revision
-    seconds = time.monotonic() - run.began
+    seconds = time.monotonic() - run.started
     place = _place_of(error, reached.script)
     stopped = _is_caused_by(error, BackfillStopped)
     ended = "was stopped" if stopped else "failed"
@@ -168,7 +168,7 @@ def _failed(run: RevisionRun, running: Pending, error: Exception, reached: Reach
         remedy="Running it again goes on there:"
         if stopped
         else "Once the cause is put right, running it again goes on there:",
-        code=again,
+        code=rerun,
     )
 
 
@@ -198,9 +198,9 @@ def _state(run: RevisionRun, reached: Reached) -> str:
 
 def _kept(run: RevisionRun, running: Pending, reached: Reached, error: Exception) -> str:
     """Describe what the revision that failed has left."""
-    # A helper's error says itself what helpers did before it.
-    said = "" if isinstance(error, SafeOpsError) else f"What helpers of {running.revision} have done is kept"
-    helpers = f"{said}; they find it and continue." if said else ""
+    # A helper's error reports itself what helpers did before it.
+    kept = f"What helpers of {running.revision} have done is kept; they find it and continue."
+    helpers = "" if isinstance(error, SafeOpsError) else kept
     if run.transactional:
         return f"{helpers} What it did by op. since the last of them was rolled back.".strip()
     name = database_for(reached.engine.dialect, None).product
@@ -214,13 +214,13 @@ def _kept(run: RevisionRun, running: Pending, reached: Reached, error: Exception
 
 
 @contextmanager
-def holding_lock(reached: Reached, wait: float, again: str, stop: Stop | None = None) -> Iterator[None]:
+def holding_lock(reached: Reached, wait: float, rerun: str, stop: Stop | None = None) -> Iterator[None]:
     """Hold the migration lock for the block, in which ``migration_lock`` of env.py does nothing.
 
     Args:
         reached: The database.
         wait: Seconds to wait for another runner.
-        again: The command to run again.
+        rerun: The command to run again.
         stop: Ends the wait.
 
     Raises:
@@ -246,7 +246,7 @@ def holding_lock(reached: Reached, wait: float, again: str, stop: Stop | None = 
     thread = threading.Thread(target=run, name="safeops-lock", daemon=True)
     thread.start()
     try:
-        _await_lock(held, again, stop)
+        _await_lock(held, rerun, stop)
         with without_migration_lock():
             yield
     finally:
@@ -255,7 +255,7 @@ def holding_lock(reached: Reached, wait: float, again: str, stop: Stop | None = 
         thread.join(timeout=5)
 
 
-def _await_lock(held: Future[None], again: str, stop: Stop | None) -> None:
+def _await_lock(held: Future[None], rerun: str, stop: Stop | None) -> None:
     """Wait until the lock is held, or raise why it is not."""
     # In short waits, so that a signal ends them on every system.
     while not futures.wait([held], POLL).done:
@@ -264,13 +264,13 @@ def _await_lock(held: Future[None], again: str, stop: Stop | None) -> None:
                 f"Stopped by {stop.reason} while another runner was migrating this database.",
                 why="One runner at a time migrates: this one had not begun.",
                 remedy="Run it again:",
-                code=again,
+                code=rerun,
             )
     try:
         held.result()
     except LockNotAcquired as error:
         remedy = "Wait for it to end and run again, or wait longer:"
-        raise LockNotAcquired(error.problem, why=error.why, remedy=remedy, code=f"{again} --wait 3600") from error
+        raise LockNotAcquired(error.problem, why=error.why, remedy=remedy, code=f"{rerun} --wait 3600") from error
 
 
 # Signals --------------------------------------------------------------------------------------------------------
@@ -306,13 +306,13 @@ def command_line(config: Config, command: str, revision: str = "") -> str:
         command: The command.
         revision: The revision; empty for the command's default.
     """
-    given = vars(config.cmd_opts) if config.cmd_opts is not None else {}
+    options = vars(config.cmd_opts) if config.cmd_opts is not None else {}
     words = ["safeops"]
-    for path in given.get("config") or ():
+    for path in options.get("config") or ():
         words += ["-c", str(path)]
-    if given.get("name") not in (None, "alembic"):
-        words += ["-n", given["name"]]
-    for argument in given.get("x") or ():
+    if options.get("name") not in (None, "alembic"):
+        words += ["-n", options["name"]]
+    for argument in options.get("x") or ():
         # A URL may contain a password.
         words += ["-x", f"{argument.partition('=')[0]}=..." if "://" in argument else argument]
     return shlex.join([*words, command, *([revision] if revision else [])])

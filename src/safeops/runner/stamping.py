@@ -19,7 +19,7 @@ from safeops.autogenerate_filter import PREFIX
 from safeops.databases import database_on
 from safeops.errors import NotReady
 from safeops.planned import summary
-from safeops.runner.environment import Inspection, look_on, reach_existing
+from safeops.runner.environment import Inspection, reach_existing, run_env
 from safeops.runner.revision_run import DONE, PENDING, WAIT, Result, command_line, holding_lock
 from safeops.runner.revisions import no_such_revision, scripts_of, steps_between
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
@@ -93,8 +93,8 @@ def _check_revision(script: ScriptDirectory, revision: str) -> None:
 def _differences(config: Config, revision: str, scratch_url: str | None) -> list[str]:
     with temporary_database(config, scratch_url) as temporary:
         _run_to(temporary, revision)
-        expected = temporary.look(schema_of)
-    return look_on(config, lambda context: differences_from(context, expected))
+        expected = temporary.inspect(schema_of)
+    return run_env(config, lambda context: differences_from(context, expected))
 
 
 def _run_to(temporary: TemporaryDatabase, revision: str) -> None:

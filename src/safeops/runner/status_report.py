@@ -19,7 +19,7 @@ from safeops.execution.migration import Migration
 from safeops.execution.migration_lock import KEY
 from safeops.naming import Name, call
 from safeops.planned import summary
-from safeops.runner.environment import Inspection, read
+from safeops.runner.environment import Inspection, inspect
 from safeops.runner.revision_run import ATTENTION, DONE, PENDING, Result
 from safeops.runner.revisions import (
     GET_FILE_BACK,
@@ -93,7 +93,7 @@ def status(config: Config) -> Status:
         SafeOpsError: The database cannot be reached.
     """
     script = scripts_of(config)
-    return read(config, partial(_status, script))
+    return inspect(config, partial(_status, script))
 
 
 def _status(script: ScriptDirectory, migration: Migration) -> Status:
@@ -130,7 +130,7 @@ def _revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[s
 
 
 def _database(migration: Migration) -> Iterator[Attention]:
-    looks: dict[str, Callable[[Migration], Iterator[Attention]]] = {
+    inspections: dict[str, Callable[[Migration], Iterator[Attention]]] = {
         "backfills": _backfills,
         "invalid indexes": _indexes,
         "unvalidated constraints": _constraints,
@@ -138,9 +138,9 @@ def _database(migration: Migration) -> Iterator[Attention]:
         "open phases": _phases,
         "archives": _archives,
     }
-    for what, look in looks.items():
+    for what, inspection in inspections.items():
         try:
-            yield from list(look(migration))
+            yield from list(inspection(migration))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
@@ -218,5 +218,7 @@ def _archives(migration: Migration) -> Iterator[Attention]:
 def _archive_advice(record: Record) -> str:
     if record.status != ARCHIVED:
         return "A drop or a restore was interrupted. Its revision goes on with it: safeops upgrade"
-    back = written_restore(record)
-    return f"Kept since it was dropped, {record.rows:,} rows. To have it back: {back}; to let go of it: drop_archives()"
+    restore = written_restore(record)
+    return (
+        f"Kept since it was dropped, {record.rows:,} rows. To have it back: {restore}; to let go of it: drop_archives()"
+    )

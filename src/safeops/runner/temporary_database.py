@@ -29,7 +29,7 @@ from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
 from safeops.runner.dumps import Dumps
-from safeops.runner.environment import Reached, explaining_errors, look_on, reach
+from safeops.runner.environment import Reached, explaining_errors, reach, run_env
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
 
@@ -96,14 +96,14 @@ class TemporaryDatabase:
             return run.running.revision, error
         return None
 
-    def look(self, look: Callable[[MigrationContext], T]) -> T:
-        """Run env.py with ``look`` instead of revisions, on this database."""
+    def inspect(self, body: Callable[[MigrationContext], T]) -> T:
+        """Run env.py with ``body`` instead of revisions, on this database."""
 
         def checked(context: MigrationContext) -> T:
             self._check(context)
-            return look(context)
+            return body(context)
 
-        return look_on(self.config, checked)
+        return run_env(self.config, checked)
 
     def _check(self, context: MigrationContext) -> None:
         """Raise if env.py works on another database."""
@@ -244,12 +244,12 @@ def _config_for(config: Config, url: URL) -> Config:
     """Return a copy of a configuration that names another database in every way that env.py files read it."""
     text = url.render_as_string(hide_password=False)
     copied = copy.copy(config)
-    given = vars(config.cmd_opts) if config.cmd_opts is not None else {}
-    copied.cmd_opts = Namespace(**{**given, "x": [*(given.get("x") or []), f"url={text}"]})
+    options = vars(config.cmd_opts) if config.cmd_opts is not None else {}
+    copied.cmd_opts = Namespace(**{**options, "x": [*(options.get("x") or []), f"url={text}"]})
     copied.__dict__["file_config"] = copy.deepcopy(config.file_config)
     # A connection that was passed in is to the project's own database.
     copied.__dict__["attributes"] = {key: value for key, value in config.attributes.items() if key != "connection"}
-    # Many env.py files ask this before they set up logging.
+    # Many env.py files read this before they set up logging.
     copied.attributes["configure_logging"] = False
     copied.set_main_option("sqlalchemy.url", text.replace("%", "%%"))
     return copied

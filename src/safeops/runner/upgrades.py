@@ -120,21 +120,21 @@ def upgrade(
         reached = reach(config)
     if not readiness.steps_to(reached.script, revision, reached.current):
         return Upgraded(reached.current, reached.current)
-    again = command_line(config, "upgrade", "" if revision == "head" else revision)
-    with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
+    rerun = command_line(config, "upgrade", "" if revision == "head" else revision)
+    with stopping_on_signals() as stop, holding_lock(reached, wait, rerun, stop):
         # Another runner may have migrated before it released the lock.
         before = reached.current_now()
         if not readiness.steps_to(reached.script, revision, before):
             return Upgraded(before, before)
         warnings = [*readiness.warnings_for(reached), *reached.missing_in_env()]
-        warnings += refuse_what_would_fail(config, revision, again)
+        warnings += refuse_what_would_fail(config, revision, rerun)
         for warning in warnings:
             warn(warning)
         saved = None if stop else back_up_first(config, backup)
         run = RevisionRun(
             lambda heads, _: readiness.steps_to(reached.script, revision, heads), progress, stop, revision
         )
-        run.run_on(reached, config, again)
+        run.run_on(reached, config, rerun)
         current = reached.current_now()
         _check_committed(run, before, current)
         done = Upgraded(before, current, tuple(run.applied), tuple(warnings), saved, "" if run.ended else stop.reason)
@@ -207,8 +207,8 @@ def rollback(
         return Upgraded(reached.current, reached.current)
     if confirm is not None and not confirm(plan(config, revision, down=True)):
         return Upgraded(reached.current, reached.current, declined=True)
-    again = command_line(config, "rollback", revision)
-    with stopping_on_signals() as stop, holding_lock(reached, wait, again, stop):
+    rerun = command_line(config, "rollback", revision)
+    with stopping_on_signals() as stop, holding_lock(reached, wait, rerun, stop):
         before = reached.current_now()
         if set(before) != set(reached.current):
             raise NotReady(
