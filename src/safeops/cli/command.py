@@ -144,7 +144,7 @@ def _missing_in(project: Project) -> str:
     return f"{project.ini} does not say where the revisions are"
 
 
-# What it prints -------------------------------------------------------------------------------------------------
+# Output ---------------------------------------------------------------------------------------------------------
 
 
 def report(options: Namespace, do: Callable[[Namespace], Result], lines_of: Callable[[Any], Iterator[str]]) -> int:

@@ -33,9 +33,9 @@ from safeops.runner.revisions import (
     line_of,
     missing_downgrade,
     no_such_revision,
-    stay_apart,
     steps_between,
     unknown_revisions,
+    unmerged_heads,
 )
 from safeops.runner.stamping import differences_from, lines_of, schema_of
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
@@ -171,8 +171,7 @@ def _up_to(script: ScriptDirectory, since: str | None) -> set[str]:
 
 
 def _heads(script: ScriptDirectory) -> Iterator[Finding]:
-    heads = sorted(script.get_heads())
-    if len(heads) > 1 and not stay_apart(script):
+    if heads := unmerged_heads(script):
         message = f"There are {len(heads)} heads: {', '.join(heads)}. {MERGE}"
         yield Finding("heads", ERROR, message, script.get_revision(heads[-1]).path, 1)
 

@@ -1,4 +1,4 @@
-"""Asks an application after an upgrade whether it is healthy; if not, names the rollback or runs it."""
+"""Checks after an upgrade whether the application is healthy; if not, names the rollback or runs it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ URL = re.compile("https?://", re.IGNORECASE)
 
 def check_askable(check: str) -> None:
     """Raise InvalidArgument for a health check that is empty, or a URL that cannot be requested."""
-    wrong = _url_fault(check) if URL.match(check) else None if check.strip() else "it is empty"
-    if wrong is not None:
+    fault = _url_fault(check) if URL.match(check) else None if check.strip() else "it is empty"
+    if fault is not None:
         raise InvalidArgument(
-            f"This health check cannot be made: {wrong}.",
+            f"This health check cannot be made: {fault}.",
             remedy="Give a URL that is written out, with %20 for a blank, or a command:",
             code="safeops upgrade --health-check http://localhost:8000/health\n"
             'safeops upgrade --health-check "curl -fsS http://localhost:8000/health"',
@@ -76,7 +76,7 @@ def require_healthy(
     if problem is None:
         return
     if stop:
-        # Who ends the wait has not said that the application is unhealthy.
+        # A signal does not mean that the application is unhealthy.
         rollback = False
         problem = f"The upgrade is done, and its health check was stopped by {stop.reason}: {problem}."
     else:
@@ -97,13 +97,13 @@ def require_healthy(
 
 
 def _roll_back(config: Config, reached: Reached, run: RevisionRun, problem: str) -> None:
-    """Run the downgrades of the upgrade, the last first: also if there are branches."""
+    """Run the downgrades of the upgrade in reverse order, also with branches."""
     scripts = list(reversed(run.scripts))
     steps = [MigrationStep.downgrade_from_script(reached.script.revision_map, script) for script in scripts]
     log.warning("%s It is taken back.", problem)
-    back = RevisionRun(lambda _heads, _context: steps, None, Stop())
+    downgrade = RevisionRun(lambda _heads, _context: steps)
     try:
-        back.run_on(reached, config, command_line(config, "rollback", f"-{len(scripts)}"))
+        downgrade.run_on(reached, config, command_line(config, "rollback", f"-{len(scripts)}"))
     except RevisionFailed as error:
         raise RevisionFailed(
             f"{problem}\nTaking it back failed too. {error.problem}",
@@ -113,7 +113,7 @@ def _roll_back(config: Config, reached: Reached, run: RevisionRun, problem: str)
         ) from error
 
 
-# Asking ---------------------------------------------------------------------------------------------------------
+# The check ------------------------------------------------------------------------------------------------------
 
 
 def _problem(check: str, patience: float, stop: object) -> str | None:
@@ -135,28 +135,28 @@ def _request(url: str, seconds: float) -> str | None:
     parts = urlsplit(url)
     shown = f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
     results: list[str | None] = []
-    # Its own timeout bounds neither the look-up of the host nor an answer that comes byte by byte.
-    asking = threading.Thread(target=lambda: results.append(_answer(url, shown, seconds)), daemon=True)
-    asking.start()
-    asking.join(seconds)
+    # The timeout of urlopen() does not limit the lookup of the host, nor an answer that arrives byte by byte.
+    thread = threading.Thread(target=lambda: results.append(_answer(url, shown, seconds)), daemon=True)
+    thread.start()
+    thread.join(seconds)
     return results[0] if results else f"{shown} took longer than {seconds:.0f} s"
 
 
 def _answer(url: str, shown: str, seconds: float) -> str | None:
     try:
         with urllib.request.urlopen(url, timeout=seconds) as answer:
-            # urllib raises for all others but 1xx and the like.
+            # urllib raises for most other statuses.
             return None if 200 <= answer.status < 300 else f"{shown} answered {answer.status}"
     except urllib.error.HTTPError as error:
         return f"{shown} answered {error.code}"
     except Exception as error:
-        # Whatever a server answers or a redirect names: the application is unhealthy, and the upgrade is rolled back.
+        # With any other error of an answer or a redirect, the application is unhealthy too.
         return f"{shown} did not answer: {summary(error)}"
 
 
 def _run(command: str, seconds: float) -> str | None:
     try:
-        # In its own group, so that what the command has started ends with it.
+        # In its own process group, so that child processes end with it.
         process = subprocess.Popen(
             command, shell=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
@@ -164,13 +164,13 @@ def _run(command: str, seconds: float) -> str | None:
         return f"the command could not be run: {summary(error)}"
     with process:
         try:
-            said = process.communicate(timeout=seconds)[0]
+            output = process.communicate(timeout=seconds)[0]
         except BaseException as error:
             os.killpg(process.pid, signal.SIGKILL)
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             return f"the command took longer than {seconds:.0f} s"
-    lines = said.decode(errors="replace").strip().splitlines()
+    lines = output.decode(errors="replace").strip().splitlines()
     if process.returncode == 0:
         return None
     return f"the command exited with {process.returncode}{f': {lines[-1]}' if lines else ''}"

@@ -27,9 +27,9 @@ from safeops.runner.revisions import (
     no_such_revision,
     pending_revisions,
     scripts_of,
-    stay_apart,
     steps_between,
     unknown_revisions,
+    unmerged_heads,
 )
 
 VERSION_TABLE = "alembic_version"
@@ -44,9 +44,9 @@ SPARE, PART = 256 * 2**20, 5
 
 def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *, down: bool = False) -> list[Any]:
     """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise an error that says why there are none."""
-    if not down:
-        _check_heads(script, revision)
-        revision = "heads" if revision == "head" and stay_apart(script) else revision
+    if revision == "head" and not down:
+        _check_heads(script)
+        revision = "heads"
     check_known(script, current)
     try:
         return steps_between(script, revision, current, down=down)
@@ -54,11 +54,10 @@ def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *
         raise no_such_revision(f"There is no {'way back' if down else 'upgrade'} to {revision}", error) from error
 
 
-def _check_heads(script: ScriptDirectory, revision: str) -> None:
-    heads = script.get_heads()
-    if revision == "head" and len(heads) > 1 and not stay_apart(script):
+def _check_heads(script: ScriptDirectory) -> None:
+    if heads := unmerged_heads(script):
         raise NotReady(
-            f"There are {len(heads)} heads: {', '.join(sorted(heads))}.",
+            f"There are {len(heads)} heads: {', '.join(heads)}.",
             why="Two revisions follow the same one, as after two branches were merged, and nobody has said how they go on.",
             remedy="Write the revision that merges them, look at it, commit it, and upgrade again (if they are meant to stay"
             " apart, give each a branch label of its own, or upgrade to `heads`):",

@@ -40,7 +40,7 @@ DONE, PENDING, ATTENTION, GAVE_UP, RAISED = range(5)
 WAIT = 600.0
 """Seconds that a command waits for another runner."""
 POLL = 0.2
-"""Seconds after which a wait looks for a signal again."""
+"""Seconds between two looks for a signal during a wait."""
 Steps = Callable[[tuple[str, ...], MigrationContext], Iterable[Any]]
 
 
@@ -87,7 +87,7 @@ class RevisionRun:
         steps: Returns Alembic's steps, from the revisions that the database is at.
         progress: Gets each finished revision.
         stop: Becomes true to stop before the next revision.
-        destination: The revision that was named, for an env.py that asks for it.
+        destination: The target revision, for an env.py that reads it.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class RevisionRun:
                 return
             self.running, self.started, self.is_upgrade = described(step), time.monotonic(), step.is_upgrade
             yield step
-            # Alembic asks for the next one when this one is committed.
+            # Alembic requests the next step once this one is committed.
             done = Applied(self.running.revision, self.running.message, time.monotonic() - self.started)
             self.applied.append(done)
             self.scripts.append(step.revision)
@@ -143,7 +143,7 @@ class RevisionRun:
 
 
 def is_giving_up(error: BaseException) -> bool:
-    """Tell whether a run ended because of a lock or of a request to stop: nothing is broken."""
+    """Tell whether a run ended because of a lock or a request to stop: nothing is broken."""
     return _is_caused_by(error, LockNotAcquired, BackfillStopped)
 
 
@@ -278,12 +278,12 @@ def _await_lock(held: Future[None], rerun: str, stop: Stop | None) -> None:
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Have SIGTERM do what Ctrl-C does, so that nothing is left over; only possible in the main thread."""
+    """Have SIGTERM raise KeyboardInterrupt as Ctrl-C does, so that cleanup runs; only possible in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handlers: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
-    # Signals that a shell ignores for a job in the background stay ignored.
+    # Signals that a shell ignores for a background job stay ignored.
     before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
     for number in before:
         signal.signal(number, signal.default_int_handler)

@@ -40,7 +40,7 @@ class Fault:
 
     Args:
         what: What is wrong, as the end of a sentence.
-        file: The file with the fault; None if it is in no single file.
+        file: The file with the fault; None if there is no single one.
         line: The line in that file.
     """
 
@@ -110,7 +110,7 @@ def line_in(path: Path, error: Exception) -> int:
 
 
 def line_of(path: Path, pattern: str) -> int:
-    """Return the first line with a statement that begins like this; 1 if there is none."""
+    """Return the first line with a statement that begins with a pattern; 1 if there is none."""
     text = path.read_text(errors="replace")
     statement = re.search(rf"^(?:.*; *)?{pattern}\b", text, re.MULTILINE)
     return text[: statement.start()].count("\n") + 1 if statement else 1
@@ -168,7 +168,7 @@ def pending_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[P
 
 
 def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str], *, down: bool = False) -> list[Any]:
-    """Return the steps that Alembic would take, as its own commands ask for them."""
+    """Return the steps that Alembic's own command would run."""
     steps = _alembic.downgrade_steps if down else _alembic.upgrade_steps
     try:
         return steps(script, revision, current)
@@ -208,6 +208,12 @@ def heads(config: Config) -> list[Pending]:
     return [Pending(head.revision, head.doc or "") for head in newest]
 
 
+def unmerged_heads(script: ScriptDirectory) -> list[str]:
+    """Return the heads that must be merged; none if there is one head, or if they are meant to stay apart."""
+    newest = sorted(script.get_heads())
+    return newest if len(newest) > 1 and not stay_apart(script) else []
+
+
 def stay_apart(script: ScriptDirectory) -> bool:
     """Tell whether there are several heads, each with a branch label that no other has."""
     labels = [script.get_revision(head).branch_labels for head in script.get_heads()]
@@ -239,7 +245,7 @@ def merge(config: Config, message: str | None = None) -> Path | None:
             remedy="Get it back, or have a new one written:",
             code="safeops init",
         )
-    # Alembic prints what it does.
+    # Alembic prints messages.
     with redirect_stdout(io.StringIO()):
         merged = command.merge(config, names, message=message or f"merge {' and '.join(names)}")
     assert isinstance(merged, Script)
@@ -250,9 +256,9 @@ def merge(config: Config, message: str | None = None) -> Path | None:
 
 
 def missing_downgrade(script: Script) -> tuple[int, str] | None:
-    """Return the line, and what is missing there; None if a revision can be downgraded, or its file says why not.
+    """Return the line of a missing downgrade, and what is missing; None if there is one, or a comment explains why not.
 
-    A comment that begins with "Nothing to undo" says why. A docstring does not: Alembic's template writes one too.
+    The comment begins with "Nothing to undo". A docstring does not count: Alembic's template writes one too.
     """
     source = Path(script.path).read_bytes()
     functions = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}

@@ -28,8 +28,8 @@ from safeops.runner.revisions import (
     Pending,
     pending_revisions,
     scripts_of,
-    stay_apart,
     unknown_revisions,
+    unmerged_heads,
 )
 
 OPEN_PHASE, ARCHIVE, UNSEEN = "open phase", "archive", "not seen"
@@ -98,16 +98,15 @@ def status(config: Config) -> Status:
 
 def _status(script: ScriptDirectory, migration: Migration) -> Status:
     database, current = migration.database, migration.context.get_current_heads()
-    heads = tuple(script.get_heads())
     return Status(
         database=Inspection.of(database).database_name(),
         server=database.describe(),
         host=_host(database.connection.engine.url),
         size_bytes=database.sizes.bytes_of_database(),
         current=current,
-        heads=heads,
+        heads=tuple(script.get_heads()),
         pending=tuple(pending_revisions(script, current)),
-        attention=(*_revisions(script, current, heads), *_database(migration)),
+        attention=(*_revisions(script, current), *_database(migration)),
         lock_holder=Inspection.of(database).migration_lock_holder(database.connection, KEY),
     )
 
@@ -120,10 +119,9 @@ def _host(url: URL) -> str:
 # What needs attention -------------------------------------------------------------------------------------------
 
 
-def _revisions(script: ScriptDirectory, current: tuple[str, ...], heads: tuple[str, ...]) -> Iterator[Attention]:
-    if len(heads) > 1 and not stay_apart(script):
-        advice = f"Two branches have no common end. {MERGE}"
-        yield Attention("several heads", ", ".join(heads), advice)
+def _revisions(script: ScriptDirectory, current: tuple[str, ...]) -> Iterator[Attention]:
+    if heads := unmerged_heads(script):
+        yield Attention("several heads", ", ".join(heads), f"Two branches have no common end. {MERGE}")
     for unknown in unknown_revisions(script, current):
         advice = f"The database is at it, and no file has it. {GET_FILE_BACK} {STAMP}"
         yield Attention(UNKNOWN_REVISION, unknown, advice)

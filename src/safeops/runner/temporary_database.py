@@ -241,7 +241,7 @@ def _url(text: str) -> URL:
 
 
 def _config_for(config: Config, url: URL) -> Config:
-    """Return a copy of a configuration that names another database in every way that env.py files read it."""
+    """Return a copy of a configuration with another database, in each place where env.py files read its URL."""
     text = url.render_as_string(hide_password=False)
     copied = copy.copy(config)
     options = vars(config.cmd_opts) if config.cmd_opts is not None else {}

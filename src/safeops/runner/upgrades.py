@@ -45,7 +45,7 @@ class Upgraded(Result):
         before: The revisions that the database was at.
         current: The revisions that it is at now.
         revisions: What was run, in order.
-        warnings: What the pre-flight checks found that may get in the way.
+        warnings: What the pre-flight checks found that may block it.
         backup: The backup that was made before; None if none was requested, or nothing was pending.
         stopped: The signal that stopped it between two revisions; empty if it ran to its end.
         declined: Whether a rollback was not confirmed.
@@ -92,7 +92,7 @@ def upgrade(
         health_patience: Seconds that the health check may take to succeed.
         rollback_on_failure: If the health check fails, run the downgrades of the revisions that this upgrade ran.
         progress: Called with each finished revision.
-        warn: Called with each thing that may get in the way.
+        warn: Called with each warning of the pre-flight checks.
 
     Returns:
         What was run. SIGINT and SIGTERM stop it before the next revision, and a backfill after its batch.
@@ -242,7 +242,7 @@ def downgrade_steps(reached: Reached, revision: str, current: tuple[str, ...]) -
             code="safeops check",
         ) from error
     except CommandError as error:
-        if revision.startswith("-") and len(_before(reached, current)) > 1:
+        if revision.startswith("-") and len(_parents(reached, current)) > 1:
             raise _ambiguous(reached, revision, current) from error
         raise no_such_revision(f"There is no way back from {listed(sorted(current))} to {revision}", error) from error
 
@@ -252,16 +252,16 @@ def _ambiguous(reached: Reached, revision: str, current: tuple[str, ...]) -> Not
         f"From {listed(sorted(current))} the revision {revision} may be one of several.",
         why="Branches come together there.",
         remedy="Name the one to go back to:",
-        code="\n".join(f"safeops rollback {name}" for name in _before(reached, current)) or "safeops rollback base",
+        code="\n".join(f"safeops rollback {name}" for name in _parents(reached, current)) or "safeops rollback base",
     )
 
 
-def _before(reached: Reached, current: tuple[str, ...]) -> list[str]:
+def _parents(reached: Reached, current: tuple[str, ...]) -> list[str]:
     scripts = [reached.script.get_revision(revision) for revision in current]
-    return sorted({before for script in scripts for before in _alembic.parents(script)})
+    return sorted({parent for script in scripts for parent in _alembic.parents(script)})
 
 
 def _target(steps: list[Any]) -> str:
-    """Return where a downgrade ends, by a name that still means the same after a part of it is done."""
-    before = _alembic.parents(steps[-1].revision)
-    return str(before[0]) if before else "base"
+    """Return where a downgrade ends, by a name that remains valid after a part of it is done."""
+    parents = _alembic.parents(steps[-1].revision)
+    return str(parents[0]) if parents else "base"
