@@ -76,8 +76,7 @@ class Inspection(environment.Inspection):
 
     def long_transactions(self, seconds: float) -> list[str]:
         # Their age is not known: these are the processes that hold the file now.
-        own = f"pid {os.getpid()},"
-        return [holder for holder in holders(self._path) if not holder.startswith(own)]
+        return holders(self._path, without=os.getpid())
 
     def data_folder(self) -> Path | None:
         return Path(self._path).parent if self._path else None

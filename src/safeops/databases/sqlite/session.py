@@ -164,15 +164,20 @@ def path_of(connection: Connection) -> str:
         cursor.close()
 
 
-def holders(path: str) -> list[str]:
-    """Describe the processes that hold a lock on a database's files, where the system tells (Linux)."""
+def holders(path: str, *, without: int = 0) -> list[str]:
+    """Describe the processes that hold a lock on a database's files, as far as the system shows them (Linux).
+
+    Args:
+        path: The file of the database.
+        without: A process to leave out.
+    """
     files = {str(os.stat(file).st_ino) for file in (path, f"{path}-shm") if path and os.path.exists(file)}
     try:
         lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
         return []
     pids = {int(one[4]) for one in lines if len(one) > 5 and one[5].rsplit(":")[-1] in files and int(one[4]) > 0}
-    return [_described(pid) for pid in sorted(pids)]
+    return [_described(pid) for pid in sorted(pids - {without})]
 
 
 def _described(pid: int) -> str:
