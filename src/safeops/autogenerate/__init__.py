@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from alembic.autogenerate.rewriter import Rewriter
@@ -21,9 +21,10 @@ from safeops.autogenerate.alembic_operations import (
     name_of,
     ordered_downgrade,
     ordered_upgrade,
+    own_name,
     referent_of,
 )
-from safeops.autogenerate.alter_column import comment_of_table, expand_last, parts_of, undo_expand_first
+from safeops.autogenerate.alter_column import ColumnChange, comment_of_table, expand_last, undo_expand_first
 from safeops.autogenerate.comparators import COMPARED
 from safeops.autogenerate.comparison import add_differences, correct_constraints, correct_indexes
 from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan, live_database
@@ -72,16 +73,14 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     try:
         with live_database(context) as live:
-            if live is not None:
-                correct_indexes(live, upgrade, downgrade)
-                add_differences(live, compared, upgrade, downgrade)
-                correct_constraints(live, upgrade, downgrade)
+            correct_indexes(live, upgrade, downgrade)
+            add_differences(live, compared, upgrade, downgrade)
+            correct_constraints(live, upgrade, downgrade)
             replace_keys(context, live, upgrade.ops, downgrade.ops)
-            if live is not None:
-                live.dropped = dropped_constraints(upgrade.ops)
-            forth = Upgrade(context, live)
-            upgrade.ops[:] = expand_last(forth.converted(ordered_upgrade(upgrade.ops)))
-            downgrade.ops[:] = undo_expand_first(Downgrade(forth).converted(ordered_downgrade(downgrade.ops)))
+            live.dropped = dropped_constraints(upgrade.ops)
+            rewritten = Upgrade(context, live)
+            upgrade.ops[:] = expand_last(rewritten.converted(ordered_upgrade(upgrade.ops)))
+            downgrade.ops[:] = undo_expand_first(Downgrade(rewritten).converted(ordered_downgrade(downgrade.ops)))
     except UnsupportedOnDatabase as error:
         log.warning("left as Alembic wrote it: %s", error)
         return
@@ -104,15 +103,18 @@ class Direction(ABC):
     """One of the two bodies of a revision."""
 
     context: MigrationContext
-    live: LiveDatabase | None
+    live: LiveDatabase
+    is_downgrade: bool
 
-    def converted(self, found: Sequence[ops.MigrateOperation]) -> Operations:
+    def converted(self, found: Operations) -> Operations:
         return [made for operation in found for made in self._each(operation)]
 
     def _each(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
         if type(operation) is ops.ModifyTableOps:
             found = self._of_table(operation)
             yield from [become(operations.TableOps, operation, ops=found)] if found else []
+        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
+            yield from comment_of_table(operation, self.live, downgrade=self.is_downgrade)
         else:
             yield from advice.blocking_checks(self.live, operation)
             yield from self._convert(_with_final_name(self.context, operation))
@@ -127,25 +129,27 @@ class Direction(ABC):
 class Upgrade(Direction):
     """The body of ``upgrade()``; what it decides, ``downgrade()`` undoes."""
 
-    def __init__(self, context: MigrationContext, live: LiveDatabase | None) -> None:
+    is_downgrade = False
+
+    def __init__(self, context: MigrationContext, live: LiveDatabase) -> None:
         self.context, self.live = context, live
         self.archived: set[tuple[Name, str | None]] = set()
-        self.types: dict[tuple[Name, str], TypeChangePlan] = {}
+        self.type_plans: dict[tuple[Name, str], TypeChangePlan] = {}
         self.same_defaults: set[tuple[Name, str]] = set()
-        self.later: set[tuple[Name, str]] = set()
-        self.unseen: set[tuple[Name, str]] = set()
+        self.postponed_keys: set[tuple[Name, str]] = set()
+        self.unreflected_indexes: set[tuple[Name, str]] = set()
 
     def _of_table(self, table: ops.ModifyTableOps) -> Operations:
-        found = become(ops.ModifyTableOps, table, ops=self._without_unseen(table.ops))
+        found = become(ops.ModifyTableOps, table, ops=self._without_unreflected(table.ops))
         return [*advice.renames(self.context, table), *super()._of_table(found)]
 
-    def _without_unseen(self, found: Sequence[ops.MigrateOperation]) -> Operations:
+    def _without_unreflected(self, found: Operations) -> Operations:
         """Leave out indexes that exist, though SQLAlchemy does not reflect them: those of MySQL on expressions."""
         exchanged = {drop.index_name for drop in found if isinstance(drop, ops.DropIndexOp)}
         created = [made for made in found if isinstance(made, ops.CreateIndexOp) and made.index_name not in exchanged]
-        unseen = [made for made in created if self.live and self.live.has_index(name_of(made), made)]
-        self.unseen.update((name_of(made), str(made.index_name)) for made in unseen)
-        return [operation for operation in found if operation not in unseen]
+        existing = [made for made in created if self.live.has_index(name_of(made), made)]
+        self.unreflected_indexes.update(map(_key, existing))
+        return [operation for operation in found if operation not in existing]
 
     def _convert(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
         if type(operation) is ops.DropTableOp:
@@ -155,16 +159,13 @@ class Upgrade(Direction):
         elif type(operation) is ops.AddColumnOp:
             yield from self._added(operation)
         elif type(operation) is ops.AlterColumnOp:
-            plan = self._type_plan(operation) if operation.modify_type is not None else None
-            parts = parts_of(self._without_same_default(operation), plan, self.live)
-            yield from (*parts.alembics, *parts.relax, *parts.type, *parts.default, *parts.enforce)
-        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
-            yield from comment_of_table(operation, self.live)
+            plan = self._type_plan(operation)
+            yield from ColumnChange(self._without_same_default(operation), self.live, plan).parts()
         elif isinstance(operation, ops.CreateForeignKeyOp) and (changing := self._changing(operation)):
-            key = _key(operation)
-            self.later.add(key)
+            table, name = key = _key(operation)
+            self.postponed_keys.add(key)
             yield Note(
-                f"The foreign key {key[1]} of {key[0]} is one of the new type of {changing}: autogenerate finds it in the"
+                f"The foreign key {name} of {table} is one of the new type of {changing}: autogenerate finds it in the"
                 " revision that switches, or after that."
             )
         else:
@@ -175,22 +176,19 @@ class Upgrade(Direction):
         """Return a column of a foreign key whose type must change before the key can be created."""
         ends = [(name_of(key), str(column)) for column in key.local_cols]
         ends += [(referent_of(key), str(column)) for column in key.remote_cols]
-        plans = ((end, self.types.get(end)) for end in ends)
+        plans = ((end, self.type_plans.get(end)) for end in ends)
         return next((f"{table}.{column}" for (table, column), plan in plans if plan and not plan.relates), None)
 
     def _dropped_column(self, operation: ops.DropColumnOp) -> Iterator[ops.MigrateOperation]:
-        column = operation.to_column()
         dropped = become(operations.DropColumn, operation)
-        if column.computed is not None:
-            yield dropped
-        else:
-            yield from self._dropped(dropped, str(column.name))
+        is_computed = operation.to_column().computed is not None
+        yield from [dropped] if is_computed else self._dropped(dropped, str(operation.column_name))
 
     def _dropped(
         self, operation: operations.DropTable | operations.DropColumn, column: str | None
     ) -> Iterator[ops.MigrateOperation]:
         name = name_of(operation)
-        refusal = self.live.archive_refusal(name, column) if self.live else None
+        refusal = self.live.archive_refusal(name, column)
         if refusal:
             yield Note(f"This cannot be undone with its values, for no archive can be made: {refusal}")
         else:
@@ -199,86 +197,84 @@ class Upgrade(Direction):
         yield become(type(operation), operation, archive=not refusal)
 
     def _added(self, operation: ops.AddColumnOp) -> Iterator[ops.MigrateOperation]:
-        column = operation.column
-        refusal = self.live.column_refusal(name_of(operation), column) if self.live else None
-        domain = self.live.domain_advice(name_of(operation), column) if self.live and refusal else ""
-        if refusal and domain:
-            yield advice.blocking_column(refusal, domain)
-            yield become(operations.AddColumn, operation, fills=False)
-            return
+        name, column = name_of(operation), operation.column
+        refusal = self.live.column_refusal(name, column)
+        domain = self.live.domain_advice(name, column) if refusal else ""
+        has_default = column.server_default is not None
         computed = column.computed is not None or column.identity is not None
-        fills = bool(refusal) and not computed and not column.nullable and column.server_default is not None
-        if refusal and not fills and column.server_default is not None:
-            yield advice.blocking_column(refusal)
+        fills = bool(refusal) and not domain and not computed and not column.nullable and has_default
+        if refusal and (domain or (has_default and not fills)):
+            yield advice.blocking_column(refusal, domain)
         yield become(operations.AddColumn, operation, fills=fills)
 
     def _without_same_default(self, operation: ops.AlterColumnOp) -> ops.AlterColumnOp:
-        default, type_ = operation.modify_server_default, operation.existing_type
-        name, column = name_of(operation), str(operation.column_name)
-        if default is False or is_generated(default) or not self.live:
+        default, column = operation.modify_server_default, _column_key(operation)
+        if default is False or is_generated(default):
             return operation
-        if not self.live.has_default(name, column, type_, default):
+        if not self.live.has_default(*column, operation.existing_type, default):
             return operation
-        self.same_defaults.add((name, column))
+        self.same_defaults.add(column)
         return become(ops.AlterColumnOp, operation, modify_server_default=False)
 
     def _type_plan(self, operation: ops.AlterColumnOp) -> TypeChangePlan:
-        name, column = name_of(operation), str(operation.column_name)
-        plan = TypeChangePlan(operation.modify_type)
-        if self.live:
-            plan = self.live.type_change_plan(name, column, operation.existing_type, operation.modify_type)
-        self.types[name, column] = plan
-        return plan
+        old, new, column = operation.existing_type, operation.modify_type, _column_key(operation)
+        if new is None:
+            return TypeChangePlan(None)
+        self.type_plans[column] = self.live.type_change_plan(*column, old, new)
+        return self.type_plans[column]
 
 
 class Downgrade(Direction):
     """The body of ``downgrade()``."""
 
-    def __init__(self, forth: Upgrade) -> None:
-        self.context, self.live, self.forth = forth.context, forth.live, forth
+    is_downgrade = True
+
+    def __init__(self, upgrade: Upgrade) -> None:
+        self.context, self.live, self.upgrade = upgrade.context, upgrade.live, upgrade
 
     def _of_table(self, table: ops.ModifyTableOps) -> Operations:
-        restored = (name_of(table), None) in self.forth.archived
+        restored = (name_of(table), None) in self.upgrade.archived
         # A table is restored with its indexes.
         return self.converted([each for each in table.ops if not (restored and isinstance(each, ops.CreateIndexOp))])
 
     def _convert(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
-        if self.live is not None:
-            self.live.complete_reflected(operation)
-        if type(operation) is ops.CreateTableOp and (name_of(operation), None) in self.forth.archived:
+        self.live.complete_reflected(operation)
+        if type(operation) is ops.CreateTableOp and (name_of(operation), None) in self.upgrade.archived:
             yield become(operations.RestoreTable, operation)
         elif type(operation) is ops.AddColumnOp:
             yield from self._added(operation)
         elif type(operation) is ops.AlterColumnOp:
             yield from self._altered(operation)
-        elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
-            yield from comment_of_table(operation, self.live, downgrade=True)
         elif not self._is_left_out(operation):
             yield safe(operation)
 
     def _added(self, operation: ops.AddColumnOp) -> Iterator[ops.MigrateOperation]:
-        if (name_of(operation), str(operation.column.name)) in self.forth.archived:
+        if (name_of(operation), str(operation.column.name)) in self.upgrade.archived:
             yield become(operations.RestoreColumn, operation)
             return
-        refusal = self.live.column_refusal(name_of(operation), operation.column) if self.live else None
+        refusal = self.live.column_refusal(name_of(operation), operation.column)
         yield from [advice.blocking_column(refusal)] if refusal else []
         yield safe(operation)
 
     def _is_left_out(self, operation: ops.MigrateOperation) -> bool:
         if isinstance(operation, ops.DropIndexOp):
-            return (name_of(operation), str(operation.index_name)) in self.forth.unseen
-        return isinstance(operation, ops.DropConstraintOp) and _key(operation) in self.forth.later
+            return _key(operation) in self.upgrade.unreflected_indexes
+        return isinstance(operation, ops.DropConstraintOp) and _key(operation) in self.upgrade.postponed_keys
 
     def _altered(self, operation: ops.AlterColumnOp) -> Operations:
-        key = name_of(operation), str(operation.column_name)
-        if key in self.forth.same_defaults:
+        column = _column_key(operation)
+        if column in self.upgrade.same_defaults:
             operation = become(ops.AlterColumnOp, operation, modify_server_default=False)
-        parts = parts_of(operation, self.forth.types.get(key), self.live, downgrade=True)
-        return [*parts.relax, *parts.default, *parts.type, *parts.enforce, *parts.alembics]
+        plan = self.upgrade.type_plans.get(column, TypeChangePlan(None))
+        return ColumnChange(operation, self.live, plan, downgrade=True).parts()
 
 
-def _key(operation: ops.CreateForeignKeyOp | ops.DropConstraintOp) -> tuple[Name, str]:
-    return name_of(operation), str(operation.constraint_name)
+def _key(operation: ops.MigrateOperation) -> tuple[Name, str]:
+    return name_of(operation), str(own_name(operation))
+
+
+def _column_key(operation: ops.AlterColumnOp) -> tuple[Name, str]:
+    return name_of(operation), str(operation.column_name)
 
 
 # Names ----------------------------------------------------------------------------------------------------------

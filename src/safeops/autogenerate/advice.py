@@ -25,11 +25,9 @@ log = logging.getLogger("safeops.autogenerate")
 # Foreign keys ---------------------------------------------------------------------------------------------------
 
 
-def unindexed_keys(
-    context: MigrationContext, live: LiveDatabase | None, operation: ops.MigrateOperation
-) -> Iterator[Note]:
+def unindexed_keys(context: MigrationContext, live: LiveDatabase, operation: ops.MigrateOperation) -> Iterator[Note]:
     """Warn of new foreign keys that no index of the models covers."""
-    if live is not None and live.migration.database.abilities.indexes_foreign_keys:
+    if live.database and live.database.abilities.indexes_foreign_keys:
         return
     for name, columns in _new_keys(operation):
         table = _model(context, name)
@@ -70,9 +68,9 @@ def _model(context: MigrationContext, name: Name) -> sa.Table | None:
 # What is refused while the table has rows -----------------------------------------------------------------------
 
 
-def blocking_checks(live: LiveDatabase | None, operation: ops.MigrateOperation) -> Iterator[Note]:
+def blocking_checks(live: LiveDatabase, operation: ops.MigrateOperation) -> Iterator[Note]:
     """Say that a new check is refused if the server would copy the table for it."""
-    if live is None or live.migration.database.abilities.adds_checks_online:
+    if not live.database or live.database.abilities.adds_checks_online:
         return
     if isinstance(operation, ops.CreateCheckConstraintOp) or _brings_check(operation):
         yield Note(
@@ -122,14 +120,19 @@ def _alike(context: MigrationContext, old: sa.Column[Any], new: sa.Column[Any]) 
 
 
 def _offer(name: Name, old: str, new: str) -> str:
-    given = {"pattern": "rename-column", "schema": name.schema, "table": name.name, "old": old, "new": new}
-    options = " ".join(f"-x {key}={shlex.quote(value)}" for key, value in given.items() if value)
+    given = {"schema": name.schema, "table": name.name, "old": old, "new": new}
     rename = call("ColumnRename", name.name, old, new, schema=name.schema)
     return (
         f"Is {new} the new name of {old}? Then its values stay with {rename}: take out what drops {old} and adds {new},"
         " here and in downgrade(), or have the revision written by:\n"
-        f"    alembic {options} revision -m {in_shell(f'rename {old}')}"
+        f"{revision_command('rename-column', f'rename {old}', **given)}"
     )
+
+
+def revision_command(pattern: str, message: str, **given: Any) -> str:
+    """Return the command that has a pattern write a revision."""
+    options = " ".join(f"-x {name}={shlex.quote(str(value))}" for name, value in given.items() if value)
+    return f"    alembic -x pattern={pattern} {options} revision -m {in_shell(message)}"
 
 
 # Archives -------------------------------------------------------------------------------------------------------

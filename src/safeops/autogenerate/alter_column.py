@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.autogenerate import operations
+from safeops.autogenerate import advice, operations
 from safeops.autogenerate.alembic_operations import Operations, is_generated, name_of
 from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan
-from safeops.autogenerate.operations import Note
-from safeops.naming import Name, in_shell, written_type
-
-
-@dataclass
-class Parts:
-    """The parts of a change; the caller puts them in order."""
-
-    alembics: Operations = field(default_factory=list)
-    """What Alembic writes, because it has no helper, and comments."""
-    relax: Operations = field(default_factory=list)
-    type: Operations = field(default_factory=list)
-    default: Operations = field(default_factory=list)
-    enforce: Operations = field(default_factory=list)
-
-
-def parts_of(
-    operation: ops.AlterColumnOp, plan: TypeChangePlan | None, live: LiveDatabase | None, *, downgrade: bool = False
-) -> Parts:
-    """Split a change of a column.
-
-    Args:
-        operation: The change.
-        plan: How the type changes, if it does.
-        live: The live database.
-        downgrade: The change is part of ``downgrade()``.
-    """
-    parts = Parts()
-    if operation.modify_nullable is not None:
-        relaxes = operation.modify_nullable
-        own = _only(
-            operations.RelaxNotNull if relaxes else operations.EnforceNotNull, operation, modify_nullable=relaxes
-        )
-        (parts.relax if relaxes else parts.enforce).append(own)
-    if operation.modify_type is not None:
-        parts.type = _type_back(operation, plan) if downgrade else _type(operation, plan or TypeChangePlan(None))
-    expands = plan is not None and plan.phases == ("expand",)
-    generated = is_generated(operation.modify_server_default) or is_generated(operation.existing_server_default)
-    if operation.modify_server_default is not False and not generated:
-        parts.default = _default(operation, postponed=expands, downgrade=downgrade)
-    parts.alembics = _left_to_alembic(operation, generated, live, downgrade)
-    return parts
-
-
-def _only(kind: type[operations.Op], operation: ops.AlterColumnOp, **changes: Any) -> operations.Op:
-    """Return the change reduced to some of its parts."""
-    nothing = {"modify_type": None, "modify_nullable": None, "modify_server_default": False, "modify_comment": False}
-    return operations.become(kind, operation, **{**nothing, "modify_name": None, **changes})
-
-
-def _default(operation: ops.AlterColumnOp, *, postponed: bool, downgrade: bool) -> Operations:
-    if not postponed:
-        default = operation.modify_server_default
-        return [_only(operations.SetServerDefault, operation, modify_server_default=default)]
-    if downgrade:
-        return []
-    text = "The default of {} is one of the new type: autogenerate finds it in the revision that switches."
-    return [Note(text.format(_without_schema(operation)))]
-
-
-def _column(operation: ops.AlterColumnOp) -> str:
-    return f"{name_of(operation)}.{operation.column_name}"
-
-
-def _without_schema(operation: ops.AlterColumnOp) -> str:
-    return f"{operation.table_name}.{operation.column_name}"
-
-
-# What Alembic writes, and comments ------------------------------------------------------------------------------
+from safeops.autogenerate.operations import Note, Op, become
+from safeops.naming import Name, written_type
 
 _COPIED = """\
 It refuses if the table has rows: the server copies the table for the comment of a stored generated column, and writes wait \
@@ -94,107 +26,136 @@ It locks the table for a moment: no rows are read or written, and the numbers go
 uses the table, and others wait behind it: run it when the table is idle."""
 
 
-def _left_to_alembic(
-    operation: ops.AlterColumnOp, generated: bool, live: LiveDatabase | None, downgrade: bool
-) -> Operations:
-    """Return what Alembic writes, with a note on what the server does; then the comment, which that would repeat."""
-    changes: dict[str, Any] = {"modify_name": operation.modify_name}
-    regenerated = generated and operation.modify_server_default is not False
-    if regenerated:
-        changes["modify_server_default"] = operation.modify_server_default
-    own = _only(operations.ChangeGenerated if regenerated else ops.AlterColumnOp, operation, **changes)
-    comment = _comment(operation, live, downgrade)
-    if not own.has_changes():
-        return comment
-    # upgrade() runs it before the other changes and downgrade() after them: both find the column as it is now.
-    identity = operation.existing_server_default if downgrade else operation.modify_server_default
-    statements = live.serial_as_identity(*_place(operation), identity) if live and regenerated else None
-    if statements:
-        return [Note(_SERIAL), operations.become(operations.ByStatement, own, sql=statements[downgrade]), *comment]
-    if downgrade:
-        _describe_restored(own, operation, generated)
-    return [*([Note(_GENERATED)] if regenerated else []), own, *comment]
+@dataclass(frozen=True)
+class ColumnChange:
+    """A change of a column.
+
+    Args:
+        operation: The change.
+        live: The live database.
+        plan: How the type changes, if it does.
+        downgrade: The change is part of ``downgrade()``.
+    """
+
+    operation: ops.AlterColumnOp
+    live: LiveDatabase
+    plan: TypeChangePlan
+    downgrade: bool = False
+
+    def parts(self) -> Operations:
+        """Return the change split into helpers, and what Alembic writes because it has none."""
+        nullable = self.operation.modify_nullable
+        relax = [self._only(operations.RelaxNotNull, modify_nullable=True)] if nullable else []
+        enforce = [self._only(operations.EnforceNotNull, modify_nullable=False)] if nullable is False else []
+        # upgrade() begins with what Alembic writes and downgrade() ends with it: both find the column as it is now.
+        alembics = [*self._by_alembic(), *self._comment()]
+        if self.downgrade:
+            return [*relax, *self._default(), *self._type(), *enforce, *alembics]
+        return [*alembics, *relax, *self._type(), *self._default(), *enforce]
+
+    @property
+    def _place(self) -> tuple[Name, str]:
+        return name_of(self.operation), str(self.operation.column_name)
+
+    @property
+    def _shown(self) -> str:
+        return f"{self.operation.table_name}.{self.operation.column_name}"
+
+    @property
+    def _is_generated(self) -> bool:
+        return any(map(is_generated, (self.operation.modify_server_default, self.operation.existing_server_default)))
+
+    def _only(self, kind: type[Op], **changes: Any) -> Op:
+        """Return the change reduced to some of its parts."""
+        nothing = {"modify_type": None, "modify_nullable": None, "modify_server_default": False, "modify_name": None}
+        return become(kind, self.operation, **{**nothing, "modify_comment": False, **changes})
+
+    def _default(self) -> Operations:
+        default = self.operation.modify_server_default
+        if default is False or self._is_generated:
+            return []
+        if self.plan.phases != ("expand",):
+            return [self._only(operations.SetServerDefault, modify_server_default=default)]
+        text = (
+            f"The default of {self._shown} is one of the new type: autogenerate finds it in the revision that switches."
+        )
+        return [] if self.downgrade else [Note(text)]
+
+    # What Alembic writes, and comments ----------------------------------------------------------------------------
+
+    def _by_alembic(self) -> Operations:
+        """Return what Alembic writes, with a note on what the server does."""
+        operation, changes = self.operation, {"modify_name": self.operation.modify_name}
+        if not self._is_generated or operation.modify_server_default is False:
+            own = self._only(ops.AlterColumnOp, **changes)
+            return [self._as_restored(own)] if own.has_changes() else []
+        own = self._only(operations.ChangeGenerated, modify_server_default=operation.modify_server_default, **changes)
+        identity = operation.existing_server_default if self.downgrade else operation.modify_server_default
+        statements = self.live.serial_as_identity(*self._place, identity)
+        if statements:
+            return [Note(_SERIAL), become(operations.ByStatement, own, sql=statements[self.downgrade])]
+        return [Note(_GENERATED), self._as_restored(own)]
+
+    def _as_restored(self, own: ops.AlterColumnOp) -> ops.AlterColumnOp:
+        """Describe the column as the other changes have restored it, for servers that need the whole column again."""
+        operation = self.operation
+        if self.downgrade and operation.modify_type is not None:
+            own.existing_type = operation.modify_type
+        if self.downgrade and operation.modify_nullable is not None:
+            own.existing_nullable = operation.modify_nullable
+        if self.downgrade and operation.modify_server_default is not False and not self._is_generated:
+            own.existing_server_default = operation.modify_server_default
+        return own
+
+    def _comment(self) -> Operations:
+        operation = self.operation
+        if operation.modify_comment is False:
+            return []
+        both = (operation.existing_comment or None, operation.modify_comment or None)
+        changed = _changed_comment(self.live, *self._place, *both, self.downgrade)
+        copies = changed and self.live.copies_for_comment(*self._place)
+        own = [self._only(operations.SetComment, modify_comment=comment) for comment in changed]
+        return [*([Note(_COPIED)] if copies else []), *own]
+
+    # Types --------------------------------------------------------------------------------------------------------
+
+    def _type(self) -> Operations:
+        plan, target = self.plan, self.operation.modify_type
+        if target is None:
+            return []
+        if plan.keep:
+            return [Note(f"Nothing to undo: {self._shown} keeps its type." if self.downgrade else plan.keep)]
+        if plan.phases and self.downgrade:
+            return [self._phases(plan.target, [f"undo_{phase}" for phase in reversed(plan.phases)])]
+        if plan.phases:
+            change = self._phases(plan.target, plan.phases)
+            return [_note_after_switch(change), change] if plan.phases == ("switch",) else [change]
+        if self.downgrade and not plan.returns and not plan.blocks_back:
+            why = f"The type of {self._shown} does not change back in a moment: a column of the former type takes its place."
+            return [Note(why), self._phases(target, ("expand", "switch", "contract"))]
+        blocks = plan.blocks_back if self.downgrade else plan.blocks
+        return [*([Note(blocks)] if blocks else []), self._only(operations.AlterType, modify_type=target)]
+
+    def _phases(self, target: Any, phases: Sequence[str]) -> operations.ChangeType:
+        own = self._only(operations.ChangeType, modify_type=self.operation.modify_type)
+        own.target, own.phases, own.conversion = target, tuple(phases), self.plan.conversion
+        return own
 
 
-def _place(operation: ops.AlterColumnOp) -> tuple[Name, str]:
-    return name_of(operation), str(operation.column_name)
-
-
-def _comment(operation: ops.AlterColumnOp, live: LiveDatabase | None, downgrade: bool) -> Operations:
-    if operation.modify_comment is False:
-        return []
-    both = (operation.existing_comment or None, operation.modify_comment or None)
-    found = _changed_comment(live, *_place(operation), *both, downgrade)
-    copies = live is not None and live.copies_for_comment(*_place(operation))
-    own = [_only(operations.SetComment, operation, modify_comment=comment) for comment in found]
-    return [*([Note(_COPIED)] if own and copies else []), *own]
-
-
-def comment_of_table(operation: Any, live: LiveDatabase | None, *, downgrade: bool = False) -> Operations:
+def comment_of_table(operation: Any, live: LiveDatabase, *, downgrade: bool = False) -> Operations:
     """Return the comment of a table, if it changes."""
     both = (operation.existing_comment or None, getattr(operation, "comment", None) or None)
-    found = _changed_comment(live, name_of(operation), None, *both, downgrade)
-    return [operations.become(operations.SetTableComment, operation, comment=comment) for comment in found]
+    changed = _changed_comment(live, name_of(operation), None, *both, downgrade)
+    return [become(operations.SetTableComment, operation, comment=comment) for comment in changed]
 
 
 def _changed_comment(
-    live: LiveDatabase | None, name: Name, column: str | None, existing: Any, wanted: Any, downgrade: bool
+    live: LiveDatabase, name: Name, column: str | None, existing: Any, wanted: Any, downgrade: bool
 ) -> tuple[str | None, ...]:
     """Return the comment to write; none if it exists already: SQLAlchemy reads what safeops keeps in it too."""
-    after = existing if downgrade else wanted
-    before = wanted if downgrade else existing
-    before = live.comment(name, column, before) if live else before
+    before, after = (wanted, existing) if downgrade else (existing, wanted)
+    before = live.comment(name, column, before)
     return () if before == after else (before if downgrade else after,)
-
-
-def _describe_restored(own: ops.AlterColumnOp, operation: ops.AlterColumnOp, generated: bool) -> None:
-    """Describe the column as the other changes have restored it, for servers that need the whole column again."""
-    if operation.modify_type is not None:
-        own.existing_type = operation.modify_type
-    if operation.modify_nullable is not None:
-        own.existing_nullable = operation.modify_nullable
-    if operation.modify_server_default is not False and not generated:
-        own.existing_server_default = operation.modify_server_default
-
-
-# Types ----------------------------------------------------------------------------------------------------------
-
-
-def _type(operation: ops.AlterColumnOp, plan: TypeChangePlan) -> Operations:
-    if plan.keep:
-        return [Note(plan.keep)]
-    if not plan.phases:
-        return _in_place(operation, plan.blocks)
-    own = _phases(operation, plan.target, plan.phases, plan.conversion)
-    return [_note_after_switch(own), own] if plan.phases == ("switch",) else [own]
-
-
-def _in_place(operation: ops.AlterColumnOp, blocks: str) -> Operations:
-    own = _only(operations.AlterType, operation, modify_type=operation.modify_type)
-    return [Note(blocks), own] if blocks else [own]
-
-
-def _type_back(operation: ops.AlterColumnOp, plan: TypeChangePlan | None) -> Operations:
-    if plan is None:
-        return _in_place(operation, "")
-    if plan.keep:
-        return [Note(f"Nothing to undo: {_without_schema(operation)} keeps its type.")]
-    if plan.phases:
-        undone = [f"undo_{phase}" for phase in reversed(plan.phases)]
-        return [_phases(operation, plan.target, undone, plan.conversion)]
-    if not plan.returns and not plan.blocks_back:
-        column = _without_schema(operation)
-        why = f"The type of {column} does not change back in a moment: a column of the former type takes its place."
-        return [Note(why), _phases(operation, operation.modify_type, ("expand", "switch", "contract"), {})]
-    return _in_place(operation, plan.blocks_back)
-
-
-def _phases(
-    operation: ops.AlterColumnOp, target: Any, phases: Any, conversion: dict[str, str]
-) -> operations.ChangeType:
-    own = _only(operations.ChangeType, operation, modify_type=operation.modify_type)
-    own.target, own.phases, own.conversion = target, tuple(phases), conversion
-    return own
 
 
 # Phases of type changes in a revision ---------------------------------------------------------------------------
@@ -219,7 +180,7 @@ def _taken(found: Operations, phase: str) -> Operations:
     for operation in [*found]:
         if isinstance(operation, operations.TableOps):
             own = _taken(operation.ops, phase)
-            taken += [operations.become(operations.TableOps, operation, ops=own)] if own else []
+            taken += [become(operations.TableOps, operation, ops=own)] if own else []
             if not operation.ops:
                 found.remove(operation)
         elif isinstance(operation, operations.ChangeType) and operation.phases == (phase,):
@@ -230,8 +191,8 @@ def _taken(found: Operations, phase: str) -> Operations:
 
 def _note_after_switch(change: operations.ChangeType) -> Note:
     return Note(
-        f"{_column(change)} has been expanded: this gives it its new type, and belongs in a deploy after the one that"
-        " expanded it. When nobody needs the old type any more, write the last revision:\n"
+        f"{name_of(change)}.{change.column_name} has been expanded: this gives it its new type, and belongs in a deploy"
+        " after the one that expanded it. When nobody needs the old type any more, write the last revision:\n"
         f"{_command(change, 'contract')}"
     )
 
@@ -252,6 +213,5 @@ def _expanding(changes: Sequence[operations.ChangeType]) -> str:
 def _command(change: operations.ChangeType, phase: str) -> str:
     place = {"schema": change.schema, "table": change.table_name, "column": change.column_name}
     how = {"type": written_type(sa.types.to_instance(change.target)), **change.conversion, "phase": phase}
-    given = {"pattern": "type-change", **place, **how}
-    options = " ".join(f"-x {name}={shlex.quote(str(value))}" for name, value in given.items() if value)
-    return f"    alembic {options} revision -m {in_shell(f'{phase} {_column(change)}')}"
+    message = f"{phase} {name_of(change)}.{change.column_name}"
+    return advice.revision_command("type-change", message, **place, **how)

@@ -84,10 +84,6 @@ class _TableComparison:
             log.debug("not compared on %s: %s", self.name, error)
             return []
 
-    @property
-    def _database(self) -> Any:
-        return self.live.migration.database
-
     def _named(self, thing: Any) -> Any:
         return settle_name(self.live.migration, copy.copy(thing))
 
@@ -96,7 +92,7 @@ class _TableComparison:
         current = self.existing.indexes.get(str(index.name))
         if current is None or not current.valid or current.of_constraint or current.name in self.handled:
             return
-        found = settle(self.live.migration, self.existing, current, self._database.wanted_index(index), index)
+        found = settle(self.live.migration, self.existing, current, self.live.database.wanted_index(index), index)
         if found:
             back = _existing_index(self.live, self.name, self.existing, current)
             yield self._replaced(current, found, ops.CreateIndexOp.from_index(index), back)
@@ -113,7 +109,7 @@ class _TableComparison:
                 made = CreateExcludeConstraintOp.from_constraint(constraint)
                 yield made, self._drop(str(constraint.name), made)
             return
-        wanted = self._database.wanted_constraint(constraint)
+        wanted = self.live.database.wanted_constraint(constraint)
         wanted = replace(wanted, referent=wanted.referent and current.referent)
         if wanted.kind != current.kind:
             return
@@ -128,7 +124,7 @@ class _TableComparison:
             return self._existing_exclusion(current)
         timing: dict[str, Any] = {"deferrable": current.deferrable or None, "initially": current.initially}
         if current.kind == "unique":
-            given: dict[str, Any] = {"schema": self.name.schema, **timing, **self._database.key_options(current)}
+            given: dict[str, Any] = {"schema": self.name.schema, **timing, **self.live.database.key_options(current)}
             return ops.CreateUniqueConstraintOp(conv(current.name), self.name.name, list(current.columns), **given)
         referent = current.referent or self.name
         schema = self.name.schema if referent.schema == self.existing.name.schema else referent.schema
@@ -153,7 +149,7 @@ class _TableComparison:
         return _alembic.constraint_drop(conv(name), self.name.name, self.name.schema, made)
 
     def _existing_exclusion(self, current: Constraint) -> Any:
-        method, elements, where = self._database.exclusion_parts(current)
+        method, elements, where = self.live.database.exclusion_parts(current)
         pairs = [(self._element(text), operator) for text, operator in elements]
         given: dict[str, Any] = {"where": sa.text(escaped(where)) if where else None, "using": method}
         given |= {"deferrable": True} if current.deferrable else {}
@@ -161,7 +157,7 @@ class _TableComparison:
         return CreateExcludeConstraintOp(conv(current.name), self.name.name, pairs, schema=self.name.schema, **given)
 
     def _element(self, text: str) -> Any:
-        spellings = ((name, self._database.quoted(name)) for name in self.existing.columns)
+        spellings = ((name, self.live.database.quoted(name)) for name in self.existing.columns)
         name = next((spelling[0] for spelling in spellings if text in spelling), None)
         return sa.literal_column(text) if name is None else sa.column(name)
 
@@ -196,10 +192,9 @@ class _TableComparison:
 
 def _existing_index(live: LiveDatabase, name: Name, existing: Table, index: Index) -> ops.CreateIndexOp | None:
     """Return what creates an index again as it is; None if it cannot be written as a construct."""
-    database: Any = live.migration.database
 
     def element(text: str, plain: str) -> Any:
-        is_plain = plain in existing.columns and text in (plain, database.quoted(plain))
+        is_plain = plain in existing.columns and text in (plain, live.database.quoted(plain))
         return plain if is_plain else sa.literal_column(text)
 
     back = ops.CreateIndexOp(
@@ -208,9 +203,9 @@ def _existing_index(live: LiveDatabase, name: Name, existing: Table, index: Inde
         [element(text, plain) for text, plain in zip(index.columns, index.names, strict=True)],
         schema=name.schema,
         unique=index.unique,
-        **{key: _as_text(key, value) for key, value in database.index_options(index).items()},
+        **{key: _as_text(key, value) for key, value in live.database.index_options(index).items()},
     )
-    is_same = not differences(index, database.wanted_index(back.to_index(live.migration.context)))
+    is_same = not differences(index, live.database.wanted_index(back.to_index(live.migration.context)))
     return back if is_same else None
 
 
@@ -223,7 +218,7 @@ def _as_text(key: str, value: Any) -> Any:
 
 def correct_indexes(live: LiveDatabase, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps) -> None:
     """Compare indexes on expressions, which SQLAlchemy reflects without the expressions on MySQL."""
-    if live.migration.database.abilities.reflects_expressions:
+    if not live.database or live.database.abilities.reflects_expressions:
         return
     for table in tables_in(upgrade.ops):
         existing = live.table(name_of(table))

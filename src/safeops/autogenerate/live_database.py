@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from safeops.autogenerate.alembic_operations import name_of
 from safeops.autogenerate.rendering import escaped
 from safeops.databases import database_for
 from safeops.databases.connections import beside
-from safeops.databases.definitions import Column, Constraint, Table
+from safeops.databases.definitions import Column, Table
 from safeops.errors import DependentObjects, SafeOpsError
 from safeops.execution.inspect import find, look_into
 from safeops.execution.migration import Migration, current_settings
@@ -68,17 +68,25 @@ class TypeChangePlan:
 
 @dataclass
 class LiveDatabase:
-    """The live database, on a separate connection: that of Alembic is in a transaction that must not end here."""
+    """The live database, on a separate connection: that of Alembic is in a transaction that must not end here.
 
-    migration: Migration
+    Without a connection it has no tables.
+    """
+
+    migration: Any = None
+    """The migration on that connection, for the helpers' own comparisons."""
     seen: dict[Name, Table | None] = field(default_factory=dict)
     dropped: set[tuple[Name, str]] = field(default_factory=set)
     """The constraints that the revision drops before anything else."""
 
+    @property
+    def database(self) -> Any:
+        return self.migration and self.migration.database
+
     def table(self, name: Name) -> Table | None:
-        if name not in self.seen:
+        if self.database and name not in self.seen:
             self.seen[name] = find(self.migration, name)
-        return self.seen[name]
+        return self.seen.get(name)
 
     def constraint_name(self, name: Name, constraint: str) -> str:
         """Return the existing name of a constraint: SQLAlchemy leaves quotes in those of SQLite doubled."""
@@ -118,7 +126,7 @@ class LiveDatabase:
             asked = _sqlalchemy.copied(column)
             asked.name = asked.key = "safeops_again"
             sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
-        return self._asked(existing, lambda: self._database.safety.column_refusal(asked, existing))
+        return self._asked(existing, lambda: self.database.safety.column_refusal(asked, existing))
 
     def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
         """Say what to do instead of adding a column whose domain has its own rules; empty for another column."""
@@ -138,7 +146,7 @@ class LiveDatabase:
             if current.type == "json" and not isinstance(column.type, sa.JSON):
                 column.type = sa.JSON()
             computed = column.computed
-            found = self._database.safety.computed_as(existing, str(column.name)) if computed is not None else None
+            found = self.database.safety.computed_as(existing, str(column.name)) if computed is not None else None
             if computed is not None and found:
                 computed.sqltext, computed.persisted = sa.text(escaped(found[0])), found[1]
 
@@ -147,20 +155,20 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None or not isinstance(identity, sa.Identity):
             return None
-        return self._asked(existing, lambda: self._database.safety.serial_as_identity(name, column, identity, existing))
+        return self._asked(existing, lambda: self.database.safety.serial_as_identity(name, column, identity, existing))
 
     def comment(self, name: Name, column: str | None, otherwise: str | None) -> str | None:
         """Return the author's part of the comment of a column or a table; ``otherwise`` if it does not exist."""
         existing = self.table(name)
         if existing is None or (column is not None and column not in existing.columns):
             return otherwise
-        found: str | None = self._database.ddl.comment_of(existing, column)
+        found: str | None = self.database.ddl.comment_of(existing, column)
         return found
 
     def copies_for_comment(self, name: Name, column: str) -> bool:
         """Tell whether the server copies the table to change the comment of a column."""
         existing, current = self._current(name, column)
-        return current is not None and bool(self._database.safety.copies_for_comment(existing, column))
+        return current is not None and bool(self.database.safety.copies_for_comment(existing, column))
 
     def has_default(self, name: Name, column: str, type_: Any, default: Any) -> bool:
         """Tell whether a column already has a default that Alembic takes for another because of its spelling."""
@@ -182,7 +190,7 @@ class LiveDatabase:
         if existing is None or current is None or not current.valid or current.of_constraint:
             return False
         index = operation.to_index(self.migration.context)
-        wanted = self._database.wanted_index(index)
+        wanted = self.database.wanted_index(index)
         return self._asked(existing, lambda: settle(self.migration, existing, current, wanted, index)) == []
 
     # Changes of type ----------------------------------------------------------------------------------------------
@@ -196,29 +204,26 @@ class LiveDatabase:
         if standing_change(self.migration, existing, TypeChange(name.name, column, new, schema=name.schema)):
             return TypeChangePlan(new, ("switch",), conversion=conversion)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
-        keep = self._asked(existing, lambda: self._database.safety.type_to_keep(wanted, existing))
+        keep = self._asked(existing, lambda: self.database.safety.type_to_keep(wanted, existing))
         if keep:
             return TypeChangePlan(new, keep=keep)
         left = replace(existing, constraints=self._not_dropped(existing, name))
-        stuck = self._refusal(left, name, lambda: self._database.safety.check_type_change(wanted, left))
+        stuck = self._refusal(left, name, lambda: self.database.safety.check_type_change(wanted, left))
         if stuck:
             return TypeChangePlan(new, blocks=stuck, blocks_back=stuck)
         change = TypeChange(name.name, column, new, schema=name.schema, **conversion)
         stuck = self._refusal(left, name, lambda: check_change(self.migration, left, change))
-        if self._asked(left, lambda: self._database.safety.type_refusal(wanted, left)):
-            relates = _sqlalchemy.are_akin(old, new) and self._database.abilities.foreign_keys_across_types
+        if self._asked(left, lambda: self.database.safety.type_refusal(wanted, left)):
+            relates = _sqlalchemy.are_akin(old, new) and self.database.abilities.foreign_keys_across_types
             phases = () if stuck else ("expand",)
             return TypeChangePlan(new, phases, conversion=conversion, blocks=stuck, blocks_back=stuck, relates=relates)
-        back = self._asked(left, lambda: self._database.safety.type_refusal_back(wanted, former, left))
+        back = self._asked(left, lambda: self.database.safety.type_refusal_back(wanted, former, left))
         return TypeChangePlan(new, returns=back is None, blocks_back=stuck if back else "")
 
-    def _not_dropped(self, existing: Table, name: Name) -> Mapping[str, Constraint]:
+    def _not_dropped(self, existing: Table, name: Name) -> Any:
         """Return the constraints that exist when the type changes."""
         kind: Any = type(existing.constraints)
-        left: Mapping[str, Constraint] = kind(
-            (key, each) for key, each in existing.constraints.items() if (name, each.name) not in self.dropped
-        )
-        return left
+        return kind((key, each) for key, each in existing.constraints.items() if (name, each.name) not in self.dropped)
 
     def _refusal(self, existing: Table, name: Name, question: Callable[[], None]) -> str:
         """Return the message of an error, with the table called as the models call it."""
@@ -235,17 +240,13 @@ class LiveDatabase:
 
     def _conversion(self, column: str, old: Any, new: Any) -> dict[str, str]:
         """Return the conversion from one named type into another, between which there is no cast."""
-        if not (self._database.abilities.has_named_types and _is_named(old) and _is_named(new)):
+        if not (self.database.abilities.has_named_types and _is_named(old) and _is_named(new)):
             return {}
-        text = f"CAST({self._database.quoted(column)} AS TEXT)"
-        to, back = (f"CAST({text} AS {self._database.type_text(type_)})" for type_ in (new, old))
+        text = f"CAST({self.database.quoted(column)} AS TEXT)"
+        to, back = (f"CAST({text} AS {self.database.type_text(type_)})" for type_ in (new, old))
         return {"using": to, "reverse_using": back}
 
     # Details ------------------------------------------------------------------------------------------------------
-
-    @property
-    def _database(self) -> Any:
-        return self.migration.database
 
     def _current(self, name: Name, column: str) -> tuple[Table | None, Column | None]:
         existing = self.table(name)
@@ -271,10 +272,9 @@ def _alone(name: Name, column: str, type_: Any, **options: Any) -> sa.Column[Any
 
 
 @contextmanager
-def live_database(context: MigrationContext) -> Iterator[LiveDatabase | None]:
-    """Give the live database; None without a connection."""
+def live_database(context: MigrationContext) -> Iterator[LiveDatabase]:
     if context.connection is None:
-        yield None
+        yield LiveDatabase()
         return
     with _second_connection(context.dialect, context.connection) as connection:
         database = database_for(context.dialect, lambda: connection)

@@ -35,14 +35,13 @@ Pair = tuple[ops.MigrateOperation, ops.MigrateOperation]
 log = logging.getLogger("safeops.autogenerate")
 
 
-def replace_keys(context: MigrationContext, live: LiveDatabase | None, forth: Operations, back: Operations) -> None:
+def replace_keys(context: MigrationContext, live: LiveDatabase, forth: Operations, back: Operations) -> None:
     """Create what replaces an index or a unique key before the old one is dropped, in both directions."""
-    if live:
-        _replace_foreign_keys(live, forth, back)
+    _replace_foreign_keys(live, forth, back)
     dropped = {name_of(operation) for operation in forth if isinstance(operation, ops.DropTableOp)}
-    for table in (table for table in tables_in(forth) if live and name_of(table) not in dropped):
-        existing, reverse = live.table(name_of(table)) if live else None, _reverse(table, back)
-        if live and existing and reverse and any(map(_drops, table.ops)):
+    for table in (table for table in tables_in(forth) if name_of(table) not in dropped):
+        existing, reverse = live.table(name_of(table)), _reverse(table, back)
+        if existing and reverse and any(map(_drops, table.ops)):
             _Replacement(context, live, forth, back, table, reverse, existing).prepare()
     for table in (*tables_in(forth), *tables_in(back)):
         _create_first(table)
@@ -146,7 +145,7 @@ class _Replacement:
     existing: Table
 
     def prepare(self) -> None:
-        self.any_index = self.live.migration.database.abilities.indexes_foreign_keys
+        self.any_index = self.live.database.abilities.indexes_foreign_keys
         _replace_by_one_call(self.live, self.table, self.reverse, self._serves_alike, "index", "unique")
         self.drops = [operation for operation in self.table.ops if _drops(operation)]
         self.dropped = {_folded(drop) for drop in self.drops}
@@ -243,7 +242,7 @@ class _Replacement:
         listed = " and ".join(f"{key.name} of {name}" for name, key in keys)
         if not names:
             self._keep(drop, listed)
-        elif self.live.migration.database.abilities.ties_foreign_keys or self.dropped.issuperset(names):
+        elif self.live.database.abilities.ties_foreign_keys or self.dropped.issuperset(names):
             self._drop_meanwhile(drop, keys, listed)
 
     def _keep(self, drop: ops.MigrateOperation, listed: str) -> None:
