@@ -22,7 +22,7 @@ from alembic.script import ScriptDirectory
 
 
 def proxied(proxy: ModuleType) -> Any:
-    """Return what ``alembic.context`` or ``alembic.op`` stands for; None outside of a command. 1.16.0 to 1.20.1."""
+    """Return what ``alembic.context`` or ``alembic.op`` refers to; None outside of a command. 1.16.0 to 1.20.1."""
     return getattr(proxy, "_proxy", None)
 
 

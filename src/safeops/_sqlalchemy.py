@@ -35,7 +35,7 @@ def counted_column(table: sa.Table) -> sa.Column[Any] | None:
 
 
 def is_for_dialect(check: sa.CheckConstraint, compiler: Any) -> bool:
-    """Tell whether a check is rendered: Boolean and Enum bring one for dialects without such a type. 2.0.0 to 2.1.9."""
+    """Return whether a check is rendered: Boolean and Enum bring one for dialects without such a type. 2.0.0 to 2.1.9."""
     return not check._create_rule or bool(check._create_rule(compiler))
 
 
@@ -46,7 +46,7 @@ def created_with(metadata: sa.MetaData) -> list[Any]:
 
 
 def are_akin(type_: Any, other: Any) -> bool:
-    """Tell whether two types are of one family, such as integers of different sizes. 2.0.0 to 2.1.9."""
+    """Return whether two types are of one family, such as integers of different sizes. 2.0.0 to 2.1.9."""
     return type_._type_affinity is other._type_affinity
 
 
@@ -54,7 +54,7 @@ def are_akin(type_: Any, other: Any) -> bool:
 
 
 def is_generated_name(name: Any) -> bool:
-    """Tell whether a naming convention made a name, which may be longer than the server takes. 2.0.0 to 2.1.9."""
+    """Return whether a naming convention made a name, which may be longer than the server takes. 2.0.0 to 2.1.9."""
     return isinstance(name, _truncated_label)
 
 

@@ -30,7 +30,7 @@ class Name:
 
 
 def nearest(name: str, known: Iterable[str], what: str, most: int = 8) -> str:
-    """Return a sentence that names the known names nearest to ``name``, or where none is near at most so many of them."""
+    """Return a sentence with the known names nearest to ``name``, or with the first ``most`` if none is near."""
     known = sorted(known)
     near = get_close_matches(name, known, n=3, cutoff=0.5) or known[:most]
     if not near:
@@ -42,7 +42,7 @@ def nearest(name: str, known: Iterable[str], what: str, most: int = 8) -> str:
 
 
 def fitting(*parts: str, max_bytes: int) -> str:
-    """Join the parts with underscores; where that is too long, cut it and add a digest that keeps it unique."""
+    """Join the parts with underscores; if that is too long, cut it and add a digest that keeps it unique."""
     whole = "_".join(parts)
     if len(whole.encode()) <= max_bytes:
         return whole
@@ -56,14 +56,14 @@ def columns_of(table_name: Any, given: Any) -> list[str]:
 
 
 def call(function: str, *arguments: Any, **keywords: Any) -> Code:
-    """Write a call out as code. Keywords that are None are left out; a ``Code`` argument stands as it is."""
+    """Write a call out as code. Keywords that are None are left out; a ``Code`` argument is written as it is."""
     written = [_written(argument) for argument in arguments]
     written += [f"{key}={_written(value)}" for key, value in keywords.items() if value is not None]
     return Code(f"{function}({', '.join(written)})")
 
 
 class Code(str):
-    """Text that stands in a written call as it is, without quotes."""
+    """Text that ``call`` writes without quotes."""
 
     __slots__ = ()
 
@@ -135,5 +135,5 @@ def _sql(value: Any) -> str:
 
 
 def in_shell(text: str) -> str:
-    """Quote a text for a shell: in double quotes, as people do, where nothing in it means anything to one."""
+    """Quote a text for a shell: in double quotes if it has no special characters."""
     return f'"{text}"' if re.fullmatch(r"[\w .,:-]*", text) else shlex.quote(text)

@@ -25,7 +25,7 @@ KINDS = tuple(_CLASSES)
 
 def database_class(dialect: Dialect) -> type[Database]:
     """Return the class of the database that a dialect speaks to, or raise UnsupportedOnDatabase."""
-    # MariaDB answers to a mysql URL too; SQLAlchemy tells them apart when it connects.
+    # MariaDB answers to a mysql URL too; SQLAlchemy distinguishes them when it connects.
     kind = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
     if kind not in _CLASSES:
         raise UnsupportedOnDatabase(

@@ -1,6 +1,6 @@
-"""A database: its session, what is in it, how a wanted thing is spelled; everything else is a port that is given it.
+"""A database: its session, its catalogue, and how it spells definitions. Everything else is a port, which is given it.
 
-One family of databases is one package below this one. Operations ask abilities, never names.
+Each family of databases has a package below this one. Operations check abilities, never names.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Database(ABC):
 
     Args:
         dialect: The dialect of the connection.
-        connection: Gives the connection of this moment (Alembic changes it inside autocommit blocks); None offline.
+        connection: Returns the current connection (Alembic changes it inside autocommit blocks); None offline.
     """
 
     family: ClassVar[str]
@@ -44,7 +44,7 @@ class Database(ABC):
         self._connection = connection
         self.prepare: Any = self.dialect.identifier_preparer
         self.lock_wait = 2.0
-        """Seconds that a look may wait for a lock."""
+        """Seconds that an inspection may wait for a lock."""
 
     # Ports ------------------------------------------------------------------------------------------------------
 
@@ -88,7 +88,7 @@ class Database(ABC):
         return rows[0][0] if rows else None
 
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """Run a query. Colons that are no parameters must not stand in ``sql`` where there are parameters."""
+        """Run a query. With parameters, ``sql`` must have no other colons."""
         if parameters:
             return list(self.connection.execute(sa.text(sql), parameters).all())
         result = self.connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
@@ -137,7 +137,7 @@ class Database(ABC):
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
         """Return what bounds the waiting for locks of a whole session, and what takes that back.
 
-        None if the session has a bound of its own: env.py, the role or the server have set it.
+        None if env.py, the role or the server has set one already.
         """
         return None
 
@@ -150,7 +150,7 @@ class Database(ABC):
         return []
 
     def obstacles(self, step: Step) -> dict[Any, str]:
-        """Describe the transactions for which a step would wait in the middle of its work, each under a key of its own.
+        """Describe the transactions for which a step would wait in the middle of its work, each under its own key.
 
         They are waited for before the step begins, when giving up leaves nothing behind.
         """
@@ -163,15 +163,15 @@ class Database(ABC):
     def watched(self, step: Step, budget: float) -> AbstractContextManager[Watch]:
         """Note who blocks a step; cancel one that waits in the middle of its work for ``budget`` seconds on end.
 
-        Where nobody could look on, the watch says so before the step begins.
+        If no second connection can watch, ``Watch.attached`` is False before the step begins.
         """
         return nullcontext(Watch())
 
     def enter_autocommit(self) -> None:
-        """Make sure that statements commit one by one on this connection, whatever the driver does."""
+        """Have each statement of this connection commit by itself, with every driver."""
 
     def leave_autocommit(self) -> None:
-        """Give the connection back as ``enter_autocommit`` found it."""
+        """Restore what ``enter_autocommit`` has changed."""
 
     def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
         """Raise UnsafeOperation if row security may hide rows of a table from the role of this session."""
@@ -184,20 +184,20 @@ class Database(ABC):
     """The server's clock in seconds since 1970, as SQL."""
 
     def unbounded(self) -> AbstractContextManager[None]:
-        """Let the statements of the block, long reads that block nobody, run for as long as they take."""
+        """Lift the timeouts for the block, whose statements are long reads that block no others."""
         return nullcontext()
 
     @abstractmethod
     def session_id(self) -> str:
-        """Name this session so that others can tell whether it still stands."""
+        """Return a name of this session by which others can check whether it has ended."""
 
     @abstractmethod
     def is_gone(self, session: str) -> bool:
-        """Tell whether a session has ended for sure."""
+        """Return whether a session has certainly ended."""
 
     @abstractmethod
     def reading_only(self) -> AbstractContextManager[None]:
-        """Have the server refuse to write for the block, but for the empty copies on which a definition is tried out."""
+        """Have the server refuse writes for the block, except to the empty copies on which a definition is tried out."""
 
     def trying_out(self) -> AbstractContextManager[None]:
         """Let the session write to such a copy for the block."""
@@ -229,11 +229,11 @@ class Database(ABC):
         return self.rendered(sa.literal(value, sa.String()))
 
     def column_spec(self, column: sa.Column[Any]) -> str:
-        """Render a column as it stands in CREATE TABLE or ADD COLUMN."""
+        """Render a column for CREATE TABLE or ADD COLUMN."""
         return str(ddl_compiler(self.dialect).get_column_specification(column))
 
     def default_text(self, column: sa.Column[Any]) -> str | None:
-        """Render the server default of a column; None where it has none."""
+        """Render the server default of a column; None if it has none."""
         text = ddl_compiler(self.dialect).get_column_default_string(column)
         return None if text is None else str(text)
 
@@ -244,11 +244,11 @@ class Database(ABC):
 
     @abstractmethod
     def table(self, name: Name, *, to_create: bool = False) -> Table | None:
-        """Return the table as it stands, in one look; None where there is none.
+        """Return the table as it is now, by one inspection; None if there is none.
 
         Args:
-            name: Without a schema it is resolved as the server would: to the visible table, or where ``to_create``
-                is true in the schema in which a new table would land.
+            name: Without a schema it is resolved as the server would: to the visible table, or with ``to_create``
+                in the schema in which a new table would be created.
             to_create: See ``name``.
         """
 
@@ -257,7 +257,7 @@ class Database(ABC):
         """Return the names of the tables, for the nearest ones to a misspelt name."""
 
     def index_elsewhere(self, index: str, table: Table) -> Name | None:
-        """Return the other table whose index has this name already, where such names are unique in a schema."""
+        """Return the other table whose index has this name, on servers with one index of a name in a schema."""
         return None
 
     def has_schema(self, schema: str) -> bool:
@@ -267,7 +267,7 @@ class Database(ABC):
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
 
     def same_named(self, existing: Table, wanted: Constraint) -> Constraint | None:
-        """Return the constraint that stands in the place of a wanted one; a table has one primary key at most."""
+        """Return the existing constraint that a wanted one would conflict with; a table has one primary key at most."""
         if wanted.kind == "primary key":
             return next((one for one in existing.constraints.values() if one.kind == wanted.kind), None)
         return existing.constraints.get(wanted.name)
@@ -280,7 +280,7 @@ class Database(ABC):
 
     @abstractmethod
     def wanted_column(self, column: sa.Column[Any]) -> Column:
-        """Return a column as the server would spell it, as far as can be told without asking."""
+        """Return a column as the server would spell it, as far as is known without asking it."""
 
     @abstractmethod
     def wanted_index(self, index: sa.Index) -> Index:
@@ -326,15 +326,15 @@ class Database(ABC):
         return [self.rendered(_without_direction(one)) for one in index.expressions]
 
     def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
-        """Have the server spell a wanted thing on an empty copy of the table, or return None where that cannot be."""
+        """Have the server spell a definition on an empty copy of the table; None if it cannot."""
         return None
 
     def index_options(self, index: Index) -> dict[str, Any]:
-        """Return the options with which a construct is the index as it stands."""
+        """Return the SQLAlchemy options of an existing index."""
         return {}
 
     def key_options(self, key: Constraint) -> dict[str, Any]:
-        """Return the options with which a construct is the unique constraint as it stands."""
+        """Return the SQLAlchemy options of an existing unique constraint."""
         return {}
 
     def exclusion_parts(self, exclusion: Constraint) -> tuple[str, list[tuple[str, str]], str | None]:

@@ -29,10 +29,10 @@ ENCODE = "python -c \"import getpass, urllib.parse; print(urllib.parse.quote(get
 
 
 def explain_connecting(applies: Callable[[], bool]) -> None:
-    """Have each failure to connect raise Unreachable for as long as ``applies`` says so.
+    """Have each failure to connect raise Unreachable for as long as ``applies`` returns True.
 
     Args:
-        applies: Tells whether a connection is the one that env.py makes, which only Alembic gets.
+        applies: Returns whether a connection is the one that env.py makes, which only Alembic gets.
     """
 
     def failed(context: ExceptionContext) -> BaseException | None:
@@ -117,7 +117,7 @@ def without_driver(error: Exception) -> InvalidArgument:
 
 
 def of_a_url(error: BaseException) -> SafeOpsError | None:
-    """Return what to say of an error that a URL has caused, and that may quote a part of it; None for others."""
+    """Return the error to raise for one that a URL has caused, and that may quote a part of it; None for others."""
     if isinstance(error, configparser.InterpolationError):
         return interpolated()
     if isinstance(error, (ConnectionError, socket.gaierror)):
@@ -150,12 +150,12 @@ Body = Callable[[Connection, threading.Event], None]
 Failed = Callable[[Exception], None]
 
 CONNECTING = 10.0
-"""Seconds to wait for the second connection; a pooler may let one wait for ever."""
+"""Seconds to wait for the second connection; a pooler may let one wait forever."""
 AGAIN = 1.0
 
 
 def beside(connection: Connection, session_settings: SessionSettings = ()) -> AbstractContextManager[Connection]:
-    """Give a connection of one's own, in autocommit, made as the engine makes them but outside its pool.
+    """Open a separate connection in autocommit, as the engine makes them but outside its pool.
 
     The pool may have no second one to give. A copy of it keeps the arguments, the creator and the listeners.
 
@@ -163,7 +163,7 @@ def beside(connection: Connection, session_settings: SessionSettings = ()) -> Ab
         connection: The connection of the migration.
         session_settings: What was set on a session that it takes over.
     """
-    # One that is lost has none that could be the same.
+    # A lost connection has no driver connection to compare with.
     taken = None if connection.invalidated else connection.connection.driver_connection
     return _outside(connection.engine, taken, session_settings)
 
@@ -199,7 +199,7 @@ def listening(target: Any, name: str, listener: Callable[..., Any]) -> Iterator[
 def on_a_connection(
     engine: Engine, body: Callable[[Connection], T], taken: Any = None, session_settings: SessionSettings = ()
 ) -> T:
-    """Run ``body`` on a connection of its own, whatever thread this is; also where the engine is an asynchronous one.
+    """Run ``body`` on a separate connection, in any thread, also with an asynchronous engine.
 
     Args:
         engine: Makes the connection, outside its pool.
@@ -227,12 +227,12 @@ def watching(
     session_settings: SessionSettings = (),
     failed: Failed | None = None,
 ) -> Iterator[Callable[[], bool]]:
-    """Run ``body`` in a thread, on a connection of its own, until the block ends.
+    """Run ``body`` in a thread, on a separate connection, until the block ends.
 
     ``body`` gets that connection and an event that is set when the block has ended. The block gets a function that waits
-    until the connection stands and tells whether it does: where there is none the block must bound its waiting itself.
-    A block that ends within ``after`` seconds needs no such connection, and none is opened. Where ``failed`` is given it
-    gets each error, and a connection that could not be made is tried again.
+    for the connection, and returns whether there is one: without it the block must bound its waiting itself. A block
+    that ends within ``after`` seconds needs no connection, and none is opened. If ``failed`` is given, it gets each
+    error, and a failed connection is tried again.
     """
     watcher = _Watcher(connection, body, after, session_settings, failed)
     thread = threading.Thread(target=watcher.run, name="safeops-watch", daemon=True)
@@ -269,7 +269,7 @@ class _Watcher:
             if not (self._attached or self.insists):
                 self._settled.set()
                 return
-            # Somebody relies on it: a lost connection is made again.
+            # The caller relies on it: a lost connection is made again.
             self.over.wait(AGAIN)
 
     def _look_on(self, own: Connection) -> None:

@@ -25,7 +25,7 @@ class DDL(Port):
     asked = "Changes of a schema"
 
     def awaits_default(self, column: Column) -> bool:
-        """Tell whether an interrupted run added a column without its default."""
+        """Return whether an interrupted run added a column without its default."""
         return False
 
     def comment_of(self, existing: Table, column: str | None) -> str | None:
@@ -33,7 +33,7 @@ class DDL(Port):
         return existing.comment if column is None else existing.columns[column].comment
 
     def has_unfinished_not_null(self, existing: Table, column: str) -> bool:
-        """Tell whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
+        """Return whether an interrupted run left a part of NOT NULL on a column that still takes NULL."""
         return False
 
     @abstractmethod
@@ -76,14 +76,14 @@ class DDL(Port):
 
     @abstractmethod
     def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
-        """Plan an index in the place of one of the same name; until the new one is there the old one is."""
+        """Plan to replace the index of the same name; the old one is kept until the new one exists."""
 
     @abstractmethod
     def replace_constraint(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
-        """Plan a constraint in the place of one of the same name and kind; it finishes what an earlier run began."""
+        """Plan to replace the constraint of the same name and kind; it completes what an earlier run began."""
 
     def temporary_name(self, name: str) -> str:
-        """Return the name under which the successor of an index or a constraint is built."""
+        """Return the name under which the replacement of an index or a constraint is built."""
         return self.fitting("safeops_new", name)
 
     def under_temporary_name(self, thing: Any) -> Any:
@@ -115,7 +115,7 @@ class DDL(Port):
 
 
 def innermost(type_: Any, dialect: Dialect) -> Any:
-    """Return the type that the server gets, of an array that of its elements."""
+    """Return the type that the server gets; of an array, that of its elements."""
     own = type_.dialect_impl(dialect)
     while isinstance(own, sa.types.TypeDecorator):
         own = own.impl_instance
@@ -123,7 +123,7 @@ def innermost(type_: Any, dialect: Dialect) -> Any:
 
 
 def made_of(type_: Any, dialect: Dialect) -> Iterator[Any]:
-    """Go through a type and those that it is made of, the latter first: a domain is made of another type."""
+    """Go through a type and the types below it, the lowest first: a domain has a base type."""
     own = innermost(type_, dialect)
     inner = getattr(own, "data_type", None)
     if isinstance(inner, sa.types.TypeEngine):
@@ -154,25 +154,25 @@ class Types(Port):
     asked = "Named types"
 
     def enum(self, name: Name) -> tuple[str, ...] | None:
-        """Return the values of a named type in order; None where there is none."""
+        """Return the values of a named type in order; None if there is none."""
         return None
 
     def enum_names(self, schema: str | None) -> list[str]:
         return []
 
     def domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        """Return what the domain is that a type stands for; None for another type."""
+        """Return the domain that a type is; None for another type."""
         return None
 
     def is_domain(self, type_: Any) -> bool:
         return False
 
     def existing_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        """Return the domain of a type's name; None where there is none."""
+        """Return the existing domain of this name; None if there is none."""
         return None
 
     def wanted_domain(self, type_: sa.types.TypeEngine[Any]) -> Domain | None:
-        """Return what a domain of the models would be, as the server spells it."""
+        """Return the domain of the models, as the server spells it."""
         return None
 
     def domain_sql(self, type_: Any) -> str:
@@ -180,11 +180,11 @@ class Types(Port):
         return ""
 
     def lacks_type(self, text: str) -> bool:
-        """Tell whether the server has no type that is spelled so."""
+        """Return whether the server has no type of this spelling."""
         return False
 
     def creating_type(self, text: str) -> str:
-        """Return a statement that creates a type, as far as can be told from its name."""
+        """Return a statement that creates a type, guessed from its name."""
         return ""
 
     def create_domain(self, type_: Any) -> Iterator[Step]:

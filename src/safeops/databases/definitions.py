@@ -1,4 +1,4 @@
-"""What stands in a database, in one form for all of them, and how two definitions differ."""
+"""What exists in a database, in one form for all of them, and how two definitions differ."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Index:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns as names; what is more than a column stays SQL."""
+        """The columns as names; expressions stay SQL."""
         return tuple(_column_of(one) for one in self.columns)
 
 
@@ -87,11 +87,11 @@ class Constraint:
     """New rows are checked; False is NOT ENFORCED, under which no row is, and which is another definition."""
     valid: bool = True
     """Every row is known to meet it. False also while new rows alone are checked: NOT VALID, or a foreign key of MariaDB and
-    MySQL whose old rows are still to be looked at."""
+    MySQL whose old rows are still to be checked."""
     inherited: bool = False
     definition: str = ""
     id: int | None = field(default=None, compare=False)
-    """What the server knows it by, whatever its name; None where it has no such thing."""
+    """The server's id of it, which a rename keeps; None on servers without one."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Domain:
-    """A type with rules of its own; each of ``checks`` calls the value VALUE."""
+    """A named type with its own rules; each of ``checks`` calls the value VALUE."""
 
     base: str
     required: bool
@@ -127,7 +127,7 @@ Thing: TypeAlias = Column | Index | Constraint
 
 @dataclass(frozen=True)
 class Table:
-    """A table as it stands, with all that belongs to it."""
+    """An existing table with its columns, indexes and constraints."""
 
     name: Name
     columns: Mapping[str, Column]
@@ -176,7 +176,7 @@ def names_in(thing: Index | Constraint) -> set[str]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One part in which what stands differs from what is wanted."""
+    """One part in which an existing definition differs from the wanted one."""
 
     part: str
     existing: Any

@@ -1,7 +1,7 @@
 """Ports: what a part of safeops needs of a database, as an abstract class with one implementation a family.
 
-A port is given a database; it is no part of it. A family without an implementation is refused with a clear error, unless
-the port itself says what holds of most databases: then that is what it gets.
+A port is given a database; it is no part of it. A family without an implementation is refused with a clear error. If the
+port has no abstract methods, it is its own default implementation.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Port(ABC):
     place: ClassVar[str]
     """Where the implementations are: a module with ``{family}`` in it, a colon, and the name of the class."""
     asked: ClassVar[str] = "This"
-    """What a family without an implementation is asked for in vain, for the message."""
+    """What the message calls it if a family has no implementation."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    # What every port writes SQL and messages with.
+    # Shortcuts ---------------------------------------------------------------------------------------------------
 
     @property
     def product(self) -> str:
@@ -62,7 +62,7 @@ class Port(ABC):
         return self.database.run(sql)
 
     def fitting(self, *parts: str) -> str:
-        """Join the parts to a name that the server keeps whole."""
+        """Join the parts to a name that is not too long for the server."""
         return fitting(*parts, max_bytes=self.database.abilities.max_identifier)
 
     # The implementations ----------------------------------------------------------------------------------------
@@ -78,7 +78,7 @@ class Port(ABC):
 
     @classmethod
     def serves(cls, database: Any) -> bool:
-        """Tell whether the family has an implementation, or the port itself is one."""
+        """Return whether the family has an implementation, or the port itself is one."""
         return cls._implementation(database) is not None or not isabstract(cls)
 
     @classmethod
@@ -98,7 +98,7 @@ class Port(ABC):
     def _implementation(cls, database: Any) -> type[Self] | None:
         module, _, name = cls.place.format(family=database.family).partition(":")
         found = import_module(module) if _exists(module) else None
-        # A product that differs within its family has a class of its own.
+        # A product that differs within its family has its own class.
         return getattr(found, f"{database.product}{name}", None) or getattr(found, name, None)
 
 

@@ -16,7 +16,7 @@ from safeops.naming import Code, Name, call
 
 
 def is_key(wanted: sa.Index | sa.Constraint) -> bool:
-    """Tell whether it keeps values unique."""
+    """Return whether it keeps values unique."""
     if isinstance(wanted, sa.Index):
         return bool(wanted.unique)
     return isinstance(wanted, (sa.UniqueConstraint, sa.PrimaryKeyConstraint, ExcludeConstraint))
@@ -75,35 +75,35 @@ class Safety(Port):
     place = "safeops.databases.{family}.safety:Safety"
 
     def copies_for_comment(self, existing: Table, column: str) -> bool:
-        """Tell whether the server copies the table to change the comment of a column."""
+        """Return whether the server copies the table to change the comment of a column."""
         return False
 
     def column_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
-        """Say why adding the column would block or rewrite a table that has rows; None where it would not."""
+        """Return why adding the column would block or rewrite a table that has rows; None if it would not."""
         return None
 
     def type_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
-        """Say why the change of type would rewrite or scan the table; None where it would not."""
+        """Return why the change of type would rewrite or scan the table; None if it would not."""
         return None
 
     def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], existing: Table) -> str | None:
-        """Say why changing ``column`` back to its ``former`` type would rewrite or scan, once it had been changed in a
-        moment; None where it would not."""
+        """Return why changing ``column`` back to its ``former`` type would rewrite or scan the table; None if it
+        would not."""
         return None
 
     def check_type_change(self, column: sa.Column[Any], existing: Table) -> None:
-        """Raise DependentObjects where the server changes the type under no circumstances."""
+        """Raise DependentObjects if the server cannot change the type at all."""
 
     def type_in_place(self, column: sa.Column[Any], existing: Table) -> str | None:
-        """Return the calls that give a column another type where only one statement can; None where ``TypeChange`` can."""
+        """Return the calls that change a type in one statement, if only that works; None if ``TypeChange`` works."""
         return None
 
     def type_to_keep(self, column: sa.Column[Any], existing: Table) -> str | None:
-        """Say why a column should keep its type, which takes all values of the other; None where it should not."""
+        """Return why a column should keep its type, which takes all values of the other; None if it should not."""
         return None
 
     def computed_as(self, existing: Table, column: str) -> tuple[str, bool] | None:
-        """Return the expression of a column and whether it is stored, where SQLAlchemy may read that of another."""
+        """Return the expression of a column and whether it is stored, on servers where SQLAlchemy may reflect another's."""
         return None
 
     def checks_of_columns(self, existing: Table) -> list[Constraint]:
@@ -113,7 +113,7 @@ class Safety(Port):
     def serial_as_identity(
         self, name: Name, column: str, identity: sa.Identity, existing: Table
     ) -> tuple[str, str] | None:
-        """Return what makes a column that a sequence of its own numbers an identity, and back; None for another."""
+        """Return the statements that make a serial column an identity, and back; None for another column."""
         return None
 
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
@@ -122,7 +122,7 @@ class Safety(Port):
             raise self.database.unsupported("validate=False", "a server that can add a constraint unvalidated")
 
     def invalid_name_reason(self, name: str) -> str | None:
-        """Say why the server takes no such name; None where it does."""
+        """Return why the server does not accept a name; None if it does."""
         return None
 
     def check_partition_keys(self, name: Name, existing: Table, wanted: sa.Index | sa.Constraint) -> None:
@@ -138,7 +138,7 @@ class Safety(Port):
         """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
 
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
-        """Tell without asking the server whether every row gets the same value from the default."""
+        """Return, without asking the server, whether every row gets the same value from the default."""
         if column.identity is not None or column.computed is not None:
             return False
         words = sqltext.canonical(self.database.default_text(column) or "NULL").replace("now()", "")
@@ -152,7 +152,7 @@ class Dependents(Port):
     place = "safeops.databases.{family}.safety:Dependents"
 
     def dependents(self, table: Table, column: str | None = None) -> list[str]:
-        """Describe the views, policies, foreign keys and so on that stand on a table or on one of its columns."""
+        """Describe the views, policies, foreign keys and so on that depend on a table or one of its columns."""
         return []
 
     def dependents_on_type(self, table: Table, column: str) -> list[str]:
@@ -160,7 +160,7 @@ class Dependents(Port):
         return self.dependents(table, column)
 
     def check_droppable(self, table: Table, column: str) -> None:
-        """Have the server raise its refusal to drop a column, where it can try and take it back."""
+        """Have the server raise its refusal to drop a column, if it can try that and roll back."""
 
     def dependents_of_schema(self, schema: str) -> list[str]:
         return []
@@ -169,19 +169,19 @@ class Dependents(Port):
         return []
 
     def dependents_of_key(self, existing: Table, constraint: Constraint) -> list[str]:
-        """Describe the foreign keys of other tables that stand on a unique or primary key, or on an index alike."""
+        """Describe the foreign keys of other tables that depend on a unique or primary key, or on an equal index."""
         return []
 
     def keys_to_partitions(self, existing: Table) -> set[str]:
-        """Return the foreign keys that the server itself keeps to each partition of a table that the author's refers to."""
+        """Return the foreign keys that the server itself made, to each partition of a referred table."""
         return set()
 
     def left_on_partitions(self, existing: Table, name: str) -> bool:
-        """Tell whether partitions have a part of an index or constraint that the whole table lacks."""
+        """Return whether partitions have a part of an index or constraint that the whole table lacks."""
         return False
 
     def check_identity(self, existing: Table, indexes: Sequence[str]) -> None:
-        """Raise DependentObjects where replication finds the rows of a table by one of the indexes, which are to go."""
+        """Raise DependentObjects if replication finds the rows of a table by one of the indexes to be dropped."""
 
     def published(self, existing: Table) -> Published:
         """Return who publishes the table with the columns that it will have."""
@@ -192,4 +192,4 @@ class Dependents(Port):
         return Published()
 
     def check_takes_null(self, existing: Table, column: str) -> None:
-        """Raise DependentObjects where something that stands on the column takes no NULL in it."""
+        """Raise DependentObjects if something that depends on the column accepts no NULL in it."""

@@ -43,39 +43,39 @@ class ServerErrors(Port):
     place = "safeops.databases.{family}.server:ServerErrors"
 
     def explained(self, error: DBAPIError) -> SafeOpsError | None:
-        """Return what to say of an error that the server raises for what was asked of it, not for how it was done."""
+        """Return the error to raise for one that the definition itself has caused, with what to write instead."""
         return None
 
     def is_lock_failure(self, error: BaseException) -> bool:
-        """Tell whether a statement gave up waiting for a lock, or lost a deadlock: trying again may help."""
+        """Return whether a statement gave up waiting for a lock, or lost a deadlock: a retry may help."""
         return False
 
     def is_cut_short(self, error: BaseException) -> bool:
-        """Tell whether a statement was ended for the time that it took, waiting for locks included."""
+        """Return whether a statement was ended for the time that it took, waiting for locks included."""
         return False
 
     def is_race(self, error: BaseException, step: Step) -> bool:
-        """Tell whether what the step makes or drops came or went since the look before it."""
+        """Return whether what the step creates or drops was created or dropped since the inspection before it."""
         return False
 
     def kind_of(self, error: DBAPIError) -> Kind:
-        """Tell what kind of error a server or its driver gave."""
+        """Return what kind of error a server or its driver gave."""
         return "lost" if error.connection_invalidated else "other"
 
     def is_violation(self, error: BaseException) -> bool:
-        """Tell whether rows broke a constraint."""
+        """Return whether rows broke a constraint."""
         return False
 
     def is_dependency(self, error: BaseException) -> bool:
-        """Tell whether the server refused to drop something because others depend on it."""
+        """Return whether the server refused to drop something because others depend on it."""
         return False
 
     def is_unconvertible(self, error: BaseException) -> bool:
-        """Tell whether the server knows no conversion from a column's type to the one that was asked for."""
+        """Return whether the server has no conversion from a column's type to the requested one."""
         return False
 
     def is_refusal(self, error: BaseException) -> bool:
-        """Tell whether the server refused to do it online."""
+        """Return whether the server refused to do it online."""
         return False
 
 
@@ -88,7 +88,7 @@ class Abilities(Port):
     """What a foreign key does to the rows that refer to a changed one fires their triggers."""
 
     max_identifier: ClassVar[int] = 63
-    """The longest name that the server keeps, in bytes (in letters where ``counts_letters``)."""
+    """The longest name that the server keeps, in bytes, or with ``counts_letters`` in characters."""
 
     counts_letters: ClassVar[bool] = False
 
@@ -111,7 +111,7 @@ class Abilities(Port):
     has_exclusion_constraints: ClassVar[bool] = False
 
     names_indexes_of_keys: ClassVar[bool] = False
-    """A unique or primary key gives its name to an index, and index names stand once in a schema."""
+    """A unique or primary key gives its name to an index, and index names are unique in a schema."""
 
     has_deferrable_keys: ClassVar[bool] = False
     """Unique and primary keys can be DEFERRABLE."""
@@ -131,10 +131,10 @@ class Abilities(Port):
     """Constraints and column changes can be rendered for ``--sql``."""
 
     renders_column_changes_offline: ClassVar[bool] = True
-    """NOT NULL can be set and dropped by ``--sql``, which nobody can where the whole column must be repeated for it."""
+    """NOT NULL can be set and dropped by ``--sql``, which is impossible if the whole column must be repeated for it."""
 
     rewrites_for_types: ClassVar[bool] = False
-    """Every change of a type rewrites the table, whatever ``type_refusal`` says of its values."""
+    """Every change of a type rewrites the table, also if ``type_refusal`` is None."""
 
     adds_checks_online: ClassVar[bool] = True
     """A check can be added to a table that has rows while others write to it."""
@@ -143,13 +143,13 @@ class Abilities(Port):
     """Of unique and primary keys of a new table that are equal but for their names the server makes one index."""
 
     indexes_foreign_keys: ClassVar[bool] = False
-    """The server gives a foreign key an index where none covers it."""
+    """The server gives a foreign key an index if none covers it."""
 
     ties_foreign_keys: ClassVar[bool] = False
-    """A foreign key stands on one unique key and no other, though another has the same columns."""
+    """A foreign key depends on one unique key, also if another has the same columns."""
 
     foreign_keys_across_types: ClassVar[bool] = True
-    """A foreign key may have types on its two sides that are akin."""
+    """A foreign key may have different types of one family on its two sides."""
 
     refuses_full_schemas: ClassVar[bool] = True
     """DROP SCHEMA refuses a schema that has tables in it."""
@@ -164,10 +164,10 @@ class Abilities(Port):
     """No other connection can reach the database."""
 
     fills_before_not_null: ClassVar[bool] = True
-    """A trigger gives a row its value before NOT NULL is checked, so that it can serve for good."""
+    """A trigger gives a row its value before NOT NULL is checked, so it can stay in place for good."""
 
     sees_sessions_with: ClassVar[str] = ""
-    """What the server wants before it shows a user the sessions of the others."""
+    """What the server requires before it shows a user the sessions of others."""
 
     has_updatable_views: ClassVar[bool] = True
     """Through a view an application can write as it does through the table: defaults, new keys, counts of rows."""
@@ -176,19 +176,19 @@ class Abilities(Port):
     """How env.py takes a role that has the rights."""
 
     begins: ClassVar[str] = "BEGIN"
-    """The statement that begins a transaction which is to write."""
+    """The statement that begins a transaction that will write."""
 
     has_row_security: ClassVar[bool] = False
     """Policies may hide rows of a table from a role."""
 
     locks_runners_by_session: ClassVar[bool] = True
-    """The lock that lets one runner at a time migrate belongs to a session of its own."""
+    """The lock that lets one runner at a time migrate belongs to a separate session."""
 
     refusing_writes: ClassVar[str]
     """Has the server refuse what a session would write from its next transaction on."""
 
     accepting_writes: ClassVar[str]
-    """Takes that back."""
+    """Reverts ``refusing_writes``."""
 
 
 COUNTED = 100_000
@@ -201,7 +201,7 @@ class Sizes(Port):
     place = "safeops.databases.{family}.server:Sizes"
 
     def bytes_of(self, archive: Name) -> int | None:
-        """Return about how large an archive is; None where it is not cheap to tell."""
+        """Return about how large an archive is; None if that is not cheap to find out."""
         return None
 
     def explain(self, sql: str) -> None:
@@ -210,7 +210,7 @@ class Sizes(Port):
 
     @abstractmethod
     def estimated_rows(self, table: Name) -> int | None:
-        """Return about how many rows a table has, without counting them; None where nobody knows."""
+        """Return about how many rows a table has, without counting them; None if it is not known."""
 
     strongest_lock: ClassVar[Lock]
     """That of a step which does not declare its own."""
@@ -224,7 +224,7 @@ class Sizes(Port):
         return ()
 
     def rows_of(self, table: Name) -> int | None:
-        """Return about how many rows a table has: counted where they are few; None where it is not cheap to tell."""
+        """Return about how many rows a table has: counted if they are few; None if that is not cheap to find out."""
         rows = self.estimated_rows(table)
         if rows is None or rows > COUNTED:
             return rows
@@ -246,12 +246,12 @@ class Sizes(Port):
         return self.planned_rows(table, condition, columns, whole)
 
     def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:
-        """Return how many rows the planner expects to meet a condition, of ``whole``; None where it does not say."""
+        """Return how many rows the planner expects to meet a condition, of ``whole``; None if it does not estimate that."""
         return None
 
     @abstractmethod
     def bytes_of_database(self) -> int | None:
-        """Return how large it is; None where this user may not see that."""
+        """Return how large it is; None if this user may not see that."""
 
 
 class RunnerLock(Port):
@@ -261,11 +261,11 @@ class RunnerLock(Port):
     asked = "One runner at a time"
 
     def try_runner_lock(self, connection: Connection, key: str) -> bool:
-        """Take the lock that lets one runner at a time migrate; False where another has it."""
+        """Take the lock that lets one runner at a time migrate; False if another runner has it."""
         return True
 
     def release_runner_lock(self, connection: Connection, key: str) -> bool | None:
-        """Let go; False where the session can tell that it did not hold the lock any more."""
+        """Release the lock; False if the session knows that it no longer held it."""
         return None
 
     def runner_lock_holder(self, connection: Connection, key: str) -> str:
@@ -278,9 +278,9 @@ SessionSettings: TypeAlias = tuple[tuple[str, str], ...]
 
 @dataclass
 class Watch:
-    """What was seen of a step from beside: who blocked it last, and whether it was cancelled for that.
+    """What a second connection saw of a step: who blocked it last, and whether it was cancelled for that.
 
-    ``attached`` tells that somebody looks on, so that the step need not bound its own waiting.
+    ``attached`` is True if there is such a connection; the step then need not bound its own waiting.
     """
 
     blocked_by: list[str] = field(default_factory=list)

@@ -34,8 +34,8 @@ UNCERTAIN = "Whether the last statement was carried out cannot be determined; ru
 
 
 def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOpsError | None:
-    """Return what an error means for the author of a revision; None for one that safeops itself is to blame for, or that
-    code of the author raised on a connection of its own.
+    """Return what an error means for the author of a revision; None for a defect of safeops, or an error that the author's
+    own code raised on another connection.
 
     Args:
         database: The session that got it.
@@ -58,7 +58,7 @@ def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOp
 
 
 def _is_of_the_author(database: Database, error: SQLAlchemyError) -> bool:
-    """Tell whether code that safeops called raised it (a callable for progress, a throttle), and not for our connection."""
+    """Return whether code that safeops called raised it (a callable for progress, a throttle), on another connection."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _package(frame) not in _BETWEEN]
     ours = max((place for place, one in enumerate(frames) if _package(one) == "safeops"), default=-1)
     below = frames[ours + 1 :]
@@ -71,7 +71,7 @@ def _package(frame: FrameType) -> str:
 
 
 def message_of(error: DBAPIError) -> str:
-    """Return what the server said, in one line."""
+    """Return the server's message in one line."""
     original = error.orig
     arguments: tuple[object, ...] = getattr(original, "args", ())
     # Drivers of MariaDB and MySQL give a number and a text.
@@ -90,7 +90,7 @@ def _undone(error: DBAPIError) -> str:
 
 @dataclass(frozen=True)
 class _Meaning:
-    """The error for one kind; ``{product}``, ``{server}`` and ``{role_code}`` stand for those of the database."""
+    """The error for one kind; ``{product}``, ``{server}`` and ``{role_code}`` are filled in from the database."""
 
     error: type[SafeOpsError]
     problem: str

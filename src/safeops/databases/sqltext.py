@@ -1,7 +1,7 @@
 """SQL expressions as text: tokens, and one canonical spelling of what two servers write differently.
 
 A server keeps ``age > 0`` as ``(age > 0)``, ``status IN ('a')`` as ``(status)::text = ANY ...`` or with backticks. Two
-spellings with the same canonical form mean the same. Forms that differ prove nothing; the server itself is asked then.
+spellings with the same canonical form mean the same. Forms that differ prove nothing; then the server is asked.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def with_word(sql: str, word: str, by: str) -> str:
 
 
 def unquoted(token: str) -> str:
-    """Return the name that a quoted identifier stands for."""
+    """Return the name that a quoted identifier means."""
     if token[:1] in '"`' and len(token) > 1:
         return token[1:-1].replace(token[0] * 2, token[0])
     return token[1:-1] if token[:1] == "[" else token
 
 
 def same(one: str | None, other: str | None) -> bool:
-    """Tell whether two expressions mean the same for sure."""
+    """Return whether two expressions certainly mean the same."""
     if one is None or other is None:
         return one is other
     return one == other or canonical(one) == canonical(other)
@@ -73,7 +73,7 @@ def canonical(sql: str) -> str:
             raise _Unreadable
     except _Unreadable:
         return _flattened(" ".join(text.lower() if kind == "word" else text for kind, text in tokens(sql)))
-    # A default is one literal: a server takes the quotes off where the column is a number or a truth value.
+    # A default is one literal: a server removes the quotes if the column is a number or a boolean.
     return tree[1:-1] if tree in ("'true'", "'false'") else _number(tree)
 
 

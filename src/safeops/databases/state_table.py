@@ -35,7 +35,7 @@ class StateTable:
         return sa.inspect(self.database.connection).has_table(self.table.name, schema=self.table.schema)
 
     def create(self) -> None:
-        """Create the table where it is missing, whoever else does so at the same time."""
+        """Create the table if it is missing; another session may do so at the same time."""
         if self.exists():
             return
         try:
@@ -45,7 +45,7 @@ class StateTable:
                 raise
 
     def drop_if_empty(self) -> bool:
-        """Drop the table where it has no row any more."""
+        """Drop the table if it has no rows left."""
         if current_dry_run() is not None or not self.exists():
             return False
         if self.database.read(f"SELECT 1 FROM {self.database.quoted_table(self.name)} LIMIT 1"):
@@ -54,5 +54,5 @@ class StateTable:
         return True
 
     def execute(self, statement: Any) -> sa.CursorResult[Any]:
-        # With parameters, so that SQLAlchemy compiles each but once.
+        # With parameters, so SQLAlchemy compiles each statement once.
         return self.database.connection.execute(statement)

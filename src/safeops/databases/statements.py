@@ -1,4 +1,4 @@
-"""What a statement does, as far as its text tells: by its words, never by what its strings and comments say."""
+"""What a statement does, as far as its text shows: by its keywords, never by its strings and comments."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def sent(sql: str) -> Sent:
 
 
 def sets_more_than_session(sql: str) -> bool:
-    """Tell whether a statement changes more than its session, or what keeps that from writing."""
+    """Return whether a statement changes more than its session, or the session's read-only mode."""
     words = words_of(sql)
     read_only = any("READ_ONLY" in word or "READ_WRITE" in word for word in words)
     pairs = set(pairwise(words))
@@ -64,14 +64,14 @@ def sets_more_than_session(sql: str) -> bool:
 
 
 def allows_writes(sql: str) -> bool:
-    """Tell whether a query sets what keeps its session from writing."""
+    """Return whether a query changes the read-only mode of its session."""
     strings = [text for kind, text in _tokens(sql) if kind == "string"]
     return "SET_CONFIG" in words_of(sql) and any("read_only" in text.lower() for text in strings)
 
 
 @lru_cache(maxsize=256)
 def words_of(sql: str) -> tuple[str, ...]:
-    """Return the words and operators of a statement in upper case, without those that stand in strings and comments."""
+    """Return the words and operators of a statement in upper case, without those in strings and comments."""
     found = [text.upper() if kind == "word" else text for kind, text in _tokens(sql) if kind != "string"]
     while found[:1] in (["("], [";"]):
         del found[0]

@@ -35,23 +35,23 @@ class Step:
         lock: How it locks them; None is the strongest lock of the database.
         then: Further statements of the same transaction.
         effect: What it makes that a later step may need.
-        loses: It drops what nothing gives back.
+        loses: It drops what cannot be restored.
         may_rewrite: It rewrites or scans the table under its lock, if the author has assured that this is fine.
         caveat: What may keep it from working, as the end of ``does``.
         skips_partitions: It locks no partition of its tables.
-        constant_time: It takes as long whatever rows the table has.
+        constant_time: Its duration does not depend on the rows of the table.
         scans: It reads or builds for long under locks that let reads and writes through, so no statement timeout
             cuts it short.
         waits_inside: It waits for other transactions in the middle of its work, so no lock timeout cuts it short;
             a watcher bounds that waiting instead.
         outside_transaction: The server refuses it inside a transaction block.
-        offline: The guarded spelling for ``--sql``; None where ``sql`` is guarded itself.
+        offline: The guarded spelling for ``--sql``; None if ``sql`` is guarded itself.
         cleanup: What to run when it fails, before trying again or giving up.
         needed_if: A condition on the server; the step is skipped if it is false when its turn comes.
         leaves: What remains if a cleanup fails, for the message.
-        refusal: What to say when the server refuses the online way (UnsafeOperation); the statement to run instead
-            inside ``assured(...)`` is ``when_assured``.
-        alternatives: Other online spellings to try in turn where the server refuses ``sql``, before it counts as refused.
+        when_assured: The statement to run inside ``assured(...)`` if the server refuses the online ones; without it that
+            is UnsafeOperation.
+        alternatives: Other online spellings to try in turn if the server refuses ``sql``.
         variables: Session variables and their values, in force for this statement alone.
         finds_violations: It is a query for rows that break what the step ``leaves`` did: finding one is a violation, and
             ``then`` takes that back.
@@ -82,11 +82,11 @@ class Step:
 
     @property
     def reads_rows(self) -> bool:
-        """It takes the longer the more rows its table has."""
+        """Its duration grows with the rows of its table."""
         return self.scans and not self.constant_time
 
     def execute(self, database: Executor) -> None:
-        """Send the step, where it is needed still; several statements in one transaction."""
+        """Send the step if it is still needed; several statements in one transaction."""
         if self.needed_if is not None and not database.scalar(f"SELECT {self.needed_if}"):
             return
         if not self.then:

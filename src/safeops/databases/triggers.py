@@ -17,7 +17,7 @@ from safeops.errors import DefinitionMismatch
 from safeops.naming import Name
 
 ROW = "/*safeops:row*/"
-"""Stands in the query of a value for the row that it is made of."""
+"""The placeholder, in the query of a value, for the row that the value is computed from."""
 FILLS = "safeops_fill"
 """Begins the names of such triggers, and of their functions."""
 
@@ -28,9 +28,9 @@ class Filler:
 
     Args:
         table: The table, in its schema.
-        column: The column that is filled where it is NULL.
-        query: The query of the value, with ``ROW`` where it selects the columns of the row from.
-        reads: The columns of the row that the query may read; None is all, where nobody knows them (``--sql``).
+        column: The column that is filled if it is NULL.
+        query: The query of the value, with ``ROW`` in place of the row that it selects from.
+        reads: The columns of the row that the query may read; None is all: under ``--sql`` they are not known.
     """
 
     table: Name
@@ -40,18 +40,18 @@ class Filler:
 
 
 class Triggers(Port):
-    """What each database does to keep new rows filled. ``existing`` is the table as it stands; None is ``--sql``."""
+    """What each database does to keep new rows filled. ``existing`` is the table; None under ``--sql``."""
 
     place = "safeops.databases.{family}.triggers:Triggers"
     asked = "Triggers"
 
     @abstractmethod
     def fill_new_rows(self, filler: Filler, existing: Table | None) -> Plan:
-        """Plan that rows which are written without a value get it; no step where they do already."""
+        """Plan that rows written without a value get one; no step if they do already."""
 
     @abstractmethod
     def stop_filling(self, name: Name, column: str, existing: Table | None) -> Plan:
-        """Plan that new rows are not filled any more; no step where they are not."""
+        """Plan that new rows are no longer filled; no step if they are not."""
 
     def null_of(self, type_: str) -> str:
         """Render NULL as a value of a type."""
@@ -83,12 +83,12 @@ class Triggers(Port):
 
 
 def later_than(name: str, triggers: Sequence[str]) -> list[str]:
-    """Return the triggers that run after one of this name where they run in the order of their names."""
+    """Return the triggers that run after one of this name, on servers that run them in the order of their names."""
     return [one for one in triggers if one.encode() > name.encode()]
 
 
 MARK = "safeops "
-"""Begins the note in what keeps a pair in step: a comment of SQL, or a literal."""
+"""Begins the note of a pair in its triggers and functions: an SQL comment or a literal."""
 NOTED = re.compile(rf"/\*{MARK}(\{{.*?)\*/|'{MARK}(\{{[^']*)'", re.S)
 
 
@@ -105,7 +105,7 @@ class Pair:
         table: The table, in its schema.
         source: The column that carries the names of its indexes and constraints, its default and its identity.
         shadow: The column that follows it. Where ``winner`` is given, applications write it too.
-        winner: Which of the two wins where one statement changes both; None: the source alone is written, and the
+        winner: Which of the two wins if one statement changes both; None: the source alone is written, and the
             shadow only follows.
         type: The type of the shadow as the server spells it; None is that of the source, with its collation.
         value: What the shadow becomes, as SQL over the source's name; None is the source as it is.
@@ -127,7 +127,7 @@ class Pair:
 
     @property
     def note(self) -> str:
-        """The pair as a comment of SQL, from which ``pair_of`` reads it again."""
+        """The pair as an SQL comment, which ``pair_of`` reads."""
         said = self._as_json.replace("/", "\\u002f").replace("*", "\\u002a")
         return f"/*{MARK}{said}*/"
 
@@ -146,17 +146,17 @@ class Pair:
 
     @property
     def mirrored(self) -> Pair:
-        """The pair in which the two have changed their parts."""
+        """The pair with the two columns exchanged."""
         return replace(self, source=self.shadow, shadow=self.source)
 
 
 def is_noted(text: str) -> bool:
-    """Tell whether a text holds the note of a pair."""
+    """Return whether a text holds the note of a pair."""
     return NOTED.search(text) is not None
 
 
 def pair_of(text: str, table: Name) -> Pair | None:
-    """Read the note of a pair in the text of what keeps it in step."""
+    """Read the note of a pair in the text of one of its triggers or functions."""
     found = NOTED.search(text)
     if found is None:
         return None
@@ -166,7 +166,7 @@ def pair_of(text: str, table: Name) -> Pair | None:
 
 
 def overtaken(pair: Pair) -> DefinitionMismatch:
-    """Return the error, to be raised as it is, of a pair that changed since safeops looked."""
+    """Return the error for a pair that changed since safeops inspected it; raise it as it is."""
     error = DefinitionMismatch(
         f"{pair.source} and {pair.shadow} of {pair.table} are not what they were when safeops looked.",
         why="Another runner has gone on with them meanwhile.",

@@ -1,4 +1,4 @@
-"""PostgreSQL 14 to 18: what stands in it and how its things are spelled. Its changes are planned in ``ddl``."""
+"""PostgreSQL 14 to 18: its catalogue, and how it spells definitions. Its changes are planned in ``ddl``."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from safeops.databases.postgresql.types import Types
 
 LOOKS = 10
-"""How often a table is looked at that another session changes at that moment."""
+"""How often a table is inspected while another session is changing it."""
 
 
 class PostgreSQL(Session):
-    """PostgreSQL, looked at through its catalogue."""
+    """PostgreSQL, inspected through its catalogue."""
 
     family = "postgresql"
     product = "PostgreSQL"
@@ -47,7 +47,7 @@ class PostgreSQL(Session):
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
         if connection is None:
-            # Nobody can ask the server; since 9.1 it takes a backslash in a string for what it is.
+            # The server cannot be asked; since 9.1 a backslash in a string is a plain character.
             _sqlalchemy.keep_backslashes(self.dialect)
 
     # Spelling ---------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class PostgreSQL(Session):
         return catalogue.exclusion_parts(exclusion.expression or "")
 
     def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
-        """Have the server spell it: make it on an empty temporary copy, look, and roll back."""
+        """Have the server spell it: create it on an empty temporary copy, inspect that, and roll back."""
         probe = Name(PROBE)
         try:
             with self.scratch():
@@ -182,14 +182,14 @@ class PostgreSQL(Session):
                     self.run(f"ALTER TABLE {PROBE} ADD {self.ddl.constraint_spec(wanted)}")
                 copy = self.table(probe)
         except sa.exc.DBAPIError as error:
-            # Locked out it could not ask; that is no answer, and trying again may help.
+            # A lock timeout is no answer, and a retry may help.
             if self.errors.is_lock_failure(error) or self.errors.is_cut_short(error):
                 raise
             return None
         return _of(copy, wanted) if copy else None
 
     def rewrites(self, table: Table, *statements: str) -> bool:
-        """Have the server tell whether statements on the table would rewrite it or rebuild one of its indexes."""
+        """Try out whether statements on the table would rewrite it or rebuild one of its indexes."""
         files = sealed(f"""SELECT string_agg(pg_relation_filenode(oid)::text, ',' ORDER BY pg_relation_filenode(oid))
             FROM pg_class WHERE oid = to_regclass('{PROBE}') OR oid IN (
             SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass('{PROBE}'))""")
@@ -201,7 +201,7 @@ class PostgreSQL(Session):
             return bool(self.scalar(files) != before)
 
     def adds_by_rewriting(self, table: Table, *add: str) -> bool:
-        """Have the server tell whether adding a column would rewrite the table."""
+        """Try out whether adding a column would rewrite the table."""
         try:
             return self.rewrites(table, *add)
         except sa.exc.DBAPIError as error:
@@ -216,9 +216,9 @@ class PostgreSQL(Session):
 
     @contextmanager
     def scratch(self) -> Iterator[None]:
-        """Run the block in a transaction of its own and roll it back."""
+        """Run the block in its own transaction, and roll it back."""
         try:
-            # Also on a session that is to read only: no more than an empty temporary copy is written, and rolled back.
+            # Also on a read-only session: only an empty temporary copy is written, and rolled back.
             self.run("BEGIN READ WRITE")
         except sa.exc.DBAPIError as error:
             if error.connection_invalidated:

@@ -1,7 +1,7 @@
-"""What stands in a PostgreSQL database, a table in one query.
+"""The catalogue of PostgreSQL: a table in one query.
 
-To write out a check or an expression the server locks the table for a moment, so the query bounds its own waiting. It
-runs outside a transaction, where a local setting ends with the statement.
+To render a check or an expression the server briefly locks the table, so the query bounds its own waiting. It runs
+outside a transaction, so a local setting ends with the statement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from safeops.databases import sqltext
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.naming import Name
 
-# A foreign key to a partitioned table stands there once more for each partition: those rows are the server's own.
+# A foreign key to a partitioned table has another row for each partition: those are the server's own.
 TABLE = """
 SELECT json_build_object(
   'id', c.oid::bigint, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'rows', c.reltuples::bigint,
@@ -96,7 +96,7 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = :id AND d.deptype IN 
 
 
 def is_torn(raw: str) -> bool:
-    """Tell whether something was dropped while the query ran: it is in its snapshot, but nothing spells it any more."""
+    """Return whether something was dropped while the query ran: it is in the snapshot, but its definition is NULL."""
     return '"definition" : null' in raw
 
 
@@ -105,7 +105,7 @@ def table_of(raw: str) -> Table:
     found: dict[str, Any] = json.loads(raw)
     texts = {one["name"] for one in found["columns"] or () if one["type"].startswith("character varying")}
     constraints = [_constraint(one, texts) for one in found["constraints"] or ()]
-    # From PostgreSQL 18 on a NOT NULL may stand unvalidated: the column then still has NULLs.
+    # From PostgreSQL 18 on a NOT NULL may be unvalidated: the column may then have NULLs.
     unproven = {one.columns[0] for one in constraints if one.kind == "not null" and not one.valid}
     return Table(
         name=Name(found["name"], found["schema"]),
@@ -127,7 +127,7 @@ _TEXT_CAST = re.compile(rf"(?<=\w\(){_NAME}|(?<=\s){_NAME}|{_NAME}(?!\))")
 
 
 def _uncast(expression: str | None, texts: set[str]) -> str | None:
-    """Take off the casts to text that the server adds to the columns of type varchar."""
+    """Remove the casts to text that the server adds to columns of type varchar."""
 
     def simpler(match: re.Match[str]) -> str:
         name = next(group for group in match.groups() if group)
@@ -179,7 +179,7 @@ def _constraint(raw: Mapping[str, Any], texts: set[str]) -> Constraint:
 
 
 def _ondelete(raw: Mapping[str, Any]) -> str | None:
-    """Return the action, with the columns that it is for where it is not for all."""
+    """Return the action, with its columns if it is not for all."""
     some = re.search(r"ON DELETE SET (?:NULL|DEFAULT) (\(.*?\))", raw["definition"])
     action = ACTIONS[raw["ondelete"]]
     return f"{action} {some[1]}" if some and action else action
@@ -295,7 +295,7 @@ STRENGTH = {"*": 3, "/": 3, "%": 3, "+": 2, "-": 2, "=": 0, "<>": 0, "!=": 0, "<
 OTHER = ("||", "&", "|", "#", "->", "->>", "#>", "#>>", "~", "!~", "~*", "!~*", "~~", "!~~", "@>", "<@", "&&")
 STRENGTH.update(dict.fromkeys(OTHER, 1))
 UNKNOWN = -1
-# Where an operand and its operators end.
+# The words that end an operand and its operators.
 BREAKS = frozenset(
     re.findall(
         r"\w+",
@@ -352,7 +352,7 @@ def _rows(texts: Sequence[str]) -> list[list[int]]:
 
 
 def _is_part(texts: Sequence[str], at: int) -> bool:
-    """Tell whether it is a part of an operator of several characters that the tokens do not know, as << is."""
+    """Return whether it is a part of a longer operator that the tokenizer does not know, such as <<."""
     behind = texts[at + 1] if at + 1 < len(texts) else ""
     return texts[at] in ("^", "@", "?", "!") or (texts[at] in "<>=" and behind in ("<", ">", "="))
 

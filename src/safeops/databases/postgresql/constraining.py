@@ -1,4 +1,4 @@
-"""How PostgreSQL adds constraints: brief statements with strong locks, long scans with weak ones.
+"""The plans for constraints and NOT NULL: brief statements with strong locks, long scans with weak ones.
 
 https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES
 """
@@ -57,7 +57,7 @@ class Constraining(Indexing):
 
     def set_not_null_natively(self, name: Name, column: str, existing: Table, rules: str = "") -> Plan:
         constraint = not_null_of(existing, column)
-        # The name that the server itself would give, so that the schema is the one that SET NOT NULL makes.
+        # The name that SET NOT NULL gives, so the schema is the same.
         usual = object_name(name.name, column, "not_null")
         ours = self.fitting("safeops_not_null", name.name, column)
         proof = constraint.name if constraint else (ours if usual in existing.constraints else usual)
@@ -70,7 +70,7 @@ class Constraining(Indexing):
             yield self._drop_constraint(name, left)
 
     def _proof(self, name: Name, column: str, existing: Table | None) -> tuple[str, bool]:
-        """Return the check that proves the column NOT NULL, and whether it is the author's own and stays."""
+        """Return the check that proves the column NOT NULL, and whether it is the author's own and is kept."""
         ours = self.fitting("safeops_not_null", name.name, column)
         for one in existing.constraints.values() if existing else ():
             proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
@@ -100,7 +100,7 @@ class Constraining(Indexing):
         return iter((self._add(name, constraint),))
 
     def _add_then_validate(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
-        """New rows are checked from the first, brief step on; the old ones are scanned under a lock that lets all pass."""
+        """New rows are checked after the first, brief step; old ones are scanned under a lock that blocks no writes."""
         named = str(constraint.name)
         locks: tuple[Name, ...] = (name,)
         if isinstance(constraint, sa.ForeignKeyConstraint):
@@ -165,7 +165,7 @@ class Constraining(Indexing):
         yield replace(self._add(name, key, " from its partitions"), locks=(name, *existing.partitions))
 
     def _not_null_for_key(self, name: Name, key: Any, existing: Table | None) -> Plan:
-        """Make the columns NOT NULL, and note on the index which of them took NULL: dropping the key gives that back."""
+        """Make the columns NOT NULL, and note on the index which were nullable: dropping the key reverts that."""
         if existing is not None:
             columns = [column.name for column in key.columns if existing.columns[column.name].nullable]
             there = existing.indexes.get(str(key.name))
@@ -179,7 +179,7 @@ class Constraining(Indexing):
                     lock=FREE,
                 )
         for column in key.columns:
-            # Also where it is NOT NULL already: an interrupted run may have left its proof.
+            # Also if it is NOT NULL already: an interrupted run may have left its proof.
             yield from self.set_not_null(name, column.name, existing)
 
     def _add(self, name: Name, constraint: sa.Constraint, how: str = "") -> Step:

@@ -23,7 +23,7 @@ from safeops.planned import FREE, Effect
 
 
 class DDL(Constraining):
-    """What PostgreSQL does for each deed. Statements with strong locks are brief, those that scan hold weak ones."""
+    """The plans of PostgreSQL. Statements with strong locks are brief; those that scan hold weak ones."""
 
     def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         named, passing = str(index.name), self.under_temporary_name(index)
@@ -45,7 +45,7 @@ class DDL(Constraining):
         return renames
 
     def _built_anew(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
-        """Build an index, in the place of one that another revision left under the passing name."""
+        """Build an index, replacing one that another revision left under the temporary name."""
         left = existing.indexes.get(str(index.name)) if existing else None
         if existing is not None and left is not None and differences(left, self.database.wanted_index(index)):
             yield from self.drop_index(name, left.name, existing)
@@ -65,7 +65,7 @@ class DDL(Constraining):
         return self._replace_at_once(name, constraint)
 
     def _replace_rule(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
-        """Add and validate a foreign key or a check under a passing name; then it takes the name of the old one."""
+        """Add and validate a foreign key or a check under a temporary name, then rename it to that of the old one."""
         named, passing = str(constraint.name), self.under_temporary_name(constraint)
         left = existing.constraints.get(str(passing.name)) if existing else None
         if existing is not None and left is not None:
@@ -182,9 +182,9 @@ class DDL(Constraining):
         yield Step(f"DROP SCHEMA IF EXISTS {self.quoted(schema)}", f"dropped schema {schema}")
 
     def path_of_now(self) -> str:
-        """Return the clause by which a function finds what the author's expressions name as it is found now.
+        """Return the clause by which a function resolves the names in the author's expressions as they are resolved now.
 
-        The server's own comes first and temporary things last, whatever search_path the application sets: nothing that is
+        The server's own come first and temporary ones last, under any search_path of the application: nothing that is
         created later in a schema of the path can take the place of either.
         """
         if self.database.offline:

@@ -1,4 +1,4 @@
-"""How PostgreSQL builds and drops indexes while all go on.
+"""How PostgreSQL builds and drops indexes without blocking reads or writes.
 
 https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
 """
@@ -49,7 +49,7 @@ SELECT n.nspname, c.relname, p.name, p.original, p.is_index FROM part p JOIN pg_
 JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.name <> p.original ORDER BY 1, 2, 3
 """
 
-# What an index of a partition is attached to, other than the index that is to have it.
+# The index that a partition's index is attached to, other than the one that should have it.
 OTHER_WHOLE = """
 SELECT w.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_inherits h ON h.inhrelid = r.oid
 JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :name AND w.relname <> :whole
@@ -82,7 +82,7 @@ class Indexing(ddl.DDL):
             yield from self.leftovers(part, part_name, foreign_key=foreign_key)
 
     def check_leftovers(self, existing: Table, name: str, columns: tuple[str, ...], code: str) -> None:
-        """Raise DefinitionMismatch where a partition has another key or index under the name that its part is to have."""
+        """Raise DefinitionMismatch if a partition has another key or index under the name of its part."""
         for part, there in self.leftovers(existing, name):
             if there.names != columns:
                 raise DefinitionMismatch(
@@ -93,7 +93,7 @@ class Indexing(ddl.DDL):
                 )
 
     def renamed_parts(self, existing: Table, name: str, original: str) -> list[str]:
-        """Return the statements that give the parts of an index or constraint the names that another's parts have."""
+        """Return the statements that rename the parts of an index or constraint to the names of another's parts."""
         found = self.read(PARTS, id=existing.id, name=name, original=original)
         return [
             f"ALTER {'INDEX' if is_index else 'TABLE'} {self.quoted_table(Name(one if is_index else table, schema))} RENAME"
@@ -102,9 +102,9 @@ class Indexing(ddl.DDL):
         ]
 
     def with_free_name(self, part: Table, name: str, whole: str) -> Generator[Step, None, Table]:
-        """Plan that a name is free for the part of an index: one of another index that has it is called after that one.
+        """Plan that a name is free for the part of an index: a part of another index that has it is renamed.
 
-        An index or a key of a partitioned table keeps the names of its parts where it is renamed.
+        When an index or a key of a partitioned table is renamed, its parts keep their names.
         """
         other = self.scalar(OTHER_WHOLE, id=part.id, name=name, whole=whole) if name in part.indexes else None
         if other is None:
@@ -127,7 +127,7 @@ class Indexing(ddl.DDL):
         return f"LOCK TABLE {', '.join(map(self.database.quoted_table, names))} IN ACCESS EXCLUSIVE MODE"
 
     def locked(self, existing: Table) -> tuple[Name, ...]:
-        """Return what a step locks: of a partitioned table partitions too, one for all of them."""
+        """Return what a step locks: of a partitioned table also the first partition, on behalf of all."""
         return (existing.name, *existing.partitions[:1])
 
     def part_name(self, partition: Name, name: str) -> str:
@@ -148,7 +148,7 @@ class Indexing(ddl.DDL):
         drop = self.drop_invalid(name, named, existing)
         if there is not None and not there.valid:
             yield drop
-            # Another runner may have been building it, and may have finished meanwhile.
+            # Another runner may have been building it, and may have finished by now.
             now = self.database.table(name)
             there = now.indexes.get(named) if now else None
         if there is None or not there.valid:

@@ -36,7 +36,7 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = :column
 ORDER BY 1, 2
 """
 
-# The partition keys of a table and of its partitions; which columns an expression uses, its dependencies tell.
+# The partition keys of a table and of its partitions; the columns of an expression are found by its dependencies.
 KEYS = """
 SELECT n.nspname, c.relname, pg_get_partkeydef(c.oid), 0 = ANY (p.partattrs::int2[]),
   (SELECT json_agg(a.attname ORDER BY x.place)::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY x (number, place)
@@ -50,7 +50,7 @@ JOIN pg_partitioned_table p ON p.partrelid = c.oid ORDER BY t.level, 1, 2
 
 
 class Safety(safety.Safety):
-    """Says why a change would block a table that has rows."""
+    """Whether a change would block a table that has rows, as PostgreSQL itself shows on an empty copy."""
 
     database: PostgreSQL
 
@@ -99,7 +99,7 @@ class Safety(safety.Safety):
 
     def type_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         name = str(column.name)
-        # A foreign key is not checked again while its operator stays, and it stays where nothing is rewritten.
+        # A foreign key is not checked again if its operator is kept, and it is kept if nothing is rewritten.
         scanned = [one for one in existing.having(name) if isinstance(one, Constraint) and one.kind == "check"]
         if scanned:
             return f"check {scanned[0].name} on the column is checked again on every row under an ACCESS EXCLUSIVE lock"
@@ -112,7 +112,7 @@ class Safety(safety.Safety):
         return REWRITTEN if rewrites else self._refusal_below(column, existing)
 
     def _refusal_below(self, column: sa.Column[Any], existing: Table) -> str | None:
-        """Say what a partition, or another table that inherits, has to be scanned or rewritten for."""
+        """Return why a partition, or another inheriting table, must be scanned or rewritten."""
         for schema, table, _, check, has_indexes in self.read(BELOW, id=existing.id, column=str(column.name)):
             below = Name(table, schema)
             if check is not None:
@@ -149,7 +149,7 @@ class Safety(safety.Safety):
             raise lacking(self.product, name, wanted, columns, missing)
 
     def partition_key_using(self, existing: Table, column: str) -> tuple[Name, str] | None:
-        """Return the table, at whatever level, whose partition key uses a column, and that key."""
+        """Return the table, at any level, whose partition key uses a column, and that key."""
         found = (one for one in self._partition_keys(existing) if column in one[-1])
         return next(((name, text) for name, text, *_ in found), None)
 
@@ -238,7 +238,7 @@ WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary OR
 
 
 class Dependents(safety.Dependents):
-    """Says what depends on a column."""
+    """What depends on a table or a column, by the catalogue."""
 
     database: PostgreSQL
 
@@ -336,7 +336,7 @@ class Dependents(safety.Dependents):
 
 
 # The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
-# along is named too where it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
+# along is named too if it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
 OF_COLUMN = """
 WITH RECURSIVE columns AS (
   SELECT a.attrelid AS id, a.attnum AS number, a.attname FROM pg_attribute a

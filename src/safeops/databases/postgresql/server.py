@@ -61,7 +61,7 @@ UNCONVERTIBLE = "42804"
 
 
 class ServerErrors(server.ServerErrors):
-    """Tells by their codes."""
+    """By the SQLSTATE of an error."""
 
     def kind_of(self, error: DBAPIError) -> Kind:
         if error.connection_invalidated:
@@ -93,7 +93,7 @@ class ServerErrors(server.ServerErrors):
 
 
 class Abilities(server.Abilities):
-    """The abilities."""
+    """What PostgreSQL can do."""
 
     validates_constraints_later = True
 
@@ -135,7 +135,7 @@ PARTITIONS = """SELECT n.nspname, c.relname FROM pg_partition_tree(to_regclass(:
 
 
 class Sizes(server.Sizes):
-    """Asks PostgreSQL."""
+    """By the planner and the catalogue."""
 
     database: PostgreSQL
 
@@ -146,7 +146,7 @@ class Sizes(server.Sizes):
         return None if size is None else int(size)
 
     def estimated_rows(self, table: Name) -> int | None:
-        # The planner counts the pages that the table has now, where the catalogue may know of none.
+        # The planner uses the current number of pages; the catalogue may have none yet.
         plan = self.scalar(f"EXPLAIN SELECT 1 FROM {self.quoted_table(table)}")
         rows = re.search(r"rows=(\d+)", str(plan))
         return int(rows[1]) if rows else None
@@ -181,7 +181,7 @@ WHERE l.granted AND l.locktype = 'advisory' AND l.database = (SELECT oid FROM pg
 
 
 class RunnerLock(server.RunnerLock):
-    """One runner at a time."""
+    """An advisory lock of a separate session."""
 
     database: PostgreSQL
 
@@ -227,6 +227,6 @@ def runner_number(key: str) -> int:
 def described_runner(row: Any) -> str:
     """Describe who holds the lock of runners: its pid, user, application, and for how long."""
     pid, user, application, age = row
-    # Since when, others' sessions tell only those who may see them.
+    # The time is visible only to roles that may see the sessions of others.
     since = "" if age is None else f", for {float(age):.1f} s"
     return f"pid {pid}, user {user}, application {application!r}{since}"

@@ -33,7 +33,7 @@ SESSION_COLUMNS = """
   a.pid, a.usename, a.application_name, coalesce(a.state, a.backend_type),
   extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.backend_start)), a.query
 """
-# A prepared transaction has no session: its locks stand without a pid, and it blocks as pid 0.
+# A prepared transaction has no session: its locks have no pid, and it blocks as pid 0.
 _PREPARED = """
   NULL::integer, x.owner, x.gid, 'prepared', extract(epoch FROM clock_timestamp() - x.prepared),
   'ROLLBACK PREPARED ' || quote_literal(x.gid)
@@ -67,14 +67,14 @@ ORDER BY a.xact_start LIMIT 10
 """
 SESSION = "SELECT pg_backend_pid()"
 LOOKS = 6
-"""How often the second connection asks for its session. A pool that takes turns gives it the first one's, or several."""
+"""How often the second connection queries its session. A pool in transaction mode gives it the first one's, or several."""
 
 _judged: WeakSet[Dialect] = WeakSet()
 """The dialects, one of each engine, whose connections keep their session though they go through a pooler."""
 
 WATCH_EVERY = 0.2
 
-# Each step has timeouts of its own, and each transaction a level. A superuser's settings are for superusers to repeat.
+# Without timeouts and transaction settings, which steps set themselves. Only superusers may repeat a superuser's settings.
 SET_HERE = """SELECT name, setting FROM pg_settings
 WHERE source = 'session' AND name NOT LIKE '%timeout' AND name NOT LIKE '%transaction%'
   AND name NOT IN ('application_name', 'client_encoding')
@@ -222,7 +222,7 @@ class Session(Database):
             yield
 
     def read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        # A query with parameters is one of the catalogue: what an author wrote has colons of its own.
+        # A query with parameters is one of the catalogue; the author's expressions may have their own colons.
         return super().read(sealed(sql) if parameters else sql, **parameters)
 
     def refuse_hidden_rows(self, tables: Sequence[Name]) -> None:
@@ -297,8 +297,8 @@ def _seconds(setting: str) -> float:
 def _before_deadlock(lock: float, deadlock: float, step: Step) -> float:
     """Return a shorter bound for a step that waits for several tables one after the other.
 
-    It holds the first meanwhile: an application that has locked them the other way round, and waits behind it, would be
-    the one to find the deadlock, and lose. So the step ends before anybody looks for one.
+    It holds the first while it waits: an application that has locked them in the other order, and waits behind it, would
+    detect the deadlock and lose. So the step ends before any session checks for deadlocks.
     """
     many = len(set(step.locks))
     return lock if many < 2 else min(lock, 0.9 * deadlock / many)
@@ -327,10 +327,10 @@ def described(row: Any) -> str:
 
 
 def shares_sessions(connection: Connection, session: int) -> bool:
-    """Tell whether statements of a connection may reach sessions that also serve other clients.
+    """Return whether statements of a connection may reach sessions that also serve other clients.
 
-    A connection without a pooler has been told the id of its session when it connected. A pooler tells each client a key
-    of its own. Then a second connection shows which pooler it is: in transaction mode both get the same session, or
+    Without a pooler, the server sends the id of the session when the client connects. A pooler sends each client a
+    made-up id. Then a second connection shows which pooler it is: in transaction mode both get the same session, or
     one of them gets several. Nothing is set on any session for that.
 
     Args:
@@ -349,7 +349,7 @@ def shares_sessions(connection: Connection, session: int) -> bool:
 
 
 def told_session(driver: Any) -> int | None:
-    """Return the id of the session that the server told the driver on connecting; None if the driver does not show it."""
+    """Return the id of the session that the server sent on connecting; None if the driver does not show it."""
     if hasattr(driver, "info"):
         driver = driver.info
     for name in ("backend_pid", "get_backend_pid", "get_server_pid"):

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("safeops")
 
-# Its own triggers of a table, or those that stand on one of its columns: by what they hang on, for a table or a column
-# may have been renamed.
+# The filling triggers of a table, or of one of its columns: found by dependencies, because a table or a column may have
+# been renamed.
 OURS = f"""
 SELECT t.tgname, p.proname, n.nspname, p.prosrc FROM pg_trigger t
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
@@ -87,7 +87,7 @@ class Triggers(triggers.Triggers):
         return (
             "\n#variable_conflict use_column\n"
             f"BEGIN\n  {column} := ({self.filled_query(filler)});\n  RETURN NEW;\n"
-            # The write is the application's: without the column it would have gone well.
+            # The write is the application's, and would have succeeded without the column.
             "EXCEPTION WHEN OTHERS THEN\n  RETURN NEW;\nEND\n"
         )
 

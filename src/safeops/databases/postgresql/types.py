@@ -25,7 +25,7 @@ from safeops.planned import Effect
 if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
 
-# A domain keeps the rules of the domain that it is made of.
+# A domain has the rules of its base domain too.
 DOMAINS = """
 WITH RECURSIVE chain AS (
   SELECT t.* FROM pg_type t WHERE t.oid = to_regtype(:type)
@@ -161,7 +161,7 @@ SAFE_PATH = "SET search_path = pg_catalog, pg_temp"
 
 
 def sqlstate(error: BaseException) -> str | None:
-    """Return the SQLSTATE of a driver's error, whatever the driver calls it."""
+    """Return the SQLSTATE of any driver's error."""
     original = getattr(error, "orig", None) or error
     return getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
 
@@ -201,13 +201,13 @@ def split_collation(type_text: str) -> tuple[str, str | None]:
 
 
 def block(condition: str, statement: str) -> str:
-    """Write a block that runs a statement where a condition holds; no name in it can end the block."""
+    """Render a block that runs a statement if a condition holds; no name in it can end the block."""
     body = f"BEGIN\n  IF {condition} THEN\n    {statement};\n  END IF;\nEND"
     return f"DO {in_dollars(body)}"
 
 
 def procedure(declared: str, body: str) -> str:
-    """Write a block with variables; no name in it can end the block."""
+    """Render a block with variables; no name in it can end the block."""
     whole = f"DECLARE{declared}\nBEGIN{body}\nEND"
     return f"DO {in_dollars(whole)}"
 
@@ -253,7 +253,7 @@ def _sequence(database: Database, pair: Pair, existing: Table) -> dict[str, Any]
 
 
 def sequences(database: Database, pair: Pair, existing: Table) -> tuple[Name, ...]:
-    """Return what is locked beside the table where the identity or the sequence of the source moves."""
+    """Return what is locked in addition to the table when the identity or the sequence of the source moves."""
     found = _sequence(database, pair, existing)
     return (Name(found["name"], found["schema"]),) if found else ()
 
@@ -264,13 +264,13 @@ def _type(pair: Pair, found: dict[str, Any]) -> str:
 
 
 def _limit(found: dict[str, Any], type_: str) -> int:
-    """Return the last number: the widest of the new type, where it was that of the old one."""
+    """Return the last number: that of the new type, if it was that of the old one."""
     usual = found["max"] == _LIMITS[found["type"]]
     return _LIMITS[type_] if usual else min(found["max"], _LIMITS[type_])
 
 
 def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]:
-    """Return the statements that give the twin the identity of the source, under the same sequence name."""
+    """Return the statements that move the identity of the source to the shadow, under the same sequence name."""
     found = _sequence(database, pair, existing)
     if found is None:
         return []
@@ -279,7 +279,7 @@ def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]
     options = f"SEQUENCE NAME {sequence} {_options(found, _limit(found, type_))}"
     table, text = database.quoted_table(existing.name), database.literal(sequence)
     source, shadow = database.quoted(pair.source), database.quoted(pair.shadow)
-    # Altering the sequence first holds up whoever would take a number from it by itself.
+    # Altering the sequence first blocks sessions that would take a number from it.
     move = f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
   ALTER SEQUENCE {sequence} CACHE {found["cache"]};
   SELECT last_value, is_called INTO safeops_last, safeops_called FROM {sequence};
@@ -293,7 +293,7 @@ END $safeops$"""
 def serial_as_identity(
     database: Database, name: Name, column: str, identity: sa.Identity, existing: Table
 ) -> tuple[str, str] | None:
-    """Return the statements that turn a serial column into an identity that goes on counting, and back."""
+    """Return the statements that turn a serial column into an identity that continues its numbers, and back."""
     there = existing.columns[column]
     raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=column)
     if raw is None or there.identity or not (there.default or "").startswith("nextval("):
@@ -321,7 +321,7 @@ def _options(found: dict[str, Any], limit: int) -> str:
 
 
 def _counting_on(table: str, sequence: str, statements: Sequence[str]) -> str:
-    """Write a block that exchanges the sequence of a column, and has the new one go on where the old one was."""
+    """Render a block that exchanges the sequence of a column; the new one continues from the old one."""
     changes = "".join(f"  {statement};\n" for statement in statements)
     return f"""DO $safeops$ DECLARE safeops_last bigint; safeops_called boolean; BEGIN
   LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
@@ -338,7 +338,7 @@ def _grants(found: dict[str, Any], sequence: str) -> list[str]:
 
 
 def moved_sequence(database: Database, pair: Pair, existing: Table) -> list[str]:
-    """Return the statements by which the sequence of a serial column belongs to the twin, and has its type."""
+    """Return the statements that give the sequence of a serial column to the shadow, with its type."""
     found = _sequence(database, pair, existing)
     if found is None:
         return []
