@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.exc import DBAPIError, PendingRollbackError
@@ -20,7 +20,7 @@ from safeops.backfilling.port import Batches
 from safeops.backfilling.progress import BackfillProgress, Meter
 from safeops.backfilling.range_walker import RangeWalker, forgotten, note_lost_claim, stopped
 from safeops.backfilling.spec import BackfillSpec
-from safeops.backfilling.state import COUNTERS, WHOLE, ClaimLost, Part, State
+from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
 from safeops.backfilling.status import Remaining, count_remaining, incomplete, plan_backfill
 from safeops.databases import database_on
 from safeops.databases.connections import beside
@@ -153,7 +153,7 @@ class BackfillRun:
         if not parts:
             raise forgotten(self.spec.name)
         whole, *ranges = parts
-        return replace(whole, **{name: sum(getattr(part, name) for part in ranges) for name in COUNTERS})
+        return whole.with_totals(ranges)
 
     def _parts(self) -> list[Part]:
         return self.walker.with_lock_retry(partial(self.state.parts, self.spec.name))
@@ -185,12 +185,7 @@ class BackfillRun:
         return remaining.rows
 
     def _end(self, status: str) -> None:
-        def end() -> None:
-            with self.database.transaction():
-                self.state.lock(self.spec.name, self.token)
-                self.state.set_status(self.spec.name, status)
-
-        self.walker.with_lock_retry(end)
+        self.walker.with_lock_retry(partial(self.state.set_claimed_status, self.spec.name, self.token, status))
 
     def _remaining(self) -> Remaining:
         # Only a call of the function shows it: rows for which it returned nothing are not tried again in the same run.
@@ -211,14 +206,8 @@ class BackfillRun:
             return
         cuts = cut(database, spec, self.executor, first, None, last)
         number = len(self._ranges()) + 1
-
-        def add() -> None:
-            with database.transaction():
-                self.state.lock(spec.name, self.token)
-                self.state.set_status(spec.name, "running", sweep=sweep)
-                self.state.add_ranges(spec.name, number, [None, *cuts], sweep, first)
-
-        self.walker.with_lock_retry(add)
+        begin = partial(self.state.begin_sweep, spec.name, self.token, sweep, cuts, first, number)
+        self.walker.with_lock_retry(begin)
 
     def _walk_ranges(self) -> None:
         unfinished = self._unfinished_ranges()

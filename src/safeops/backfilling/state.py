@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -30,82 +30,51 @@ WHOLE = 0
 """The part that is the backfill itself; its ranges are numbered from 1."""
 COUNTERS = ("processed", "unfilled", "walked", "batches", "seconds")
 
-_COLUMNS: Mapping[str, sa.types.TypeEngine[Any]] = {
-    "status": sa.String(20),
-    "fingerprint": sa.String(64),
-    "work": sa.Text(),
-    "first_key": sa.Text(),
-    "after_key": sa.Text(),
-    "upto_key": sa.Text(),
-    "sweep": sa.Integer(),
-    "processed": sa.BigInteger(),
-    "unfilled": sa.BigInteger(),
-    "walked": sa.BigInteger(),
-    "batches": sa.BigInteger(),
-    "seconds": sa.Double(),
-    "runner": sa.String(64),
-    "session": sa.String(255),
-    "lease_until": sa.Double(),
-    "started_at": sa.Double(),
-    "updated_at": sa.Double(),
-}
+
+class _Key(sa.types.TypeDecorator[Bound]):
+    """A key as the JSON of its texts."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Bound | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Bound | None:
+        return None if value is None else tuple(json.loads(value))
 
 
-def table_for(database: Database, schema: str | None) -> sa.Table:
-    """Return the table of the progress."""
-    return sa.Table(
-        TABLE,
-        sa.MetaData(),
-        sa.Column("name", Batches.of(database).exact_text(LONGEST_NAME)),
-        sa.Column("part", sa.Integer()),
-        *(sa.Column(name, type_) for name, type_ in _COLUMNS.items()),
-        sa.PrimaryKeyConstraint("name", "part"),
-        schema=schema,
-    )
+def _column(type_: sa.types.TypeEngine[Any], name: str | None = None) -> Any:
+    return field(metadata={"type": type_, "name": name})
 
 
 @dataclass(frozen=True)
 class Part:
-    """A range of keys, or with ``part`` 0 the backfill itself; ``after_key`` is the last key that was committed."""
+    """A row of the table: a range of keys, or with ``part`` 0 the backfill itself; ``after`` is the last committed key."""
 
     name: str
-    part: int
-    status: str
-    fingerprint: str | None = None
-    work: str | None = None
-    first_key: str | None = None
-    after_key: str | None = None
-    upto_key: str | None = None
-    sweep: int = 0
-    processed: int = 0
-    unfilled: int = 0
-    walked: int = 0
-    batches: int = 0
-    seconds: float = 0.0
-    runner: str | None = None
-    session: str | None = None
-    lease_until: float | None = None
-    started_at: float | None = None
-    updated_at: float | None = None
-
-    @property
-    def first(self) -> Bound | None:
-        return _read(self.first_key)
-
-    @property
-    def after(self) -> Bound | None:
-        return _read(self.after_key)
-
-    @property
-    def upto(self) -> Bound | None:
-        return _read(self.upto_key)
+    part: int = _column(sa.Integer())
+    status: str = _column(sa.String(20))
+    fingerprint: str | None = _column(sa.String(64))
+    work: str | None = _column(sa.Text())
+    first: Bound | None = _column(_Key(), "first_key")
+    after: Bound | None = _column(_Key(), "after_key")
+    upto: Bound | None = _column(_Key(), "upto_key")
+    sweep: int = _column(sa.Integer())
+    processed: int = _column(sa.BigInteger())
+    unfilled: int = _column(sa.BigInteger())
+    walked: int = _column(sa.BigInteger())
+    batches: int = _column(sa.BigInteger())
+    seconds: float = _column(sa.Double())
+    runner: str | None = _column(sa.String(64))
+    session: str | None = _column(sa.String(255))
+    lease_until: float | None = _column(sa.Double())
+    started_at: float | None = _column(sa.Double())
+    updated_at: float | None = _column(sa.Double())
 
     @property
     def is_finished(self) -> bool:
         return self.status == "finished"
-
-    def after_batch(self, last: Bound, finished: bool) -> Part:
-        return replace(self, after_key=_as_json(last), status="finished" if finished else "running")
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -113,19 +82,29 @@ class Part:
         spec: Mapping[str, Any] = json.loads(self.work or "{}")
         return spec
 
+    def after_batch(self, last: Bound, finished: bool) -> Part:
+        return replace(self, after=last, status="finished" if finished else "running")
 
-def _as_json(bound: Bound | None) -> str | None:
-    return None if bound is None else json.dumps(bound)
+    def with_totals(self, ranges: Sequence[Part]) -> Part:
+        """Return the backfill with the counters of all its ranges."""
+        return replace(self, **{name: sum(getattr(part, name) for part in ranges) for name in COUNTERS})
 
 
-def _read(text: str | None) -> Bound | None:
-    return None if text is None else tuple(json.loads(text))
+def table_for(database: Database, schema: str | None) -> sa.Table:
+    """Return the table of the progress."""
+    _, *others = fields(Part)
+    return sa.Table(
+        TABLE,
+        sa.MetaData(),
+        sa.Column("name", Batches.of(database).exact_text(LONGEST_NAME)),
+        *(sa.Column(column.metadata["name"] or column.name, column.metadata["type"]) for column in others),
+        sa.PrimaryKeyConstraint("name", "part"),
+        schema=schema,
+    )
 
 
 LEASE = 8.0
 """Seconds after which the claim of a runner that does not renew it expires."""
-
-
 UNCLAIMED: Mapping[str, None] = {"runner": None, "session": None, "lease_until": None}
 
 
@@ -174,7 +153,13 @@ class State(StateTable):
             if self.part(name) is None:
                 raise
 
-    def add_ranges(
+    def begin_sweep(self, name: str, token: str, sweep: int, cuts: Sequence[Bound], first: Bound, number: int) -> None:
+        """Add the ranges of a sweep over the table, from the key ``first`` on, or raise ClaimLost."""
+        with self.database.transaction():
+            self.set_claimed_status(name, token, "running", sweep=sweep)
+            self._add_ranges(name, number, [None, *cuts], sweep, first)
+
+    def _add_ranges(
         self, name: str, number: int, cuts: Sequence[Bound | None], sweep: int, first: Bound | None = None
     ) -> None:
         """Add a range between each two cuts, numbered from ``number`` on; the one without a start begins with ``first``."""
@@ -183,9 +168,9 @@ class State(StateTable):
                 name,
                 number,
                 status="running",
-                first_key=_as_json(first) if after is None else None,
-                after_key=_as_json(after),
-                upto_key=_as_json(upto),
+                first_key=first if after is None else None,
+                after_key=after,
+                upto_key=upto,
                 sweep=sweep,
             )
             number += 1
@@ -193,16 +178,19 @@ class State(StateTable):
     def split(self, part: Part, token: str, cuts: Sequence[Bound], number: int) -> None:
         """Split what is left of a claimed range, and release it: it keeps what is before the first cut."""
         with self.database.transaction():
-            self.lock(part.name, token)
-            self._change_claimed(part.name, part.part, token, upto_key=_as_json(cuts[0]), **UNCLAIMED)
-            self.add_ranges(part.name, number, cuts, part.sweep)
+            self._change_claimed(part.name, WHOLE, token, lease_until=self._lease())
+            self._change_claimed(part.name, part.part, token, upto_key=cuts[0], **UNCLAIMED)
+            self._add_ranges(part.name, number, cuts, part.sweep)
 
-    def lock(self, name: str, token: str) -> None:
-        """Lock the backfill itself for the transaction that asks, or raise ClaimLost if another runner has claimed it."""
-        self._change_claimed(name, WHOLE, token, lease_until=self._lease())
+    def set_status(self, name: str, status: str) -> None:
+        """Set the status of a backfill, whichever runner has claimed it."""
+        self._change(name, WHOLE, status=status, updated_at=self._now())
 
-    def set_status(self, name: str, status: str, part: int = WHOLE, **changes: Any) -> None:
-        self._change(name, part, status=status, updated_at=self._now(), **changes)
+    def set_claimed_status(self, name: str, token: str, status: str, **changes: Any) -> None:
+        """Set the status of a claimed backfill, or raise ClaimLost."""
+        self._change_claimed(
+            name, WHOLE, token, status=status, updated_at=self._now(), lease_until=self._lease(), **changes
+        )
 
     def checkpoint(self, part: Part, token: str, last: Bound, *, finished: bool, **added: float) -> None:
         """Write how far a range is, in the transaction of its batch, or raise ClaimLost."""
@@ -211,7 +199,7 @@ class State(StateTable):
             part.name,
             part.part,
             token,
-            after_key=_as_json(last),
+            after_key=last,
             status="finished" if finished else "running",
             updated_at=self._now(),
             lease_until=self._lease(),

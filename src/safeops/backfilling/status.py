@@ -88,21 +88,20 @@ def backfill_status() -> list[BackfillState]:
 
 
 def _state_of(whole: Part, ranges: list[Part]) -> BackfillState:
-    spec, schema = whole.spec, whole.spec.get("schema")
-    updated = [part.updated_at for part in (whole, *ranges) if part.updated_at is not None]
+    spec, schema, totals = whole.spec, whole.spec.get("schema"), whole.with_totals(ranges)
     return BackfillState(
         name=whole.name,
         table=f"{schema}.{spec['table']}" if schema else spec.get("table", ""),
         columns=tuple(spec.get("columns", ())),
         status="running" if whole.status == "stopping" else whole.status,
-        rows=sum(part.processed for part in ranges),
-        batches=sum(part.batches for part in ranges),
-        seconds=sum(part.seconds for part in ranges),
+        rows=totals.processed,
+        batches=totals.batches,
+        seconds=totals.seconds,
         ranges=len(ranges),
         ranges_finished=sum(part.is_finished for part in ranges),
         key=(ranges[0].after or ()) if len(ranges) == 1 else (),
         started_at=whole.started_at,
-        updated_at=max(updated, default=None),
+        updated_at=max((part.updated_at for part in (whole, *ranges) if part.updated_at is not None), default=None),
         runner=whole.session,
     )
 
