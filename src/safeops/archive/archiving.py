@@ -26,7 +26,7 @@ from safeops.errors import BackfillConflict, BackfillIncomplete, SafeOpsError, U
 from safeops.execution.inspect import find, keeping, look_into
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
-from safeops.execution.replication import heed_kept_table
+from safeops.execution.replication import check_subscribers_of_kept_table, check_subscribers_of_state
 from safeops.naming import Code, Name, call
 from safeops.plan_mode import DryRun, current_dry_run
 from safeops.planned import PlannedStatement
@@ -59,7 +59,7 @@ def archive_column(migration: Migration, table: Table, column: str, explain: Cal
     asked = f"Archiving {what}"
     look_into(migration, table.name, lambda: database.triggers.check_triggers(asked, table.name, locks_table=True))
     key = key_for(migration, table, column)
-    _heed_subscribers(migration, catalogue, table, column)
+    _check_subscribers(migration, catalogue, table, column)
     if (dry_run := current_dry_run()) is not None:
         return _record_plan(dry_run, database, table, column)
     _refuse_undroppable(migration, table, column, explain)
@@ -100,13 +100,12 @@ def _refuse_undroppable(migration: Migration, table: Table, column: str, explain
         raise taught from error
 
 
-def _heed_subscribers(migration: Migration, catalogue: Catalogue, table: Table, column: str) -> None:
+def _check_subscribers(migration: Migration, catalogue: Catalogue, table: Table, column: str) -> None:
     """Raise UnsafeOperation where the tables that an archive takes would be published by themselves."""
     written = call("drop_column_if_exists", table.name.name, column, schema=table.name.schema, archive=True)
-    heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
-    state = State.of(migration)
-    heed_kept_table(migration, state.name, state.exists(), written)
-    heed_kept_table(migration, Name("safeops_archive_1", table.name.schema), False, written)
+    check_subscribers_of_state(migration, catalogue, written)
+    check_subscribers_of_state(migration, State.of(migration), written)
+    check_subscribers_of_kept_table(migration, Name("safeops_archive_1", table.name.schema), written)
 
 
 def _record_plan(dry_run: DryRun, database: Database, table: Table, column: str) -> bool:
@@ -359,7 +358,7 @@ def archive_table(migration: Migration, table: Table, explain: Callable[..., obj
     database, catalogue = migration.database, catalogue_of(migration)
     refuse_unarchivable(migration, table, None, f"table {table.name}")
     written = call("drop_table_if_exists", table.name.name, schema=table.name.schema, archive=True)
-    heed_kept_table(migration, catalogue.name, catalogue.exists(), written)
+    check_subscribers_of_state(migration, catalogue, written)
     if (dry_run := current_dry_run()) is not None:
         drop = next(database.ddl.drop_table(table.name, table))
         dry_run.add(

@@ -23,7 +23,7 @@ from safeops.backfilling.values import RANGE, Expressions, Function
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import check_names, existing
 from safeops.execution.migration import Migration, running
-from safeops.execution.replication import heed_kept_table
+from safeops.execution.replication import check_subscribers_of_state
 from safeops.naming import Code, Name, call, fitting
 from safeops.planned import counted
 
@@ -115,8 +115,7 @@ def backfill(
             render(migration, table, values, where, progress_name(targets_of(values), None))
             return BackfillReport(0, 0, 0.0, False, 0)
         spec = spec_for(migration, existing(migration, table), table, values, where, key, progress_name)
-        state = State.of(migration)
-        heed_kept_table(migration, state.name, state.exists(), arguments.corrected("{...}"))
+        check_subscribers_of_state(migration, State.of(migration), arguments.corrected("{...}"))
         return execute(migration, spec, limits, progress, executor, connect)
 
 

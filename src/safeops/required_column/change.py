@@ -19,7 +19,7 @@ from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, Safe
 from safeops.execution.inspect import check_names, existing, keeping, look_into, settle_names, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
-from safeops.execution.replication import heed_kept_table, heed_new_column
+from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state
 from safeops.naming import Code, Name, call, written_column
 from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
 from safeops.schema import columns
@@ -264,7 +264,7 @@ class _Required:
             columns.check_companions(self.migration, self._table, self.name, table, "raise")
             if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(table)):
                 refuse_domain(self.migration, self.name, self.column, table)
-            self._heed_subscribers(table)
+            self._check_subscribers(table)
         fills = there is None or there.nullable or self.keep_filled
         if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
             asked = f"add_required_column() of {self.shown} without a server default"
@@ -278,7 +278,7 @@ class _Required:
     def _lacks_triggers(self) -> bool:
         return look_into(self.migration, self.name, lambda: next(self._fill_new_rows(), None) is not None)
 
-    def _heed_subscribers(self, table: Table) -> None:
+    def _check_subscribers(self, table: Table) -> None:
         written = call(
             "add_required_column",
             self.name.name,
@@ -286,9 +286,8 @@ class _Required:
             populate=Code("..."),
             schema=self.name.schema,
         )
-        heed_new_column(self.migration, table, self.own, written)
-        state = State.of(self.migration)
-        heed_kept_table(self.migration, state.name, state.exists(), written)
+        check_subscribers_of_column(self.migration, table, self.own, written)
+        check_subscribers_of_state(self.migration, State.of(self.migration), written)
 
     # The column -------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from safeops.execution.inspect import (
 )
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
-from safeops.execution.replication import heed_new_column, note_subscribers
+from safeops.execution.replication import check_subscribers_of_column, note_subscribers
 from safeops.naming import Code, Name, call, fitting, written_column, written_default
 from safeops.schema import constraints, foreign_keys, indexes
 from safeops.schema.prerequisites import awaits_enum, check_types, prepare
@@ -134,7 +134,7 @@ def _add_bare(
     _refuse_blocking(migration, name, column, stands)
     if stands is not None and column.computed is None:
         written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
-        heed_new_column(migration, stands, str(column.name), written)
+        check_subscribers_of_column(migration, stands, str(column.name), written)
     with keeping(prepare(migration, [column])):
         return execute(migration, migration.database.ddl.add_column(name, column, stands))
 

@@ -23,7 +23,7 @@ from safeops.execution.helper import MOMENT, HelperCall, Said, helper
 from safeops.execution.inspect import check_names, existing, find, keeping, refuse_hidden_rows
 from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration
-from safeops.execution.replication import heed_new_column
+from safeops.execution.replication import check_subscribers_of_column
 from safeops.naming import Code, Name, call, written_column
 from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie
 
@@ -113,7 +113,7 @@ def restore_column(
     refuse_rewriting(migration, table, record, column)
     if record.column not in table.columns and not record.definition["computed"]:
         again = call("restore_column", table_name, written_column(column), schema=schema)
-        heed_new_column(migration, table, str(column.name), again)
+        check_subscribers_of_column(migration, table, str(column.name), again)
     done: list[str] = []
     with keeping(done):
         bring_column_back(migration, table, record, done)

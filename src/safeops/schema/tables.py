@@ -32,7 +32,7 @@ from safeops.execution.inspect import (
 from safeops.execution.later_calls import unexplained
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
-from safeops.execution.replication import heed_new_table
+from safeops.execution.replication import check_subscribers_of_table
 from safeops.naming import Code, Name, call
 from safeops.plan_mode import current_dry_run
 from safeops.schema import foreign_keys, indexes
@@ -136,7 +136,7 @@ def _check_new(migration: HelperCall, table: sa.Table) -> None:
     check_schema(migration, migration.name, migration.right)
     if not migration.offline:
         again = call("create_table_if_missing", table.name, Code("..."), schema=table.schema)
-        heed_new_table(migration, migration.name, again)
+        check_subscribers_of_table(migration, migration.name, again)
 
 
 def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstraint) -> bool:

@@ -30,7 +30,7 @@ from safeops.errors import (
 from safeops.execution.inspect import check_names, existing, look_into
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration, running
-from safeops.execution.replication import heed_kept_table, heed_new_column, note_subscribers
+from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state, note_subscribers
 from safeops.naming import Name, fitting
 from safeops.schema import refusals
 from safeops.schema.refusals import explained_dependents, refuse_dependents
@@ -143,9 +143,8 @@ def _paired(migration: Migration, pair: Pair, table: Name, options: dict[str, An
     _warn_of_dependents(migration, pair, now)
     _check(migration, pair, now)
     _check_fill(migration, pair, now, Arguments(migration, table.name, table.schema), options)
-    heed_new_column(migration, now, pair.shadow, written)
-    state = State.of(migration)
-    heed_kept_table(migration, state.name, state.exists(), written)
+    check_subscribers_of_column(migration, now, pair.shadow, written)
+    check_subscribers_of_state(migration, State.of(migration), written)
     # What is known of an earlier column of that name would keep this one from being filled.
     forget_backfills(migration, known)
     return execute(migration, ShadowColumns.of(database).start_sync(pair, now))

@@ -14,7 +14,7 @@ from safeops.execution.inspect import check_names, find, look_into, skipped
 from safeops.execution.later_calls import is_dropped
 from safeops.execution.lock_retry import execute, outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.replication import heed_new_name
+from safeops.execution.replication import check_subscribers_of_rename
 from safeops.naming import Name, call, nearest
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 from safeops.table_rename.port import Plan, RenamedTable, TableRenames
@@ -99,7 +99,7 @@ class TableRename:
             if found.is_untouched and found.table is not None:
                 table = found.table
                 look_into(migration, table.name, lambda: TableRenames.of(migration.database).check_rename(table))
-                heed_new_name(migration, table, self.new_name, self._call("expand"))
+                check_subscribers_of_rename(migration, table, self.new_name, self._call("expand"))
             return self._execute(migration, found, TableRenames.of(migration.database).rename_table)
 
     def contract(self) -> bool:
@@ -160,7 +160,7 @@ class TableRename:
                 self._misses("undo_expand", "undo_contract", f"the old name {found.names.old} is gone")
             self._refuse_dependents(migration, found)
             if found.table is not None and not found.is_untouched:
-                heed_new_name(migration, found.table, self.old_name, self._call("undo_expand"))
+                check_subscribers_of_rename(migration, found.table, self.old_name, self._call("undo_expand"))
             return self._execute(migration, found, TableRenames.of(migration.database).rename_back)
 
     def undo_contract(self) -> bool:
