@@ -140,6 +140,16 @@ class OnlineOnly(SafeOpsError):
     number = "S004"
 
 
+def online_only(change: str, why: str) -> OnlineOnly:
+    """Return the error of a change that cannot be rendered."""
+    return OnlineOnly(
+        f"{change} cannot be rendered for --sql.",
+        why=why,
+        remedy="Run this revision against the database, or guard it:",
+        code="if not op.get_context().as_sql:\n    ...",
+    )
+
+
 class UnsupportedOnDatabase(SafeOpsError):
     """This server has no such thing; the message says what was asked, what it is, and what would be needed."""
 

@@ -223,7 +223,11 @@ class Archives(port.Archives):
             if name not in table.constraints:
                 action = f"ADD CONSTRAINT {self.quoted(name)} {text}"
                 yield iter(
-                    [self.database.ddl.alter(table.name, action, f"added {name} to {table.name} again", free=table)]
+                    [
+                        self.database.ddl.alter(
+                            table.name, action, f"added {name} to {table.name} again", copied_if_empty=table
+                        )
+                    ]
                 )
         # By now the indexes stand, which the keys would make themselves otherwise.
         yield from self._restored_keys(self.database.table(table.name) or table, definition)
@@ -257,7 +261,7 @@ class Archives(port.Archives):
         if on_update:
             changed = found.with_(DEFAULT=default or ("NULL" if found.nullable else None), ON_UPDATE=on_update)
             yield self.database.ddl.modify(
-                table.name, column, str(changed), f"set the default of {table.name}.{column}", instant=True
+                table.name, column, changed, f"set the default of {table.name}.{column}", instant=True
             )
         elif default and default.upper() != "NULL":
             yield from self.database.ddl.set_default(table.name, column, default, table)

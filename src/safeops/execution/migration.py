@@ -28,7 +28,14 @@ from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting, of_a_url
 from safeops.databases.server_errors import explained
-from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation
+from safeops.errors import (
+    OnlineOnly,
+    OutsideMigration,
+    SafeOpsError,
+    TransactionNotOurs,
+    UnsafeOperation,
+    online_only,
+)
 from safeops.plan_mode import current_dry_run, planned_as
 from safeops.policy import Settings, in_force
 
@@ -105,12 +112,7 @@ class Migration(Terms):
         self.context.impl.static_output(sql if sql.startswith("--") else f"{sql};")
 
     def online_only(self, deed: str, why: str) -> OnlineOnly:
-        return OnlineOnly(
-            f"{deed} cannot be rendered for --sql.",
-            why=why,
-            remedy="Run this revision against the database, or guard it:",
-            code="if not op.get_context().as_sql:\n    ...",
-        )
+        return online_only(deed, why)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""ALTER TABLE on MariaDB and MySQL: the ways that are tried, from the cheapest on."""
+"""ALTER TABLE on MariaDB and MySQL, by the cheapest way that the server accepts; and the DDL of indexes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex
 
 from safeops.databases import ddl, sqltext
-from safeops.databases.definitions import Index, Table
+from safeops.databases.definitions import Constraint, Index, Table
 from safeops.databases.mysql import server, showcreate, spelling
 from safeops.databases.steps import Plan, Step
-from safeops.errors import DependentObjects, OnlineOnly, UnsafeOperation
+from safeops.errors import DependentObjects, UnsafeOperation, online_only
 from safeops.naming import Code, Name, call, fitting
 from safeops.policy import assurance
 
@@ -24,13 +24,24 @@ if TYPE_CHECKING:
     from safeops.databases.mysql import MySQL
 
 GUARD = "/*guard*/ "
-"""Stands in a statement where MariaDB takes IF EXISTS or IF NOT EXISTS."""
-
-_LOOKS = {
+"""Marks where MariaDB accepts IF EXISTS or IF NOT EXISTS."""
+INSTANT = ", ALGORITHM=INSTANT"
+ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
+# Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
+STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
+CAVEAT = ", which the server may refuse to do online"
+_COPIED = frozenset({"check", "stored", "persistent", "uuid"})
+_MOMENTS = ("now", "current_timestamp", "localtime")
+_CATALOGUE = {
     "column": ("COLUMNS", "COLUMN_NAME"),
     "index": ("STATISTICS", "INDEX_NAME"),
     "constraint": ("TABLE_CONSTRAINTS", "CONSTRAINT_NAME"),
 }
+
+
+def plain(sql: str) -> str:
+    """Return a statement without the mark of its guard."""
+    return sql.replace(GUARD, "")
 
 
 class AlterTable(ddl.DDL):
@@ -38,34 +49,31 @@ class AlterTable(ddl.DDL):
 
     database: MySQL
 
-    def unless(self, kind: str, name: Name, thing: str, sql: str) -> str:
-        """Run the statement where the column, index or constraint is missing."""
-        if self.database.abilities.guards_natively:
-            return sql.replace(GUARD, "IF NOT EXISTS ")
-        return self.when(f"{self._count(kind, name, thing)} = 0", sql)
+    # For --sql --------------------------------------------------------------------------------------------------
 
-    def if_there(self, kind: str, name: Name, thing: str, sql: str) -> str:
-        """Run the statement where the column, index or constraint stands."""
-        if self.database.abilities.guards_natively:
-            return sql.replace(GUARD, "IF EXISTS ")
-        return self.when(f"{self._count(kind, name, thing)} > 0", sql)
+    def if_missing(self, kind: str, name: Name, thing: str, sql: str) -> str:
+        """Run the statement if the table does not have the column, index or constraint."""
+        return self._guarded("IF NOT EXISTS ", f"{self.count(kind, name, thing)} = 0", sql)
+
+    def if_exists(self, kind: str, name: Name, thing: str, sql: str) -> str:
+        """Run the statement if the table has the column, index or constraint."""
+        return self._guarded("IF EXISTS ", f"{self.count(kind, name, thing)} > 0", sql)
+
+    def _guarded(self, guard: str, condition: str, sql: str) -> str:
+        return sql.replace(GUARD, guard) if self.database.abilities.guards_natively else self.when(condition, sql)
 
     def when(self, condition: str, sql: str, otherwise: str = "DO 0") -> str:
         """Run the one statement or the other. https://dev.mysql.com/doc/refman/8.0/en/prepare.html"""
         chosen = f"IF({condition}, {self.literal(plain(sql))}, {self.literal(otherwise)})"
-        return self.prepared(chosen)
-
-    def prepared(self, text: str) -> str:
-        """Run the statement that an expression makes."""
-        steps = [f"SET @safeops = {text}", "PREPARE safeops FROM @safeops", "EXECUTE safeops"]
+        steps = [f"SET @safeops = {chosen}", "PREPARE safeops FROM @safeops", "EXECUTE safeops"]
         return ";\n".join([*steps, "DEALLOCATE PREPARE safeops"])
 
-    def failing(self, condition: str, problem: str) -> str:
-        """Stop the script where the condition holds: no table has the name that tells why."""
+    def fail_if(self, condition: str, problem: str) -> str:
+        """Stop the script if the condition is met: no table has the name that reports why."""
         return self.when(condition, f"SELECT 1 FROM {self.quoted(problem[:64])}")
 
-    def _count(self, kind: str, name: Name, thing: str) -> str:
-        view, column = _LOOKS[kind]
+    def count(self, kind: str, name: Name, thing: str) -> str:
+        view, column = _CATALOGUE[kind]
         where = f"{self.of_table(name)} AND {column} = {self.literal(thing)}"
         return f"(SELECT COUNT(*) FROM information_schema.{view} WHERE {where})"
 
@@ -73,39 +81,34 @@ class AlterTable(ddl.DDL):
         schema = self.literal(name.schema) if name.schema else "DATABASE()"
         return f"TABLE_SCHEMA = {schema} AND TABLE_NAME = {self.literal(name.name)}"
 
-    def online_only(self, deed: str, why: str) -> OnlineOnly:
-        return OnlineOnly(
-            f"{deed} cannot be rendered for --sql.",
-            why=why,
-            remedy="Run this revision against the database, or guard it:",
-            code="if not op.get_context().as_sql:\n    ...",
-        )
+    # Messages ---------------------------------------------------------------------------------------------------
 
-    def called(self, function: str, *arguments: Any, **keywords: Any) -> str:
-        """Write a call for a message; a table stands in it as its author writes it, without the connection's schema."""
-        schemas = [
-            one.schema for one in arguments if isinstance(one, Name) and one.schema != self.database.current_schema
-        ]
-        plain_ones = [one.name if isinstance(one, Name) else one for one in arguments]
-        return call(function, *plain_ones, **keywords, schema=next(iter(schemas), None))
+    def written_call(self, function: str, *arguments: Any, **keywords: Any) -> str:
+        """Write a call for a message; its table is written as authors do, without the connection's schema."""
+        schemas = [part.schema for part in arguments if isinstance(part, Name)]
+        schema = next((schema for schema in schemas if schema != self.database.current_schema), None)
+        written = [part.name if isinstance(part, Name) else part for part in arguments]
+        return call(function, *written, **keywords, schema=schema)
 
-    def keeps_words(self, table: Table) -> bool:
-        """Tell whether a FULLTEXT index that was dropped has left the hidden column that keeps INSTANT from the table."""
-        if any(one.kind == "fulltext" for one in showcreate.read(table.sql).items):
+    def rebuild_call(self, table: Table) -> str:
+        """Write the call that rebuilds a table online."""
+        return call("op.execute", f"ALTER TABLE {self.quoted_table(table.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
+
+    # Online -----------------------------------------------------------------------------------------------------
+
+    def keeps_fulltext_column(self, table: Table) -> bool:
+        """Tell whether a FULLTEXT index that was dropped left the hidden column with which the server refuses INSTANT."""
+        if any(item.kind == "fulltext" for item in showcreate.read(table.sql).items):
             return False
-        sql = f"""SELECT 1 FROM information_schema.{self.database.abilities.catalogue}INDEXES i
-            JOIN information_schema.{self.database.abilities.catalogue}TABLES t ON t.TABLE_ID = i.TABLE_ID
-            WHERE i.NAME = 'FTS_DOC_ID_INDEX' AND t.NAME LIKE :kept"""
+        views = f"information_schema.{self.database.abilities.catalogue}"
+        sql = f"""SELECT 1 FROM {views}INDEXES i JOIN {views}TABLES t ON t.TABLE_ID = i.TABLE_ID
+            WHERE i.NAME = 'FTS_DOC_ID_INDEX' AND t.NAME LIKE :pattern"""
         try:
-            return bool(self.scalar(sql, kept=kept_as(table.name)))
+            return bool(self.scalar(sql, pattern=innodb_name_pattern(table.name)))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            return False  # It takes the right PROCESS.
-
-    def rebuilding(self, table: Table) -> str:
-        """Write the call that rebuilds a table online."""
-        return call("op.execute", f"ALTER TABLE {self.quoted_table(table.name)} FORCE, ALGORITHM=INPLACE, LOCK=NONE")
+            return False  # The account lacks PROCESS.
 
     def alter_sql(self, name: Name, action: str) -> str:
         return f"ALTER TABLE {self.quoted_table(name)} {action}"
@@ -119,38 +122,42 @@ class AlterTable(ddl.DDL):
         also: tuple[Name, ...] = (),
         instant: bool = False,
         variables: tuple[tuple[str, str], ...] = (),
-        free: Table | None = None,
+        copied_if_empty: Table | None = None,
+        offline: str | None = None,
     ) -> Step:
-        """Plan an ALTER: INSTANT where that is to be hoped for, else INPLACE without a lock, else refused.
+        """Plan an ALTER: INSTANT if that is to be expected, else INPLACE without a lock, else refused.
 
         Args:
             name: The table.
             action: What follows ALTER TABLE and its name.
             does: What is true afterwards.
-            also: Further tables that it sizes.
+            also: Further tables that it locks.
             instant: Whether to try INSTANT first.
             variables: Session variables for the statement.
-            free: A table that may be copied if it has no rows: that blocks nobody for long.
+            copied_if_empty: A table that may be copied if it has no rows: that blocks others briefly.
+            offline: The guarded statement for ``--sql``.
         """
         sql = plain(self.alter_sql(name, action))
         ways = [sql + INSTANT, sql + ONLINE] if instant else [sql + ONLINE]
-        if free is not None and self._is_empty(free):
+        if copied_if_empty is not None and self._is_empty(copied_if_empty):
             ways.append(sql)
-        doubt = DOUBT if sql not in ways and self.is_copied(action) else ""
-        first, *others = ways
-        made = Step(
-            first,
+        caveat = CAVEAT if sql not in ways and self.may_copy(action) else ""
+        return Step(
+            ways[0],
             does,
             (name, *also),
             scans=not instant,
             when_assured=sql,
-            alternatives=tuple(others),
+            alternatives=tuple(ways[1:]),
             variables=variables,
+            lock=server.INSTANT if instant else server.ONLINE,
+            caveat=caveat,
+            may_rewrite=bool(caveat),
+            offline=offline,
         )
-        return replace(made, lock=server.INSTANT if instant else server.ONLINE, caveat=doubt, may_rewrite=bool(doubt))
 
     def _is_empty(self, table: Table) -> bool:
-        """Tell whether a table has no rows. One that others hold may have some: the step waits for it, and names them."""
+        """Tell whether a table has no rows. One that others lock may have some: the step waits for it, and names them."""
         try:
             return not self.database.has_rows(table)
         except DBAPIError as error:
@@ -158,38 +165,21 @@ class AlterTable(ddl.DDL):
                 raise
             return False
 
-    def is_copied(self, action: str) -> bool:
-        """Tell whether the server copies the table for it, as far as the text tells."""
+    def may_copy(self, action: str) -> bool:
+        """Tell whether the server copies the table for it, as far as the definition tells."""
         words = [text.lower() for kind, text in sqltext.tokens(action) if kind not in ("string", "quoted")]
-        runs = list(zip(words, [*words[1:], ""], [*words[2:], "", ""], strict=False))
-        return (
-            not COPIED.isdisjoint(words)
-            or ("drop", "primary", "key") in runs
-            or any(
-                one == "default" and (two == "(" or (three == "(" and two not in MOMENTS)) for one, two, three in runs
-            )
-        )
-
-    def guarded(self, step: Step, offline: str) -> Step:
-        return replace(step, offline=offline)
+        if not _COPIED.isdisjoint(words):
+            return True
+        for first, second, third in zip(words, [*words[1:], ""], [*words[2:], "", ""], strict=False):
+            if (first, second, third) == ("drop", "primary", "key"):
+                return True
+            if first == "default" and (second == "(" or (third == "(" and second not in _MOMENTS)):
+                return True
+        return False
 
 
-def plain(sql: str) -> str:
-    """Return a statement without the mark of its guard."""
-    return sql.replace(GUARD, "")
-
-
-INSTANT = ", ALGORITHM=INSTANT"
-ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
-COPIED = frozenset({"check", "stored", "persistent", "uuid"})
-MOMENTS = ("now", "current_timestamp", "localtime")
-DOUBT = ", which the server may refuse to do online"
-# Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
-STRICT = (("sql_mode", "CONCAT_WS(',', NULLIF(@@SESSION.sql_mode, ''), 'STRICT_ALL_TABLES')"),)
-
-
-def kept_as(name: Name) -> str:
-    """Return a pattern for the name that InnoDB keeps a table under: other characters are spelled as those of a file are."""
+def innodb_name_pattern(name: Name) -> str:
+    """Return a pattern of the name by which InnoDB knows a table: other characters are spelled as in the file's name."""
 
     def spelled(character: str) -> str:
         if not character.isascii():
@@ -203,36 +193,33 @@ class Indexes(AlterTable):
     """The plans for indexes."""
 
     def create_index(self, name: Name, index: sa.Index, table: Table | None, *, new: bool = False) -> Plan:
-        """Build an index online; of a kind that the servers build under a lock only, on a table without rows.
+        """Build an index online; one of a kind that is only built under a lock, on a table without rows.
 
         Args:
             name: The table.
             index: The index.
-            table: The table as it stands.
-            new: The step before has created the table.
+            table: The existing table.
+            new: The step before creates the table.
         """
         named = str(index.name)
         if table is not None and named in table.indexes:
             return
-        marked = self.index_sql(name, index)
-        sql, under_lock = plain(marked), self._builds_under_lock(index)
+        guarded = self.index_sql(name, index)
+        sql, under_lock = plain(guarded), self._builds_under_lock(index)
         if under_lock and not new:
             self._refuse_lock(name, index, table)
         online = "" if under_lock and new else " ALGORITHM=INPLACE LOCK=NONE"
-        offline = self.unless("index", name, named, marked + online)
-        does = f"built index {named} on {name}"
-        instead = (sql,) if under_lock and table is not None and not self.database.has_rows(table) else ()
-        lock = server.COPY if under_lock else server.ONLINE
+        is_empty = table is not None and under_lock and not self.database.has_rows(table)
         yield Step(
             sql + online,
-            does,
+            f"built index {named} on {name}",
             (name,),
             scans=True,
             when_assured=sql,
-            offline=offline,
-            alternatives=instead,
+            offline=self.if_missing("index", name, named, guarded + online),
+            alternatives=(sql,) if is_empty else (),
             variables=STRICT,
-            lock=lock,
+            lock=server.COPY if under_lock else server.ONLINE,
         )
 
     def _builds_under_lock(self, index: sa.Index) -> bool:
@@ -242,7 +229,7 @@ class Indexes(AlterTable):
     def _refuse_lock(self, name: Name, index: sa.Index, table: Table | None) -> None:
         if table is None:
             why = f"{self.product} blocks writes while it builds it, which is fine only on an empty table."
-            raise self.online_only(f"Index {index.name} on {name}", why)
+            raise online_only(f"Index {index.name} on {name}", why)
         expressions = self.expressions_of(index)
         if not expressions or assurance() is not None or not self.database.has_rows(table):
             return
@@ -273,19 +260,19 @@ class Indexes(AlterTable):
         return "\n".join([*calls, made])
 
     def _directed(self, index: sa.Index) -> Iterator[tuple[str, str]]:
-        """Yield each element of an index, and the direction behind it."""
-        for one in showcreate.entries(self._elements(index)[1]):
-            match = re.fullmatch(r"(.*?)(\s+desc|\s+asc)?", " ".join(one), re.I | re.S)
+        """Yield each element of an index, and the direction after it."""
+        for words in showcreate.entries(self._parts(index)[1]):
+            match = re.fullmatch(r"(.*?)(\s+desc|\s+asc)?", " ".join(words), re.I | re.S)
             assert match is not None
             yield match[1], match[2] or ""
 
     def expressions_of(self, index: sa.Index) -> list[str]:
         """Return the elements of an index that are no columns, without the parentheses around them."""
         elements = (element for element, _ in self._directed(index))
-        return [spelling.without_parentheses(one) for one in elements if not spelling.is_plain(one)]
+        return [spelling.without_parentheses(element) for element in elements if not spelling.is_plain(element)]
 
-    def _elements(self, index: sa.Index) -> tuple[str, str, str]:
-        """Return what stands before, in and after the list of the elements of an index."""
+    def _parts(self, index: sa.Index) -> tuple[str, str, str]:
+        """Return CREATE INDEX up to the list of the elements, that list, and what follows it."""
         self.share_options(index)
         rendered = self.database.rendered(CreateIndex(index))
         own = self.quoted_table(Name(index.table.name, index.table.schema))  # type: ignore[union-attr]
@@ -294,41 +281,41 @@ class Indexes(AlterTable):
         return head, group, rest.removeprefix(group)
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
-        """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
-        head, group, rest = self._elements(index)
-        elements = ", ".join(spelling.index_element(" ".join(one)) for one in showcreate.entries(group))
+        """Render CREATE INDEX on a table, which need not be the table of the construct."""
+        head, group, rest = self._parts(index)
+        elements = ", ".join(spelling.index_element(" ".join(words)) for words in showcreate.entries(group))
         return f"{head}INDEX {GUARD}{self.quoted(str(index.name))} ON {self.quoted_table(name)} ({elements}){rest}"
 
     def drop_index(self, name: Name, index: str, table: Table | None) -> Plan:
         if table is not None:
             self._refuse_needed(table, table.indexes[index])
         action = f"DROP INDEX {GUARD}{self.quoted(index)}"
-        there = table.indexes.get(index) if table else None
+        existing = table.indexes.get(index) if table else None
         # MySQL drops the hidden columns of a unique index on expressions by copying the table.
-        copied = there is not None and there.unique and any(one.startswith("(") for one in there.columns)
-        step = self.alter(name, action, f"dropped index {index}", free=table if copied else None)
-        step = replace(step, constant_time=True)
-        yield self.guarded(step, self.if_there("index", name, index, self.alter_sql(name, action) + ONLINE))
+        copied = existing is not None and existing.unique and any(part.startswith("(") for part in existing.columns)
+        offline = self.if_exists("index", name, index, self.alter_sql(name, action) + ONLINE)
+        empty = table if copied else None
+        step = self.alter(name, action, f"dropped index {index}", copied_if_empty=empty, offline=offline)
+        yield replace(step, constant_time=True)
 
     def _refuse_needed(self, table: Table, index: Index) -> None:
-        """Say by name which foreign key needs the index; the server speaks of a renamed file."""
-        for key in (one for one in table.constraints.values() if one.kind == "foreign key"):
+        """Name the foreign key that needs the index; the server reports a renamed file instead."""
+        for key in foreign_keys_in(table):
             if covers(index.names, key.columns) and not self.covering(table, key.columns, index.name):
                 raise DependentObjects(
                     f"Index {index.name} on {table.name} is needed by foreign key {key.name}.",
                     why=f"{self.product} keeps an index on the columns of each foreign key.",
                     remedy="Drop the key first, or give it another index:",
-                    code=self.called("drop_constraint_if_exists", key.name, table.name, type_="foreignkey"),
+                    code=self.written_call("drop_constraint_if_exists", key.name, table.name, type_="foreignkey"),
                 )
 
     def referring_to(self, table: Table, index: str, columns: tuple[str, ...]) -> list[str]:
-        """Describe the foreign keys that refer to what an index begins with, and that no other index serves as well."""
+        """Describe the foreign keys that refer to the first columns of an index and can use no other index."""
         sql = """SELECT CONSTRAINT_NAME, TABLE_SCHEMA, TABLE_NAME, REFERENCED_COLUMN_NAME
             FROM information_schema.KEY_COLUMN_USAGE
             WHERE REFERENCED_TABLE_SCHEMA = :schema AND REFERENCED_TABLE_NAME = :name ORDER BY 1, 2, 3, ORDINAL_POSITION"""
-        with self.database.bounded():
-            rows = self.read(sql, schema=table.name.schema, name=table.name.name)
-        keys = [(key, tuple(row[3] for row in of)) for key, of in groupby(rows, lambda row: tuple(row[:3]))]
+        rows = self.database.bounded_read(sql, schema=table.name.schema, name=table.name.name)
+        keys = [(key, tuple(row[3] for row in parts)) for key, parts in groupby(rows, lambda row: tuple(row[:3]))]
         return [
             f"foreign key {key} of {schema}.{other}"
             for (key, schema, other), remote in keys
@@ -337,25 +324,27 @@ class Indexes(AlterTable):
 
     def covering(self, table: Table, columns: tuple[str, ...], but: str = "") -> list[str]:
         """Return the indexes that a foreign key on the columns can use, all but one."""
-        return [one.name for one in table.indexes.values() if one.name != but and covers(one.names, columns)]
+        return [index.name for index in table.indexes.values() if index.name != but and covers(index.names, columns)]
 
     def is_made_for_key(self, table: Table, index: Index) -> bool:
-        """Tell whether an index was made for the foreign key of the same name, and goes with it."""
-        keys = [one for one in table.constraints.values() if one.kind == "foreign key"]
-        mine = [one for one in keys if one.name == index.name and one.columns == index.names]
-        others = [one for one in keys if one not in mine and covers(index.names, one.columns)]
-        needed = any(not self.covering(table, one.columns, index.name) for one in others)
-        return bool(mine) and not index.unique and not index.options and not needed
+        """Tell whether an index was made for the foreign key of the same name, and is dropped with it."""
+        own = [key for key in foreign_keys_in(table) if key.name == index.name and key.columns == index.names]
+        others = [key for key in foreign_keys_in(table) if key not in own and covers(index.names, key.columns)]
+        needed = any(not self.covering(table, key.columns, index.name) for key in others)
+        return bool(own) and not index.unique and not index.options and not needed
 
     def share_options(self, thing: sa.Table | sa.Index) -> None:
         """Let ``mysql_...`` options count under ``mariadb://``, and the other way round: SQLAlchemy would ignore them."""
-        mine = f"{self.database.dialect.name}_"
-        other = "mysql_" if mine == "mariadb_" else "mariadb_"
+        own = f"{self.database.dialect.name}_"
+        other = "mysql_" if own == "mariadb_" else "mariadb_"
         for option, value in dict(thing.dialect_kwargs).items():
-            if option.startswith(other):
-                mine_option = mine + option.removeprefix(other)
-                if thing.dialect_kwargs.get(mine_option) is None:
-                    thing.dialect_kwargs[mine_option] = value
+            own_option = own + option.removeprefix(other)
+            if option.startswith(other) and thing.dialect_kwargs.get(own_option) is None:
+                thing.dialect_kwargs[own_option] = value
+
+
+def foreign_keys_in(table: Table) -> list[Constraint]:
+    return [key for key in table.constraints.values() if key.kind == "foreign key"]
 
 
 def covers(index: tuple[str, ...], columns: tuple[str, ...]) -> bool:

@@ -15,18 +15,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table, differences
+from safeops.databases.mysql import spelling
 from safeops.databases.mysql.alter_table import GUARD, ONLINE, STRICT, plain
 from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pending, mark_in, pending_name
 from safeops.databases.mysql.columns import Columns
-from safeops.databases.mysql.spelling import action as spelled_action
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import FREE
 
-NOTE = "safeops took NULL before the key: "
+TOOK_NULL = "safeops took NULL before the key: "
+"""Begins the comment of a primary key, with the columns that accept NULL again when it is dropped."""
 UNCHECKED = (("foreign_key_checks", "0"),)
 KINDS = {"foreignkey": "foreign key", "check": "check", "unique": "unique", "primary": "primary key"}
-
 GENERATED_KEY = "my_row_id"
 
 
@@ -36,7 +36,7 @@ def has_generated_key(table: Table) -> bool:
 
 
 class DDL(Columns):
-    """All plans: here those for keys, checks and schemas, and those that replace."""
+    """The plans for constraints and schemas, and those that replace an index or a constraint."""
 
     def add_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, sa.ForeignKeyConstraint):
@@ -48,54 +48,59 @@ class DDL(Columns):
         return self._add_check(name, constraint, table)
 
     def _add_check(self, name: Name, check: Any, table: Table | None) -> Plan:
-        """MariaDB copies the table for a check; MySQL too. It is refused but on a table without rows."""
+        """MariaDB and MySQL copy the table for a check, so a table that has rows is refused."""
         named = str(check.name)
         if table is not None and named in table.constraints:
             yield self._enforce(name, named, table)
             return
-        action = f"ADD CONSTRAINT {GUARD}{self.quoted(named)} CHECK ({self.database.part_text(check.sqltext)})"
-        step = self.alter(name, action, f"added check {named} to {name}", free=table)
-        told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
-        yield self.guarded(step, told + self.unless("constraint", name, named, self.alter_sql(name, action)))
+        action = f"ADD CONSTRAINT {GUARD}{self._check_sql(check)}"
+        offline = self._copy_note + self.if_missing("constraint", name, named, self.alter_sql(name, action))
+        yield self.alter(name, action, f"added check {named} to {name}", copied_if_empty=table, offline=offline)
+
+    def _check_sql(self, check: Any) -> str:
+        return f"{self.quoted(str(check.name))} CHECK ({self.database.part_text(check.sqltext)})"
+
+    @property
+    def _copy_note(self) -> str:
+        return f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
 
     def _enforce(self, name: Name, check: str, table: Table) -> Step:
-        """MySQL alone has checks that stand NOT ENFORCED; it copies the table to look at all rows."""
+        """MySQL alone has NOT ENFORCED checks; it copies the table to check all rows."""
         action = f"ALTER CHECK {self.quoted(check)} ENFORCED"
-        return self.alter(name, action, f"enforced check {check} of {name}", free=table)
+        return self.alter(name, action, f"enforced check {check} of {name}", copied_if_empty=table)
 
     # Keys -------------------------------------------------------------------------------------------------------
 
     def _add_primary_key(self, name: Name, key: sa.PrimaryKeyConstraint, table: Table | None) -> Plan:
         columns = [column.name for column in key.columns]
         took_null = [column for column in columns if table and table.columns[column].nullable]
-        # Noted on the key itself: dropping it gives NULL back.
-        note = f" COMMENT {self.literal(NOTE + json.dumps(took_null))}" if took_null else ""
-        instead = f"DROP COLUMN {GENERATED_KEY}, " if table and has_generated_key(table) else ""
-        action = f"{instead}ADD PRIMARY KEY ({self.quoted(*columns)}){note}"
-        step = self.alter(name, action, f"added the primary key of {name}", variables=STRICT)
-        sql = self.alter_sql(name, action) + ONLINE
-        yield self.guarded(step, self.when(f"NOT {self._has_primary_key(name)}", sql))
+        comment = f" COMMENT {self.literal(TOOK_NULL + json.dumps(took_null))}" if took_null else ""
+        replaced = f"DROP COLUMN {GENERATED_KEY}, " if table and has_generated_key(table) else ""
+        action = f"{replaced}ADD PRIMARY KEY ({self.quoted(*columns)}){comment}"
+        offline = self.when(f"NOT {self._has_primary_key(name)}", self.alter_sql(name, action) + ONLINE)
+        yield self.alter(name, action, f"added the primary key of {name}", variables=STRICT, offline=offline)
 
     def _has_primary_key(self, name: Name) -> str:
         where = f"{self.of_table(name)} AND INDEX_NAME = 'PRIMARY'"
         return f"EXISTS (SELECT 1 FROM information_schema.STATISTICS WHERE {where})"
 
     def _drop_primary_key(self, name: Name, table: Table | None) -> Plan:
-        there = table.indexes.get("PRIMARY") if table else None
+        key = table.indexes.get("PRIMARY") if table else None
+        comment = key.comment or "" if key else ""
         action = "DROP PRIMARY KEY"
-        if table and there and there.comment and there.comment.startswith(NOTE):
-            for column in json.loads(there.comment.removeprefix(NOTE)):
+        if table and comment.startswith(TOOK_NULL):
+            for column in json.loads(comment.removeprefix(TOOK_NULL)):
                 action += f", MODIFY {self.quoted(column)} {definition_of(table, column).with_(NULL='NULL')}"
-        step = self.alter(name, action, f"dropped the primary key of {name}", free=table)
-        yield self.guarded(step, self.when(self._has_primary_key(name), self.alter_sql(name, action)))
+        offline = self.when(self._has_primary_key(name), self.alter_sql(name, action))
+        yield self.alter(name, action, f"dropped the primary key of {name}", copied_if_empty=table, offline=offline)
 
     # Foreign keys -----------------------------------------------------------------------------------------------
 
     def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
-        """Add it unchecked, which needs no lock: other sessions check new rows from then on. Then look at the old rows.
+        """Add it unchecked, which needs no lock: the server checks new rows from then on. Then check the existing rows.
 
-        Until they have been looked at, a second key of the same definition says so: a run that is stopped in between goes on
-        there. Both come in one statement, and no comment that is set meanwhile can take its place.
+        Until then a second key of the same definition marks the first one as unchecked, so that a stopped run is resumed
+        there. One statement adds both, and unlike a comment the mark cannot be overwritten.
         https://mariadb.com/kb/en/innodb-online-ddl-operations-with-the-inplace-alter-algorithm/#alter-table-add-foreign-key
         """
         named, referent = str(key.name), self.referent(name, key)
@@ -103,38 +108,40 @@ class DDL(Columns):
         if table is None:
             yield Step("", does, locks, offline=self._foreign_key_offline(name, key, referent), variables=UNCHECKED)
             return
-        there, index = table.constraints.get(named), table.indexes.get(named)
-        made = (
-            self.is_made_for_key(table, index) if there and index else not self.covering(table, tuple(key.column_keys))
-        )
-        checked = self.key_mark_removed(table, named) if there else [self.key_dropped(pending_name(named))]
-        if there is None:
-            # An index that the server makes for both itself has the name of the later one.
-            both = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
-            action = f"{self._index_action(key) if made else ''}{', '.join(both)}"
-            yield replace(self.alter(name, action, does, also=(referent,)), variables=UNCHECKED)
+        existing, index = table.constraints.get(named), table.indexes.get(named)
+        if existing and index:
+            has_own_index = self.is_made_for_key(table, index)
+        else:
+            has_own_index = not self.covering(table, tuple(key.column_keys))
+        unmark = self.key_mark_removed(table, named) if existing else [self.key_dropped(pending_name(named))]
+        if existing is None:
+            # The server would make an index too, but drops that one silently when it finds another.
+            add_index = [f"ADD INDEX {self.quoted(named)} ({self.quoted(*key.column_keys)})"] if has_own_index else []
+            # An index that the server makes for both keys has the name of the later one.
+            keys = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
+            yield self.alter(name, ", ".join([*add_index, *keys]), does, also=(referent,), variables=UNCHECKED)
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
-        unindex = [f"DROP INDEX {self.quoted(named)}"] if made else []
-        drop = self.alter_sql(name, ", ".join([self.key_dropped(named), *unindex, *checked])) + ONLINE
+        drop_index = [f"DROP INDEX {self.quoted(named)}"] if has_own_index else []
+        undo = self.alter_sql(name, ", ".join([self.key_dropped(named), *drop_index, *unmark])) + ONLINE
         yield Step(
             orphans,
             f"checked {named} against all rows",
             locks,
-            (drop,),
+            (undo,),
             scans=True,
             finds_violations=True,
             leaves=does,
             lock=FREE,
         )
-        if checked:
+        if unmark:
             does = f"{named} on {name} holds for all rows"
-            yield self.alter(name, ", ".join(checked), does, also=(referent,), instant=True)
+            yield self.alter(name, ", ".join(unmark), does, also=(referent,), instant=True)
 
     def key_dropped(self, key: str) -> str:
         return f"DROP FOREIGN KEY {self.quoted(key)}"
 
     def key_mark_removed(self, table: Table, key: str) -> list[str]:
-        """Return the actions that remove what says that the old rows of a foreign key are unchecked."""
+        """Return the actions that remove the mark of a foreign key whose existing rows are unchecked."""
         actions = [self.key_dropped(pending_name(key))] if is_pending(table, key) else []
         mark, own = mark_in(table), UNPROVED.format(name=key)
         if own in mark:
@@ -142,29 +149,25 @@ class DDL(Columns):
         return actions
 
     def referent(self, name: Name, key: sa.ForeignKeyConstraint) -> Name:
-        """Return the table that a key refers to; the server would look for it beside the table, not where we are."""
+        """Return the table that a key refers to; the server would look for it in the table's schema, not the session's."""
         target = key.elements[0].column.table
         here = self.database.current_schema if name.schema and not target.schema and not self.database.offline else None
         return Name(target.name, target.schema or here)
-
-    def _index_action(self, key: sa.ForeignKeyConstraint) -> str:
-        # The server makes one by itself too, but silently drops that one again when it finds another.
-        return f"ADD INDEX {self.quoted(str(key.name))} ({self.quoted(*key.column_keys)}), "
 
     def _key_action(self, key: sa.ForeignKeyConstraint, referent: Name, guard: str = "", named: str = "") -> str:
         spec = f"FOREIGN KEY {guard}({self.quoted(*key.column_keys)}) REFERENCES {self.quoted_table(referent)}"
         spec += f" ({self.quoted(*(element.column.name for element in key.elements))})"
         for event, action in (("DELETE", key.ondelete), ("UPDATE", key.onupdate)):
-            # MySQL shows RESTRICT again, though InnoDB does the same without it.
-            spelled = "RESTRICT" if (action or "").upper() == "RESTRICT" else spelled_action(action)
-            spec += f" ON {event} {spelled}" if spelled else ""
+            # MySQL shows RESTRICT, though InnoDB does the same without it.
+            rendered = "RESTRICT" if (action or "").upper() == "RESTRICT" else spelling.action(action)
+            spec += f" ON {event} {rendered}" if rendered else ""
         return f"ADD CONSTRAINT {self.quoted(named or str(key.name))} {spec}"
 
     def _orphans(self, name: Name, key: sa.ForeignKeyConstraint, referent: Name) -> str:
         local = [f"child.{self.quoted(column)}" for column in key.column_keys]
         remote = [f"parent.{self.quoted(element.column.name)}" for element in key.elements]
-        matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
-        given = " AND ".join(f"{one} IS NOT NULL" for one in local)
+        matched = " AND ".join(f"{parent} = {child}" for parent, child in zip(remote, local, strict=True))
+        given = " AND ".join(f"{child} IS NOT NULL" for child in local)
         missing = f"NOT EXISTS (SELECT 1 FROM {self.quoted_table(referent)} AS parent WHERE {matched})"
         return f"FROM {self.quoted_table(name)} AS child WHERE {given} AND {missing}"
 
@@ -186,55 +189,53 @@ class DDL(Columns):
         return ";\n".join(
             [
                 self.when(f"NOT {covered}", f"{plain(index)} ALGORITHM=INPLACE LOCK=NONE"),
-                self.unless("constraint", name, named, add),
+                self.if_missing("constraint", name, named, add),
                 f"SET @safeops_orphans = {orphans}",
                 self.when("@safeops_orphans", drop),
-                self.failing("@safeops_orphans", f"{named}: rows refer to nothing"),
+                self.fail_if("@safeops_orphans", f"{named}: rows refer to nothing"),
             ]
         )
 
     def validate_constraint(self, name: Name, constraint: str, table: Table | None) -> Plan:
-        there = table.constraints.get(constraint) if table else None
-        if table is not None and there is not None and there.kind == "foreign key" and there.referent:
-            yield from self._add_foreign_key(name, _as_key(table, there), table)
-        elif table is not None and there is not None and there.kind == "check":
-            yield self._enforce(name, there.name, table)
+        existing = table.constraints.get(constraint) if table else None
+        if table and existing and existing.referent:
+            yield from self._add_foreign_key(name, _as_key(table, existing, existing.referent), table)
+        elif table and existing and existing.kind == "check":
+            yield self._enforce(name, existing.name, table)
 
     # Dropping ---------------------------------------------------------------------------------------------------
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, table: Table | None) -> Plan:
-        there = self.database.constraint_named(table, constraint, kind) if table else None
-        kind = there.kind if there else KINDS.get(kind or "", kind)
+        existing = self.database.constraint_named(table, constraint, kind) if table else None
+        kind = existing.kind if existing else KINDS.get(kind or "", kind)
         if kind == "primary key":
             return self._drop_primary_key(name, table)
         if kind == "unique":
             return self.drop_index(name, constraint, table)
         if kind == "foreign key":
             return iter([self._drop_foreign_key(name, constraint, table)])
-        return iter([self._drop_named(name, constraint)])
-
-    def _drop_named(self, name: Name, constraint: str) -> Step:
         action = f"DROP CONSTRAINT {GUARD}{self.quoted(constraint)}"
-        step = self.alter(name, action, f"dropped constraint {constraint} of {name}", instant=True)
-        return self.guarded(step, self.if_there("constraint", name, constraint, self.alter_sql(name, action)))
+        offline = self.if_exists("constraint", name, constraint, self.alter_sql(name, action))
+        does = f"dropped constraint {constraint} of {name}"
+        return iter([self.alter(name, action, does, instant=True, offline=offline)])
 
     def _drop_foreign_key(self, name: Name, constraint: str, table: Table | None) -> Step:
         """Drop the key, with the index that was made for it, and the mark that its rows are unchecked."""
         drop = f"DROP FOREIGN KEY {GUARD}{self.quoted(constraint)}"
+        drop_index = f"DROP INDEX {GUARD}{self.quoted(constraint)}"
         also: tuple[Name, ...] = ()
-        action = drop
+        actions = [drop]
         if table is not None:
-            there, index = table.constraints.get(constraint), table.indexes.get(constraint)
-            also = (there.referent,) if there and there.referent else ()
-            made = index is not None and self.is_made_for_key(table, index)
-            along = [f"DROP INDEX {self.quoted(constraint)}"] if made else []
-            action = ", ".join([drop, *along, *self.key_mark_removed(table, constraint)])
-        step = self.alter(name, action, f"dropped foreign key {constraint} of {name}", also=also)
-        unindex = f"DROP INDEX {GUARD}{self.quoted(constraint)}"
-        gone = self.if_there("constraint", name, constraint, self.alter_sql(name, drop) + ONLINE)
-        return self.guarded(
-            step, f"{gone};\n{self.if_there('index', name, constraint, self.alter_sql(name, unindex) + ONLINE)}"
-        )
+            key, index = table.constraints.get(constraint), table.indexes.get(constraint)
+            also = (key.referent,) if key and key.referent else ()
+            actions += [drop_index] if index and self.is_made_for_key(table, index) else []
+            actions += self.key_mark_removed(table, constraint)
+        offline = [
+            self.if_exists(kind, name, constraint, self.alter_sql(name, action) + ONLINE)
+            for kind, action in (("constraint", drop), ("index", drop_index))
+        ]
+        does = f"dropped foreign key {constraint} of {name}"
+        return self.alter(name, ", ".join(actions), does, also=also, offline=";\n".join(offline))
 
     # Schemas ----------------------------------------------------------------------------------------------------
 
@@ -250,18 +251,21 @@ class DDL(Columns):
         named = self.quoted(str(index.name))
         head, _, rest = plain(self.index_sql(name, index)).partition(f"INDEX {named} ON {self.quoted_table(name)} ")
         add = f"ADD {head.removeprefix('CREATE ')}INDEX"
-        step = self.alter(
+        action = f"DROP INDEX {named}, {add} {named} {rest}"
+        offline = [
+            self.when(f"{self.count('index', name, str(index.name))} > 0", self.alter_sql(name, action) + ONLINE),
+            self.if_missing(
+                "index", name, str(index.name), f"{self.alter_sql(name, add)} {GUARD}{named} {rest}{ONLINE}"
+            ),
+        ]
+        yield self.alter(
             name,
-            f"DROP INDEX {named}, {add} {named} {rest}",
+            action,
             f"replaced index {index.name} on {name}",
             variables=STRICT,
-            free=table,
+            copied_if_empty=table,
+            offline=";\n".join(offline),
         )
-        missing = self.unless(
-            "index", name, str(index.name), f"{self.alter_sql(name, add)} {GUARD}{named} {rest}{ONLINE}"
-        )
-        there = self.when(f"{self._count('index', name, str(index.name))} > 0", step.sql)
-        yield self.guarded(step, f"{there};\n{missing}")
 
     def replace_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
         if isinstance(constraint, sa.UniqueConstraint):
@@ -271,84 +275,74 @@ class DDL(Columns):
         return self._replace_check(name, constraint, table)
 
     def _replace_check(self, name: Name, check: Any, table: Table | None) -> Plan:
-        named = self.quoted(str(check.name))
-        add = f"ADD CONSTRAINT {named} CHECK ({self.database.part_text(check.sqltext)})"
-        replaced = self.alter_sql(name, f"DROP CONSTRAINT {named}, {add}")
-        step = self.alter(name, f"DROP CONSTRAINT {named}, {add}", f"replaced check {check.name} on {name}", free=table)
-        missing = f"{self._count('constraint', name, str(check.name))} = 0"
-        told = f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
-        yield self.guarded(step, told + self.when(missing, self.alter_sql(name, add), replaced))
+        add = f"ADD CONSTRAINT {self._check_sql(check)}"
+        action = f"DROP CONSTRAINT {self.quoted(str(check.name))}, {add}"
+        missing = f"{self.count('constraint', name, str(check.name))} = 0"
+        offline = self._copy_note + self.when(missing, self.alter_sql(name, add), self.alter_sql(name, action))
+        yield self.alter(name, action, f"replaced check {check.name} on {name}", copied_if_empty=table, offline=offline)
 
     def _replace_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
-        passing = self.under_temporary_name(key)
+        temporary = self.under_temporary_name(key)
         old = table.constraints.get(str(key.name)) if table else None
         if table is None or (old is not None and self._differs(old, key)):
-            yield from self._passing_key(name, passing, table)
+            yield from self._add_temporary_key(name, temporary, table)
             yield self._drop_key_alone(name, str(key.name), self._now(table))
         if table is None or old is None or not old.valid or self._differs(old, key):
             yield from self._add_foreign_key(name, key, self._now(table))
         now = self._now(table)
-        if now is None or str(passing.name) in now.constraints:
-            yield self._drop_key_alone(name, str(passing.name), now)
-        yield from self._renamed_index(name, str(passing.name), str(key.name), self._now(table))
+        if now is None or str(temporary.name) in now.constraints:
+            yield self._drop_key_alone(name, str(temporary.name), now)
+        yield from self._renamed_index(name, str(temporary.name), str(key.name), self._now(table))
 
-    def _differs(self, there: Constraint, key: sa.ForeignKeyConstraint) -> bool:
-        return bool(
-            differences(there, replace(self.database.wanted_constraint(key), referent=self.referent_of(there, key)))
-        )
-
-    def referent_of(self, there: Constraint, key: sa.ForeignKeyConstraint) -> Name | None:
-        """Return the referent of a wanted key with the schema of the one that stands, where the author gives none."""
+    def _differs(self, existing: Constraint, key: sa.ForeignKeyConstraint) -> bool:
+        """Compare two keys; a referent without a schema is in the schema of the existing one."""
         target = key.elements[0].column.table
-        return Name(target.name, target.schema or (there.referent.schema if there.referent else None))
+        schema = target.schema or (existing.referent.schema if existing.referent else None)
+        expected = replace(self.database.wanted_constraint(key), referent=Name(target.name, schema))
+        return bool(differences(existing, expected))
 
-    def _passing_key(self, name: Name, passing: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
-        left = table.constraints.get(str(passing.name)) if table else None
-        if left is not None and self._differs(left, passing):
-            # Another revision has left it.
-            yield self._drop_foreign_key(name, left.name, table)
-            left = None
-        if left is None or not left.valid:
-            yield from self._add_foreign_key(name, passing, self._now(table))
+    def _add_temporary_key(self, name: Name, temporary: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
+        existing = table.constraints.get(str(temporary.name)) if table else None
+        if existing is not None and self._differs(existing, temporary):
+            # Left over from another revision.
+            yield self._drop_foreign_key(name, existing.name, table)
+            existing = None
+        if existing is None or not existing.valid:
+            yield from self._add_foreign_key(name, temporary, self._now(table))
 
     def _drop_key_alone(self, name: Name, key: str, table: Table | None) -> Step:
-        """Drop a key; where nobody can look at the index of its name, that stays."""
+        """Drop a key; offline, when the index of its name cannot be inspected, that is kept."""
         drop = self.alter_sql(name, f"DROP FOREIGN KEY {GUARD}{self.quoted(key)}") + ONLINE
         step = self._drop_foreign_key(name, key, table)
-        return self.guarded(step, self.if_there("constraint", name, key, drop))
+        return replace(step, offline=self.if_exists("constraint", name, key, drop))
 
     def _now(self, table: Table | None) -> Table | None:
         return None if table is None else self.database.table(table.name)
 
-    def _renamed_index(self, name: Name, passing: str, key: str, now: Table | None) -> Plan:
+    def _renamed_index(self, name: Name, temporary: str, key: str, table: Table | None) -> Plan:
         """Give the index that was made for the key the key's name."""
-        rename = f"RENAME INDEX {self.quoted(passing)} TO {self.quoted(key)}"
-        if now is not None and (passing not in now.indexes or key in now.indexes):
+        rename = f"RENAME INDEX {self.quoted(temporary)} TO {self.quoted(key)}"
+        if table is not None and (temporary not in table.indexes or key in table.indexes):
             return
-        made, taken = (f"{self._count('index', name, one)} > 0" for one in (passing, key))
-        drop = self.when(f"{made} AND {taken}", self.alter_sql(name, f"DROP INDEX {self.quoted(key)}") + ONLINE)
-        offline = f"{drop};\n{self.when(made, self.alter_sql(name, rename) + ONLINE)}"
-        yield self.guarded(self.alter(name, rename, f"renamed the index of {key}", instant=True), offline)
+        exists, is_taken = (f"{self.count('index', name, index)} > 0" for index in (temporary, key))
+        drop = self.when(f"{exists} AND {is_taken}", self.alter_sql(name, f"DROP INDEX {self.quoted(key)}") + ONLINE)
+        offline = f"{drop};\n{self.when(exists, self.alter_sql(name, rename) + ONLINE)}"
+        yield self.alter(name, rename, f"renamed the index of {key}", instant=True, offline=offline)
 
 
 class MariaDBDDL(DDL):
     """What differs on MariaDB."""
 
     def default_clause(self, default: str) -> str:
-        # A call stays as it is: in parentheses it would be shown as another default.
+        # A call is not put in parentheses: with them it would be shown as another default.
         is_call = re.fullmatch(r"\w+(\([^()]*\))?", default)
         return default if is_call or default.startswith("(") else super().default_clause(default)
 
 
-def _as_key(table: Table, there: Constraint) -> sa.ForeignKeyConstraint:
-    """Return a foreign key that stands as a construct."""
-    assert there.referent is not None
-    target = sa.Table(
-        there.referent.name, sa.MetaData(), *(sa.Column(one) for one in there.remote), schema=there.referent.schema
-    )
-    source = sa.Table(
-        table.name.name, target.metadata, *(sa.Column(one) for one in there.columns), schema=table.name.schema
-    )
-    key = sa.ForeignKeyConstraint(there.columns, [target.c[one] for one in there.remote], name=there.name)
+def _as_key(table: Table, existing: Constraint, referent: Name) -> sa.ForeignKeyConstraint:
+    """Return an existing foreign key as a construct."""
+    target = sa.Table(referent.name, sa.MetaData(), *map(sa.Column, existing.remote), schema=referent.schema)
+    source = sa.Table(table.name.name, sa.MetaData(), *map(sa.Column, existing.columns), schema=table.name.schema)
+    key = sa.ForeignKeyConstraint(existing.columns, list(target.columns), name=existing.name)
     source.append_constraint(key)
     return key

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.mysql import showcreate, spelling
-from safeops.databases.mysql.alter_table import INSTANT, kept_as
+from safeops.databases.mysql.alter_table import INSTANT, innodb_name_pattern
 from safeops.databases.mysql.catalogue import (
     FOREIGN_KEYS,
     ForeignKey,
@@ -275,10 +275,8 @@ class Dependents(safety.Dependents):
         return [f"foreign key {key} of {schema}.{other}" for key, schema, other in others]
 
     def _triggers(self, table: Table, column: str) -> list[str]:
-        sql = """SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS
-            WHERE EVENT_OBJECT_SCHEMA = :schema AND EVENT_OBJECT_TABLE = :name"""
-        rows = self.database.bounded_read(sql, schema=table.name.schema, name=table.name.name)
-        others = [(name, text) for name, text in rows if not name.startswith(FILLS) and not is_noted(text)]
+        triggers = self.database.triggers.definitions(table.name).items()
+        others = [(name, text) for name, text in triggers if not name.startswith(FILLS) and not is_noted(text)]
         return [f"trigger {name}: {text}" for name, text in others if names(text, column)]
 
     def dependents_of_schema(self, schema: str) -> list[str]:
@@ -307,7 +305,7 @@ class Dependents(safety.Dependents):
         # A plan creates no table, and a temporary one takes no ALGORITHM.
         if current_dry_run() is None:
             self._try_to_drop(table, column)
-        if self.database.ddl.keeps_words(table):
+        if self.database.ddl.keeps_fulltext_column(table):
             said = "a FULLTEXT index that was dropped has left a hidden column"
             raise self._not_in_a_moment(table, column, said, rebuild=True)
         used, most = self.row_versions(table.name)
@@ -342,9 +340,9 @@ class Dependents(safety.Dependents):
             remedy="Rebuild the table first, which writes do not wait for:"
             if rebuild
             else "Drop what stands in the way first; or copy what you want to keep, and drop the column without an archive:",
-            code=self.database.ddl.rebuilding(table)
+            code=self.database.ddl.rebuild_call(table)
             if rebuild
-            else self.database.ddl.called("drop_column_if_exists", table.name, column),
+            else self.database.ddl.written_call("drop_column_if_exists", table.name, column),
         )
 
     def row_versions(self, table: Name) -> tuple[int, int]:
@@ -352,14 +350,14 @@ class Dependents(safety.Dependents):
 
         https://dev.mysql.com/doc/refman/en/innodb-online-ddl-operations.html
         """
-        sql = """SELECT TOTAL_ROW_VERSIONS FROM information_schema.INNODB_TABLES
-            WHERE NAME LIKE :kept"""
+        sql = "SELECT TOTAL_ROW_VERSIONS FROM information_schema.INNODB_TABLES WHERE NAME LIKE :pattern"
+        name = Name(table.name, table.schema or self.database.current_schema)
         try:
-            used = self.scalar(sql, kept=kept_as(Name(table.name, table.schema or self.database.current_schema)))
+            used = self.scalar(sql, pattern=innodb_name_pattern(name))
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            used = None  # It takes the right PROCESS, or an older server does not count.
+            used = None  # The account lacks PROCESS, or an older server does not count.
         return int(used or 0), 64 if self.database.version < (9, 1) else 255
 
 

@@ -113,14 +113,15 @@ class Triggers(triggers.Triggers):
         return Step(sql, f"dropped trigger {trigger}, which filled {table}.{column}", (table,))
 
     def fillers(self, table: Name, column: str) -> dict[str, str]:
+        """Return the triggers that fill a column, with their bodies."""
         names = {_named(table, column, event) for event in EVENTS}
-        sql = f"SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE {self._of(table)}"
-        with self.database.bounded():
-            return {row[0]: row[1] for row in self.read(sql) if row[0] in names}
+        return {name: body for name, body in self.definitions(table).items() if name in names}
 
-    def _of(self, table: Name) -> str:
-        schema = self.literal(table.schema) if table.schema else "DATABASE()"
-        return f"EVENT_OBJECT_SCHEMA = {schema} AND EVENT_OBJECT_TABLE = {self.literal(table.name)}"
+    def definitions(self, table: Name) -> dict[str, str]:
+        """Return the bodies of all triggers of a table by their names."""
+        sql = """SELECT TRIGGER_NAME, ACTION_STATEMENT FROM information_schema.TRIGGERS
+            WHERE EVENT_OBJECT_SCHEMA = COALESCE(:schema, DATABASE()) AND EVENT_OBJECT_TABLE = :name"""
+        return {row[0]: row[1] for row in self.database.bounded_read(sql, schema=table.schema, name=table.name)}
 
     def update_triggers(self, table: Name) -> list[str]:
         sql = """SELECT TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_MANIPULATION = 'UPDATE'

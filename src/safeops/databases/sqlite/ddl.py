@@ -18,7 +18,7 @@ from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.spelling import folded, tokens
 from safeops.databases.sqlite.text import Clause, TableText, parse
 from safeops.databases.steps import Plan, Step, ddl_compiler
-from safeops.errors import OnlineOnly, UnsafeOperation
+from safeops.errors import UnsafeOperation, online_only
 from safeops.naming import Name
 from safeops.planned import Effect
 
@@ -58,7 +58,7 @@ class DDL(ddl.DDL):
     # Columns ----------------------------------------------------------------------------------------------------
 
     def add_column(self, name: Name, column: sa.Column[Any], table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"Column {name}.{column.name}")
+        table = self.live(table, f"Column {name}.{column.name}")
         self._leave_comments(column)
         does, effect = f"added column {name}.{column.name}", Effect(name, str(column.name))
         if self._adds_natively(column):
@@ -81,7 +81,7 @@ class DDL(ddl.DDL):
         return constant and (bool(column.nullable) or not is_null)
 
     def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"Dropping column {name}.{column}")
+        table = self.live(table, f"Dropping column {name}.{column}")
         own = list(table.having(table.columns[column].name))
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
@@ -94,25 +94,25 @@ class DDL(ddl.DDL):
         yield step
 
     def set_default(self, name: Name, column: str, default: str | None, table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"The default of {name}.{column}")
+        table = self.live(table, f"The default of {name}.{column}")
         text = None if default is None else spelling.default_clause(default)
         done = "removed the default of" if default is None else f"set the default {default} of"
         yield self.rebuilt(table, f"{done} {name}.{column}", rebuild.setting_default(column, text))
 
     def alter_type(self, name: Name, column: sa.Column[Any], table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"The type of {name}.{column.name}")
+        table = self.live(table, f"The type of {name}.{column.name}")
         type_, collation = spelling.split_collation(self.database.type_text(column.type))
         edit = rebuild.changing_type(str(column.name), type_, collation)
         referring = tuple(self.database.dependents.referring_tables(table))
         yield self.rebuilt(table, f"changed {name}.{column.name} to {type_}", edit, referring=referring)
 
     def set_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"NOT NULL of {name}.{column}")
+        table = self.live(table, f"NOT NULL of {name}.{column}")
         if table.columns[column].nullable:
             yield self.rebuilt(table, f"made {name}.{column} NOT NULL", rebuild.setting_not_null(column))
 
     def drop_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"NOT NULL of {name}.{column}")
+        table = self.live(table, f"NOT NULL of {name}.{column}")
         yield self.rebuilt(table, f"{name}.{column} takes NULL again", rebuild.dropping_not_null(column))
 
     # Indexes ----------------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class DDL(ddl.DDL):
     # Constraints ------------------------------------------------------------------------------------------------
 
     def add_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
-        table = self.definition_seen(table, f"Constraint {constraint.name}")
+        table = self.live(table, f"Constraint {constraint.name}")
         keys = [column.name for column in constraint.columns] if isinstance(constraint, sa.PrimaryKeyConstraint) else []
         # Only here a primary key takes NULL: https://www.sqlite.org/quirks.html#primary_keys_can_sometimes_contain_nulls
         nullable = [key for key in keys if table.columns[key].nullable]
@@ -145,7 +145,7 @@ class DDL(ddl.DDL):
         yield Step(drop, f"replaced index {index.name} on {name}", (name,), then=(sql,), scans=True)
 
     def replace_constraint(self, name: Name, constraint: sa.Constraint, table: Table | None, validate: bool) -> Plan:
-        table = self.definition_seen(table, f"Constraint {constraint.name}")
+        table = self.live(table, f"Constraint {constraint.name}")
         drop, add = (
             self._dropping(table, str(constraint.name)),
             rebuild.adding_constraint(self.constraint_spec(constraint)),
@@ -157,7 +157,7 @@ class DDL(ddl.DDL):
         return iter(())
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, table: Table | None) -> Plan:
-        table = self.definition_seen(table, f"Dropping constraint {constraint} of {name}")
+        table = self.live(table, f"Dropping constraint {constraint} of {name}")
         is_key = table.constraints[constraint].kind == "primary key"
         if is_key:
             _refuse_needed_key(table)
@@ -215,15 +215,12 @@ class DDL(ddl.DDL):
             referring=tuple(referring),
         )
 
-    def definition_seen(self, table: Table | None, deed: str) -> Table:
+    def live(self, table: Table | None, change: str) -> Table:
+        """Return the table, or raise OnlineOnly."""
         if table is not None:
             return table
-        raise OnlineOnly(
-            f"{deed} cannot be rendered for --sql.",
-            why="SQLite has no IF EXISTS for columns and constraints, and a rebuild starts from the table as it stands.",
-            remedy="Run this revision against the database, or guard it:",
-            code="if not op.get_context().as_sql:\n    ...",
-        )
+        why = "SQLite has no IF EXISTS for columns and constraints, and a rebuild starts from the table as it stands."
+        raise online_only(change, why)
 
     def _leave_comments(self, *things: Any) -> None:
         for one in things:

@@ -24,7 +24,7 @@ class Triggers(triggers.Triggers):
     database: SQLite
 
     def fill_new_rows(self, filler: Filler, table: Table | None) -> Plan:
-        table = self.database.ddl.definition_seen(table, f"Triggers new rows of {filler.table}")
+        table = self.database.ddl.live(table, f"Triggers new rows of {filler.table}")
         if table.name.schema:
             # A rebuild could not bring back a trigger whose text names its file.
             return
@@ -62,7 +62,7 @@ class Triggers(triggers.Triggers):
         return " AND ".join(f"{self.quoted(one)} = new.{self.quoted(one)}" for one in key)
 
     def stop_filling(self, name: Name, column: str, table: Table | None) -> Plan:
-        table = self.database.ddl.definition_seen(table, f"Triggers new rows of {name}")
+        table = self.database.ddl.live(table, f"Triggers new rows of {name}")
         drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)}" for one in self._fillers(table.name, column)]
         if drops:
             does = f"new rows of {name} are not given their {column} any more"

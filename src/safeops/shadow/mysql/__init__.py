@@ -95,7 +95,7 @@ class ShadowColumns(SyncChecks):
             table = self._reread(table)
         action = f"ADD COLUMN {self.quoted(pair.shadow)} {self._shadow_definition(pair, table)}"
         added = self.database.ddl.alter(
-            pair.table, action, f"added column {pair.shadow} to {pair.table}", instant=True, free=table
+            pair.table, action, f"added column {pair.shadow} to {pair.table}", instant=True, copied_if_empty=table
         )
         yield replace(added, effect=Effect(pair.table, pair.shadow), may_rewrite=True)
         yield from self._cascading(pair, table)
@@ -248,7 +248,7 @@ class ShadowColumns(SyncChecks):
             for one in checks
         ]
         does = f"{pair.source} and {pair.shadow} of {pair.table} exchanged their names"
-        return self.database.ddl.alter(pair.table, ", ".join(actions), does, instant=True, free=table)
+        return self.database.ddl.alter(pair.table, ", ".join(actions), does, instant=True, copied_if_empty=table)
 
     def _checks_of_pair(self, pair: Pair, table: Table) -> list[Item]:
         found = {check.name: check for name in (pair.source, pair.shadow) for check in self.checks_on(table, name)}
@@ -353,7 +353,7 @@ class ShadowColumns(SyncChecks):
         """Give the source back what it lent to its twin."""
         source, does = repeatable(table, pair.source), f"{pair.source} of {pair.table} is as it was"
         if source.nullable and not table.columns[pair.shadow].nullable:
-            yield self.database.ddl.modify(pair.table, pair.source, str(strict(source)), does)
+            yield self.database.ddl.modify(pair.table, pair.source, strict(source), does)
 
     def is_swapped(self, pair: Pair, table: Table) -> bool:
         # The column that was added for the pair has the mark, and it was to go.

@@ -103,24 +103,24 @@ class SyncChecks(SyncTriggers):
                 f"contract() would copy {pair.table}, while writes wait: check constraint {checks[0]} uses {pair.source}.",
                 why=f"{self.product} renames no column that a check uses, and copies the table to add a check again.",
                 remedy="Drop the check before expand() and create it again after contract(), or let contract() copy:",
-                code=f"{self.database.ddl.called('drop_constraint_if_exists', checks[0], pair.table)}\n"
+                code=f"{self.database.ddl.written_call('drop_constraint_if_exists', checks[0], pair.table)}\n"
                 "# or, in both revisions:\n"
                 'with assured("the table is small"):\n    ...',
             )
 
     def _refuse_rebuilt(self, pair: Pair, table: Table) -> None:
         """Refuse what would keep the last phase from dropping a column online."""
-        if self.database.ddl.keeps_words(table) and assurance() is None:
+        if self.database.ddl.keeps_fulltext_column(table) and assurance() is None:
             raise UnsafeOperation(
                 f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: a FULLTEXT index that was"
                 " dropped has left a hidden column.",
                 remedy="Rebuild the table before expand(), which writes do not wait for:",
-                code=self.database.ddl.rebuilding(table),
+                code=self.database.ddl.rebuild_call(table),
             )
         kinds = ("fulltext", "spatial")
         found = next((item for item in showcreate.read(table.sql).items if item.kind in kinds), None)
         if found is not None and assurance() is None:
-            drop = self.database.ddl.called("drop_index_if_exists", found.name, pair.table)
+            drop = self.database.ddl.written_call("drop_index_if_exists", found.name, pair.table)
             raise UnsafeOperation(
                 f"The last phase would rebuild {pair.table}, while writes wait, to drop a column: {found.kind.upper()} index"
                 f" {found.name}.",
@@ -141,7 +141,7 @@ class SyncChecks(SyncTriggers):
             return
         shown = showcreate.read(table.sql).columns
         for name in [one for one, found in shown.items() if "STORED" in (found.get("GENERATED") or "")]:
-            drop = self.database.ddl.called("drop_column_if_exists", pair.table, name)
+            drop = self.database.ddl.written_call("drop_column_if_exists", pair.table, name)
             raise UnsafeOperation(
                 f"switch() would copy {pair.table}, while writes wait, to make the new {pair.source} NOT NULL: {name} is a"
                 " stored generated column.",
@@ -155,12 +155,18 @@ class SyncChecks(SyncTriggers):
         shown, target = showcreate.read(table.sql), table.name.name
         for name, found in shown.columns.items():
             if name.casefold() != column.casefold() and names(found.get("GENERATED") or "", column):
-                yield f"generated column {name}", self.database.ddl.called("drop_column_if_exists", table.name, name)
+                yield (
+                    f"generated column {name}",
+                    self.database.ddl.written_call("drop_column_if_exists", table.name, name),
+                )
             elif names(found.get("DEFAULT") or "", column):
-                yield f"default of {name}", self.database.ddl.called("set_server_default", table.name, name, None)
+                yield f"default of {name}", self.database.ddl.written_call("set_server_default", table.name, name, None)
         for item in shown.items:
             if any(element.startswith("(") and names(element, column) for element in item.elements):
-                yield f"index {item.name}", self.database.ddl.called("drop_index_if_exists", item.name, table.name)
+                yield (
+                    f"index {item.name}",
+                    self.database.ddl.written_call("drop_index_if_exists", item.name, table.name),
+                )
         if names(table.sql.rpartition("\n)")[2].partition("PARTITION BY")[2], column):
             sql = f"ALTER TABLE {self.quoted_table(table.name)} REMOVE PARTITIONING"
             yield f"partitioning {target}", f"op.execute({sql!r})  # copies the table"
@@ -236,9 +242,9 @@ class SyncChecks(SyncTriggers):
             return ""
         key, of, other = named.removeprefix("foreign key ").rpartition(" of ")
         if not of:
-            return self.database.ddl.called("drop_constraint_if_exists", named, table)
+            return self.database.ddl.written_call("drop_constraint_if_exists", named, table)
         schema, _, other = other.rpartition(".")
-        return self.database.ddl.called("drop_constraint_if_exists", key, Name(other, schema), type_="foreignkey")
+        return self.database.ddl.written_call("drop_constraint_if_exists", key, Name(other, schema), type_="foreignkey")
 
 
 def _both(pair: Pair) -> tuple[str, str]:
