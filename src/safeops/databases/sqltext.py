@@ -7,6 +7,7 @@ spellings with the same canonical form mean the same. Forms that differ prove no
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 _TOKEN = re.compile(
@@ -42,6 +43,16 @@ def without_comments(sql: str) -> str:
         return " " if comment else match.group()
 
     return _TOKEN.sub(kept, sql).strip()
+
+
+def is_one_group(parts: Sequence[str]) -> bool:
+    """Tell whether the parenthesis that opens tokens is closed by the last of them."""
+    depth = 0
+    for place, part in enumerate(parts):
+        depth += (part == "(") - (part == ")")
+        if depth == 0:
+            return place == len(parts) - 1
+    return False
 
 
 def with_word(sql: str, word: str, by: str) -> str:

@@ -91,7 +91,7 @@ class Inspection(environment.Inspection):
     # Before an upgrade -----------------------------------------------------------------------------------------
 
     def long_transactions(self, seconds: float) -> list[str]:
-        return self.database.described_session(LONG, seconds=int(seconds))
+        return self.database.described_sessions(LONG, seconds=int(seconds))
 
     def data_folder(self) -> Path | None:
         try:

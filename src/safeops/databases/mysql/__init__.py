@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -53,41 +54,48 @@ class MySQL(Session):
             if number_of(error) in UNKNOWN_TABLE:
                 return None
             raise
-        found = Name(name.name, name.schema or self.current_schema)
-        return table_of(self._with_true_defaults(shown[0][1], found), found)
+        resolved = Name(name.name, name.schema or self.current_schema)
+        return table_of(self._with_true_defaults(shown[0][1], resolved), resolved)
 
     def _with_true_defaults(self, sql: str, name: Name) -> str:
-        """Put back the letters that the server shows as question marks: emoji in defaults, which a MODIFY would lose."""
+        """Restore what the server shows as question marks: emoji in defaults, which a MODIFY would lose."""
         if "?" not in sql or not sql.startswith("CREATE TABLE"):
             return sql
-        columns = showcreate.read(sql).columns.items()
-        masked = {
-            column: text for column, found in columns if re.match(r"'.*\?", text := found.get("DEFAULT") or "", re.S)
-        }
+        defaults = {column: shown.get("DEFAULT") or "" for column, shown in showcreate.read(sql).columns.items()}
+        masked = {column: default for column, default in defaults.items() if re.match(r"'.*\?", default, re.S)}
         if not masked:
             return sql
-        for (column, text), value in zip(masked.items(), self._defaults(name, [*masked]), strict=True):
+        for (column, default), value in zip(masked.items(), self._defaults(name, [*masked]), strict=True):
             head, start, rest = sql.partition(f"\n  {backticked(column)} ")
-            sql = head + start + rest.replace(f"DEFAULT {text}", f"DEFAULT {self.literal(str(value))}", 1)
+            sql = head + start + rest.replace(f"DEFAULT {default}", f"DEFAULT {self.literal(str(value))}", 1)
         return sql
 
     def _defaults(self, name: Name, columns: Sequence[str]) -> Sequence[Any]:
-        """Read the defaults of columns off a row; of an empty table, off one of a temporary copy."""
-        asked = ", ".join(f"DEFAULT({self.quoted(column)})" for column in columns)
-        if rows := self.bounded_read(f"SELECT {asked} FROM {self.quoted_table(name)} LIMIT 1"):
+        """Read the defaults of columns from a row; those of an empty table from a row of a temporary copy."""
+        values = ", ".join(f"DEFAULT({self.quoted(column)})" for column in columns)
+        if rows := self.bounded_read(f"SELECT {values} FROM {self.quoted_table(name)} LIMIT 1"):
             return rows[0]
-        probe = self.quoted_table(Name(PROBE, name.schema))
+        with self._empty_copy(name) as copy:
+            self.run(f"INSERT IGNORE INTO {copy} () VALUES ()")
+            return self.read(f"SELECT {values} FROM {copy}")[0]
+
+    @contextmanager
+    def _empty_copy(self, name: Name) -> Iterator[str]:
+        """Make an empty temporary copy of a table for the block."""
+        copy = self.quoted_table(Name(PROBE, name.schema))
         with self.bounded(), self.trying_out():
             try:
-                self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {self.quoted_table(name)}")
-                self.run(f"INSERT IGNORE INTO {probe} () VALUES ()")
-                return self.read(f"SELECT {asked} FROM {probe}")[0]
+                self.run(f"CREATE TEMPORARY TABLE {copy} LIKE {self.quoted_table(name)}")
+            except DBAPIError as error:
+                if self.errors.is_lock_failure(error):
+                    raise
+                # A temporary table cannot have a FULLTEXT index.
+                self.run(f"CREATE TEMPORARY TABLE {copy} SELECT * FROM {self.quoted_table(name)} LIMIT 0")
+            try:
+                yield copy
             finally:
-                self.run(f"DROP TEMPORARY TABLE IF EXISTS {probe}")
-
-    def bounded_read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        with self.bounded():
-            return self.read(sql, **parameters)
+                if not self.connection.invalidated:
+                    self.run(f"DROP TEMPORARY TABLE IF EXISTS {copy}")
 
     def table_names(self, schema: str | None) -> list[str]:
         sql = """SELECT TABLE_NAME FROM information_schema.TABLES
@@ -137,7 +145,7 @@ class MySQL(Session):
 
     def element_texts(self, index: sa.Index) -> list[str]:
         """Render the elements of an index; of a column with a prefix, that prefix."""
-        return [_prefix(one) for one in self.wanted_index(index).columns]
+        return [_prefix(element) for element in self.wanted_index(index).columns]
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
         named = str(constraint.name)
@@ -163,9 +171,8 @@ class MySQL(Session):
         if wanted.kind == "primary key":
             # The server's own key, which nobody asked for, gives way to the author's.
             return None if has_generated_key(table) else super().same_named(table, wanted)
-        unique = wanted.kind == "unique"
-        named = (one for one in table.constraints.values() if one.name.casefold() == wanted.name.casefold())
-        return next((one for one in named if (one.kind == "unique") == unique), None)
+        same_name = (other for other in table.constraints.values() if other.name.casefold() == wanted.name.casefold())
+        return next((other for other in same_name if (other.kind == "unique") == (wanted.kind == "unique")), None)
 
     def constraint_named(self, table: Table, name: str, kind: str | None) -> Constraint | None:
         kind, own = KINDS.get(kind or "", kind), table.name.name
@@ -184,51 +191,46 @@ class MySQL(Session):
         if isinstance(wanted, sa.Column):
             return self._asked_column(table, wanted)
         if isinstance(wanted, sa.CheckConstraint):
-            copy = self._probe(table, f"ADD CONSTRAINT {PROBE} CHECK ({self.part_text(wanted.sqltext)})")
+            copy = self._altered(table, f"ADD CONSTRAINT {PROBE} CHECK ({self.part_text(wanted.sqltext)})")
             return copy.constraints.get(PROBE) if copy else None
         if isinstance(wanted, sa.Index):
             spec = plain(self.ddl.index_sql(table.name, wanted))
             head, _, rest = spec.partition(f"INDEX {self.quoted(str(wanted.name))} ON {self.quoted_table(table.name)} ")
-            copy = self._probe(table, f"ADD {head.removeprefix('CREATE ')}INDEX {PROBE} {rest}")
+            copy = self._altered(table, f"ADD {head.removeprefix('CREATE ')}INDEX {PROBE} {rest}")
             return copy.indexes.get(PROBE) if copy else None
         return None
 
     def _asked_column(self, table: Table, column: sa.Column[Any]) -> Column | None:
-        wanted, there = self.wanted_column(column), table.columns[str(column.name)]
-        # Without a collation of its own a column may have any: the table's, or one that was given later.
-        wanted = replace(wanted, collation=wanted.collation or there.collation)
-        if spelling.same_value(there.default, wanted.default):
-            wanted = replace(wanted, default=there.default)
-        if not differences(there, wanted, frozenset({"comment"})):
+        wanted, existing = self.wanted_column(column), table.columns[str(column.name)]
+        # Without its own collation a column may have any: the table's, or one that was set later.
+        wanted = replace(wanted, collation=wanted.collation or existing.collation)
+        if spelling.same_value(existing.default, wanted.default):
+            wanted = replace(wanted, default=existing.default)
+        if not differences(existing, wanted, frozenset({"comment"})):
             return wanted
         spec = self.column_spec(column).removeprefix(self.quoted(str(column.name)))
-        copy = self._probe(table, f"ADD COLUMN {PROBE} {spec}")
+        copy = self._altered(table, f"ADD COLUMN {PROBE} {spec}")
         if copy is None and (default := self.ddl.expression_default(column)):
             # The binary log refuses ADD COLUMN with a default such as uuid().
             bare = spec.removesuffix(f" DEFAULT {default}")
-            copy = self._probe(table, f"ADD COLUMN {PROBE} {bare}", f"ALTER COLUMN {PROBE} SET DEFAULT {default}")
+            copy = self._altered(table, f"ADD COLUMN {PROBE} {bare}", f"ALTER COLUMN {PROBE} SET DEFAULT {default}")
         asked = copy.columns.get(PROBE) if copy else None
         if asked is None:
             return wanted
-        collation = asked.collation if self.wanted_column(column).collation else there.collation
-        return replace(asked, name=there.name, collation=collation, identity=wanted.identity)
+        collation = asked.collation if self.wanted_column(column).collation else existing.collation
+        return replace(asked, name=existing.name, collation=collation, identity=wanted.identity)
 
-    def _probe(self, table: Table, *actions: str) -> Table | None:
-        """Change an empty temporary copy of the table, and look at it."""
-        quoted = self.quoted_table(Name(PROBE, table.name.schema))
-        with self.bounded(), self.trying_out():
-            try:
-                self.copy_empty(self.quoted_table(table.name), quoted)
+    def _altered(self, table: Table, *actions: str) -> Table | None:
+        """Read the table as an empty temporary copy shows it after these changes; None if the server refuses them."""
+        try:
+            with self._empty_copy(table.name) as copy:
                 for action in actions:
-                    self.run(f"ALTER TABLE {quoted} {action}")
-                return table_of(self.read(f"SHOW CREATE TABLE {quoted}")[0][1], table.name)
-            except DBAPIError as error:
-                if self.errors.is_lock_failure(error):
-                    raise
-                return None
-            finally:
-                if not self.connection.invalidated:
-                    self.run(f"DROP TEMPORARY TABLE IF EXISTS {quoted}")
+                    self.run(f"ALTER TABLE {copy} {action}")
+                return table_of(self.read(f"SHOW CREATE TABLE {copy}")[0][1], table.name)
+        except DBAPIError as error:
+            if self.errors.is_lock_failure(error):
+                raise
+            return None
 
 
 class MariaDB(MySQL):
@@ -246,5 +248,6 @@ def _default(text: str | None) -> str | None:
 
 
 def _prefix(element: str) -> str:
-    match = re.fullmatch(r"(.*)\((\d+)\)", re.sub(r"\s+(asc|desc)$", "", element, flags=re.I), re.S)
-    return f"LEFT({match[1]}, {match[2]})" if match else re.sub(r"\s+(asc|desc)$", "", element, flags=re.I)
+    element = re.sub(r"\s+(asc|desc)$", "", element, flags=re.I)
+    match = re.fullmatch(r"(.*)\((\d+)\)", element, re.S)
+    return f"LEFT({match[1]}, {match[2]})" if match else element

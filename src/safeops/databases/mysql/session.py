@@ -22,17 +22,17 @@ from safeops.plan_mode import current_dry_run
 if TYPE_CHECKING:
     from safeops.databases.mysql.server import Abilities
 
-# What decides on a session what a statement means.
+# Session variables on which the meaning of a statement depends.
 TEXTS = ("@@SESSION.sql_mode", "@@SESSION.time_zone")
 HANDED = (*TEXTS, "@@SESSION.foreign_key_checks", "@@SESSION.unique_checks")
 
-_SESSION = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
+_WHO = "p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE)))"
+_SESSION = f"""{_WHO},
   COALESCE(TIMESTAMPDIFF(SECOND, x.trx_started, NOW()), p.TIME), p.INFO, x.trx_started IS NOT NULL"""
 _TRANSACTIONS = "LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID"
-# What an account without PROCESS may look at: its own sessions.
-_SESSION_ALONE = """p.ID, p.USER, p.HOST, CONCAT(p.COMMAND, IF(COALESCE(p.STATE, '') = '', '', CONCAT(', ', p.STATE))),
-  p.TIME, p.INFO, FALSE"""
-# Each needs something of its own: a plugin of MariaDB, an instrument that is on (MySQL: always), or nothing.
+# What an account without PROCESS can see: its own sessions.
+_SESSION_ALONE = f"{_WHO}, p.TIME, p.INFO, FALSE"
+# They need a plugin of MariaDB, an instrument that is enabled (on MySQL it always is), and SELECT on performance_schema.
 BY_PLUGIN = f"""SELECT DISTINCT {_SESSION} FROM information_schema.METADATA_LOCK_INFO m
   JOIN information_schema.PROCESSLIST p ON p.ID = m.THREAD_ID {_TRANSACTIONS}
   WHERE m.TABLE_SCHEMA = :schema AND m.TABLE_NAME = :name AND p.ID <> CONNECTION_ID()"""
@@ -40,7 +40,7 @@ BY_INSTRUMENT = f"""SELECT DISTINCT {_SESSION} FROM performance_schema.metadata_
   JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID
   JOIN information_schema.PROCESSLIST p ON p.ID = t.PROCESSLIST_ID {_TRANSACTIONS}
   WHERE m.OBJECT_SCHEMA = :schema AND m.OBJECT_NAME = :name AND m.LOCK_STATUS = 'GRANTED' AND p.ID <> CONNECTION_ID()"""
-# Without PROCESS, and with SELECT on performance_schema.
+# Without PROCESS.
 BY_THREADS = """SELECT DISTINCT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_HOST,
   CONCAT(t.PROCESSLIST_COMMAND, IF(COALESCE(t.PROCESSLIST_STATE, '') = '', '', CONCAT(', ', t.PROCESSLIST_STATE))),
   t.PROCESSLIST_TIME, t.PROCESSLIST_INFO, FALSE
@@ -54,7 +54,7 @@ CONNECTED = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSA
   WHERE p.DB = DATABASE() AND p.ID <> CONNECTION_ID() ORDER BY p.TIME DESC LIMIT 5"""
 RUNNER = f"""SELECT {_SESSION} FROM information_schema.PROCESSLIST p {_TRANSACTIONS}
   WHERE p.ID = IS_USED_LOCK(:key)"""
-# None, or an error, for an account that may not see the sessions of others.
+# No row, or an error, for an account that cannot see the sessions of others.
 # https://mariadb.com/kb/en/information-schema-innodb_cmp-table/
 SEES_ALL = "SELECT COUNT(*) FROM information_schema.INNODB_CMP"
 PROGRAMS = """SELECT ATTR_VALUE FROM performance_schema.session_connect_attrs
@@ -62,7 +62,7 @@ PROGRAMS = """SELECT ATTR_VALUE FROM performance_schema.session_connect_attrs
 
 
 class RowsFound(Exception):
-    """Rows that break what was added: as an error of the server, with its number."""
+    """Rows violate a new foreign key: the same error, with its number, as the server raises."""
 
 
 class Session(Database):
@@ -80,7 +80,7 @@ class Session(Database):
         return None if self.offline else self.current_schema
 
     def quoted_here(self, name: Name) -> str:
-        """Quote a name for a text that the server keeps as it is sent."""
+        """Quote a name for the body of a trigger or view, which the server keeps as it is sent."""
         return self.quoted_table(name.at(self.home))
 
     def session_settings(self, *, role: bool = True) -> SessionSettings:
@@ -110,7 +110,7 @@ class Session(Database):
 
     def execute(self, step: Step) -> None:
         if step.finds_violations:
-            self._refute(step)
+            self._check_rows(step)
             return
         try:
             super().execute(step)
@@ -122,7 +122,7 @@ class Session(Database):
                 raise name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
             raise
 
-    def _refute(self, step: Step) -> None:
+    def _check_rows(self, step: Step) -> None:
         if self.read(step.sql):
             for sql in step.then:
                 self.run(sql)
@@ -171,6 +171,10 @@ class Session(Database):
         with self.setting({"lock_wait_timeout": str(max(math.ceil(self.lock_wait), 1))}):
             yield
 
+    def bounded_read(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        with self.bounded():
+            return self.read(sql, **parameters)
+
     def rendered_timeouts(self, lock: float, statement: float | None, step: Step) -> tuple[list[str], list[str]]:
         bounds = self._bounds(lock, statement, step)
         saved = ", ".join(f"@safeops_{name} = @@SESSION.{name}" for name in bounds)
@@ -181,15 +185,16 @@ class Session(Database):
     # Who blocks -------------------------------------------------------------------------------------------------
 
     def blockers(self, tables: Sequence[Name]) -> list[str]:
-        found = [one for name in tables for one in self._holders(name)]
-        if found:
-            return list(dict.fromkeys(found))
-        open_ = [f"perhaps {one}: it has a transaction open" for one in self.described_session(CANDIDATES)]
-        perhaps = open_ or [f"perhaps {one}: it uses this database" for one in self.described_session(CONNECTED)]
-        return [*perhaps, *self._unseen()]
+        holders = [session for name in tables for session in self._holders(name)]
+        if holders:
+            return list(dict.fromkeys(holders))
+        candidates = [f"perhaps {one}: it has a transaction open" for one in self.described_sessions(CANDIDATES)]
+        if not candidates:
+            candidates = [f"perhaps {one}: it uses this database" for one in self.described_sessions(CONNECTED)]
+        return [*candidates, *self._unseen()]
 
     def _unseen(self) -> list[str]:
-        """Say what lets this account see the sessions of others, where it does not."""
+        """Return which privilege lets this account see the sessions of others, if it does not see them."""
         if self.sees_all_sessions():
             return []
         user, _, host = str(self.scalar("SELECT CURRENT_USER()")).rpartition("@")
@@ -205,18 +210,17 @@ class Session(Database):
             return False
 
     def _holders(self, name: Name) -> list[str]:
-        for query in (BY_PLUGIN, BY_INSTRUMENT, BY_THREADS):
-            found = self.described_session(query, schema=name.schema or self.current_schema, name=name.name)
-            if found:
-                return found
-        return []
+        schema = name.schema or self.current_schema
+        queries = (BY_PLUGIN, BY_INSTRUMENT, BY_THREADS)
+        answers = (self.described_sessions(query, schema=schema, name=name.name) for query in queries)
+        return next((sessions for sessions in answers if sessions), [])
 
-    def described_session(self, query: str, **parameters: Any) -> list[str]:
-        for asked in dict.fromkeys((query, alone(query))):
+    def described_sessions(self, query: str, **parameters: Any) -> list[str]:
+        for allowed in dict.fromkeys((query, alone(query))):
             try:
-                return [described(row, self._program(row[0])) for row in self.read(asked, **parameters)]
+                return [described(row, self._program(row[0])) for row in self.read(allowed, **parameters)]
             except DBAPIError:
-                # The plugin is not installed, or the account may not look.
+                # The plugin is not installed, or the account lacks the privilege.
                 continue
         return []
 
@@ -232,20 +236,10 @@ class Session(Database):
         return f"connection {self.scalar('SELECT CONNECTION_ID()')}"
 
     def is_gone(self, session: str) -> bool:
-        # Another node of a cluster has its own list, so only the lease tells.
+        # Each node of a cluster has its own list, so only the lease is reliable.
         if self.is_clustered:
             return False
         return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session.split()[1]))
-
-    def copy_empty(self, table: str, probe: str) -> None:
-        """Make an empty temporary copy of a table."""
-        try:
-            self.run(f"CREATE TEMPORARY TABLE {probe} LIKE {table}")
-        except DBAPIError as error:
-            if self.errors.is_lock_failure(error):
-                raise
-            # No temporary table takes a FULLTEXT index.
-            self.run(f"CREATE TEMPORARY TABLE {probe} SELECT * FROM {table} LIMIT 0")
 
     @contextmanager
     def reading_only(self) -> Iterator[None]:
@@ -275,21 +269,21 @@ class Session(Database):
 
 
 def alone(query: str) -> str:
-    """Return a question about sessions without their transactions, which only an account with PROCESS may see."""
+    """Return a query of sessions without their transactions, which only an account with PROCESS can see."""
     return query.replace(_SESSION, _SESSION_ALONE).replace(_TRANSACTIONS, "")
 
 
 def runner_row(connection: Connection, key: str) -> Any:
-    """Return the session that holds the runner lock; None where there is none, or this account may not see it."""
-    asked = {"key": lock_name(connection, key)}
+    """Return the session that holds the runner lock; None if there is none, or this account cannot see it."""
+    parameters = {"key": lock_name(connection, key)}
     try:
-        return connection.execute(sa.text(RUNNER), asked).first()
+        return connection.execute(sa.text(RUNNER), parameters).first()
     except DBAPIError:
-        return connection.execute(sa.text(alone(RUNNER)), asked).first()
+        return connection.execute(sa.text(alone(RUNNER)), parameters).first()
 
 
 def lock_name(connection: Connection, key: str) -> str:
-    # The names of these locks are the whole server's.
+    # All databases of a server share the names of these locks.
     return fitting(key, str(connection.scalar(sa.text("SELECT DATABASE()"))), max_bytes=64)
 
 

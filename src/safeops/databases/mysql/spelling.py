@@ -11,7 +11,6 @@ from sqlalchemy.dialects.mysql.base import MySQLDDLCompiler
 from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MARIADB, RESERVED_WORDS_MYSQL
 
 from safeops.databases import sqltext
-from safeops.databases.mysql import spelling
 from safeops.databases.mysql.showcreate import Definition, text_of
 
 _NAMES = {
@@ -58,7 +57,7 @@ def without_comments(sql: str) -> str:
 
 
 def type_name(text: str) -> str:
-    """Spell a type one way, however the server or SQLAlchemy spells it; display widths do not count."""
+    """Return one spelling of a type for those of the server and of SQLAlchemy; display widths do not count."""
     match = _TYPE.match(text.strip())
     if not match:
         return text
@@ -109,18 +108,11 @@ def default(text: str | None, on_update: str | None = None) -> str | None:
 
 def without_parentheses(text: str) -> str:
     """Drop parentheses around the whole: one server keeps them around an expression, the other does not."""
-    while text.startswith("(") and text.endswith(")") and _closes_last(text):
+    while (
+        text.startswith("(") and text.endswith(")") and sqltext.is_one_group([part for _, part in sqltext.tokens(text)])
+    ):
         text = text[1:-1].strip()
     return text
-
-
-def _closes_last(text: str) -> bool:
-    depth = 0
-    for place, (_, token) in enumerate(found := sqltext.tokens(text)):
-        depth += (token == "(") - (token == ")")
-        if depth == 0:
-            return place == len(found) - 1
-    return False
 
 
 def same_value(one: str | None, other: str | None) -> bool:
@@ -216,22 +208,21 @@ LITERAL = re.compile(
     | [+-]?\s*(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)? | NULL | TRUE | FALSE""",
     re.I | re.S | re.X,
 )
-NOW = re.compile(r"(?:now|current_timestamp|localtimestamp|localtime)(?:\s*\(\s*(\d?)\s*\))?", re.I)
 _MOMENT = re.compile(r"(?:datetime|timestamp)(?:\((\d)\))?$")
 _EXPRESSIONS_ONLY = re.compile(r"(?:tiny|medium|long)?(?:text|blob)|json|geom|point|linestring|polygon|multi", re.I)
 
 
 def clause(default: str, type_: str) -> str:
     """Spell a default for a column: without parentheses where MySQL takes that."""
-    bare = spelling.without_parentheses(default.strip())
+    bare = without_parentheses(default.strip())
     if re.search(r"\bON\s+UPDATE\b", default, re.I):
         return default
     return bare if _is_taken_bare(bare, type_) else f"({bare})"
 
 
 def _is_taken_bare(default: str, type_: str) -> bool:
-    if now := NOW.fullmatch(default):
-        moment = _MOMENT.match(spelling.type_name(type_))
+    if now := _NOW.fullmatch(default):
+        moment = _MOMENT.match(type_name(type_))
         return moment is not None and (moment[1] or "0") == (now[1] or "0")
     if default.upper() == "NULL":
         return True
@@ -248,9 +239,9 @@ def respelled(found: Definition) -> Definition:
     type_, default, on_update = found.clauses["type"], found.get("DEFAULT"), found.get("ON UPDATE")
     if default is None:
         return found
-    moment = _MOMENT.match(spelling.type_name(type_))
+    moment = _MOMENT.match(type_name(type_))
     digits = f"({moment[1]})" if moment and moment[1] else ""
-    if moment and NOW.fullmatch(default):
+    if moment and _NOW.fullmatch(default):
         default, on_update = f"CURRENT_TIMESTAMP{digits}", on_update and f"CURRENT_TIMESTAMP{digits}"
     return found.with_(DEFAULT=clause(default, type_), ON_UPDATE=on_update)
 
@@ -259,8 +250,8 @@ def needs_definition(default: str | None, type_: str) -> bool:
     """Tell whether the default can be set, or be taken away, by the column's whole definition alone."""
     if default is None:
         return needs_expression(type_)
-    bare = spelling.without_parentheses(default.strip())
-    takes = LITERAL if needs_expression(type_) else NOW
+    bare = without_parentheses(default.strip())
+    takes = LITERAL if needs_expression(type_) else _NOW
     return takes.fullmatch(bare) is not None
 
 

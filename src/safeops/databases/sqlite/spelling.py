@@ -149,16 +149,8 @@ def default_clause(text: str) -> str:
     """Put parentheses around a default that is an expression, as the grammar wants them."""
     found = tokens(text)
     signed = len(found) == 2 and found[0].text in ("+", "-") and found[1].kind == "number"
-    return text if len(found) == 1 or signed or _is_grouped(found) else f"({text})"
-
-
-def _is_grouped(found: tuple[Token, ...]) -> bool:
-    depth = 0
-    for place, token in enumerate(found):
-        depth += (token.text == "(") - (token.text == ")")
-        if depth == 0:
-            return place == len(found) - 1
-    return False
+    is_group = sqltext.is_one_group([token.text for token in found])
+    return text if len(found) == 1 or signed or is_group else f"({text})"
 
 
 def computed(expression: str, stored: bool) -> str:
