@@ -76,9 +76,9 @@ def _rewrite(context: MigrationContext, upgrade: ops.UpgradeOps, downgrade: ops.
             correct_indexes(live, upgrade, downgrade)
             add_differences(live, compared, upgrade, downgrade)
             correct_constraints(live, upgrade, downgrade)
-            replace_keys(context, live, upgrade.ops, downgrade.ops)
+            replace_keys(live, upgrade.ops, downgrade.ops)
             live.dropped = dropped_constraints(upgrade.ops)
-            rewritten = Upgrade(context, live)
+            rewritten = Upgrade(live)
             upgrade.ops[:] = expand_last(rewritten.converted(ordered_upgrade(upgrade.ops)))
             downgrade.ops[:] = undo_expand_first(Downgrade(rewritten).converted(ordered_downgrade(downgrade.ops)))
     except UnsupportedOnDatabase as error:
@@ -102,7 +102,6 @@ def _is_comment(operation: ops.MigrateOperation) -> bool:
 class Direction(ABC):
     """One of the two bodies of a revision."""
 
-    context: MigrationContext
     live: LiveDatabase
     is_downgrade: bool
 
@@ -117,7 +116,7 @@ class Direction(ABC):
             yield from comment_of_table(operation, self.live, downgrade=self.is_downgrade)
         else:
             yield from advice.blocking_checks(self.live, operation)
-            yield from self._convert(_with_final_name(self.context, operation))
+            yield from self._convert(_with_final_name(self.live.context, operation))
 
     def _of_table(self, table: ops.ModifyTableOps) -> Operations:
         return self.converted(table.ops)
@@ -131,8 +130,8 @@ class Upgrade(Direction):
 
     is_downgrade = False
 
-    def __init__(self, context: MigrationContext, live: LiveDatabase) -> None:
-        self.context, self.live = context, live
+    def __init__(self, live: LiveDatabase) -> None:
+        self.live = live
         self.archived: set[tuple[Name, str | None]] = set()
         self.type_plans: dict[tuple[Name, str], TypeChangePlan] = {}
         self.same_defaults: set[tuple[Name, str]] = set()
@@ -141,7 +140,7 @@ class Upgrade(Direction):
 
     def _of_table(self, table: ops.ModifyTableOps) -> Operations:
         found = become(ops.ModifyTableOps, table, ops=self._without_unreflected(table.ops))
-        return [*advice.renames(self.context, table), *super()._of_table(found)]
+        return [*advice.renames(self.live.context, table), *super()._of_table(found)]
 
     def _without_unreflected(self, found: Operations) -> Operations:
         """Leave out indexes that exist, though SQLAlchemy does not reflect them: those of MySQL on expressions."""
@@ -169,7 +168,7 @@ class Upgrade(Direction):
                 " revision that switches, or after that."
             )
         else:
-            yield from advice.unindexed_keys(self.context, self.live, operation)
+            yield from advice.unindexed_keys(self.live, operation)
             yield safe(operation)
 
     def _changing(self, key: ops.CreateForeignKeyOp) -> str | None:
@@ -193,7 +192,7 @@ class Upgrade(Direction):
             yield Note(f"This cannot be undone with its values, for no archive can be made: {refusal}")
         else:
             self.archived.add((name, column))
-            yield from advice.kept_types(self.context, operation)
+            yield from advice.kept_types(self.live.context, operation)
         yield become(type(operation), operation, archive=not refusal)
 
     def _added(self, operation: ops.AddColumnOp) -> Iterator[ops.MigrateOperation]:
@@ -230,7 +229,7 @@ class Downgrade(Direction):
     is_downgrade = True
 
     def __init__(self, upgrade: Upgrade) -> None:
-        self.context, self.live, self.upgrade = upgrade.context, upgrade.live, upgrade
+        self.live, self.upgrade = upgrade.live, upgrade
 
     def _of_table(self, table: ops.ModifyTableOps) -> Operations:
         restored = (name_of(table), None) in self.upgrade.archived

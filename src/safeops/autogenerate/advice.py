@@ -25,12 +25,12 @@ log = logging.getLogger("safeops.autogenerate")
 # Foreign keys ---------------------------------------------------------------------------------------------------
 
 
-def unindexed_keys(context: MigrationContext, live: LiveDatabase, operation: ops.MigrateOperation) -> Iterator[Note]:
+def unindexed_keys(live: LiveDatabase, operation: ops.MigrateOperation) -> Iterator[Note]:
     """Warn of new foreign keys that no index of the models covers."""
     if live.database and live.database.abilities.indexes_foreign_keys:
         return
     for name, columns in _new_keys(operation):
-        table = _model(context, name)
+        table = _model(live.context, name)
         if table is None or any(leads(columns, covered) for covered in _covered(table)):
             continue
         text = (

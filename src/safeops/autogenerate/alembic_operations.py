@@ -35,6 +35,11 @@ def tables_in(operations: Operations) -> list[ops.ModifyTableOps]:
     return [operation for operation in operations if isinstance(operation, ops.ModifyTableOps)]
 
 
+def changes_of(name: Name, operations: Operations) -> list[ops.ModifyTableOps]:
+    """Return the changes of one table among operations."""
+    return [table for table in tables_in(operations) if name_of(table) == name]
+
+
 def drops_foreign_key(operation: ops.MigrateOperation) -> bool:
     return isinstance(operation, ops.DropConstraintOp) and operation.constraint_type == "foreignkey"
 

@@ -16,7 +16,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic, _sqlalchemy
-from safeops.autogenerate.alembic_operations import drops_foreign_key, existing_foreign_key, name_of, tables_in
+from safeops.autogenerate.alembic_operations import (
+    changes_of,
+    drops_foreign_key,
+    existing_foreign_key,
+    name_of,
+    tables_in,
+)
 from safeops.autogenerate.live_database import LiveDatabase
 from safeops.autogenerate.operations import Differs
 from safeops.autogenerate.rendering import escaped
@@ -29,8 +35,8 @@ from safeops.schema.refusals import settle
 
 log = logging.getLogger("safeops.autogenerate")
 
-Both = tuple[ops.MigrateOperation, ops.MigrateOperation]
-"""What changes a definition, and what changes it back."""
+Change = tuple[ops.MigrateOperation, ops.MigrateOperation]
+"""What changes a definition in ``upgrade()``, and what changes it back."""
 
 
 def add_differences(
@@ -42,17 +48,16 @@ def add_differences(
         existing = live.table(name)
         if existing is None or existing.kind.endswith("view"):
             continue
-        found = list(_TableComparison(live, model, name, existing, _names_changed(upgrade, name)).each())
-        if found:
-            upgrade.ops.append(ops.ModifyTableOps(name.name, [forth for forth, _ in found], schema=name.schema))
-            back = [back for _, back in reversed(found)]
-            downgrade.ops.insert(0, ops.ModifyTableOps(name.name, back, schema=name.schema))
+        changes = list(_TableComparison(live, model, name, existing, _names_changed(upgrade, name)).changes())
+        if changes:
+            upgrades, downgrades = [change for change, _ in changes], [reverse for _, reverse in reversed(changes)]
+            upgrade.ops.append(ops.ModifyTableOps(name.name, upgrades, schema=name.schema))
+            downgrade.ops.insert(0, ops.ModifyTableOps(name.name, downgrades, schema=name.schema))
 
 
 def _names_changed(upgrade: ops.UpgradeOps, name: Name) -> set[str]:
     """Return the names of what Alembic itself changes of a table."""
-    same = [table for table in tables_in(upgrade.ops) if (table.table_name, table.schema) == (name.name, name.schema)]
-    each = [operation for table in same for operation in table.ops]
+    each = [operation for table in changes_of(name, upgrade.ops) for operation in table.ops]
     keys = ("index_name", "constraint_name", "column_name")
     return {str(getattr(operation, key)) for operation in each for key in keys if getattr(operation, key, None)}
 
@@ -65,9 +70,9 @@ class _TableComparison:
     model: sa.Table
     name: Name
     existing: Table
-    handled: set[str]
+    changed: set[str]
 
-    def each(self) -> Iterator[Both]:
+    def changes(self) -> Iterator[Change]:
         for index in sorted(self.model.indexes, key=lambda index: str(index.name)):
             yield from self._if_comparable(self._index, index)
         for constraint in _sqlalchemy.ordered_constraints(self.model):
@@ -76,7 +81,7 @@ class _TableComparison:
         for column in self.model.columns:
             yield from self._if_comparable(self._computed, column)
 
-    def _if_comparable(self, compare: Callable[[Any], Iterator[Both]], thing: Any) -> list[Both]:
+    def _if_comparable(self, compare: Callable[[Any], Iterator[Change]], thing: Any) -> list[Change]:
         try:
             return list(compare(thing))
         except DBAPIError as error:
@@ -87,27 +92,27 @@ class _TableComparison:
     def _named(self, thing: Any) -> Any:
         return settle_name(self.live.migration, copy.copy(thing))
 
-    def _index(self, index: sa.Index) -> Iterator[Both]:
+    def _index(self, index: sa.Index) -> Iterator[Change]:
         index = self._named(index)
         current = self.existing.indexes.get(str(index.name))
-        if current is None or not current.valid or current.of_constraint or current.name in self.handled:
+        if current is None or not current.valid or current.of_constraint or current.name in self.changed:
             return
         found = settle(self.live.migration, self.existing, current, self.live.database.wanted_index(index), index)
         if found:
             back = _existing_index(self.live, self.name, self.existing, current)
             yield self._replaced(current, found, ops.CreateIndexOp.from_index(index), back)
 
-    def _constraint(self, constraint: sa.Constraint) -> Iterator[Both]:
+    def _constraint(self, constraint: sa.Constraint) -> Iterator[Change]:
         if not isinstance(constraint, (sa.UniqueConstraint, sa.ForeignKeyConstraint, ExcludeConstraint)):
             return
         constraint = self._named(constraint)
-        if not isinstance(constraint.name, str) or constraint.name in self.handled:
+        if not isinstance(constraint.name, str) or constraint.name in self.changed:
             return
         current = self.existing.constraints.get(constraint.name)
         if current is None:
             if isinstance(constraint, ExcludeConstraint):
-                made = CreateExcludeConstraintOp.from_constraint(constraint)
-                yield made, self._drop(str(constraint.name), made)
+                exclusion = CreateExcludeConstraintOp.from_constraint(constraint)
+                yield exclusion, self._drop(str(constraint.name), exclusion)
             return
         wanted = self.live.database.wanted_constraint(constraint)
         wanted = replace(wanted, referent=wanted.referent and current.referent)
@@ -115,8 +120,8 @@ class _TableComparison:
             return
         found = settle(self.live.migration, self.existing, current, wanted, constraint)
         if found:
-            changed: Any = ops.AddConstraintOp.from_constraint(constraint)
-            yield self._replaced(current, found, changed, self._existing_constraint(current))
+            created: Any = ops.AddConstraintOp.from_constraint(constraint)
+            yield self._replaced(current, found, created, self._existing_constraint(current))
 
     def _existing_constraint(self, current: Constraint) -> Any:
         """Return what creates a constraint again as it is."""
@@ -132,21 +137,21 @@ class _TableComparison:
 
     # Exclusion constraints ----------------------------------------------------------------------------------------
 
-    def _removed_exclusions(self) -> Iterator[Both]:
+    def _removed_exclusions(self) -> Iterator[Change]:
         """Drop the exclusion constraints that the models no longer have."""
         modelled = [part for part in self.model.constraints if isinstance(part, ExcludeConstraint)]
         names = [self._named(exclusion).name for exclusion in modelled]
         if not all(isinstance(name, str) for name in names):
             return
         for current in self.existing.constraints.values():
-            if current.kind != "exclude" or current.name in names or current.name in self.handled:
+            if current.kind != "exclude" or current.name in names or current.name in self.changed:
                 continue
             back = self._existing_exclusion(current)
             if not current.name.startswith(PREFIX):
                 yield self._drop(current.name, back), back
 
-    def _drop(self, name: str, made: Any) -> ops.DropConstraintOp:
-        return _alembic.constraint_drop(conv(name), self.name.name, self.name.schema, made)
+    def _drop(self, name: str, created: Any) -> ops.DropConstraintOp:
+        return _alembic.constraint_drop(conv(name), self.name.name, self.name.schema, created)
 
     def _existing_exclusion(self, current: Constraint) -> Any:
         method, elements, where = self.live.database.exclusion_parts(current)
@@ -163,9 +168,9 @@ class _TableComparison:
 
     # Computed columns ---------------------------------------------------------------------------------------------
 
-    def _computed(self, column: sa.Column[Any]) -> Iterator[Both]:
+    def _computed(self, column: sa.Column[Any]) -> Iterator[Change]:
         current = self.existing.columns.get(str(column.name))
-        if current is None or column.name in self.handled or (column.computed is None and current.computed is None):
+        if current is None or column.name in self.changed or (column.computed is None and current.computed is None):
             return
         only = frozenset({"computed", "persisted"})
         found = column_differences(self.live.migration, self.existing, current, column, only=only)
@@ -174,16 +179,16 @@ class _TableComparison:
 
     # Results ------------------------------------------------------------------------------------------------------
 
-    def _replaced(self, current: Index | Constraint, found: list[Difference], made: Any, back: Any) -> Both:
+    def _replaced(self, current: Index | Constraint, found: list[Difference], created: Any, back: Any) -> Change:
         is_kept = self.existing.is_partitioned and isinstance(current, Constraint)
         if back is None or is_kept:
             kind = "Index" if isinstance(current, Index) else current.kind.capitalize()
             return self._differs(f"{kind} {current.name} of {self.name}", found)
         log.info("found that %s of %s differs: %s", current.name, self.name, "; ".join(map(str, found)))
-        made.replaces = back.replaces = True
-        return made, back
+        created.replaces = back.replaces = True
+        return created, back
 
-    def _differs(self, what: str, found: list[Difference]) -> Both:
+    def _differs(self, what: str, found: list[Difference]) -> Change:
         text = f"{what} is not as the models say: {'; '.join(map(str, found))}."
         log.warning("%s No helper changes that.", text)
         note = Differs(f"{text} No helper changes that: write what does, or give the models the definition.")
@@ -205,7 +210,7 @@ def _existing_index(live: LiveDatabase, name: Name, existing: Table, index: Inde
         unique=index.unique,
         **{key: _as_text(key, value) for key, value in live.database.index_options(index).items()},
     )
-    is_same = not differences(index, live.database.wanted_index(back.to_index(live.migration.context)))
+    is_same = not differences(index, live.database.wanted_index(back.to_index(live.context)))
     return back if is_same else None
 
 
@@ -222,8 +227,8 @@ def correct_indexes(live: LiveDatabase, upgrade: ops.UpgradeOps, downgrade: ops.
         return
     for table in tables_in(upgrade.ops):
         existing = live.table(name_of(table))
-        for drop in [drop for drop in table.ops if isinstance(drop, ops.DropIndexOp)] if existing else []:
-            index = existing.indexes.get(str(drop.index_name)) if existing else None
+        for drop in [drop for drop in table.ops if existing and isinstance(drop, ops.DropIndexOp)]:
+            index = existing and existing.indexes.get(str(drop.index_name))
             if existing and index and any(column not in existing.columns for column in index.names):
                 _correct_index(live, name_of(table), existing, index, upgrade, downgrade)
 
@@ -231,11 +236,10 @@ def correct_indexes(live: LiveDatabase, upgrade: ops.UpgradeOps, downgrade: ops.
 def _correct_index(
     live: LiveDatabase, name: Name, existing: Table, index: Index, upgrade: ops.UpgradeOps, downgrade: ops.DowngradeOps
 ) -> None:
-    tables = [table for table in tables_in(upgrade.ops) if name_of(table) == name]
-    changes = [operation for table in tables for operation in table.ops if _is_of(operation, index)]
-    if any(live.has_index(name, made) for made in changes if isinstance(made, ops.CreateIndexOp)):
-        for body in (upgrade, downgrade):
-            _replace(body, name, index, None)
+    changes = [change for table in changes_of(name, upgrade.ops) for change in table.ops if _is_of(change, index)]
+    if any(live.has_index(name, created) for created in changes if isinstance(created, ops.CreateIndexOp)):
+        _replace(upgrade, name, index, None)
+        _replace(downgrade, name, index, None)
         return
     back = _existing_index(live, name, existing, index)
     text = f"Index {index.name} of {name} cannot be written as a construct. It was {index.definition}"
@@ -248,7 +252,7 @@ def _is_of(operation: ops.MigrateOperation, index: Index) -> bool:
 
 def _replace(body: ops.OpContainer, name: Name, index: Index, back: ops.MigrateOperation | None) -> None:
     """Replace what creates an index; with None take out all changes of it."""
-    for table in [table for table in tables_in(body.ops) if name_of(table) == name]:
+    for table in changes_of(name, body.ops):
         found: list[ops.MigrateOperation] = []
         for operation in table.ops:
             if not _is_of(operation, index) or (back and isinstance(operation, ops.DropIndexOp)):

@@ -73,6 +73,7 @@ class LiveDatabase:
     Without a connection it has no tables.
     """
 
+    context: MigrationContext
     migration: Any = None
     """The migration on that connection, for the helpers' own comparisons."""
     seen: dict[Name, Table | None] = field(default_factory=dict)
@@ -189,7 +190,7 @@ class LiveDatabase:
         current = existing.indexes.get(str(operation.index_name)) if existing else None
         if existing is None or current is None or not current.valid or current.of_constraint:
             return False
-        index = operation.to_index(self.migration.context)
+        index = operation.to_index(self.context)
         wanted = self.database.wanted_index(index)
         return self._asked(existing, lambda: settle(self.migration, existing, current, wanted, index)) == []
 
@@ -274,13 +275,13 @@ def _alone(name: Name, column: str, type_: Any, **options: Any) -> sa.Column[Any
 @contextmanager
 def live_database(context: MigrationContext) -> Iterator[LiveDatabase]:
     if context.connection is None:
-        yield LiveDatabase()
+        yield LiveDatabase(context)
         return
     with _second_connection(context.dialect, context.connection) as connection:
         database = database_for(context.dialect, lambda: connection)
         database.enter_autocommit()
         try:
-            yield LiveDatabase(Migration(database, current_settings(context), context))
+            yield LiveDatabase(context, Migration(database, current_settings(context), context))
         finally:
             database.leave_autocommit()
 

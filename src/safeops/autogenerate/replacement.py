@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from alembic.operations import ops
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy.sql.elements import conv
 
 from safeops import _alembic
 from safeops.autogenerate.alembic_operations import (
     Operations,
+    changes_of,
     drops_foreign_key,
     existing_foreign_key,
     is_partial,
@@ -35,27 +35,27 @@ Pair = tuple[ops.MigrateOperation, ops.MigrateOperation]
 log = logging.getLogger("safeops.autogenerate")
 
 
-def replace_keys(context: MigrationContext, live: LiveDatabase, forth: Operations, back: Operations) -> None:
+def replace_keys(live: LiveDatabase, upgrade: Operations, downgrade: Operations) -> None:
     """Create what replaces an index or a unique key before the old one is dropped, in both directions."""
-    _replace_foreign_keys(live, forth, back)
-    dropped = {name_of(operation) for operation in forth if isinstance(operation, ops.DropTableOp)}
-    for table in (table for table in tables_in(forth) if name_of(table) not in dropped):
-        existing, reverse = live.table(name_of(table)), _reverse(table, back)
+    _replace_foreign_keys(live, upgrade, downgrade)
+    dropped = {name_of(operation) for operation in upgrade if isinstance(operation, ops.DropTableOp)}
+    for table in (table for table in tables_in(upgrade) if name_of(table) not in dropped):
+        existing, reverse = live.table(name_of(table)), _reverse(table, downgrade)
         if existing and reverse and any(map(_drops, table.ops)):
-            _Replacement(context, live, forth, back, table, reverse, existing).prepare()
-    for table in (*tables_in(forth), *tables_in(back)):
+            _Replacement(live, upgrade, downgrade, table, reverse, existing).prepare()
+    for table in (*tables_in(upgrade), *tables_in(downgrade)):
         _create_first(table)
 
 
-def _reverse(table: ops.ModifyTableOps, back: Operations) -> ops.ModifyTableOps | None:
-    return next((other for other in tables_in(back) if name_of(other) == name_of(table)), None)
+def _reverse(table: ops.ModifyTableOps, downgrade: Operations) -> ops.ModifyTableOps | None:
+    return next(iter(changes_of(name_of(table), downgrade)), None)
 
 
 def _create_first(table: ops.ModifyTableOps) -> None:
     """Create indexes and unique keys before others are dropped, unless they need the name of one of those."""
     dropped = {_folded(operation) for operation in table.ops if _drops(operation)}
     place = _first_drop(table)
-    first = [made for made in table.ops[place:] if _creates(made) and _folded(made) not in dropped]
+    first = [created for created in table.ops[place:] if _creates(created) and _folded(created) not in dropped]
     table.ops[place:] = [*first, *(operation for operation in table.ops[place:] if operation not in first)]
 
 
@@ -68,12 +68,14 @@ _DROPPED_AS: dict[type[Any], str] = {
 }
 
 
-def _replace_foreign_keys(live: LiveDatabase, forth: Operations, back: Operations) -> None:
+def _replace_foreign_keys(live: LiveDatabase, upgrade: Operations, downgrade: Operations) -> None:
     """Replace the foreign keys that change, unless the revision changes something else that they need."""
-    for table in tables_in(forth):
-        reverse = _reverse(table, back)
+    for table in tables_in(upgrade):
+        reverse = _reverse(table, downgrade)
         if reverse is not None:
-            _replace_by_one_call(live, table, reverse, lambda drop, made: _is_free(forth, drop, made), "foreignkey")
+            _replace_by_one_call(
+                live, table, reverse, lambda drop, created: _is_free(upgrade, drop, created), "foreignkey"
+            )
 
 
 def _replace_by_one_call(
@@ -87,20 +89,20 @@ def _replace_by_one_call(
     existing = live.table(name_of(table))
     if existing is None or existing.kind != "table":
         return
-    for drop, made in _pairs(table, kinds):
-        back = next((pair for pair in _pairs(reverse, kinds) if own_name(pair[1]) == own_name(made)), None)
-        if back is not None and may(drop, made):
-            for body, (dropped, created) in ((table, (drop, made)), (reverse, back)):
-                body.ops.remove(dropped)
+    for pair in _pairs(table, kinds):
+        back = next((other for other in _pairs(reverse, kinds) if own_name(other[1]) == own_name(pair[1])), None)
+        if back is not None and may(*pair):
+            for body, (drop, created) in ((table, pair), (reverse, back)):
+                body.ops.remove(drop)
                 created.replaces = True  # type: ignore[attr-defined]
 
 
 def _pairs(table: ops.ModifyTableOps, kinds: tuple[str, ...]) -> list[Pair]:
-    made = {(_kind(each), own_name(each)): each for each in table.ops if type(each) in _DROPPED_AS}
+    created = {(_kind(each), own_name(each)): each for each in table.ops if type(each) in _DROPPED_AS}
     drops = [each for each in table.ops if isinstance(each, (ops.DropIndexOp, ops.DropConstraintOp))]
     # Two constraints without a name do not have the same one.
     named = [((_kind(drop), own_name(drop)), drop) for drop in drops if own_name(drop) is not None]
-    return [(drop, made[key]) for key, drop in named if key in made and key[0] in kinds]
+    return [(drop, created[key]) for key, drop in named if key in created and key[0] in kinds]
 
 
 def _kind(operation: Any) -> str:
@@ -109,23 +111,21 @@ def _kind(operation: Any) -> str:
     return _DROPPED_AS.get(type(operation), "index")
 
 
-def _is_free(forth: Operations, drop: ops.DropConstraintOp, made: ops.CreateForeignKeyOp) -> bool:
+def _is_free(upgrade: Operations, drop: ops.DropConstraintOp, created: ops.CreateForeignKeyOp) -> bool:
     """Tell whether the revision drops nothing on either side of a foreign key, and changes no type."""
     old = _alembic.inverse_of(drop)
     if old is None:
         return False
-    ends = {name_of(drop), referent_of(old), referent_of(made)}
-    found = [
-        each for each in forth if isinstance(each, (ops.ModifyTableOps, ops.DropTableOp)) and name_of(each) in ends
-    ]
-    changes = [part for each in found for part in (each.ops if isinstance(each, ops.ModifyTableOps) else [each])]
-    return not any(part is not drop and _takes_away(part) for part in changes)
+    ends = {name_of(drop), referent_of(old), referent_of(created)}
+    drops_table = any(isinstance(each, ops.DropTableOp) and name_of(each) in ends for each in upgrade)
+    changes = [part for table in tables_in(upgrade) if name_of(table) in ends for part in table.ops]
+    return not drops_table and not any(part is not drop and _takes_away(part) for part in changes)
 
 
 def _takes_away(operation: ops.MigrateOperation) -> bool:
     if isinstance(operation, ops.AlterColumnOp):
         return operation.modify_type is not None
-    drops = (ops.DropTableOp, ops.DropColumnOp, ops.DropIndexOp, ops.DropConstraintOp)
+    drops = (ops.DropColumnOp, ops.DropIndexOp, ops.DropConstraintOp)
     return isinstance(operation, drops) and not drops_foreign_key(operation)
 
 
@@ -136,27 +136,26 @@ def _takes_away(operation: ops.MigrateOperation) -> bool:
 class _Replacement:
     """The indexes and unique keys of a table that a revision drops, and those that it creates for them."""
 
-    context: MigrationContext
     live: LiveDatabase
-    forth: Operations
-    back: Operations
+    upgrade: Operations
+    downgrade: Operations
     table: ops.ModifyTableOps
     reverse: ops.ModifyTableOps
     existing: Table
 
     def prepare(self) -> None:
         self.any_index = self.live.database.abilities.indexes_foreign_keys
-        _replace_by_one_call(self.live, self.table, self.reverse, self._serves_alike, "index", "unique")
+        _replace_by_one_call(self.live, self.table, self.reverse, self._supports_same_keys, "index", "unique")
         self.drops = [operation for operation in self.table.ops if _drops(operation)]
         self.dropped = {_folded(drop) for drop in self.drops}
         if self.any_index:
-            self._stand_in()
+            self._replace_last_indexes()
         for drop in self.drops:
             keys = [key for key in self._referring(drop) if key not in self._dropped_keys()]
             if keys:
                 self._keep_referred(drop, keys)
 
-    def _serves_alike(self, drop: ops.MigrateOperation, made: ops.MigrateOperation) -> bool:
+    def _supports_same_keys(self, drop: ops.MigrateOperation, created: ops.MigrateOperation) -> bool:
         """Tell whether a new index or key serves each foreign key that needs the old one."""
         referring = [key.remote for _, key in self._referring(drop)]
         if not self.any_index:
@@ -164,41 +163,41 @@ class _Replacement:
         current = self._existing(drop)
         if current is None:
             return False
-        old, new = current.names, _columns(made)
-        return all(leads(columns, old) == leads(columns, new) for columns in (*self._own_keys(), *referring))
+        old, new, own = current.names, _columns(created), [key.columns for key in self._own_keys()]
+        return all(leads(columns, old) == leads(columns, new) for columns in (*own, *referring))
 
     def _existing(self, drop: ops.MigrateOperation) -> Any:
         things: Any = self.existing.constraints if isinstance(drop, ops.DropConstraintOp) else self.existing.indexes
         return things.get(str(own_name(drop)))
 
-    def _own_keys(self) -> list[tuple[str, ...]]:
-        return [key.columns for key in self.existing.constraints.values() if key.kind == "foreign key"]
+    def _own_keys(self) -> list[Constraint]:
+        return [key for key in self.existing.constraints.values() if key.kind == "foreign key"]
 
     def _dropped_keys(self) -> Keys:
         """Return the foreign keys that the revision drops."""
-        drops = [drop for table in tables_in(self.forth) for drop in table.ops if drops_foreign_key(drop)]
+        drops = [drop for table in tables_in(self.upgrade) for drop in table.ops if drops_foreign_key(drop)]
         tables = ((name_of(drop), self.live.table(name_of(drop)), str(own_name(drop))) for drop in drops)
         return [(name, table.constraints[key]) for name, table, key in tables if table and key in table.constraints]
 
     # The server needs an index on the columns of each foreign key -------------------------------------------------
 
-    def _stand_in(self) -> None:
+    def _replace_last_indexes(self) -> None:
         """Give a foreign key that loses its last index the one that the server itself would create for it."""
         name, dropped_keys = name_of(self.table), self._dropped_keys()
-        for key in (key for key in self.existing.constraints.values() if key.kind == "foreign key"):
+        for key in self._own_keys():
             covering = [index for index in self.existing.indexes.values() if leads(key.columns, index.names)]
             is_kept = any(index.name.casefold() not in self.dropped for index in covering)
             if not covering or is_kept or (name, key) in dropped_keys:
                 continue
-            made = [each for each in self.table.ops if _creates(each) and leads(key.columns, _columns(each))]
-            if all(_folded(each) in self.dropped for each in made):
-                self._create_stand_in(key, bool(made))
+            created = [each for each in self.table.ops if _creates(each) and leads(key.columns, _columns(each))]
+            if all(_folded(each) in self.dropped for each in created):
+                self._create_index_of_key(key, bool(created))
 
-    def _create_stand_in(self, key: Constraint, returns: bool) -> None:
+    def _create_index_of_key(self, key: Constraint, returns: bool) -> None:
         index = ops.CreateIndexOp(
             conv(key.name), self.table.table_name, list(key.columns), schema=self.table.schema, unique=False
         )
-        drop = ops.DropIndexOp.from_index(index.to_index(self.context))
+        drop = ops.DropIndexOp.from_index(index.to_index(self.live.context))
         text = f"Foreign key {key.name} needs an index on ({', '.join(key.columns)}): this one is its own, "
         text += "while the other changes." if returns else "as the server makes one where nobody else does."
         _insert_before_drops(self.table, Note(text), index)
@@ -212,33 +211,33 @@ class _Replacement:
     def _referring(self, drop: ops.MigrateOperation) -> Iterator[tuple[Name, Constraint]]:
         """Go through the existing foreign keys of the models that may need what is dropped."""
         dropped = self._existing(drop)
-        for table in models(self.context) if dropped and self._can_bear(dropped) else ():
+        for table in models(self.live.context) if dropped and self._can_support(dropped) else ():
             # The names in full may be quoted, or be those of columns with dots: the live keys tell.
             targets = {element.target_fullname for key in table.foreign_key_constraints for element in key.elements}
             name = Name(str(table.name), table.schema)
             is_near = any(f".{self.existing.name.name}." in f".{target}" for target in targets)
             source = self.live.table(name) if is_near else None
             for key in source.constraints.values() if source else ():
-                if key.referent == self.existing.name and self._serves(dropped.names, key):
+                if key.referent == self.existing.name and self._supports(dropped.names, key):
                     yield name, key
 
-    def _can_bear(self, thing: Index | Constraint) -> bool:
+    def _can_support(self, thing: Index | Constraint) -> bool:
         """Tell whether a foreign key can depend on an index or a constraint."""
         if isinstance(thing, Index):
             return thing.valid and not thing.where and (thing.unique or self.any_index)
         return thing.kind in ("unique", "primary key")
 
-    def _serves(self, columns: Sequence[str], key: Constraint) -> bool:
+    def _supports(self, columns: Sequence[str], key: Constraint) -> bool:
         return leads(key.remote, columns) if self.any_index else set(columns) == set(key.remote)
 
     def _keep_referred(self, drop: ops.MigrateOperation, keys: Keys) -> None:
         first = keys[0][1]
         things: list[Any] = [*self.existing.indexes.values(), *self.existing.constraints.values()]
-        kept = [thing for thing in things if thing.name.casefold() not in self.dropped and self._can_bear(thing)]
-        made = [each for each in self.table.ops if _creates(each) and (self.any_index or _makes_unique(each))]
+        kept = [thing for thing in things if thing.name.casefold() not in self.dropped and self._can_support(thing)]
+        created = [each for each in self.table.ops if _creates(each) and (self.any_index or _makes_unique(each))]
         # The empty name stands for what is kept, whose name nothing takes.
-        names = ["" for thing in kept if self._serves(thing.names, first)]
-        names += [_folded(each) for each in made if self._serves(_columns(each), first)]
+        names = ["" for thing in kept if self._supports(thing.names, first)]
+        names += [_folded(each) for each in created if self._supports(_columns(each), first)]
         listed = " and ".join(f"{key.name} of {name}" for name, key in keys)
         if not names:
             self._keep(drop, listed)
@@ -263,11 +262,11 @@ class _Replacement:
             " and created again after. In between the server takes rows that break it; creating it finds them.",
         )
         for name, key in keys:
-            for body in (self.forth, self.back):
-                made = existing_foreign_key(name, key, name_of(self.table))
+            for body in (self.upgrade, self.downgrade):
+                created = existing_foreign_key(name, key, name_of(self.table))
                 again: Operations = [
                     ops.DropConstraintOp(conv(key.name), name.name, "foreignkey", schema=name.schema),
-                    made,
+                    created,
                 ]
                 body.append(ops.ModifyTableOps(name.name, again, schema=name.schema))
 
@@ -301,9 +300,9 @@ def _folded(operation: ops.MigrateOperation) -> str:
     return str(own_name(operation)).casefold()
 
 
-def _columns(made: Any) -> list[str]:
-    return [str(getattr(column, "name", None) or column) for column in made.columns]
+def _columns(created: Any) -> list[str]:
+    return [str(getattr(column, "name", None) or column) for column in created.columns]
 
 
-def _makes_unique(made: Any) -> bool:
-    return isinstance(made, ops.CreateUniqueConstraintOp) or (bool(made.unique) and not is_partial(made.kw))
+def _makes_unique(created: Any) -> bool:
+    return isinstance(created, ops.CreateUniqueConstraintOp) or (bool(created.unique) and not is_partial(created.kw))
