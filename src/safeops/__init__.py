@@ -5,10 +5,9 @@ Import them in a revision and call them inside ``upgrade()`` and ``downgrade()``
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from safeops.homes import HOME_OF
+from safeops.homes import HOME_OF, loaded
 
 if TYPE_CHECKING:
     from safeops.backfilling.backfill import backfill
@@ -175,7 +174,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in HOME_OF:
         raise AttributeError(f"module 'safeops' has no attribute {name!r}")
-    value = getattr(import_module(HOME_OF[name]), name)
+    value = loaded(name)
     globals()[name] = value
     return value
 

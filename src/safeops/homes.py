@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 # Loaded when first used: a migration pays for what it calls.
 _HOMES = {
     "safeops.backfilling.backfill": "backfill",
@@ -38,3 +41,8 @@ _HOMES = {
     "safeops.shadow.type_change": "TypeChange",
 }
 HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def loaded(name: str) -> Any:
+    """Return what has a public name."""
+    return getattr(import_module(HOME_OF[name]), name)

@@ -13,6 +13,7 @@ import pytest
 
 import safeops
 from safeops import errors
+from safeops.execution.helper import declaration_of
 
 SOURCE = Path(safeops.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -68,6 +69,14 @@ def test_a_helper_tells_what_it_does(name: str) -> None:
     example = inspect.cleandoc(doc[doc.index("Example:") + len("Example:") :])
     assert name in example
     compile(example, name, "exec")
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_a_helper_declares_itself(name: str) -> None:
+    declaration = declaration_of(getattr(safeops, name))
+    assert declaration is not None and declaration.name == name
+    drops = re.match("drop_(table|column|archives)", name) is not None
+    assert declaration.loses is drops
 
 
 @pytest.mark.parametrize("name", HELPERS)

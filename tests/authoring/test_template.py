@@ -20,7 +20,7 @@ from tests.authoring.revisions import Refused, Revisions
 
 import safeops
 from safeops.authoring import written_imports
-from safeops.authoring.descriptions import HELPERS
+from safeops.authoring.descriptions import said_of
 from safeops.autogenerate import safe_operations
 
 MESSAGES = (
@@ -111,7 +111,7 @@ def test_every_helper_and_phase_has_words_for_the_reviewer() -> None:
     for recipe in (safeops.ColumnRename, safeops.TableRename, safeops.TypeChange):
         phases = [name for name, _ in inspect.getmembers(recipe, inspect.isfunction) if not name.startswith("_")]
         wanted |= {f"{recipe.__name__}.{phase}" for phase in phases}
-    assert wanted == set(HELPERS)
+    assert not {name for name in wanted if said_of(name) is None}
 
 
 # Downgrades -----------------------------------------------------------------------------------------------------

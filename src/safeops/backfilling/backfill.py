@@ -21,6 +21,7 @@ from safeops.backfilling.spec import BackfillSpec, Values, condition_of, spec_fo
 from safeops.backfilling.state import COUNTERS, LONGEST_NAME, State
 from safeops.backfilling.values import RANGE, Expressions, Function
 from safeops.errors import InvalidArgument
+from safeops.execution.helper import Said, composite
 from safeops.execution.inspect import check_names, existing
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_state
@@ -30,6 +31,7 @@ from safeops.planned import counted
 log = logging.getLogger("safeops")
 
 
+@composite(Said("fills {1} of {0}", "Short batches, each committed with its checkpoint; a stopped run goes on."))
 def backfill(
     table_name: str,
     values: Values,

@@ -12,6 +12,7 @@ from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import TABLE, WHOLE, Part, State
 from safeops.databases.base import Database
 from safeops.errors import BackfillConflict, BackfillIncomplete, InvalidArgument
+from safeops.execution.helper import Said, composite
 from safeops.execution.inspect import skipped
 from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Migration, Terms, running
@@ -106,6 +107,7 @@ def _state_of(whole: Part, ranges: list[Part]) -> BackfillState:
     )
 
 
+@composite(Said("forgets backfill {0}; the values stay", "No table is locked."))
 def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
     """Delete the progress of a backfill, so that one of its name starts again. Call it in ``downgrade()``.
 

@@ -13,6 +13,7 @@ from safeops.execution import inspect
 from safeops.execution.inspect import Absent, Inspected, check_choice, check_flags, check_names
 from safeops.execution.later_calls import is_dropped
 from safeops.execution.migration import Migration, running
+from safeops.execution.migration_lock import retry_if_overtaken
 from safeops.naming import Name, call, columns_of
 from safeops.plan_mode import planned_as
 
@@ -23,6 +24,11 @@ C = TypeVar("C", bound=Callable[..., Any])
 GO_ON = "while readers and writers go on (SQLite: writers wait)"
 MOMENT = "The lock on the table lasts a moment (SQLite may rewrite it meanwhile)"
 UNUSED = "Deploy the application that no longer uses it before it."
+CHECKED = "Refuses unless both agree on every row; the exchange locks the table for a moment."
+IN_SYNC = (
+    "Triggers keep both in step, whichever the application writes; rows are filled in short batches, indexes and"
+    f" constraints built {GO_ON}."
+)
 """What several helpers say of themselves."""
 
 GONE = "a later step of this revision has dropped it"
@@ -34,21 +40,17 @@ NAMES = {
 
 
 class Said(NamedTuple):
-    """How the description of a revision tells what a call does.
+    """What the description of a revision says of a call, and why the call is safe."""
 
-    Args:
-        text: A verb, if several calls are counted; all of it if there is no noun.
-        noun: What the verb is about.
-        what: With a noun, what continues them; else the whole. It has the arguments in braces, by their place.
-        why: Why it is safe.
-        phase: Its place between deploys.
-    """
-
-    text: str
-    noun: str
     what: str
+    """What the call does; the arguments stand in braces, by their place."""
     why: str
     phase: str = ""
+    """Its place between deploys."""
+    noun: str = ""
+    """What ``what`` is about, to be counted; empty if calls are not counted as things."""
+    kind: str = ""
+    """What all calls of the helper do, if it is not how ``what`` begins."""
 
 
 @dataclass(frozen=True)
@@ -237,19 +239,38 @@ def helper(
     return decorate
 
 
-def phase(said: Said, *, loses: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a method the phase of a change over several deploys; the fields of its object are what it works on."""
+def composite(said: Said, *, retried: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function, or a phase of a change over several deploys, a helper that gets the migration itself.
 
-    def decorate(method: Callable[P, R]) -> Callable[P, R]:
-        name = ".".join(method.__qualname__.rsplit(".", 2)[-2:])
-        declaration = Declaration(name, said, "", frozenset(), loses, {}, {}, signatures.signature(method))
+    Args:
+        said: What is said of its calls.
+        retried: It looks anew and goes on if another runner was faster with a step of it.
+    """
 
-        @wraps(method)
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        name = ".".join(function.__qualname__.split(".")[-2:])
+        declaration = Declaration(name, said, "", frozenset(), False, {}, {}, signatures.signature(function))
+        is_phase = "self" in declaration.signature.parameters
+
+        @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            with planned_as(name, vars(args[0]), loses=loses):
-                return method(*args, **kwargs)
+            given = vars(args[0]) if is_phase else _bound(declaration, args, kwargs)
+            with planned_as(name, given):
+                if retried:
+                    return retry_if_overtaken(lambda: function(*args, **kwargs))
+                return function(*args, **kwargs)
 
         return _declared(called, declaration)
+
+    return decorate
+
+
+def described(said: Said) -> Callable[[C], C]:
+    """Declare what is said of the calls of a function that needs no migration."""
+
+    def decorate(function: C) -> C:
+        signature = signatures.signature(function)
+        return _declared(function, Declaration(function.__name__, said, "", frozenset(), False, {}, {}, signature))
 
     return decorate
 

@@ -13,44 +13,39 @@ import inspect
 import linecache
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
 from types import CodeType, FrameType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from safeops.databases.definitions import Difference
+from safeops.homes import HOME_OF, loaded
 from safeops.naming import Name
+
+
+class _Change(NamedTuple):
+    """What a call explains, and where it names the table, and the column, constraint or index: by place or by keyword."""
+
+    parts: frozenset[str]
+    table: tuple[int, str]
+    thing: tuple[int, str] | None
+    schema: str = "schema"
+
 
 _TABLE_COLUMN = ((0, "table_name"), (1, "column_name"))
 _NAME_TABLE = ((1, "table_name"), (0, "constraint_name"))
-_INDEX_TABLE = ((1, "table_name"), (0, "index_name"))
-_TABLE = ((0, "table_name"), None)
-_KEY = ((1, "table_name"), (2, "columns"))
-_NAME_SOURCE = ((1, "source_table"), (0, "constraint_name"))
-
-# What each call explains, and where it says on what it works: the table, then the column, constraint or index.
-_CHANGES: dict[str, tuple[set[str], Any]] = {
-    "set_comment": ({"comment"}, _TABLE_COLUMN),
-    "set_server_default": ({"default"}, _TABLE_COLUMN),
-    "enforce_not_null": ({"nullable"}, _TABLE_COLUMN),
-    "relax_not_null": ({"nullable"}, _TABLE_COLUMN),
-    "create_primary_key_if_missing": ({"nullable"}, _KEY),
-    "create_primary_key": ({"nullable"}, _KEY),
-    "create_foreign_key_if_missing": ({"not yet"}, _NAME_SOURCE),
-    "create_foreign_key": ({"not yet"}, _NAME_SOURCE),
-    "alter_column_type": ({"type", "collation"}, _TABLE_COLUMN),
-    "alter_column": (set(), _TABLE_COLUMN),
-    "drop_column_if_exists": ({"missing"}, _TABLE_COLUMN),
-    "drop_column": ({"missing"}, _TABLE_COLUMN),
-    "drop_constraint_if_exists": ({"missing"}, _NAME_TABLE),
-    "drop_constraint": ({"missing"}, _NAME_TABLE),
-    "drop_index_if_exists": ({"missing"}, _INDEX_TABLE),
-    "drop_index": ({"missing"}, _INDEX_TABLE),
-    "drop_table_if_exists": ({"missing table"}, _TABLE),
-    "drop_table": ({"missing table"}, _TABLE),
+_OF_ALEMBIC = {
+    "alter_column": _Change(frozenset(), *_TABLE_COLUMN),
+    "create_foreign_key": _Change(frozenset({"not yet"}), (1, "source_table"), (0, "constraint_name"), "source_schema"),
+    "create_primary_key": _Change(frozenset({"nullable"}), (1, "table_name"), (2, "columns")),
+    "drop_column": _Change(frozenset({"missing"}), *_TABLE_COLUMN),
+    "drop_constraint": _Change(frozenset({"missing"}), *_NAME_TABLE),
+    "drop_index": _Change(frozenset({"missing"}), (1, "table_name"), (0, "index_name")),
+    "drop_table": _Change(frozenset({"missing table"}), (0, "table_name"), None),
 }
+_TABLES, _THINGS = ("table_name", "source_table"), ("columns", "column_name", "constraint_name", "index_name")
 _ALTERED = {
     "nullable": {"nullable"},
     "type_": {"type", "collation"},
@@ -88,23 +83,26 @@ class _Call:
     names: Mapping[str, Any]
     batches: Mapping[str, ast.Call] = field(default_factory=dict)
 
-    def explains(self, table: Name, thing: str) -> set[str]:
+    def explains(self, table: Name, thing: str) -> Set[str]:
         if self.name == "execute":
             return self._explained_by_text(table, thing)
-        parts, (of_table, of_thing) = _CHANGES[self.name]
+        change = _change(self.name)
+        if change is None:
+            return set()
+        of_thing = change.thing
         batch = self.batches.get(getattr(getattr(self.node.func, "value", None), "id", ""))
         if batch is not None:
             # A batch names the table once, and its calls leave it out.
             on, of_thing = self._value(batch, 0, "table_name"), (0, of_thing[1] if of_thing else "")
         else:
-            on = self._value(self.node, *of_table)
-        schema = self._value(batch or self.node, 99, "schema")
+            on = self._value(self.node, *change.table)
+        schema = self._value(batch or self.node, 99, change.schema)
         if on != table.name or schema not in (None, _UNKNOWN, table.schema):
             return set()
         what = thing if of_thing is None else self._value(self.node, *of_thing)
         if what not in (thing, _UNKNOWN) and not (isinstance(what, list) and {thing, _UNKNOWN} & set(what)):
             return set()
-        return parts.union(*(_ALTERED.get(str(one.arg), set()) for one in self._keywords()))
+        return change.parts.union(*(_ALTERED.get(str(one.arg), set()) for one in self._keywords()))
 
     def _keywords(self) -> list[ast.keyword]:
         return self.node.keywords if self.name == "alter_column" else []
@@ -119,6 +117,21 @@ class _Call:
         if given is None and place < len(call.args):
             given = call.args[place]
         return None if given is None else _read(given, self.names)
+
+
+@cache
+def _change(name: str) -> _Change | None:
+    """Return what a call of Alembic or of a helper changes, by its name; a helper declares it."""
+    if name in _OF_ALEMBIC or name not in HOME_OF:
+        return _OF_ALEMBIC.get(name)
+    declaration = getattr(loaded(name), "declaration", None)
+    if declaration is None or not declaration.changes:
+        return None
+    places = {parameter: (place, parameter) for place, parameter in enumerate(declaration.signature.parameters)}
+    table = next(places[name] for name in _TABLES if name in places)
+    thing = next((places[name] for name in _THINGS if name in places), None)
+    schema = "source_schema" if "source_schema" in places else "schema"
+    return _Change(declaration.changes, table, thing, schema)
 
 
 def _later_calls() -> Iterator[_Call]:
@@ -159,7 +172,7 @@ def _calls_of(
                 yield from _calls_of(called.__code__, _names_in(called, node, names), None, depth - 1)
             continue
         name = called.__name__ if isinstance(called, FunctionType) else written
-        if name in _CHANGES or name == "execute":
+        if name == "execute" or _change(name) is not None:
             yield _Call(node, name, names, batches)
 
 

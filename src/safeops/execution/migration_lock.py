@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -164,12 +165,14 @@ def _wait(database: Database, own: Connection, timeout: float | None, over: thre
     return True
 
 
+R = TypeVar("R")
+
 RACES = 10
 """How often a phase looks anew after another runner was faster."""
 
 
-def whoever_else(phase: Callable[[], bool]) -> bool:
-    """Run a phase; where another runner was faster with a step of it, look anew and go on."""
+def retry_if_overtaken(phase: Callable[[], R]) -> R:
+    """Run a phase; if another runner was faster with a step of it, look anew and go on."""
     said = ""
     for _ in range(RACES if current_dry_run() is None else 0):
         try:

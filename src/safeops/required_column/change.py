@@ -16,6 +16,7 @@ from safeops.backfilling.state import State
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
+from safeops.execution.helper import GO_ON, Said, composite
 from safeops.execution.inspect import check_names, existing, keeping, look_into, settle_names, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
@@ -34,6 +35,13 @@ ROUNDS = 4
 """How often rows are filled that came without a value, where nothing in the database can fill them."""
 
 
+@composite(
+    Said(
+        "adds column {1} to {0}, fills it, and makes it NOT NULL",
+        f"It is added empty, filled in short batches, and checked {GO_ON}; new rows are filled from the start.",
+        noun="column",
+    )
+)
 def add_required_column(
     table_name: str,
     column: sa.Column[Any],

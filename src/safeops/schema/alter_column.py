@@ -23,7 +23,7 @@ from safeops.schema.types import instead_of_domain
 
 
 @helper(
-    Said("makes ... NOT NULL", "", "makes {0}.{1} NOT NULL", f"Rows are checked {GO_ON}."),
+    Said("makes {0}.{1} NOT NULL", f"Rows are checked {GO_ON}.", kind="makes ... NOT NULL"),
     "NOT NULL of {table}.{column_name}",
     changes={"nullable"},
 )
@@ -70,7 +70,7 @@ def enforce_not_null(migration: HelperCall, table_name: str, column_name: str, *
 
 
 @helper(
-    Said("lets ... be NULL", "", "lets {0}.{1} be NULL", f"{MOMENT}."),
+    Said("lets {0}.{1} be NULL", f"{MOMENT}.", kind="lets ... be NULL"),
     "NOT NULL of {table}.{column_name}",
     changes={"nullable"},
 )
@@ -124,7 +124,7 @@ def refuse_key(name: Name, column: str) -> None:
 
 
 @helper(
-    Said("sets the default of", "", "sets the default of {0}.{1}", f"{MOMENT}; no row is touched."),
+    Said("sets the default of {0}.{1}", f"{MOMENT}; no row is touched."),
     "the default of {table}.{column_name}",
     changes={"default"},
 )
@@ -201,7 +201,7 @@ IN_PLACE = "It belongs to a key or to the partitioning: only one statement can c
 
 
 @helper(
-    Said("changes the type of", "", "changes the type of {0}.{1}", f"{MOMENT}; refused where rows would be rewritten."),
+    Said("changes the type of {0}.{1}", f"{MOMENT}; refused where rows would be rewritten."),
     "the type of {table}.{column_name}",
     changes={"type", "collation"},
     example={"type_": Code("sa.String(200)")},
@@ -328,7 +328,7 @@ def _is_no_comment(comment: Any) -> bool:
 
 
 @helper(
-    Said("sets the comment of", "", "sets the comment of {0}.{1}", "Readers and writers go on; no row is touched."),
+    Said("sets the comment of {0}.{1}", "Readers and writers go on; no row is touched."),
     changes={"comment"},
     example={"comment": lambda given: "as they typed it" if _is_no_comment(given["comment"]) else given["comment"]},
 )

@@ -18,7 +18,7 @@ from safeops.schema.refusals import IF_DIFFERENT
 
 
 @helper(
-    Said("adds", "check", "{0} to {1}", f"Rows are checked {GO_ON}; MariaDB cannot, and asks for assured()."),
+    Said("adds check {0} to {1}", f"Rows are checked {GO_ON}; MariaDB cannot, and asks for assured().", noun="check"),
     example={"condition": "age >= 0"},
     choices={"if_different": IF_DIFFERENT},
 )
@@ -88,7 +88,9 @@ def as_sql(condition: Any) -> Any:
 
 
 @helper(
-    Said("adds", "exclusion", "{0} to {1}", "TODO Writers wait while its index is built: say for how long."),
+    Said(
+        "adds exclusion {0} to {1}", "TODO Writers wait while its index is built: say for how long.", noun="exclusion"
+    ),
     example={"elements": Code('("room", "="), ("during", "&&"), using="gist"')},
     choices={"if_different": IF_DIFFERENT},
 )

@@ -44,7 +44,7 @@ from safeops.schema.types import refuse_domain
 
 
 @helper(
-    Said("adds", "column", "{1} to {0}", f"{MOMENT}; no row is rewritten."),
+    Said("adds column {1} to {0}", f"{MOMENT}; no row is rewritten.", noun="column"),
     "column {table}.{column.name}",
     example={"column": Code("sa.Column(...)")},
     choices={"if_different": KEEP_OR_RAISE},
@@ -271,7 +271,7 @@ def add_companions(migration: Migration, alone: sa.Table, name: Name, seen: Tabl
 
 
 @helper(
-    Said("drops", "column", "{1} of {0}", f"{MOMENT}.", UNUSED),
+    Said("drops column {1} of {0}", f"{MOMENT}.", UNUSED, noun="column"),
     "column {table}.{column_name}",
     changes={"missing"},
     loses=True,

@@ -242,7 +242,7 @@ def _offenders(migration: Migration, stands: Table, constraint: sa.Constraint) -
 
 
 @helper(
-    Said("validates", "", "validates {0} of {1}", f"Rows are checked {GO_ON}."),
+    Said("validates {0} of {1}", f"Rows are checked {GO_ON}."),
     "constraint {constraint_name} on {table}",
 )
 def validate_constraint(
@@ -341,7 +341,7 @@ def _as_created(migration: HelperCall, table: Table | None, constraint: str, typ
 
 
 @helper(
-    Said("drops", "constraint", "{0} of {1}", f"{MOMENT}."),
+    Said("drops constraint {0} of {1}", f"{MOMENT}.", noun="constraint"),
     "constraint {constraint_name} on {table}",
     changes={"missing"},
     choices={"type_": (None, *KINDS)},

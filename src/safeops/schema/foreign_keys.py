@@ -35,10 +35,9 @@ ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 
 @helper(
     Said(
-        "adds",
-        "foreign key",
-        "{0} from {1} to {2}",
+        "adds foreign key {0} from {1} to {2}",
         f"Both tables are locked for a moment; the rows are checked {GO_ON}.",
+        noun="foreign key",
     ),
     changes={"not yet"},
     example={

@@ -34,7 +34,7 @@ from safeops.schema.refusals import (
 
 
 @helper(
-    Said("builds", "index", "{0} on {1}", f"It is built {GO_ON}."),
+    Said("builds index {0} on {1}", f"It is built {GO_ON}.", noun="index"),
     example={"columns": shown_columns},
     choices={"if_different": IF_DIFFERENT},
 )
@@ -200,7 +200,7 @@ def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
 
 
 @helper(
-    Said("drops", "index", "{0} of {1}", f"It is dropped {GO_ON}."),
+    Said("drops index {0} of {1}", f"It is dropped {GO_ON}.", noun="index"),
     "index {index_name} on {table}",
     changes={"missing"},
 )

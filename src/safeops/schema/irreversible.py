@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import NoReturn
 
 from safeops.errors import InvalidArgument, Irreversible
+from safeops.execution.helper import Said, described
 from safeops.naming import call
 
 NOTHING_TO_UNDO = "# Nothing to undo"
 """A comment that begins with this marks a downgrade without a statement as intended."""
 
 
+@described(Said("is refused: {0}", "Nothing is done."))
 def irreversible(reason: str) -> NoReturn:
     """The downgrade has stopped before it changed anything, and the version stays where it is.
 

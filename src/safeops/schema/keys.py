@@ -14,7 +14,7 @@ from safeops.schema.refusals import IF_DIFFERENT, KEEP_OR_RAISE
 
 
 @helper(
-    Said("makes ... unique", "", "makes {2} of {1} unique", f"Its index is built {GO_ON}."),
+    Said("makes {2} of {1} unique", f"Its index is built {GO_ON}.", kind="makes ... unique"),
     example={"columns": shown_columns},
     choices={"if_different": IF_DIFFERENT},
 )
@@ -78,7 +78,7 @@ def create_unique_constraint_if_missing(
 
 
 @helper(
-    Said("makes", "", "makes {2} the primary key of {1}", f"Its index is built {GO_ON}."),
+    Said("makes {2} the primary key of {1}", f"Its index is built {GO_ON}."),
     changes={"nullable"},
     example={"columns": shown_columns},
     choices={"if_different": KEEP_OR_RAISE},

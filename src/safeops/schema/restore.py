@@ -52,7 +52,7 @@ class Archive:
 
 
 @helper(
-    Said("brings", "column", "{1} of {0} back, with its values", "Filled in short batches."),
+    Said("brings column {1} of {0} back, with its values", "Filled in short batches.", noun="column"),
     "column {table}.{column.name}",
     example={"column": Code('sa.Column("name of the column", ...)')},
 )
@@ -121,7 +121,7 @@ def restore_column(
     return True
 
 
-@helper(Said("brings", "table", "{0} back, with its rows", f"{MOMENT}."), "table {table}")
+@helper(Said("brings table {0} back, with its rows", f"{MOMENT}.", noun="table"), "table {table}")
 def restore_table(migration: HelperCall, table_name: str, *, schema: str | None = None) -> bool:
     """The table is back as ``drop_table_if_exists(..., archive=True)`` found it, with all its rows.
 

@@ -8,7 +8,7 @@ from safeops.execution.migration import Migration
 from safeops.schema.refusals import explained_dependents, refuse_dependents
 
 
-@helper(Said("creates", "schema", "{0}", "No table is locked."), "schema {schema_name}")
+@helper(Said("creates schema {0}", "No table is locked.", noun="schema"), "schema {schema_name}")
 def create_schema_if_missing(migration: HelperCall, schema_name: str) -> bool:
     """The schema exists; on MariaDB and MySQL that is a database.
 
@@ -38,7 +38,7 @@ def create_schema_if_missing(migration: HelperCall, schema_name: str) -> bool:
     return execute(migration, migration.database.ddl.create_schema(schema_name))
 
 
-@helper(Said("drops", "schema", "{0}", "Refused while anything is in it."), "schema {schema_name}")
+@helper(Said("drops schema {0}", "Refused while anything is in it.", noun="schema"), "schema {schema_name}")
 def drop_schema_if_exists(migration: HelperCall, schema_name: str) -> bool:
     """The schema does not exist. One that is not empty is refused.
 

@@ -50,7 +50,7 @@ from safeops.schema.refusals import (
 
 
 @helper(
-    Said("creates", "table", "{0}", "Nobody uses a new table yet."),
+    Said("creates table {0}", "Nobody uses a new table yet.", noun="table"),
     "table {table}",
     example={"columns": Code('sa.Column("id", sa.BigInteger, primary_key=True)')},
     choices={"if_different": KEEP_OR_RAISE},
@@ -270,7 +270,7 @@ def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:
 
 
 @helper(
-    Said("drops", "table", "{0}", f"{MOMENT}.", UNUSED),
+    Said("drops table {0}", f"{MOMENT}.", UNUSED, noun="table"),
     "table {table}",
     changes={"missing table"},
     loses=True,

@@ -26,7 +26,7 @@ from safeops.schema.refusals import (
 
 
 @helper(
-    Said("creates", "type", "{0}", "No table is locked."),
+    Said("creates type {0}", "No table is locked.", noun="type"),
     "type {type}",
     example={"values": ["sad", "ok"]},
     choices={"if_different": KEEP_OR_RAISE},
@@ -98,7 +98,7 @@ def _named_type(migration: HelperCall) -> tuple[Name, tuple[str, ...] | None]:
     return name, _look(migration, name)
 
 
-@helper(Said("adds", "value", "{1} to type {0}", "No table is locked."), "type {type}")
+@helper(Said("adds value {1} to type {0}", "No table is locked.", noun="value"), "type {type}")
 def add_enum_value_if_missing(
     migration: HelperCall,
     enum_name: str,
@@ -170,7 +170,7 @@ def unknown_type(migration: Migration, name: Name) -> UnknownType:
     )
 
 
-@helper(Said("drops", "type", "{0}", "Refused while a column has it."), "type {type}")
+@helper(Said("drops type {0}", "Refused while a column has it.", noun="type"), "type {type}")
 def drop_enum_if_exists(migration: HelperCall, enum_name: str, *, schema: str | None = None) -> bool:
     """The named type does not exist.
 

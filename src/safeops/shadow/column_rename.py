@@ -8,10 +8,10 @@ from typing import Any
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
+from safeops.execution.helper import CHECKED, IN_SYNC, Said, composite
 from safeops.execution.inspect import check_has_columns, check_names, look_into, skipped
 from safeops.execution.lock_retry import execute, outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.migration_lock import whoever_else
 from safeops.naming import Name, call, fitting
 from safeops.shadow import phases
 from safeops.shadow.port import ShadowColumns
@@ -37,6 +37,15 @@ class ColumnRename:
     _: KW_ONLY
     schema: str | None = None
 
+    @composite(
+        Said(
+            "adds {0}.{2} beside {1}, filled and in step",
+            IN_SYNC,
+            "1 of 2, expand.",
+            kind="adds ..., filled and in step",
+        ),
+        retried=True,
+    )
     def expand(self, **backfill_options: Any) -> bool:
         """Both names stand, and what is written under one is read under the other.
 
@@ -69,8 +78,14 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
         """
-        return whoever_else(lambda: self._start_sync("expand", self.old_name, self.new_name, backfill_options))
+        return self._start_sync("expand", self.old_name, self.new_name, backfill_options)
 
+    @composite(
+        Said(
+            "drops {0}.{1}; {2} has taken its place", CHECKED, "2 of 2, contract.", kind="drops ... has taken its place"
+        ),
+        retried=True,
+    )
     def contract(self) -> bool:
         """The old name is gone; the schema is what renaming in place would have made, names of indexes included.
 
@@ -97,8 +112,9 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").contract()
         """
-        return whoever_else(lambda: self._stop_sync("contract", self.new_name, self.old_name, "expand"))
+        return self._stop_sync("contract", self.new_name, self.old_name, "expand")
 
+    @composite(Said("drops {0}.{2}; {1} has every write", CHECKED, kind="drops ... has every write"), retried=True)
     def undo_expand(self) -> bool:
         """The new name is gone, and the old one has every write: the inverse of ``expand``.
 
@@ -122,8 +138,9 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_expand()
         """
-        return whoever_else(lambda: self._stop_sync("undo_expand", self.old_name, self.new_name, "undo_contract"))
+        return self._stop_sync("undo_expand", self.old_name, self.new_name, "undo_contract")
 
+    @composite(Said("brings {0}.{1} back, filled and in step with {2}", IN_SYNC), retried=True)
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The old name stands again, filled and in step: the inverse of ``contract``.
 
@@ -148,7 +165,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_contract()
         """
-        return whoever_else(lambda: self._start_sync("undo_contract", self.new_name, self.old_name, backfill_options))
+        return self._start_sync("undo_contract", self.new_name, self.old_name, backfill_options)
 
     # Details ----------------------------------------------------------------------------------------------------
 

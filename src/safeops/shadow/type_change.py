@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
+from safeops.execution.helper import CHECKED, IN_SYNC, MOMENT, Said, composite
 from safeops.execution.inspect import check_has_columns, look_into, skipped
 from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration, running
-from safeops.execution.migration_lock import whoever_else
 from safeops.naming import Name, call, fitting, written_type
 from safeops.schema.alter_column import refuse_in_place_only
 from safeops.shadow import phases
@@ -49,6 +49,15 @@ class TypeChange:
     reverse_using: str | None = None
     schema: str | None = None
 
+    @composite(
+        Said(
+            "adds a copy of {0}.{1} in its new type, filled and in step",
+            IN_SYNC,
+            "1 of 3, expand.",
+            kind="adds a copy of ... in its new type, filled and in step",
+        ),
+        retried=True,
+    )
     def expand(self, **backfill_options: Any) -> bool:
         """A hidden column of the new type stands beside the column, filled and in step, with its indexes and constraints.
 
@@ -81,8 +90,17 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).expand()
         """
-        return whoever_else(lambda: self._expand(backfill_options))
+        return self._expand(backfill_options)
 
+    @composite(
+        Said(
+            "gives {0}.{1} its new type; the old column stays in step",
+            CHECKED,
+            "2 of 3, switch.",
+            kind="gives ... its new type",
+        ),
+        retried=True,
+    )
     def switch(self) -> bool:
         """The column has the new type; the one of the old type stays in step, hidden, so that nothing is lost.
 
@@ -111,8 +129,9 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).switch()
         """
-        return whoever_else(self._switch)
+        return self._switch()
 
+    @composite(Said("drops the column of the old type of {0}.{1}", f"{MOMENT}.", "3 of 3, contract."), retried=True)
     def contract(self) -> bool:
         """The hidden column of the old type is gone.
 
@@ -135,8 +154,9 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).contract()
         """
-        return whoever_else(self._contract)
+        return self._contract()
 
+    @composite(Said("drops the copy of {0}.{1}", f"{MOMENT}."), retried=True)
     def undo_expand(self) -> bool:
         """The hidden column of the new type is gone: the inverse of ``expand``.
 
@@ -158,8 +178,12 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_expand()
         """
-        return whoever_else(self._undo_expand)
+        return self._undo_expand()
 
+    @composite(
+        Said("gives {0}.{1} its old type back; both stay in step", CHECKED, kind="gives ... its old type back"),
+        retried=True,
+    )
     def undo_switch(self) -> bool:
         """The column has its old type again, with every write: the inverse of ``switch``.
 
@@ -184,8 +208,16 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_switch()
         """
-        return whoever_else(self._undo_switch)
+        return self._undo_switch()
 
+    @composite(
+        Said(
+            "brings the column of the old type of {0}.{1} back",
+            IN_SYNC,
+            kind="brings the column of the old type of ... back",
+        ),
+        retried=True,
+    )
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The hidden column of the old type stands again, filled and in step: the inverse of ``contract``.
 
@@ -210,7 +242,7 @@ class TypeChange:
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_contract()
         """
-        return whoever_else(lambda: self._undo_contract(backfill_options))
+        return self._undo_contract(backfill_options)
 
     # Details ----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from safeops.databases.definitions import Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
+from safeops.execution.helper import MOMENT, Said, composite
 from safeops.execution.inspect import check_names, find, look_into, skipped
 from safeops.execution.later_calls import is_dropped
 from safeops.execution.lock_retry import execute, outline
@@ -68,6 +69,7 @@ class TableRename:
     _: KW_ONLY
     schema: str | None = None
 
+    @composite(Said("gives {0} the name {1}; the old name goes on working", f"{MOMENT}.", "1 of 2, expand."))
     def expand(self) -> bool:
         """The table has its new name, and is read and written under both.
 
@@ -102,6 +104,9 @@ class TableRename:
                 check_subscribers_of_rename(migration, table, self.new_name, self._call("expand"))
             return self._execute(migration, found, TableRenames.of(migration.database).rename_table)
 
+    @composite(
+        Said("takes the name {0} away; {1} stays", f"{MOMENT}.", "2 of 2, contract.", kind="takes the name ... stays")
+    )
     def contract(self) -> bool:
         """The table has its new name alone.
 
@@ -131,6 +136,7 @@ class TableRename:
             self._refuse_dependents(migration, found)
             return self._execute(migration, found, TableRenames.of(migration.database).drop_old_name)
 
+    @composite(Said("gives {1} the name {0} again", f"{MOMENT}.", kind="gives ... again"))
     def undo_expand(self) -> bool:
         """The table has its old name alone.
 
@@ -163,6 +169,7 @@ class TableRename:
                 check_subscribers_of_rename(migration, found.table, self.old_name, self._call("undo_expand"))
             return self._execute(migration, found, TableRenames.of(migration.database).rename_back)
 
+    @composite(Said("brings the name {0} back beside {1}", f"{MOMENT}."))
     def undo_contract(self) -> bool:
         """The table is read and written under both names again.
 
