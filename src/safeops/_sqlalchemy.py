@@ -42,7 +42,7 @@ def is_for_dialect(check: sa.CheckConstraint, compiler: Any) -> bool:
 def created_with(metadata: sa.MetaData) -> list[Any]:
     """Return what registered itself to be created with the metadata, such as named types. 2.0.0 to 2.1.9."""
     listeners = metadata.dispatch.before_create
-    return [getattr(one, "target", None) or getattr(one, "__self__", None) for one in listeners]
+    return [getattr(listener, "target", None) or getattr(listener, "__self__", None) for listener in listeners]
 
 
 def are_akin(type_: Any, other: Any) -> bool:

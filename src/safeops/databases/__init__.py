@@ -10,8 +10,8 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Connection, Dialect
 
 from safeops.databases.base import Database
+from safeops.databases.ports import SUPPORTED, unsupported
 from safeops.databases.server import Abilities
-from safeops.errors import UnsupportedOnDatabase
 
 _CLASSES = {
     "postgresql": ("safeops.databases.postgresql", "PostgreSQL"),
@@ -28,11 +28,7 @@ def database_class(dialect: Dialect) -> type[Database]:
     # MariaDB answers to a mysql URL too; SQLAlchemy distinguishes them when it connects.
     kind = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
     if kind not in _CLASSES:
-        raise UnsupportedOnDatabase(
-            f"A safeops helper was asked for, this server is {dialect.name}, and it would need"
-            " PostgreSQL, MariaDB, MySQL or SQLite.",
-            remedy="Write this revision with alembic.op.",
-        )
+        raise unsupported("A safeops helper", dialect.name, SUPPORTED, "Write this revision with alembic.op.")
     module, name = _CLASSES[kind]
     found: type[Database] = getattr(import_module(module), name)
     return found

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops import _sqlalchemy
 from safeops.databases.ddl import DDL, Types
 from safeops.databases.definitions import Column, Constraint, Index, Table
-from safeops.databases.ports import PortAttribute
+from safeops.databases.ports import PortAttribute, unsupported
 from safeops.databases.safety import Dependents, Safety
 from safeops.databases.server import Abilities, ServerErrors, SessionSettings, Sizes, Watch
 from safeops.databases.steps import Step, ddl_compiler, rendered, rendering_dialect
@@ -269,7 +269,7 @@ class Database(ABC):
     def same_named(self, existing: Table, wanted: Constraint) -> Constraint | None:
         """Return the existing constraint that a wanted one would conflict with; a table has one primary key at most."""
         if wanted.kind == "primary key":
-            return next((one for one in existing.constraints.values() if one.kind == wanted.kind), None)
+            return next(iter(existing.of_kind(wanted.kind)), None)
         return existing.constraints.get(wanted.name)
 
     def constraint_named(self, existing: Table, name: str, kind: str | None) -> Constraint | None:
@@ -323,7 +323,7 @@ class Database(ABC):
 
     def element_texts(self, index: sa.Index) -> list[str]:
         """Render the columns and expressions of an index, without direction or operator class."""
-        return [self.rendered(_without_direction(one)) for one in index.expressions]
+        return [self.rendered(_without_direction(element)) for element in index.expressions]
 
     def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
         """Have the server spell a definition on an empty copy of the table; None if it cannot."""
@@ -342,11 +342,7 @@ class Database(ABC):
         raise NotImplementedError
 
     def unsupported(self, asked: str, needed: str, remedy: str = "", code: str = "") -> UnsupportedOnDatabase:
-        return UnsupportedOnDatabase(
-            f"{asked} was asked for, this server is {self.describe()}, and it would need {needed}.",
-            remedy=remedy,
-            code=code,
-        )
+        return unsupported(asked, self.describe(), needed, remedy, code)
 
 
 def _without_direction(element: Any) -> Any:

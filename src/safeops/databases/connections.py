@@ -39,7 +39,7 @@ def explain_connecting(applies: Callable[[], bool]) -> None:
         if context.connection is not None or context.statement is not None or context.engine is None or not applies():
             return None
         # Drivers of PostgreSQL add advice in further lines.
-        first = [one.strip() for one in str(context.original_exception).splitlines()][:1]
+        first = [line.strip() for line in str(context.original_exception).splitlines()][:1]
         error = context.sqlalchemy_exception
         numbered = isinstance(error, sa.exc.DBAPIError) and len(getattr(error.orig, "args", ())) > 1
         words = message_of(error) if numbered else "".join(first)  # type: ignore[arg-type]
@@ -164,16 +164,16 @@ def beside(connection: Connection, session_settings: SessionSettings = ()) -> Ab
         session_settings: What was set on a session that it takes over.
     """
     # A lost connection has no driver connection to compare with.
-    taken = None if connection.invalidated else connection.connection.driver_connection
-    return _outside(connection.engine, taken, session_settings)
+    not_this = None if connection.invalidated else connection.connection.driver_connection
+    return _outside(connection.engine, not_this, session_settings)
 
 
 @contextmanager
-def _outside(engine: Engine, taken: Any, session_settings: SessionSettings) -> Iterator[Connection]:
+def _outside(engine: Engine, not_this: Any, session_settings: SessionSettings) -> Iterator[Connection]:
     pool = engine.pool.recreate()
     copy = Engine(pool, engine.dialect, engine.url, hide_parameters=engine.hide_parameters)
     with copy.connect() as fresh:
-        if fresh.connection.driver_connection is taken:
+        if fresh.connection.driver_connection is not_this:
             # A creator that always returns the same one. Disposing of the pool would close it.
             raise InvalidArgument("The engine has one connection only, and another one is needed beside it.")
         try:
@@ -197,19 +197,19 @@ def listening(target: Any, name: str, listener: Callable[..., Any]) -> Iterator[
 
 
 def on_a_connection(
-    engine: Engine, body: Callable[[Connection], T], taken: Any = None, session_settings: SessionSettings = ()
+    engine: Engine, body: Callable[[Connection], T], not_this: Any = None, session_settings: SessionSettings = ()
 ) -> T:
     """Run ``body`` on a separate connection, in any thread, also with an asynchronous engine.
 
     Args:
         engine: Makes the connection, outside its pool.
         body: Gets it, in autocommit.
-        taken: The driver's connection that it must not be.
+        not_this: The driver's connection of the migration, which it must not be.
         session_settings: What was set on a session that it takes over.
     """
 
     def run() -> T:
-        with _outside(engine, taken, session_settings) as own:
+        with _outside(engine, not_this, session_settings) as own:
             return body(own)
 
     if not engine.dialect.is_async:
@@ -240,7 +240,7 @@ def watching(
     try:
         yield watcher.is_attached
     finally:
-        watcher.over.set()
+        watcher.ended.set()
         thread.join(timeout=5)
 
 
@@ -251,31 +251,31 @@ class _Watcher:
         self, connection: Connection, body: Body, after: float, session_settings: SessionSettings, failed: Failed | None
     ) -> None:
         self.engine, self.body, self.after, self.session_settings = connection.engine, body, after, session_settings
-        self.insists, self.failed = failed is not None, failed or _noted
+        self.retries, self.failed = failed is not None, failed or _noted
         self._taken = connection.connection.driver_connection
-        self.over, self._settled, self._attached = threading.Event(), threading.Event(), False
+        self.ended, self._tried, self._attached = threading.Event(), threading.Event(), False
 
     def is_attached(self) -> bool:
-        return self._settled.wait(CONNECTING) and self._attached
+        return self._tried.wait(CONNECTING) and self._attached
 
     def run(self) -> None:
-        self.over.wait(self.after)
-        while not self.over.is_set():
+        self.ended.wait(self.after)
+        while not self.ended.is_set():
             try:
                 on_a_connection(self.engine, self._look_on, self._taken, self.session_settings)
                 return
             except Exception as error:
                 self.failed(error)
-            if not (self._attached or self.insists):
-                self._settled.set()
+            if not (self._attached or self.retries):
+                self._tried.set()
                 return
             # The caller relies on it: a lost connection is made again.
-            self.over.wait(AGAIN)
+            self.ended.wait(AGAIN)
 
     def _look_on(self, own: Connection) -> None:
         self._attached = True
-        self._settled.set()
-        self.body(own, self.over)
+        self._tried.set()
+        self.body(own, self.ended)
 
 
 def _noted(error: Exception) -> None:

@@ -134,15 +134,15 @@ def made_of(type_: Any, dialect: Dialect) -> Iterator[Any]:
 def sequences_of(column: sa.Column[Any], dialect: Dialect) -> Iterator[sa.Sequence]:
     """Go through the sequences whose numbers a column gets, from the server or from SQLAlchemy."""
     if dialect.supports_sequences:
-        yield from (one for one in _named(column) if not (dialect.sequences_optional and one.optional))
+        yield from (own for own in _named(column) if not (dialect.sequences_optional and own.optional))
 
 
 def _named(column: sa.Column[Any]) -> Iterator[sa.Sequence]:
     default: Any = column.default
     if isinstance(default, sa.Sequence):
         yield default
-    written = getattr(column.server_default, "arg", None)
-    for part in visitors.iterate(written) if isinstance(written, sa.sql.ClauseElement) else ():
+    server_default = getattr(column.server_default, "arg", None)
+    for part in visitors.iterate(server_default) if isinstance(server_default, sa.sql.ClauseElement) else ():
         if isinstance(part, sa.sql.functions.next_value):
             yield part.sequence
 

@@ -61,7 +61,7 @@ class Index:
     @property
     def names(self) -> tuple[str, ...]:
         """The columns as names; expressions stay SQL."""
-        return tuple(_column_of(one) for one in self.columns)
+        return tuple(_column_of(column) for column in self.columns)
 
 
 @dataclass(frozen=True)
@@ -147,13 +147,21 @@ class Table:
 
     @property
     def primary_key(self) -> tuple[str, ...]:
-        keys = (one.columns for one in self.constraints.values() if one.kind == "primary key")
-        return next(keys, ())
+        return next((key.columns for key in self.of_kind("primary key")), ())
+
+    def of_kind(self, kind: str) -> list[Constraint]:
+        """Return the constraints of a kind."""
+        return [constraint for constraint in self.constraints.values() if constraint.kind == kind]
+
+    def referents(self, column: str | None = None) -> list[Name]:
+        """Return the tables that foreign keys of the table, or of one of its columns, refer to."""
+        keys = [key for key in self.of_kind("foreign key") if column is None or column in key.columns]
+        return list(dict.fromkeys(key.referent for key in keys if key.referent))
 
     def having(self, column: str) -> Iterator[Index | Constraint]:
         """Go through the indexes and constraints that name the column."""
         things: list[Index | Constraint] = [*self.indexes.values(), *self.constraints.values()]
-        return (one for one in things if column in names_in(one))
+        return (thing for thing in things if column in names_in(thing))
 
 
 # A column, with the length of its prefix and its direction.
@@ -169,7 +177,7 @@ def names_in(thing: Index | Constraint) -> set[str]:
     texts = [*thing.columns]
     texts += [thing.where or ""] if isinstance(thing, Index) else [thing.expression or ""]
     names = {
-        sqltext.unquoted(text) for one in texts for kind, text in sqltext.tokens(one) if kind in ("word", "quoted")
+        sqltext.unquoted(name) for text in texts for kind, name in sqltext.tokens(text) if kind in ("word", "quoted")
     }
     return names | set(thing.names) | set(thing.include)
 

@@ -87,11 +87,7 @@ class Port(ABC):
         if not cls.serves(database):
             given = not isclass(database)
             server = database.describe() if given else database.product
-            raise UnsupportedOnDatabase(
-                f"{cls.asked} was asked for, this server is {server},"
-                " and it would need PostgreSQL, MariaDB, MySQL or SQLite.",
-                remedy="Write this change with alembic.op.",
-            )
+            raise unsupported(cls.asked, server, SUPPORTED, "Write this change with alembic.op.")
         return cls._implementation(database) or cls
 
     @classmethod
@@ -100,6 +96,15 @@ class Port(ABC):
         found = import_module(module) if _exists(module) else None
         # A product that differs within its family has its own class.
         return getattr(found, f"{database.product}{name}", None) or getattr(found, name, None)
+
+
+SUPPORTED = "PostgreSQL, MariaDB, MySQL or SQLite"
+
+
+def unsupported(asked: str, server: str, needed: str, remedy: str = "", code: str = "") -> UnsupportedOnDatabase:
+    """Return the error for what a server does not have."""
+    problem = f"{asked} was asked for, this server is {server}, and it would need {needed}."
+    return UnsupportedOnDatabase(problem, remedy=remedy, code=code)
 
 
 P_co = TypeVar("P_co", bound=Port, covariant=True)

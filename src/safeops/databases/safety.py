@@ -27,7 +27,7 @@ def equal_columns(wanted: Any) -> list[str]:
     if isinstance(wanted, ExcludeConstraint):
         return [name for name, operator in wanted.operators.items() if operator == "="]
     if isinstance(wanted, sa.Index):
-        return [one.name for one in wanted.expressions if isinstance(one, sa.Column)]
+        return [element.name for element in wanted.expressions if isinstance(element, sa.Column)]
     return [column.name for column in wanted.columns]
 
 
@@ -63,7 +63,7 @@ def _with_columns(wanted: Any, table: Name, columns: list[str], missing: list[st
     """Return the call that creates the key with the missing columns added to its own."""
     _, helper = _KEYS[type(wanted)]
     if isinstance(wanted, ExcludeConstraint):
-        elements = [Code(repr(one)) for one in (*wanted.operators.items(), *((name, "=") for name in missing))]
+        elements = [Code(repr(item)) for item in (*wanted.operators.items(), *((name, "=") for name in missing))]
         return call(helper, str(wanted.name), table.name, *elements, using=wanted.using, schema=table.schema)
     unique = True if isinstance(wanted, sa.Index) else None
     return call(helper, str(wanted.name), table.name, [*columns, *missing], unique=unique, schema=table.schema)

@@ -252,11 +252,11 @@ class _Reader:
         return self.casts(value)
 
     def case(self) -> str:
-        written = "case"
+        text = "case"
         while not self.accept("end"):
             word = next((word for word in ("when", "then", "else") if self.accept(word)), "")
-            written += f" {word} {self.expression(0)}"
-        return written + " end"
+            text += f" {word} {self.expression(0)}"
+        return text + " end"
 
     def atom(self) -> str:
         if self.accept("case"):

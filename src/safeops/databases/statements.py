@@ -137,15 +137,15 @@ KINDS: dict[str, Kind | Callable[[tuple[str, ...]], Kind]] = {
 
 
 def _drops_a_column(words: tuple[str, ...]) -> bool:
-    dropped = [two for one, two in pairwise(words) if one == "DROP"]
-    return words[1:2] != ("INDEX",) and any(one not in KEPT_BY_DROP for one in dropped)
+    dropped = [word for before, word in pairwise(words) if before == "DROP"]
+    return words[1:2] != ("INDEX",) and any(word not in KEPT_BY_DROP for word in dropped)
 
 
 def _overwrites(words: tuple[str, ...]) -> bool:
     """Of an INSERT what it does about rows that exist already; of a block or a query with it each statement inside."""
-    before = zip(("", *words), words, strict=False)
-    inside = any(two in ("DELETE", "UPDATE", "MERGE") and one not in ("ON", "FOR") for one, two in before)
-    drops = any(one == "DROP" and two in CONTAINERS | {"COLUMN"} for one, two in pairwise(words))
+    pairs = [*pairwise(("", *words))]
+    inside = any(word in ("DELETE", "UPDATE", "MERGE") and before not in ("ON", "FOR") for before, word in pairs)
+    drops = any(before == "DROP" and word in CONTAINERS | {"COLUMN"} for before, word in pairs)
     return inside or drops or "TRUNCATE" in words
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy.engine import Dialect
 
@@ -13,15 +12,8 @@ from safeops import _sqlalchemy
 from safeops.naming import Name
 from safeops.planned import Effect, Lock
 
-
-class Executor(Protocol):
-    """What a step needs of a database to execute itself."""
-
-    def run(self, sql: str) -> int: ...
-
-    def scalar(self, sql: str, **parameters: Any) -> Any: ...
-
-    def transaction(self, *beginning: str) -> AbstractContextManager[None]: ...
+if TYPE_CHECKING:
+    from safeops.databases.base import Database
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ class Step:
         """Its duration grows with the rows of its table."""
         return self.scans and not self.constant_time
 
-    def execute(self, database: Executor) -> None:
+    def execute(self, database: Database) -> None:
         """Send the step if it is still needed; several statements in one transaction."""
         if self.needed_if is not None and not database.scalar(f"SELECT {self.needed_if}"):
             return

@@ -65,7 +65,7 @@ class Triggers(Port):
         """Return the query of the value with the row of a trigger in it."""
         if filler.reads is None:
             return filler.query.replace(ROW, f"SELECT {record}.*")
-        columns = [f"{record}.{self.quoted(one)} AS {self.quoted(one)}" for one in filler.reads]
+        columns = [f"{record}.{self.quoted(name)} AS {self.quoted(name)}" for name in filler.reads]
         return filler.query.replace(ROW, f"SELECT {', '.join(columns or ['1 AS safeops_row'])}")
 
     def update_triggers(self, table: Name) -> list[str]:
@@ -84,7 +84,7 @@ class Triggers(Port):
 
 def later_than(name: str, triggers: Sequence[str]) -> list[str]:
     """Return the triggers that run after one of this name, on servers that run them in the order of their names."""
-    return [one for one in triggers if one.encode() > name.encode()]
+    return [trigger for trigger in triggers if trigger.encode() > name.encode()]
 
 
 MARK = "safeops "
@@ -128,8 +128,8 @@ class Pair:
     @property
     def note(self) -> str:
         """The pair as an SQL comment, which ``pair_of`` reads."""
-        said = self._as_json.replace("/", "\\u002f").replace("*", "\\u002a")
-        return f"/*{MARK}{said}*/"
+        note = self._as_json.replace("/", "\\u002f").replace("*", "\\u002a")
+        return f"/*{MARK}{note}*/"
 
     @property
     def literal_note(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -117,12 +117,11 @@ class PostgreSQL(Session):
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
         options = constraint.dialect_kwargs
-        named = str(constraint.name)
-        late = constraint.initially.upper() if constraint.initially else None
+        late = (constraint.initially or "").upper() == "DEFERRED"
         shared: dict[str, Any] = {
-            "name": named,
-            "deferrable": bool(constraint.deferrable) or late == "DEFERRED",
-            "initially": late if late == "DEFERRED" else None,
+            "name": str(constraint.name),
+            "deferrable": bool(constraint.deferrable) or late,
+            "initially": "DEFERRED" if late else None,
         }
         if isinstance(constraint, sa.ForeignKeyConstraint):
             referent = constraint.elements[0].column.table
@@ -155,7 +154,7 @@ class PostgreSQL(Session):
             "where": index.where,
             "using": index.method if index.method != "btree" else None,
             "include": list(index.include),
-            "with": dict(one.split("=", 1) for one in index.options),
+            "with": dict(item.split("=", 1) for item in index.options),
             "nulls_not_distinct": index.nulls_not_distinct,
         }
         return {f"postgresql_{key}": value for key, value in given.items() if value not in (None, [], {}, False)}
@@ -186,7 +185,10 @@ class PostgreSQL(Session):
             if self.errors.is_lock_failure(error) or self.errors.is_cut_short(error):
                 raise
             return None
-        return _of(copy, wanted) if copy else None
+        if copy is None:
+            return None
+        kind = copy.indexes if isinstance(wanted, sa.Index) else copy.constraints
+        return (copy.columns if isinstance(wanted, sa.Column) else kind).get(str(wanted.name))
 
     def rewrites(self, table: Table, *statements: str) -> bool:
         """Try out whether statements on the table would rewrite it or rebuild one of its indexes."""
@@ -254,11 +256,3 @@ class PostgreSQL(Session):
 
 def _action(action: str | None) -> str | None:
     return None if action is None or action.upper() == "NO ACTION" else action.upper()
-
-
-def _of(table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
-    things: Sequence[Any]
-    if isinstance(wanted, sa.Column):
-        return table.columns.get(str(wanted.name))
-    things = list((table.indexes if isinstance(wanted, sa.Index) else table.constraints).values())
-    return next((one for one in things if one.name == str(wanted.name)), None)

@@ -103,10 +103,10 @@ def is_torn(raw: str) -> bool:
 def table_of(raw: str) -> Table:
     """Read the one row of the ``TABLE`` query."""
     found: dict[str, Any] = json.loads(raw)
-    texts = {one["name"] for one in found["columns"] or () if one["type"].startswith("character varying")}
-    constraints = [_constraint(one, texts) for one in found["constraints"] or ()]
+    texts = {column["name"] for column in found["columns"] or () if column["type"].startswith("character varying")}
+    constraints = [_constraint(constraint, texts) for constraint in found["constraints"] or ()]
     # From PostgreSQL 18 on a NOT NULL may be unvalidated: the column may then have NULLs.
-    unproven = {one.columns[0] for one in constraints if one.kind == "not null" and not one.valid}
+    unproven = {key.columns[0] for key in constraints if key.kind == "not null" and not key.valid}
     return Table(
         name=Name(found["name"], found["schema"]),
         id=found["id"],
@@ -114,9 +114,9 @@ def table_of(raw: str) -> Table:
         rows=max(found["rows"], 0),
         bytes=found["bytes"],
         comment=found["comment"],
-        columns={one["name"]: _column(one, unproven, texts) for one in found["columns"] or ()},
-        constraints={one.name: one for one in constraints},
-        indexes={one["name"]: _index(one, found["name"], texts) for one in found["indexes"] or ()},
+        columns={column["name"]: _column(column, unproven, texts) for column in found["columns"] or ()},
+        constraints={constraint.name: constraint for constraint in constraints},
+        indexes={index["name"]: _index(index, found["name"], texts) for index in found["indexes"] or ()},
         partitions=tuple(Name(table, schema) for schema, table in found["partitions"] or ()),
     )
 
@@ -209,10 +209,10 @@ def index_of(definition: str, *, name: str, table: str) -> Index:
         columns=tuple(_split(clauses["columns"])),
         unique=definition.split(maxsplit=2)[1].upper() == "UNIQUE",
         where=clauses.get("where"),
-        method=clauses.get("using", "btree").strip().lower(),
-        include=tuple(sqltext.unquoted(one) for one in _split(clauses.get("include", ""))),
+        method=clauses.get("using", "btree").lower(),
+        include=tuple(sqltext.unquoted(item) for item in _split(clauses.get("include", ""))),
         nulls_not_distinct="nulls" in clauses,
-        options=tuple(sorted(_option(one) for one in _split(clauses.get("with", "")))),
+        options=tuple(sorted(_option(item) for item in _split(clauses.get("with", "")))),
         table=table,
         definition=definition,
     )
@@ -220,53 +220,44 @@ def index_of(definition: str, *, name: str, table: str) -> Index:
 
 def _clauses(definition: str) -> dict[str, str]:
     """Split CREATE INDEX into its clauses; the first parentheses at the top level hold the columns."""
-    found: dict[str, str] = {}
-    heading, depth, start, place = "", 0, 0, 0
-    for kind, text in sqltext.tokens(definition):
-        place = definition.index(text, place)
+    clauses: dict[str, str] = {}
+    heading, depth = "", 0
+    for kind, text in sqltext.parts(definition):
         # Before the columns such a word may be the name of the table.
-        known = ("include", "with", "where", "nulls") if "columns" in found else ("using",)
-        if depth == 0 and kind == "word" and text.lower() in known:
+        known = ("include", "with", "where", "nulls") if "columns" in clauses else ("using",)
+        if depth == 0 and heading != "where" and kind == "word" and text.lower() in known:
             heading = text.lower()
-            found.setdefault(heading, "")
-            start = place + len(text)
-            if heading == "where":
-                found["where"] = definition[start:].strip()
-                return found
-        if text == "(":
-            if depth == 0:
-                if heading == "using" and "columns" not in found:
-                    found["using"] = definition[start:place]
-                start = place + 1
-            depth += 1
-        elif text == ")":
-            depth -= 1
-            if depth == 0:
-                found[heading if heading in ("include", "with") else "columns"] = definition[start:place]
-        place += len(text)
-    return found
+            clauses[heading] = ""
+            continue
+        depth -= text == ")"
+        opens = text == "(" and depth == 0 and heading != "where"
+        if opens and "columns" not in clauses:
+            heading = "columns"
+            clauses[heading] = ""
+        elif not opens and (depth > 0 or heading in ("using", "where")):
+            clauses[heading] += text
+        depth += text == "("
+    return {heading: text.strip() for heading, text in clauses.items()}
 
 
 def _split(listed: str) -> list[str]:
     """Split a list at its top-level commas."""
-    parts, depth, start, place = [], 0, 0, 0
-    for _, text in sqltext.tokens(listed):
-        place = listed.index(text, place)
+    items, depth = [""], 0
+    for _, text in sqltext.parts(listed):
         depth += (text in ("(", "[")) - (text in (")", "]"))
         if text == "," and depth == 0:
-            parts.append(listed[start:place].strip())
-            start = place + 1
-        place += len(text)
-    last = listed[start:].strip()
-    return [*parts, last] if last else parts
+            items.append("")
+        else:
+            items[-1] += text
+    return [item.strip() for item in items if item.strip()]
 
 
 def exclusion_parts(definition: str) -> tuple[str, list[tuple[str, str]], str | None]:
     """Take an exclusion constraint apart, as the server wrote it behind the word EXCLUDE."""
     clauses = _clauses(f"CREATE INDEX x ON t {definition}")
-    elements = [tuple(one.rsplit(" WITH ", 1)) for one in _split(clauses["columns"])]
+    elements = [tuple(item.rsplit(" WITH ", 1)) for item in _split(clauses["columns"])]
     where = re.sub(r"\s+(NOT )?DEFERRABLE.*$|\s+INITIALLY.*$", "", clauses.get("where", ""), flags=re.DOTALL)
-    return clauses.get("using", "gist").strip(), elements, where or None  # type: ignore[return-value]
+    return clauses.get("using", "gist"), elements, where or None  # type: ignore[return-value]
 
 
 def _option(text: str) -> str:

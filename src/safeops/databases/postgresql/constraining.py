@@ -72,11 +72,11 @@ class Constraining(Indexing):
     def _proof(self, name: Name, column: str, existing: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and is kept."""
         ours = self.fitting("safeops_not_null", name.name, column)
-        for one in existing.constraints.values() if existing else ():
-            proves = (one.expression or "").strip("()").replace('"', "") == f"{column} IS NOT NULL".replace('"', "")
-            inherited = "NO INHERIT" not in one.definition
-            if one.kind == "check" and one.valid and proves and inherited and one.name != ours:
-                return one.name, True
+        proof = f"{column} IS NOT NULL".replace('"', "")
+        for check in existing.of_kind("check") if existing else ():
+            proves = (check.expression or "").strip("()").replace('"', "") == proof
+            if proves and check.valid and "NO INHERIT" not in check.definition and check.name != ours:
+                return check.name, True
         return ours, False
 
     def has_unfinished_not_null(self, existing: Table, column: str) -> bool:
@@ -168,8 +168,8 @@ class Constraining(Indexing):
         """Make the columns NOT NULL, and note on the index which were nullable: dropping the key reverts that."""
         if existing is not None:
             columns = [column.name for column in key.columns if existing.columns[column.name].nullable]
-            there = existing.indexes.get(str(key.name))
-            if columns and (there is None or there.comment is None):
+            built = existing.indexes.get(str(key.name))
+            if columns and (built is None or built.comment is None):
                 note = self.literal(NOTE + json.dumps(columns))
                 index = self.index_name(name, str(key.name), existing)
                 yield Step(
@@ -190,12 +190,12 @@ class Constraining(Indexing):
         yield self.validation(name, constraint)
 
     def drop_constraint(self, name: Name, constraint: str, kind: str | None, existing: Table | None) -> Plan:
-        there = existing.constraints.get(constraint) if existing else None
-        if existing is not None and there is None and existing.is_partitioned:
+        dropped = existing.constraints.get(constraint) if existing else None
+        if existing is not None and dropped is None and existing.is_partitioned:
             yield from self._drop_left_on_partitions(existing, constraint)
             return
         index = existing.indexes.get(constraint) if existing else None
-        also = (there.referent,) if there and there.referent else ()
+        also = (dropped.referent,) if dropped and dropped.referent else ()
         step = self._drop_constraint(name, constraint, also)
         note = index.comment if index and index.of_constraint else None
         took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
@@ -235,19 +235,18 @@ def _renamed_key(key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, name: str) 
 
 
 def _is_valid(existing: Table, constraint: str) -> bool:
-    there = existing.constraints.get(constraint)
-    return there is not None and there.valid
+    found = existing.constraints.get(constraint)
+    return found is not None and found.valid
 
 
 def _is_check(existing: Table, constraint: str) -> bool:
-    there = existing.constraints.get(constraint)
-    return there is not None and there.kind == "check"
+    found = existing.constraints.get(constraint)
+    return found is not None and found.kind == "check"
 
 
 def not_null_of(existing: Table, column: str) -> Constraint | None:
     """Return the constraint by which a column is NOT NULL; before PostgreSQL 18 it is none."""
-    found = (one for one in existing.constraints.values() if one.kind == "not null" and one.columns == (column,))
-    return next(found, None)
+    return next((key for key in existing.of_kind("not null") if key.columns == (column,)), None)
 
 
 def rules_of(not_null: Constraint) -> str:

@@ -28,7 +28,7 @@ class DDL(Constraining):
     def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         named, passing = str(index.name), self.under_temporary_name(index)
         yield from self._built_anew(name, passing, existing)
-        old, new = (self.index_name(name, one, existing) for one in (named, str(passing.name)))
+        old, new = (self.index_name(name, index_name, existing) for index_name in (named, str(passing.name)))
         swap = [f"DROP INDEX IF EXISTS {old}", f"ALTER INDEX {new} RENAME TO {self.quoted(named)}"]
         swap += self._part_renames(named, str(passing.name), existing)
         sql = block(f"to_regclass({self.literal(new)}) IS NOT NULL", ";\n    ".join(swap))
@@ -81,8 +81,8 @@ class DDL(Constraining):
         yield Step(sql, f"replaced {named} on {name}", self._locked(name, constraint, existing))
 
     def _locked(self, name: Name, constraint: sa.Constraint, existing: Table | None) -> tuple[Name, ...]:
-        both = [one for one in existing.constraints.values() if one.name == constraint.name] if existing else []
-        return (name, *(one.referent for one in both if one.referent))
+        old = existing.constraints.get(str(constraint.name)) if existing else None
+        return (name, old.referent) if old and old.referent else (name,)
 
     def _replace_key(self, name: Name, key: sa.UniqueConstraint, existing: Table | None) -> Plan:
         named, passing = str(key.name), self.under_temporary_name(key)
@@ -114,7 +114,7 @@ class DDL(Constraining):
         yield Step(statements[0], f"created table {name}", locks, then, lock=lock, effect=effect)
 
     def drop_table(self, name: Name, existing: Table | None) -> Plan:
-        referents = {one.referent for one in existing.constraints.values() if one.referent} if existing else set()
+        referents = existing.referents() if existing else []
         fillers = self.database.triggers.fillers(existing) if existing else []
         functions = [f"DROP FUNCTION IF EXISTS {self.quoted_table(Name(row[1], row[2]))}()" for row in fillers]
         sql = f"DROP TABLE IF EXISTS {self.quoted_table(name)}"
@@ -135,7 +135,7 @@ class DDL(Constraining):
         # In one transaction: without the column its trigger fails each write, without the trigger the old application's do.
         unfilling = self.database.triggers.unfilling(name, column, existing) if existing is not None else ()
         statements: tuple[str, ...] = (*unfilling, drop)
-        locks = (name, *self._referents(existing, column))
+        locks = (name, *(existing.referents(column) if existing else ()))
         yield Step(statements[0], f"dropped column {name}.{column}", locks, statements[1:], loses=True)
 
     def set_default(self, name: Name, column: str, default: str | None, existing: Table | None) -> Plan:
@@ -190,7 +190,7 @@ class DDL(Constraining):
         if self.database.offline:
             return "SET search_path FROM CURRENT"
         schemas = self.scalar("SELECT pg_catalog.current_schemas(false)::pg_catalog.text[]")
-        named = [one for one in schemas if one != "pg_catalog"]
+        named = [schema for schema in schemas if schema != "pg_catalog"]
         return f"SET search_path = {self.quoted('pg_catalog', *named, 'pg_temp')}"
 
     # Details ----------------------------------------------------------------------------------------------------
@@ -201,7 +201,3 @@ class DDL(Constraining):
     def _column_comment(self, name: Name, column: sa.Column[Any]) -> str:
         quoted = f"{self.quoted_table(name)}.{self.quoted(str(column.name))}"
         return self.comment_on("COLUMN", quoted, column.comment or "")
-
-    def _referents(self, existing: Table | None, column: str) -> tuple[Name, ...]:
-        keys = existing.constraints.values() if existing else ()
-        return tuple(one.referent for one in keys if one.referent and column in one.columns)

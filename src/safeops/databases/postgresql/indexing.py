@@ -83,10 +83,10 @@ class Indexing(ddl.DDL):
 
     def check_leftovers(self, existing: Table, name: str, columns: tuple[str, ...], code: str) -> None:
         """Raise DefinitionMismatch if a partition has another key or index under the name of its part."""
-        for part, there in self.leftovers(existing, name):
-            if there.names != columns:
+        for part, left in self.leftovers(existing, name):
+            if left.names != columns:
                 raise DefinitionMismatch(
-                    f"{there.name} of partition {part.name} is on ({', '.join(there.names)}), not ({', '.join(columns)}).",
+                    f"{left.name} of partition {part.name} is on ({', '.join(left.names)}), not ({', '.join(columns)}).",
                     why="It may be left of an earlier build that could not be completed. It was left untouched.",
                     remedy="Drop what is left on the partitions first:",
                     code=code,
@@ -110,7 +110,7 @@ class Indexing(ddl.DDL):
         if other is None:
             return part
         names = (self.fitting(part.name.name, word) for word in chain([other], (f"{other}_{n}" for n in count(2))))
-        free = next(one for one in names if not self._is_taken(Name(one, part.name.schema)))
+        free = next(name for name in names if not self._is_taken(Name(name, part.name.schema)))
         rename = f"ALTER INDEX {self.quoted_table(Name(name, part.name.schema))} RENAME TO {self.quoted(free)}"
         yield Step(rename, f"renamed index {name} of {part.name}, a part of {other}, to {free}", (part.name,))
         indexes = {key: one for key, one in part.indexes.items() if key != name}
@@ -144,14 +144,14 @@ class Indexing(ddl.DDL):
             return
         if existing is None:
             yield self._drop_invalid_offline(name, named)
-        there = existing.indexes.get(named) if existing else None
+        old = existing.indexes.get(named) if existing else None
         drop = self.drop_invalid(name, named, existing)
-        if there is not None and not there.valid:
+        if old is not None and not old.valid:
             yield drop
             # Another runner may have been building it, and may have finished by now.
             now = self.database.table(name)
-            there = now.indexes.get(named) if now else None
-        if there is None or not there.valid:
+            old = now.indexes.get(named) if now else None
+        if old is None or not old.valid:
             sql = self._index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
             yield _concurrently(sql, f"built index {named} on {name}", name, scans=True, cleanup=(drop,))
 

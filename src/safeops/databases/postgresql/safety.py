@@ -76,7 +76,9 @@ class Safety(safety.Safety):
         if isinstance(thing, sa.CheckConstraint) or self.database.version < (18,) or thing.table is None:
             return
         virtual = (
-            {one.name: one.computed for one in existing.columns.values() if one.persisted is False} if existing else {}
+            {column.name: column.computed for column in existing.columns.values() if column.persisted is False}
+            if existing
+            else {}
         )
         for new in thing.table.columns:
             if new.computed is not None and not self.database.column_spec(new).endswith(" STORED"):
@@ -84,7 +86,7 @@ class Safety(safety.Safety):
         named = names_in(
             self.database.wanted_index(thing) if isinstance(thing, sa.Index) else self.database.wanted_constraint(thing)
         )
-        for column in (one for one in virtual if one in named):
+        for column in (name for name in virtual if name in named):
             indexed = isinstance(thing, (sa.Index, sa.UniqueConstraint))
             expression = Code(f"[sa.text({f'({virtual[column]})'!r})]")
             unique = True if isinstance(thing, sa.UniqueConstraint) or getattr(thing, "unique", False) else None
@@ -100,7 +102,7 @@ class Safety(safety.Safety):
     def type_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         name = str(column.name)
         # A foreign key is not checked again if its operator is kept, and it is kept if nothing is rewritten.
-        scanned = [one for one in existing.having(name) if isinstance(one, Constraint) and one.kind == "check"]
+        scanned = [check for check in existing.of_kind("check") if name in names_in(check)]
         if scanned:
             return f"check {scanned[0].name} on the column is checked again on every row under an ACCESS EXCLUSIVE lock"
         try:
@@ -124,7 +126,7 @@ class Safety(safety.Safety):
         return None
 
     def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], existing: Table) -> str | None:
-        statements = (self.database.ddl.type_sql(Name(PROBE), one) for one in (column, former))
+        statements = (self.database.ddl.type_sql(Name(PROBE), change) for change in (column, former))
         return REWRITTEN if self.database.rewrites(existing, *statements) else None
 
     def serial_as_identity(
@@ -144,13 +146,13 @@ class Safety(safety.Safety):
         for level, text, has_expression, key, _ in self._partition_keys(existing):
             if has_expression:
                 raise _impossible(existing, wanted, level, text)
-            missing += [one for one in key if one not in (*columns, *missing)]
+            missing += [item for item in key if item not in (*columns, *missing)]
         if missing:
             raise lacking(self.product, name, wanted, columns, missing)
 
     def partition_key_using(self, existing: Table, column: str) -> tuple[Name, str] | None:
         """Return the table, at any level, whose partition key uses a column, and that key."""
-        found = (one for one in self._partition_keys(existing) if column in one[-1])
+        found = (key for key in self._partition_keys(existing) if column in key[-1])
         return next(((name, text) for name, text, *_ in found), None)
 
     def _partition_keys(self, existing: Table) -> list[tuple[Name, str, bool, list[str], list[str]]]:

@@ -230,7 +230,7 @@ class Session(Database):
             self.scalar("SELECT to_regclass(:name)::oid::bigint", name=self.quoted_table(name)) for name in tables
         }
         hiding = _HIDING.replace("WHERE", "WHERE c.oid::bigint = ANY (:wanted) AND")
-        rows = self.read(hiding, wanted=[one for one in wanted if one is not None])
+        rows = self.read(hiding, wanted=[item for item in wanted if item is not None])
         if rows:
             raise self._hidden(rows)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from safeops.databases import triggers
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
+from safeops.databases.postgresql.types import dollar_tag
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler, later_than
 from safeops.naming import Name
@@ -92,9 +93,7 @@ class Triggers(triggers.Triggers):
         )
 
     def _function(self, name: Name, body: str) -> str:
-        tag = "$safeops$"
-        while tag in body:
-            tag = f"{tag[:-1]}_$"
+        tag = dollar_tag(body)
         return (
             f"CREATE OR REPLACE FUNCTION {self.quoted_table(name)}() RETURNS trigger LANGUAGE plpgsql"
             f" {self.database.ddl.path_of_now()} AS {tag}{body}{tag}"

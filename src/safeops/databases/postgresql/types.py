@@ -75,8 +75,8 @@ class Types(ddl.Types):
         return self.database.rendered(CreateDomainType(type_))
 
     def _missing_domains(self, type_: sa.types.TypeEngine[Any]) -> list[str]:
-        domains = [one for one in made_of(type_, self.database.dialect) if self.is_domain(one)]
-        return [self.domain_sql(one) for one in domains if self.existing_domain(one) is None]
+        domains = [domain for domain in made_of(type_, self.database.dialect) if self.is_domain(domain)]
+        return [self.domain_sql(domain) for domain in domains if self.existing_domain(domain) is None]
 
     def create_domain(self, type_: Any) -> Plan:
         name = Name(str(type_.name), type_.schema)
@@ -103,7 +103,9 @@ class Types(ddl.Types):
 
     def adding(self, column: sa.Column[Any]) -> list[str]:
         """Return the statements that add the column, behind those that make what it lacks."""
-        sequences = [CreateSequence(one, if_not_exists=True) for one in sequences_of(column, self.database.dialect)]
+        sequences = [
+            CreateSequence(sequence, if_not_exists=True) for sequence in sequences_of(column, self.database.dialect)
+        ]
         return [
             *self._missing_domains(column.type),
             *map(self.database.rendered, sequences),
@@ -214,10 +216,15 @@ def procedure(declared: str, body: str) -> str:
 
 def in_dollars(body: str) -> str:
     """Quote a body with dollars, by a tag that it does not have."""
+    tag = dollar_tag(body)
+    return f"{tag} {body} {tag}"
+
+
+def dollar_tag(body: str) -> str:
     tag = "$safeops$"
     while tag in body:
         tag = f"{tag[:-1]}_$"
-    return f"{tag} {body} {tag}"
+    return tag
 
 
 def object_name(first: str, second: str, label: str, size: int = 63) -> str:
@@ -294,9 +301,9 @@ def serial_as_identity(
     database: Database, name: Name, column: str, identity: sa.Identity, existing: Table
 ) -> tuple[str, str] | None:
     """Return the statements that turn a serial column into an identity that continues its numbers, and back."""
-    there = existing.columns[column]
+    serial = existing.columns[column]
     raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=column)
-    if raw is None or there.identity or not (there.default or "").startswith("nextval("):
+    if raw is None or serial.identity or not (serial.default or "").startswith("nextval("):
         return None
     found = json.loads(raw)
     schema = name.schema if found["schema"] == existing.name.schema else found["schema"]
