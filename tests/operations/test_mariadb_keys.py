@@ -103,7 +103,7 @@ def test_rows_that_come_while_it_is_added_are_found_and_the_key_is_gone_again(da
     assert "Nothing was changed" in str(error.value)
 
 
-def stopped_before_the_check(database):
+def stopped_before_the_check(database, add=up):
     """Add the key, and stop before the old rows are looked at, of which one refers to nothing."""
     stop = RuntimeError("stopped")
 
@@ -115,7 +115,7 @@ def stopped_before_the_check(database):
             raise stop
 
     with listening({"after_cursor_execute": after}), pytest.raises(RuntimeError, match="stopped"):
-        migrate(database, up)
+        migrate(database, add)
 
 
 def plain(comment):
@@ -169,6 +169,15 @@ def test_a_run_that_was_stopped_before_the_old_rows_were_checked_is_completed(da
     assert [text for text in comments if text not in snapshot(database)] == []
     migrate(database, down, down=True)
     assert without_comments(snapshot(database)) == without_comments(before)
+
+
+def test_a_key_of_a_table_to_itself_is_validated(database):
+    database.execute(*FAMILY)
+    stopped_before_the_check(
+        database, lambda: create_foreign_key_if_missing("fk_self", "child", "child", ["parent_id"], ["id"])
+    )
+    assert [migrate(database, lambda: validate_constraint("fk_self", "child")) for _ in range(2)] == [True, False]
+    assert "safeops_unchecked" not in snapshot(database)
 
 
 def test_what_is_unchecked_goes_with_its_key_column_or_table(database):

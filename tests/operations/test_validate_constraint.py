@@ -4,7 +4,7 @@ import pytest
 from tests.operations.shape import WORLD, Expect, OnTable
 from tests.projects import migrate
 
-from safeops import UnknownConstraint, UnknownTable, validate_constraint
+from safeops import OrphanedRows, UnknownConstraint, UnknownTable, validate_constraint
 
 LATER = (
     "ALTER TABLE users ADD CONSTRAINT ck_users_age CHECK (age >= 0) NOT VALID",
@@ -55,3 +55,16 @@ def test_in_another_schema(database):
     assert database.query(
         "SELECT conrelid::regclass::text FROM pg_constraint WHERE convalidated AND conname = 'ck_users_age'"
     ) == [("second.users",)]
+
+
+@pytest.mark.only("pg18")
+def test_a_key_of_a_table_to_itself(database):
+    database.execute(
+        "CREATE TABLE parts (id integer PRIMARY KEY, whole integer)",
+        "INSERT INTO parts VALUES (1, 2)",
+        "ALTER TABLE parts ADD CONSTRAINT fk_whole FOREIGN KEY (whole) REFERENCES parts (id) NOT VALID",
+    )
+    with pytest.raises(OrphanedRows, match="1 row of parts"):
+        migrate(database, lambda: validate_constraint("fk_whole", "parts"))
+    database.execute("INSERT INTO parts VALUES (2, NULL)")
+    assert [migrate(database, lambda: validate_constraint("fk_whole", "parts")) for _ in range(2)] == [True, False]

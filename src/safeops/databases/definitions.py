@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
+import sqlalchemy as sa
+
 from safeops.databases import sqltext
 from safeops.naming import Name
 
@@ -162,6 +164,15 @@ class Table:
         """Go through the indexes and constraints that name the column."""
         things: list[Index | Constraint] = [*self.indexes.values(), *self.constraints.values()]
         return (thing for thing in things if column in names_in(thing))
+
+
+def foreign_key(table: Table, existing: Constraint, referent: Name) -> sa.ForeignKeyConstraint:
+    """Return a foreign key as a construct. The tables have each their metadata, since they may be one and the same."""
+    target = sa.Table(referent.name, sa.MetaData(), *map(sa.Column, existing.remote), schema=referent.schema)
+    source = sa.Table(table.name.name, sa.MetaData(), *map(sa.Column, existing.columns), schema=table.name.schema)
+    key = sa.ForeignKeyConstraint(existing.columns, list(target.columns), name=existing.name)
+    source.append_constraint(key)
+    return key
 
 
 # A column, with the length of its prefix and its direction.

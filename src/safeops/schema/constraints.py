@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
 
-from safeops.databases.definitions import Constraint, Difference, Table, differences
+from safeops.databases.definitions import Constraint, Difference, Table, differences, foreign_key
 from safeops.errors import DefinitionMismatch, UnknownConstraint
 from safeops.execution.helper import GO_ON, GONE, MOMENT, HelperCall, Said, existing_or_skip, helper, is_gone
 from safeops.execution.inspect import (
@@ -316,18 +315,11 @@ def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> N
 
 def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> refusals.Offenders | None:
     if there.kind == "foreign key" and there.referent:
-        target = sa.Table(there.referent.name, sa.MetaData(), *map(_bare, there.remote), schema=there.referent.schema)
-        source = sa.Table(stands.name.name, target.metadata, *map(_bare, there.columns), schema=stands.name.schema)
-        key = sa.ForeignKeyConstraint(there.columns, [target.c[column] for column in there.remote])
-        source.append_constraint(key)
+        key = foreign_key(stands, there, there.referent)
         return refusals.orphans(migration, stands, key, there.referent)
     if there.kind == "not null":
         return refusals.nulls(migration, stands, there.columns[0])
     return refusals.against_check(migration, stands, there.name, there.expression or "true")
-
-
-def _bare(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.types.NullType())
 
 
 def _as_created(migration: HelperCall, table: Table | None, constraint: str, type_: str | None) -> str:

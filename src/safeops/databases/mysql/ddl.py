@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.definitions import Constraint, Table, differences
+from safeops.databases.definitions import Constraint, Table, differences, foreign_key
 from safeops.databases.mysql import spelling
 from safeops.databases.mysql.alter_table import GUARD, ONLINE, STRICT, plain
 from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pending, mark_in, pending_name
@@ -199,7 +199,7 @@ class DDL(Columns):
     def validate_constraint(self, name: Name, constraint: str, table: Table | None) -> Plan:
         existing = table.constraints.get(constraint) if table else None
         if table and existing and existing.referent:
-            yield from self._add_foreign_key(name, _as_key(table, existing, existing.referent), table)
+            yield from self._add_foreign_key(name, foreign_key(table, existing, existing.referent), table)
         elif table and existing and existing.kind == "check":
             yield self._enforce(name, existing.name, table)
 
@@ -337,12 +337,3 @@ class MariaDBDDL(DDL):
         # A call is not put in parentheses: with them it would be shown as another default.
         is_call = re.fullmatch(r"\w+(\([^()]*\))?", default)
         return default if is_call or default.startswith("(") else super().default_clause(default)
-
-
-def _as_key(table: Table, existing: Constraint, referent: Name) -> sa.ForeignKeyConstraint:
-    """Return an existing foreign key as a construct."""
-    target = sa.Table(referent.name, sa.MetaData(), *map(sa.Column, existing.remote), schema=referent.schema)
-    source = sa.Table(table.name.name, sa.MetaData(), *map(sa.Column, existing.columns), schema=table.name.schema)
-    key = sa.ForeignKeyConstraint(existing.columns, list(target.columns), name=existing.name)
-    source.append_constraint(key)
-    return key
