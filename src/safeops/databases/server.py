@@ -169,9 +169,6 @@ class Abilities(Port):
     sees_sessions_with: ClassVar[str] = ""
     """What the server requires before it shows a user the sessions of others."""
 
-    has_updatable_views: ClassVar[bool] = True
-    """Through a view an application can write as it does through the table: defaults, new keys, counts of rows."""
-
     role_code: ClassVar[str] = ""
     """How env.py takes a role that has the rights."""
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
 from safeops.execution.helper import CHECKED, IN_SYNC, Said, composite
-from safeops.execution.inspect import check_has_columns, check_names, look_into, skipped
-from safeops.execution.lock_retry import execute, outline
+from safeops.execution.inspect import check_has_columns, look_into, skipped
+from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
-from safeops.naming import Name, call, fitting
-from safeops.shadow import phases
+from safeops.naming import Name, fitting
+from safeops.shadow.phases import ColumnChange, Phase
 from safeops.shadow.port import ShadowColumns
 
 
 @dataclass(frozen=True)
-class ColumnRename:
+class ColumnRename(ColumnChange):
     """A rename of a column that no application has to stop for.
 
     Args:
@@ -78,7 +78,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
         """
-        return self._start_sync("expand", self.old_name, self.new_name, backfill_options)
+        return self._started("expand", backfill_options)
 
     @composite(
         Said(
@@ -112,7 +112,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").contract()
         """
-        return self._stop_sync("contract", self.new_name, self.old_name, "expand")
+        return self._stopped("contract")
 
     @composite(Said("drops {0}.{2}; {1} has every write", CHECKED, kind="drops ... has every write"), retried=True)
     def undo_expand(self) -> bool:
@@ -138,7 +138,7 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_expand()
         """
-        return self._stop_sync("undo_expand", self.old_name, self.new_name, "undo_contract")
+        return self._stopped("undo_expand")
 
     @composite(Said("brings {0}.{1} back, filled and in step with {2}", IN_SYNC), retried=True)
     def undo_contract(self, **backfill_options: Any) -> bool:
@@ -165,115 +165,96 @@ class ColumnRename:
         Example:
             ColumnRename("users", "name", "full_name").undo_contract()
         """
-        return self._start_sync("undo_contract", self.new_name, self.old_name, backfill_options)
+        return self._started("undo_contract", backfill_options)
 
     # Details ----------------------------------------------------------------------------------------------------
 
-    def _rendered(self, phase: str, start_sync: bool, source: str, shadow: str, missing: str = "") -> bool | None:
-        """Render the phase for ``--sql`` where the server's own language can look for itself; None online."""
-        written = self._written(phase)
-        with running(written.removesuffix("()")) as migration:
-            database = migration.database
-            if not (migration.offline and ShadowColumns.of(database).renders_offline):
-                return None
-            names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
-            check_names(migration, written, schema=self.schema, **names)
-            pair = self._pair(migration, Name(self.table_name, self.schema), source, shadow)
-            plan = (
-                ShadowColumns.of(database).script_start(pair)
-                if start_sync
-                else ShadowColumns.of(database).script_stop(pair, missing)
-            )
-            return execute(migration, plan)
+    def _columns(self, phase: str) -> tuple[str, str]:
+        """Return the column that exists by itself before or after a phase, and the one that comes or goes."""
+        names = self.old_name, self.new_name
+        return names if phase in ("expand", "undo_expand") else (self.new_name, self.old_name)
 
-    def _start_sync(self, phase: str, source: str, shadow: str, options: dict[str, Any]) -> bool:
-        """Have both stand in step; ``shadow`` is the one that does not stand by itself."""
-        written = self._written(phase)
-        phases.check_options(written, options)
-        if (rendered := self._rendered(phase, True, source, shadow)) is not None:
-            return rendered
-
-        def choose(migration: Migration) -> Pair | None:
-            table = self._looked_at(migration, written)
-            standing = self._standing(migration, table)
-            if standing is not None:
-                if (
-                    ShadowColumns.of(migration.database).is_swapped(standing, table)
-                    and standing.source not in table.columns
-                ):
-                    standing = standing.mirrored
-                phases.refuse_missing_column(table, standing, self._undoing(standing))
-                return standing
-            if source not in table.columns and shadow in table.columns:
-                skipped(written, f"{shadow} stands alone: there is nothing to bring in step")
-                return None
-            check_has_columns(table, [source])
-            return self._pair(migration, table.name, source, shadow)
-
-        return phases.start_sync(written, Name(self.table_name, self.schema), choose, equip=True, **options)
-
-    def _stop_sync(self, phase: str, survivor: str, other: str, before: str) -> bool:
-        """Let ``survivor`` stand alone; ``before`` is the phase that must have finished."""
-        written, missing = self._written(phase), self._written(before)
-        if (rendered := self._rendered(phase, False, survivor, other, missing)) is not None:
-            return rendered
-        with running(written.removesuffix("()")) as migration:
-            table = self._looked_at(migration, written)
-            does = f"dropped column {self.table_name}.{other}, whose values {survivor} has"
-            outline(migration, table.name, does)
-            standing = self._standing(migration, table)
-            if standing is None:
-                return self._already_stopped(migration, table, written, survivor, other, missing)
-            if standing.source == survivor and standing.shadow not in table.columns:
-                return phases.stop_sync(migration, standing)
-            if other not in table.columns and ShadowColumns.of(migration.database).is_swapped(standing, table):
-                return phases.stop_sync(migration, standing.mirrored)
-            phases.refuse_missing_column(table, standing, self._undoing(standing))
-            if standing.source == survivor and phase == "undo_expand":
-                # The survivor never lacked a value, so that nothing has to have finished.
-                phases.refuse_out_of_sync(migration, table, standing, written, unfilled=True)
-                return phases.stop_sync(migration, standing)
-            phases.refuse_unfilled(migration, standing, missing)
-            phases.refuse_out_of_sync(migration, table, standing, written)
-            if standing.source == survivor:
-                return phases.stop_sync(migration, standing)
-            # Not equipped here: what a slower runner built would stay behind, on a column that is nobody's twin any more.
-            phases.refuse_missing_copies(migration, table, standing, missing)
-            phases.refuse_dependents_on(migration, table, other, standing)
-            return phases.swap(migration, standing, None)
-
-    def _undoing(self, standing: Pair) -> str:
-        """Return the phase that takes the twin away."""
-        return self._written("undo_expand" if standing.source == self.old_name else "contract")
-
-    def _already_stopped(
-        self, migration: Migration, table: Table, written: str, survivor: str, other: str, missing: str
-    ) -> bool:
-        unfinished = self._pair(migration, table.name, survivor, other)
-        if ShadowColumns.of(migration.database).is_unfinished(unfinished, table):
-            return phases.stop_sync(migration, unfinished)
-        if other in table.columns:
-            raise phases.phase_missing(f"{other} of {table.name} and {survivor} are not in step.", missing)
-        check_has_columns(table, [survivor])
-        # A stop may have come between the drop and this.
-        finished = phases.validate_keys(migration, table)
-        forget_backfills_of(migration, table.name, self.new_name)
-        forget_backfills_of(migration, table.name, self.old_name)
-        return finished or skipped(written, f"{other} is gone")
-
-    def _looked_at(self, migration: Migration, written: str) -> Table:
-        names = {"table_name": self.table_name, "old_name": self.old_name, "new_name": self.new_name}
-        return phases.inspect_table(migration, written, self.schema, **names)
-
-    def _standing(self, migration: Migration, table: Table) -> Pair | None:
-        name = self._pair(migration, table.name, self.old_name, self.new_name).name
-        return look_into(migration, table.name, lambda: ShadowColumns.of(migration.database).find_pair(table, name))
-
-    def _pair(self, migration: Migration, table: Name, source: str, shadow: str) -> Pair:
+    def _pair(self, migration: Migration, table: Name, phase: str) -> Pair:
         parts = ("safeops", self.table_name, self.old_name, self.new_name)
         name = fitting(*parts, max_bytes=migration.database.abilities.max_identifier - 8)
-        return Pair(name, table, source, shadow, winner=self.new_name)
+        return Pair(name, table, *self._columns(phase), winner=self.new_name)
 
-    def _written(self, phase: str) -> str:
-        change = call("ColumnRename", self.table_name, self.old_name, self.new_name, schema=self.schema)
-        return f"{change}.{phase}()"
+    def _find(self, migration: Migration, table: Table, phase: str) -> tuple[Pair, bool]:
+        pair, columns = self._pair(migration, table.name, phase), ShadowColumns.of(migration.database)
+        existing = look_into(migration, table.name, lambda: columns.find_pair(table, pair.name))
+        return existing or pair, existing is not None
+
+    def _rendered(self, name: str) -> bool | None:
+        code = self._call(name)
+        with running(code.removesuffix("()")) as migration:
+            columns = ShadowColumns.of(migration.database)
+            if not (migration.offline and columns.renders_offline):
+                return None
+            self._check_names(migration, code)
+            pair = self._pair(migration, self._table_name, name)
+            starts = name in ("expand", "undo_contract")
+            plan = columns.script_start(pair) if starts else columns.script_stop(pair, self._call_before(name))
+            return execute(migration, plan)
+
+    def _started(self, name: str, options: dict[str, Any]) -> bool:
+        """Have both columns, in sync."""
+
+        def choose(phase: Phase) -> Pair | None:
+            pair, existing = phase.pair, phase.table.columns
+            if phase.is_in_sync:
+                is_half_dropped = phase.columns.is_swapped(pair, phase.table) and pair.source not in existing
+                pair = pair.mirrored if is_half_dropped else pair
+                self._refuse_missing_column(phase, pair)
+                return pair
+            if pair.source not in existing and pair.shadow in existing:
+                skipped(phase.code, f"{pair.shadow} stands alone: there is nothing to bring in step")
+                return None
+            check_has_columns(phase.table, [pair.source])
+            return pair
+
+        return self._start_sync(name, choose, options, copies_indexes=True)
+
+    def _stopped(self, name: str) -> bool:
+        """Have one of the two columns alone."""
+        if (rendered := self._rendered(name)) is not None:
+            return rendered
+        survivor, other = self._columns(name)
+        with self._running(name) as phase:
+            phase.outline(f"dropped column {self.table_name}.{other}, whose values {survivor} has")
+            pair, existing = phase.pair, phase.table.columns
+            if not phase.is_in_sync:
+                return self._stopped_before(phase)
+            if pair.source == survivor and pair.shadow not in existing:
+                return phase.stop_sync(pair)
+            if other not in existing and phase.columns.is_swapped(pair, phase.table):
+                return phase.stop_sync(pair.mirrored)
+            self._refuse_missing_column(phase, pair)
+            # In undo_expand() the survivor never lacked a value, so that nothing has to have finished.
+            never_lacked = pair.source == survivor and name == "undo_expand"
+            if not never_lacked:
+                phase.refuse_unfilled()
+            phase.refuse_out_of_sync(unfilled=never_lacked)
+            if pair.source == survivor:
+                return phase.stop_sync(pair)
+            # Not copied here: what a slower runner built would stay behind, on a column that is no shadow any more.
+            phase.refuse_missing_copies()
+            phase.refuse_dependents(other, pair)
+            return phase.swap(None)
+
+    def _stopped_before(self, phase: Phase) -> bool:
+        """Finish what an interrupted run has left, where nothing keeps the two in sync."""
+        pair, table = phase.pair, phase.table
+        if phase.columns.is_unfinished(pair, table):
+            return phase.stop_sync(pair)
+        if pair.shadow in table.columns:
+            raise phase.out_of_order(f"{pair.shadow} of {table.name} and {pair.source} are not in step.")
+        check_has_columns(table, [pair.source])
+        # A stop may have come between the drop and this.
+        finished = phase.validate_keys()
+        forget_backfills_of(phase.migration, table.name, self.new_name)
+        forget_backfills_of(phase.migration, table.name, self.old_name)
+        return finished or skipped(phase.code, f"{pair.shadow} is gone")
+
+    def _refuse_missing_column(self, phase: Phase, pair: Pair) -> None:
+        takes_away = "undo_expand" if pair.source == self.old_name else "contract"
+        replace(phase, pair=pair).refuse_missing_column(self._call(takes_away))

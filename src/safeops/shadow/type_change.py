@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -13,19 +13,18 @@ from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
 from safeops.execution.helper import CHECKED, IN_SYNC, MOMENT, Said, composite
 from safeops.execution.inspect import check_has_columns, look_into, skipped
-from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration, running
-from safeops.naming import Name, call, fitting, written_type
+from safeops.naming import fitting
 from safeops.schema.alter_column import refuse_in_place_only
-from safeops.shadow import phases
 from safeops.shadow.original_types import OriginalTypes, check_sql, check_type, has_type, refuse_needless
+from safeops.shadow.phases import ColumnChange, Phase
 from safeops.shadow.port import ShadowColumns
 
 log = logging.getLogger("safeops")
 
 
 @dataclass(frozen=True)
-class TypeChange:
+class TypeChange(ColumnChange):
     """A change of a column's type that would rewrite the table, without stopping anybody.
 
     Args:
@@ -40,6 +39,8 @@ class TypeChange:
     Example:
         TypeChange("orders", "id", sa.BigInteger()).expand()
     """
+
+    _phases: ClassVar[tuple[str, ...]] = ("expand", "switch", "contract")
 
     table_name: str
     column_name: str
@@ -247,186 +248,161 @@ class TypeChange:
     # Details ----------------------------------------------------------------------------------------------------
 
     def _expand(self, options: dict[str, Any]) -> bool:
-        written = self._written("expand")
-
-        def choose(migration: Migration) -> Pair | None:
-            table = self._looked_at(migration, written)
-            standing = self._standing(migration, table)
-            if standing is not None:
-                if standing.switched:
-                    skipped(written, "it was switched before")
-                return None if standing.switched else standing
-            if self._has_type(migration, table):
-                skipped(written, f"the column is {table.columns[self.column_name].type}")
+        def choose(phase: Phase) -> Pair | None:
+            if phase.is_in_sync:
+                if phase.pair.switched:
+                    skipped(phase.code, "it was switched before")
+                return None if phase.pair.switched else phase.pair
+            if self._has_type(phase):
+                self._skip_as_done(phase)
                 return None
-            self._refuse_needless(migration, table)
-            self._refuse_in_place_only(migration, table)
-            return self._pair(migration, table)
+            if self.using is None:
+                refuse_needless(phase.migration, phase.table, self.column_name, self._type, self.schema)
+            self._refuse_in_place_only(phase.migration, phase.table)
+            return phase.pair
 
-        return phases.start_sync(written, self._name, choose, equip=True, **options)
+        return self._start_sync("expand", choose, options, copies_indexes=True)
 
     def _switch(self) -> bool:
-        written, missing = self._written("switch"), self._written("expand")
-        with running(written.removesuffix("()")) as migration:
-            table = self._looked_at(migration, written)
-            self._outline_exchange(migration, table, migration.database.type_text(self._type))
-            standing = self._standing(migration, table)
-            if standing is None:
-                return self._done_or_missing(migration, table, written, missing)
-            if standing.switched:
-                return phases.finish_swap(migration, standing, table) or skipped(written, "it was switched before")
-            return self._exchanged(migration, table, standing, written, missing)
+        with self._running("switch") as phase:
+            self._outline_swap(phase, phase.database.type_text(self._type))
+            if not phase.is_in_sync:
+                return self._done_or_missing(phase)
+            if phase.pair.switched:
+                return phase.finish_swap() or skipped(phase.code, "it was switched before")
+            return self._swapped(phase)
 
     def _contract(self) -> bool:
-        written, missing = self._written("contract"), self._written("switch")
-        with running(written.removesuffix("()")) as migration:
-            table = self._looked_at(migration, written)
-            does = f"dropped the hidden column of {self._shown} with the values of the old type"
-            outline(migration, table.name, does, loses=True)
-            standing = self._standing(migration, table)
-            if standing is None:
-                return self._done_or_missing(migration, table, written, missing)
-            if not standing.switched:
-                raise phases.phase_missing(f"{table.name}.{self.column_name} has its old type still.", missing)
-            self._former(migration).keep(self._kept_as(migration), standing.type or "", standing.default)
-            return phases.stop_sync(migration, standing)
+        with self._running("contract") as phase:
+            phase.outline(f"dropped the hidden column of {self._shown} with the values of the old type", loses=True)
+            if not phase.is_in_sync:
+                return self._done_or_missing(phase)
+            if not phase.pair.switched:
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type still.")
+            original = phase.pair.type or "", phase.pair.default
+            self._originals(phase.migration).keep(self._kept_as(phase.migration), *original)
+            return phase.stop_sync(phase.pair)
 
     def _undo_expand(self) -> bool:
-        written, missing = self._written("undo_expand"), self._written("undo_switch")
-        with running(written.removesuffix("()")) as migration:
-            table = self._looked_at(migration, written)
-            outline(migration, table.name, f"dropped the hidden column of {self._shown}, a copy of it in the new type")
-            standing = self._standing(migration, table)
-            if standing is not None and standing.switched:
-                raise phases.phase_missing(f"{table.name}.{self.column_name} has its new type.", missing)
-            pair = standing or self._pair(migration, table)
-            if standing is None and not ShadowColumns.of(migration.database).is_unfinished(pair, table):
-                forget_backfills_of(migration, table.name, pair.shadow)
-                return skipped(written, "there is nothing to undo")
-            return phases.stop_sync(migration, pair)
+        with self._running("undo_expand") as phase:
+            phase.outline(f"dropped the hidden column of {self._shown}, a copy of it in the new type")
+            if phase.is_in_sync and phase.pair.switched:
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its new type.")
+            if not phase.is_in_sync and not phase.columns.is_unfinished(phase.pair, phase.table):
+                forget_backfills_of(phase.migration, phase.table.name, phase.pair.shadow)
+                return skipped(phase.code, "there is nothing to undo")
+            return phase.stop_sync(phase.pair)
 
     def _undo_switch(self) -> bool:
-        written, missing = self._written("undo_switch"), self._written("undo_contract")
-        with running(written.removesuffix("()")) as migration:
-            table = self._looked_at(migration, written)
-            self._outline_exchange(migration, table, "its old type")
-            standing = self._standing(migration, table)
-            if standing is None and self._is_contracted(migration):
-                raise phases.phase_missing(f"{table.name}.{self.column_name} has no column of the old type.", missing)
-            if standing is None or not standing.switched:
-                finish_swap = standing is not None and phases.finish_swap(migration, standing, table)
-                return finish_swap or skipped(written, "it was not switched")
-            return self._exchanged(migration, table, standing, written, missing)
+        with self._running("undo_switch") as phase:
+            self._outline_swap(phase, "its old type")
+            if phase.is_in_sync and phase.pair.switched:
+                return self._swapped(phase)
+            if not phase.is_in_sync and self._is_contracted(phase.migration):
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has no column of the old type.")
+            finished = phase.is_in_sync and phase.finish_swap()
+            return finished or skipped(phase.code, "it was not switched")
 
     def _undo_contract(self, options: dict[str, Any]) -> bool:
-        written = self._written("undo_contract")
-
-        def choose(migration: Migration) -> Pair | None:
-            table = self._looked_at(migration, written)
-            standing, pair = self._standing(migration, table), self._pair(migration, table)
-            former = self._former(migration).of(self._kept_as(migration))
-            if standing is not None and standing.switched:
-                return standing
-            if standing is not None or former is None:
-                skipped(written, "it was not contracted")
+        def choose(phase: Phase) -> Pair | None:
+            original = self._original(phase.migration)
+            if phase.is_in_sync and phase.pair.switched:
+                return phase.pair
+            if phase.is_in_sync or original is None:
+                skipped(phase.code, "it was not contracted")
                 return None
-            return self._switched(pair, *former)
+            return self._as_switched(phase.pair, *original)
 
-        done = phases.start_sync(written, self._name, choose, equip=False, **options)
-        with running(written.removesuffix("()")) as migration:
-            self._former(migration).forget(self._kept_as(migration))
-        return done
+        undone = self._start_sync("undo_contract", choose, options, copies_indexes=False)
+        with running(self._call("undo_contract").removesuffix("()")) as migration:
+            self._originals(migration).forget(self._kept_as(migration))
+        return undone
 
-    @property
-    def _name(self) -> Name:
-        return Name(self.table_name, self.schema)
+    # Swapping ---------------------------------------------------------------------------------------------------
 
-    def _outline_exchange(self, migration: Migration, table: Table, type_: str) -> None:
-        does = f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}"
-        outline(migration, table.name, does)
+    def _outline_swap(self, phase: Phase, type_: str) -> None:
+        phase.outline(f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}")
 
-    @property
-    def _shown(self) -> str:
-        return f"{self._name}.{self.column_name}"
-
-    def _exchanged(self, migration: Migration, table: Table, standing: Pair, written: str, missing: str) -> bool:
+    def _swapped(self, phase: Phase) -> bool:
         """Let the hidden column and the one that applications know exchange their names."""
-        phases.finish_swap(migration, standing, table)
-        phases.refuse_unfilled(migration, standing, missing)
-        phases.refuse_out_of_sync(migration, table, standing, written)
-        phases.refuse_dependents_on(migration, table, self.column_name, standing)
-        # The hidden column is bare after an exchange the other way, and indexes may have come since it was equipped.
-        phases.copy_indexes(migration, standing, table)
-        was = ShadowColumns.of(migration.database).full_type(table, self.column_name)
-        default = table.columns[self.column_name].default
-        kept = self._expanded(standing, was) if standing.switched else self._switched(standing, was, default)
-        done = phases.swap(migration, standing, kept)
+        pair, table = phase.pair, phase.table
+        phase.finish_swap()
+        phase.refuse_unfilled()
+        phase.refuse_out_of_sync()
+        phase.refuse_dependents(self.column_name, pair)
+        # The hidden column is bare after an exchange the other way, and it may lack indexes that have come since.
+        phase.copy_indexes()
+        was, default = phase.columns.full_type(table, self.column_name), table.columns[self.column_name].default
+        kept = self._as_expanded(pair, was) if pair.switched else self._as_switched(pair, was, default)
+        swapped = phase.swap(kept)
         log.info("%s has another type: statements that were prepared before must be prepared again", table.name)
-        return done
+        return swapped
 
-    def _switched(self, pair: Pair, former: str, default: str | None) -> Pair:
-        """Return the pair as it is after the switch: the hidden column has the former type and follows."""
-        return replace(pair, type=former, value=self.reverse_using, back=self.using, default=default, switched=True)
+    def _as_switched(self, pair: Pair, original: str, default: str | None) -> Pair:
+        """Return the pair as it is after the switch: the hidden column has the original type and follows."""
+        return replace(pair, type=original, value=self.reverse_using, back=self.using, default=default, switched=True)
 
-    def _expanded(self, pair: Pair, new: str) -> Pair:
+    def _as_expanded(self, pair: Pair, new: str) -> Pair:
         """Return the pair as it is before the switch: the hidden column has the new type and follows."""
         return replace(pair, type=new, value=self.using, back=self.reverse_using, default=None, switched=False)
 
-    def _former(self, migration: Migration) -> OriginalTypes:
-        return OriginalTypes(migration.database, migration.settings.schema_for_state)
+    def _done_or_missing(self, phase: Phase) -> bool:
+        if not self._has_type(phase):
+            raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type, and no twin.")
+        if phase.columns.is_unfinished(phase.pair, phase.table):
+            return phase.stop_sync(phase.pair)
+        forget_backfills_of(phase.migration, phase.table.name, phase.pair.shadow)
+        return self._skip_as_done(phase)
 
-    def _kept_as(self, migration: Migration) -> str:
-        """Return what the former type is kept under: a column may change more than once."""
-        return fitting(f"{self._name}.{self.column_name} as {migration.database.type_text(self._type)}", max_bytes=180)
+    def _skip_as_done(self, phase: Phase) -> bool:
+        return skipped(phase.code, f"the column is {phase.table.columns[self.column_name].type}")
 
-    def _done_or_missing(self, migration: Migration, table: Table, written: str, missing: str) -> bool:
-        if not self._has_type(migration, table):
-            raise phases.phase_missing(f"{table.name}.{self.column_name} has its old type, and no twin.", missing)
-        pair = self._pair(migration, table)
-        if ShadowColumns.of(migration.database).is_unfinished(pair, table):
-            return phases.stop_sync(migration, pair)
-        forget_backfills_of(migration, table.name, pair.shadow)
-        return skipped(written, f"the column is {table.columns[self.column_name].type}")
+    # Looking ----------------------------------------------------------------------------------------------------
 
-    def _has_type(self, migration: Migration, table: Table) -> bool:
-        return has_type(migration, table, self.column_name, self._type)
-
-    def _refuse_in_place_only(self, migration: Migration, table: Table) -> None:
-        name = Name(self.table_name, self.schema)
-        refuse_in_place_only(migration, table, name, self.column_name, self._type)
-
-    def _refuse_needless(self, migration: Migration, table: Table) -> None:
-        if self.using is None:
-            refuse_needless(migration, table, self.column_name, self._type, self.schema)
+    @property
+    def _shown(self) -> str:
+        return f"{self._table_name}.{self.column_name}"
 
     @property
     def _type(self) -> sa.types.TypeEngine[Any]:
         return sa.types.to_instance(self.type_)
 
-    def _looked_at(self, migration: Migration, written: str) -> Table:
-        self._check()
-        names = {"table_name": self.table_name, "column_name": self.column_name}
-        table = phases.inspect_table(migration, written, self.schema, **names)
-        check_has_columns(table, [self.column_name])
-        return table
+    def _has_type(self, phase: Phase) -> bool:
+        return has_type(phase.migration, phase.table, self.column_name, self._type)
 
-    def _check(self) -> None:
+    def _refuse_in_place_only(self, migration: Migration, table: Table) -> None:
+        refuse_in_place_only(migration, table, self._table_name, self.column_name, self._type)
+
+    def _originals(self, migration: Migration) -> OriginalTypes:
+        return OriginalTypes(migration.database, migration.settings.schema_for_state)
+
+    def _original(self, migration: Migration) -> tuple[str, str | None] | None:
+        """Return the original type and default of a contracted change."""
+        return self._originals(migration).of(self._kept_as(migration))
+
+    def _is_contracted(self, migration: Migration) -> bool:
+        return self._original(migration) is not None
+
+    def _kept_as(self, migration: Migration) -> str:
+        """Return what the original type is kept under: a column may change more than once."""
+        type_ = migration.database.type_text(self._type)
+        return fitting(f"{self._shown} as {type_}", max_bytes=180)
+
+    def _inspect(self, migration: Migration, code: str) -> Table:
         check_type(self.type_)
         check_sql("using", self.using, self.column_name)
         check_sql("reverse_using", self.reverse_using, self.column_name)
+        table = super()._inspect(migration, code)
+        check_has_columns(table, [self.column_name])
+        return table
 
-    def _standing(self, migration: Migration, table: Table) -> Pair | None:
-        database, pair = migration.database, self._pair(migration, table)
-        found = look_into(migration, table.name, lambda: ShadowColumns.of(database).find_pair(table, pair.name))
-        torn = (
-            None
-            if found
-            else look_into(migration, table.name, lambda: ShadowColumns.of(database).half_swapped_pair(pair, table))
-        )
-        return found or (None if torn is None or self._is_contracted(migration) else torn)
-
-    def _is_contracted(self, migration: Migration) -> bool:
-        return self._former(migration).of(self._kept_as(migration)) is not None
+    def _find(self, migration: Migration, table: Table, phase: str = "") -> tuple[Pair, bool]:
+        pair, columns = self._pair(migration, table), ShadowColumns.of(migration.database)
+        existing = look_into(migration, table.name, lambda: columns.find_pair(table, pair.name))
+        if existing is None:
+            existing = look_into(migration, table.name, lambda: columns.half_swapped_pair(pair, table))
+            existing = None if existing is None or self._is_contracted(migration) else existing
+        return existing or pair, existing is not None
 
     def _pair(self, migration: Migration, table: Table) -> Pair:
         longest = migration.database.abilities.max_identifier
@@ -435,27 +411,14 @@ class TypeChange:
         type_ = migration.database.type_text(self._type)
         return Pair(name, table.name, self.column_name, shadow, type=type_, value=self.using, back=self.reverse_using)
 
-    def _written(self, phase: str) -> str:
-        type_ = written_type(self._type) if isinstance(self.type_, (type, sa.types.TypeEngine)) else self.type_
-        change = call(
-            "TypeChange",
-            self.table_name,
-            self.column_name,
-            type_,
-            using=self.using,
-            reverse_using=self.reverse_using,
-            schema=self.schema,
-        )
-        return f"{change}.{phase}()"
-
 
 def check_change(migration: Migration, table: Table, change: TypeChange) -> None:
-    """Raise what ``expand`` would raise of a column that cannot have a twin of another type."""
+    """Raise what ``expand`` would raise of a column that cannot have a shadow column of another type."""
     change._refuse_in_place_only(migration, table)
     ShadowColumns.of(migration.database).check_pair(change._pair(migration, table), table)
 
 
 def standing_change(migration: Migration, table: Table, change: TypeChange) -> bool:
     """Tell whether a change of type has been expanded and not been switched."""
-    pair = change._standing(migration, table)
-    return pair is not None and not pair.switched
+    pair, is_in_sync = change._find(migration, table)
+    return is_in_sync and not pair.switched

@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any, NoReturn
+
+from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
-from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, UnknownTable
+from safeops.databases.steps import Plan
+from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, SafeOpsError, UnknownTable
 from safeops.execution.helper import MOMENT, Said, composite
-from safeops.execution.inspect import check_names, find, look_into, skipped
+from safeops.execution.inspect import find, look_into, skipped
 from safeops.execution.later_calls import is_dropped
 from safeops.execution.lock_retry import execute, outline
 from safeops.execution.migration import Migration, running
+from safeops.execution.phases import PhasedChange, phase_missing
 from safeops.execution.replication import check_subscribers_of_rename
 from safeops.naming import Name, call, nearest
 from safeops.schema.refusals import explained_dependents, refuse_dependents
-from safeops.table_rename.port import Plan, RenamedTable, TableRenames
-
-log = logging.getLogger("safeops")
+from safeops.table_rename.port import RenamedTable, TableRenames
 
 
 @dataclass(frozen=True)
-class _State:
-    """How far the rename has come.
-
-    The table has its old name; or its new name, with the view under the old one or without it. None where nobody can
-    look (--sql).
-    """
-
-    names: RenamedTable
-    table: Table | None
-    view: Table | None
-
-    @property
-    def is_untouched(self) -> bool:
-        return self.names.is_new is False
-
-    @property
-    def is_contracted(self) -> bool:
-        return self.names.is_new is True and not self.names.has_view
-
-
-@dataclass(frozen=True)
-class TableRename:
+class TableRename(PhasedChange):
     """A table is renamed, and its old name stays readable and writable until every application knows the new one.
 
     ``expand()`` and ``contract()`` belong in revisions of two deploys, ``undo_contract()`` and ``undo_expand()`` in their
@@ -97,12 +76,11 @@ class TableRename:
         Example:
             TableRename("users", "people").expand()
         """
-        with self._running("expand") as (migration, found):
-            if found.is_untouched and found.table is not None:
-                table = found.table
-                look_into(migration, table.name, lambda: TableRenames.of(migration.database).check_rename(table))
-                check_subscribers_of_rename(migration, table, self.new_name, self._call("expand"))
-            return self._execute(migration, found, TableRenames.of(migration.database).rename_table)
+        with self._running("expand") as phase:
+            if phase.names.is_new is False and phase.table is not None:
+                phase.check_rename(phase.table)
+                check_subscribers_of_rename(phase.migration, phase.table, self.new_name, phase.code)
+            return phase.execute(phase.renames.rename_table)
 
     @composite(
         Said("takes the name {0} away; {1} stays", f"{MOMENT}.", "2 of 2, contract.", kind="takes the name ... stays")
@@ -129,12 +107,13 @@ class TableRename:
         Example:
             TableRename("users", "people").contract()
         """
-        with self._running("contract") as (migration, found):
-            outline(migration, found.names.old, f"dropped the view under the old name {found.names.old}")
-            if found.is_untouched:
-                self._misses("contract", "expand", f"table {found.names.old} still has its old name")
-            self._refuse_dependents(migration, found)
-            return self._execute(migration, found, TableRenames.of(migration.database).drop_old_name)
+        with self._running("contract") as phase:
+            old = phase.names.old
+            phase.outline(old, f"dropped the view under the old name {old}")
+            if phase.names.is_new is False:
+                raise phase.too_early(f"table {old} still has its old name")
+            phase.refuse_dependents()
+            return phase.execute(phase.renames.drop_old_name)
 
     @composite(Said("gives {1} the name {0} again", f"{MOMENT}.", kind="gives ... again"))
     def undo_expand(self) -> bool:
@@ -160,14 +139,15 @@ class TableRename:
         Example:
             TableRename("users", "people").undo_expand()
         """
-        with self._running("undo_expand") as (migration, found):
-            outline(migration, found.names.new, f"renamed table {found.names.new} back to {found.names.old}")
-            if found.is_contracted:
-                self._misses("undo_expand", "undo_contract", f"the old name {found.names.old} is gone")
-            self._refuse_dependents(migration, found)
-            if found.table is not None and not found.is_untouched:
-                check_subscribers_of_rename(migration, found.table, self.old_name, self._call("undo_expand"))
-            return self._execute(migration, found, TableRenames.of(migration.database).rename_back)
+        with self._running("undo_expand") as phase:
+            old, new = phase.names.old, phase.names.new
+            phase.outline(new, f"renamed table {new} back to {old}")
+            if phase.names.is_contracted:
+                raise phase.too_early(f"the old name {old} is gone")
+            phase.refuse_dependents()
+            if phase.table is not None and phase.names.is_new is not False:
+                check_subscribers_of_rename(phase.migration, phase.table, self.old_name, phase.code)
+            return phase.execute(phase.renames.rename_back)
 
     @composite(Said("brings the name {0} back beside {1}", f"{MOMENT}."))
     def undo_contract(self) -> bool:
@@ -193,36 +173,38 @@ class TableRename:
         Example:
             TableRename("users", "people").undo_contract()
         """
-        with self._running("undo_contract") as (migration, found):
-            if found.is_untouched:
-                return skipped(f"the old name {found.names.old}", "the table itself has it")
-            if found.is_contracted and found.table is not None:
-                table = found.table
-                look_into(migration, table.name, lambda: TableRenames.of(migration.database).check_rename(table))
-            return self._execute(migration, found, TableRenames.of(migration.database).restore_old_name)
+        with self._running("undo_contract") as phase:
+            if phase.names.is_new is False:
+                return skipped(f"the old name {phase.names.old}", "the table itself has it")
+            if phase.names.is_contracted and phase.table is not None:
+                phase.check_rename(phase.table)
+            return phase.execute(phase.renames.restore_old_name)
 
     # Looking ----------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _running(self, phase: str) -> Iterator[tuple[Migration, _State]]:
-        """Give the running migration and how far the rename has come, or raise what is wrong with it."""
-        with running(f"TableRename.{phase}") as migration:
-            right = self._call(phase)
-            names = {"old_name": self.old_name, "new_name": self.new_name, "schema": self.schema}
-            check_names(migration, right, **names)
+    def _running(self, name: str) -> Iterator[_Phase]:
+        """Give a phase as it runs, or raise what is wrong with it."""
+        with running(f"TableRename.{name}") as migration:
+            code = self._call(name)
+            self._check_names(migration, code)
             if self.old_name == self.new_name:
-                raise InvalidArgument(f"Both names are {self.old_name!r}.", remedy="Write two:", code=right)
+                raise InvalidArgument(f"Both names are {self.old_name!r}.", remedy="Write two:", code=code)
             self._check_support(migration)
-            asked = RenamedTable(Name(self.old_name, self.schema), Name(self.new_name, self.schema))
+            phase = _Phase(migration, self, name, RenamedTable(*self._names))
             if migration.offline:
-                yield migration, _State(asked, None, None)
+                yield phase
                 return
-            with TableRenames.of(migration.database).locked_names(asked, migration.settings.retry_budget):
-                yield migration, self._look(migration, asked)
+            with phase.renames.locked_names(phase.names, migration.settings.retry_budget):
+                yield self._look(phase)
+
+    @property
+    def _names(self) -> tuple[Name, Name]:
+        return Name(self.old_name, self.schema), Name(self.new_name, self.schema)
 
     def _check_support(self, migration: Migration) -> None:
         database = migration.database
-        if not database.abilities.has_updatable_views:
+        if not TableRenames.serves(database):
             raise database.unsupported(
                 f"Table {self.old_name} under two names",
                 "views that an application can write to as to a table: with defaults, new keys and counts of rows",
@@ -231,98 +213,126 @@ class TableRename:
             )
         if migration.offline and not TableRenames.of(database).renders_offline:
             raise migration.online_only(
-                f"TableRenames table {self.old_name}", "The view under the old name names each column of the table."
+                f"Renaming table {self.old_name}", "The view under the old name names each column of the table."
             )
 
-    def _look(self, migration: Migration, asked: RenamedTable) -> _State:
+    def _look(self, phase: _Phase) -> _Phase:
         """Look at both names, or raise DefinitionMismatch where one is taken by something that is no part of this rename."""
-        found, problem = self._seen(migration, asked)
+        found, problem = _seen(phase)
         if problem:
             # Another runner may have come between one look and the other.
-            found, problem = self._seen(migration, asked)
-        if found is None and not problem:
-            return self._look_ahead(migration, asked)
-        if found is None or problem:
+            found, problem = _seen(phase)
+        if problem:
             raise DefinitionMismatch(
                 f"{problem[:1].upper()}{problem[1:]}.",
                 why="It was left untouched: tables and views share their names in a schema.",
                 remedy="Choose another name for the table, or rename or drop what has the name.",
             )
-        return found
+        return found or self._dropped_later(phase)
 
-    def _seen(self, migration: Migration, asked: RenamedTable) -> tuple[_State | None, str]:
-        """Return what stands in the schema in which the one or the other is found, and what is wrong with it."""
-        old = find(migration, asked.old)
-        new = find(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
-        if new is not None and old is None:
-            old = find(migration, replace(asked.old, schema=new.name.schema))
-        if new is not None and TableRenames.of(migration.database).is_placeholder(new):
-            new = None
-        if old is None and new is None:
-            return None, ""
-        is_view = old is not None and old.kind.endswith("view")
-        view, table, other = (old, new, None) if old is None or is_view else (None, old, new)
-        home = (old or new).name.schema  # type: ignore[union-attr]
-        names = RenamedTable(replace(asked.old, schema=home), replace(asked.new, schema=home), is_view, table is new)
-        return _State(names, table, view), self._problem(migration, asked, view, table, other)
-
-    def _problem(
-        self, migration: Migration, asked: RenamedTable, view: Table | None, table: Table | None, other: Table | None
-    ) -> str:
-        """Say what has one of the names and is no part of this rename; nothing where all is well."""
-        if other is not None and table is not None:
-            return f"both {asked.old} and {asked.new} are there, a {table.kind} and a {other.kind}"
-        if table is None:
-            return f"{asked.old} is a {view.kind if view else 'view'}, and there is no table {asked.new}"
-        if table.kind.endswith("view"):
-            return f"{asked.new} is a {table.kind}"
-        if view is not None and not TableRenames.of(migration.database).shows(view, table):
-            return f"{asked.old} is a {view.kind} of its own, not the old name of {asked.new}"
-        return ""
-
-    def _look_ahead(self, migration: Migration, asked: RenamedTable) -> _State:
-        """Settle that the table stands under neither name: an interrupted run of this revision may have dropped it."""
-        if is_dropped(asked.old):
-            return _State(replace(asked, has_view=False, is_new=False), None, None)
-        if is_dropped(asked.new):
-            return _State(replace(asked, has_view=False, is_new=True), None, None)
+    def _dropped_later(self, phase: _Phase) -> _Phase:
+        """Return the phase of a table that a later call drops, as an interrupted run of this revision may have done."""
+        for is_new, name in enumerate((phase.names.old, phase.names.new)):
+            if is_dropped(name):
+                return replace(phase, names=replace(phase.names, has_view=False, is_new=bool(is_new)))
         raise UnknownTable(
-            f"There is no table {asked.old}, nor {asked.new}.",
-            remedy=nearest(self.old_name, migration.database.table_names(self.schema), "tables"),
+            f"There is no table {phase.names.old}, nor {phase.names.new}.",
+            remedy=nearest(self.old_name, phase.migration.database.table_names(self.schema), "tables"),
         )
 
-    # Acting -----------------------------------------------------------------------------------------------------
 
-    def _execute(self, migration: Migration, found: _State, verb: Callable[[RenamedTable], Plan]) -> bool:
-        names = found.names
-        on_dependents = explained_dependents(migration, f"the old name {names.old}")
+def _seen(phase: _Phase) -> tuple[_Phase | None, str]:
+    """Return the phase with what exists in the schema in which either name is found, and what is wrong with it."""
+    migration, asked = phase.migration, phase.names
+    old = find(migration, asked.old)
+    new = find(migration, replace(asked.new, schema=old.name.schema) if old else asked.new)
+    if new is not None and old is None:
+        old = find(migration, replace(asked.old, schema=new.name.schema))
+    if new is not None and phase.renames.is_placeholder(new):
+        new = None
+    if old is None and new is None:
+        return None, ""
+    is_view = old is not None and old.kind.endswith("view")
+    view, table, other = (old, new, None) if old is None or is_view else (None, old, new)
+    home = (old or new).name.schema  # type: ignore[union-attr]
+    names = RenamedTable(replace(asked.old, schema=home), replace(asked.new, schema=home), is_view, table is new)
+    return replace(phase, names=names, table=table, view=view), _problem(phase, view, table, other)
 
-        def explain(error: Any) -> Any:
-            return TableRenames.of(migration.database).explain(error) or on_dependents(error)
 
-        if execute(migration, verb(names), explain):
-            return True
-        state = "the table has its old name" if found.is_untouched else "the old name is gone"
-        state = "both names are in use" if names.has_view else state
-        return skipped(f"the rename of table {names.old} to {names.new}", state)
+def _problem(phase: _Phase, view: Table | None, table: Table | None, other: Table | None) -> str:
+    """Say what has one of the names and is no part of this rename; nothing where all is well."""
+    asked = phase.names
+    if other is not None and table is not None:
+        return f"both {asked.old} and {asked.new} are there, a {table.kind} and a {other.kind}"
+    if table is None:
+        return f"{asked.old} is a {view.kind if view else 'view'}, and there is no table {asked.new}"
+    if table.kind.endswith("view"):
+        return f"{asked.new} is a {table.kind}"
+    if view is not None and not phase.renames.shows(view, table):
+        return f"{asked.old} is a {view.kind} of its own, not the old name of {asked.new}"
+    return ""
 
-    def _refuse_dependents(self, migration: Migration, found: _State) -> None:
-        view = found.view
+
+@dataclass(frozen=True)
+class _Phase:
+    """A phase of a rename as it runs, with how far the rename has come.
+
+    Args:
+        migration: The running migration.
+        change: The rename.
+        name: The phase.
+        names: Both names of the table, and which of them it has.
+        table: The table; None where nobody can look (``--sql``).
+        view: The view under the old name, where there is one.
+    """
+
+    migration: Migration
+    change: TableRename
+    name: str
+    names: RenamedTable
+    table: Table | None = None
+    view: Table | None = None
+
+    @property
+    def renames(self) -> TableRenames:
+        return TableRenames.of(self.migration.database)
+
+    @property
+    def code(self) -> str:
+        return self.change._call(self.name)
+
+    def outline(self, name: Name, does: str) -> None:
+        """Tell a plan what the phase comes to."""
+        outline(self.migration, name, does)
+
+    def check_rename(self, table: Table) -> None:
+        look_into(self.migration, table.name, lambda: self.renames.check_rename(table))
+
+    def refuse_dependents(self) -> None:
+        """Raise DependentObjects where anything uses the view under the old name."""
+        view, database = self.view, self.migration.database
         if view is not None:
-            dependents = look_into(migration, view.name, lambda: migration.database.dependents.dependents(view))
+            dependents = look_into(self.migration, view.name, lambda: database.dependents.dependents(view))
             # Where the case of names does not count, a view that names people seems to name People too.
             others = [dependent for dependent in dependents if not dependent.startswith(f"view {view.name}: ")]
             refuse_dependents(
-                f"the old name {view.name}", others, f"Let them read {found.names.new}, or drop them first."
+                f"the old name {view.name}", others, f"Let them read {self.names.new}, or drop them first."
             )
 
-    def _misses(self, phase: str, before: str, problem: str) -> NoReturn:
-        raise PhaseMissing(
-            f"{phase}() of the rename from {self.old_name} to {self.new_name} comes too early: {problem}.",
-            why="Each phase goes on from where the one before it ended.",
-            remedy="Run first:",
-            code=self._call(before),
-        )
+    def too_early(self, problem: str) -> PhaseMissing:
+        change = f"the rename from {self.change.old_name} to {self.change.new_name}"
+        problem = f"{self.name}() of {change} comes too early: {problem}."
+        return phase_missing(problem, self.change._call_before(self.name))
 
-    def _call(self, phase: str) -> str:
-        return f"{call('TableRename', self.old_name, self.new_name, schema=self.schema)}.{phase}()"
+    def execute(self, plan: Callable[[RenamedTable], Plan]) -> bool:
+        names = self.names
+        on_dependents = explained_dependents(self.migration, f"the old name {names.old}")
+
+        def explain(error: DBAPIError) -> SafeOpsError | None:
+            return self.renames.explain(error) or on_dependents(error)
+
+        if execute(self.migration, plan(names), explain):
+            return True
+        state = "the table has its old name" if names.is_new is False else "the old name is gone"
+        state = "both names are in use" if names.has_view else state
+        return skipped(f"the rename of table {names.old} to {names.new}", state)

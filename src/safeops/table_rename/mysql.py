@@ -28,14 +28,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops.databases.definitions import Table
 from safeops.databases.mysql.errors import number_of
 from safeops.databases.mysql.showcreate import backticked
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import RENAMED
 from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.naming import Name, fitting
 from safeops.planned import FREE
 from safeops.policy import assurance
 from safeops.table_rename import port
-from safeops.table_rename.port import Plan, RenamedTable
+from safeops.table_rename.port import RenamedTable
 
 if TYPE_CHECKING:
     from safeops.databases.mysql import MySQL

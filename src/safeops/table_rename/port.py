@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,13 +11,9 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
 from safeops.databases.ports import Port
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan
 from safeops.errors import SafeOpsError
 from safeops.naming import Name
-
-Plan = Iterator[Step]
-
-"""Begins the comment of what safeops puts under the name of a table."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +32,20 @@ class RenamedTable:
     has_view: bool | None = None
     is_new: bool | None = None
 
+    @property
+    def is_contracted(self) -> bool:
+        """The table has its new name alone."""
+        return self.is_new is True and not self.has_view
+
 
 class TableRenames(Port):
-    """The verbs of renaming a table over several deploys.
+    """What each database does to rename a table over several deploys.
 
-    Each plans what is left to do; where a verb is not called for any more, that is what an interrupted run left over.
+    Each method plans what is left to do; where nothing is, it plans what an interrupted run has left over.
+
+    SQLite has none. Writes to a view go to INSTEAD OF triggers: in them an omitted column cannot be told from NULL, so
+    defaults are lost; afterwards last_insert_rowid() is what it was before, changes() is 0, RETURNING gives no generated
+    key, and there is no upsert. https://www.sqlite.org/lang_createtrigger.html#instead_of_triggers
     """
 
     place = "safeops.table_rename.{family}:TableRenames"

@@ -11,12 +11,12 @@ from dataclasses import replace
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.types import in_dollars
-from safeops.databases.steps import Step
+from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import RENAMED
 from safeops.naming import Name
 from safeops.planned import FREE
 from safeops.table_rename import port
-from safeops.table_rename.port import Plan, RenamedTable
+from safeops.table_rename.port import RenamedTable
 
 INVOKER_SINCE = (15,)
 

@@ -81,8 +81,6 @@ class Abilities(server.Abilities):
 
     fills_before_not_null = False
 
-    has_updatable_views = False
-
     begins = "BEGIN IMMEDIATE"
 
     locks_runners_by_session = False
