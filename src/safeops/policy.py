@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from safeops.errors import InvalidArgument
 
@@ -66,10 +66,19 @@ def _check_flag(name: str, value: object) -> None:
 _MAY_BE_NONE = {"statement_timeout"}
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a number; True and False are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_above_zero(value: object) -> TypeGuard[float]:
+    return is_number(value) and 0 < value < float("inf")
+
+
 def _check_seconds(name: str, value: object) -> None:
     if value is None and name in _MAY_BE_NONE:
         return
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if not is_above_zero(value):
         raise InvalidArgument(
             f"{name} is {value!r}, not a number of seconds above 0.",
             why="Without a bound, one waiting statement makes every later statement on its table wait behind it.",

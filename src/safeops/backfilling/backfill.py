@@ -27,6 +27,7 @@ from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_state
 from safeops.naming import Code, Name, call, fitting
 from safeops.planned import counted
+from safeops.policy import is_above_zero, is_number
 
 log = logging.getLogger("safeops")
 
@@ -112,11 +113,12 @@ def backfill(
         key = arguments.key(key)
         limits = arguments.limits(target_seconds, batch_size, pause, throttles)
         table = Name(table_name, schema)
-        progress_name = progress_name_for(migration, table, arguments, name)
+        filled = ",".join(targets_of(values)) or Function.of(values).name  # type: ignore[arg-type]
+        name = progress_name(arguments, name, table, filled)
         if migration.offline:
-            render(migration, table, values, where, progress_name(targets_of(values), None))
+            render(migration, table, values, where, name)
             return BackfillReport(0, 0, 0.0, False, 0)
-        spec = spec_for(migration, existing(migration, table), table, values, where, key, progress_name)
+        spec = spec_for(migration, existing(migration, table), table, values, where, key, name)
         check_subscribers_of_state(migration, State.of(migration), arguments.corrected("{...}"))
         return execute(migration, spec, limits, progress, executor, connect)
 
@@ -138,20 +140,14 @@ def execute(
     return report
 
 
-def progress_name_for(
-    migration: Migration, table: Name, arguments: Arguments, name: str | None
-) -> Callable[[tuple[str, ...], Function | None], str]:
-    """Return a function that names the progress, from what is filled."""
-    if name is not None:
-        if not isinstance(name, str) or not name.strip() or len(name.encode()) > LONGEST_NAME:
-            raise arguments.wrong("name", name, f"a text of 1 to {LONGEST_NAME} bytes", "users_email_lower")
-        return lambda *_: name
-
-    def derived(columns: tuple[str, ...], function: Function | None) -> str:
-        filled = ",".join(columns) or (function.name if function else "")
-        return fitting("/".join(filter(None, (migration.revision, str(table), filled))), max_bytes=LONGEST_NAME)
-
-    return derived
+def progress_name(arguments: Arguments, name: str | None, table: Name, filled: str) -> str:
+    """Return the name of the progress: the author's, or one that is derived from what is filled."""
+    if name is None:
+        parts = filter(None, (arguments.migration.revision, str(table), filled))
+        return fitting("/".join(parts), max_bytes=LONGEST_NAME)
+    if not isinstance(name, str) or not name.strip() or len(name.encode()) > LONGEST_NAME:
+        raise arguments.wrong("name", name, f"a text of 1 to {LONGEST_NAME} bytes", "users_email_lower")
+    return name
 
 
 # Offline --------------------------------------------------------------------------------------------------------
@@ -303,9 +299,9 @@ class Arguments:
     def limits(self, target: Any, batch_size: Any, pause: Any, throttles: Any) -> Limits:
         """Return how fast the backfill may run."""
         seconds = self.migration.settings.target_seconds if target is None else target
-        if not _is_number(seconds) or not 0 < seconds < float("inf"):
+        if not is_above_zero(seconds):
             raise self.wrong("target_seconds", target, "a number of seconds above 0", 0.1)
-        if not _is_number(pause) or not 0 <= pause < float("inf"):
+        if not is_above_zero(pause) and not (is_number(pause) and pause == 0):
             raise self.wrong("pause", pause, "a number of seconds", 0.5)
         if batch_size is not None and (type(batch_size) is not int or batch_size < 1):
             raise self.wrong("batch_size", batch_size, "a number of rows above 0", 1000)
@@ -328,7 +324,3 @@ class Arguments:
     def check_progress(self, progress: Callable[..., Any] | None) -> None:
         if progress is not None and not callable(progress):
             raise self.wrong("progress", progress, "a callable", Code("print"))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

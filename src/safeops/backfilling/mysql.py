@@ -1,4 +1,4 @@
-"""Walking in batches on MariaDB and MySQL."""
+"""Batches on MariaDB and MySQL, and the load of their servers."""
 
 from __future__ import annotations
 
@@ -105,16 +105,12 @@ class Batches(port.Batches):
 
     def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
         names, width = target.names, len(target.key)
-        spelled = ", ".join(f"{name} LONGTEXT PATH '$.{name}'" for name in names)
-        encoded = [_as_bits if one.type.lower().startswith("bit") else _encoded for one in target.columns]
-        records = [
-            dict(zip(names, [*bound, *(encode(one) for encode, one in zip(encoded, values, strict=True))], strict=True))
-            for bound, values in rows
-        ]
-        source = f"JSON_TABLE({self.literal(json.dumps(records))}, '$[*]' COLUMNS ({spelled})) safeops_values"
+        paths = ", ".join(f"{name} LONGTEXT PATH '$.{name}'" for name in names)
+        records = self.json_records(target, rows, _encoded)
+        source = f"JSON_TABLE({records}, '$[*]' COLUMNS ({paths})) safeops_values"
         keys = [self._comparable(target.table, name, column) for name, column in zip(names, target.key, strict=False)]
-        news = [_decoded(name, column) for name, column in zip(names[width:], target.columns, strict=True)]
-        return source, keys, news
+        values = [_decoded(name, column) for name, column in zip(names[width:], target.columns, strict=True)]
+        return source, keys, values
 
     def update_from(self, table: str, source: str, assigned: str, matched: str) -> str:
         return f"UPDATE {source} STRAIGHT_JOIN {table} ON {matched} SET {assigned}"
@@ -138,21 +134,21 @@ class Batches(port.Batches):
 
 
 def _decoded(name: str, column: Column) -> str:
-    if column.type.lower().startswith("bit"):
+    if _is_bits(column):
         return f"CAST(CONV({name}, 16, 10) AS UNSIGNED)"
     return f"UNHEX({name})" if BINARY.match(column.type) else name
 
 
-def _as_bits(value: Any) -> Any:
-    return f"{value:x}" if isinstance(value, int) else _encoded(value)
+def _is_bits(column: Column) -> bool:
+    return column.type.lower().startswith("bit")
 
 
-def _encoded(value: Any) -> Any:
+def _encoded(value: Any, column: Column) -> Any:
     """Return a value as the text that the server reads into a column."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (bool, int)):
-        return str(int(value))
+        return f"{value:x}" if _is_bits(column) else str(int(value))
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -167,7 +163,7 @@ def _encoded(value: Any) -> Any:
 # The appliers of a replica work as "system user".
 ACTIVE = """SELECT COUNT(*) FROM information_schema.PROCESSLIST
   WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND COMMAND NOT IN ('Sleep', 'Daemon') AND USER <> 'system user'"""
-# The first is MariaDB's, with every source that it has; the next MySQL's from 8.0.22 on; the last that of older ones.
+# The first is MariaDB's, with each of its sources; the next MySQL's from 8.0.22 on; the last that of older ones.
 # https://mariadb.com/kb/en/show-replica-status/ https://dev.mysql.com/doc/refman/8.4/en/show-replica-status.html
 STATUS = ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
 SYNTAX_ERROR = 1064
@@ -216,12 +212,12 @@ class ServerLoad(port.ServerLoad):
 
 
 def _seconds_behind(source: Mapping[str, Any]) -> float | None:
-    """Return the lag behind one source; None where the server does not say, or what it says is about old log only."""
+    """Return the lag behind one source; None if the server does not report it, or reports that of an old log only."""
     runs = [str(value) == "Yes" for key, value in source.items() if key.endswith(("_IO_Running", "_SQL_Running"))]
     lag = next((value for key, value in source.items() if key.startswith("Seconds_Behind")), None)
     return float(lag) if lag is not None and all(runs) else None
 
 
 def _error_of(sources: Sequence[Mapping[str, Any]]) -> str:
-    errors = [str(one[key]) for one in sources for key in ("Last_IO_Error", "Last_SQL_Error") if one.get(key)]
+    errors = [str(source[key]) for source in sources for key in ("Last_IO_Error", "Last_SQL_Error") if source.get(key)]
     return f": {errors[0]}" if errors else ""

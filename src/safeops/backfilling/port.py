@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -171,6 +172,13 @@ class Batches(Port):
             kept = f"CASE WHEN {table}.{name} IS NULL THEN {value} ELSE {table}.{name} END"
             assigned.append(f"{name} = {kept if target.keeps_values else value}")
         return self.run(self.update_from(table, source, ", ".join(assigned), matched))
+
+    def json_records(self, target: Target, rows: NewValues, encode: Callable[[Any, Column], Any]) -> str:
+        """Return a literal of the rows as a JSON array of objects, with ``target.names`` as their names."""
+        records = [
+            dict(zip(target.names, [*key, *map(encode, values, target.columns)], strict=True)) for key, values in rows
+        ]
+        return self.literal(json.dumps(records))
 
     @abstractmethod
     def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:

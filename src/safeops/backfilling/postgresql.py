@@ -1,10 +1,9 @@
-"""Walking in batches on PostgreSQL."""
+"""Batches on PostgreSQL, and the load of its server."""
 
 from __future__ import annotations
 
 import datetime
 import enum
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -54,11 +53,10 @@ class Batches(port.Batches):
             yield
 
     def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
-        names = target.names
-        spelled = [f"{name} {column.type}" for name, column in zip(names, [*target.key, *target.columns], strict=True)]
-        records = [dict(zip(names, [*bound, *map(_encoded, values)], strict=True)) for bound, values in rows]
-        source = f"json_to_recordset({self.literal(json.dumps(records))}) AS safeops_values ({', '.join(spelled)})"
-        return source, names[: len(target.key)], names[len(target.key) :]
+        names, width, columns = target.names, len(target.key), [*target.key, *target.columns]
+        types = ", ".join(f"{name} {column.type}" for name, column in zip(names, columns, strict=True))
+        records = self.json_records(target, rows, _encoded)
+        return f"json_to_recordset({records}) AS safeops_values ({types})", names[:width], names[width:]
 
     def is_transient(self, error: BaseException) -> bool:
         return super().is_transient(error) or sqlstate(error) == SERIALIZATION_FAILURE
@@ -68,7 +66,7 @@ class Batches(port.Batches):
         return int(self.scalar(f"SELECT count(*) FROM ({rows}) safeops_rows"))
 
 
-def _encoded(value: Any) -> Any:
+def _encoded(value: Any, _column: Column | None = None) -> Any:
     """Return a value as JSON has it; what JSON lacks becomes the text that the server reads."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -77,9 +75,9 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return f"\\x{bytes(value).hex()}"
     if isinstance(value, dict):
-        return {str(name): _encoded(one) for name, one in value.items()}
+        return {str(name): _encoded(part) for name, part in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_encoded(one) for one in value]
+        return list(map(_encoded, value))
     if isinstance(value, (datetime.date, datetime.time)):
         return value.isoformat()
     # Infinity and NaN have no JSON; repr() keeps every digit of a float.

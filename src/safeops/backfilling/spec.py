@@ -113,7 +113,7 @@ def spec_for(
     values: Values,
     where: Any,
     key: Any,
-    progress_name: Callable[..., str],
+    progress_name: str,
     keeps_values: bool = False,
 ) -> BackfillSpec:
     """Return the backfill of a table, or raise what is wrong with it before anything is changed.
@@ -125,7 +125,7 @@ def spec_for(
         values: See ``backfill``.
         where: See ``backfill``.
         key: See ``backfill``.
-        progress_name: Returns the name of the progress, from what is filled.
+        progress_name: The name of the progress.
         keeps_values: An existing value is kept under a ``where`` too, which then finds the rows without one.
     """
     database = migration.database
@@ -133,7 +133,7 @@ def spec_for(
     targets = targets_of(values)
     check_has_columns(table, (*targets, *((function.reads or ()) if function else ())))
     index, columns = key_of(migration, table, key, targets)
-    spec = BackfillSpec(progress_name(targets, function), table.name, columns, index, targets, None, True)
+    spec = BackfillSpec(progress_name, table.name, columns, index, targets, None, True)
     if current_dry_run() is not None and not set(targets) <= set(table.columns):
         # A step before would add them: each row is to be filled.
         return spec

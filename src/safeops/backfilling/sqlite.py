@@ -1,4 +1,4 @@
-"""Walking in batches on SQLite."""
+"""Batches on SQLite, which has no server whose load could be asked for."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Batches(port.Batches):
     database: SQLite
 
     def key_text(self, column: Column) -> str:
-        # Any column holds any type here: what quote() writes is a literal again.
+        # A column holds values of any type: what quote() writes is a literal again.
         name = self.quoted(column.name)
         # quote() writes an infinity as a name, and in older versions 15 digits of a number.
         number = f"replace(printf('%!.17g', {name}), 'Inf', '9e999')"
@@ -34,7 +34,7 @@ class Batches(port.Batches):
         return text
 
     def session(self) -> AbstractContextManager[None]:
-        # Whoever waits for the file holds nothing meanwhile.
+        # A session that waits for the file holds no lock.
         return self.database.waiting(self.database.lock_wait)
 
     @contextmanager

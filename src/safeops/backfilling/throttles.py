@@ -21,6 +21,7 @@ from safeops.backfilling.progress import BackfillProgress, Throttle
 from safeops.backfilling.replicas import KnownReplicas, LogPositions, PerThread, address, url_of
 from safeops.databases.base import Database
 from safeops.errors import BackfillStopped, InvalidArgument
+from safeops.policy import is_above_zero
 
 GIVE_UP_AFTER = 60.0
 POLL = 2.0
@@ -360,7 +361,7 @@ def _wrong(problem: str, code: str, why: str = "") -> InvalidArgument:
 
 
 def _above_zero(name: str, value: object, call: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+    if not is_above_zero(value):
         raise _wrong(f"{name} is {value!r}, not a number above 0.", call)
     return value
 

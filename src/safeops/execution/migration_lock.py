@@ -29,6 +29,7 @@ from safeops.errors import (
 )
 from safeops.execution.plain_operations import bounded_waiting
 from safeops.plan_mode import current_dry_run
+from safeops.policy import is_number
 
 log = logging.getLogger("safeops")
 
@@ -89,7 +90,7 @@ def migration_lock(connection: Connection, *, timeout: float | None = None) -> I
             with context.begin_transaction():
                 context.run_migrations()
     """
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0):
+    if timeout is not None and not (is_number(timeout) and timeout >= 0):
         raise InvalidArgument(
             f"migration_lock() got timeout={timeout!r}.",
             remedy="Give seconds, or None to wait for as long as it takes:",

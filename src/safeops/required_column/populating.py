@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
-from safeops.backfilling.backfill import Arguments, execute, progress_name_for, render_updates
+from safeops.backfilling.backfill import Arguments, execute, progress_name, render_updates
 from safeops.backfilling.batch import Limits
 from safeops.backfilling.port import Batches
 from safeops.backfilling.run import BackfillReport
@@ -105,7 +105,7 @@ class Populating:
         arguments.check_progress(options.get("progress"))
         key = arguments.key(options.get("key"))
         limits = arguments.limits(*(options.get(option, default) for option, default in _LIMITS.items()))
-        label = progress_name_for(arguments.migration, name, arguments, options.get("name"))((str(column.name),), None)
+        label = progress_name(arguments, options.get("name"), name, str(column.name))
         where = None if where is True or isinstance(where, sa.True_) else where
         return cls(arguments.migration, name, column, populate, where, limits, label, {**options, "key": key})
 
@@ -201,7 +201,7 @@ class Populating:
             values,
             self.unfilled,
             self.options["key"],
-            self._named(),
+            self.label,
             keeps_values=True,
         )
         return self._run(self._of_column(spec))
@@ -209,11 +209,8 @@ class Populating:
     def fill_others(self, table: Table, default: str) -> BackfillReport:
         """Fill the rows that it is not for with the server default."""
         values: dict[str, Any] = {str(self.column.name): sa.literal_column(default)}
-        label = self._named(" default")
+        label = fitting(f"{self.label} default", max_bytes=LONGEST_NAME)
         return self._run(spec_for(self.migration, table, self.name, values, None, self.options["key"], label))
-
-    def _named(self, suffix: str = "") -> Any:
-        return lambda *_: fitting(f"{self.label}{suffix}", max_bytes=LONGEST_NAME)
 
     def _of_column(self, spec: BackfillSpec) -> BackfillSpec:
         own = (str(self.column.name),)
