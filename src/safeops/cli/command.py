@@ -44,8 +44,9 @@ class Command:
         name: Its name.
         do: Gets the options. Returns a result to print; without ``lines_of`` the exit status.
         help: What it does, in a few words.
-        description: What it does, in lines of 80 columns, with its exit statuses.
+        description: What it does.
         example: A call.
+        exit_statuses: Which exit statuses it has, and when.
         arguments: What it takes.
         lines_of: Writes the result for people; the command then also takes ``--json``.
     """
@@ -55,16 +56,18 @@ class Command:
     help: str
     description: str
     example: str
+    exit_statuses: str = ""
     arguments: tuple[Argument, ...] = ()
     lines_of: Callable[[Any], Iterator[str]] | None = None
 
     def add_to(self, commands: Any, common: ArgumentParser) -> None:
         """Add its parser to those of all commands."""
+        statuses = f"\n\nExit status: {self.exit_statuses}." if self.exit_statuses else ""
         parser: ArgumentParser = commands.add_parser(
             self.name,
             parents=[common],
             help=self.help,
-            description=self.description,
+            description="\n".join(fitting(self.description + statuses)),
             epilog=f"Example:\n  {self.example}",
             formatter_class=RawDescriptionHelpFormatter,
         )

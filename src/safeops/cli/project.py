@@ -35,9 +35,8 @@ INIT = Command(
     "init",
     _init,
     help="write env.py, script.py.mako and the guide",
-    description="Sets up a new Alembic project, or fits an existing one out with the\n"
-    "template for revisions and the guide. Your env.py is never changed: the\n"
-    "lines to change are shown.",
+    description="Sets up a new Alembic project, or fits an existing one out with the template for revisions and the "
+    "guide. Your env.py is never changed: the lines to change are shown.",
     example="python -m safeops init migrations",
     arguments=(
         Argument(
@@ -103,10 +102,9 @@ HEADS = Command(
     "heads",
     _heads,
     help="show the newest revisions; --merge brings several together",
-    description="Shows the newest revisions. There should be one, unless each has a\n"
-    "branch label of its own; with --merge several get a revision that merges them.\n"
-    "No database is asked.\n\n"
-    "Exit status: 0 one head, 1 several, 4 raised.",
+    description="Shows the newest revisions. There should be one, unless each has a branch label of its own; with --merge "
+    "several get a revision that merges them. No database is asked.",
+    exit_statuses="0 one head, 1 several, 4 raised",
     example='safeops heads --merge -m "merge the two features"',
     arguments=(
         Argument("--merge", action="store_true", help="write the revision that merges them"),
@@ -165,11 +163,10 @@ CHECK = Command(
     "check",
     _check,
     help="check the revisions: for continuous integration",
-    description="Looks for one head, a way back from every revision, up, down and up again on\n"
-    "a scratch database, models that agree, and SQL that can be rendered. On GitHub\n"
-    "what it finds is shown at its line. A comment in a file accepts what is found in\n"
-    "it: # safeops: allow KIND -- why\n\n"
-    "Exit status: 0 all well, 1 found wanting, 3 gave up, 4 raised.",
+    description="Looks for one head, a way back from every revision, up, down and up again on a scratch database, models "
+    "that agree, and SQL that can be rendered. On GitHub what it finds is shown at its line. A comment in a "
+    "file accepts what is found in it: # safeops: allow KIND -- why",
+    exit_statuses="0 all well, 1 found wanting, 3 gave up, 4 raised",
     example="safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
     arguments=(
         SCRATCH,
@@ -222,9 +219,9 @@ STATUS = Command(
     "status",
     lambda options: status(config_of(options)),
     help="show what stands, what is pending, what needs attention",
-    description="Shows the database, its revision, what is pending and what needs\n"
-    "attention. It only looks, and waits for nobody.\n\n"
-    "Exit status: 0 up to date, 1 pending, 2 needs attention, 4 raised.",
+    description="Shows the database, its revision, what is pending and what needs attention. It only looks, and waits for "
+    "nobody.",
+    exit_statuses="0 up to date, 1 pending, 2 needs attention, 4 raised",
     example="safeops status --json",
     lines_of=status_lines,
 )
@@ -261,11 +258,9 @@ PLAN = Command(
     "plan",
     lambda options: plan(config_of(options), options.revision),
     help="show what the pending revisions would do, and do nothing",
-    description="Runs the pending revisions so that they only look, and shows for each\n"
-    "helper what is there already and what it would do, lock and hold up.\n"
-    "SQL that nobody can foresee is shown and not sent.\n\n"
-    "Exit status: 0 nothing pending, 1 pending, 3 several heads, or a revision in the\n"
-    "database that no file has, 4 raised.",
+    description="Runs the pending revisions so that they only look, and shows for each helper what is there already and "
+    "what it would do, lock and hold up. SQL that nobody can foresee is shown and not sent.",
+    exit_statuses="0 nothing pending, 1 pending, 3 several heads, or a revision in the database that no file has, 4 raised",
     example="safeops plan +1",
     arguments=(Argument("revision", metavar="REV", nargs="?", default="heads", help="where to (default: heads)"),),
     lines_of=plan_lines,

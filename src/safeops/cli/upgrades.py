@@ -74,11 +74,10 @@ UPGRADE = Command(
     "upgrade",
     _upgrade,
     help="run the pending revisions, one runner at a time",
-    description="Looks what may be in the way, waits for another runner, and runs the pending\n"
-    "revisions. Stopped by Ctrl-C or SIGTERM it ends before the next revision, and a\n"
-    "backfill after its batch; running it again goes on.\n\n"
-    "Exit status: 0 done or up to date, 3 gave up (another runner, a lock, the\n"
-    "checklist, a signal), 4 raised.",
+    description="Looks what may be in the way, waits for another runner, and runs the pending revisions. Stopped by "
+    "Ctrl-C or SIGTERM it ends before the next revision, and a backfill after its batch; running it again "
+    "goes on.",
+    exit_statuses="0 done or up to date, 3 gave up (another runner, a lock, the checklist, a signal), 4 raised",
     example="safeops upgrade --backup --health-check http://localhost:8000/health",
     arguments=(
         Argument("revision", metavar="REV", nargs="?", default="head", help="where to (default: head)"),
@@ -157,9 +156,8 @@ ROLLBACK = Command(
     "rollback",
     _rollback,
     help="take revisions back, after showing what that loses",
-    description="Shows what the downgrades would lose, asks, and runs them.\n\n"
-    "Exit status: 0 done, 3 not done (another runner, nobody to ask, the answer no,\n"
-    "no one way back), 4 raised.",
+    description="Shows what the downgrades would lose, asks, and runs them.",
+    exit_statuses="0 done, 3 not done (another runner, nobody to ask, the answer no, no one way back), 4 raised",
     example="safeops rollback -1 --backup",
     arguments=(
         Argument("revision", metavar="-N | REV", nargs="?", default="-1", help="where to (default: -1)"),
@@ -192,9 +190,9 @@ STAMP = Command(
     "stamp",
     _stamp,
     help="note at which revision the database is, if it is",
-    description="With --verify the revisions are run on a scratch database, which is dropped\n"
-    "again, and the database is stamped only where its schema is the same.\n\n"
-    "Exit status: 0 stamped, 1 the schema differs, 3 gave up, 4 raised.",
+    description="With --verify the revisions are run on a scratch database, which is dropped again, and the database is "
+    "stamped only where its schema is the same.",
+    exit_statuses="0 stamped, 1 the schema differs, 3 gave up, 4 raised",
     example="safeops stamp head --verify",
     arguments=(
         Argument("revision", metavar="REV", help="the revision, or heads"),
@@ -232,8 +230,8 @@ BACKUP = Command(
     "backup",
     _backup,
     help="write the whole database to a file",
-    description="Writes the whole database to a file that is checked before it gets its\n"
-    "name, with a checksum beside it. The application goes on meanwhile.",
+    description="Writes the whole database to a file that is checked before it gets its name, with a checksum beside it. "
+    "The application goes on meanwhile.",
     example="safeops backup --to /var/backups/app --keep 7",
     arguments=(
         Argument("--to", metavar="DIR", help="where to (default: backups/ beside alembic.ini)"),
@@ -259,9 +257,8 @@ RESTORE = Command(
     "restore",
     _restore,
     help="fill an empty database from a backup",
-    description="Fills an empty database from a backup, after comparing its checksum.\n"
-    "A password in URL can be seen in the list of processes: write - instead of\n"
-    "URL, and give it on standard input.",
+    description="Fills an empty database from a backup, after comparing its checksum. A password in URL can be seen in "
+    "the list of processes: write - instead of URL, and give it on standard input.",
     example="safeops restore backups/app-20270131T120000Z-4f2a.dump --into - < url",
     arguments=(
         Argument("file", metavar="FILE", help="the backup"),
