@@ -283,7 +283,7 @@ class WithoutWaiting(Step):
     one with a lock on the other, a statement could fail.
     """
 
-    under: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
+    variables: tuple[tuple[str, str], ...] = (("lock_wait_timeout", "0"),)
 
     def execute(self, database: Any) -> None:
         end = time.monotonic() + database.lock_wait
