@@ -79,15 +79,15 @@ def _written(value: Any) -> str:
     return f'"{value}"' if plain else repr(value)
 
 
-def written_column(column: Any) -> Code:
+def column_code(column: Any) -> Code:
     """Write a ``sqlalchemy.Column`` out as code, as far as a message needs it."""
     rest = "" if column.nullable else ", nullable=False"
-    default = written_default(column)
+    default = default_code(column)
     rest += f", server_default={default}" if default else ""
-    return Code(f"sa.Column({_written(str(column.name))}, {written_type(column.type)}{rest})")
+    return Code(f"sa.Column({_written(str(column.name))}, {type_code(column.type)}{rest})")
 
 
-def written_default(column: Any, *, as_value: bool = False) -> Code | None:
+def default_code(column: Any, *, as_value: bool = False) -> Code | None:
     """Write the server default of a column out as code, or ``as_value``: as what rows are filled with."""
     default = getattr(column.server_default, "arg", None)
     if isinstance(default, str):
@@ -101,13 +101,13 @@ def written_default(column: Any, *, as_value: bool = False) -> Code | None:
 _CALLED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(?<![\w.])[A-Z]\w*(?=\()""")
 
 
-def written_type(type_: Any) -> Code:
+def type_code(type_: Any) -> Code:
     """Write a ``sqlalchemy`` type out as code, with the module of each class: ``sa``, or that of a dialect."""
     own = type(type_)
     dialect = re.match(r"sqlalchemy\.dialects\.(\w+)", own.__module__)
     package = dialect[1] if dialect else own.__module__
     if dialect and own.__visit_name__ == "DOMAIN":
-        return Code(f"{package}.DOMAIN({domain_arguments(type_, written_type(type_.data_type))})")
+        return Code(f"{package}.DOMAIN({domain_arguments(type_, type_code(type_.data_type))})")
     known = sys.modules.get(dialect[0]) if dialect else None
 
     def full(match: re.Match[str]) -> str:
@@ -134,6 +134,6 @@ def _sql(value: Any) -> str:
     return f"sa.text({value.text!r})" if isinstance(value, sa.TextClause) else repr(str(value))
 
 
-def in_shell(text: str) -> str:
+def shell_quoted(text: str) -> str:
     """Quote a text for a shell: in double quotes if it has no special characters."""
     return f'"{text}"' if re.fullmatch(r"[\w .,:-]*", text) else shlex.quote(text)

@@ -29,7 +29,7 @@ from safeops import (
     migration_lock,
     settings,
 )
-from safeops.databases.connections import beside
+from safeops.databases.connections import side_connection
 
 pytestmark = pytest.mark.only("pg18")
 
@@ -155,7 +155,7 @@ def test_a_creator_of_one_connection_is_told(database):
     real = psycopg.connect(host="127.0.0.1", port=database.url.port, user="postgres", dbname=database.name)
     engine = sa.create_engine("postgresql+psycopg://", creator=lambda: real, poolclass=sa.pool.StaticPool)
     with engine.connect() as connection:
-        with pytest.raises(ValueError, match="one connection only"), beside(connection):
+        with pytest.raises(ValueError, match="one connection only"), side_connection(connection):
             pass
         assert connection.scalar(sa.text("SELECT 1")) == 1
     real.close()

@@ -36,7 +36,7 @@ from safeops import (
     validate_constraint,
 )
 from safeops import enforce_not_null as enn
-from safeops.naming import written_type
+from safeops.naming import type_code
 
 LONG = "customer_subscription_invoices_history"
 WIDE = "é" * 28
@@ -348,7 +348,7 @@ def test_types_are_written_with_their_modules():
     ]
     modules = {"sa": sa, "postgresql": postgresql, "mysql": mysql}
     for one in types:
-        assert repr(eval(written_type(one), modules)) == repr(one)
+        assert repr(eval(type_code(one), modules)) == repr(one)
 
 
 class TestAnotherRunnerIsFaster:

@@ -81,7 +81,7 @@ class Archives(port.Archives):
 
     def describe_column(self, table: Table, column: str) -> Definition:
         shown = showcreate.read(table.sql)
-        own = list(table.having(column))
+        own = table.things_using(column)
         names = list(shown.columns)
         keys = [owned for owned in own if isinstance(owned, Constraint) and owned.kind == "foreign key"]
         checks = [one for one in own if isinstance(one, Constraint) and one.kind == "check"]
@@ -162,7 +162,7 @@ class Archives(port.Archives):
             )
 
     def before_copy(self, table: Table, column: str) -> Plan:
-        for owned in list(table.having(column)):
+        for owned in table.things_using(column):
             if isinstance(owned, Constraint) and owned.kind == "foreign key":
                 yield from self.database.ddl.drop_constraint(table.name, owned.name, owned.kind, table)
 

@@ -82,7 +82,7 @@ class Archives(port.Archives):
             self.run("SET LOCAL search_path = pg_catalog")
             found: Definition = json.loads(self.scalar(COLUMN, id=table.id, column=column))
             whole = self.database.table(table.name) or table
-        own = list(whole.having(column))
+        own = whole.things_using(column)
         found["spelled"] = table.columns[column].type
         found["constraints"] = [
             [

@@ -49,7 +49,7 @@ class Archives(port.Archives):
             + (f" {table.sql[collation.start : collation.end]}" if collation else ""),
             "after": names[names.index(found.name) - 1] if names.index(found.name) else None,
             "constraints": [table.sql[owned.start : owned.end] for owned in own],
-            "indexes": [[one.name, one.definition] for one in table.having(column) if isinstance(one, Index)],
+            "indexes": [[one.name, one.definition] for one in table.things_using(column) if isinstance(one, Index)],
             "required": found.clause("not null") is not None,
             "computed": generated is not None,
             "persisted": bool(generated and generated.stored),

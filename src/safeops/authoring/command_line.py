@@ -14,7 +14,7 @@ from alembic.util import CommandError
 from safeops.authoring.pattern import Argument, Draft, Pattern, Values
 from safeops.authoring.patterns import PATTERNS
 from safeops.errors import InvalidArgument
-from safeops.naming import in_shell, nearest
+from safeops.naming import nearest, shell_quoted
 
 NO_FILE = "No file was written."
 
@@ -153,7 +153,7 @@ def _next(options: Any, typed: Sequence[str], name: str, pattern: Pattern, phase
 
 def _command(typed: Sequence[str], message: str, place: Sequence[str] = ()) -> str:
     words = [*place, *(part for option in typed for part in ("-x", option))]
-    return f"alembic {shlex.join(words)} revision -m {in_shell(message)}"
+    return f"alembic {shlex.join(words)} revision -m {shell_quoted(message)}"
 
 
 class RevisionRefused(CommandError):

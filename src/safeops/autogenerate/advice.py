@@ -17,7 +17,7 @@ from safeops.autogenerate.alembic_operations import is_partial, leads, models, n
 from safeops.autogenerate.comparators import enum_of, types_of
 from safeops.autogenerate.live_database import LiveDatabase
 from safeops.autogenerate.operations import Note
-from safeops.naming import Name, call, in_shell
+from safeops.naming import Name, call, shell_quoted
 
 log = logging.getLogger("safeops.autogenerate")
 
@@ -132,7 +132,7 @@ def _offer(name: Name, old: str, new: str) -> str:
 def revision_command(pattern: str, message: str, **given: Any) -> str:
     """Return the command that has a pattern write a revision."""
     options = " ".join(f"-x {name}={shlex.quote(str(value))}" for name, value in given.items() if value)
-    return f"    alembic -x pattern={pattern} {options} revision -m {in_shell(message)}"
+    return f"    alembic -x pattern={pattern} {options} revision -m {shell_quoted(message)}"
 
 
 # Archives -------------------------------------------------------------------------------------------------------

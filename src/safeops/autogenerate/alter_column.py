@@ -13,7 +13,7 @@ from safeops.autogenerate import advice, operations
 from safeops.autogenerate.alembic_operations import Operations, is_generated, name_of
 from safeops.autogenerate.live_database import LiveDatabase, TypeChangePlan
 from safeops.autogenerate.operations import Note, Op, become
-from safeops.naming import Name, written_type
+from safeops.naming import Name, type_code
 
 _COPIED = """\
 It refuses if the table has rows: the server copies the table for the comment of a stored generated column, and writes wait \
@@ -212,6 +212,6 @@ def _expanding(changes: Sequence[operations.ChangeType]) -> str:
 
 def _command(change: operations.ChangeType, phase: str) -> str:
     place = {"schema": change.schema, "table": change.table_name, "column": change.column_name}
-    how = {"type": written_type(sa.types.to_instance(change.target)), **change.conversion, "phase": phase}
+    how = {"type": type_code(sa.types.to_instance(change.target)), **change.conversion, "phase": phase}
     message = f"{phase} {name_of(change)}.{change.column_name}"
     return advice.revision_command("type-change", message, **place, **how)

@@ -20,7 +20,7 @@ from safeops.archive.archiving import key_for, refuse_unarchivable
 from safeops.autogenerate.alembic_operations import name_of
 from safeops.autogenerate.rendering import escaped
 from safeops.databases import database_for
-from safeops.databases.connections import beside
+from safeops.databases.connections import side_connection
 from safeops.databases.definitions import Column, Table
 from safeops.errors import DependentObjects, SafeOpsError
 from safeops.execution.inspect import find, look_into
@@ -290,4 +290,4 @@ def _second_connection(dialect: Dialect, connection: Connection) -> AbstractCont
     if isinstance(connection.engine.pool, (StaticPool, SingletonThreadPool)):
         # Only this connection sees a database in memory.
         return connection.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    return beside(connection, database_for(dialect, lambda: connection).session_settings())
+    return side_connection(connection, database_for(dialect, lambda: connection).session_settings())

@@ -22,7 +22,7 @@ from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import State
 from safeops.databases import database_on
 from safeops.databases.base import Database
-from safeops.databases.connections import on_a_connection
+from safeops.databases.connections import run_on_connection
 from safeops.databases.server import SessionSettings
 from safeops.errors import SafeOpsError
 from safeops.execution.migration import Terms
@@ -57,7 +57,7 @@ class RangeTask:
 
     def __call__(self) -> None:
         """Walk over free ranges on a connection of its own, until there is none."""
-        on_a_connection(self.engines.engine(), self._walk, session_settings=self.engines.session_settings)
+        run_on_connection(self.engines.engine(), self._walk, session_settings=self.engines.session_settings)
 
     def _walk(self, connection: Connection) -> None:
         database = database_on(connection)

@@ -23,7 +23,7 @@ from safeops.backfilling.spec import BackfillSpec
 from safeops.backfilling.state import WHOLE, ClaimLost, Part, State
 from safeops.backfilling.status import Remaining, count_remaining, incomplete, plan_backfill
 from safeops.databases import database_on
-from safeops.databases.connections import beside
+from safeops.databases.connections import side_connection
 from safeops.errors import BackfillConflict
 from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Terms
@@ -260,7 +260,7 @@ class BackfillRun:
         if not self.database.connection.invalidated:
             self.state.set_status(self.spec.name, "stopping")
             return
-        with suppress(DBAPIError), beside(self.database.connection, self.session_settings) as connection:
+        with suppress(DBAPIError), side_connection(self.database.connection, self.session_settings) as connection:
             other = Terms(database_on(connection), self.terms.settings)
             State.of(other).set_status(self.spec.name, "stopping")
 

@@ -196,10 +196,10 @@ class Database(ABC):
         """Return whether a session has certainly ended."""
 
     @abstractmethod
-    def reading_only(self) -> AbstractContextManager[None]:
+    def read_only_session(self) -> AbstractContextManager[None]:
         """Have the server refuse writes for the block, except to the empty copies on which a definition is tried out."""
 
-    def trying_out(self) -> AbstractContextManager[None]:
+    def allowing_probes(self) -> AbstractContextManager[None]:
         """Let the session write to such a copy for the block."""
         return nullcontext()
 

@@ -154,7 +154,9 @@ CONNECTING = 10.0
 AGAIN = 1.0
 
 
-def beside(connection: Connection, session_settings: SessionSettings = ()) -> AbstractContextManager[Connection]:
+def side_connection(
+    connection: Connection, session_settings: SessionSettings = ()
+) -> AbstractContextManager[Connection]:
     """Open a separate connection in autocommit, as the engine makes them but outside its pool.
 
     The pool may have no second one to give. A copy of it keeps the arguments, the creator and the listeners.
@@ -164,16 +166,16 @@ def beside(connection: Connection, session_settings: SessionSettings = ()) -> Ab
         session_settings: What was set on a session that it takes over.
     """
     # A lost connection has no driver connection to compare with.
-    not_this = None if connection.invalidated else connection.connection.driver_connection
-    return _outside(connection.engine, not_this, session_settings)
+    other_than = None if connection.invalidated else connection.connection.driver_connection
+    return _outside(connection.engine, other_than, session_settings)
 
 
 @contextmanager
-def _outside(engine: Engine, not_this: Any, session_settings: SessionSettings) -> Iterator[Connection]:
+def _outside(engine: Engine, other_than: Any, session_settings: SessionSettings) -> Iterator[Connection]:
     pool = engine.pool.recreate()
     copy = Engine(pool, engine.dialect, engine.url, hide_parameters=engine.hide_parameters)
     with copy.connect() as fresh:
-        if fresh.connection.driver_connection is not_this:
+        if fresh.connection.driver_connection is other_than:
             # A creator that always returns the same one. Disposing of the pool would close it.
             raise InvalidArgument("The engine has one connection only, and another one is needed beside it.")
         try:
@@ -196,8 +198,8 @@ def listening(target: Any, name: str, listener: Callable[..., Any]) -> Iterator[
         sa.event.remove(target, name, listener)
 
 
-def on_a_connection(
-    engine: Engine, body: Callable[[Connection], T], not_this: Any = None, session_settings: SessionSettings = ()
+def run_on_connection(
+    engine: Engine, body: Callable[[Connection], T], other_than: Any = None, session_settings: SessionSettings = ()
 ) -> T:
     """Run ``body`` on a separate connection, in any thread, also with an asynchronous engine.
 
@@ -209,7 +211,7 @@ def on_a_connection(
     """
 
     def run() -> T:
-        with _outside(engine, not_this, session_settings) as own:
+        with _outside(engine, other_than, session_settings) as own:
             return body(own)
 
     if not engine.dialect.is_async:
@@ -262,7 +264,7 @@ class _Watcher:
         self.ended.wait(self.after)
         while not self.ended.is_set():
             try:
-                on_a_connection(self.engine, self._look_on, self._taken, self.session_settings)
+                run_on_connection(self.engine, self._look_on, self._taken, self.session_settings)
                 return
             except Exception as error:
                 self.failed(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
@@ -160,10 +160,10 @@ class Table:
         keys = [key for key in self.of_kind("foreign key") if column is None or column in key.columns]
         return list(dict.fromkeys(key.referent for key in keys if key.referent))
 
-    def having(self, column: str) -> Iterator[Index | Constraint]:
-        """Go through the indexes and constraints that name the column."""
+    def things_using(self, column: str) -> list[Index | Constraint]:
+        """Return the indexes and constraints that name the column."""
         things: list[Index | Constraint] = [*self.indexes.values(), *self.constraints.values()]
-        return (thing for thing in things if column in names_in(thing))
+        return [thing for thing in things if column in names_in(thing)]
 
 
 def foreign_key(table: Table, existing: Constraint, referent: Name) -> sa.ForeignKeyConstraint:

@@ -165,7 +165,7 @@ def pair_of(text: str, table: Name) -> Pair | None:
     return Pair(**{**note, "table": table, "shadow": shadow})
 
 
-def overtaken(pair: Pair) -> DefinitionMismatch:
+def changed_since_inspection(pair: Pair) -> DefinitionMismatch:
     """Return the error for a pair that changed since safeops inspected it; raise it as it is."""
     error = DefinitionMismatch(
         f"{pair.source} and {pair.shadow} of {pair.table} are not what they were when safeops looked.",

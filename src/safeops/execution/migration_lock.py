@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases import database_class, database_on
 from safeops.databases.base import Database
-from safeops.databases.connections import beside
+from safeops.databases.connections import side_connection
 from safeops.databases.server import Abilities, RunnerLock
 from safeops.errors import (
     BackfillConflict,
@@ -140,7 +140,7 @@ def _lock_connection(connection: Connection) -> Iterator[Connection]:
     if not Abilities.class_of(database_class(connection.dialect)).locks_runners_by_session:
         yield connection
         return
-    with beside(connection) as own:
+    with side_connection(connection) as own:
         yield own
 
 

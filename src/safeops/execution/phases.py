@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from safeops.errors import PhaseMissing
 from safeops.execution.inspect import check_names
 from safeops.execution.migration import Migration
-from safeops.naming import call, written_type
+from safeops.naming import call, type_code
 
 
 class PhasedChange:
@@ -41,7 +41,7 @@ class PhasedChange:
 
 def _as_argument(value: Any) -> Any:
     is_type = isinstance(value, (type, sa.types.TypeEngine))
-    return written_type(sa.types.to_instance(value)) if is_type else value
+    return type_code(sa.types.to_instance(value)) if is_type else value
 
 
 def phase_missing(problem: str, missing: str) -> PhaseMissing:

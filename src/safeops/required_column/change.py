@@ -21,7 +21,7 @@ from safeops.execution.inspect import check_names, existing, keeping, look_into,
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state
-from safeops.naming import Code, Name, call, written_column
+from safeops.naming import Code, Name, call, column_code
 from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
 from safeops.schema import columns
 from safeops.schema.alter_column import enforce_not_null
@@ -133,7 +133,7 @@ def _check_column(arguments: RequiredArguments, column: Any) -> None:
         raise InvalidArgument(
             f"Column {column.name} is computed by the server: it has values of its own, which nothing can populate.",
             remedy="Add it by:",
-            code=call("add_column_if_missing", arguments.table_name, written_column(column), schema=arguments.schema),
+            code=call("add_column_if_missing", arguments.table_name, column_code(column), schema=arguments.schema),
         )
 
 
@@ -290,7 +290,7 @@ class _Required:
         written = call(
             "add_required_column",
             self.name.name,
-            written_column(self.column),
+            column_code(self.column),
             populate=Code("..."),
             schema=self.name.schema,
         )

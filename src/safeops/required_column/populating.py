@@ -24,7 +24,7 @@ from safeops.databases.triggers import ROW, Filler
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import check_has_columns, look_into
 from safeops.execution.migration import Migration
-from safeops.naming import Code, Name, call, fitting, nearest, written_column
+from safeops.naming import Code, Name, call, column_code, fitting, nearest
 
 OPTIONS = ("name", "key", "batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress")
 NOTHING_DONE = BackfillReport(0, 0, 0.0, True, 0)
@@ -36,7 +36,7 @@ class RequiredArguments(Arguments):
     def __init__(self, migration: Migration, table_name: Any, column: Any, schema: Any) -> None:
         super().__init__(migration, table_name, schema)
         plain = isinstance(column, sa.Column) and isinstance(column.name, str)
-        self.column = written_column(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
+        self.column = column_code(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
 
     def corrected(self, values: str | None = None, **keywords: Any) -> str:
         populate = Code("..." if values == "{...}" else values or self.sql)
@@ -151,7 +151,7 @@ class Populating:
                 f"It was asked for: {query}",
                 why="Name columns plainly or by their table: a new row stands in no schema.",
                 remedy="Mend the expression:",
-                code=call("add_required_column", self.name.name, written_column(self.column), populate=Code("...")),
+                code=call("add_required_column", self.name.name, column_code(self.column), populate=Code("...")),
             ) from error
 
     # New rows ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from alembic.config import Config
 from sqlalchemy.engine import Connection, Engine
 
 from safeops.databases import database_on
-from safeops.databases.connections import on_a_connection
+from safeops.databases.connections import run_on_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backup_files import (
@@ -186,7 +186,7 @@ def _source(engine: Engine) -> Source:
         )
 
     with explaining_unreachable(), recorded_logins(engine) as logins:
-        return on_a_connection(engine, look)
+        return run_on_connection(engine, look)
 
 
 def _default_folder(config: Config) -> Path:

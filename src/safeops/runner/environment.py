@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops import _alembic
 from safeops.databases import database_class, database_for
-from safeops.databases.connections import listening, on_a_connection
+from safeops.databases.connections import listening, run_on_connection
 from safeops.databases.ports import Port
 from safeops.databases.server import SessionSettings
 from safeops.databases.triggers import Pair, pair_of
@@ -120,7 +120,7 @@ class Reached:
 
     def connected(self, body: Callable[[Connection], T]) -> T:
         """Run ``body`` on a separate connection, in autocommit; also if the engine is asynchronous."""
-        return on_a_connection(self.engine, body, session_settings=self.session_settings)
+        return run_on_connection(self.engine, body, session_settings=self.session_settings)
 
     def current_now(self) -> tuple[str, ...]:
         """Return the revisions that the database is at now."""
@@ -260,7 +260,7 @@ def _manual_transactions(context: MigrationContext, refusing_writes: bool) -> It
     database = migration.database
     database.enter_autocommit()
     try:
-        with database.reading_only() if refusing_writes else nullcontext():
+        with database.read_only_session() if refusing_writes else nullcontext():
             yield migration
     finally:
         database.leave_autocommit()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.backfilling.port import ServerLoad
 from safeops.databases import database_on
 from safeops.databases.base import Database
-from safeops.databases.connections import on_a_connection
+from safeops.databases.connections import run_on_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
 from safeops.planned import spelled_size, summary
 from safeops.runner.environment import Inspection, Reached, current_on, explaining_errors, refuse_missing
@@ -185,7 +185,7 @@ def _read(engine: Engine, read: Callable[[Connection], T]) -> T:
         if engine.dialect.is_async:
             # In a thread, as this one may run an event loop.
             with ThreadPoolExecutor(1) as executor:
-                return executor.submit(on_a_connection, engine, read).result()
+                return executor.submit(run_on_connection, engine, read).result()
         with engine.connect() as connection:
             return read(connection)
 

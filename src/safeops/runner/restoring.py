@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, abilities_of, database_class, database_on
 from safeops.databases.base import Database
-from safeops.databases.connections import check_host, on_a_connection
+from safeops.databases.connections import check_host, run_on_connection
 from safeops.errors import BackupFailed, InvalidArgument
 from safeops.planned import spelled_size
 from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, explaining_unreachable
@@ -124,7 +124,7 @@ class _Target:
             return body(database_on(connection), logins)
 
         with explaining_unreachable(), recorded_logins(self.engine) as logins:
-            return on_a_connection(self.engine, run)
+            return run_on_connection(self.engine, run)
 
 
 def _url(text: str | sa.URL) -> sa.URL:

@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 from safeops import _alembic
 from safeops.backfilling.interruption import SIGNALS, Stop
 from safeops.databases import database_for
-from safeops.databases.connections import on_a_connection
+from safeops.databases.connections import run_on_connection
 from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary
@@ -237,7 +237,7 @@ def holding_lock(reached: Reached, wait: float, rerun: str, stop: Stop | None = 
     def run() -> None:
         try:
             # As migration_lock of env.py takes it: on MariaDB and MySQL it is named by the database of the session.
-            on_a_connection(reached.engine, hold)
+            run_on_connection(reached.engine, hold)
         except BaseException as error:
             if not held.done():
                 held.set_exception(error)

@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from safeops.databases import KINDS, database_class, database_on, family_of
-from safeops.databases.connections import check_host, listening, on_a_connection
+from safeops.databases.connections import check_host, listening, run_on_connection
 from safeops.databases.ports import Port
 from safeops.databases.server import Abilities
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
@@ -148,7 +148,7 @@ def _created(config: Config) -> Iterator[TemporaryDatabase]:
         # A pool that outlives env.py may hold open connections.
         _close_connections(engine)
         with redirecting(live, url), _environment(url), without_migration_lock():
-            if not on_a_connection(engine, is_here):
+            if not run_on_connection(engine, is_here):
                 raise elsewhere(str(live.database))
             yield TemporaryDatabase(_config_for(config, url), reached.script, is_here)
     finally:
@@ -166,7 +166,7 @@ def _create(reached: Reached) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
         # By the user who connects: the role of the migrations may not be allowed to create databases.
-        return on_a_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).create(name))
+        return run_on_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).create(name))
     except DBAPIError as error:
         raise NotReady(
             f"No scratch database can be made: {summary(error)}.",
@@ -179,7 +179,7 @@ def _create(reached: Reached) -> str:
 def _drop(reached: Reached, name: str) -> None:
     try:
         with _creating_nothing():
-            on_a_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))
+            run_on_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))
     except DBAPIError as error:
         # This must not hide how the block ended.
         log.warning("the scratch database %s could not be dropped, drop it yourself: %s", name, summary(error))
@@ -204,7 +204,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
         mark.create(connection)
 
     with explaining_errors():
-        on_a_connection(engine, begin)
+        run_on_connection(engine, begin)
     try:
         with redirecting(None, url), _environment(url), without_migration_lock():
             script = scripts_of(config)
@@ -212,7 +212,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
                 _config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name)
             )
     finally:
-        on_a_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
+        run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
 
 
 def _check_empty(connection: Connection) -> None:

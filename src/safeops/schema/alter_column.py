@@ -15,7 +15,7 @@ from safeops.execution.inspect import look_into, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
 from safeops.execution.replication import note_subscribers
-from safeops.naming import Code, Name, call, written_type
+from safeops.naming import Code, Name, call, type_code
 from safeops.schema import refusals
 from safeops.schema.columns import column_differences
 from safeops.schema.refusals import refuse_unless_assured
@@ -255,7 +255,7 @@ def alter_column_type(
     if not column_differences(migration, table, table.columns[column_name], column, only=only):
         return migration.skip("it is as asked")
     look_into(migration, name, lambda: migration.database.safety.check_type_change(column, table))
-    change = f"{call('TypeChange', table_name, column_name, written_type(type_), schema=schema)}.expand()"
+    change = f"{call('TypeChange', table_name, column_name, type_code(type_), schema=schema)}.expand()"
     _refuse_blocking(migration, table, name, column, change)
     note_subscribers(migration, table, f"a subscriber stops at a value that its {column_name} does not take.")
     explain = _explained(migration, table, name, column_name, change)

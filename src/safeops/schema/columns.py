@@ -28,7 +28,7 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_column, note_subscribers
-from safeops.naming import Code, Name, call, fitting, written_column, written_default
+from safeops.naming import Code, Name, call, column_code, default_code, fitting
 from safeops.schema import constraints, foreign_keys, indexes
 from safeops.schema.prerequisites import awaits_enum, check_types, prepare
 from safeops.schema.refusals import (
@@ -133,7 +133,7 @@ def _add_bare(
     check_types(migration, [column])
     _refuse_blocking(migration, name, column, stands)
     if stands is not None and column.computed is None:
-        written = call("add_column_if_missing", name.name, written_column(column), schema=name.schema)
+        written = call("add_column_if_missing", name.name, column_code(column), schema=name.schema)
         check_subscribers_of_column(migration, stands, str(column.name), written)
     with keeping(prepare(migration, [column])):
         return execute(migration, migration.database.ddl.add_column(name, column, stands))
@@ -175,7 +175,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], s
     code = call(
         "add_required_column",
         name.name,
-        written_column(column),
+        column_code(column),
         populate=Code("sa.text('...')"),
         schema=name.schema,
     )
@@ -208,19 +208,19 @@ def _refuse_unknown_rows(migration: Migration, name: Name, column: sa.Column[Any
 
 def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
     """Write the calls that add a column, give it its default and fill it in batches; None where it has no default."""
-    own, default = str(column.name), written_default(column)
-    value = written_default(column, as_value=True)
+    own, default = str(column.name), default_code(column)
+    value = default_code(column, as_value=True)
     if not default:
         return None
     required = _sqlalchemy.copied(column)
     required.nullable = False
-    at_once = call("add_required_column", name.name, written_column(required), populate=value, schema=name.schema)
+    at_once = call("add_required_column", name.name, column_code(required), populate=value, schema=name.schema)
     if not column.nullable:
         return at_once
     bare = _sqlalchemy.copied(column)
     bare.server_default = None
     calls = [
-        call("add_column_if_missing", name.name, written_column(bare), schema=name.schema),
+        call("add_column_if_missing", name.name, column_code(bare), schema=name.schema),
         call("set_server_default", name.name, own, default, schema=name.schema),
         call("backfill", name.name, {own: value}, schema=name.schema),
         f"# or NOT NULL: {at_once}",
@@ -333,7 +333,7 @@ def drop_column_if_exists(
 
 def _refuse_dependents(migration: HelperCall, table: Table, column: str) -> None:
     refuse_dependents(migration.about, _dependents(migration, table, column))
-    own = [thing.name for thing in table.having(column) if isinstance(thing, Index)]
+    own = [thing.name for thing in table.things_using(column) if isinstance(thing, Index)]
     look_into(migration, migration.name, lambda: migration.database.dependents.check_identity(table, own))
     note_subscribers(migration, table, f"a subscriber whose {column} is NOT NULL and has no default stops.")
 
@@ -350,7 +350,7 @@ def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[st
 def _shared(stands: Table, column: str) -> list[str]:
     """Describe the indexes and constraints that have other columns too; those of a recipe only where there are no others."""
     found = []
-    for one in stands.having(column):
+    for one in stands.things_using(column):
         whole = set(one.names) == {column}
         if isinstance(one, Index) and not one.of_constraint and not (whole and not one.include):
             found.append((one.name, f"index {one.name}: {one.definition}"))
@@ -368,4 +368,4 @@ def _shared(stands: Table, column: str) -> list[str]:
 
 def _of_one_column(stands: Table, one: Constraint, column: str) -> bool:
     """Tell whether a check or an exclusion names this column and no other."""
-    return not one.columns and not any(one in list(stands.having(other)) for other in stands.columns if other != column)
+    return not one.columns and not any(one in stands.things_using(other) for other in stands.columns if other != column)

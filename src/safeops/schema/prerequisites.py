@@ -14,7 +14,7 @@ from safeops.errors import DefinitionMismatch, UnknownType
 from safeops.execution.inspect import keeping
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
-from safeops.naming import Name, call, written_type
+from safeops.naming import Name, call, type_code
 from safeops.plan_mode import current_dry_run
 from safeops.schema.types import create_enum, enum_of, enum_stands, unknown_type
 
@@ -113,7 +113,7 @@ def _check_domain(migration: Migration, domain: Any) -> None:
         f"Domain {domain.name} exists as {_told(there)}, not as {_told(wanted)}.",
         why="It was left untouched: the column would have other rules than it says.",
         remedy="Change the domain first (ALTER DOMAIN), or say that the column takes it as it is:",
-        code=written_type(as_it_is),
+        code=type_code(as_it_is),
     )
 
 

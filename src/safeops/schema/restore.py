@@ -24,7 +24,7 @@ from safeops.execution.inspect import check_names, existing, find, keeping, refu
 from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_column
-from safeops.naming import Code, Name, call, written_column
+from safeops.naming import Code, Name, call, column_code
 from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie
 
 log = logging.getLogger("safeops")
@@ -112,7 +112,7 @@ def restore_column(
     refuse_hidden_rows(migration, table.name, record.archive)
     refuse_rewriting(migration, table, record, column)
     if record.column not in table.columns and not record.definition["computed"]:
-        again = call("restore_column", table_name, written_column(column), schema=schema)
+        again = call("restore_column", table_name, column_code(column), schema=schema)
         check_subscribers_of_column(migration, table, str(column.name), again)
     done: list[str] = []
     with keeping(done):

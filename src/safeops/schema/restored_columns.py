@@ -19,7 +19,7 @@ from safeops.errors import DefinitionMismatch, UnsafeOperation, ViolatingRows
 from safeops.execution.inspect import existing, find, look_into
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
-from safeops.naming import call, written_column
+from safeops.naming import call, column_code
 from safeops.schema import refusals
 from safeops.schema.alter_column import enforce_not_null
 from safeops.schema.columns import column_differences
@@ -53,7 +53,7 @@ def refuse_rewriting(migration: Migration, stands: Table, record: Record, column
     """Raise UnsafeOperation where adding the column again, or a check of it, would rewrite the table."""
     if not look_into(migration, stands.name, lambda: migration.database.has_rows(stands)):
         return
-    again = call("restore_column", record.table, written_column(column))
+    again = call("restore_column", record.table, column_code(column))
     _refuse_checks(migration, stands, record, again)
     if record.column in stands.columns:
         return

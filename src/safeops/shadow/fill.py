@@ -14,7 +14,7 @@ from safeops.backfilling.run import BackfillReport
 from safeops.backfilling.state import Part, State
 from safeops.backfilling.status import forget_backfill
 from safeops.databases.definitions import Table
-from safeops.databases.triggers import Pair, overtaken
+from safeops.databases.triggers import Pair, changed_since_inspection
 from safeops.errors import BackfillIncomplete, InvalidArgument, ViolatingRows
 from safeops.execution.inspect import existing, look_into
 from safeops.execution.migration import Migration, running
@@ -156,5 +156,5 @@ def unchanged(migration: Migration, pair: Pair) -> Table:
     table = existing(migration, pair.table)
     columns = ShadowColumns.of(migration.database)
     if look_into(migration, pair.table, lambda: columns.find_pair(table, pair.name)) != pair:
-        raise overtaken(pair)
+        raise changed_since_inspection(pair)
     return table

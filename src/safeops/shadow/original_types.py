@@ -15,7 +15,7 @@ from safeops.databases.state_table import StateTable
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import look_into
 from safeops.execution.migration import Migration
-from safeops.naming import call, written_type
+from safeops.naming import call, type_code
 from safeops.plan_mode import current_dry_run
 from safeops.schema.columns import column_differences
 
@@ -102,7 +102,7 @@ def refuse_needless(
             f"{table.name}.{name} becomes {database.type_text(type_)} without a rewrite.",
             why="The server changes it in a moment, so that no second column is needed.",
             remedy="Do it in one step:",
-            code=call("alter_column_type", table.name.name, name, written_type(type_), schema=schema),
+            code=call("alter_column_type", table.name.name, name, type_code(type_), schema=schema),
         )
 
 

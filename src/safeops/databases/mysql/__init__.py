@@ -83,7 +83,7 @@ class MySQL(Session):
     def _empty_copy(self, name: Name) -> Iterator[str]:
         """Make an empty temporary copy of a table for the block."""
         copy = self.quoted_table(Name(PROBE, name.schema))
-        with self.bounded(), self.trying_out():
+        with self.bounded(), self.allowing_probes():
             try:
                 self.run(f"CREATE TEMPORARY TABLE {copy} LIKE {self.quoted_table(name)}")
             except DBAPIError as error:

@@ -102,7 +102,7 @@ class Columns(Indexes):
 
     def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
         """Drop the column's own keys, checks and indexes first: the server would refuse, or keep a part of an index."""
-        own = list(table.having(column)) if table else []
+        own = table.things_using(column) if table else []
         for constraint in own:
             if isinstance(constraint, Constraint) and constraint.kind in ("foreign key", "check"):
                 yield from self.drop_constraint(name, constraint.name, constraint.kind, table)

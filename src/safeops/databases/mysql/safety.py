@@ -25,7 +25,7 @@ from safeops.databases.mysql.spelling import names
 from safeops.databases.safety import equal_columns, is_key, lacking
 from safeops.databases.triggers import FILLS, is_noted
 from safeops.errors import DependentObjects, UnsafeOperation
-from safeops.naming import Name, call, written_type
+from safeops.naming import Name, call, type_code
 from safeops.plan_mode import current_dry_run
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Safety(safety.Safety):
             for key in keys
         ]
         changes = [
-            call("alter_column_type", owner.name, tied, written_type(column.type), schema=schema(owner))
+            call("alter_column_type", owner.name, tied, type_code(column.type), schema=schema(owner))
             for (owner, _), tied in self._tied(table, str(column.name), keys).items()
         ]
         creates = [

@@ -248,7 +248,7 @@ class Sizes(server.Sizes):
 
     def explain(self, sql: str) -> None:
         # Of a session that is to read only the server does not plan an UPDATE either.
-        with self.database.trying_out():
+        with self.database.allowing_probes():
             super().explain(sql)
 
     def planned_rows(self, table: Name, condition: str, columns: Sequence[str], whole: int) -> int | None:

@@ -242,7 +242,7 @@ class Session(Database):
         return not self.read("SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = :id", id=int(session.split()[1]))
 
     @contextmanager
-    def reading_only(self) -> Iterator[None]:
+    def read_only_session(self) -> Iterator[None]:
         variable = self._read_only_variable()
         before = self.scalar(f"SELECT @@SESSION.{variable}")
         self.run(self.abilities.refusing_writes)
@@ -253,7 +253,7 @@ class Session(Database):
                 self.run(self.abilities.refusing_writes if before else self.abilities.accepting_writes)
 
     @contextmanager
-    def trying_out(self) -> Iterator[None]:
+    def allowing_probes(self) -> Iterator[None]:
         if current_dry_run() is None:
             yield
             return

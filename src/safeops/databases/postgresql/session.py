@@ -214,7 +214,7 @@ class Session(Database):
         return not existing or existing[0][0] not in (None, session)
 
     @contextmanager
-    def reading_only(self) -> Iterator[None]:
+    def read_only_session(self) -> Iterator[None]:
         setting = "default_transaction_read_only"
         before, session = self.read(f"SELECT current_setting('{setting}'), pg_backend_pid()")[0]
         self.check_session(session)
@@ -337,7 +337,7 @@ def shares_sessions(connection: Connection, session: int) -> bool:
         connection: The connection, in autocommit.
         session: The session that its last statement has reached.
     """
-    if connection.dialect in _judged or told_session(connection.connection.driver_connection) == session:
+    if connection.dialect in _judged or announced_session(connection.connection.driver_connection) == session:
         return False
     others = _sessions_beside(connection)
     again = connection.execute(sa.text(SESSION)).scalar_one()
@@ -348,7 +348,7 @@ def shares_sessions(connection: Connection, session: int) -> bool:
     return False
 
 
-def told_session(driver: Any) -> int | None:
+def announced_session(driver: Any) -> int | None:
     """Return the id of the session that the server sent on connecting; None if the driver does not show it."""
     if hasattr(driver, "info"):
         driver = driver.info

@@ -82,7 +82,7 @@ class DDL(ddl.DDL):
 
     def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
         table = self.live(table, f"Dropping column {name}.{column}")
-        own = list(table.having(table.columns[column].name))
+        own = table.things_using(table.columns[column].name)
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
         step = self.rebuilt(table, does, rebuild.dropping_column(column), without=frozenset(indexes))

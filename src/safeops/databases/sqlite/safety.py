@@ -14,7 +14,7 @@ from safeops.databases.sqlite.catalogue import row_id_of
 from safeops.databases.sqlite.spelling import Token, folded, literal, tokens
 from safeops.databases.sqlite.text import parse
 from safeops.databases.triggers import FILLS
-from safeops.naming import Name, written_type
+from safeops.naming import Name, type_code
 
 if TYPE_CHECKING:
     from safeops.databases.sqlite import SQLite
@@ -78,12 +78,12 @@ class Safety(safety.Safety):
         return (
             f"{table.name.name}.{name} stays INTEGER: as the row id it holds numbers of 64 bits as it is, and numbers"
             " itself under that very name only. Have the models keep it there:\n"
-            f'    {written_type(column.type)}.with_variant(sa.Integer(), "sqlite")'
+            f'    {type_code(column.type)}.with_variant(sa.Integer(), "sqlite")'
         )
 
     def _lost(self, table: Table, column: str, old: str, new: str) -> str | None:
         """Say whether values would not come back from the new type as they are."""
-        with self.database.trying_out():
+        with self.database.allowing_probes():
             return self._lost_on_copy(table, column, old, new)
 
     def _lost_on_copy(self, table: Table, column: str, old: str, new: str) -> str | None:

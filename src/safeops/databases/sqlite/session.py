@@ -144,12 +144,12 @@ class Session(Database):
         return bool(known) and _started(int(pid)) != start
 
     @contextmanager
-    def reading_only(self) -> Iterator[None]:
+    def read_only_session(self) -> Iterator[None]:
         with self.pragma("query_only", 1):
             yield
 
     @contextmanager
-    def trying_out(self) -> Iterator[None]:
+    def allowing_probes(self) -> Iterator[None]:
         with nullcontext() if current_dry_run() is None else self.pragma("query_only", 0):
             yield
 

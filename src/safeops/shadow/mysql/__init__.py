@@ -54,7 +54,7 @@ class ShadowColumns(SyncChecks):
     def _try_out(self, pair: Pair, table: Table) -> None:
         """Change the type on an empty temporary copy: what the server refuses there, it would refuse after the fill."""
         trial = self.quoted_table(pair.table)
-        with self.database.bounded(), self.database.trying_out():
+        with self.database.bounded(), self.database.allowing_probes():
             try:
                 if not self._copied_for_trial(trial, table):
                     return
@@ -256,7 +256,7 @@ class ShadowColumns(SyncChecks):
 
     def _refuse_new_indexes(self, pair: Pair, table: Table) -> None:
         """Refuse indexes and constraints that were made for the new name meanwhile: they would go with the twin."""
-        found = [owned.name for owned in table.having(pair.shadow) if not owned.name.startswith("safeops")]
+        found = [owned.name for owned in table.things_using(pair.shadow) if not owned.name.startswith("safeops")]
         if found:
             raise DependentObjects(
                 f"{', '.join(sorted(set(found)))} of {pair.table} stands on {pair.shadow} beside the copies made for it.",

@@ -210,7 +210,7 @@ class SyncChecks(SyncTriggers):
     def check_constraints(self, pair: Pair, table: Table) -> None:
         """Refuse what cannot move: a foreign key wants one type on both sides, a check is added by copying the table."""
         what = f"Another type for {pair.source} of {pair.table}"
-        mine = [owned for owned in table.having(pair.source) if isinstance(owned, Constraint)]
+        mine = [owned for owned in table.things_using(pair.source) if isinstance(owned, Constraint)]
         stuck = [constraint.name for constraint in mine if constraint.kind in ("foreign key", "check")]
         stuck += [
             dependent
@@ -253,7 +253,7 @@ def _both(pair: Pair) -> tuple[str, str]:
 
 def _weight(table: Table, column: str) -> int:
     """Count what a column has of its own: indexes and constraints, NOT NULL, and what is more than a type and a default."""
-    own = [owned for owned in table.having(column) if not owned.name.startswith("safeops")]
+    own = [owned for owned in table.things_using(column) if not owned.name.startswith("safeops")]
     more = set(definition_of(table, column).clauses) - {
         "type",
         "CHARACTER SET",

@@ -15,7 +15,7 @@ from safeops.databases.postgresql.types import (
     split_collation,
 )
 from safeops.databases.steps import Plan, Step
-from safeops.databases.triggers import Pair, overtaken, pair_of
+from safeops.databases.triggers import Pair, changed_since_inspection, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
 from safeops.naming import Name, call
 from safeops.planned import Effect
@@ -130,7 +130,7 @@ class ShadowColumns(OfflineScripts):
         stiff = [
             owned
             for table in (existing, *self.partitions_of(existing))
-            for owned in table.having(pair.source)
+            for owned in table.things_using(pair.source)
             if getattr(owned, "kind", "") == "exclude"
             or getattr(owned, "periods", False)
             or (getattr(owned, "kind", "") == "primary key" and owned.deferrable)  # type: ignore[union-attr]
@@ -183,7 +183,7 @@ class ShadowColumns(OfflineScripts):
     def _source(self, pair: Pair, table: Table) -> dict[str, Any]:
         raw = self.scalar(_SOURCE, id=table.id, column=pair.source, name=pair.name)
         if raw is None:
-            raise overtaken(pair)
+            raise changed_since_inspection(pair)
         found: dict[str, Any] = json.loads(raw)
         return found
 

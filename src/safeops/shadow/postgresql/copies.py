@@ -78,7 +78,7 @@ class IndexCopies(PartitionKeys):
         def counts(one: Index | Constraint) -> bool:
             return one.valid or isinstance(one, Constraint)
 
-        found = [owned for owned in table.having(pair.source) if counts(owned) and not is_ours(owned.name)]
+        found = [owned for owned in table.things_using(pair.source) if counts(owned) and not is_ours(owned.name)]
         indexes = [one for one in found if isinstance(one, Index)]
         return indexes, [one for one in found if isinstance(one, Constraint) and one.kind == "check"]
 
@@ -166,7 +166,7 @@ class IndexCopies(PartitionKeys):
                 yield from self._drop_copy(existing, copy.name)
         existing = self.database.table(pair.table)
         for table in [existing, *self.partitions_of(existing)] if existing is not None else []:
-            standing = [owned for owned in table.having(pair.shadow) if is_ours(owned.name)]
+            standing = [owned for owned in table.things_using(pair.shadow) if is_ours(owned.name)]
             found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
             for name in sorted(found - {copy.name for copy in copies}):
                 yield from self._drop_copy(table, name)

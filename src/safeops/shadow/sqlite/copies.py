@@ -201,7 +201,7 @@ def _unique_on(table: Table, column: str) -> list[str]:
     unique = ("unique", "primary key")
     return [
         owned.name
-        for owned in table.having(table.columns[column].name)
+        for owned in table.things_using(table.columns[column].name)
         if (owned.unique if isinstance(owned, Index) else owned.kind in unique)
     ]
 
