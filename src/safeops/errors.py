@@ -60,8 +60,12 @@ class SafeOpsError(CommandError):
     number = "S000"
     in_any_case = False
     """No earlier step could make it right: the call itself is not finished."""
-    tells_earlier = False
-    """The state names the changes of earlier calls already."""
+    kept: Sequence[str] = ()
+    """What was finished before it and is kept."""
+    left: Sequence[str] = ()
+    """What could not be removed after it."""
+    earlier: Sequence[str] = ()
+    """What earlier calls of the same revision have changed."""
     unexpected = False
     """The server gave it outside the statements that wait and are tried again, or with a code that safeops does not know."""
 
@@ -72,7 +76,7 @@ class SafeOpsError(CommandError):
         why: str = "",
         remedy: str = "",
         code: str = "",
-        state: str = NOTHING_CHANGED,
+        state: str = "",
     ) -> None:
         self.problem, self.why, self.remedy, self.code, self.state = problem, why, remedy, code, state
         super().__init__(str(self))
@@ -86,18 +90,35 @@ class SafeOpsError(CommandError):
         # What was changed is often added after the error was made, which ``args`` does not know.
         return f"{type(self).__name__}({str(self)!r})"
 
+    @property
+    def state(self) -> str:
+        """Whether anything was changed, and whether to run again: as set, or as what is kept tells it."""
+        earlier = f" Done earlier in this revision, and kept: {_listed(self.earlier)}." if self.earlier else ""
+        if self._state:
+            return f"{self._state}{earlier}"
+        if self.kept or self.left:
+            kept = [f"Finished before and kept: {_listed(self.kept)}."] if self.kept else []
+            left = [f"Left behind, because the same sessions block its removal: {thing}." for thing in self.left]
+            return f"{' '.join([*kept, *left])} Running again goes on from there.{earlier}"
+        return (
+            f"This step changed nothing.{earlier} Running again is safe: it skips what is done."
+            if earlier
+            else NOTHING_CHANGED
+        )
+
+    @state.setter
+    def state(self, text: str) -> None:
+        self._state = text
+
+    def set_work(self, done: Sequence[str], left: Sequence[str]) -> None:
+        """Report what the call has come to, whatever was said of its state before."""
+        self._state, self.kept, self.left = "", tuple(done), tuple(left)
+
     def after(self, own: Sequence[str], earlier: Sequence[str]) -> None:
         """Report what was changed before it: by the call that raised it, and by earlier calls of the same revision."""
-        if own and self.state == NOTHING_CHANGED:
-            self.state = f"Finished before and kept: {_listed(own)}. Running again continues from there."
-        if earlier and self.state == NOTHING_CHANGED:
-            self.state = (
-                f"This step changed nothing. Done earlier in this revision, and kept: {_listed(earlier)}."
-                " Running again is safe: it skips what is done."
-            )
-        elif earlier and not self.tells_earlier:
-            self.state = f"{self.state} Done earlier in this revision, and kept: {_listed(earlier)}."
-        self.tells_earlier = self.tells_earlier or bool(earlier)
+        if not self.kept and not self.left:
+            self.kept = tuple(own)
+        self.earlier = self.earlier or tuple(earlier)
 
     def __reduce__(self) -> tuple[object, ...]:
         # An executor hands errors from process to process, and keyword-only arguments do not survive the default.

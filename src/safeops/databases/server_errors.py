@@ -13,7 +13,6 @@ from sqlalchemy.exc import ArgumentError, CompileError, DBAPIError, PendingRollb
 
 from safeops.databases.server import Kind
 from safeops.errors import (
-    NOTHING_CHANGED,
     DependentObjects,
     InvalidArgument,
     LockNotAcquired,
@@ -97,7 +96,7 @@ class _Meaning:
     why: str = ""
     remedy: str = ""
     code: str = ""
-    state: str = NOTHING_CHANGED
+    state: str = ""
     unexpected: bool = False
 
     def error_of(self, database: Database, message: str, undone: str = "") -> SafeOpsError:

@@ -45,8 +45,8 @@ class Step:
             is UnsafeOperation.
         alternatives: Other online spellings to try in turn if the server refuses ``sql``.
         variables: Session variables and their values, in force for this statement alone.
-        finds_violations: It is a query for rows that break what the step ``leaves`` did: finding one is a violation, and
-            ``then`` takes that back.
+        finds_violations: It is a query for rows that break what was done: one is a violation, and ``then`` undoes it.
+        undoes: The step before that ``then`` undoes.
     """
 
     sql: str
@@ -64,6 +64,7 @@ class Step:
     alternatives: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     finds_violations: bool = False
+    undoes: Step | None = None
     lock: Lock | None = None
     effect: Effect | None = None
     loses: bool = False

@@ -13,15 +13,13 @@ import sqlalchemy as sa
 from safeops import _sqlalchemy
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
-from safeops.errors import NOTHING_CHANGED, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
+from safeops.errors import InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
 from safeops.execution.lock_retry import with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, fitting, nearest
 from safeops.plan_mode import current_dry_run
 
 T = TypeVar("T")
-
-FINISHED = "Finished before and kept: "
 
 log = logging.getLogger("safeops")
 
@@ -179,10 +177,7 @@ def keeping(done: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except SafeOpsError as error:
-        if done and error.state == NOTHING_CHANGED:
-            error.state = f"{FINISHED}{'; '.join(done)}. Running again goes on from there."
-        elif done and error.state.startswith(FINISHED):
-            error.state = f"{FINISHED}{'; '.join(done)}; {error.state.removeprefix(FINISHED)}"
+        error.kept = (*done, *error.kept)
         raise
 
 

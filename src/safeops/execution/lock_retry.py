@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from safeops.databases.base import Database
 from safeops.databases.server import Watch
 from safeops.databases.steps import Step
-from safeops.errors import NOTHING_CHANGED, DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
+from safeops.errors import DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.execution.migration import Migration, Terms
 from safeops.naming import Name
 from safeops.plan_mode import DryRun, current_dry_run, recorded
@@ -84,6 +84,7 @@ def measured(database: Database, table: Name) -> tuple[int | None, int | None]:
 log = logging.getLogger("safeops")
 
 T = TypeVar("T")
+E = TypeVar("E", bound=SafeOpsError)
 Explain = Callable[[DBAPIError], "SafeOpsError | None"]
 
 FIRST_PAUSE = 0.03
@@ -96,17 +97,13 @@ SHARE = 0.25
 class Work:
     """What a helper has come to: the steps that it finished, and what a failed one left behind."""
 
-    done: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
-    @property
-    def state(self) -> str:
-        """Say what stands, for a message."""
-        if not self.done and not self.left:
-            return NOTHING_CHANGED
-        said = [f"Finished before and kept: {'; '.join(self.done)}."] if self.done else []
-        said += [f"Left behind, because the same sessions block its removal: {one}." for one in self.left]
-        return f"{' '.join(said)} Running again goes on from there."
+    def reported(self, error: E) -> E:
+        """Return an error that tells what was finished before it."""
+        error.set_work([step.does for step in self.steps], self.left)
+        return error
 
 
 def execute(migration: Migration, plan: Iterable[Step], explain: Explain | None = None) -> bool:
@@ -132,8 +129,8 @@ def execute(migration: Migration, plan: Iterable[Step], explain: Explain | None 
             _persist(migration, step, work, explain)
             log.info("%s (%.2f s)", step.does, time.monotonic() - started)
             migration.done.append(step.does)
-        work.done.append(step.does)
-    return bool(work.done)
+        work.steps.append(step)
+    return bool(work.steps)
 
 
 def _render(migration: Migration, step: Step) -> None:
@@ -154,11 +151,10 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
         if taught is None:
             error.add_detail(step.does)
             raise
-        if step.finds_violations:
-            work.done = [one for one in work.done if one != step.leaves]
-            migration.done[:] = [one for one in migration.done if one != step.leaves]
-        taught.state = work.state
-        raise taught from error
+        if step.undoes is not None and step.undoes in work.steps:
+            work.steps.remove(step.undoes)
+            migration.done.remove(step.undoes.does)
+        raise work.reported(taught) from error
 
 
 def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
@@ -285,8 +281,7 @@ def with_lock_retry(
         except DBAPIError as error:
             spent = time.monotonic() - started
             if (hidden := database.hidden_rows(error)) is not None:
-                hidden.state = (work or Work()).state
-                raise hidden from error
+                raise (work or Work()).reported(hidden) from error
             if not (watch.cancelled or _may_help_to_wait(database, error, step, tables, attempts)):
                 raise
             if watch.cancelled or spent >= settings.retry_budget:
@@ -320,22 +315,22 @@ def _gave_up(
     if step is not None and step.waits_inside:
         return _gave_up_inside(deed, listed, spent, work)
     times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
-    return LockNotAcquired(
+    error = LockNotAcquired(
         f"Gave up after {spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}",
         why="A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
         " each attempt is short and lets them pass.",
         remedy="End those sessions, or give it more time:",
         code="with settings(retry_budget=600):\n    ...",
-        state=work.state,
     )
+    return work.reported(error)
 
 
 def _gave_up_inside(deed: str, listed: str, spent: float, work: Work) -> LockNotAcquired:
-    return LockNotAcquired(
+    error = LockNotAcquired(
         f"Gave up after it had waited {spent:.1f} s for older transactions. This was not done: {deed}."
         f"\nIt waited for:{listed}",
         why="Done online it lets reads and writes go on, and has to wait for every transaction that began before it.",
         remedy="End those sessions, or give it more time:",
         code="with settings(retry_budget=600):\n    ...",
-        state=work.state,
     )
+    return work.reported(error)

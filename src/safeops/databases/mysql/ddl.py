@@ -114,12 +114,14 @@ class DDL(Columns):
         else:
             has_own_index = not self.covering(table, tuple(key.column_keys))
         unmark = self.key_mark_removed(table, named) if existing else [self.key_dropped(pending_name(named))]
+        added = None
         if existing is None:
             # The server would make an index too, but drops that one silently when it finds another.
             add_index = [f"ADD INDEX {self.quoted(named)} ({self.quoted(*key.column_keys)})"] if has_own_index else []
             # An index that the server makes for both keys has the name of the later one.
             keys = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
-            yield self.alter(name, ", ".join([*add_index, *keys]), does, also=(referent,), variables=UNCHECKED)
+            added = self.alter(name, ", ".join([*add_index, *keys]), does, also=(referent,), variables=UNCHECKED)
+            yield added
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"
         drop_index = [f"DROP INDEX {self.quoted(named)}"] if has_own_index else []
         undo = self.alter_sql(name, ", ".join([self.key_dropped(named), *drop_index, *unmark])) + ONLINE
@@ -130,7 +132,7 @@ class DDL(Columns):
             (undo,),
             scans=True,
             finds_violations=True,
-            leaves=does,
+            undoes=added,
             lock=FREE,
         )
         if unmark:
