@@ -99,7 +99,7 @@ class Inspection(Port):
 
 
 @dataclass(frozen=True)
-class Reached:
+class ReachedDatabase:
     """A database that env.py has reached once, which can be reached again without env.py.
 
     Args:
@@ -149,15 +149,15 @@ def current_on(connection: Connection, options: dict[str, Any]) -> tuple[str, ..
 # Through env.py -------------------------------------------------------------------------------------------------
 
 
-def reach(config: Config) -> Reached:
+def reach(config: Config) -> ReachedDatabase:
     """Return the database that env.py connects to."""
     script = scripts_of(config)
 
-    def describe(context: MigrationContext) -> Reached:
+    def describe(context: MigrationContext) -> ReachedDatabase:
         assert context.connection is not None
         current, connection = context.get_current_heads(), context.connection
         session_settings = database_for(context.dialect, lambda: connection).session_settings()
-        return Reached(script, connection.engine, dict(context.opts), current, session_settings)
+        return ReachedDatabase(script, connection.engine, dict(context.opts), current, session_settings)
 
     with without_migration_lock() as lock_calls:
         before = len(lock_calls)
@@ -165,7 +165,7 @@ def reach(config: Config) -> Reached:
         return replace(reached, takes_lock=len(lock_calls) > before)
 
 
-def reach_existing(config: Config) -> Reached:
+def reach_existing(config: Config) -> ReachedDatabase:
     """Return the database that env.py connects to; raise Unreachable if connecting would create it."""
     with explaining_errors(), _creating_no_database():
         return reach(config)

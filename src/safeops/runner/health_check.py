@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationStep
 from safeops.backfilling.interruption import Stop
 from safeops.errors import InvalidArgument, RevisionFailed, Unhealthy
 from safeops.planned import summary
-from safeops.runner.environment import Reached
+from safeops.runner.environment import ReachedDatabase
 from safeops.runner.revision_run import RevisionRun, command_line
 from safeops.runner.revisions import listed
 
@@ -59,7 +59,7 @@ def _url_fault(url: str) -> str | None:
 
 
 def require_healthy(
-    config: Config, reached: Reached, run: RevisionRun, check: str, patience: float, rollback: bool, stop: Stop
+    config: Config, reached: ReachedDatabase, run: RevisionRun, check: str, patience: float, rollback: bool, stop: Stop
 ) -> None:
     """Raise Unhealthy unless the application becomes healthy after an upgrade.
 
@@ -96,7 +96,7 @@ def require_healthy(
     )
 
 
-def _roll_back(config: Config, reached: Reached, run: RevisionRun, problem: str) -> None:
+def _roll_back(config: Config, reached: ReachedDatabase, run: RevisionRun, problem: str) -> None:
     """Run the downgrades of the upgrade in reverse order, also with branches."""
     scripts = list(reversed(run.scripts))
     steps = [MigrationStep.downgrade_from_script(reached.script.revision_map, script) for script in scripts]

@@ -31,7 +31,7 @@ from safeops.policy import settings
 from safeops.runner.environment import inspect, shorten
 from safeops.runner.readiness import steps_to
 from safeops.runner.revision_run import DONE, PENDING, Result
-from safeops.runner.revisions import Pending, described, scripts_of
+from safeops.runner.revisions import Pending, pending_of, scripts_of
 
 log = logging.getLogger("safeops")
 
@@ -145,7 +145,7 @@ def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
     with recorded_dry_run() as dry_run, settings(retry_budget=budget), recording(migration.context, dry_run):
         for step in steps:
             run_revision(dry_run, step.revision.revision, step.migration_fn, migration.database.connection)
-    return Plan(tuple(_planned(described(step), dry_run) for step in steps), down)
+    return Plan(tuple(_planned(pending_of(step), dry_run) for step in steps), down)
 
 
 def _planned(pending: Pending, dry_run: DryRun) -> PlannedRevision:
@@ -205,8 +205,8 @@ def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
     connection = context.connection
     assert connection is not None
 
-    def note(construct: Any, *_: Any, **__: Any) -> None:
-        _note(dry_run, _text(construct, context), sys._getframe(1))
+    def record(construct: Any, *_: Any, **__: Any) -> None:
+        _record(dry_run, _sql_of(construct, context), sys._getframe(1))
 
     def guard(_cursor: Any, statement: str, *_: Any) -> bool | None:
         return _guard(dry_run, statement) if current_dry_run() is dry_run else None
@@ -218,7 +218,7 @@ def recording(context: MigrationContext, dry_run: DryRun) -> Iterator[None]:
         # Everything already runs in autocommit.
         context.autocommit_block = nullcontext  # type: ignore[method-assign,assignment]
         stack.callback(delattr, context, "autocommit_block")
-        stack.enter_context(_alembic.executing_by(context, note))
+        stack.enter_context(_alembic.executing_by(context, record))
         stack.enter_context(_refusing_writes(connection))
         yield
 
@@ -230,7 +230,7 @@ def _guard(dry_run: DryRun, statement: str) -> bool | None:
         tries = any(name.startswith(TRIAL) for name in names_in(statement))
         if kind is not Kind.WRITES or tries:
             return None
-        raise WouldWrite(_shown(statement))
+        raise WouldWrite(_displayed(statement))
     if kind is Kind.SAVEPOINT:
         # Without a transaction there are no savepoints, and nothing to roll back.
         return True
@@ -238,15 +238,15 @@ def _guard(dry_run: DryRun, statement: str) -> bool | None:
         return None
     if kind in (Kind.SESSION, Kind.TRANSACTION) and not sets_more_than_session(statement):
         return None
-    _note(dry_run, statement, sys._getframe(1))
+    _record(dry_run, statement, sys._getframe(1))
     return True
 
 
-def _note(dry_run: DryRun, sql: str, frame: FrameType | None) -> None:
-    dry_run.unknown(_helper(frame), _shown(sql), sent=sent(sql))
+def _record(dry_run: DryRun, sql: str, frame: FrameType | None) -> None:
+    dry_run.unknown(_called(frame), _displayed(sql), sent=sent(sql))
 
 
-def _helper(frame: FrameType | None) -> str:
+def _called(frame: FrameType | None) -> str:
     """Return the function that the revision called to execute it."""
     called, inside = "execute", False
     while frame is not None:
@@ -261,7 +261,7 @@ def _helper(frame: FrameType | None) -> str:
     return called
 
 
-def _text(construct: Any, context: MigrationContext) -> str:
+def _sql_of(construct: Any, context: MigrationContext) -> str:
     if isinstance(construct, str):
         return construct
     try:
@@ -270,7 +270,7 @@ def _text(construct: Any, context: MigrationContext) -> str:
         return str(construct)
 
 
-def _shown(sql: str) -> str:
+def _displayed(sql: str) -> str:
     """Return a statement in one line, without passwords."""
     line = " ".join(sql.split())
     for secret in SECRETS:

@@ -19,7 +19,7 @@ from safeops.databases.base import Database
 from safeops.databases.connections import run_on_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
 from safeops.planned import spelled_size, summary
-from safeops.runner.environment import Inspection, Reached, current_on, explaining_errors, refuse_missing
+from safeops.runner.environment import Inspection, ReachedDatabase, current_on, explaining_errors, refuse_missing
 from safeops.runner.revisions import (
     GET_FILE_BACK,
     STAMP,
@@ -75,7 +75,7 @@ def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
         )
 
 
-def warnings_for(reached: Reached) -> list[str]:
+def warnings_for(reached: ReachedDatabase) -> list[str]:
     """Return what may block an upgrade, or raise NotReady for what certainly does."""
     return reached.connected(_warnings)
 
@@ -87,10 +87,10 @@ def _warnings(connection: Connection) -> list[str]:
             f"Nothing can be written to {Inspection.of(database).database_name()}: {refusal}.",
             remedy="Connect to the primary, by a user who may change tables.",
         )
-    return [warning for check in (_transactions, _replicas, _room) for warning in _run(check, database)]
+    return [warning for check in (_transactions, _replicas, _room) for warning in _if_allowed(check, database)]
 
 
-def _run(check: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
+def _if_allowed(check: Callable[[Database], Iterator[str]], database: Database) -> list[str]:
     """Run a check that some servers and users do not allow: an upgrade continues without it."""
     try:
         return list(check(database))

@@ -30,8 +30,8 @@ from safeops.databases.connections import run_on_connection
 from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary
-from safeops.runner.environment import Reached, explaining_errors
-from safeops.runner.revisions import Pending, described
+from safeops.runner.environment import ReachedDatabase, explaining_errors
+from safeops.runner.revisions import Pending, pending_of
 
 log = logging.getLogger("safeops")
 
@@ -113,7 +113,7 @@ class RevisionRun:
         for step in self._steps(heads, context):
             if self._stop:
                 return
-            self.running, self.started, self.is_upgrade = described(step), time.monotonic(), step.is_upgrade
+            self.running, self.started, self.is_upgrade = pending_of(step), time.monotonic(), step.is_upgrade
             yield step
             # Alembic requests the next step once this one is committed.
             done = Applied(self.running.revision, self.running.message, time.monotonic() - self.started)
@@ -124,7 +124,7 @@ class RevisionRun:
                 self._progress(done)
         self.ended = True
 
-    def run_on(self, reached: Reached, config: Config, rerun: str) -> None:
+    def run_on(self, reached: ReachedDatabase, config: Config, rerun: str) -> None:
         """Run these revisions on a database, or raise RevisionFailed.
 
         Args:
@@ -154,7 +154,9 @@ def _is_caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
 # What went wrong ------------------------------------------------------------------------------------------------
 
 
-def _failed(run: RevisionRun, running: Pending, error: Exception, reached: Reached, rerun: str) -> RevisionFailed:
+def _failed(
+    run: RevisionRun, running: Pending, error: Exception, reached: ReachedDatabase, rerun: str
+) -> RevisionFailed:
     name = f"{running.revision} ({running.message})" if running.message else running.revision
     seconds = time.monotonic() - run.started
     place = _place_of(error, reached.script)
@@ -181,7 +183,7 @@ def _place_of(error: BaseException, script: ScriptDirectory) -> str:
     return ""
 
 
-def _state(run: RevisionRun, reached: Reached) -> str:
+def _state(run: RevisionRun, reached: ReachedDatabase) -> str:
     try:
         current = reached.current_now()
     except Exception as error:
@@ -196,7 +198,7 @@ def _state(run: RevisionRun, reached: Reached) -> str:
     return f"{at} {finished}{rolled_back}"
 
 
-def _kept(run: RevisionRun, running: Pending, reached: Reached, error: Exception) -> str:
+def _kept(run: RevisionRun, running: Pending, reached: ReachedDatabase, error: Exception) -> str:
     """Describe what the revision that failed has left."""
     # A helper's error reports itself what helpers did before it.
     kept = f"What helpers of {running.revision} have done is kept; they find it and continue."
@@ -214,7 +216,7 @@ def _kept(run: RevisionRun, running: Pending, reached: Reached, error: Exception
 
 
 @contextmanager
-def holding_lock(reached: Reached, wait: float, rerun: str, stop: Stop | None = None) -> Iterator[None]:
+def holding_lock(reached: ReachedDatabase, wait: float, rerun: str, stop: Stop | None = None) -> Iterator[None]:
     """Hold the migration lock for the block, in which ``migration_lock`` of env.py does nothing.
 
     Args:

@@ -164,7 +164,7 @@ def pending_revisions(script: ScriptDirectory, current: Sequence[str]) -> list[P
     known = tuple(revision for revision in current if _is_known(script, revision))
     if current and not known:
         return []
-    return [described(step) for step in steps_between(script, "heads", known)]
+    return [pending_of(step) for step in steps_between(script, "heads", known)]
 
 
 def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str], *, down: bool = False) -> list[Any]:
@@ -177,7 +177,7 @@ def steps_between(script: ScriptDirectory, revision: str, current: Sequence[str]
         raise CommandError(f"{revision!r} names no revision") from error
 
 
-def described(step: Any) -> Pending:
+def pending_of(step: Any) -> Pending:
     return Pending(step.revision.revision, step.revision.doc or "")
 
 

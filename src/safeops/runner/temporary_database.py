@@ -29,7 +29,7 @@ from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.planned import summary
 from safeops.runner.dumps import Dumps
-from safeops.runner.environment import Reached, explaining_errors, reach, run_env
+from safeops.runner.environment import ReachedDatabase, explaining_errors, reach, run_env
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
 
@@ -162,7 +162,7 @@ def _creating_nothing() -> AbstractContextManager[None]:
     )
 
 
-def _create(reached: Reached) -> str:
+def _create(reached: ReachedDatabase) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
         # By the user who connects: the role of the migrations may not be allowed to create databases.
@@ -176,7 +176,7 @@ def _create(reached: Reached) -> str:
         ) from error
 
 
-def _drop(reached: Reached, name: str) -> None:
+def _drop(reached: ReachedDatabase, name: str) -> None:
     try:
         with _creating_nothing():
             run_on_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))

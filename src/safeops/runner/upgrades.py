@@ -16,7 +16,7 @@ from safeops.backfilling.interruption import stopping_on_signals
 from safeops.errors import InvalidArgument, NotReady, TransactionNotOurs
 from safeops.runner import readiness
 from safeops.runner.backups import backup as back_up
-from safeops.runner.environment import Reached, explaining_errors, reach, reach_existing
+from safeops.runner.environment import ReachedDatabase, explaining_errors, reach, reach_existing
 from safeops.runner.health_check import PATIENCE, check_askable, require_healthy
 from safeops.runner.planning import Plan, plan, refuse_what_would_fail
 from safeops.runner.revision_run import (
@@ -225,7 +225,7 @@ def rollback(
         return Upgraded(before, reached.current_now(), tuple(run.applied), (), saved, stopped)
 
 
-def downgrade_steps(reached: Reached, revision: str, current: tuple[str, ...]) -> list[Any]:
+def downgrade_steps(reached: ReachedDatabase, revision: str, current: tuple[str, ...]) -> list[Any]:
     """Return the steps of a downgrade, or raise an error that names those to choose from."""
     readiness.check_known(reached.script, current)
     if not current:
@@ -247,7 +247,7 @@ def downgrade_steps(reached: Reached, revision: str, current: tuple[str, ...]) -
         raise no_such_revision(f"There is no way back from {listed(sorted(current))} to {revision}", error) from error
 
 
-def _ambiguous(reached: Reached, revision: str, current: tuple[str, ...]) -> NotReady:
+def _ambiguous(reached: ReachedDatabase, revision: str, current: tuple[str, ...]) -> NotReady:
     return NotReady(
         f"From {listed(sorted(current))} the revision {revision} may be one of several.",
         why="Branches come together there.",
@@ -256,7 +256,7 @@ def _ambiguous(reached: Reached, revision: str, current: tuple[str, ...]) -> Not
     )
 
 
-def _parents(reached: Reached, current: tuple[str, ...]) -> list[str]:
+def _parents(reached: ReachedDatabase, current: tuple[str, ...]) -> list[str]:
     scripts = [reached.script.get_revision(revision) for revision in current]
     return sorted({parent for script in scripts for parent in _alembic.parents(script)})
 
