@@ -19,7 +19,7 @@ from tests.authoring.checks import assert_accepted
 from tests.authoring.revisions import Refused, Revisions
 
 import safeops
-from safeops.authoring import written_imports
+from safeops.authoring import import_lines
 from safeops.authoring.descriptions import said_of
 from safeops.autogenerate import safe_operations
 
@@ -276,7 +276,7 @@ def test_imports_stand_as_isort_wants_them_where_the_migrations_are_in_a_folder_
     (tmp_path / "alembic").mkdir()
     (tmp_path / "shop.py").touch()
     asked = "import shop\nfrom alembic import op\nimport sqlalchemy as sa"
-    text = written_imports("op.x(sa.y, shop.z)", asked, project=tmp_path)
+    text = import_lines("op.x(sa.y, shop.z)", asked, project=tmp_path)
     standard, installed, own = text.split("\n\n")
     assert standard == "from collections.abc import Sequence"
     assert installed == "import sqlalchemy as sa"

@@ -17,14 +17,14 @@ from sqlalchemy import dialects
 
 from safeops.authoring.command_line import refuse_long, refused, requested
 from safeops.authoring.descriptions import Description, described, in_docstring, paragraph, reasons, summary
-from safeops.authoring.layout import WIDTH, laid_out
+from safeops.authoring.layout import WIDTH, laid_out, parsed
 from safeops.errors import InvalidArgument
 from safeops.homes import HOME_OF
 from safeops.schema.irreversible import NOTHING_TO_UNDO
 
 __all__ = ["Page"]
 
-AT_HAND = (
+OFFERED = (
     "add_column_if_missing",
     "backfill",
     "create_index_if_missing",
@@ -59,9 +59,9 @@ class Page:
     """
 
     def __init__(self, context: Any, *, engines: str | None = None, longest_revision_id: int = 32) -> None:
-        self._given: dict[str, Any] = context.kwargs
+        self._context: dict[str, Any] = context.kwargs
         self._engines = [name for name in re.split(r"[,\s]+", engines or "") if name]
-        revision, options = str(self._given["up_revision"]), getattr(self._given.get("config"), "cmd_opts", None)
+        revision, options = str(self._context["up_revision"]), getattr(self._context.get("config"), "cmd_opts", None)
         try:
             refuse_long(revision, longest_revision_id)
             self._draft = requested(options, revision, self._engines)
@@ -72,11 +72,11 @@ class Page:
 
     @property
     def message(self) -> str:
-        return re.sub('^"', r"\"", in_docstring(self._given["message"]))
+        return re.sub('^"', r"\"", in_docstring(self._context["message"]))
 
     @property
     def revises(self) -> str:
-        return format_as_comma(self._given["down_revision"]) or "<base>"
+        return format_as_comma(self._context["down_revision"]) or "<base>"
 
     @property
     def what(self) -> str:
@@ -104,7 +104,7 @@ class Page:
     @property
     def roll_back(self) -> str:
         if self._is_merge:
-            to = self._given["down_revision"][0]
+            to = self._context["down_revision"][0]
             return f"alembic downgrade {to} takes the line apart again; nothing else. -1 is ambiguous here."
         undone, more = summary(self._downgrades) or "changes nothing.", self._draft.roll_back if self._draft else ""
         is_known = self._downgrades or self._draft
@@ -130,7 +130,7 @@ class Page:
         return self._value("depends_on: str | Sequence[str] | None")
 
     def _value(self, target: str, key: str = "") -> str:
-        value = self._given[key or target.split(":")[0]]
+        value = self._context[key or target.split(":")[0]]
         return laid_out(f"{target} = {value!r}").removeprefix(f"{target} = ")
 
     # Code -------------------------------------------------------------------------------------------------------
@@ -139,9 +139,9 @@ class Page:
     def imports(self) -> str:
         text = "\n".join([self.module, *(body.upgrade + "\n" + body.downgrade for body in self._bodies)])
         is_plain = not self._upgrades and not self._is_merge and not self._draft
-        named = getattr(self._given.get("config"), "config_file_name", None)
+        named = getattr(self._context.get("config"), "config_file_name", None)
         project = Path(named).absolute().parent if named else Path()
-        return written_imports(text, self._given.get("imports") or "", AT_HAND if is_plain else (), project)
+        return import_lines(text, self._context.get("imports") or "", OFFERED if is_plain else (), project)
 
     @property
     def module(self) -> str:
@@ -165,7 +165,7 @@ class Page:
 
     @cached_property
     def _is_merge(self) -> bool:
-        return isinstance(self._given["down_revision"], (tuple, list)) and not self._draft
+        return isinstance(self._context["down_revision"], (tuple, list)) and not self._draft
 
     @cached_property
     def _upgrades(self) -> list[Description]:
@@ -186,7 +186,7 @@ class Page:
             is_own = not engine or engine == self._draft.engine
             return Body(engine, self._draft.upgrade if is_own else "", self._draft.downgrade if is_own else "")
         prefix = f"{engine}_" if engine else ""
-        return Body(engine, *(_dedented(self._given.get(prefix + key) or "") for key in ("upgrades", "downgrades")))
+        return Body(engine, *(_dedented(self._context.get(prefix + key) or "") for key in ("upgrades", "downgrades")))
 
     def _complete(self, body: Body, is_plain: bool) -> Body:
         """Have an empty downgrade raise, unless there is nothing to undo."""
@@ -244,26 +244,26 @@ class _Import:
 _OP, _SA = _Import("alembic", "op"), _Import("", "sqlalchemy", "sa")
 
 
-def written_imports(text: str, given: str = "", at_hand: Iterable[str] = (), project: Path = Path()) -> str:
+def import_lines(text: str, given: str = "", offered: Iterable[str] = (), project: Path = Path()) -> str:
     """Return the import lines of a revision, merged and sorted as isort does.
 
     Args:
         text: The code of the revision: what it uses of ``sa``, ``op``, safeops and the dialects is imported.
         given: Further imports, as code; unused ones are kept, and marked for ruff.
-        at_hand: Names of safeops that the author may need, with ``sa`` and ``op``; marked for ruff.
+        offered: Names of safeops that the author may need, with ``sa`` and ``op``; marked for ruff.
         project: The folder of the project, which has its modules, or ``src`` in it.
     """
-    used = {node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name)}
-    asked, others = _read(given)
-    wanted = {*asked, *_known(used - {imported.bound for imported in asked})}
-    if at_hand := list(at_hand):
-        wanted |= {_OP, _SA, *(_Import("safeops", name) for name in at_hand)}
+    used = {node.id for node in ast.walk(parsed(text)) if isinstance(node, ast.Name)}
+    imports, others = _imports_in(given)
+    wanted = {*imports, *_imports_of(used - {imported.bound for imported in imports})}
+    if offered := list(offered):
+        wanted |= {_OP, _SA, *(_Import("safeops", name) for name in offered)}
     wanted.add(_Import("collections.abc", "Sequence"))
     sections: dict[int, list[str]] = {0: [], 1: [], 2: []}
-    for (module, _), members in sorted(_merged(wanted).items(), key=lambda item: _place(item[0], item[1])):
+    for (module, _), members in sorted(_merged(wanted).items(), key=lambda item: _sort_key(item[0], item[1])):
         root = (module or members[0].name).split(".")[0]
         is_used = all(member.bound in {*used, "Sequence"} for member in members)
-        sections[_section(root, project)].append(_line(module, members, "" if is_used else _UNUSED))
+        sections[_section(root, project)].append(_import_line(module, members, "" if is_used else _UNUSED))
     sections[2] += others
     return "\n\n".join("\n".join(lines) for lines in sections.values() if lines)
 
@@ -280,14 +280,7 @@ def _section(root: str, project: Path) -> int:
     return 2 if is_own else 1
 
 
-def _tree(text: str) -> ast.Module:
-    try:
-        return ast.parse(text)
-    except SyntaxError:
-        return ast.Module([], [])
-
-
-def _known(names: Iterable[str]) -> Iterator[_Import]:
+def _imports_of(names: Iterable[str]) -> Iterator[_Import]:
     for name in names:
         if name in ("op", "sa"):
             yield _OP if name == "op" else _SA
@@ -297,11 +290,11 @@ def _known(names: Iterable[str]) -> Iterator[_Import]:
             yield _Import("sqlalchemy.dialects", name)
 
 
-def _read(given: str) -> tuple[list[_Import], list[str]]:
+def _imports_in(given: str) -> tuple[list[_Import], list[str]]:
     """Return the imports of a text, and its other statements as they are."""
     imports: list[_Import] = []
     others = []
-    for statement in _tree(given).body:
+    for statement in parsed(given).body:
         if isinstance(statement, ast.Import):
             imports += [_Import("", name.name, name.asname) for name in statement.names]
         elif isinstance(statement, ast.ImportFrom):
@@ -315,23 +308,23 @@ def _read(given: str) -> tuple[list[_Import], list[str]]:
 def _merged(imports: Iterable[_Import]) -> dict[tuple[str, str], list[_Import]]:
     """Gather the names of a module into one statement; each name with an alias has its own."""
     merged: dict[tuple[str, str], list[_Import]] = {}
-    for each in sorted(imports, key=_rank):
+    for each in sorted(imports, key=_isort_rank):
         alone = f"{each.name} {each.alias}" if each.alias or not each.module else ""
         merged.setdefault((each.module, alone), []).append(each)
     return merged
 
 
-def _rank(imported: _Import) -> tuple[int, str, str]:
+def _isort_rank(imported: _Import) -> tuple[int, str, str]:
     name = imported.name
     kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
     return kind, name.lower(), name
 
 
-def _place(key: tuple[str, str], members: list[_Import]) -> tuple[bool, str, str]:
+def _sort_key(key: tuple[str, str], members: list[_Import]) -> tuple[bool, str, str]:
     return bool(key[0]), (key[0] or members[0].name).lower(), key[1]
 
 
-def _line(module: str, members: list[_Import], mark: str) -> str:
+def _import_line(module: str, members: list[_Import], mark: str) -> str:
     names = [member.name + (f" as {member.alias}" if member.alias else "") for member in members]
     line = f"from {module} import {', '.join(names)}" if module else f"import {names[0]}"
     if len(line) <= WIDTH:

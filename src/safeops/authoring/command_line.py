@@ -31,27 +31,26 @@ def requested(options: Any, revision: str, engines: Sequence[str] = ()) -> Draft
     if not any(option.split("=")[0] == "pattern" for option in typed):
         return None
     given = _split(typed)
-    name = given.pop("pattern").lower().replace("_", "-")
-    pattern = _pattern(name)
+    pattern = _pattern(given.pop("pattern").lower().replace("_", "-"))
     if getattr(options, "autogenerate", False):
-        raise _wrong(name, pattern, "A pattern writes the whole revision; --autogenerate would write another into it.")
+        raise _invalid(pattern, "A pattern writes the whole revision; --autogenerate would write another into it.")
     phase = given.pop("phase", "expand")
-    engine = _engine(name, pattern, given, engines)
+    engine = _engine(pattern, given, engines)
     if phase not in pattern.phases:
-        raise _wrong(name, pattern, f"Pattern {name} has no phase {phase}; it has {', '.join(pattern.phases)}.")
-    values = _read(name, pattern, given)
+        raise _invalid(pattern, f"Pattern {pattern.name} has no phase {phase}; it has {', '.join(pattern.phases)}.")
+    values = _values(pattern, given)
     same = (values.get("old"), f"{values.get('schema')}.{values.get('old')}")
     if values.get("new") is not None and values["new"] in same:
-        raise _wrong(name, pattern, f"-x old and -x new are both {values['old']}: there is nothing to rename.")
+        raise _invalid(pattern, f"-x old and -x new are both {values['old']}: there is nothing to rename.")
     draft = pattern.phases[phase](Values(**values, revision=revision))
-    text = draft.phase.replace("{next}", _next(options, typed, name, pattern, phase))
+    text = draft.phase.replace("{next}", _next_command(options, typed, pattern, phase))
     return replace(draft, phase=text, engine=engine)
 
 
-def example(name: str, pattern: Pattern) -> str:
+def example(pattern: Pattern) -> str:
     """Return a command that writes the pattern with its required arguments."""
-    typed = [f"pattern={name}", *(f"{argument.name}={argument.example}" for argument in pattern.required)]
-    return _command(typed, f"{name} {pattern.required[0].example}")
+    typed = [f"pattern={pattern.name}", *(f"{argument.name}={argument.example}" for argument in pattern.required)]
+    return _command(typed, f"{pattern.name} {pattern.required[0].example}")
 
 
 def _split(typed: Sequence[str]) -> dict[str, str]:
@@ -63,7 +62,7 @@ def _split(typed: Sequence[str]) -> dict[str, str]:
                 f"-x {option!r} is not NAME=VALUE on one line.",
                 state=NO_FILE,
                 remedy="Write:",
-                code=example("index", PATTERNS["index"]),
+                code=example(PATTERNS["index"]),
             )
         name = name.lower().replace("-", "_")
         if name in given:
@@ -84,36 +83,36 @@ def _pattern(name: str) -> Pattern:
     return PATTERNS[name]
 
 
-def _engine(name: str, pattern: Pattern, given: dict[str, str], engines: Sequence[str]) -> str | None:
+def _engine(pattern: Pattern, given: dict[str, str], engines: Sequence[str]) -> str | None:
     if not engines:
         return None
     engine = given.pop("engine", engines[0] if len(engines) == 1 else None)
     if engine not in engines:
-        raise _wrong(name, pattern, f"This project has several databases: add -x engine= one of {', '.join(engines)}.")
+        raise _invalid(pattern, f"This project has several databases: add -x engine= one of {', '.join(engines)}.")
     return engine
 
 
-def _read(name: str, pattern: Pattern, given: dict[str, str]) -> dict[str, Any]:
+def _values(pattern: Pattern, given: dict[str, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for argument in pattern.arguments:
         typed = [alias for alias in (argument.name, *argument.aliases) if alias in given]
         if len(typed) > 1:
-            raise _wrong(name, pattern, f"-x {typed[0]} and -x {typed[1]} are the same argument.")
+            raise _invalid(pattern, f"-x {typed[0]} and -x {typed[1]} are the same argument.")
         if typed:
-            values[argument.name] = _value(name, pattern, argument, given.pop(typed[0]))
+            values[argument.name] = _read(pattern, argument, given.pop(typed[0]))
     if given:
-        raise _wrong(name, pattern, f"Pattern {name} has no argument {', '.join(given)}.")
+        raise _invalid(pattern, f"Pattern {pattern.name} has no argument {', '.join(given)}.")
     missing = [argument.name for argument in pattern.required if argument.name not in values]
     if missing:
-        raise _wrong(name, pattern, f"Pattern {name} needs {' and '.join(missing)}.")
+        raise _invalid(pattern, f"Pattern {pattern.name} needs {' and '.join(missing)}.")
     return _with_schema(values)
 
 
-def _value(name: str, pattern: Pattern, argument: Argument, text: str) -> Any:
+def _read(pattern: Pattern, argument: Argument, text: str) -> Any:
     try:
         return argument.read(text)
     except ValueError as error:
-        raise _wrong(name, pattern, f"-x {argument.name}={text} is not what it should be: {error}.") from error
+        raise _invalid(pattern, f"-x {argument.name}={text} is not what it should be: {error}.") from error
 
 
 def _with_schema(values: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +124,7 @@ def _with_schema(values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _wrong(name: str, pattern: Pattern, problem: str) -> InvalidArgument:
+def _invalid(pattern: Pattern, problem: str) -> InvalidArgument:
     width = max(len(argument.name) for argument in pattern.arguments)
     lines = [f"{each.name:{width}}  {each.help}" for each in pattern.required]
     lines += [f"{each.name:{width}}  optional: {each.help}" for each in pattern.optional]
@@ -134,12 +133,12 @@ def _wrong(name: str, pattern: Pattern, problem: str) -> InvalidArgument:
     return InvalidArgument(
         problem,
         state=NO_FILE,
-        remedy=f"Pattern {name} is written so, with these arguments:",
-        code="\n".join([example(name, pattern), *lines]),
+        remedy=f"Pattern {pattern.name} is written so, with these arguments:",
+        code="\n".join([example(pattern), *lines]),
     )
 
 
-def _next(options: Any, typed: Sequence[str], name: str, pattern: Pattern, phase: str) -> str:
+def _next_command(options: Any, typed: Sequence[str], pattern: Pattern, phase: str) -> str:
     phases = list(pattern.phases)
     if phase == phases[-1]:
         return ""
@@ -148,7 +147,7 @@ def _next(options: Any, typed: Sequence[str], name: str, pattern: Pattern, phase
     place = [part for file in getattr(options, "config", None) or () for part in ("-c", str(file))]
     section = getattr(options, "name", None) or "alembic"
     place += ["-n", section] if section != "alembic" else []
-    return "    " + _command([*rest, f"phase={following}"], f"{name} {following}", place)
+    return "    " + _command([*rest, f"phase={following}"], f"{pattern.name} {following}", place)
 
 
 def _command(typed: Sequence[str], message: str, place: Sequence[str] = ()) -> str:

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from safeops.authoring.layout import WIDTH
+from safeops.authoring.layout import WIDTH, parsed
 from safeops.execution.helper import Said, declaration_of
 from safeops.homes import HOME_OF, loaded
 
@@ -34,41 +34,33 @@ def described(body: str, module: str = "") -> Iterator[Description]:
     """Describe each call of a body; ``module`` has the values that it uses by name."""
     values = {
         target.id: statement.value
-        for statement in _statements(module + "\n" + body)
+        for statement in ast.walk(parsed(module + "\n" + body))
         if isinstance(statement, ast.Assign)
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
-    for statement in _statements(body):
+    for statement in ast.walk(parsed(body)):
         if isinstance(statement, (ast.Expr, ast.Assign, ast.AnnAssign)) and isinstance(statement.value, ast.Call):
             yield _description(statement.value, values)
-
-
-def _statements(source: str) -> Iterator[ast.stmt]:
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:
-        return
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.stmt))
 
 
 def _description(node: ast.Call, values: dict[str, ast.expr]) -> Description:
     called, arguments = ast.unparse(node.func), node.args
     if isinstance(node.func, ast.Attribute):
-        owner = _value(node.func.value, values)
+        owner = _resolved(node.func.value, values)
         if isinstance(owner, ast.Call):
             called, arguments = f"{ast.unparse(owner.func)}.{node.func.attr}", owner.args
-    shown = [_shown(_value(argument, values)) for argument in arguments]
+    names = [_as_words(_resolved(argument, values)) for argument in arguments]
     said = said_of(called)
     if said is None:
-        on = f" on {shown[0]}" if shown else ""
+        on = f" on {names[0]}" if names else ""
         todo = f"TODO {called} is not of safeops: say what it locks, and for how long."
         return Description(f"calls {called}{on}", todo, "", Kind(f"calls {called}"))
     archived = any(option.arg == "archive" for option in node.keywords)
     replaces = any(
         option.arg == "if_different" and ast.unparse(option.value) == "'replace'" for option in node.keywords
     )
-    what = said.what.format(*shown, *["?"] * 3)
+    what = said.what.format(*names, *["?"] * 3)
     what += ", in the place of the one of that name" if replaces else ""
     what += ", keeping what is in it in an archive" if archived else ""
     return Description(what, said.why, said.phase, _kind_of(said, archived))
@@ -87,19 +79,19 @@ def _kind_of(said: Said, archived: bool) -> Kind:
     return Kind(said.kind or begins, said.noun, archived)
 
 
-def _value(node: ast.expr, values: dict[str, ast.expr]) -> ast.expr:
+def _resolved(node: ast.expr, values: dict[str, ast.expr]) -> ast.expr:
     return values.get(node.id, node) if isinstance(node, ast.Name) else node
 
 
-def _shown(node: ast.expr) -> str:
+def _as_words(node: ast.expr) -> str:
     """Name an argument: a string is itself, a list or mapping its items, a call such as sa.Column(...) its first one."""
     match node:
         case ast.Constant(value=str(text)):
             return " ".join(text.split())
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Dict(keys=items):
-            return ", ".join(_shown(item) for item in items if item)
+            return ", ".join(_as_words(item) for item in items if item)
         case ast.Call(args=[first, *_]):
-            return _shown(first)
+            return _as_words(first)
     return ast.unparse(node)
 
 
@@ -124,9 +116,9 @@ def reasons(calls: Sequence[Description]) -> str:
         return " ".join(dict.fromkeys(call.why for call in calls))
     kinds: dict[str, list[str]] = {}
     for call in calls:
-        kinds.setdefault(call.why, []).append(_several(call.kind))
+        kinds.setdefault(call.why, []).append(_kind_in_plural(call.kind))
     labels = {why: ", ".join(dict.fromkeys(of)) for why, of in kinds.items()}
-    return " ".join(f"{label[:1].upper()}{label[1:]}: {_continued(why)}" for why, label in labels.items())
+    return " ".join(f"{label[:1].upper()}{label[1:]}: {_uncapitalised(why)}" for why, label in labels.items())
 
 
 def _counted(kind: Kind, number: int) -> str:
@@ -136,11 +128,11 @@ def _counted(kind: Kind, number: int) -> str:
     return f"{kind.text} {number} {_plural(kind.noun)}{archived}"
 
 
-def _several(kind: Kind) -> str:
+def _kind_in_plural(kind: Kind) -> str:
     return f"{kind.text} {_plural(kind.noun)}" if kind.noun else kind.text
 
 
-def _continued(sentence: str) -> str:
+def _uncapitalised(sentence: str) -> str:
     return sentence if sentence[:2].isupper() else f"{sentence[:1].lower()}{sentence[1:]}"
 
 
@@ -165,6 +157,6 @@ def _wrapped(line: str) -> str:
 
 def in_docstring(text: str) -> str:
     """Escape text for a docstring, and as ``ruff format`` leaves it."""
-    shown = "".join(each if each == "\n" or each.isprintable() else " " for each in text.replace("\r\n", "\n"))
-    shown = "\n".join(line.rstrip() for line in shown.strip().split("\n"))
-    return shown.replace("\\", r"\\").replace('"""', r"\"\"\"")
+    escaped = "".join(each if each == "\n" or each.isprintable() else " " for each in text.replace("\r\n", "\n"))
+    escaped = "\n".join(line.rstrip() for line in escaped.strip().split("\n"))
+    return escaped.replace("\\", r"\\").replace('"""', r"\"\"\"")

@@ -47,7 +47,7 @@ class Advice:
 
 
 @dataclass
-class _Draft:
+class _Edited:
     text: str
     tree: ast.Module
     edits: list[tuple[int, int, str]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class _Draft:
 def advise(text: str) -> Advice:
     """Return the env.py as it should be, and what only its author can change."""
     text = _with_multidb_replaced(text)
-    draft = _Draft(text, ast.parse(text))
+    draft = _Edited(text, ast.parse(text))
     calls = list(_configurings(draft.tree))
     if not any(_keyword(call, "connection") for _, call in calls):
         return Advice(text, (CHECKLIST,))
@@ -115,7 +115,7 @@ def advise(text: str) -> Advice:
 
 def _configurings(tree: ast.Module) -> Iterator[tuple[_Scope, ast.Call]]:
     for scope in (tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))):
-        for call in _calls(_own(scope), "configure"):
+        for call in _calls(_nodes_in(scope), "configure"):
             if isinstance(call.func, ast.Attribute) and _last_name(call.func.value) == "context":
                 yield scope, call
 
@@ -130,12 +130,12 @@ def _entered(nodes: Iterable[ast.AST]) -> Iterator[ast.withitem]:
         yield from node.items if isinstance(node, ast.With | ast.AsyncWith) else ()
 
 
-def _own(scope: ast.AST) -> Iterator[ast.AST]:
+def _nodes_in(scope: ast.AST) -> Iterator[ast.AST]:
     """Go through the nodes of a scope, without those in functions inside of it."""
     for child in ast.iter_child_nodes(scope):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield child
-            yield from _own(child)
+            yield from _nodes_in(child)
 
 
 def _method(call: ast.Call) -> str:
@@ -160,7 +160,7 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 # What changes ----------------------------------------------------------------------------------------------------
 
 
-def _complete_arguments(draft: _Draft, call: ast.Call, wanted: Mapping[str, str]) -> None:
+def _complete_arguments(draft: _Edited, call: ast.Call, wanted: Mapping[str, str]) -> None:
     missing = {name: value for name, value in wanted.items() if _keyword(call, name) is None}
     directives = _keyword(call, "process_revision_directives")
     if directives and _last_name(directives) != "safe_operations" and wanted is _ONLINE:
@@ -176,7 +176,7 @@ def _complete_arguments(draft: _Draft, call: ast.Call, wanted: Mapping[str, str]
         draft.imports.append("from safeops.autogenerate import safe_operations")
 
 
-def _add_arguments(draft: _Draft, call: ast.Call, missing: Mapping[str, str]) -> None:
+def _add_arguments(draft: _Edited, call: ast.Call, missing: Mapping[str, str]) -> None:
     given = _arguments(call)
     last = max(given, key=draft.end)
     added = [f"{name}={value}" for name, value in missing.items()]
@@ -194,25 +194,25 @@ def _add_arguments(draft: _Draft, call: ast.Call, missing: Mapping[str, str]) ->
     draft.replace(draft.end(call.func), draft.end(call), f"({lines}\n{indent})")
 
 
-def _commit_before(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
+def _commit_before(draft: _Edited, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
     """Commit statements before configure(): they begin a transaction that Alembic takes for foreign, and never commits."""
     name = draft.source(connection)
-    sent = _calls(_own(scope), *_STATEMENTS, "commit")
-    before = [each for each in sent if each.lineno < call.lineno and _on(draft, each, name)]
+    sent = _calls(_nodes_in(scope), *_STATEMENTS, "commit")
+    before = [each for each in sent if each.lineno < call.lineno and _is_method_of(draft, each, name)]
     if before and _method(max(before, key=draft.start)) != "commit":
         draft.insert(draft.line(call.lineno), f"{draft.indent(call.lineno)}{name}.commit()\n")
-    if not _calls(_own(scope), "begin_transaction"):
+    if not _calls(_nodes_in(scope), "begin_transaction"):
         draft.by_hand.append(_NO_BEGIN_TRANSACTION.format(name=name))
 
 
-def _on(draft: _Draft, call: ast.Call, name: str) -> bool:
+def _is_method_of(draft: _Edited, call: ast.Call, name: str) -> bool:
     return isinstance(call.func, ast.Attribute) and draft.source(call.func.value) == name
 
 
-def _lock(draft: _Draft, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
+def _lock(draft: _Edited, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
     if _has_name(draft.tree, "migration_lock"):
         return
-    entered = _calls((item.context_expr for item in _entered(_own(scope))), "begin_transaction")
+    entered = _calls((item.context_expr for item in _entered(_nodes_in(scope))), "begin_transaction")
     begun = [begin for begin in entered if begin.lineno > call.lineno]
     if begun:
         draft.insert(min(map(draft.start, begun)), f"migration_lock({draft.source(connection)}), ")
@@ -225,7 +225,7 @@ def _has_name(tree: ast.Module, name: str) -> bool:
     return any(name in (getattr(node, key, None) for key in ("name", "id", "attr")) for node in nodes)
 
 
-def _connect_instead_of_begin(draft: _Draft) -> None:
+def _connect_instead_of_begin(draft: _Edited) -> None:
     begun = {item.context_expr for item in _entered(ast.walk(draft.tree)) if item.optional_vars is not None}
     for call in _calls(ast.walk(draft.tree), "begin", "begin_twophase"):
         if call in begun and _method(call) == "begin":
@@ -235,7 +235,7 @@ def _connect_instead_of_begin(draft: _Draft) -> None:
             draft.by_hand.append(_BEGIN.format(line=call.lineno, code=ast.unparse(call)))
 
 
-def _keep_loggers(draft: _Draft) -> None:
+def _keep_loggers(draft: _Edited) -> None:
     """Keep the existing loggers, that of safeops too: fileConfig() switches them off."""
     for node in ast.walk(draft.tree):
         if not isinstance(node, ast.Call) or _last_name(node.func) != "fileConfig":
@@ -245,7 +245,7 @@ def _keep_loggers(draft: _Draft) -> None:
             draft.insert(max(map(draft.end, given)), ", disable_existing_loggers=False")
 
 
-def _import(draft: _Draft) -> None:
+def _import(draft: _Edited) -> None:
     missing = sorted(line for line in set(draft.imports) if line not in draft.text)
     imports = [node for node in draft.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     if missing and imports:

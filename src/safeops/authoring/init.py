@@ -13,7 +13,17 @@ import sqlalchemy as sa
 from alembic.config import Config
 
 from safeops.authoring.env_file import CHECKLIST, Advice, advise, try_env
-from safeops.authoring.project import Project, Say, Wanted, difference, normalised, put, rendered, shown, template_text
+from safeops.authoring.project import (
+    Project,
+    Say,
+    WantedFile,
+    difference,
+    display_path,
+    normalised,
+    rendered,
+    template_text,
+    write_or_show,
+)
 from safeops.databases import database_class
 from safeops.databases.base import Database
 from safeops.databases.server import Abilities
@@ -37,7 +47,7 @@ def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
     """
     _check_configuration(project)
     is_new = not project.env.exists()
-    results = [put(wanted, force=force, say=say) for wanted in _wanted(project)]
+    results = [write_or_show(wanted, force=force, say=say) for wanted in _wanted_files(project)]
     if is_new:
         _make_versions(project)
     _review_env(project, say=say)
@@ -49,26 +59,26 @@ def init(project: Project, *, force: bool = False, say: Say = print) -> bool:
 def _check_configuration(project: Project) -> None:
     if project.directory.exists() and not project.directory.is_dir():
         raise InvalidArgument(
-            f"{shown(project.directory)} is a file, and the migrations were to go into a folder of that name.",
+            f"{display_path(project.directory)} is a file, and the migrations were to go into a folder of that name.",
             remedy="Name another folder:",
             code="python -m safeops init DIRECTORY",
         )
     if not project.configured and project.ini.exists():
         raise InvalidArgument(
-            f"{shown(project.ini)} stands here already, but does not say where the migrations are.",
+            f"{display_path(project.ini)} stands here already, but does not say where the migrations are.",
             remedy=f"Say it in its section [{project.config.config_ini_section}], and run init again:",
             code=f"script_location = %(here)s/{project.directory.as_posix()}",
         )
 
 
-def _wanted(project: Project) -> Iterator[Wanted]:
+def _wanted_files(project: Project) -> Iterator[WantedFile]:
     """Yield the files in the order in which they are written: the guide describes those before it."""
     if not project.configured or not (project.ini.exists() or project.env.exists()):
-        yield Wanted(project.ini, _configuration(project))
-    yield Wanted(project.env, rendered("env.py.template"))
+        yield WantedFile(project.ini, _configuration(project))
+    yield WantedFile(project.env, rendered("env.py.template"))
     template = template_text("multidb.script.py.mako" if project.is_multidb else "script.py.mako")
-    yield Wanted(project.directory / "script.py.mako", template, _is_shipped_by_alembic)
-    yield Wanted(project.directory / GUIDE, guide(project), is_untouched_guide)
+    yield WantedFile(project.directory / "script.py.mako", template, _is_shipped_by_alembic)
+    yield WantedFile(project.directory / GUIDE, guide(project), is_untouched_guide)
 
 
 def _configuration(project: Project) -> str:
@@ -101,7 +111,7 @@ def _review_env(project: Project, *, say: Say) -> None:
     text = project.env.read_text(encoding="utf-8")
     advice = _advice(text)
     failure = try_env(project, *dict.fromkeys((text, advice.text)))
-    name = shown(project.env)
+    name = display_path(project.env)
     if failure is not None and failure.number == 0:
         say(f"\n{name} could not be run offline here:")
         say(textwrap.fill(failure.text, 78, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
@@ -123,16 +133,16 @@ def _advice(text: str) -> Advice:
 
 
 def _show(project: Project, text: str, advice: Advice, say: Say) -> None:
-    say(f"\n{shown(project.env)} is yours and was not changed. Helpers need these changes:\n")
+    say(f"\n{display_path(project.env)} is yours and was not changed. Helpers need these changes:\n")
     if advice.text != text:
-        say(difference(text, advice.text, shown(project.env)))
+        say(difference(text, advice.text, display_path(project.env)))
     for number, remark in enumerate(advice.by_hand, 1):
         say(f"{number}. {remark}\n")
     if project.ini.is_file():
         ini = project.ini.read_text(encoding="utf-8")
         if advise_ini(ini) != ini:
             say("So that what safeops does is shown:\n")
-            say(difference(ini, advise_ini(ini), shown(project.ini)))
+            say(difference(ini, advise_ini(ini), display_path(project.ini)))
 
 
 def advise_ini(text: str) -> str:
@@ -146,9 +156,9 @@ def advise_ini(text: str) -> str:
 
 def _next_steps(project: Project) -> str:
     return (
-        f"\nNext:\n  1. Fill in sqlalchemy.url in {shown(project.ini)}."
-        f"\n  2. Give target_metadata your models in {shown(project.env)}."
-        f"\n  3. Read {shown(project.directory / GUIDE)}; the first revision:"
+        f"\nNext:\n  1. Fill in sqlalchemy.url in {display_path(project.ini)}."
+        f"\n  2. Give target_metadata your models in {display_path(project.env)}."
+        f"\n  3. Read {display_path(project.directory / GUIDE)}; the first revision:"
         f'\n     {project.alembic} revision --autogenerate -m "first tables"'
     )
 
@@ -165,8 +175,8 @@ def guide(project: Project) -> str:
     reads_environment = "DATABASE_URL" in _env(project)
     body = rendered(
         "MIGRATIONS.md.template",
-        directory=shown(project.directory),
-        env=shown(project.env),
+        directory=display_path(project.directory),
+        env=display_path(project.env),
         alembic=project.alembic,
         safeops=project.safeops,
         runner=project.runner,
@@ -213,6 +223,6 @@ def _about(database: type[Database] | None) -> str:
 
 def _url_source(project: Project, reads_environment: bool) -> str:
     if not reads_environment:
-        return f"the database that `{shown(project.env)}` chooses"
+        return f"the database that `{display_path(project.env)}` chooses"
     source = "the database of the environment variable `DATABASE_URL`"
-    return f"{source}, or where that is\nnot set of `sqlalchemy.url` in `{shown(project.ini)}`"
+    return f"{source}, or where that is\nnot set of `sqlalchemy.url` in `{display_path(project.ini)}`"

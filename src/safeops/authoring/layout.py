@@ -45,6 +45,14 @@ def literal(value: str | bytes) -> str:
     return prefix + quote + body.replace(quote, f"\\{quote}") + quote
 
 
+def parsed(source: str) -> ast.Module:
+    """Return the syntax tree of a source; an empty one if it is no Python."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.Module([], [])
+
+
 # Statements -----------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +78,7 @@ def _without_indent(line: str, columns: int) -> str:
 def _statement(statement: ast.stmt, lines: Sequence[str], depth: int) -> list[str]:
     if isinstance(statement, ast.With):
         return _with(statement, lines, depth)
-    _refuse_what_would_be_lost(lines[statement.lineno - 1 : _end([statement])])
+    _refuse_lossy(lines[statement.lineno - 1 : _end([statement])])
     part = "exc" if isinstance(statement, ast.Raise) else "value"
     value, used = getattr(statement, part, None), depth * len(_STEP)
     if not isinstance(value, (ast.Call, ast.List, ast.Tuple, ast.Dict)) or used + len(_flat(statement)) <= WIDTH:
@@ -97,7 +105,7 @@ def _fitting(line: str, used: int) -> str:
     return line
 
 
-def _refuse_what_would_be_lost(own: Sequence[str]) -> None:
+def _refuse_lossy(own: Sequence[str]) -> None:
     """Refuse what the tree lacks: comments, second statements of a line, strings with prefixes or in pieces."""
     before = tokenize.OP
     for token in tokenize.generate_tokens(io.StringIO("\n".join(own).strip() + "\n").readline):

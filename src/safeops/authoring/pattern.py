@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -69,34 +70,38 @@ class Draft:
     engine: str | None = None
 
 
-Write = Callable[[Values], Draft]
+Write = Callable[[Values], Any]
+"""Writes a ``Draft``, or the code of the value whose methods are the phases."""
 
 
 @dataclass(frozen=True)
 class Pattern:
     """A kind of change: its arguments, and the function that writes each phase."""
 
+    name: str
     summary: str
     required: Arguments
     optional: Arguments
-    phases: Mapping[str, Write]
+    phases: Mapping[str, Callable[[Values], Draft]]
 
     @property
     def arguments(self) -> Arguments:
         return (*self.required, *self.optional)
 
 
-def phased(change: Callable[[Values], str], texts: Mapping[str, str]) -> dict[str, Write]:
+def phased(change: Write, texts: Mapping[str, str]) -> dict[str, Callable[[Values], Draft]]:
     """Return what writes each phase of a change; the texts are filled in with its arguments."""
+    return {phase: partial(_phase, change, phase, text) for phase, text in texts.items()}
 
-    def writer(phase: str, text: str) -> Write:
-        def write(given: Values) -> Draft:
-            shown = text.format(**vars(given), next="{next}")
-            return Draft(f"change.{phase}()", f"change.undo_{phase}()", f"change = {change(given)}", shown)
 
-        return write
+def _phase(change: Write, phase: str, text: str, given: Values) -> Draft:
+    filled = text.format(**vars(given), next="{next}")
+    return Draft(f"change.{phase}()", f"change.undo_{phase}()", f"change = {change(given)}", filled)
 
-    return {phase: writer(phase, text) for phase, text in texts.items()}
+
+def sql(text: str | None) -> Code | None:
+    """Write SQL such that none of its colons is taken for a parameter."""
+    return None if text is None else call("sa.text", re.sub(r"(?<![:\w\\]):(?=\w+(?!:))", r"\\:", text))
 
 
 # Values of arguments --------------------------------------------------------------------------------------------------

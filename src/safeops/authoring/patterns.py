@@ -7,7 +7,7 @@ arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from safeops.authoring.layout import literal
@@ -26,6 +26,7 @@ from safeops.authoring.pattern import (
     one_of,
     phased,
     referent,
+    sql,
     type_from_text,
 )
 from safeops.naming import Code, call, fitting
@@ -33,11 +34,14 @@ from safeops.naming import Code, call, fitting
 PATTERNS: dict[str, Pattern] = {}
 
 
-def _pattern(name: str, summary: str, required: Arguments, optional: Arguments) -> Callable[[Write], Write]:
-    """Declare a pattern of one phase."""
+def _pattern(
+    name: str, summary: str, required: Arguments, optional: Arguments, phases: Mapping[str, str] | None = None
+) -> Callable[[Write], Write]:
+    """Declare a pattern by the function that writes it, or of several phases, the value whose methods they are."""
 
     def declare(write: Write) -> Write:
-        PATTERNS[name] = Pattern(summary, required, optional, {"expand": write})
+        writers = phased(write, phases) if phases else {"expand": write}
+        PATTERNS[name] = Pattern(name, summary, required, optional, writers)
         return write
 
     return declare
@@ -91,8 +95,8 @@ def required_column(given: Values) -> Draft:
         "add_required_column",
         given.table,
         _column(given, nullable=False),
-        populate=Code("...") if value is None else _sql(value),
-        where=_sql(given.where),
+        populate=Code("...") if value is None else sql(value),
+        where=sql(given.where),
     )
     return Draft(
         todo + upgrade,
@@ -125,8 +129,8 @@ def backfill(given: Values) -> Draft:
         given.call(
             "backfill",
             given.table,
-            {given.column: _sql(given.value)},
-            where=_sql(given.where),
+            {given.column: sql(given.value)},
+            where=sql(given.where),
             key=given.key,
             name=Code("BACKFILL"),
             batch_size=given.batch_size,
@@ -147,7 +151,7 @@ def not_null(given: Values) -> Draft:
 
 
 def _column(given: Values, nullable: bool | None = None) -> Code:
-    default, type_ = _sql(given.default), Code(given.type)
+    default, type_ = sql(given.default), Code(given.type)
     return call("sa.Column", given.column, type_, nullable=nullable, server_default=default, comment=given.comment)
 
 
@@ -184,11 +188,11 @@ def index(given: Values) -> Draft:
         "create_index_if_missing",
         name,
         given.table,
-        [_sql(column) if isinstance(column, Expression) else column for column in given.columns],
+        [sql(column) if isinstance(column, Expression) else column for column in given.columns],
         unique=given.unique or None,
         postgresql_using=given.using,
-        postgresql_where=_sql(given.where),
-        sqlite_where=_sql(given.where),
+        postgresql_where=sql(given.where),
+        sqlite_where=sql(given.where),
     )
     return Draft(upgrade, given.call("drop_index_if_exists", name, given.table))
 
@@ -320,7 +324,9 @@ _RENAME = {
     "contract": "2 of 2, contract. Nothing that uses {old} may run any more.",
 }
 
-PATTERNS["rename-column"] = Pattern(
+
+@_pattern(
+    "rename-column",
     "a column under a new name, in two deploys",
     (
         _TABLE,
@@ -328,26 +334,28 @@ PATTERNS["rename-column"] = Pattern(
         Argument("new", "full_name", "its new name", aliases=("new_name", "to")),
     ),
     (_SCHEMA,),
-    phased(lambda given: given.call("ColumnRename", given.table, given.old, given.new), _RENAME),
+    _RENAME,
 )
+def rename_column(given: Values) -> Code:
+    return given.call("ColumnRename", given.table, given.old, given.new)
 
-PATTERNS["rename-table"] = Pattern(
+
+@_pattern(
+    "rename-table",
     "a table under a new name, in two deploys",
     (
         Argument("old", "users", "its name now", aliases=("old_name", "old_table", "from", "table")),
         Argument("new", "members", "its new name", aliases=("new_name", "new_table", "to")),
     ),
     (_SCHEMA,),
-    phased(lambda given: given.call("TableRename", given.old, given.new), _RENAME),
+    _RENAME,
 )
+def rename_table(given: Values) -> Code:
+    return given.call("TableRename", given.old, given.new)
 
 
-def _type_change(given: Values) -> Code:
-    how = {"using": given.using, "reverse_using": given.reverse_using}
-    return given.call("TypeChange", given.table, given.column, Code(given.type), **how)
-
-
-PATTERNS["type-change"] = Pattern(
+@_pattern(
+    "type-change",
     "another type for a column, in three deploys",
     (_TABLE, _COLUMN, Argument("type", "bigint", _TYPE.help, type_from_text, aliases=("type_", "new_type", "to"))),
     (
@@ -355,16 +363,16 @@ PATTERNS["type-change"] = Pattern(
         Argument("reverse_using", "email::text", "the old value, as SQL over the column"),
         _SCHEMA,
     ),
-    phased(
-        _type_change,
-        {
-            "expand": "1 of 3, expand. The application goes on as it is. Next:\n{next}",
-            "switch": "2 of 3, switch. The application must take either type before it. Once nobody wants the old type"
-            " back:\n{next}",
-            "contract": "3 of 3, contract. From here on the old type is filled anew to return.",
-        },
-    ),
+    {
+        "expand": "1 of 3, expand. The application goes on as it is. Next:\n{next}",
+        "switch": "2 of 3, switch. The application must take either type before it. Once nobody wants the old type"
+        " back:\n{next}",
+        "contract": "3 of 3, contract. From here on the old type is filled anew to return.",
+    },
 )
+def type_change(given: Values) -> Code:
+    how = {"using": given.using, "reverse_using": given.reverse_using}
+    return given.call("TypeChange", given.table, given.column, Code(given.type), **how)
 
 
 # The last deploy ------------------------------------------------------------------------------------------------
@@ -388,11 +396,3 @@ def drop_table(given: Values) -> Draft:
         phase=f"The last one. Deploy the application that no longer uses {given.table} before it.",
         roll_back="It finds the rows until drop_archives() is called.",
     )
-
-
-# Code -----------------------------------------------------------------------------------------------------------
-
-
-def _sql(text: str | None) -> Code | None:
-    """Write SQL such that none of its colons is taken for a parameter."""
-    return None if text is None else call("sa.text", re.sub(r"(?<![:\w\\]):(?=\w+(?!:))", r"\\:", text))

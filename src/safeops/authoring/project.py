@@ -113,14 +113,14 @@ def find_project(
     found = Path(_directory(config))
     if directory is not None and Path(directory).resolve() != found.resolve():
         raise InvalidArgument(
-            f"{config.config_file_name} says that the migrations are in {shown(found)}, not in {directory}.",
+            f"{config.config_file_name} says that the migrations are in {display_path(found)}, not in {directory}.",
             remedy="Leave DIRECTORY out, or give the new project a configuration of its own:",
             code=f"python -m safeops -c {directory}.ini init {directory}",
         )
     return Project(config, found, given)
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Spell a path as a reader would: relative to the current folder, if it is below."""
     try:
         return path.absolute().relative_to(Path.cwd()).as_posix()
@@ -168,7 +168,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFile:
     """A file as it should be."""
 
     path: Path
@@ -186,9 +186,9 @@ def template_text(template: str) -> str:
     return (files("safeops.authoring") / "templates" / template).read_text(encoding="utf-8")
 
 
-def put(wanted: Wanted, *, force: bool, say: Say) -> bool:
+def write_or_show(wanted: WantedFile, *, force: bool, say: Say) -> bool:
     """Write a file if it is missing or may be replaced, else show the difference; return whether all is well."""
-    name = shown(wanted.path)
+    name = display_path(wanted.path)
     if not wanted.path.exists():
         _write(wanted)
         say(f"  wrote     {name}")
@@ -208,7 +208,7 @@ def put(wanted: Wanted, *, force: bool, say: Say) -> bool:
     return False
 
 
-def _write(wanted: Wanted) -> None:
+def _write(wanted: WantedFile) -> None:
     wanted.path.parent.mkdir(parents=True, exist_ok=True)
     wanted.path.write_text(wanted.text, encoding="utf-8", newline="\n")
 
