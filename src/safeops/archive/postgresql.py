@@ -12,7 +12,8 @@ from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.constraining import not_null_of, rules_of
-from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
+from safeops.databases.postgresql.indexing import concurrently
+from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.types import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
@@ -263,16 +264,7 @@ END $safeops$"""
         if there is None or not there.valid:
             sql = re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY IF NOT EXISTS ", definition)
             does = f"built index {name} on {table.name} again"
-            yield Step(
-                sql,
-                does,
-                (table.name,),
-                lock=SHARE_UPDATE_EXCLUSIVE,
-                scans=True,
-                waits_inside=True,
-                outside_transaction=True,
-                cleanup=(drop,),
-            )
+            yield concurrently(sql, does, table.name, scans=True, cleanup=(drop,))
         if comment and (there is None or there.comment != comment):
             yield Step(
                 self.database.ddl.comment_on("INDEX", self.database.ddl.index_name(table.name, name, table), comment),

@@ -153,10 +153,10 @@ class Indexing(ddl.DDL):
             old = now.indexes.get(named) if now else None
         if old is None or not old.valid:
             sql = self._index_sql(name, index, "CONCURRENTLY IF NOT EXISTS")
-            yield _concurrently(sql, f"built index {named} on {name}", name, scans=True, cleanup=(drop,))
+            yield concurrently(sql, f"built index {named} on {name}", name, scans=True, cleanup=(drop,))
 
     def drop_invalid(self, name: Name, index: str, existing: Table | None) -> Step:
-        return _concurrently(
+        return concurrently(
             f"DROP INDEX CONCURRENTLY IF EXISTS {self.index_name(name, index, existing)}",
             f"dropped index {index} if an interrupted build left it invalid",
             name,
@@ -197,7 +197,7 @@ class Indexing(ddl.DDL):
                 if isinstance(left, Index):
                     yield from self.drop_index(part.name, left.name, part)
             return
-        yield _concurrently(f"DROP INDEX CONCURRENTLY IF EXISTS {full}", f"dropped index {index}", name)
+        yield concurrently(f"DROP INDEX CONCURRENTLY IF EXISTS {full}", f"dropped index {index}", name)
 
     def index_sql(self, name: Name, index: sa.Index) -> str:
         """Render CREATE INDEX on a table that may be another than the one that the index was made for."""
@@ -231,7 +231,8 @@ class Indexing(ddl.DDL):
         return f"to_regclass({self.literal(self.quoted_table(name))})"
 
 
-def _concurrently(sql: str, does: str, name: Name, **options: Any) -> Step:
+def concurrently(sql: str, does: str, name: Name, **options: Any) -> Step:
+    """Return a step that builds or drops an index without blocking reads or writes."""
     lock = SHARE_UPDATE_EXCLUSIVE
     return Step(sql, does, (name,), lock=lock, outside_transaction=True, waits_inside=True, **options)
 

@@ -86,18 +86,21 @@ class Safety(safety.Safety):
         named = names_in(
             self.database.wanted_index(thing) if isinstance(thing, sa.Index) else self.database.wanted_constraint(thing)
         )
-        for column in (name for name in virtual if name in named):
-            indexed = isinstance(thing, (sa.Index, sa.UniqueConstraint))
+        column = next((name for name in virtual if name in named), None)
+        if column is None:
+            return
+        remedy, code = "Make the column a stored one.", ""
+        if isinstance(thing, (sa.Index, sa.UniqueConstraint)):
+            remedy = "Make the column a stored one, or index the expression that it is computed from:"
             expression = Code(f"[sa.text({f'({virtual[column]})'!r})]")
-            unique = True if isinstance(thing, sa.UniqueConstraint) or getattr(thing, "unique", False) else None
-            raise self.database.unsupported(
-                f"{thing.name} over the virtual generated column {column}",
-                "a stored column: this one is computed when it is read, and no table or index has its values",
-                f"Make the column a stored one{', or index the expression that it is computed from:' if indexed else '.'}",
-                call("create_index_if_missing", str(thing.name), thing.table.name, expression, unique=unique)
-                if indexed
-                else "",
-            )
+            unique = True if is_key(thing) else None
+            code = call("create_index_if_missing", str(thing.name), thing.table.name, expression, unique=unique)
+        raise self.database.unsupported(
+            f"{thing.name} over the virtual generated column {column}",
+            "a stored column: this one is computed when it is read, and no table or index has its values",
+            remedy,
+            code,
+        )
 
     def type_refusal(self, column: sa.Column[Any], existing: Table) -> str | None:
         name = str(column.name)

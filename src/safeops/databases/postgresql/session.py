@@ -168,8 +168,8 @@ class Session(Database):
     def obstacles(self, step: Step) -> dict[Any, str]:
         if not step.waits_inside:
             return {}
-        # A concurrent drop waits for readers too, and has marked the index invalid by then.
-        readers = step.sql.startswith("DROP INDEX")
+        # A drop, which scans nothing, waits for readers too, and has marked the index invalid by then.
+        readers = not step.scans
         tables = map(self.quoted_table, step.locks)
         held = [row for table in tables for row in self.read(WRITERS, quoted=table, readers=readers)]
         return {(row[0], row[-1]): described(row[:-1]) for row in held}
