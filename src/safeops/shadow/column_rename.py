@@ -6,10 +6,9 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 from safeops.backfilling.status import forget_backfills_of
-from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
 from safeops.execution.helper import CHECKED, IN_SYNC, Said, composite
-from safeops.execution.inspect import check_has_columns, look_into, skipped
+from safeops.execution.inspect import check_has_columns, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, fitting
@@ -178,11 +177,6 @@ class ColumnRename(ColumnChange):
         parts = ("safeops", self.table_name, self.old_name, self.new_name)
         name = fitting(*parts, max_bytes=migration.database.abilities.max_identifier - 8)
         return Pair(name, table, *self._columns(phase), winner=self.new_name)
-
-    def _find(self, migration: Migration, table: Table, phase: str) -> tuple[Pair, bool]:
-        pair, columns = self._pair(migration, table.name, phase), ShadowColumns.of(migration.database)
-        existing = look_into(migration, table.name, lambda: columns.find_pair(table, pair.name))
-        return existing or pair, existing is not None
 
     def _rendered(self, name: str) -> bool | None:
         code = self._call(name)

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from safeops.backfilling.port import Batches
-from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.state_table import StateTable
 from safeops.errors import InvalidArgument
@@ -22,47 +21,48 @@ from safeops.schema.columns import column_differences
 TABLE = "safeops_former_types"
 
 
-class OriginalTypes(StateTable):
-    """One small table: a row for each type change that was contracted.
+class OriginalType(StateTable):
+    """What a column was before one type change: a row of a small table, from ``contract`` to ``undo_contract``.
 
     Args:
-        database: The session that reads and writes it.
-        schema: The schema of the table; None is the default one.
+        migration: The running migration.
+        change: What it is kept under.
     """
 
-    def __init__(self, database: Database, schema: str | None) -> None:
+    def __init__(self, migration: Migration, change: str) -> None:
+        self.change = change
         table = sa.Table(
             TABLE,
             sa.MetaData(),
-            sa.Column("name", Batches.of(database).exact_text(190), primary_key=True),
+            sa.Column("name", Batches.of(migration.database).exact_text(190), primary_key=True),
             sa.Column("type", sa.Text(), nullable=False),
             sa.Column("default_text", sa.Text()),
-            schema=schema,
+            schema=migration.settings.schema_for_state,
         )
-        super().__init__(database, table)
+        super().__init__(migration.database, table)
 
-    def keep(self, name: str, type_: str, default: str | None) -> None:
-        """Note a type and a default; what was noted first stays."""
+    def keep(self, type_: str, default: str | None) -> None:
+        """Note the type and the default; what was noted first stays."""
         if current_dry_run() is not None:
             return
         self.create()
         try:
-            self.execute(sa.insert(self.table).values(name=name, type=type_, default_text=default))
+            self.execute(sa.insert(self.table).values(name=self.change, type=type_, default_text=default))
         except IntegrityError:
-            if self.of(name) is None:
+            if self.read() is None:
                 raise
 
-    def of(self, name: str) -> tuple[str, str | None] | None:
+    def read(self) -> tuple[str, str | None] | None:
         """Return the type and the default that were noted; None where none were."""
         if not self.exists():
             return None
         columns = self.table.c
-        row = self.execute(sa.select(columns.type, columns.default_text).where(columns.name == name)).first()
+        row = self.execute(sa.select(columns.type, columns.default_text).where(columns.name == self.change)).first()
         return (row.type, row.default_text) if row else None
 
-    def forget(self, name: str) -> None:
+    def forget(self) -> None:
         if current_dry_run() is None and self.exists():
-            self.execute(sa.delete(self.table).where(self.table.c.name == name))
+            self.execute(sa.delete(self.table).where(self.table.c.name == self.change))
 
 
 def check_type(value: Any) -> None:

@@ -305,9 +305,15 @@ class ColumnChange(PhasedChange):
             raise migration.online_only(code, "It copies what stands on the column, which only the live table tells.")
         return existing(migration, self._table_name)
 
+    def _pair(self, migration: Migration, table: Name, phase: str) -> Pair:
+        """Return the pair of the change, as it begins with a phase."""
+        raise NotImplementedError
+
     def _find(self, migration: Migration, table: Table, phase: str) -> tuple[Pair, bool]:
         """Return the pair of the change, and whether the database keeps it in sync."""
-        raise NotImplementedError
+        pair, columns = self._pair(migration, table.name, phase), ShadowColumns.of(migration.database)
+        found = look_into(migration, table.name, lambda: columns.find_pair(table, pair.name))
+        return found or pair, found is not None
 
     def _rendered(self, name: str) -> bool | None:
         """Render a phase for ``--sql`` where the server's own language can look for itself; None online."""

@@ -14,9 +14,9 @@ from safeops.databases.triggers import Pair
 from safeops.execution.helper import CHECKED, IN_SYNC, MOMENT, Said, composite
 from safeops.execution.inspect import check_has_columns, look_into, skipped
 from safeops.execution.migration import Migration, running
-from safeops.naming import fitting
+from safeops.naming import Name, fitting
 from safeops.schema.alter_column import refuse_in_place_only
-from safeops.shadow.original_types import OriginalTypes, check_sql, check_type, has_type, refuse_needless
+from safeops.shadow.original_types import OriginalType, check_sql, check_type, has_type, refuse_needless
 from safeops.shadow.phases import ColumnChange, Phase
 from safeops.shadow.port import ShadowColumns
 
@@ -91,7 +91,21 @@ class TypeChange(ColumnChange):
         Example:
             TypeChange("orders", "id", sa.BigInteger()).expand()
         """
-        return self._expand(backfill_options)
+
+        def choose(phase: Phase) -> Pair | None:
+            if phase.is_in_sync:
+                if phase.pair.switched:
+                    skipped(phase.code, "it was switched before")
+                return None if phase.pair.switched else phase.pair
+            if self._has_type(phase):
+                self._skip_as_done(phase)
+                return None
+            if self.using is None:
+                refuse_needless(phase.migration, phase.table, self.column_name, self._type, self.schema)
+            self._refuse_in_place_only(phase.migration, phase.table)
+            return phase.pair
+
+        return self._start_sync("expand", choose, backfill_options, copies_indexes=True)
 
     @composite(
         Said(
@@ -130,7 +144,13 @@ class TypeChange(ColumnChange):
         Example:
             TypeChange("orders", "id", sa.BigInteger()).switch()
         """
-        return self._switch()
+        with self._running("switch") as phase:
+            self._outline_swap(phase, phase.database.type_text(self._type))
+            if not phase.is_in_sync:
+                return self._done_or_missing(phase)
+            if phase.pair.switched:
+                return phase.finish_swap() or skipped(phase.code, "it was switched before")
+            return self._swapped(phase)
 
     @composite(Said("drops the column of the old type of {0}.{1}", f"{MOMENT}.", "3 of 3, contract."), retried=True)
     def contract(self) -> bool:
@@ -155,7 +175,14 @@ class TypeChange(ColumnChange):
         Example:
             TypeChange("orders", "id", sa.BigInteger()).contract()
         """
-        return self._contract()
+        with self._running("contract") as phase:
+            phase.outline(f"dropped the hidden column of {self._shown} with the values of the old type", loses=True)
+            if not phase.is_in_sync:
+                return self._done_or_missing(phase)
+            if not phase.pair.switched:
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type still.")
+            self._original(phase.migration).keep(phase.pair.type or "", phase.pair.default)
+            return phase.stop_sync(phase.pair)
 
     @composite(Said("drops the copy of {0}.{1}", f"{MOMENT}."), retried=True)
     def undo_expand(self) -> bool:
@@ -179,7 +206,14 @@ class TypeChange(ColumnChange):
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_expand()
         """
-        return self._undo_expand()
+        with self._running("undo_expand") as phase:
+            phase.outline(f"dropped the hidden column of {self._shown}, a copy of it in the new type")
+            if phase.is_in_sync and phase.pair.switched:
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its new type.")
+            if not phase.is_in_sync and not phase.columns.is_unfinished(phase.pair, phase.table):
+                forget_backfills_of(phase.migration, phase.table.name, phase.pair.shadow)
+                return skipped(phase.code, "there is nothing to undo")
+            return phase.stop_sync(phase.pair)
 
     @composite(
         Said("gives {0}.{1} its old type back; both stay in step", CHECKED, kind="gives ... its old type back"),
@@ -209,7 +243,14 @@ class TypeChange(ColumnChange):
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_switch()
         """
-        return self._undo_switch()
+        with self._running("undo_switch") as phase:
+            self._outline_swap(phase, "its old type")
+            if phase.is_in_sync and phase.pair.switched:
+                return self._swapped(phase)
+            if not phase.is_in_sync and self._original(phase.migration).read() is not None:
+                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has no column of the old type.")
+            finished = phase.is_in_sync and phase.finish_swap()
+            return finished or skipped(phase.code, "it was not switched")
 
     @composite(
         Said(
@@ -243,69 +284,9 @@ class TypeChange(ColumnChange):
         Example:
             TypeChange("orders", "id", sa.BigInteger()).undo_contract()
         """
-        return self._undo_contract(backfill_options)
 
-    # Details ----------------------------------------------------------------------------------------------------
-
-    def _expand(self, options: dict[str, Any]) -> bool:
         def choose(phase: Phase) -> Pair | None:
-            if phase.is_in_sync:
-                if phase.pair.switched:
-                    skipped(phase.code, "it was switched before")
-                return None if phase.pair.switched else phase.pair
-            if self._has_type(phase):
-                self._skip_as_done(phase)
-                return None
-            if self.using is None:
-                refuse_needless(phase.migration, phase.table, self.column_name, self._type, self.schema)
-            self._refuse_in_place_only(phase.migration, phase.table)
-            return phase.pair
-
-        return self._start_sync("expand", choose, options, copies_indexes=True)
-
-    def _switch(self) -> bool:
-        with self._running("switch") as phase:
-            self._outline_swap(phase, phase.database.type_text(self._type))
-            if not phase.is_in_sync:
-                return self._done_or_missing(phase)
-            if phase.pair.switched:
-                return phase.finish_swap() or skipped(phase.code, "it was switched before")
-            return self._swapped(phase)
-
-    def _contract(self) -> bool:
-        with self._running("contract") as phase:
-            phase.outline(f"dropped the hidden column of {self._shown} with the values of the old type", loses=True)
-            if not phase.is_in_sync:
-                return self._done_or_missing(phase)
-            if not phase.pair.switched:
-                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its old type still.")
-            original = phase.pair.type or "", phase.pair.default
-            self._originals(phase.migration).keep(self._kept_as(phase.migration), *original)
-            return phase.stop_sync(phase.pair)
-
-    def _undo_expand(self) -> bool:
-        with self._running("undo_expand") as phase:
-            phase.outline(f"dropped the hidden column of {self._shown}, a copy of it in the new type")
-            if phase.is_in_sync and phase.pair.switched:
-                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has its new type.")
-            if not phase.is_in_sync and not phase.columns.is_unfinished(phase.pair, phase.table):
-                forget_backfills_of(phase.migration, phase.table.name, phase.pair.shadow)
-                return skipped(phase.code, "there is nothing to undo")
-            return phase.stop_sync(phase.pair)
-
-    def _undo_switch(self) -> bool:
-        with self._running("undo_switch") as phase:
-            self._outline_swap(phase, "its old type")
-            if phase.is_in_sync and phase.pair.switched:
-                return self._swapped(phase)
-            if not phase.is_in_sync and self._is_contracted(phase.migration):
-                raise phase.out_of_order(f"{phase.table.name}.{self.column_name} has no column of the old type.")
-            finished = phase.is_in_sync and phase.finish_swap()
-            return finished or skipped(phase.code, "it was not switched")
-
-    def _undo_contract(self, options: dict[str, Any]) -> bool:
-        def choose(phase: Phase) -> Pair | None:
-            original = self._original(phase.migration)
+            original = self._original(phase.migration).read()
             if phase.is_in_sync and phase.pair.switched:
                 return phase.pair
             if phase.is_in_sync or original is None:
@@ -313,9 +294,9 @@ class TypeChange(ColumnChange):
                 return None
             return self._as_switched(phase.pair, *original)
 
-        undone = self._start_sync("undo_contract", choose, options, copies_indexes=False)
+        undone = self._start_sync("undo_contract", choose, backfill_options, copies_indexes=False)
         with running(self._call("undo_contract").removesuffix("()")) as migration:
-            self._originals(migration).forget(self._kept_as(migration))
+            self._original(migration).forget()
         return undone
 
     # Swapping ---------------------------------------------------------------------------------------------------
@@ -373,20 +354,10 @@ class TypeChange(ColumnChange):
     def _refuse_in_place_only(self, migration: Migration, table: Table) -> None:
         refuse_in_place_only(migration, table, self._table_name, self.column_name, self._type)
 
-    def _originals(self, migration: Migration) -> OriginalTypes:
-        return OriginalTypes(migration.database, migration.settings.schema_for_state)
-
-    def _original(self, migration: Migration) -> tuple[str, str | None] | None:
-        """Return the original type and default of a contracted change."""
-        return self._originals(migration).of(self._kept_as(migration))
-
-    def _is_contracted(self, migration: Migration) -> bool:
-        return self._original(migration) is not None
-
-    def _kept_as(self, migration: Migration) -> str:
-        """Return what the original type is kept under: a column may change more than once."""
+    def _original(self, migration: Migration) -> OriginalType:
+        """Return where the original type is kept, by the new one: a column may change more than once."""
         type_ = migration.database.type_text(self._type)
-        return fitting(f"{self._shown} as {type_}", max_bytes=180)
+        return OriginalType(migration, fitting(f"{self._shown} as {type_}", max_bytes=180))
 
     def _inspect(self, migration: Migration, code: str) -> Table:
         check_type(self.type_)
@@ -397,25 +368,27 @@ class TypeChange(ColumnChange):
         return table
 
     def _find(self, migration: Migration, table: Table, phase: str = "") -> tuple[Pair, bool]:
-        pair, columns = self._pair(migration, table), ShadowColumns.of(migration.database)
-        existing = look_into(migration, table.name, lambda: columns.find_pair(table, pair.name))
-        if existing is None:
-            existing = look_into(migration, table.name, lambda: columns.half_swapped_pair(pair, table))
-            existing = None if existing is None or self._is_contracted(migration) else existing
-        return existing or pair, existing is not None
+        pair, is_in_sync = super()._find(migration, table, phase)
+        if is_in_sync:
+            return pair, True
+        columns = ShadowColumns.of(migration.database)
+        half_swapped = look_into(migration, table.name, lambda: columns.half_swapped_pair(pair, table))
+        if half_swapped is None or self._original(migration).read() is not None:
+            return pair, False
+        return half_swapped, True
 
-    def _pair(self, migration: Migration, table: Table) -> Pair:
+    def _pair(self, migration: Migration, table: Name, phase: str = "") -> Pair:
         longest = migration.database.abilities.max_identifier
         name = fitting("safeops", self.table_name, self.column_name, "type", max_bytes=longest - 8)
         shadow = fitting("safeops", self.column_name, max_bytes=longest)
         type_ = migration.database.type_text(self._type)
-        return Pair(name, table.name, self.column_name, shadow, type=type_, value=self.using, back=self.reverse_using)
+        return Pair(name, table, self.column_name, shadow, type=type_, value=self.using, back=self.reverse_using)
 
 
 def check_change(migration: Migration, table: Table, change: TypeChange) -> None:
     """Raise what ``expand`` would raise of a column that cannot have a shadow column of another type."""
     change._refuse_in_place_only(migration, table)
-    ShadowColumns.of(migration.database).check_pair(change._pair(migration, table), table)
+    ShadowColumns.of(migration.database).check_pair(change._pair(migration, table.name), table)
 
 
 def standing_change(migration: Migration, table: Table, change: TypeChange) -> bool:
