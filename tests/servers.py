@@ -380,6 +380,7 @@ class PostgreSQL(_ServerProcess):
 
     def dump(self, database: str) -> str:
         options = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "--schema-only", "--no-owner"]
+        options.append("--no-security-labels")  # To ask for them takes a fifth of the time.
         kept = ("alembic_version", "safeops_backfill", "safeops_former_types", "safeops_archives")
         return _run([self.bin / "pg_dump", *options, *(f"--exclude-table=public.{one}" for one in kept), database])
 

@@ -345,9 +345,9 @@ def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: P
             file = project.pattern(**values)
             if values["pattern"] == "check" and database.kind == "mysql":
                 _assure(file)
-    before, rows = _shape(database), _rows(database)
+    before, rows = catalogue.unordered(database), _rows(database)
     project.upgrade()
-    after = _shape(database)
+    after = catalogue.unordered(database)
     assert database.query("SELECT email, nickname, town, score FROM users ORDER BY id") == [
         ("ada", "ADA", "London", "7"),
         ("alan", "ALAN", "Wilmslow", "8"),
@@ -355,10 +355,10 @@ def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: P
     assert database.query(f"SELECT body FROM {'remarks' if renames_tables else 'notes'}") == [("one",)]
     project.downgrade("base")
     # No server takes a value out of a type.
-    catalogue.assert_same(before, [line for line in _shape(database) if line != "'curious'"], "down")
+    catalogue.assert_same(before, [line for line in catalogue.unordered(database) if line != "'curious'"], "down")
     assert rows == _rows(database)
     project.upgrade()
-    catalogue.assert_same(after, _shape(database), "up again")
+    catalogue.assert_same(after, catalogue.unordered(database), "up again")
 
 
 NASTY = ("the name", "Order", "a,b (c)", "50% :x", "it's", 'a "b"', "a.b", "größe", "desc")
@@ -377,28 +377,23 @@ def test_any_name_of_a_column_will_do(database: Database, tmp_path: Path) -> Non
         project.pattern("index", **asked, name=f"ix{place}")
         project.pattern("unique", **asked, name=f"uq{place}")
         project.pattern("foreign-key", **asked, to="teams", name=f"fk{place}")
-    before = _shape(database)
+    before = catalogue.unordered(database)
     project.upgrade()
     # SQLAlchemy itself does not read foreign keys and constraints of such names.
     indexes = sa.inspect(database.observer()).get_indexes("The users")
     assert {one["column_names"][0] for one in indexes if one["name"].startswith("ix")} == set(NASTY)
-    made = "\n".join(_shape(database))
+    made = "\n".join(catalogue.unordered(database))
     assert [
         f"{kind}{place}" for kind in ("uq", "fk") for place in range(len(NASTY)) if f"{kind}{place}" not in made
     ] == []
     project.downgrade("base")
-    catalogue.assert_same(before, _shape(database), "down")
+    catalogue.assert_same(before, catalogue.unordered(database), "down")
 
 
 def _assure(file: Path) -> None:
     """Does what the error of the helper shows to the author: MariaDB cannot check rows while writers go on."""
     text = file.read_text().replace("from safeops", "from safeops import assured\nfrom safeops")
     file.write_text(text.replace("    create_check", '    with assured("small"):\n        create_check'))
-
-
-def _shape(database: Database) -> list[str]:
-    """The schema, but for the order of columns: one that comes back comes back as the last."""
-    return sorted(line.strip().rstrip(",") for line in catalogue.snapshot(database).splitlines())
 
 
 def _rows(database: Database) -> list[tuple[object, ...]]:

@@ -18,7 +18,7 @@ from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
-from tests.catalogue import all_rows, assert_same, snapshot
+from tests.catalogue import all_rows, assert_same, definitions
 from tests.projects import is_autocommit, is_read, is_watched, listening, migrate, run_sql, statements_of
 from tests.servers import Database
 from tests.whole import several
@@ -41,7 +41,7 @@ def prepared(database: Database, prepare: Prepare) -> Database:
 
 def state(database: Database, *, exact: bool = False) -> dict[str, Any]:
     """Schema and rows, as one comparable value."""
-    schema = snapshot(database, exact=exact).splitlines()
+    schema = definitions(database, exact=exact).splitlines()
     return {"schema": [*schema], **{f"rows of {name}": found for name, found in all_rows(database).items()}}
 
 
@@ -67,7 +67,7 @@ def up_up_down_down_up(
     """
 
     def look() -> dict[str, Any]:
-        return state(database, exact=exact) if lossless else {"schema": snapshot(database, exact=exact)}
+        return state(database, exact=exact) if lossless else {"schema": definitions(database, exact=exact)}
 
     def run(body: Body, *, down: bool, expected: dict[str, Any] | None, when: str) -> dict[str, Any]:
         results.append(migrate(database, body, down=down))

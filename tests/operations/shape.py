@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 import alembic.op
 import pytest
 import sqlalchemy
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.concurrency.harness import Traffic, idle_holder
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
 from tests.projects import migrate, render, run_sql, statements_of
@@ -303,7 +303,7 @@ class OnTable(Shape):
     """The lock of PostgreSQL, held by another, that stops it."""
 
     def left_by_giving_up(self, database: Database) -> str:
-        return snapshot(database)
+        return definitions(database)
 
     def traffic(self, database: Database) -> Traffic:
         team = {"team_id": lambda chance: chance.choice([1, 2])}
@@ -325,7 +325,7 @@ class OnTable(Shape):
     def test_an_idle_transaction_stops_us_and_nobody_else(self, database):
         prepared(database, self.prepare)
         traffic = self.traffic(database)
-        before = snapshot(database)
+        before = definitions(database)
         mode = self.blocked_by if database.kind == "postgresql" else "ACCESS SHARE"
         with traffic.running(), idle_holder(database, self.table, mode, application_name="sleepy") as holder:
             with pytest.raises(LockNotAcquired) as error:
@@ -344,9 +344,9 @@ def second_schema(
     """The same things in another schema, and a look at both."""
     if database.kind == "mysql":
         other = prepared(new_database(), statements)
-        return other.name, lambda: snapshot(database) + snapshot(other)
+        return other.name, lambda: definitions(database) + definitions(other)
     database.execute("CREATE SCHEMA second", "SET LOCAL search_path TO second", *statements)
-    return "second", lambda: snapshot(database)
+    return "second", lambda: definitions(database)
 
 
 def squawk(script: str) -> list[str]:

@@ -27,7 +27,7 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from tests.backfill.oracle import FORK, Child
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, unordered
 from tests.servers import Database
 
 from safeops import BackfillStopped, Unreachable, settings
@@ -70,12 +70,6 @@ class World:
             assert not wrong, f"after {phase}, {name}: {len(wrong)} rows are wrong: {sorted(wrong, key=repr)[:8]}"
         if phase in self.expected:
             assert_same(self.expected[phase], unordered(self.database), f"after {phase}")
-
-
-def unordered(database: Database) -> str:
-    """The schema without the places of the columns in their table, which no ALTER TABLE keeps."""
-    lines = (line.strip().rstrip(",") for line in snapshot(database).splitlines())
-    return "\n".join(sorted(line for line in lines if "COPY " not in line))
 
 
 # --- the applications ----------------------------------------------------------------------------------------------

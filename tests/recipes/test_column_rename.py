@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, unordered
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
 from tests.projects import migrate, render, run_sql
 
@@ -91,12 +91,6 @@ def test_undoing_both_phases_gives_back_the_schema(database):
     assert migrate(database, back) == [True, True]
     assert_same(before, unordered(database), "undone")
     assert migrate(database, back) == [False, False]
-
-
-def unordered(database):
-    """The schema without the places of the columns in their table, which no ALTER TABLE keeps."""
-    lines = (line.strip().rstrip(",") for line in snapshot(database).splitlines())
-    return "\n".join(sorted(line for line in lines if "COPY " not in line))
 
 
 # On MariaDB and SQLite, whose statements are others: test_mariadb_twins, test_sqlite_twins.

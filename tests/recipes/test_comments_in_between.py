@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from alembic import op
-from tests.catalogue import snapshot
+from tests.catalogue import snapshot, unordered
 from tests.lifecycle.harness import crash_everywhere, prepared, state
 from tests.projects import migrate
 
@@ -49,11 +49,6 @@ def renamed_in_place(database, comment):
     )
 
 
-def shape(database):
-    """The schema, without the order of columns that PostgreSQL gives to one that is added."""
-    return sorted(line.strip().rstrip(",") for line in snapshot(database).splitlines())
-
-
 @WAYS
 @pytest.mark.parametrize("comment", ["said", None])
 def test_a_rename_goes_on_and_keeps_it(new_database, commented, comment):
@@ -67,7 +62,7 @@ def test_a_rename_goes_on_and_keeps_it(new_database, commented, comment):
     expected = renamed_in_place(new_database(), comment)
     expected.execute("INSERT INTO t (id, new, n) VALUES (3, 'c', 3)", "UPDATE t SET new = 'z' WHERE id = 1")
     if database.kind != "postgresql":
-        assert shape(database) == shape(expected)
+        assert unordered(database) == unordered(expected)
     assert database.query("SELECT id, new FROM t ORDER BY id") == expected.query("SELECT id, new FROM t ORDER BY id")
     assert migrate(database, RENAME.contract) is False
 
@@ -86,12 +81,12 @@ def test_a_rename_is_undone(database, commented):
 def test_the_old_name_comes_back_and_goes_again(database, commented):
     prepared(database, TABLE)
     migrate(database, lambda: (RENAME.expand(), RENAME.contract()))
-    contracted = shape(database)
+    contracted = unordered(database)
     migrate(database, RENAME.undo_contract)
     migrate(database, lambda: commented("t", "old", "said"))
     assert migrate(database, RENAME.undo_contract) is False
     assert migrate(database, RENAME.contract) is True
-    assert shape(database) == contracted
+    assert unordered(database) == contracted
     migrate(database, RENAME.undo_contract)
     migrate(database, lambda: commented("t", "old", "said"))
     assert migrate(database, RENAME.undo_expand) is True

@@ -7,10 +7,9 @@ import time
 
 import pytest
 import sqlalchemy as sa
-from tests.catalogue import assert_same
+from tests.catalogue import assert_same, unordered
 from tests.lifecycle.harness import state
 from tests.projects import migrate
-from tests.recipes.applications import unordered
 
 from safeops import ColumnRename, InvalidArgument, PhaseMissing, TypeChange, UnsafeOperation
 

@@ -9,8 +9,7 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from tests.backfill.oracle import Child
-from tests.catalogue import assert_same
-from tests.recipes.applications import unordered
+from tests.catalogue import assert_same, unordered
 
 from safeops import ColumnRename, SafeOpsError, TypeChange
 

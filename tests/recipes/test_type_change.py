@@ -7,7 +7,7 @@ import re
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, unordered
 from tests.lifecycle.harness import crash_everywhere, prepared, state
 from tests.projects import migrate, render
 
@@ -43,12 +43,6 @@ def after(*names, world=WORLD, change=CHANGE):
             migrate(database, phase(name, change))
 
     return prepare
-
-
-def unordered(database):
-    """The schema without the places of the columns in their table."""
-    lines = (line.strip().rstrip(",") for line in snapshot(database).splitlines())
-    return "\n".join(sorted(line for line in lines if "COPY " not in line))
 
 
 def test_each_phase_and_its_inverse(database):
