@@ -62,6 +62,7 @@ def under_version_control(project: Path) -> None:
     git(project, "push", "-u", "origin", "HEAD")
 
 
+@pytest.mark.whole
 @pytest.mark.only("pg18", "sqlite")
 def test_followed_word_for_word(project: Path, database: Database) -> None:
     assert main(["init"]) == 0

@@ -15,6 +15,7 @@ from alembic.config import Config
 from tests.authoring.checks import assert_accepted
 from tests.authoring.commands import MODELS, alembic, files_in, fill_in, python, revision, stock, substitute
 from tests.servers import Database
+from tests.whole import one_in
 
 from safeops.authoring.env_file import advise
 from safeops.authoring.init import _is_shipped_by_alembic, advise_ini
@@ -181,6 +182,7 @@ def test_no_file_that_stands_is_lost(init_files: Init, tmp_path: Path) -> None:
     assert init_files()[0] == 0
 
 
+@pytest.mark.whole
 def test_the_new_env_py_passes_the_checks_of_a_project(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     (tmp_path / "env.py").write_text(rendered("env.py.template"))
     assert_accepted([tmp_path / "env.py"], cache=request.config.cache.mkdir("mypy-of-revisions"))
@@ -204,7 +206,7 @@ def test_the_tests_of_pytest_alembic_pass(init_files: Init, tmp_path: Path) -> N
 # An existing project ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("template", STOCK)
+@pytest.mark.parametrize("template", one_in(3, [*STOCK]))
 def test_alembics_own_templates(init: Init, tmp_path: Path, template: str) -> None:
     stock(tmp_path, template)
     theirs = files_in(tmp_path)

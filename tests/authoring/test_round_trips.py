@@ -31,7 +31,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("written")
 
 
-@pytest.mark.parametrize("kind", one_in(8, CHANGES), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", one_in(16, CHANGES), ids=lambda kind: kind.__name__)
 def test_round_trip(kind: type[Change], new_database: NewDatabase, tmp_path: Path, written: Path) -> None:
     round_trip(kind(), new_database, tmp_path, written, {})
 

@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 from tests.lifecycle.harness import crash_everywhere
+from tests.whole import one_in
 
 from safeops import backfill, reads
 
@@ -27,7 +28,7 @@ BODIES = {
 
 
 @pytest.mark.only("pg18")
-@pytest.mark.parametrize("what", BODIES)
+@pytest.mark.parametrize("what", one_in(3, [*BODIES]))
 def test_stopped_anywhere_it_goes_on_whatever_it_does(new_database, what):
     assert 8 <= crash_everywhere(new_database, BODIES[what], ROWS, kills=1, every_checkpoint=True) <= 40
 

@@ -28,6 +28,7 @@ from tests.backfill.workers import (
     until,
 )
 from tests.projects import Project, log_lines, migrate
+from tests.whole import one_in
 
 from safeops import backfill, backfill_status, pause_file
 from safeops.backfilling import parallel
@@ -189,6 +190,7 @@ class TestFunctions:
         assert "pickle" in done_here(said)[0]
         assert len(done_here(said)) == 1, "one reason, said once"
 
+    @pytest.mark.whole
     def test_dask_takes_a_local_one(self, database, dask):
         accounts(database, ROWS)
         _, said = fill(database, lambda rows: hundredfold(rows), executor=dask.get_executor())
@@ -302,7 +304,7 @@ class TestConnect:
 
 @pytest.mark.only("pg18")
 class TestAsync:
-    @pytest.mark.parametrize("kind", ["threads", "fork", "spawn"])
+    @pytest.mark.parametrize("kind", one_in(3, ["threads", "fork", "spawn"]))
     @pytest.mark.parametrize("values", [HUNDREDFOLD, hundredfold], ids=["expression", "function"])
     def test_an_asynchronous_env(self, database, kind, values, spawned):
         accounts(database, ROWS)

@@ -129,7 +129,7 @@ SLOW = 'backfill("accounts", Slow({}), where=True, name="fill", batch_size=50{})
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", one_in(2, [signal.SIGTERM, signal.SIGINT]), ids=["SIGTERM", "SIGINT"])
 def test_a_signal_stops_it_after_the_batch_in_hand(run, database, number):
     stopped = run(SLOW.format(0.2, "")).after_batches(2)
     stopped.process.send_signal(number)

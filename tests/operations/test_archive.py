@@ -119,6 +119,7 @@ class TestColumn:
 
         assert crash_everywhere(new_database, restore_name, archived, kills=1, down=True, compare=without_times) > 8
 
+    @pytest.mark.whole
     @pytest.mark.only("pg18", "mysql")
     def test_stopped_anywhere_a_column_with_a_foreign_key(self, new_database):
         crash_everywhere(new_database, drop_team, WORLD, kills=1, compare=without_times)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from tests.catalogue import snapshot
 from tests.concurrency.harness import idle_holder
 from tests.projects import migrate
+from tests.whole import one_in
 
 from safeops import (
     LockNotAcquired,
@@ -54,7 +55,7 @@ def without(database, plugin):
         database.execute(f"INSTALL SONAME '{plugin}'")
 
 
-@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ROW EXCLUSIVE", "ACCESS EXCLUSIVE"])
+@pytest.mark.parametrize("mode", one_in(2, ["ACCESS SHARE", "ROW EXCLUSIVE", "ACCESS EXCLUSIVE"]))
 @pytest.mark.parametrize("knows", [True, False], ids=["known", "no plugin"])
 def test_who_holds_the_table(database, mode, knows):
     if not knows and database.server.product == "mysql":

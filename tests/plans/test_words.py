@@ -15,6 +15,7 @@ from tests.lifecycle.harness import state
 from tests.plans.calls import CALLS, WORLD, on
 from tests.projects import Project
 from tests.servers import Database
+from tests.whole import one_in
 
 from safeops.databases.steps import Step
 from safeops.planned import PlannedStatement
@@ -66,10 +67,8 @@ def decisions(project: Project) -> list[list[dict[str, object]]]:
 
 
 def cases() -> list[Any]:
-    """Every call; by default one in four."""
-    return [
-        pytest.param(name, marks=[] if number % 4 == 0 else [pytest.mark.whole]) for number, name in enumerate(CALLS)
-    ]
+    """Every call; by default one in eight."""
+    return one_in(8, [*CALLS])
 
 
 @pytest.mark.parametrize("name", cases())

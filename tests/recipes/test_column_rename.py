@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from tests.catalogue import assert_same, unordered
 from tests.lifecycle.harness import crash_everywhere, prepared, state, up_up_down_down_up
 from tests.projects import migrate, render, run_sql
+from tests.whole import one_in
 
 from safeops import (
     ColumnRename,
@@ -330,7 +331,7 @@ RICH = (
 
 
 @pytest.mark.only("pg18")
-@pytest.mark.parametrize("column", ["name", "team", "code", "serial", "id", "feeling", "tags", "at"])
+@pytest.mark.parametrize("column", one_in(3, ["name", "feeling", "tags", "id", "team", "code", "serial", "at"]))
 def test_all_that_stands_on_the_column_comes_along(new_database, column):
     renamed, changed = prepared(new_database(), RICH), prepared(new_database(), RICH)
     rename = ColumnRename("users", column, "New %:x")
