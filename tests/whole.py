@@ -1,9 +1,9 @@
 """What `python -m pytest` leaves to `python -m pytest --whole`, which CI runs, and how many processes run the tests.
 
 The mark `whole` is for what repeats a proof elsewhere: other versions of a server, more seeds, phases and rounds.
-Here it comes to every test on a server other than the first of CORE that the test is for, since most prove a mechanism
-that is the same on all. On each of CORE run the tests with the mark `smoke`, and those that crash a helper or take it
-up and down; on the servers beyond only what --databases asks for.
+Here it comes to every test on a server other than the first of CORE that the test is for, or the one that its mark
+`by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
+`smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases asks for.
 """
 
 from __future__ import annotations
@@ -78,9 +78,11 @@ def _is_for_each(item: pytest.Item) -> bool:
 def _first_servers(items: Sequence[pytest.Item]) -> dict[str, str]:
     """For each test the server that it is tried on by default."""
     servers: dict[str, set[str]] = {}
+    named: dict[str, str] = {}
     for item in items:
         servers.setdefault(_test_of(item), set()).update(_servers_of(item))
-    return {test: min(names, key=(*CORE, *ALL).index) for test, names in servers.items() if names}
+        named |= {_test_of(item): mark.args[0] for mark in item.iter_markers("by_default")}
+    return {test: min(names, key=(*CORE, *ALL).index) for test, names in servers.items() if names} | named
 
 
 def _test_of(item: pytest.Item) -> str:

