@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 # For `pytest` alone, which, unlike `python -m pytest`, does not look in the current folder.
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -13,6 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 # Helpers assert on behalf of the tests: let pytest explain their failures as well.
 for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harness", "operations.shape"):
     pytest.register_assert_rewrite(f"tests.{helper}")
+
+# How long an example takes tells of the other processes of the machine, not of the test.
+hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("any machine")
 
 pytest_plugins = ["tests.servers", "tests.whole"]
 
