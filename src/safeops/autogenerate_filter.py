@@ -16,22 +16,22 @@ from safeops import _alembic
 PREFIX = "safeops_"
 
 
-def hide(_context: Any, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
-    """Take out what would drop the tables and columns of safeops, as no model has them."""
-    upgrade_ops.ops[:] = list(_others(upgrade_ops.ops))
+def remove_own(_context: Any, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
+    """Remove the operations that would drop tables and columns of safeops, because no model has them."""
+    upgrade_ops.ops[:] = list(_without_own(upgrade_ops.ops))
 
 
-def _others(found: list[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
-    for operation in found:
+def _without_own(operations: list[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
+    for operation in operations:
         if isinstance(operation, ops.ModifyTableOps):
-            operation.ops[:] = list(_others(operation.ops))
+            operation.ops[:] = list(_without_own(operation.ops))
             if operation.ops:
                 yield operation
-        elif not _is_ours(operation):
+        elif not _is_own(operation):
             yield operation
 
 
-def _is_ours(operation: ops.MigrateOperation) -> bool:
+def _is_own(operation: ops.MigrateOperation) -> bool:
     match operation:
         case ops.DropTableOp():
             names: list[Any] = [operation.table_name]
@@ -46,14 +46,14 @@ def _is_ours(operation: ops.MigrateOperation) -> bool:
     return any(str(name).startswith(PREFIX) for name in names)
 
 
-def _is_of_others(record: logging.LogRecord) -> bool:
+def _is_about_others(record: logging.LogRecord) -> bool:
     names = [part for argument in record.args or () for part in str(argument).split(".")]
     return not any(name.strip("'\"").startswith(PREFIX) for name in names)
 
 
 def hide_from_autogenerate() -> None:
-    """Register with Alembic."""
-    # They report a removed table before a comparator can take it out.
+    """Register the filter with Alembic."""
+    # Alembic logs a removed table before a comparator can remove the operation.
     for name in _alembic.COMPARISON_LOGGERS:
-        logging.getLogger(name).addFilter(_is_of_others)
-    _alembic.compare_last(hide)
+        logging.getLogger(name).addFilter(_is_about_others)
+    _alembic.compare_last(remove_own)

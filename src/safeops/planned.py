@@ -1,4 +1,4 @@
-"""What a plan tells: each call of a revision, and what it would do; how a step locks tables, and what it makes."""
+"""What a plan reports: each call of a revision, what it would do, which locks it takes, and what exists after it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from safeops.errors import SafeOpsError
 from safeops.naming import Name
 
 NOTHING, WRITES, ALL, ROWS = "nothing", "writes", "reads and writes", "writes to those rows"
-"""What a lock can hold up."""
+"""What a lock can block."""
 BRIEFLY, LONG = "briefly", "for as long as it takes"
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock on a table, in the words of its database, and what of the application it holds up for how long."""
+    """A lock on a table by its name in the database, and what of the application it blocks for how long."""
 
     name: str | None
     holds_up: str = NOTHING
@@ -30,7 +30,7 @@ class Lock:
 
 
 FREE = Lock(None)
-"""That of a step which locks no table."""
+"""The lock of a step that locks no table."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class BackfillProgress:
     """How far a backfill is.
 
     Args:
-        name: What its progress is kept under.
+        name: The name of the backfill.
         table: The table, in its schema.
         rows: The rows that this run has processed.
         total: About how many rows it has to go through, from the server's statistics; None if unknown.

@@ -169,7 +169,7 @@ def targets_of(values: Values) -> tuple[str, ...]:
 def condition_of(expressions: Expressions, targets: Sequence[str], where: Any) -> str | None:
     """Return the condition of the rows that need the backfill; None if each does."""
     if where is None:
-        return expressions.condition(expressions.unfilled(tuple(targets)))
+        return expressions.condition(expressions.unfilled(targets))
     if where is True or isinstance(where, sa.True_):
         return None
     return expressions.condition(expressions.own(sa.text(where) if isinstance(where, str) else where))

@@ -70,7 +70,7 @@ class Expressions:
             self.table.append_column(sa.column(name))
         return self.table.c[name]
 
-    def unfilled(self, columns: Mapping[str, Any] | tuple[str, ...]) -> sa.ColumnElement[bool]:
+    def unfilled(self, columns: Sequence[str]) -> sa.ColumnElement[bool]:
         """Return the condition that any of the columns is NULL."""
         return sa.or_(*(self.column(name).is_(None) for name in columns))
 
