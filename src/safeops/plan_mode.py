@@ -26,7 +26,7 @@ from safeops.errors import (
     UnsupportedOnDatabase,
     ViolatingRows,
 )
-from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Effect, PlannedCall, PlannedStatement, Sent, summary
+from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Effect, PlannedCall, PlannedStatement, RawStatement, summary
 
 REST = "what follows from that"
 AFTER = "would run after"
@@ -99,11 +99,16 @@ class DryRun:
         if self._open is not None:
             self._open.notes.append(said)
 
-    def unknown(self, helper: str, detail: str, *, sent: Sent | None = None, ends: bool = False) -> None:
+    def unknown(
+        self, helper: str, detail: str, *, raw: RawStatement | None = None, ends_revision: bool = False
+    ) -> None:
         """Tell what nobody can foresee."""
-        loses = sent is not None and sent.loses
+        loses = raw is not None and raw.loses
         self.calls.append(
-            (self.revision, PlannedCall(helper, None, UNKNOWN, detail, loses=loses, ends=ends, sent=sent))
+            (
+                self.revision,
+                PlannedCall(helper, None, UNKNOWN, detail, loses=loses, ends_revision=ends_revision, raw=raw),
+            )
         )
 
     def would_add(self, table: str, column: str | None = None) -> bool:
@@ -116,7 +121,7 @@ class DryRun:
     def would_create(self, type_: str) -> bool:
         """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
         made = any(one.column is None and one.name.name == type_ for one in self._effects())
-        return made or any(type_ in one.sent.names for _, one in self.calls if one.sent is not None)
+        return made or any(type_ in one.raw.names for _, one in self.calls if one.raw is not None)
 
     def _effects(self) -> list[Effect]:
         """Return what the calls before would have made, and the steps before of the helper that runs."""
@@ -182,7 +187,7 @@ class DryRun:
     def _earlier(self, fits: Callable[[PlannedCall], bool]) -> tuple[str, PlannedCall] | None:
         """Return the latest step before that fits, at best one that would do something of itself."""
         found = [(revision, one) for revision, one in self.calls if one.action != SKIP and fits(one)]
-        made = [(revision, one) for revision, one in found if one.action == RUN and not one.follows]
+        made = [(revision, one) for revision, one in found if one.action == RUN and not one.needs_earlier]
         return next(reversed(made or found), None)
 
 
@@ -240,9 +245,9 @@ def _after(call: _Call, revision: str, before: PlannedCall) -> PlannedCall:
     after = f"{AFTER} {before.helper} of revision {revision}"
     if call.outline:
         own = _done(call, cut_short=False)
-        return replace(own, detail=f"{after}: {own.detail}", follows=True)
+        return replace(own, detail=f"{after}: {own.detail}", needs_earlier=True)
     detail = f"{after}: {before.detail}"
-    return PlannedCall(call.helper, call.target, RUN, detail, loses=call.loses, table=call.table, follows=True)
+    return PlannedCall(call.helper, call.target, RUN, detail, loses=call.loses, table=call.table, needs_earlier=True)
 
 
 def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
@@ -261,7 +266,7 @@ def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
         sum(seconds) if seconds else None,
         any(statement.loses for statement in call.outline or statements),
         call.table,
-        held=tuple((table, statement.lock) for statement in statements for table in statement.tables),
+        table_locks=tuple((table, statement.lock) for statement in statements for table in statement.tables),
         rewrites=any(statement.rewrites for statement in statements),
         effects=tuple(statement.effect for statement in statements if statement.effect is not None),
     )
@@ -270,7 +275,7 @@ def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
 def _blocked(statements: list[PlannedStatement]) -> str | None:
     found = dict.fromkeys(statement.lock for statement in statements)
     # That one of its statements blocks nothing is no news beside what another one blocks.
-    blocking = [one.blocks for one in found if one.holds_up != NOTHING] or [one.blocks for one in found]
+    blocking = [one.blocks for one in found if one.blocked != NOTHING] or [one.blocks for one in found]
     return "; ".join(dict.fromkeys(blocking)) or None
 
 
@@ -287,14 +292,14 @@ def _creates(one: PlannedCall, call: _Call) -> bool:
     """Tell whether a step makes or renames the table of a later call, so that what that one found is true no more."""
     if one.table is not None:
         return one.target == call.table
-    made = one.sent is not None and one.sent.makes_table
+    made = one.raw is not None and one.raw.makes_table
     return made and call.table is not None and _sends(one, call.table)
 
 
 def _changes(one: PlannedCall, call: _Call, error: Exception) -> bool:
     """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
     if one.target is None:
-        return call.table is not None and (_sends(one, call.table) or _mentions(one.sent, str(error)))
+        return call.table is not None and (_sends(one, call.table) or _mentions(one.raw, str(error)))
     thing = one.target.partition(" on ")[0]
     return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
 
@@ -302,8 +307,8 @@ def _changes(one: PlannedCall, call: _Call, error: Exception) -> bool:
 def _may_change(one: PlannedCall, call: _Call, said: str) -> bool:
     """Tell whether a step may change what a later call is refused for; where that is open, it may."""
     if one.target is None:
-        opaque = one.ends or one.sent is None or one.sent.hides or call.table is None
-        return opaque or _sends(one, str(call.table)) or _mentions(one.sent, said)
+        opaque = one.ends_revision or one.raw is None or one.raw.hides or call.table is None
+        return opaque or _sends(one, str(call.table)) or _mentions(one.raw, said)
     if one.table is None or one.table != call.table:
         return one.target == call.target or _names(said, one.table or one.target)
     if one.target == call.target or call.table in (one.target, call.target):
@@ -320,16 +325,16 @@ def _plain(name: str) -> str:
 
 def _sends(one: PlannedCall, table: str) -> bool:
     """Tell whether a statement of the revision's own names a table."""
-    return one.sent is not None and one.sent.names_table(_plain(table))
+    return one.raw is not None and one.raw.names_table(_plain(table))
 
 
 def _names(text: str, name: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(_plain(name))}(?!\w)", text) is not None
 
 
-def _mentions(sent: Sent | None, said: str) -> bool:
+def _mentions(raw: RawStatement | None, said: str) -> bool:
     """Tell whether raw SQL names something that an error names too: a view, a publication, a domain, a column."""
-    return sent is not None and any(_names(said, name) for name in sent.names if name.lower() not in SQL_WORDS)
+    return raw is not None and any(_names(said, name) for name in raw.names if name.lower() not in SQL_WORDS)
 
 
 # What was called ------------------------------------------------------------------------------------------------

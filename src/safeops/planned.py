@@ -18,18 +18,18 @@ class Lock:
     """A lock on a table by its name in the database, and what of the application it blocks for how long."""
 
     name: str | None
-    holds_up: str = NOTHING
-    how_long: str = ""
+    blocked: str = NOTHING
+    duration: str = ""
 
     @property
     def blocks(self) -> str:
-        return f"{self.holds_up}, {self.how_long}" if self.how_long else self.holds_up
+        return f"{self.blocked}, {self.duration}" if self.duration else self.blocked
 
     def for_long(self) -> Lock:
-        return replace(self, how_long=LONG)
+        return replace(self, duration=LONG)
 
 
-FREE = Lock(None)
+NO_LOCK = Lock(None)
 """The lock of a step that locks no table."""
 
 
@@ -92,11 +92,11 @@ class PlannedStatement:
         loses: It drops or overwrites what nothing gives back.
         rewrites: It rewrites or scans the table under its lock.
         effect: What it makes that a later call may need.
-        tells_rows: What it does names the rows already.
+        names_rows: What it does names the rows already.
     """
 
     does: str
-    lock: Lock = FREE
+    lock: Lock = NO_LOCK
     tables: tuple[Name, ...] = ()
     rows: int | None = None
     size: int | None = None
@@ -104,7 +104,7 @@ class PlannedStatement:
     loses: bool = False
     rewrites: bool = False
     effect: Effect | None = None
-    tells_rows: bool = False
+    names_rows: bool = False
 
     @property
     def text(self) -> str:
@@ -113,18 +113,18 @@ class PlannedStatement:
         return (f"{INFINITIVES[first]} {rest}" if first in INFINITIVES else f"see to it that {does}") + self._measured()
 
     def _measured(self) -> str:
-        if self.tells_rows:
+        if self.names_rows:
             return ""
         if self.rows == 0:
             return " with no rows" if self.loses else ""
         found = [f"about {counted(self.rows)}"] if self.rows else []
-        found += [spelled_size(self.size)] if self.size is not None else []
+        found += [size_text(self.size)] if self.size is not None else []
         return f" {'with' if self.loses else 'over'} {', '.join(found)}" if found else ""
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What the text of a statement of a revision's own shows.
+class RawStatement:
+    """What the text of a statement that a revision sends itself shows.
 
     Args:
         names: The names in it.
@@ -158,17 +158,17 @@ class PlannedCall:
     table: str | None = field(default=None, repr=False)
     refusal: SafeOpsError | None = field(default=None, repr=False, compare=False)
     """The error that it is certain to end in; None if it may go well, or a step before it may change that."""
-    ends: bool = field(default=False, repr=False)
+    ends_revision: bool = field(default=False, repr=False)
     """The revision ended here while it was planned: what it would do from here on is not known."""
-    held: tuple[tuple[Name, Lock], ...] = field(default=(), repr=False)
+    table_locks: tuple[tuple[Name, Lock], ...] = field(default=(), repr=False)
     """The tables that it locks, and how, in the order of its steps."""
     rewrites: bool = field(default=False, repr=False)
     """It rewrites or scans a table under its lock."""
     effects: tuple[Effect, ...] = field(default=(), repr=False)
     """What exists after it and not before."""
-    follows: bool = field(default=False, repr=False)
+    needs_earlier: bool = field(default=False, repr=False)
     """It has nothing to do before an earlier call has run."""
-    sent: Sent | None = field(default=None, repr=False, compare=False)
+    raw: RawStatement | None = field(default=None, repr=False, compare=False)
     """What is known of the statement, if the revision sends one itself."""
 
     def as_json(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def counted(rows: int) -> str:
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
-def spelled_size(size: float) -> str:
+def size_text(size: float) -> str:
     """Write a number of bytes for people."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1024:

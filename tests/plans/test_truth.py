@@ -53,14 +53,14 @@ BLOCKED = {"": set(), "SHARE UPDATE EXCLUSIVE": set(), "ACCESS EXCLUSIVE": {"rea
 
 def said_of(database: Database, step: PlannedCall, tables: Collection[str]) -> dict[str, object]:
     held: dict[str, list[Lock]] = {}
-    for table, lock in step.held:
+    for table, lock in step.table_locks:
         if table.name in tables and lock.name in STRENGTH:
             held.setdefault(table.name, []).append(lock)
     said: dict[str, object] = {"loses": step.loses, "rewrites": step.rewrites}
     if database.kind == "postgresql":
         said["locks"] = {table: strongest(one.name for one in found) for table, found in held.items()}
     if database.kind != "sqlite":
-        blocks = "; ".join(lock.blocks for _, lock in step.held if lock.holds_up != ROWS)
+        blocks = "; ".join(lock.blocks for _, lock in step.table_locks if lock.blocked != ROWS)
         said["blocks"] = set(re.findall(r"\b(reads|writes)\b", blocks))
     return said
 

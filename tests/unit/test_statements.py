@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from safeops.databases.statements import Kind, allows_writes, kind_of, sent, sets_more_than_session
+from safeops.databases.statements import Kind, allows_writes, kind_of, raw_statement, sets_more_than_session
 
 READS = [
     "SELECT 1",
@@ -83,12 +83,12 @@ def test_what_is_of_the_session(sql: str, kind: Kind) -> None:
 
 @pytest.mark.parametrize("sql", LOSING)
 def test_what_loses_values(sql: str) -> None:
-    assert sent(sql).loses
+    assert raw_statement(sql).loses
 
 
 @pytest.mark.parametrize("sql", KEEPING)
 def test_what_keeps_them(sql: str) -> None:
-    assert not sent(sql).loses
+    assert not raw_statement(sql).loses
 
 
 def test_what_a_revision_may_not_set() -> None:
@@ -105,8 +105,12 @@ def test_what_a_revision_may_not_set() -> None:
 
 
 def test_the_names_in_a_statement() -> None:
-    found = sent("""CREATE TABLE "Users ""x"" y" (id int DEFAULT 'teams') -- cities""")
+    found = raw_statement("""CREATE TABLE "Users ""x"" y" (id int DEFAULT 'teams') -- cities""")
     assert found.makes_table and found.names_table('users "X" Y')
     assert not found.names_table("teams") and not found.names_table("cities")
-    assert sent("ALTER TABLE a RENAME TO b").makes_table
-    assert sent("DO $$ BEGIN END $$").hides and sent("CALL p()").hides and not sent("SELECT 'CALL p()'").hides
+    assert raw_statement("ALTER TABLE a RENAME TO b").makes_table
+    assert (
+        raw_statement("DO $$ BEGIN END $$").hides
+        and raw_statement("CALL p()").hides
+        and not raw_statement("SELECT 'CALL p()'").hides
+    )

@@ -294,7 +294,7 @@ def plan_backfill(dry_run: DryRun, terms: Terms, spec: BackfillSpec) -> None:
     does = f"filled {'an unknown number of rows' if rows is None else f'about {counted(rows)}'} of {spec.table}"
     does += f", about {seconds:,.0f} s at the last measured rate" if seconds is not None else ""
     dry_run.add(
-        PlannedStatement(does, LOCK, (spec.table,), rows, None, seconds, loses=not spec.keeps_values, tells_rows=True)
+        PlannedStatement(does, LOCK, (spec.table,), rows, None, seconds, loses=not spec.keeps_values, names_rows=True)
     )
 
 

@@ -13,7 +13,7 @@ from safeops.authoring.init import guide, init
 from safeops.authoring.project import find_project
 from safeops.cli.command import SCRATCH, Argument, Command, config_of, fitting, shown_path
 from safeops.errors import InvalidArgument
-from safeops.planned import RUN, SKIP, UNKNOWN, PlannedCall, spelled_size
+from safeops.planned import RUN, SKIP, UNKNOWN, PlannedCall, size_text
 from safeops.runner.checks import ERROR, Checked, Finding, check
 from safeops.runner.planning import Plan, plan
 from safeops.runner.revision_run import DONE, PENDING, Result
@@ -188,7 +188,7 @@ CHECK = Command(
 def status_lines(result: Status) -> Iterator[str]:
     """Write a status for people."""
     place = f"{result.database} on {result.host}" if result.host else result.database
-    size = "" if result.size_bytes is None else f", {spelled_size(result.size_bytes)}"
+    size = "" if result.size_bytes is None else f", {size_text(result.size_bytes)}"
     yield from _row("Database", f"{place}{size}")
     yield from _row("Server", result.server)
     yield from _row("Revision", ", ".join(result.current) or "none yet")

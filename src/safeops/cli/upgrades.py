@@ -23,7 +23,7 @@ from safeops.cli.command import (
 )
 from safeops.cli.project import plan_lines
 from safeops.errors import NotReady
-from safeops.planned import spelled_size
+from safeops.planned import size_text
 from safeops.runner import backup, restore
 from safeops.runner.backups import Backup, reporting
 from safeops.runner.health_check import PATIENCE
@@ -211,7 +211,7 @@ def _backup(options: Namespace) -> Backup:
 
 def _backup_lines(result: Backup) -> Iterator[str]:
     yield str(result.path)
-    yield from fitting(f"{spelled_size(result.bytes)} of {result.server} at {result.revision}, {result.seconds:.1f} s")
+    yield from fitting(f"{size_text(result.bytes)} of {result.server} at {result.revision}, {result.seconds:.1f} s")
     if result.rows is not None:
         yield f"{sum(result.rows.values()):,} rows counted"
     for doubt in result.doubts:

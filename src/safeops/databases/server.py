@@ -14,7 +14,7 @@ from safeops.databases.ports import Port
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError
 from safeops.naming import Name
-from safeops.planned import FREE, Lock
+from safeops.planned import NO_LOCK, Lock
 
 Kind: TypeAlias = Literal[
     "lost",
@@ -214,7 +214,7 @@ class Sizes(Port):
 
     def lock_of(self, step: Step) -> Lock:
         """Return how a step locks its tables."""
-        return step.lock or (self.strongest_lock if step.locks else FREE)
+        return step.lock or (self.strongest_lock if step.locks else NO_LOCK)
 
     def partitions_locked(self, step: Step) -> tuple[Name, ...]:
         """Return the partitions of its tables that a step locks as well."""

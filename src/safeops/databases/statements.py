@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from safeops.databases import sqltext
-from safeops.planned import Sent
+from safeops.planned import RawStatement
 
 EXECUTED = re.compile(r"/\*M?!\d*(.*?)\*/", re.DOTALL)
 """A comment that MariaDB and MySQL execute."""
@@ -40,14 +40,14 @@ def kind_of(sql: str) -> Kind:
     return kinds.pop() if len(kinds) == 1 else Kind.WRITES
 
 
-def sent(sql: str) -> Sent:
+def raw_statement(sql: str) -> RawStatement:
     """Return what the text of a statement shows."""
     words = words_of(sql)
     hides = "$$" in sql or not OPAQUE.isdisjoint(words)
     made = words[:1] == ("CREATE",) and "TABLE" in words[1:4]
     makes_table = made or ("RENAME" in words and "TABLE" in words[:3])
     loses = any(part[0] in LOSING and LOSING[part[0]](part) for part in _parts(words))
-    return Sent(names_in(sql), hides, makes_table, loses)
+    return RawStatement(names_in(sql), hides, makes_table, loses)
 
 
 def sets_more_than_session(sql: str) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from safeops.errors import BackupFailed, Unreachable
-from safeops.planned import spelled_size
+from safeops.planned import size_text
 from safeops.runner.dumps import ToolFailed
 
 NO_BACKUP = "No backup was made, and no part of one was left; running again is safe."
@@ -213,7 +213,7 @@ def explaining_failures(folder: Path, state: str = NO_BACKUP) -> Iterator[None]:
 def _disk_failure(error: OSError, folder: Path, state: str) -> BackupFailed:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return BackupFailed(f"{error.strerror or error}: {error.filename or folder}.", state=state)
-    free = f" ({spelled_size(shutil.disk_usage(folder).free)} are free there now)"
+    free = f" ({size_text(shutil.disk_usage(folder).free)} are free there now)"
     return BackupFailed(
         f"{folder} took no more: {os.strerror(error.errno)}{free}.",
         state=state,

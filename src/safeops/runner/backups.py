@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Engine
 from safeops.databases import database_on
 from safeops.databases.connections import run_on_connection
 from safeops.errors import BackupFailed, InvalidArgument
-from safeops.planned import spelled_size
+from safeops.planned import size_text
 from safeops.runner.backup_files import (
     BackupFiles,
     checksum,
@@ -146,7 +146,7 @@ def backup(
             result = replace(result, seconds=round(time.monotonic() - started, 3))
             _describe(result)
             _remove(files.older(final)[keep - 1 :] if keep else [])
-    log.info("backup: %s, %s in %.1f s", result.path, spelled_size(result.bytes), result.seconds)
+    log.info("backup: %s, %s in %.1f s", result.path, size_text(result.bytes), result.seconds)
     return result
 
 
@@ -159,7 +159,7 @@ def reporting(report: Callable[[str], None]) -> Callable[[int], None]:
         now = time.monotonic()
         if now - last >= EVERY:
             last = now
-            report(f"{spelled_size(written)} in {now - started:.0f} s")
+            report(f"{size_text(written)} in {now - started:.0f} s")
 
     return progress
 
@@ -205,8 +205,8 @@ def _check_room(source: Source, folder: Path) -> None:
     # Some file systems report no size.
     if disk.total and disk.free < source.least_size:
         raise BackupFailed(
-            f"The backup of {source.name} takes {spelled_size(source.least_size)} at least,"
-            f" and {spelled_size(disk.free)} are free in {folder}.",
+            f"The backup of {source.name} takes {size_text(source.least_size)} at least,"
+            f" and {size_text(disk.free)} are free in {folder}.",
             remedy="Make room there, or write it elsewhere:",
             code="safeops backup --to /a/larger/disk",
         )

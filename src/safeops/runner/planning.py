@@ -22,7 +22,7 @@ from safeops import _alembic, _sqlalchemy
 from safeops.databases import database_class
 from safeops.databases.connections import listening
 from safeops.databases.server import Abilities
-from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, sent, sets_more_than_session
+from safeops.databases.statements import Kind, allows_writes, kind_of, names_in, raw_statement, sets_more_than_session
 from safeops.errors import NotReady, SafeOpsError, Unreachable, UnsupportedOnDatabase
 from safeops.execution.migration import Migration
 from safeops.plan_mode import DryRun, WouldWrite, current_dry_run, recorded_dry_run
@@ -175,7 +175,7 @@ def run_revision(dry_run: DryRun, revision: str, body: Callable[[], object], con
         if isinstance(error, Unreachable) or getattr(error, "connection_invalidated", False):
             raise
         result = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
-        dry_run.unknown(_raiser(error), f"{result}: {summary(error)}", ends=True)
+        dry_run.unknown(_raiser(error), f"{result}: {summary(error)}", ends_revision=True)
     finally:
         _close_open_transactions(connection)
 
@@ -243,7 +243,7 @@ def _guard(dry_run: DryRun, statement: str) -> bool | None:
 
 
 def _record(dry_run: DryRun, sql: str, frame: FrameType | None) -> None:
-    dry_run.unknown(_called(frame), _displayed(sql), sent=sent(sql))
+    dry_run.unknown(_called(frame), _displayed(sql), raw=raw_statement(sql))
 
 
 def _called(frame: FrameType | None) -> str:

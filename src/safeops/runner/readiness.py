@@ -18,7 +18,7 @@ from safeops.databases import database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import run_on_connection
 from safeops.errors import InvalidArgument, NotCurrent, NotReady, SafeOpsError
-from safeops.planned import spelled_size, summary
+from safeops.planned import size_text, summary
 from safeops.runner.environment import Inspection, ReachedDatabase, current_on, explaining_errors, refuse_missing
 from safeops.runner.revisions import (
     GET_FILE_BACK,
@@ -120,7 +120,7 @@ def _room(database: Database) -> Iterator[str]:
         return
     free, size = shutil.disk_usage(folder).free, database.sizes.bytes_of_database() or 0
     if free < max(SPARE, size // PART):
-        yield f"{spelled_size(free)} are free in {folder}, for a database of {spelled_size(size)}."
+        yield f"{size_text(free)} are free in {folder}, for a database of {size_text(size)}."
 
 
 # At the start of a service --------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from safeops.databases import KINDS, abilities_of, database_class, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import check_host, run_on_connection
 from safeops.errors import BackupFailed, InvalidArgument
-from safeops.planned import spelled_size
+from safeops.planned import size_text
 from safeops.runner.backup_files import PARTIAL, checksum, explaining_failures, explaining_unreachable
 from safeops.runner.backups import read_description
 from safeops.runner.dumps import Dumper, Dumps, Login, recorded_logins
@@ -151,7 +151,7 @@ def _checked_file(path: Path) -> tuple[dict[str, Any], bytes]:
     if description and description.get("sha256") != checksum(path):
         raise BackupFailed(
             f"{path} is not as it was written: its checksum is another one than the file beside it says.",
-            why=f"It has {spelled_size(path.stat().st_size)}, and had {spelled_size(description.get('bytes', 0))}.",
+            why=f"It has {size_text(path.stat().st_size)}, and had {size_text(description.get('bytes', 0))}.",
             remedy="Restore another backup, or fetch this one anew from where it was copied.",
         )
     with path.open("rb") as file:

@@ -32,7 +32,7 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import RENAMED
 from safeops.errors import LockNotAcquired, SafeOpsError, UnsafeOperation
 from safeops.naming import Name, fitting
-from safeops.planned import FREE
+from safeops.planned import NO_LOCK
 from safeops.policy import assurance
 from safeops.table_rename import port
 from safeops.table_rename.port import RenamedTable
@@ -215,7 +215,7 @@ class TableRenames(port.TableRenames):
     def restore_old_name(self, names: RenamedTable) -> Plan:
         if not names.has_view:
             sql = self._view(names.old, names.new, self._columns(names.new))
-            yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,), lock=FREE)
+            yield Step(sql, f"brought back the old name {names.old} of {names.new}", (names.new,), lock=NO_LOCK)
         yield from self.copy_rights(names.new, names.old)
 
     # Spelling ---------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from safeops.databases.postgresql.types import in_dollars
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import RENAMED
 from safeops.naming import Name
-from safeops.planned import FREE
+from safeops.planned import NO_LOCK
 from safeops.table_rename import port
 from safeops.table_rename.port import RenamedTable
 
@@ -155,7 +155,7 @@ class TableRenames(port.TableRenames):
             does = f"brought back the old name {names.old} of {names.new}"
             step = self._step(names, condition, _VIEW, self._ours(), does, names.new)
             # Who makes a view only reads the table.
-            yield replace(step, lock=FREE)
+            yield replace(step, lock=NO_LOCK)
 
     def _ours(self) -> str:
         return _OURS.format("found", "base", "note")

@@ -25,7 +25,7 @@ from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import MARK, RENAMED, Pair, pair_of
 from safeops.errors import UnsafeOperation, online_only
 from safeops.naming import Name
-from safeops.planned import FREE, Effect
+from safeops.planned import NO_LOCK, Effect
 
 UNFINISHED = "safeops: its default is still to be set"
 """The comment of a column until its default is set and its rows are filled, by which a stopped run is resumed."""
@@ -51,7 +51,7 @@ class Columns(Indexes):
             self.database.safety.check_support(constraint, True)
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
         sql = self.database.rendered(CreateTable(table, if_not_exists=True))
-        lock = METADATA if referents and self.database.abilities.locks_referents else FREE
+        lock = METADATA if referents and self.database.abilities.locks_referents else NO_LOCK
         yield Step(sql, f"created table {name}", (name, *referents - {name}), lock=lock, effect=Effect(name))
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
             yield from self.create_index(name, index, None, new=True)

@@ -21,7 +21,7 @@ from safeops.databases.mysql.catalogue import UNPROVED, definition_of, is_pendin
 from safeops.databases.mysql.columns import Columns
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
-from safeops.planned import FREE
+from safeops.planned import NO_LOCK
 
 TOOK_NULL = "safeops took NULL before the key: "
 """Begins the comment of a primary key, with the columns that accept NULL again when it is dropped."""
@@ -133,7 +133,7 @@ class DDL(Columns):
             scans=True,
             finds_violations=True,
             undoes=added,
-            lock=FREE,
+            lock=NO_LOCK,
         )
         if unmark:
             does = f"{named} on {name} holds for all rows"

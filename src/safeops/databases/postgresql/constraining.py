@@ -18,7 +18,7 @@ from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDAT
 from safeops.databases.postgresql.types import block, object_name
 from safeops.databases.steps import Plan, Step, ddl_compiler
 from safeops.naming import Name, call
-from safeops.planned import FREE
+from safeops.planned import NO_LOCK
 
 NOTE = "safeops took NULL before the key: "
 
@@ -176,7 +176,7 @@ class Constraining(Indexing):
                     f"COMMENT ON INDEX {index} IS {note}",
                     f"noted which columns of {name} took NULL",
                     (name,),
-                    lock=FREE,
+                    lock=NO_LOCK,
                 )
         for column in key.columns:
             # Also if it is NOT NULL already: an interrupted run may have left its proof.

@@ -19,7 +19,7 @@ from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDAT
 from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
-from safeops.planned import FREE, Effect
+from safeops.planned import NO_LOCK, Effect
 
 
 class DDL(Constraining):
@@ -109,7 +109,7 @@ class DDL(Constraining):
         statements += [self.comment_on("TABLE", self.quoted_table(name), table.comment)] if table.comment else []
         statements += [self._column_comment(name, column) for column in table.columns if column.comment]
         referents = {Name(key.column.table.name, key.column.table.schema) for key in table.foreign_keys}
-        lock, effect = SHARE_ROW_EXCLUSIVE if referents else FREE, Effect(name)
+        lock, effect = SHARE_ROW_EXCLUSIVE if referents else NO_LOCK, Effect(name)
         locks, then = (name, *referents - {name}), tuple(statements[1:])
         yield Step(statements[0], f"created table {name}", locks, then, lock=lock, effect=effect)
 

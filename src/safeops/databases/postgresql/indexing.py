@@ -21,7 +21,7 @@ from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.errors import DefinitionMismatch
 from safeops.naming import Name, call
-from safeops.planned import FREE
+from safeops.planned import NO_LOCK
 
 if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
@@ -186,7 +186,7 @@ class Indexing(ddl.DDL):
             yield from self.build_index(partition, replace(index, name=part_name), part)
             whole, child = self.index_name(name, named, existing), self.index_name(partition, part_name, part)
             attach = f"ALTER INDEX {whole} ATTACH PARTITION {child}"
-            yield Step(attach, f"attached index {part_name}", (name, partition), lock=FREE)
+            yield Step(attach, f"attached index {part_name}", (name, partition), lock=NO_LOCK)
 
     def drop_index(self, name: Name, index: str, existing: Table | None) -> Plan:
         full = self.index_name(name, index, existing)

@@ -22,7 +22,7 @@ from safeops.databases.postgresql.types import sqlstate
 from safeops.databases.server import Kind
 from safeops.databases.steps import Step
 from safeops.naming import Name
-from safeops.planned import ALL, BRIEFLY, FREE, NOTHING, WRITES, Lock
+from safeops.planned import ALL, BRIEFLY, NO_LOCK, NOTHING, WRITES, Lock
 
 if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
@@ -152,7 +152,7 @@ class Sizes(server.Sizes):
         return int(rows[1]) if rows else None
 
     def partitions_locked(self, step: Step) -> tuple[Name, ...]:
-        tables = () if step.skips_partitions or step.lock is FREE else step.locks
+        tables = () if step.skips_partitions or step.lock is NO_LOCK else step.locks
         rows = [row for table in tables for row in self.read(PARTITIONS, table=self.quoted_table(table))]
         return tuple(Name(name, schema) for schema, name in rows)
 
