@@ -11,8 +11,8 @@ from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Constraint, Table
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.constraining import not_null_of, rules_of
-from safeops.databases.postgresql.indexing import concurrently
+from safeops.databases.postgresql.constraints import not_null_of, rules_of
+from safeops.databases.postgresql.indexes import concurrently
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.types import IS_DELETE, IS_INSERT, SAFE_PATH
 from safeops.databases.steps import Plan, Step

@@ -206,7 +206,7 @@ def run_on_connection(
     Args:
         engine: Makes the connection, outside its pool.
         body: Gets it, in autocommit.
-        not_this: The driver's connection of the migration, which it must not be.
+        other_than: The driver's connection of the migration, which it must not be.
         session_settings: What was set on a session that it takes over.
     """
 

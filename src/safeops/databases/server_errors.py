@@ -41,7 +41,7 @@ def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOp
         error: The error, with what was being done as its detail.
         helper: The helper that was running.
     """
-    if _is_of_the_author(database, error):
+    if _is_the_authors(database, error):
         return None
     if isinstance(error, PendingRollbackError):
         return _MEANINGS["lost"].error_of(database, "the connection was lost before")
@@ -53,16 +53,16 @@ def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOp
     if not isinstance(error, DBAPIError):
         return None
     meaning = _MEANINGS[database.errors.kind_of(error)]
-    return database.errors.explained(error) or meaning.error_of(database, message_of(error), _undone(error))
+    return database.errors.explained(error) or meaning.error_of(database, message_of(error), _not_done(error))
 
 
-def _is_of_the_author(database: Database, error: SQLAlchemyError) -> bool:
+def _is_the_authors(database: Database, error: SQLAlchemyError) -> bool:
     """Return whether code that safeops called raised it (a callable for progress, a throttle), on another connection."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if _package(frame) not in _BETWEEN]
-    ours = max((place for place, one in enumerate(frames) if _package(one) == "safeops"), default=-1)
-    below = frames[ours + 1 :]
-    asked = any(frame.f_locals.get("self") is database.connection for frame in below)
-    return bool(below) and not asked and _package(below[0]) not in ("sqlalchemy", "alembic")
+    last_own = max((place for place, frame in enumerate(frames) if _package(frame) == "safeops"), default=-1)
+    called = frames[last_own + 1 :]
+    on_ours = any(frame.f_locals.get("self") is database.connection for frame in called)
+    return bool(called) and not on_ours and _package(called[0]) not in ("sqlalchemy", "alembic")
 
 
 def _package(frame: FrameType) -> str:
@@ -78,13 +78,13 @@ def message_of(error: DBAPIError) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def _undone(error: DBAPIError) -> str:
+def _not_done(error: DBAPIError) -> str:
     if error.detail:
         return f" This was not done: {'; '.join(error.detail)}."
     if not error.statement:
         return ""
-    asked = " ".join(error.statement.split())
-    return f"\nThe statement was: {asked if len(asked) <= LONGEST else f'{asked[: LONGEST - 3]}...'}"
+    statement = " ".join(error.statement.split())
+    return f"\nThe statement was: {statement if len(statement) <= LONGEST else f'{statement[: LONGEST - 3]}...'}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from safeops.databases.ports import PortAttribute
 from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.ddl import DDL
-from safeops.databases.postgresql.indexing import with_included
+from safeops.databases.postgresql.indexes import with_included
 from safeops.databases.postgresql.server import VIOLATIONS
 from safeops.databases.postgresql.session import FORBIDDEN, Session
 from safeops.databases.postgresql.types import PROBE, split_collation, sqlstate, type_name
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from safeops.databases.postgresql.triggers import Triggers
     from safeops.databases.postgresql.types import Types
 
-LOOKS = 10
+INSPECTIONS = 10
 """How often a table is inspected while another session is changing it."""
 
 
@@ -67,7 +67,7 @@ class PostgreSQL(Session):
             where, parameters = catalogue.IN_SCHEMA, {"name": name.name, "schema": name.schema}
         elif to_create:
             where, parameters = catalogue.VISIBLE, {"name": name.name}
-        for _ in range(LOOKS):
+        for _ in range(INSPECTIONS):
             raw = self.scalar(catalogue.TABLE + where, bound=f"{int(self.lock_wait * 1000)}ms", **parameters)
             if raw is None or not catalogue.is_torn(raw):
                 break

@@ -14,7 +14,7 @@ from alembic.ddl.base import AddColumn
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from safeops.databases.definitions import Table, differences
-from safeops.databases.postgresql.constraining import Constraining
+from safeops.databases.postgresql.constraints import ConstraintDDL
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
@@ -22,29 +22,29 @@ from safeops.naming import Name
 from safeops.planned import NO_LOCK, Effect
 
 
-class DDL(Constraining):
+class DDL(ConstraintDDL):
     """The plans of PostgreSQL. Statements with strong locks are brief; those that scan hold weak ones."""
 
     def replace_index(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
-        named, passing = str(index.name), self.under_temporary_name(index)
-        yield from self._built_anew(name, passing, existing)
-        old, new = (self.index_name(name, index_name, existing) for index_name in (named, str(passing.name)))
+        named, temporary = str(index.name), self.under_temporary_name(index)
+        yield from self._rebuilt(name, temporary, existing)
+        old, new = (self.index_name(name, index_name, existing) for index_name in (named, str(temporary.name)))
         swap = [f"DROP INDEX IF EXISTS {old}", f"ALTER INDEX {new} RENAME TO {self.quoted(named)}"]
-        swap += self._part_renames(named, str(passing.name), existing)
+        swap += self._part_renames(named, str(temporary.name), existing)
         sql = block(f"to_regclass({self.literal(new)}) IS NOT NULL", ";\n    ".join(swap))
         yield Step(sql, f"replaced index {named} on {name}", (name, *(existing.partitions if existing else ())))
 
-    def _part_renames(self, named: str, passing: str, existing: Table | None) -> list[str]:
+    def _part_renames(self, named: str, temporary: str, existing: Table | None) -> list[str]:
         """Give the indexes of the partitions the names that building the index under its own name gives them."""
         renames: list[str] = []
         for partition in existing.partitions if existing else ():
-            old, new = self.part_name(partition, passing), self.part_name(partition, named)
+            old, new = self.part_name(partition, temporary), self.part_name(partition, named)
             full = self.quoted_table(Name(old, partition.schema))
             renames.append(f"ALTER INDEX IF EXISTS {full} RENAME TO {self.quoted(new)}")
             renames += self._part_renames(new, old, self.database.table(partition))
         return renames
 
-    def _built_anew(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
+    def _rebuilt(self, name: Name, index: sa.Index, existing: Table | None) -> Plan:
         """Build an index, replacing one that another revision left under the temporary name."""
         left = existing.indexes.get(str(index.name)) if existing else None
         if existing is not None and left is not None and differences(left, self.database.wanted_index(index)):
@@ -66,18 +66,18 @@ class DDL(Constraining):
 
     def _replace_rule(self, name: Name, constraint: sa.Constraint, existing: Table | None, validate: bool) -> Plan:
         """Add and validate a foreign key or a check under a temporary name, then rename it to that of the old one."""
-        named, passing = str(constraint.name), self.under_temporary_name(constraint)
-        left = existing.constraints.get(str(passing.name)) if existing else None
+        named, temporary = str(constraint.name), self.under_temporary_name(constraint)
+        left = existing.constraints.get(str(temporary.name)) if existing else None
         if existing is not None and left is not None:
-            wanted = self.database.wanted_constraint(passing)
+            wanted = self.database.wanted_constraint(temporary)
             if differences(left, replace(wanted, referent=wanted.referent and left.referent)):
                 yield from self.drop_constraint(name, left.name, None, existing)
                 existing = self.database.table(existing.name)
-        yield from self.add_constraint(name, passing, existing, validate)
-        table, new = self.quoted_table(name), self.quoted(str(passing.name))
+        yield from self.add_constraint(name, temporary, existing, validate)
+        table, new = self.quoted_table(name), self.quoted(str(temporary.name))
         drop = f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {self.quoted(named)}"
         rename = f"ALTER TABLE {table} RENAME CONSTRAINT {new} TO {self.quoted(named)}"
-        sql = block(self._has_constraint(name, str(passing.name)), f"{drop};\n    {rename}")
+        sql = block(self._has_constraint(name, str(temporary.name)), f"{drop};\n    {rename}")
         yield Step(sql, f"replaced {named} on {name}", self._locked(name, constraint, existing))
 
     def _locked(self, name: Name, constraint: sa.Constraint, existing: Table | None) -> tuple[Name, ...]:
@@ -85,14 +85,14 @@ class DDL(Constraining):
         return (name, old.referent) if old and old.referent else (name,)
 
     def _replace_key(self, name: Name, key: sa.UniqueConstraint, existing: Table | None) -> Plan:
-        named, passing = str(key.name), self.under_temporary_name(key)
-        yield from self._built_anew(name, self.database.index_of_key(passing), existing)
-        new = self.index_name(name, str(passing.name), existing)
+        named, temporary = str(key.name), self.under_temporary_name(key)
+        yield from self._rebuilt(name, self.database.index_of_key(temporary), existing)
+        new = self.index_name(name, str(temporary.name), existing)
         quoted = self.quoted(named)
         swap = (
             f"ALTER TABLE {self.quoted_table(name)} DROP CONSTRAINT IF EXISTS {quoted}, ADD CONSTRAINT {quoted} UNIQUE"
         )
-        swap += f" USING INDEX {self.quoted(str(passing.name))}{self.timing(key)}"
+        swap += f" USING INDEX {self.quoted(str(temporary.name))}{self.timing(key)}"
         sql = block(f"to_regclass({self.literal(new)}) IS NOT NULL", swap)
         yield Step(sql, f"replaced unique {named} on {name}", (name,))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 REWRITTEN = "PostgreSQL rewrites the whole table or an index under an ACCESS EXCLUSIVE lock"
 
 # The tables below a table, with what only they have on a column of it.
-BELOW = """
+TABLES_BELOW = """
 WITH RECURSIVE below AS (
   SELECT inhrelid AS id FROM pg_inherits WHERE inhparent = :id
   UNION SELECT i.inhrelid FROM pg_inherits i JOIN below ON i.inhparent = below.id)
@@ -37,7 +37,7 @@ ORDER BY 1, 2
 """
 
 # The partition keys of a table and of its partitions; the columns of an expression are found by its dependencies.
-KEYS = """
+PARTITION_KEYS = """
 SELECT n.nspname, c.relname, pg_get_partkeydef(c.oid), 0 = ANY (p.partattrs::int2[]),
   (SELECT json_agg(a.attname ORDER BY x.place)::text FROM unnest(p.partattrs::int2[]) WITH ORDINALITY x (number, place)
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = x.number),
@@ -118,7 +118,7 @@ class Safety(safety.Safety):
 
     def _refusal_below(self, column: sa.Column[Any], existing: Table) -> str | None:
         """Return why a partition, or another inheriting table, must be scanned or rewritten."""
-        for schema, table, _, check, has_indexes in self.read(BELOW, id=existing.id, column=str(column.name)):
+        for schema, table, _, check, has_indexes in self.read(TABLES_BELOW, id=existing.id, column=str(column.name)):
             below = Name(table, schema)
             if check is not None:
                 return f"check {check} of {below} is checked again on every row under an ACCESS EXCLUSIVE lock"
@@ -161,7 +161,7 @@ class Safety(safety.Safety):
     def _partition_keys(self, existing: Table) -> list[tuple[Name, str, bool, list[str], list[str]]]:
         if not existing.is_partitioned:
             return []
-        rows = self.read(KEYS, id=existing.id)
+        rows = self.read(PARTITION_KEYS, id=existing.id)
         return [
             (Name(table, schema), text, expression, _list(columns), [*_list(columns), *_list(used)])
             for schema, table, text, expression, columns, used in rows
@@ -187,7 +187,7 @@ def _list(text: str | None) -> list[str]:
 
 
 # An index of a partitioned table takes those of its partitions along; rows are found by the identity of their partition.
-IDENTITIES = """
+LOST_REPLICA_IDENTITIES = """
 WITH RECURSIVE going AS (
   SELECT indexrelid AS id FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
   WHERE i.indrelid = :id AND r.relname = ANY (CAST(:indexes AS text[]))
@@ -212,7 +212,7 @@ FROM lost l JOIN published p ON p.leaf = l.id GROUP BY l.id, l.nspname, l.relnam
 """
 
 # The server refuses NULL in what finds a row.
-NEEDED = """
+REPLICA_IDENTITIES_USING = """
 WITH RECURSIVE tables AS (
   SELECT CAST(:id AS oid) AS id UNION SELECT h.inhrelid FROM pg_inherits h JOIN tables ON h.inhparent = tables.id)
 SELECT n.nspname, c.relname, r.relname FROM tables JOIN pg_class c ON c.oid = tables.id
@@ -222,7 +222,7 @@ WHERE c.relreplident = 'i' AND a.attnum = ANY (i.indkey) ORDER BY 1, 2
 """
 
 # A partition is sent as itself or as the whole. A list of columns (from PostgreSQL 15 on) does not grow with the table.
-PUBLISHED = """
+PUBLICATIONS = """
 WITH RECURSIVE above AS (
   SELECT CAST(:id AS oid) AS id UNION SELECT h.inhparent FROM pg_inherits h JOIN above ON h.inhrelid = above.id),
 below AS (SELECT CAST(:id AS oid) AS id UNION SELECT h.inhrelid FROM pg_inherits h JOIN below ON h.inhparent = below.id),
@@ -235,10 +235,11 @@ JOIN pg_publication_tables t ON t.schemaname = n.nspname AND t.tablename = c.rel
 JOIN pg_publication p ON p.pubname = t.pubname
 ORDER BY 1
 """
-ALL_TABLES = "SELECT pubname, false FROM pg_publication WHERE puballtables"
-OF_SCHEMA = """ UNION SELECT p.pubname, false FROM pg_publication p JOIN pg_publication_namespace s ON s.pnpubid = p.oid
+PUBLICATIONS_OF_ALL = "SELECT pubname, false FROM pg_publication WHERE puballtables"
+PUBLICATIONS_OF_SCHEMA = """ UNION SELECT p.pubname, false FROM pg_publication p
+JOIN pg_publication_namespace s ON s.pnpubid = p.oid
 JOIN pg_namespace n ON n.oid = s.pnnspid WHERE n.nspname = coalesce(:schema, current_schema())"""
-SLOTS = """SELECT slot_name FROM pg_replication_slots
+REPLICATION_SLOTS = """SELECT slot_name FROM pg_replication_slots
 WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary ORDER BY 1"""
 
 
@@ -248,7 +249,7 @@ class Dependents(safety.Dependents):
     database: PostgreSQL
 
     def check_identity(self, existing: Table, indexes: Sequence[str]) -> None:
-        lost = self.read(IDENTITIES, id=existing.id, indexes=list(indexes)) if indexes else []
+        lost = self.read(LOST_REPLICA_IDENTITIES, id=existing.id, indexes=list(indexes)) if indexes else []
         if not lost:
             return
         listed = "".join(
@@ -269,7 +270,7 @@ class Dependents(safety.Dependents):
         )
 
     def check_takes_null(self, existing: Table, column: str) -> None:
-        for schema, table, index in self.read(NEEDED, id=existing.id, column=column):
+        for schema, table, index in self.read(REPLICA_IDENTITIES_USING, id=existing.id, column=column):
             name = Name(table, schema)
             raise DependentObjects(
                 f"{existing.name}.{column} cannot take NULL: it is in index {index}, the replica identity of {name}.",
@@ -279,26 +280,31 @@ class Dependents(safety.Dependents):
             )
 
     def published(self, existing: Table) -> Published:
-        return self._published(self.read(PUBLISHED, id=existing.id))
+        return self._published(self.read(PUBLICATIONS, id=existing.id))
 
     def published_when_new(self, name: Name) -> Published:
         if self.database.version < (15,):
-            return self._published(self.read(f"{ALL_TABLES} ORDER BY 1"))
-        return self._published(self.read(f"{ALL_TABLES}{OF_SCHEMA} ORDER BY 1", schema=name.schema))
+            return self._published(self.read(f"{PUBLICATIONS_OF_ALL} ORDER BY 1"))
+        return self._published(
+            self.read(f"{PUBLICATIONS_OF_ALL}{PUBLICATIONS_OF_SCHEMA} ORDER BY 1", schema=name.schema)
+        )
 
     def _published(self, rows: Sequence[Sequence[Any]]) -> Published:
         whole, listed = (tuple(row[0] for row in rows if row[1] is lists) for lists in (False, True))
-        return Published(whole, tuple(row[0] for row in self.read(SLOTS)) if whole else (), listed)
+        return Published(whole, tuple(row[0] for row in self.read(REPLICATION_SLOTS)) if whole else (), listed)
 
     def _by(self, index: str | None) -> str:
         return "FULL" if index is None else f"USING INDEX {self.quoted(index)}"
 
     def dependents_of_column(self, table: Table, column: str) -> list[str]:
-        found = [*self.read(BOUND, id=table.id, column=column), *self.read(OF_COLUMN, id=table.id, column=column)]
+        found = [
+            *self.read(INHERITED_FROM, id=table.id, column=column),
+            *self.read(DEPENDENTS_OF_COLUMN, id=table.id, column=column),
+        ]
         return list(dict.fromkeys(row[0] for row in found))
 
     def dependents_on_type(self, table: Table, column: str) -> list[str]:
-        rows = self.read(IN_ROWS, id=table.id)
+        rows = self.read(COLUMNS_OF_ROW_TYPE, id=table.id)
         return [*self.dependents_of_column(table, column), *(row[0] for row in rows)]
 
     def check_droppable(self, table: Table, column: str) -> None:
@@ -342,7 +348,7 @@ class Dependents(safety.Dependents):
 
 # The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
 # along is named too if it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
-OF_COLUMN = """
+DEPENDENTS_OF_COLUMN = """
 WITH RECURSIVE columns AS (
   SELECT a.attrelid AS id, a.attnum AS number, a.attname FROM pg_attribute a
   WHERE a.attrelid = :id AND a.attname = :column AND NOT a.attisdropped
@@ -370,7 +376,7 @@ ORDER BY 1
 """
 
 # What the column is in by the way that the table was made; of a partition the parent.
-BOUND = """
+INHERITED_FROM = """
 SELECT 'table ' || h.inhparent::regclass || ', from which ' || h.inhrelid::regclass || ' inherits it'
 FROM pg_inherits h JOIN pg_attribute a ON a.attrelid = h.inhparent AND a.attname = :column WHERE h.inhrelid = :id
 UNION ALL SELECT 'type ' || format_type(c.reloftype, NULL) || ', of which ' || c.oid::regclass || ' is a table'
@@ -384,7 +390,7 @@ WHERE (p.partrelid = :id OR p.partrelid IN (SELECT relid FROM pg_partition_tree(
 """
 
 # Values of the row type of the table, which the server does not convert: also in arrays, domains, ranges and other types.
-IN_ROWS = """
+COLUMNS_OF_ROW_TYPE = """
 WITH RECURSIVE types AS (
   SELECT reltype AS id FROM pg_class WHERE oid = :id
   UNION SELECT y.id FROM types, LATERAL (

@@ -32,7 +32,7 @@ LOCK_FAILURES = {"55P03", "40P01"}
 VIOLATIONS = {"23502", "23503", "23505", "23514", "23P01"}
 DEPENDENT = "2BP01"
 CANCELLED = "57014"
-GONE = {"42P01", "42703", "42704"}
+DOES_NOT_EXIST = {"42P01", "42703", "42704"}
 _CODES: Mapping[Kind, tuple[str, ...]] = {
     # The last six: an administrator, a crash or a timeout of its own ended the session.
     "lost": ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"),
@@ -52,10 +52,10 @@ KINDS = {code: kind for kind, codes in _CODES.items() for code in codes}
 """The kind of an error by its code, or else by the class of its code, the first two characters."""
 
 # A duplicate and an undefined table, column and other object.
-CAME = {"42P07", "42701", "42710"}
+ALREADY_EXISTS = {"42P07", "42701", "42710"}
 
 # An index that a constraint has already, or that is not valid yet.
-NOT_READY = "55000"
+INDEX_NOT_READY = "55000"
 
 UNCONVERTIBLE = "42804"
 
@@ -80,7 +80,7 @@ class ServerErrors(server.ServerErrors):
         needs_it = "DROP " in step.sql or "VALIDATE " in step.sql
         attaches = any(" USING INDEX " in sql for sql in (step.sql, *step.then))
         code = sqlstate(error)
-        return code in CAME or (needs_it and code in GONE) or (attaches and code == NOT_READY)
+        return code in ALREADY_EXISTS or (needs_it and code in DOES_NOT_EXIST) or (attaches and code == INDEX_NOT_READY)
 
     def is_violation(self, error: BaseException) -> bool:
         return sqlstate(error) in VIOLATIONS

@@ -66,32 +66,32 @@ WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend
 ORDER BY a.xact_start LIMIT 10
 """
 SESSION = "SELECT pg_backend_pid()"
-LOOKS = 6
+SESSION_QUERIES = 6
 """How often the second connection queries its session. A pool in transaction mode gives it the first one's, or several."""
 
-_judged: WeakSet[Dialect] = WeakSet()
+_keeping_sessions: WeakSet[Dialect] = WeakSet()
 """The dialects, one of each engine, whose connections keep their session though they go through a pooler."""
 
 WATCH_EVERY = 0.2
 
 # Without timeouts and transaction settings, which steps set themselves. Only superusers may repeat a superuser's settings.
-SET_HERE = """SELECT name, setting FROM pg_settings
+SETTINGS = """SELECT name, setting FROM pg_settings
 WHERE source = 'session' AND name NOT LIKE '%timeout' AND name NOT LIKE '%transaction%'
   AND name NOT IN ('application_name', 'client_encoding')
   AND (context = 'user' OR (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))
 ORDER BY name"""
 
 # No view shows them. The role comes last: it may not be allowed to set the others.
-WHO = "SELECT current_setting('session_authorization'), current_setting('role')"
+ROLES = "SELECT current_setting('session_authorization'), current_setting('role')"
 
-_HIDING = """
+_TABLES_HIDING_ROWS = """
 SELECT n.nspname, c.relname, pg_catalog.pg_has_role(c.relowner, 'USAGE'), current_user
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relrowsecurity AND pg_catalog.row_security_active(c.oid) ORDER BY 1, 2
 """
 
 # A pid comes again; together with the time of the connection it does not.
-_IDENTITY = """SELECT 'pid ' || pid || ' since ' ||
+_SESSION_NAME = """SELECT 'pid ' || pid || ' since ' ||
   to_char(backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') FROM pg_stat_activity"""
 
 
@@ -206,10 +206,10 @@ class Session(Database):
         return self.timeouts(self.lock_wait, None, Step("", scans=True))
 
     def session_id(self) -> str:
-        return str(self.read(f"{_IDENTITY} WHERE pid = pg_backend_pid()")[0][0])
+        return str(self.read(f"{_SESSION_NAME} WHERE pid = pg_backend_pid()")[0][0])
 
     def is_gone(self, session: str) -> bool:
-        existing = self.read(f"{_IDENTITY} WHERE pid = {int(session.split()[1])}")
+        existing = self.read(f"{_SESSION_NAME} WHERE pid = {int(session.split()[1])}")
         # Of the sessions of others some roles see no more than that they are there.
         return not existing or existing[0][0] not in (None, session)
 
@@ -229,7 +229,7 @@ class Session(Database):
         wanted = {
             self.scalar("SELECT to_regclass(:name)::oid::bigint", name=self.quoted_table(name)) for name in tables
         }
-        hiding = _HIDING.replace("WHERE", "WHERE c.oid::bigint = ANY (:wanted) AND")
+        hiding = _TABLES_HIDING_ROWS.replace("WHERE", "WHERE c.oid::bigint = ANY (:wanted) AND")
         rows = self.read(hiding, wanted=[item for item in wanted if item is not None])
         if rows:
             raise self._hidden(rows)
@@ -239,7 +239,7 @@ class Session(Database):
             return None
         # Of the tables that the statement names, be it in an expression of the author's.
         named = {sqltext.unquoted(text) for _, text in sqltext.tokens(error.statement or "")}
-        rows = [row for row in self.read(_HIDING) if row[1] in named]
+        rows = [row for row in self.read(_TABLES_HIDING_ROWS) if row[1] in named]
         return self._hidden(rows) if rows else None
 
     def _hidden(self, rows: Sequence[Sequence[object]]) -> UnsafeOperation:
@@ -262,8 +262,8 @@ class Session(Database):
         )
 
     def session_settings(self, *, role: bool = True) -> SessionSettings:
-        settings = tuple((str(name), str(value)) for name, value in self.read(SET_HERE))
-        who = zip(("session_authorization", "role"), map(str, self.read(WHO)[0]), strict=True)
+        settings = tuple((str(name), str(value)) for name, value in self.read(SETTINGS))
+        who = zip(("session_authorization", "role"), map(str, self.read(ROLES)[0]), strict=True)
         return (*settings, *(who if role else ()))
 
     def apply_settings(self, session_settings: SessionSettings) -> None:
@@ -337,14 +337,14 @@ def shares_sessions(connection: Connection, session: int) -> bool:
         connection: The connection, in autocommit.
         session: The session that its last statement has reached.
     """
-    if connection.dialect in _judged or announced_session(connection.connection.driver_connection) == session:
+    if connection.dialect in _keeping_sessions or announced_session(connection.connection.driver_connection) == session:
         return False
     others = _sessions_beside(connection)
     again = connection.execute(sa.text(SESSION)).scalar_one()
     if again != session or session in others or len(others) > 1:
         return True
     if others:
-        _judged.add(connection.dialect)
+        _keeping_sessions.add(connection.dialect)
     return False
 
 
@@ -364,7 +364,7 @@ def _sessions_beside(connection: Connection) -> set[int]:
     found: SimpleQueue[set[int]] = SimpleQueue()
 
     def ask(own: Connection, _over: threading.Event) -> None:
-        found.put({own.execute(sa.text(SESSION)).scalar_one() for _ in range(LOOKS)})
+        found.put({own.execute(sa.text(SESSION)).scalar_one() for _ in range(SESSION_QUERIES)})
 
     with watching(connection, ask) as is_attached:
         try:

@@ -20,7 +20,7 @@ log = logging.getLogger("safeops")
 
 # The filling triggers of a table, or of one of its columns: found by dependencies, because a table or a column may have
 # been renamed.
-OURS = f"""
+FILLING_TRIGGERS = f"""
 SELECT t.tgname, p.proname, n.nspname, p.prosrc FROM pg_trigger t
 JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE t.tgrelid = :id AND starts_with(t.tgname, '{FILLS}') AND (:column = '' OR EXISTS (
@@ -28,11 +28,11 @@ WHERE t.tgrelid = :id AND starts_with(t.tgname, '{FILLS}') AND (:column = '' OR 
   WHERE d.classid = 'pg_trigger'::regclass AND d.objid = t.oid AND d.refobjid = t.tgrelid AND a.attname = :column))
 """
 # tgtype: a row trigger, before, of INSERT or UPDATE.
-BEFORE = """SELECT tgname FROM pg_trigger WHERE tgrelid = :id AND NOT tgisinternal AND tgenabled <> 'D'
+BEFORE_TRIGGERS = """SELECT tgname FROM pg_trigger WHERE tgrelid = :id AND NOT tgisinternal AND tgenabled <> 'D'
   AND tgtype & 1 = 1 AND tgtype & 2 = 2 AND tgtype & 20 <> 0"""
 
 # On a partitioned table those of its partitions run too. One of the server's own cancels only what changes nothing.
-UPDATED = """
+UPDATE_TRIGGERS = """
 WITH tables AS (SELECT CAST(to_regclass(:table) AS oid) AS id UNION SELECT relid FROM pg_partition_tree(to_regclass(:table)))
 SELECT DISTINCT 'trigger', g.tgname FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
 WHERE g.tgrelid IN (SELECT id FROM tables) AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 16 > 0
@@ -74,7 +74,7 @@ class Triggers(triggers.Triggers):
         )
 
     def _tell_of_later(self, existing: Table, name: str) -> None:
-        later = later_than(name, [row[0] for row in self.read(BEFORE, id=existing.id)])
+        later = later_than(name, [row[0] for row in self.read(BEFORE_TRIGGERS, id=existing.id)])
         if later:
             log.warning(
                 "new rows of %s get their value by trigger %s, which runs before %s: what those change it does not see",
@@ -124,10 +124,10 @@ class Triggers(triggers.Triggers):
         return (*drops, *(f"DROP FUNCTION IF EXISTS {self.quoted_table(one)}()" for _, one in fillers))
 
     def fillers(self, existing: Table, column: str = "") -> list[tuple[str, str, str, str]]:
-        return [tuple(row) for row in self.read(OURS, id=existing.id, column=column)]
+        return [tuple(row) for row in self.read(FILLING_TRIGGERS, id=existing.id, column=column)]
 
     def update_triggers(self, table: Name) -> list[str]:
-        rows = self.read(UPDATED, table=self.quoted_table(table))
+        rows = self.read(UPDATE_TRIGGERS, table=self.quoted_table(table))
         return [f"{kind} {self.quoted(name)}" for kind, name in rows]
 
     # What goes away takes its trigger along -----------------------------------------------------------------------

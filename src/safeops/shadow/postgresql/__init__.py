@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from safeops.databases.definitions import Table
-from safeops.databases.postgresql.constraining import not_null_of, rules_of
+from safeops.databases.postgresql.constraints import not_null_of, rules_of
 from safeops.databases.postgresql.types import (
     moved_identity,
     moved_sequence,

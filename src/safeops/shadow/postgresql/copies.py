@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Constraint, Index, Table, names_in
 from safeops.databases.postgresql.catalogue import sealed
-from safeops.databases.postgresql.indexing import IndexText
+from safeops.databases.postgresql.indexes import IndexText
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE
 from safeops.databases.postgresql.types import PROBE, block, split_collation
 from safeops.databases.steps import Plan, Step

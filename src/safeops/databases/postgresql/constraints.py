@@ -13,17 +13,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Constraint, Table
-from safeops.databases.postgresql.indexing import Indexing
+from safeops.databases.postgresql.indexes import IndexDDL
 from safeops.databases.postgresql.server import SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE
 from safeops.databases.postgresql.types import block, object_name
 from safeops.databases.steps import Plan, Step, ddl_compiler
 from safeops.naming import Name, call
 from safeops.planned import NO_LOCK
 
-NOTE = "safeops took NULL before the key: "
+NULLABLE_NOTE = "safeops took NULL before the key: "
 
 
-class Constraining(Indexing):
+class ConstraintDDL(IndexDDL):
     """The plans for constraints and NOT NULL."""
 
     def set_not_null(self, name: Name, column: str, existing: Table | None) -> Plan:
@@ -170,7 +170,7 @@ class Constraining(Indexing):
             columns = [column.name for column in key.columns if existing.columns[column.name].nullable]
             built = existing.indexes.get(str(key.name))
             if columns and (built is None or built.comment is None):
-                note = self.literal(NOTE + json.dumps(columns))
+                note = self.literal(NULLABLE_NOTE + json.dumps(columns))
                 index = self.index_name(name, str(key.name), existing)
                 yield Step(
                     f"COMMENT ON INDEX {index} IS {note}",
@@ -198,7 +198,7 @@ class Constraining(Indexing):
         also = (dropped.referent,) if dropped and dropped.referent else ()
         step = self._drop_constraint(name, constraint, also)
         note = index.comment if index and index.of_constraint else None
-        took_null = json.loads(note.removeprefix(NOTE)) if note and note.startswith(NOTE) else []
+        took_null = json.loads(note.removeprefix(NULLABLE_NOTE)) if note and note.startswith(NULLABLE_NOTE) else []
         took_null = [column for column in took_null if existing is not None and column in existing.columns]
         yield replace(step, then=tuple(self.alter_column(name, column, "DROP NOT NULL") for column in took_null))
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from safeops.databases.postgresql import PostgreSQL
 
 # A foreign key has a row for each partition on either side; an attached index that is of no constraint has none.
-PARTS = """
+RENAMED_PARTS = """
 WITH RECURSIVE key AS (
   SELECT oid, conrelid, confrelid, conname, conname AS whole, true AS top FROM pg_constraint
   WHERE conrelid = :id AND conname IN (:name, :original)
@@ -50,13 +50,13 @@ JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.name <> p.original ORDER B
 """
 
 # The index that a partition's index is attached to, other than the one that should have it.
-OTHER_WHOLE = """
+OTHER_PARENT = """
 SELECT w.relname FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid JOIN pg_inherits h ON h.inhrelid = r.oid
 JOIN pg_class w ON w.oid = h.inhparent WHERE i.indrelid = :id AND r.relname = :name AND w.relname <> :whole
 """
 
 
-class Indexing(ddl.DDL):
+class IndexDDL(ddl.DDL):
     """The plans for indexes."""
 
     database: PostgreSQL
@@ -94,7 +94,7 @@ class Indexing(ddl.DDL):
 
     def renamed_parts(self, existing: Table, name: str, original: str) -> list[str]:
         """Return the statements that rename the parts of an index or constraint to the names of another's parts."""
-        found = self.read(PARTS, id=existing.id, name=name, original=original)
+        found = self.read(RENAMED_PARTS, id=existing.id, name=name, original=original)
         return [
             f"ALTER {'INDEX' if is_index else 'TABLE'} {self.quoted_table(Name(one if is_index else table, schema))} RENAME"
             f" {'TO' if is_index else f'CONSTRAINT {self.quoted(one)} TO'} {self.quoted(other)}"
@@ -106,7 +106,7 @@ class Indexing(ddl.DDL):
 
         When an index or a key of a partitioned table is renamed, its parts keep their names.
         """
-        other = self.scalar(OTHER_WHOLE, id=part.id, name=name, whole=whole) if name in part.indexes else None
+        other = self.scalar(OTHER_PARENT, id=part.id, name=name, whole=whole) if name in part.indexes else None
         if other is None:
             return part
         names = (self.fitting(part.name.name, word) for word in chain([other], (f"{other}_{n}" for n in count(2))))
