@@ -105,13 +105,13 @@ class Direction(ABC):
     live: LiveDatabase
     is_downgrade: bool
 
-    def converted(self, found: Operations) -> Operations:
-        return [made for operation in found for made in self._each(operation)]
+    def converted(self, body: Operations) -> Operations:
+        return [converted for operation in body for converted in self._each(operation)]
 
     def _each(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
         if type(operation) is ops.ModifyTableOps:
-            found = self._of_table(operation)
-            yield from [become(operations.TableOps, operation, ops=found)] if found else []
+            changes = self._of_table(operation)
+            yield from [become(operations.TableOps, operation, ops=changes)] if changes else []
         elif isinstance(operation, (ops.CreateTableCommentOp, ops.DropTableCommentOp)):
             yield from comment_of_table(operation, self.live, downgrade=self.is_downgrade)
         else:
@@ -139,16 +139,16 @@ class Upgrade(Direction):
         self.unreflected_indexes: set[tuple[Name, str]] = set()
 
     def _of_table(self, table: ops.ModifyTableOps) -> Operations:
-        found = become(ops.ModifyTableOps, table, ops=self._without_unreflected(table.ops))
-        return [*advice.renames(self.live.context, table), *super()._of_table(found)]
+        changes = become(ops.ModifyTableOps, table, ops=self._without_unreflected(table.ops))
+        return [*advice.renames(self.live.context, table), *super()._of_table(changes)]
 
-    def _without_unreflected(self, found: Operations) -> Operations:
+    def _without_unreflected(self, changes: Operations) -> Operations:
         """Leave out indexes that exist, though SQLAlchemy does not reflect them: those of MySQL on expressions."""
-        exchanged = {drop.index_name for drop in found if isinstance(drop, ops.DropIndexOp)}
-        created = [made for made in found if isinstance(made, ops.CreateIndexOp) and made.index_name not in exchanged]
-        existing = [made for made in created if self.live.has_index(name_of(made), made)]
+        replaced = {drop.index_name for drop in changes if isinstance(drop, ops.DropIndexOp)}
+        created = [each for each in changes if isinstance(each, ops.CreateIndexOp) and each.index_name not in replaced]
+        existing = [index for index in created if self.live.has_index(name_of(index), index)]
         self.unreflected_indexes.update(map(_key, existing))
-        return [operation for operation in found if operation not in existing]
+        return [change for change in changes if change not in existing]
 
     def _convert(self, operation: ops.MigrateOperation) -> Iterator[ops.MigrateOperation]:
         if type(operation) is ops.DropTableOp:

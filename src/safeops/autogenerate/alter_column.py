@@ -54,11 +54,11 @@ class ColumnChange:
         return [*alembics, *relax, *self._type(), *self._default(), *enforce]
 
     @property
-    def _place(self) -> tuple[Name, str]:
+    def _key(self) -> tuple[Name, str]:
         return name_of(self.operation), str(self.operation.column_name)
 
     @property
-    def _shown(self) -> str:
+    def _label(self) -> str:
         return f"{self.operation.table_name}.{self.operation.column_name}"
 
     @property
@@ -77,7 +77,7 @@ class ColumnChange:
         if self.plan.phases != ("expand",):
             return [self._only(operations.SetServerDefault, modify_server_default=default)]
         text = (
-            f"The default of {self._shown} is one of the new type: autogenerate finds it in the revision that switches."
+            f"The default of {self._label} is one of the new type: autogenerate finds it in the revision that switches."
         )
         return [] if self.downgrade else [Note(text)]
 
@@ -91,7 +91,7 @@ class ColumnChange:
             return [self._as_restored(own)] if own.has_changes() else []
         own = self._only(operations.ChangeGenerated, modify_server_default=operation.modify_server_default, **changes)
         identity = operation.existing_server_default if self.downgrade else operation.modify_server_default
-        statements = self.live.serial_as_identity(*self._place, identity)
+        statements = self.live.serial_as_identity(*self._key, identity)
         if statements:
             return [Note(_SERIAL), become(operations.ByStatement, own, sql=statements[self.downgrade])]
         return [Note(_GENERATED), self._as_restored(own)]
@@ -112,8 +112,8 @@ class ColumnChange:
         if operation.modify_comment is False:
             return []
         both = (operation.existing_comment or None, operation.modify_comment or None)
-        changed = _changed_comment(self.live, *self._place, *both, self.downgrade)
-        copies = changed and self.live.copies_for_comment(*self._place)
+        changed = _changed_comment(self.live, *self._key, *both, self.downgrade)
+        copies = changed and self.live.copies_for_comment(*self._key)
         own = [self._only(operations.SetComment, modify_comment=comment) for comment in changed]
         return [*([Note(_COPIED)] if copies else []), *own]
 
@@ -124,14 +124,14 @@ class ColumnChange:
         if target is None:
             return []
         if plan.keep:
-            return [Note(f"Nothing to undo: {self._shown} keeps its type." if self.downgrade else plan.keep)]
+            return [Note(f"Nothing to undo: {self._label} keeps its type." if self.downgrade else plan.keep)]
         if plan.phases and self.downgrade:
             return [self._phases(plan.target, [f"undo_{phase}" for phase in reversed(plan.phases)])]
         if plan.phases:
             change = self._phases(plan.target, plan.phases)
             return [_note_after_switch(change), change] if plan.phases == ("switch",) else [change]
         if self.downgrade and not plan.returns and not plan.blocks_back:
-            why = f"The type of {self._shown} does not change back in a moment: a column of the former type takes its place."
+            why = f"The type of {self._label} does not change back in a moment: a column of the former type takes its place."
             return [Note(why), self._phases(target, ("expand", "switch", "contract"))]
         blocks = plan.blocks_back if self.downgrade else plan.blocks
         return [*([Note(blocks)] if blocks else []), self._only(operations.AlterType, modify_type=target)]
@@ -161,30 +161,30 @@ def _changed_comment(
 # Phases of type changes in a revision ---------------------------------------------------------------------------
 
 
-def expand_last(found: Operations) -> Operations:
+def expand_last(body: Operations) -> Operations:
     """Begin type changes after all else: they copy the indexes and constraints that the column then has."""
-    begun = _taken(found, "expand")
+    begun = _taken(body, "expand")
     changes = [change for operation in begun for change in getattr(operation, "ops", [operation])]
-    return [*found, *([Note(_expanding(changes))] if changes else []), *begun]
+    return [*body, *([Note(_expanding(changes))] if changes else []), *begun]
 
 
-def undo_expand_first(found: Operations) -> Operations:
+def undo_expand_first(body: Operations) -> Operations:
     """Undo type changes before all else: what is created again must not find their copies."""
-    undone = _taken(found, "undo_expand")
-    return [*undone, *found]
+    undone = _taken(body, "undo_expand")
+    return [*undone, *body]
 
 
-def _taken(found: Operations, phase: str) -> Operations:
+def _taken(body: Operations, phase: str) -> Operations:
     """Take type changes that are only this phase out, into a separate change of each table."""
     taken: Operations = []
-    for operation in [*found]:
+    for operation in [*body]:
         if isinstance(operation, operations.TableOps):
             own = _taken(operation.ops, phase)
             taken += [become(operations.TableOps, operation, ops=own)] if own else []
             if not operation.ops:
-                found.remove(operation)
+                body.remove(operation)
         elif isinstance(operation, operations.ChangeType) and operation.phases == (phase,):
-            found.remove(operation)
+            body.remove(operation)
             taken.append(operation)
     return taken
 

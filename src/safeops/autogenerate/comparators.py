@@ -47,7 +47,7 @@ def _database(context: AutogenContext) -> Database | None:
 
 # Named types ----------------------------------------------------------------------------------------------------
 
-Types = dict[Name, sa.Enum]
+NamedTypes = dict[Name, sa.Enum]
 
 
 def add_named_types(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schemas: Any) -> None:
@@ -55,8 +55,8 @@ def add_named_types(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _schem
     database = _database(context)
     if database is not None and database.abilities.has_named_types:
         wanted = types_of(to_list(context.metadata, []), context.dialect, context)
-        found = [added for name, enum in wanted.items() for added in _missing(name, enum, database.types.enum(name))]
-        upgrade_ops.ops[:0] = found
+        missing = (_missing(name, enum, database.types.enum(name)) for name, enum in wanted.items())
+        upgrade_ops.ops[:0] = [operation for operations in missing for operation in operations]
 
 
 def _missing(name: Name, enum: sa.Enum, existing: Sequence[str] | None) -> Iterator[ops.MigrateOperation]:
@@ -81,14 +81,14 @@ def _warn(name: Name, values: Sequence[str], existing: Sequence[str]) -> None:
         log.warning("type %s has its values in the order %s, which the server cannot change", name, list(existing))
 
 
-def types_of(metadatas: Sequence[sa.MetaData], dialect: Dialect, context: AutogenContext | None = None) -> Types:
+def types_of(metadatas: Sequence[sa.MetaData], dialect: Dialect, context: AutogenContext | None = None) -> NamedTypes:
     """Return the named types that the models create, in the order of their tables."""
-    found: Types = {}
+    found: NamedTypes = {}
     for metadata in metadatas:
         tables = [table for table in metadata.sorted_tables if _is_included(context, table, "table")]
         columns = [column for table in tables for column in table.columns]
         types = [column.type for column in columns if _is_included(context, column, "column")]
-        for type_ in (*types, *_of_no_table(metadata, dialect)):
+        for type_ in (*types, *_without_columns(metadata, dialect)):
             enum = enum_of(type_, dialect)
             # SQLAlchemy 2.0 forgets the flag when it adapts the type to a dialect.
             own = getattr(type_, "item_type", type_)
@@ -115,7 +115,7 @@ def _is_included(context: AutogenContext | None, thing: Any, kind: Any) -> bool:
     return context is None or context.run_object_filters(thing, thing.name, kind, False, None)
 
 
-def _of_no_table(metadata: sa.MetaData, dialect: Dialect) -> Iterator[sa.Enum]:
+def _without_columns(metadata: sa.MetaData, dialect: Dialect) -> Iterator[sa.Enum]:
     """Go through the types that belong to the metadata itself and that no column has."""
     columns = (column for table in metadata.tables.values() for column in table.columns)
     used = {_name_of(enum) for column in columns if (enum := enum_of(column.type, dialect))}
@@ -140,7 +140,7 @@ def leave_out_impossible(context: AutogenContext, upgrade_ops: ops.UpgradeOps, _
         model = named.get(name_of(table))
         if model is not None:
             found = [kept for operation in table.ops for kept in _possible(database, model, operation)]
-            table.ops[:] = _without_merged(database, model, found)
+            table.ops[:] = _without_duplicates(database, model, found)
     upgrade_ops.ops[:] = without_empty(upgrade_ops.ops)
 
 
@@ -164,7 +164,7 @@ def _possible(database: Database, model: sa.Table, operation: ops.MigrateOperati
         operation.modify_nullable = None
     if domain and domain.has_default and operation.modify_server_default is None:
         operation.modify_server_default = False
-    if operation.modify_nullable and _refuses_null(database, column):
+    if operation.modify_nullable and _is_never_null(database, column):
         operation.modify_nullable = None
         why = "of the primary key" if column.primary_key else "an identity"
         yield Note(f"{name_of(operation)}.{column.name} is {why} and takes no NULL: say nullable=False in the models.")
@@ -172,11 +172,11 @@ def _possible(database: Database, model: sa.Table, operation: ops.MigrateOperati
         yield operation
 
 
-def _refuses_null(database: Database, column: sa.Column[Any]) -> bool:
+def _is_never_null(database: Database, column: sa.Column[Any]) -> bool:
     return column.primary_key or not database.wanted_column(column).nullable
 
 
-def _without_merged(
+def _without_duplicates(
     database: Database, model: sa.Table, found: list[ops.MigrateOperation]
 ) -> list[ops.MigrateOperation]:
     """Leave out the constraints that a table has already under the name of an equal one."""
@@ -203,12 +203,12 @@ def compare_defaults_safely(context: AutogenContext, _upgrade_ops: ops.UpgradeOp
     # Other databases compare the texts, without a query.
     if connection is None or not type(impl).transactional_ddl:
         return
-    theirs = impl.compare_server_default
+    compare = impl.compare_server_default
 
     def differ(*columns_and_defaults: Any) -> bool:
         try:
             with connection.begin_nested():
-                return bool(theirs(*columns_and_defaults))
+                return bool(compare(*columns_and_defaults))
         except DBAPIError:
             return True
 

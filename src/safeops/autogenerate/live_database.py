@@ -76,7 +76,7 @@ class LiveDatabase:
     context: MigrationContext
     migration: Any = None
     """The migration on that connection, for the helpers' own comparisons."""
-    seen: dict[Name, Table | None] = field(default_factory=dict)
+    tables: dict[Name, Table | None] = field(default_factory=dict)
     dropped: set[tuple[Name, str]] = field(default_factory=set)
     """The constraints that the revision drops before anything else."""
 
@@ -85,9 +85,9 @@ class LiveDatabase:
         return self.migration and self.migration.database
 
     def table(self, name: Name) -> Table | None:
-        if self.database and name not in self.seen:
-            self.seen[name] = find(self.migration, name)
-        return self.seen.get(name)
+        if self.database and name not in self.tables:
+            self.tables[name] = find(self.migration, name)
+        return self.tables.get(name)
 
     def constraint_name(self, name: Name, constraint: str) -> str:
         """Return the existing name of a constraint: SQLAlchemy leaves quotes in those of SQLite doubled."""
@@ -99,7 +99,7 @@ class LiveDatabase:
         existing = self.table(name)
         if existing is None:
             return set()
-        return look_into(self.migration, name, lambda: self.migration.database.dependents.keys_to_partitions(existing))
+        return look_into(self.migration, name, lambda: self.database.dependents.keys_to_partitions(existing))
 
     # Tables and columns -------------------------------------------------------------------------------------------
 
@@ -121,34 +121,33 @@ class LiveDatabase:
         existing = self.table(name)
         if existing is None:
             return None
-        asked = column
+        added = column
         if column.name in existing.columns:
             # The downgrade adds it again: the copy that the server is asked about has it already.
-            asked = _sqlalchemy.copied(column)
-            asked.name = asked.key = "safeops_again"
-            sa.Table(name.name, sa.MetaData(), asked, schema=name.schema)
-        return self._asked(existing, lambda: self.database.safety.column_refusal(asked, existing))
+            added = _sqlalchemy.copied(column)
+            added.name = added.key = "safeops_again"
+            sa.Table(name.name, sa.MetaData(), added, schema=name.schema)
+        return self._ask(existing, lambda: self.database.safety.column_refusal(added, existing))
 
     def domain_advice(self, name: Name, column: sa.Column[Any]) -> str:
         """Say what to do instead of adding a column whose domain has its own rules; empty for another column."""
         existing = self.table(name)
-        found = existing and self._asked(existing, lambda: instead_of_domain(self.migration, name, column))
+        found = existing and self._ask(existing, lambda: instead_of_domain(self.migration, name, column))
         words, code = found or NONE
         return "\n".join([words, *(f"    {line}" for line in code.splitlines())]) if words else ""
 
     def complete_reflected(self, operation: ops.MigrateOperation) -> None:
         """Give restored columns what SQLAlchemy does not reflect: expressions, and that MariaDB's text is JSON."""
-        added: Any = [operation.column] if isinstance(operation, ops.AddColumnOp) else ()
-        added = operation.columns if isinstance(operation, ops.CreateTableOp) else added
-        for column in [column for column in added if isinstance(column, sa.Column)]:
+        columns: Any = operation.columns if isinstance(operation, ops.CreateTableOp) else ()
+        columns = [operation.column] if isinstance(operation, ops.AddColumnOp) else columns
+        for column in (column for column in columns if isinstance(column, sa.Column)):
             existing, current = self._current(name_of(operation), str(column.name))
             if existing is None or current is None:
                 continue
             if current.type == "json" and not isinstance(column.type, sa.JSON):
                 column.type = sa.JSON()
             computed = column.computed
-            found = self.database.safety.computed_as(existing, str(column.name)) if computed is not None else None
-            if computed is not None and found:
+            if computed is not None and (found := self.database.safety.computed_as(existing, str(column.name))):
                 computed.sqltext, computed.persisted = sa.text(escaped(found[0])), found[1]
 
     def serial_as_identity(self, name: Name, column: str, identity: Any) -> tuple[str, str] | None:
@@ -156,7 +155,7 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None or not isinstance(identity, sa.Identity):
             return None
-        return self._asked(existing, lambda: self.database.safety.serial_as_identity(name, column, identity, existing))
+        return self._ask(existing, lambda: self.database.safety.serial_as_identity(name, column, identity, existing))
 
     def comment(self, name: Name, column: str | None, otherwise: str | None) -> str | None:
         """Return the author's part of the comment of a column or a table; ``otherwise`` if it does not exist."""
@@ -177,9 +176,8 @@ class LiveDatabase:
         if existing is None or current is None or default is None:
             return False
         wanted = _alone(name, column, type_, server_default=getattr(default, "arg", default))
-        only = frozenset({"default"})
         try:
-            return not column_differences(self.migration, existing, current, wanted, only=only)
+            return not column_differences(self.migration, existing, current, wanted, only=frozenset({"default"}))
         except DBAPIError:
             # The server does not accept the default as yet.
             return False
@@ -192,7 +190,7 @@ class LiveDatabase:
             return False
         index = operation.to_index(self.context)
         wanted = self.database.wanted_index(index)
-        return self._asked(existing, lambda: settle(self.migration, existing, current, wanted, index)) == []
+        return self._ask(existing, lambda: settle(self.migration, existing, current, wanted, index)) == []
 
     # Changes of type ----------------------------------------------------------------------------------------------
 
@@ -205,31 +203,35 @@ class LiveDatabase:
         if standing_change(self.migration, existing, TypeChange(name.name, column, new, schema=name.schema)):
             return TypeChangePlan(new, ("switch",), conversion=conversion)
         wanted, former = _alone(name, column, new), _alone(name, column, old)
-        keep = self._asked(existing, lambda: self.database.safety.type_to_keep(wanted, existing))
+        keep = self._ask(existing, lambda: self.database.safety.type_to_keep(wanted, existing))
         if keep:
             return TypeChangePlan(new, keep=keep)
-        left = replace(existing, constraints=self._not_dropped(existing, name))
-        stuck = self._refusal(left, name, lambda: self.database.safety.check_type_change(wanted, left))
-        if stuck:
-            return TypeChangePlan(new, blocks=stuck, blocks_back=stuck)
+        remaining = replace(existing, constraints=self._not_dropped(existing, name))
+        refusal = self._refusal(remaining, name, lambda: self.database.safety.check_type_change(wanted, remaining))
+        if refusal:
+            return TypeChangePlan(new, blocks=refusal, blocks_back=refusal)
         change = TypeChange(name.name, column, new, schema=name.schema, **conversion)
-        stuck = self._refusal(left, name, lambda: check_change(self.migration, left, change))
-        if self._asked(left, lambda: self.database.safety.type_refusal(wanted, left)):
+        refusal = self._refusal(remaining, name, lambda: check_change(self.migration, remaining, change))
+        if self._ask(remaining, lambda: self.database.safety.type_refusal(wanted, remaining)):
             relates = _sqlalchemy.are_akin(old, new) and self.database.abilities.foreign_keys_across_types
-            phases = () if stuck else ("expand",)
-            return TypeChangePlan(new, phases, conversion=conversion, blocks=stuck, blocks_back=stuck, relates=relates)
-        back = self._asked(left, lambda: self.database.safety.type_refusal_back(wanted, former, left))
-        return TypeChangePlan(new, returns=back is None, blocks_back=stuck if back else "")
+            phases = () if refusal else ("expand",)
+            return TypeChangePlan(
+                new, phases, conversion=conversion, blocks=refusal, blocks_back=refusal, relates=relates
+            )
+        refusal_back = self._ask(remaining, lambda: self.database.safety.type_refusal_back(wanted, former, remaining))
+        return TypeChangePlan(new, returns=refusal_back is None, blocks_back=refusal if refusal_back else "")
 
     def _not_dropped(self, existing: Table, name: Name) -> Any:
         """Return the constraints that exist when the type changes."""
-        kind: Any = type(existing.constraints)
-        return kind((key, each) for key, each in existing.constraints.items() if (name, each.name) not in self.dropped)
+        constraints: Any = existing.constraints
+        return type(constraints)(
+            (key, each) for key, each in constraints.items() if (name, each.name) not in self.dropped
+        )
 
     def _refusal(self, existing: Table, name: Name, question: Callable[[], None]) -> str:
         """Return the message of an error, with the table called as the models call it."""
         try:
-            self._asked(existing, question)
+            self._ask(existing, question)
         except SafeOpsError as error:
             if isinstance(error, DependentObjects):
                 code = [f"    {line}" for line in error.code.splitlines()]
@@ -253,7 +255,7 @@ class LiveDatabase:
         existing = self.table(name)
         return existing, existing.columns.get(column) if existing else None
 
-    def _asked(self, existing: Table, question: Callable[[], T]) -> T | None:
+    def _ask(self, existing: Table, question: Callable[[], T]) -> T | None:
         try:
             return look_into(self.migration, existing.name, question)
         except DBAPIError as error:
@@ -267,9 +269,9 @@ def _is_named(type_: Any) -> bool:
 
 
 def _alone(name: Name, column: str, type_: Any, **options: Any) -> sa.Column[Any]:
-    made: sa.Column[Any] = sa.Column(column, type_, **options)
-    sa.Table(name.name, sa.MetaData(), made, schema=name.schema)
-    return made
+    alone: sa.Column[Any] = sa.Column(column, type_, **options)
+    sa.Table(name.name, sa.MetaData(), alone, schema=name.schema)
+    return alone
 
 
 @contextmanager

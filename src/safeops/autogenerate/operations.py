@@ -1,4 +1,4 @@
-"""The operations that safeops writes: each is one of Alembic's own, so that other rewriters know it, and writes itself."""
+"""The operations that safeops writes, with the helper of each: subclasses of Alembic's, which other rewriters know."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Safe(ops.MigrateOperation):
 class Renamed(Safe):
     """An operation that is written as Alembic does, under the helper's name, whose arguments are the same."""
 
-    alembics = ""
+    op_name = ""
     """The name in ``alembic.op``."""
 
     def lines(self, context: AutogenContext) -> list[str]:
         *before, last = _as_alembic(context, self)
-        start = f"{context.opts['alembic_module_prefix'] or ''}{self.alembics}("
+        start = f"{context.opts['alembic_module_prefix'] or ''}{self.op_name}("
         # A renderer that replaces Alembic's has the last word.
         if not last.startswith(start):
             return [*before, last]
@@ -148,16 +148,16 @@ class TableOps(Safe, ops.ModifyTableOps):
     def lines(self, context: AutogenContext) -> list[str]:
         lines: list[str] = []
         for is_ours, group in groupby(self.ops, lambda each: isinstance(each, (Safe, Note))):
-            found = list(group)
+            group_ops = list(group)
             if is_ours or not context.opts.get("render_as_batch"):
-                lines += [line for each in found for line in render.render_op(context, each)]
+                lines += [line for each in group_ops for line in render.render_op(context, each)]
             else:
-                lines += render.render_op(context, ops.ModifyTableOps(self.table_name, found, schema=self.schema))
+                lines += render.render_op(context, ops.ModifyTableOps(self.table_name, group_ops, schema=self.schema))
         return lines
 
 
 class CreateTable(Renamed, ops.CreateTableOp):
-    alembics, helper = "create_table", "create_table_if_missing"
+    op_name, helper = "create_table", "create_table_if_missing"
 
 
 class RestoreTable(Safe, ops.CreateTableOp):
@@ -187,7 +187,7 @@ sa.text("..."), a plain value, or a function of rows. Until then this revision s
 class AddColumn(Renamed, ops.AddColumnOp):
     """``add_column_if_missing``, or ``add_required_column`` if existing rows would have no value."""
 
-    alembics, helper = "add_column", "add_column_if_missing"
+    op_name, helper = "add_column", "add_column_if_missing"
     fills = False
     """The server default differs from row to row, so existing rows get it in batches."""
 
@@ -202,7 +202,7 @@ class AddColumn(Renamed, ops.AddColumnOp):
 
 
 class RestoreColumn(Renamed, ops.AddColumnOp):
-    alembics, helper = "add_column", "restore_column"
+    op_name, helper = "add_column", "restore_column"
 
 
 class DropColumn(_Drop, ops.DropColumnOp):
@@ -277,7 +277,7 @@ class ByStatement(Safe, ops.AlterColumnOp):
 
 
 class CreateIndex(Renamed, ops.CreateIndexOp):
-    alembics, helper = "create_index", "create_index_if_missing"
+    op_name, helper = "create_index", "create_index_if_missing"
 
     def lines(self, context: AutogenContext) -> list[str]:
         # The condition of an existing index comes from the server.
@@ -293,15 +293,15 @@ class DropIndex(Safe, ops.DropIndexOp):
 
 
 class CreateForeignKey(Renamed, ops.CreateForeignKeyOp):
-    alembics, helper = "create_foreign_key", "create_foreign_key_if_missing"
+    op_name, helper = "create_foreign_key", "create_foreign_key_if_missing"
 
 
 class CreateUniqueConstraint(Renamed, ops.CreateUniqueConstraintOp):
-    alembics, helper = "create_unique_constraint", "create_unique_constraint_if_missing"
+    op_name, helper = "create_unique_constraint", "create_unique_constraint_if_missing"
 
 
 class CreateCheckConstraint(Renamed, ops.CreateCheckConstraintOp):
-    alembics, helper = "create_check_constraint", "create_check_constraint_if_missing"
+    op_name, helper = "create_check_constraint", "create_check_constraint_if_missing"
 
 
 class CreatePrimaryKey(Safe, ops.CreatePrimaryKeyOp):
@@ -327,7 +327,7 @@ class CreateExclude(Safe, CreateExcludeConstraintOp):
 
 
 class DropConstraint(Renamed, ops.DropConstraintOp):
-    alembics, helper = "drop_constraint", "drop_constraint_if_exists"
+    op_name, helper = "drop_constraint", "drop_constraint_if_exists"
 
 
 # Named types ----------------------------------------------------------------------------------------------------

@@ -108,15 +108,15 @@ def _called(code: str) -> Iterator[list[Token]]:
 def _literal_text(context: AutogenContext) -> Iterator[None]:
     """Render SQL as text for Python: neither a percent sign nor a colon begins a parameter."""
     impl: Any = context.migration_context.impl
-    theirs = impl.render_ddl_sql_expr
-    impl.render_ddl_sql_expr = theirs if isinstance(theirs, _Literal) else _Literal(theirs)
+    original = impl.render_ddl_sql_expr
+    impl.render_ddl_sql_expr = original if isinstance(original, _Literal) else _Literal(original)
     # Without it Alembic writes a domain without its rules.
     _alembic.render_domains_by(impl, _domain)
     try:
         with _sqlalchemy.single_percents(impl.dialect):
             yield
     finally:
-        impl.render_ddl_sql_expr = theirs
+        impl.render_ddl_sql_expr = original
 
 
 def _domain(type_: Any, context: AutogenContext) -> str:
@@ -126,13 +126,13 @@ def _domain(type_: Any, context: AutogenContext) -> str:
 
 @dataclass
 class _Literal:
-    theirs: Any
+    original: Any
 
     def __call__(self, expression: Any, *, is_index: bool = False, **options: Any) -> str:
         is_text = isinstance(expression, sa.TextClause)
         if is_text and any(parameter.required for parameter in _sqlalchemy.parameters(expression)):
             expression = sa.text(without_parameters(expression.text))
-        rendered: str = self.theirs(expression, is_index=is_index, **options)
+        rendered: str = self.original(expression, is_index=is_index, **options)
         # The elements of an index are written as literal columns, which have no parameters.
         return rendered if is_index else escaped(rendered)
 
