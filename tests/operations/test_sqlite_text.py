@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from safeops.databases.sqlite import SQLite, rebuild, spelling
-from safeops.databases.sqlite.catalogue import Named, clauses_of, columns_of
+from safeops.databases.sqlite.catalogue import by_name, clauses_of, columns_of
 from safeops.databases.sqlite.text import parse
 
 TABLES = [
@@ -97,7 +97,7 @@ def test_the_first_column_goes():
 
 
 def test_the_case_of_names_does_not_count():
-    named = Named([("Id", 1), ("ÄB", 2)])
+    named = by_name([("Id", 1), ("ÄB", 2)])
     assert (named["iD"], named.get("ID"), "id" in named, named.spelled("ID"), list(named)) == (
         1,
         1,

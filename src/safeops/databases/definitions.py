@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
 from safeops.databases import sqltext
 from safeops.naming import Name
+
+Value = TypeVar("Value")
+
+
+class NameMapping(dict[str, Value]):
+    """A mapping by names whose case does not count; it iterates over them as they are spelled.
+
+    Args:
+        items: The names with their values.
+        fold: Makes names equal that are the same to the server.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, Value]] = (), fold: Callable[[str], str] = str.casefold) -> None:
+        super().__init__(items)
+        self._fold = fold
+        self._spelled = {fold(name): name for name in self}
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._fold(name) in self._spelled
+
+    def __getitem__(self, name: str) -> Value:
+        return super().__getitem__(self.spelled(name))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(self.spelled(name), default)
+
+    def spelled(self, name: str) -> str:
+        """Return a name as it is spelled here, or as it is given."""
+        return self._spelled.get(self._fold(name), name)
 
 
 def _part(label: str, same: Callable[[Any, Any], bool] | None = None, default: Any = None) -> Any:

@@ -1,43 +1,24 @@
-"""What stands in a table of MariaDB or MySQL, made of what SHOW CREATE TABLE says."""
+"""Tables of MariaDB and MySQL, read from SHOW CREATE TABLE; and the foreign keys between them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 from safeops.databases import sqltext
-from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.definitions import Column, Constraint, Index, NameMapping, Table
 from safeops.databases.mysql import showcreate, spelling
 from safeops.databases.mysql.showcreate import Definition, Item, Shown, name_of, text_of
 from safeops.naming import Name, fitting
 
-Value = TypeVar("Value")
-
 ROWS_UNCHECKED = " [safeops: rows unchecked: "
 UNPROVED = f"{ROWS_UNCHECKED}{{name}}]"
-"""What earlier releases put at the end of a table's comment until the old rows of a foreign key are checked."""
+"""What earlier releases put at the end of a table's comment until the existing rows of a foreign key are checked."""
 PENDING = "safeops_unchecked"
-"""Begins the name of a second foreign key, added and dropped together with what it is about: until then the old rows of the
-first one are unchecked. No comment of an application can take its place."""
-
-
-class Folded(dict[str, Value]):
-    """A mapping by name, for names whose case does not count."""
-
-    def __init__(self, pairs: Iterable[tuple[str, Value]]) -> None:
-        super().__init__(pairs)
-        self._names = {name.casefold(): name for name in self}
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name.casefold() in self._names
-
-    def __getitem__(self, name: str) -> Value:
-        return super().__getitem__(self._names.get(name.casefold(), name))
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(self._names.get(name.casefold(), name), default)
+"""Begins the name of a second foreign key, which exists while the existing rows of the first one are unchecked. Unlike a
+comment, an application does not overwrite it."""
 
 
 def table_of(sql: str, name: Name) -> Table:
@@ -49,9 +30,9 @@ def table_of(sql: str, name: Name) -> Table:
     constraints = _constraints(shown, name, comment or "")
     return Table(
         name=name,
-        columns=Folded((column, column_of(column, found, shown)) for column, found in shown.columns.items()),
-        indexes=Folded((one.name, one) for one in _indexes(shown, name)),
-        constraints=Folded((_key(one, constraints), one) for one in constraints),
+        columns=NameMapping((column, column_of(column, found, shown)) for column, found in shown.columns.items()),
+        indexes=NameMapping((index.name, index) for index in _indexes(shown, name)),
+        constraints=NameMapping((_key(constraint, constraints), constraint) for constraint in constraints),
         comment=proper_comment(comment),
         sql=sql,
     )
@@ -63,17 +44,17 @@ def proper_comment(comment: str | None) -> str | None:
 
 
 def pending_name(key: str) -> str:
-    """Return the name of the foreign key that says that the old rows of another one are unchecked."""
+    """Return the name of the foreign key that marks the existing rows of another one as unchecked."""
     return fitting(PENDING, key, max_bytes=64)
 
 
 def is_pending(table: Table, key: str) -> bool:
     items = showcreate.read(table.sql).items
-    return any(one.kind == "foreign key" and one.name == pending_name(key) for one in items)
+    return any(item.kind == "foreign key" and item.name == pending_name(key) for item in items)
 
 
 def mark_in(table: Table) -> str:
-    """Return what safeops itself keeps at the end of a table's comment."""
+    """Return what safeops keeps at the end of a table's comment."""
     options = showcreate.read(table.sql).options
     comment = text_of(options["COMMENT"]) if "COMMENT" in options else ""
     return comment.removeprefix(proper_comment(comment) or "")
@@ -82,7 +63,7 @@ def mark_in(table: Table) -> str:
 def definition_of(table: Table, column: str) -> Definition:
     """Return the definition of a column, to change a part of it and repeat the others."""
     columns = showcreate.read(table.sql).columns
-    return Folded(columns.items())[column]
+    return NameMapping(columns.items())[column]
 
 
 def column_of(name: str, found: Definition, shown: Shown) -> Column:
@@ -107,10 +88,11 @@ def _computed(generated: str) -> str:
 
 
 def _collation(found: Definition, shown: Shown) -> str | None:
-    """Return the collation of a column; None where it is the one that the table gives."""
+    """Return the collation of a column; None if it is the table's."""
     collation, charset = found.get("COLLATE"), found.get("CHARACTER SET")
-    given = shown.options.get("COLLATE")
-    if collation == given or (collation is None and charset in (None, shown.options.get("CHARSET"))):
+    if collation == shown.options.get("COLLATE") or (
+        collation is None and charset in (None, shown.options.get("CHARSET"))
+    ):
         return None
     return collation or charset
 
@@ -122,8 +104,7 @@ def _indexes(shown: Shown, name: Name) -> Iterator[Index]:
 
 
 def index_of(item: Item, table: str) -> Index:
-    options = list(item.options)
-    comment = None
+    options, comment = list(item.options), None
     if "COMMENT" in options:
         place = options.index("COMMENT")
         comment = text_of(options[place + 1])
@@ -142,27 +123,26 @@ def index_of(item: Item, table: str) -> Index:
 
 
 def _options(words: list[str]) -> tuple[str, ...]:
-    """Keep what changes an index: InnoDB has one kind of tree, whatever USING says."""
+    """Keep what changes an index: InnoDB has one kind of tree, whatever USING requests."""
     text = " ".join(words).replace("`", "").lower()
-    found = text.replace("using btree", "").replace("using hash", "").replace("=", " ").split()
-    return (" ".join(found),) if found else ()
+    options = text.replace("using btree", "").replace("using hash", "").replace("=", " ").split()
+    return (" ".join(options),) if options else ()
 
 
 def _constraints(shown: Shown, name: Name, comment: str) -> list[Constraint]:
     kinds = {"foreign key": 0, "check": 1, "unique": 2, "primary key": 3}
-    items = sorted((one for one in shown.items if one.kind in kinds), key=lambda one: kinds[one.kind])
-    pending = {one.name for one in items if one.kind == "foreign key" and one.name.startswith(f"{PENDING}_")}
-    unchecked = {
-        one.name for one in items if pending_name(one.name) in pending or UNPROVED.format(name=one.name) in comment
-    }
-    made = (_constraint(item, name, item.name not in unchecked) for item in items if item.name not in pending)
-    return [one for one in made if one is not None]
+    items = sorted((item for item in shown.items if item.kind in kinds), key=lambda item: kinds[item.kind])
+    pending = {item.name for item in items if item.kind == "foreign key" and item.name.startswith(f"{PENDING}_")}
+    names = [item.name for item in items]
+    unchecked = {one for one in names if pending_name(one) in pending or UNPROVED.format(name=one) in comment}
+    constraints = (_constraint(item, name, item.name not in unchecked) for item in items if item.name not in pending)
+    return [constraint for constraint in constraints if constraint is not None]
 
 
-def _key(one: Constraint, all_: list[Constraint]) -> str:
-    """Foreign keys and checks have their names apart from those of unique keys."""
-    first = next(other for other in all_ if other.name.casefold() == one.name.casefold())
-    return one.name if first is one else f"{one.kind} {one.name}"
+def _key(constraint: Constraint, constraints: list[Constraint]) -> str:
+    """Foreign keys and checks do not share their names with unique keys: the second of a name has its kind before it."""
+    first = next(other for other in constraints if other.name.casefold() == constraint.name.casefold())
+    return constraint.name if first is constraint else f"{constraint.kind} {constraint.name}"
 
 
 def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
@@ -172,11 +152,9 @@ def _constraint(item: Item, name: Name, checked: bool) -> Constraint | None:
     columns = tuple(map(name_of, item.elements))
     if item.kind == "foreign key":
         return _foreign_key(item, columns, name, checked)
-    plain = all(
-        element == f"`{column.replace('`', '``')}`" for element, column in zip(item.elements, columns, strict=True)
-    )
     # A key on a part of a value, or on an expression, is an index and no constraint.
-    return Constraint(item.name, item.kind, columns, definition=item.text) if plain else None
+    is_plain = item.elements == tuple(map(showcreate.backticked, columns))
+    return Constraint(item.name, item.kind, columns, definition=item.text) if is_plain else None
 
 
 def check_of(name: str, text: str, *, enforced: bool = True) -> Constraint:
@@ -187,7 +165,7 @@ def check_of(name: str, text: str, *, enforced: bool = True) -> Constraint:
 
 def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, checked: bool) -> Constraint:
     target, remote, rest = item.options[1], item.options[2], " ".join(item.options[3:]).upper()
-    parts = [name_of(part) for part in _parts(target)]
+    parts = [name_of(text) for kind, text in sqltext.tokens(target) if kind == "quoted"]
     return Constraint(
         name=item.name,
         kind="foreign key",
@@ -201,14 +179,10 @@ def _foreign_key(item: Item, columns: tuple[str, ...], name: Name, checked: bool
     )
 
 
-def _parts(target: str) -> list[str]:
-    return [text for kind, text in sqltext.tokens(target) if kind == "quoted"]
-
-
 def _action(rest: str, event: str) -> str | None:
-    _, found, after = rest.partition(event)
+    _, has_action, after = rest.partition(event)
     words = after.split()
-    return spelling.action(" ".join(words[: 2 if words[0] in ("SET", "NO") else 1])) if found else None
+    return spelling.action(" ".join(words[: 2 if words[0] in ("SET", "NO") else 1])) if has_action else None
 
 
 def is_counted(table: Table, column: str) -> bool:

@@ -182,11 +182,7 @@ class Columns(Indexes):
         table = self.live(table, f"NOT NULL of {name}.{column}")
         if not table.columns[column].nullable:
             return
-        existing = definition_of(table, column)
-        default = None if (existing.get("DEFAULT") or "").upper() == "NULL" else existing.get("DEFAULT")
-        yield self.modify(
-            name, column, existing.with_(NULL="NOT NULL", DEFAULT=default), f"made {name}.{column} NOT NULL"
-        )
+        yield self.modify(name, column, definition_of(table, column).not_null, f"made {name}.{column} NOT NULL")
 
     def drop_not_null(self, name: Name, column: str, table: Table | None) -> Plan:
         changed = definition_of(self.live(table, f"NULL of {name}.{column}"), column).with_(NULL="NULL")

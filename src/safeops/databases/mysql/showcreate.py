@@ -1,4 +1,4 @@
-"""Reads SHOW CREATE TABLE: the one place where the server tells everything about a table, and in one look.
+"""Reads SHOW CREATE TABLE: all of a table in one query.
 
 https://mariadb.com/kb/en/show-create-table/, https://dev.mysql.com/doc/refman/8.0/en/show-create-table.html
 """
@@ -21,7 +21,7 @@ _WITH_VALUE |= {"ENGINE_ATTRIBUTE", "SECONDARY_ENGINE_ATTRIBUTE"}
 
 @dataclass(frozen=True)
 class Definition:
-    """The definition of a column, clause by clause, so that one can change and all others be repeated."""
+    """The definition of a column, clause by clause: one can be changed and the others repeated."""
 
     clauses: Mapping[str, str]
 
@@ -38,15 +38,17 @@ class Definition:
         kept = {name: text for name, text in {**self.clauses, **named}.items() if text is not None}
         return Definition(kept)
 
+    @property
+    def not_null(self) -> Definition:
+        """The definition as NOT NULL, without the default NULL."""
+        default = self.get("DEFAULT")
+        return self.with_(NULL="NOT NULL", DEFAULT=None if (default or "").upper() == "NULL" else default)
+
     def __str__(self) -> str:
-        first = [
-            name
-            for name in ("type", "CHARACTER SET", "COLLATE", "GENERATED", "NULL", "DEFAULT")
-            if name in self.clauses
-        ]
-        last = [name for name in ("COMMENT", "CHECK") if name in self.clauses]
+        first, last = ("type", "CHARACTER SET", "COLLATE", "GENERATED", "NULL", "DEFAULT"), ("COMMENT", "CHECK")
         middle = [name for name in self.clauses if name not in first + last]
-        return " ".join(_clause(name, self.clauses[name]) for name in first + middle + last)
+        ordered = [name for name in (*first, *middle, *last) if name in self.clauses]
+        return " ".join(_clause(name, self.clauses[name]) for name in ordered)
 
 
 def _clause(name: str, text: str) -> str:
@@ -90,7 +92,7 @@ def read(sql: str) -> Shown:
 
 
 def atoms(sql: str) -> list[str]:
-    """Split SQL at white space and commas outside of quotes and parentheses."""
+    """Split SQL at white space and commas outside quotes and parentheses."""
     found: list[str] = []
     depth, start, glued = 0, 0, False
     for match in _PIECE.finditer(sql):
@@ -124,7 +126,7 @@ def entries(group: str) -> Iterator[list[str]]:
 
 
 def name_of(atom: str) -> str:
-    """Return the name that a quoted identifier stands for, without a prefix length after it."""
+    """Return the name in a quoted identifier, without a prefix length after it."""
     match = re.match(r"""`((?:[^`]|``)*)`|"((?:[^"]|"")*)\"""", atom)
     if match is None:
         return re.sub(r"\(\d+\)$", "", atom)
@@ -136,7 +138,7 @@ def backticked(name: str) -> str:
 
 
 def text_of(literal: str) -> str:
-    """Return the text that a string literal stands for."""
+    """Return the text of a string literal."""
     bare = literal[1:-1].replace("''", "'")
     return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[1]), bare, flags=re.S)
 

@@ -10,10 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.schema import CreateIndex
 
-from safeops.databases.definitions import Column, Constraint, Index, Table
+from safeops.databases.definitions import Column, Constraint, Index, NameMapping, Table
 from safeops.databases.ports import PortAttribute
 from safeops.databases.sqlite import catalogue, spelling, text
-from safeops.databases.sqlite.catalogue import Named
+from safeops.databases.sqlite.catalogue import by_name
 from safeops.databases.sqlite.ddl import DDL
 from safeops.databases.sqlite.session import Session
 from safeops.databases.sqlite.spelling import folded, literal
@@ -54,14 +54,14 @@ class SQLite(Session):
         own = Name(stored, None if schema == "main" else schema)
         infos = [row for row in self.infos(own) if row[6] != 1]
         if kind == "view" or sql.upper().startswith("CREATE VIRTUAL"):
-            columns = Named((row[1], Column(row[1], spelling.type_name(row[2]))) for row in infos)
+            columns = by_name((row[1], Column(row[1], spelling.type_name(row[2]))) for row in infos)
             return Table(own, columns, kind="view" if kind == "view" else "virtual table", sql=sql)
         parsed = text.parse(sql)
         columns = catalogue.columns_of(parsed, infos)
         return Table(
             name=own,
             columns=columns,
-            indexes=Named(self._indexes(schema, stored, columns.spelled)),
+            indexes=by_name(self._indexes(schema, stored, columns.spelled)),
             constraints=catalogue.constraints_of(parsed, own, self._referents(schema, parsed.clauses)),
             sql=sql,
         )
@@ -155,7 +155,7 @@ class SQLite(Session):
         """Spell names as the table spells them: their case does not count."""
         if isinstance(wanted, sa.Column):
             return None
-        spelled = table.columns.spelled if isinstance(table.columns, Named) else str
+        spelled = table.columns.spelled if isinstance(table.columns, NameMapping) else str
         if isinstance(wanted, sa.Index):
             return self.wanted_index(wanted, spelled)
         meant = self.wanted_constraint(wanted)

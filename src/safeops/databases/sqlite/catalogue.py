@@ -1,11 +1,11 @@
-"""What stands in a SQLite file: its PRAGMAs, and the text that SQLite keeps of each definition."""
+"""Tables of a SQLite file, read from its PRAGMAs and from the text that SQLite keeps of each definition."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from safeops.databases.definitions import Column, Constraint, Index
+from safeops.databases.definitions import Column, Constraint, Index, NameMapping
 from safeops.databases.sqlite import spelling
 from safeops.databases.sqlite.spelling import folded, items_of, tokens
 from safeops.databases.sqlite.text import Clause, TableText
@@ -16,32 +16,15 @@ T = TypeVar("T")
 _SUFFIXES = {"foreign key": "fkey", "check": "check", "unique": "key", "primary key": "pkey"}
 
 
-class Named(dict[str, T]):
-    """A mapping by names whose case does not count; it goes through them as they are spelled."""
-
-    def __init__(self, items: Iterable[tuple[str, T]] = ()) -> None:
-        super().__init__(items)
-        self._spelled = {folded(name): name for name in self}
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and folded(name) in self._spelled
-
-    def __getitem__(self, name: str) -> T:
-        return super().__getitem__(self._spelled[folded(name)])
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return super().get(self.spelled(name), default)
-
-    def spelled(self, name: str) -> str:
-        """Return a name as it stands here, or as it is given."""
-        return self._spelled.get(folded(name), name)
+def by_name(items: Iterable[tuple[str, T]]) -> NameMapping[T]:
+    return NameMapping(items, folded)
 
 
-def columns_of(text: TableText, infos: Iterable[Any]) -> Named[Column]:
+def columns_of(text: TableText, infos: Iterable[Any]) -> NameMapping[Column]:
     """Read the columns; ``infos`` are the rows of ``PRAGMA table_xinfo`` without those that are hidden."""
     rows = list(infos)
     row_id = row_id_of(text, rows)
-    return Named((name, _column(text, name, type_, bool(notnull), row_id)) for _, name, type_, notnull, *_ in rows)
+    return by_name((name, _column(text, name, type_, bool(notnull), row_id)) for _, name, type_, notnull, *_ in rows)
 
 
 def row_id_of(text: TableText, infos: Iterable[Any]) -> str | None:
@@ -75,10 +58,10 @@ def _type(type_: str, text: TableText, name: str) -> str:
     return "int" if is_key and type_.upper() == "INT" else spelling.type_name(type_)
 
 
-def constraints_of(text: TableText, table: Name, referents: Mapping[str, Sequence[Any]]) -> Named[Constraint]:
+def constraints_of(text: TableText, table: Name, referents: Mapping[str, Sequence[Any]]) -> NameMapping[Constraint]:
     """Read the constraints; ``referents`` gives the columns of the tables that are referred to."""
     clauses = clauses_of(text, table.name)
-    return Named((name, constraint_of(clause, text.sql, table, name, referents)) for name, clause in clauses)
+    return by_name((name, constraint_of(clause, text.sql, table, name, referents)) for name, clause in clauses)
 
 
 def clauses_of(text: TableText, table: str) -> Iterator[tuple[str, Clause]]:
@@ -111,9 +94,9 @@ def constraint_of(
     clause: Clause, sql: str, table: Name, name: str, referents: Mapping[str, Sequence[Any]] | None = None
 ) -> Constraint:
     """Read a constraint from its place in the text, with the names of others as they are spelled there."""
-    known = Named((referents or {}).items())
+    known = by_name((referents or {}).items())
     infos = known.get(clause.referent or "", ())
-    columns = Named((info[1], info) for info in infos)
+    columns = by_name((info[1], info) for info in infos)
     remote = tuple(map(columns.spelled, clause.remote)) or _keys(infos)
     referent = Name(known.spelled(clause.referent), table.schema) if clause.referent is not None else None
     return Constraint(

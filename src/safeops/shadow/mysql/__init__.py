@@ -35,7 +35,6 @@ from safeops.shadow.mysql.spelling import (
     renamed,
     repeatable,
     retyped,
-    strict,
 )
 from safeops.shadow.mysql.triggers import LENIENT, Locked, mark, same
 
@@ -269,7 +268,7 @@ class ShadowColumns(SyncChecks):
         does = f"{pair.source} of {pair.table} has the type {shadow.clauses['type']}"
         if not source.nullable and shadow.nullable:
             yield self._pass_not_null_on(pair, source, shadow)
-            source, shadow = source.with_(NULL="NULL"), strict(shadow)
+            source, shadow = source.with_(NULL="NULL"), shadow.not_null
         exchange = (
             self.database.ddl.alter_sql(pair.table, self._exchange_action(pair, table, kept, source, shadow))
             + self.database.abilities.without_copy
@@ -281,7 +280,7 @@ class ShadowColumns(SyncChecks):
         """Have the twin refuse NULL for both: so the exchange of their names needs to change nothing but names."""
         relaxed = source.with_(NULL="NULL")
         # The trigger always writes it, but without a default the server refuses an INSERT ... SELECT before that.
-        firm = strict(shadow).with_(DEFAULT=placeholder(shadow.clauses["type"]))
+        firm = shadow.not_null.with_(DEFAULT=placeholder(shadow.clauses["type"]))
         action = f"MODIFY {self.quoted(pair.shadow)} {firm}, MODIFY {self.quoted(pair.source)} {relaxed}"
         return self.database.ddl.alter(
             pair.table, action, f"{pair.shadow} of {pair.table} is NOT NULL", variables=STRICT
@@ -296,7 +295,7 @@ class ShadowColumns(SyncChecks):
         if self.database.abilities.spells_defaults_by_type:
             default = default_for(shadow.clauses["type"], default, source.clauses["type"])
         full = shadow.with_(DEFAULT=default, INVISIBLE=source.get("INVISIBLE"), COMMENT=source.get("COMMENT"))
-        full = full if shadow.nullable else strict(full)
+        full = full if shadow.nullable else full.not_null
         names = self.quoted(pair.source), self.quoted(pair.shadow)
         parts.append(f"CHANGE {names[0]} {names[1]} {renamed(str(bare), pair)}")
         parts.append(f"CHANGE {names[1]} {names[0]} {renamed(str(full), pair.mirrored)}")
@@ -353,7 +352,7 @@ class ShadowColumns(SyncChecks):
         """Give the source back what it lent to its twin."""
         source, does = repeatable(table, pair.source), f"{pair.source} of {pair.table} is as it was"
         if source.nullable and not table.columns[pair.shadow].nullable:
-            yield self.database.ddl.modify(pair.table, pair.source, strict(source), does)
+            yield self.database.ddl.modify(pair.table, pair.source, source.not_null, does)
 
     def is_swapped(self, pair: Pair, table: Table) -> bool:
         # The column that was added for the pair has the mark, and it was to go.

@@ -47,11 +47,6 @@ def repeatable(table: Table, column: str) -> Definition:
     return found.with_(**parts) if table.columns[column].type == "json" else found
 
 
-def strict(found: Definition) -> Definition:
-    default = found.get("DEFAULT")
-    return found.with_(NULL="NOT NULL", DEFAULT=None if (default or "").upper() == "NULL" else default)
-
-
 def placeholder(type_: str) -> str:
     """Return any value of a type, for the default of a column that a trigger always writes."""
     bare = spelling.type_name(type_)
