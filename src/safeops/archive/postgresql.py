@@ -54,8 +54,6 @@ UNION ALL SELECT 'STATISTICS', s.stxname FROM pg_statistic_ext s JOIN pg_class c
   WHERE s.stxrelid = :id AND s.stxnamespace = c.relnamespace
 ORDER BY 1, 2
 """
-STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
-COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
 class Archives(port.Archives):
@@ -202,12 +200,11 @@ END $safeops$"""
         else:
             # Else a domain would give its default to the rows, and they would count as restored.
             spec += " DEFAULT NULL"
-        then = [f"ALTER TABLE {own} ALTER COLUMN {quoted} {one}" for one in self._settings(definition)]
-        if definition["comment"]:
-            then.append(self.database.ddl.comment_on("COLUMN", f"{own}.{quoted}", definition["comment"]))
-        for privilege, role, grantable in definition["grants"] or ():
-            also = " WITH GRANT OPTION" if grantable else ""
-            then.append(f"GRANT {privilege} ({quoted}) ON {own} TO {role}{also}")
+        then = []
+        if not definition["generated"]:
+            default = f"SET DEFAULT {definition['default']}" if definition["default"] else "DROP DEFAULT"
+            then.append(self.database.ddl.alter_column(table.name, column, default))
+        then += self.database.ddl.column_attributes(table.name, column, definition)
         back = [] if definition["identity"] else self._sequences_back(table, column, definition)
         add = f"ALTER TABLE {own} ADD COLUMN IF NOT EXISTS {quoted} {spec}"
         yield Step(
@@ -217,16 +214,6 @@ END $safeops$"""
             (*back, *then),
             effect=Effect(table.name, column),
         )
-
-    def _settings(self, definition: Definition) -> Iterator[str]:
-        if not definition["generated"]:
-            yield f"SET DEFAULT {definition['default']}" if definition["default"] else "DROP DEFAULT"
-        if definition["storage"]:
-            yield f"SET STORAGE {STORAGE[definition['storage']]}"
-        if definition["compression"]:
-            yield f"SET COMPRESSION {COMPRESSION[definition['compression']]}"
-        if definition["statistics"] is not None:
-            yield f"SET STATISTICS {definition['statistics']}"
 
     def _sequences_back(self, table: Table, column: str, definition: Definition) -> Iterator[str]:
         column = f"{self.quoted_table(table.name)}.{self.quoted(column)}"

@@ -5,7 +5,7 @@ Lock modes and what each blocks: https://www.postgresql.org/docs/current/explici
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,9 @@ from safeops.databases.postgresql.types import block
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import NO_LOCK, Effect
+
+_STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "x": "EXTENDED", "m": "MAIN"}
+_COMPRESSION = {"p": "pglz", "l": "lz4"}
 
 
 class DDL(ConstraintDDL):
@@ -201,3 +204,25 @@ class DDL(ConstraintDDL):
     def _column_comment(self, name: Name, column: sa.Column[Any]) -> str:
         quoted = f"{self.quoted_table(name)}.{self.quoted(str(column.name))}"
         return self.comment_on("COLUMN", quoted, column.comment or "")
+
+    def column_attributes(self, name: Name, column: str, parts: Mapping[str, Any]) -> Iterator[str]:
+        """Render what a column has beside its type and default: storage, statistics, options, comment and grants.
+
+        Args:
+            name: The table.
+            column: The column.
+            parts: The parts by their names, storage and compression as the catalogue spells them.
+        """
+        table, quoted = self.quoted_table(name), self.quoted(column)
+        if parts["storage"]:
+            yield self.alter_column(name, column, f"SET STORAGE {_STORAGE[parts['storage']]}")
+        if parts["compression"]:
+            yield self.alter_column(name, column, f"SET COMPRESSION {_COMPRESSION[parts['compression']]}")
+        if parts["statistics"] is not None:
+            yield self.alter_column(name, column, f"SET STATISTICS {parts['statistics']}")
+        if parts.get("options"):
+            yield self.alter_column(name, column, f"SET ({', '.join(parts['options'])})")
+        if parts["comment"]:
+            yield self.comment_on("COLUMN", f"{table}.{quoted}", parts["comment"])
+        for privilege, role, grantable in parts["grants"] or ():
+            yield f"GRANT {privilege} ({quoted}) ON {table} TO {role}{' WITH GRANT OPTION' if grantable else ''}"

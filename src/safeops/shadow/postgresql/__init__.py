@@ -26,8 +26,8 @@ from safeops.shadow.postgresql.triggers import NO_DEFAULT
 
 _SOURCE = """
 SELECT json_build_object(
-  'target', a.attstattarget, 'options', a.attoptions, 'storage', a.attstorage, 'usual', t.typstorage,
-  'compression', a.attcompression,
+  'statistics', nullif(a.attstattarget, -1), 'options', a.attoptions, 'compression', nullif(a.attcompression, ''),
+  'storage', CASE WHEN a.attstorage <> t.typstorage THEN a.attstorage END, 'comment', col_description(a.attrelid, a.attnum),
   'collation', CASE WHEN a.attcollation <> t.typcollation THEN a.attcollation::regcollation::text END,
   'grants', (SELECT json_agg(json_build_array(x.privilege_type, CASE WHEN x.grantee = 0 THEN 'PUBLIC'
       ELSE quote_ident(pg_get_userbyid(x.grantee)) END, x.is_grantable) ORDER BY x.grantee, x.privilege_type)
@@ -56,7 +56,6 @@ SELECT p.pubname, ' WHERE ' || pg_get_expr(r.prqual, r.prrelid)
 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid WHERE r.prrelid = :id
 AND (SELECT attnum FROM pg_attribute WHERE attrelid = :id AND attname = :column) = ANY (r.prattrs)
 """
-_STORAGE = {"p": "PLAIN", "e": "EXTERNAL", "m": "MAIN", "x": "EXTENDED"}
 _IMPLICIT = """
 SELECT 1 FROM pg_attribute a JOIN pg_cast c ON c.castsource = a.atttypid AND c.castcontext = 'i'
 WHERE a.attrelid = :id AND a.attname = :column AND c.casttarget = to_regtype(:type)
@@ -197,12 +196,10 @@ class ShadowColumns(OfflineScripts):
         # Else a domain would give its default to the rows that stand, and they would count as filled.
         add += " DEFAULT NULL"
         default = self._shared_default(pair, table, found) if pair.winner is not None else None
-        then = (
-            [f"ALTER TABLE {target} ALTER COLUMN {shadow} SET DEFAULT {default}"]
-            if default not in (None, NO_DEFAULT)
-            else []
-        )
-        then += self._attributes(pair, table, found)
+        shared = [] if default in (None, NO_DEFAULT) else [f"SET DEFAULT {default}"]
+        then = [self.database.ddl.alter_column(table.name, pair.shadow, action) for action in shared]
+        of_other_type = {} if pair.type is None else {"storage": None, "compression": None}
+        then += self.database.ddl.column_attributes(table.name, pair.shadow, {**found, **of_other_type})
         certain, others = self._is_certain(pair, table), found["triggers"] or []
         then += self.trigger_statements(pair, default, others, certain=certain, type_=column.type)
         does = f"added {table.name}.{pair.shadow}, in step with {pair.source}"
@@ -222,25 +219,6 @@ class ShadowColumns(OfflineScripts):
         if pair.value is not None or pair.type is None or "(" in pair.type:
             return False
         return bool(self.read(_IMPLICIT, id=table.id, column=pair.source, type=pair.type))
-
-    def _attributes(self, pair: Pair, table: Table, found: dict[str, Any]) -> list[str]:
-        """Return the statements for the comment, the grants and the storage of the twin."""
-        target, shadow = self.quoted_table(table.name), self.quoted(pair.shadow)
-        column = f"ALTER TABLE {target} ALTER COLUMN {shadow}"
-        comment = table.columns[pair.source].comment
-        said = [self.database.ddl.comment_on("COLUMN", f"{target}.{shadow}", comment)] if comment else []
-        if (found["target"] or -1) >= 0 and found["target"] is not None:
-            said.append(f"{column} SET STATISTICS {found['target']}")
-        if found["options"]:
-            said.append(f"{column} SET ({', '.join(found['options'])})")
-        if pair.type is None and found["storage"] != found["usual"]:
-            said.append(f"{column} SET STORAGE {_STORAGE[found['storage']]}")
-        if pair.type is None and found["compression"]:
-            said.append(f"{column} SET COMPRESSION {'lz4' if found['compression'] == 'l' else 'pglz'}")
-        for privilege, role, grantable in found["grants"] or []:
-            option = " WITH GRANT OPTION" if grantable else ""
-            said.append(f"GRANT {privilege} ({shadow}) ON {target} TO {role}{option}")
-        return said
 
     def copy_indexes(self, pair: Pair, table: Table) -> Plan:
         if pair.winner is not None:
