@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +12,7 @@ from alembic.operations import ops
 from safeops import _sqlalchemy
 from safeops.backfilling.run import BackfillReport
 from safeops.backfilling.state import State
+from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
@@ -21,15 +21,13 @@ from safeops.execution.inspect import check_names, existing, keeping, look_into,
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state
-from safeops.naming import Code, Name, call, column_code
+from safeops.naming import Name, call, column_code
 from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
 from safeops.schema import columns
 from safeops.schema.alter_column import enforce_not_null
 from safeops.schema.prerequisites import check_types, prepare
 from safeops.schema.refusals import keep_or_raise
 from safeops.schema.types import refuse_domain
-
-log = logging.getLogger("safeops")
 
 ROUNDS = 4
 """How often rows are filled that came without a value, where nothing in the database can fill them."""
@@ -112,13 +110,11 @@ def add_required_column(
         arguments.check_table()
         arguments.check_options(backfill_options)
         _check_column(arguments, column)
-        name, required = Name(table_name, schema), _required(arguments, column)
-        populating = Populating.of(arguments, name, required, populate, where, backfill_options)
-        work = _Required(migration, name, required, populating, keep_filled)
-        work.check_support(arguments)
-        if migration.offline:
-            return work.render()
-        return work.execute()
+        required = _required(arguments, column)
+        populating = Populating.of(arguments, required, populate, where, backfill_options)
+        work = _Required(arguments, required, populating, keep_filled)
+        work.check_support()
+        return work.render() if migration.offline else work.execute()
 
 
 def _check_column(arguments: RequiredArguments, column: Any) -> None:
@@ -139,7 +135,7 @@ def _check_column(arguments: RequiredArguments, column: Any) -> None:
 
 def _required(arguments: RequiredArguments, column: sa.Column[Any]) -> sa.Column[Any]:
     """Return the column in a table of its own, with all that belongs to it."""
-    alone = _alone(arguments.migration, Name(arguments.table_name, arguments.schema), _sqlalchemy.copied(column))
+    alone = _alone(arguments.migration, arguments.name, _sqlalchemy.copied(column))
     columns.part_checks(alone, alone.columns[column.name])
     settle_names(arguments.migration, alone, arguments.corrected())
     return alone.columns[column.name]
@@ -155,32 +151,42 @@ class _Required:
     """One call: the column and what it is populated with.
 
     Args:
-        migration: The running migration.
-        name: The table, as the author calls it.
+        arguments: Its arguments.
         column: The column, nullable, in a table of its own.
         populating: What it is populated with.
         keep_filled: The trigger stays.
         done: What was finished, for messages.
     """
 
-    migration: Migration
-    name: Name
+    arguments: RequiredArguments
     column: sa.Column[Any]
     populating: Populating
     keep_filled: bool
     done: list[str] = field(default_factory=list)
 
     @property
-    def own(self) -> str:
-        return str(self.column.name)
+    def migration(self) -> Migration:
+        return self.arguments.migration
+
+    @property
+    def database(self) -> Database:
+        return self.migration.database
+
+    @property
+    def name(self) -> Name:
+        return self.arguments.name
+
+    @property
+    def column_name(self) -> str:
+        return self.populating.column_name
 
     @property
     def shown(self) -> str:
-        return f"{self.name}.{self.own}"
+        return f"{self.name}.{self.column_name}"
 
     @property
     def default(self) -> str | None:
-        return self.migration.database.default_text(self.column)
+        return self.database.default_text(self.column)
 
     @property
     def by_trigger(self) -> bool:
@@ -190,13 +196,13 @@ class _Required:
     def execute(self) -> BackfillReport:
         table = self._look()
         self._check(table)
-        is_finished = self.own in table.columns and not table.columns[self.own].nullable
+        is_finished = self.column_name in table.columns and not table.columns[self.column_name].nullable
         with keeping(self.done):
             self._add(table)
             if self.by_trigger and (self.keep_filled or not is_finished):
                 self._do("new rows are filled", self._fill_new_rows())
             report = NOTHING_DONE if is_finished else self._filled()
-            columns.add_companions(self.migration, self._table, self.name, None, "raise")
+            columns.add_companions(self.migration, self.column.table, self.name, None, "raise")
             report = self._enforced(report)
             if not (self.by_trigger and self.keep_filled):
                 self._do("new rows are not filled any more", self._stop_filling())
@@ -205,45 +211,46 @@ class _Required:
         return report
 
     def render(self) -> BackfillReport:
-        database = self.migration.database
         prepare(self.migration, [self.column])
         execute(self.migration, self._added(None))
         if self.by_trigger:
-            execute(self.migration, database.triggers.fill_new_rows(self.populating.filler(None), None))
+            execute(self.migration, self.database.triggers.fill_new_rows(self.populating.filler(None), None))
         self.populating.render(self.default)
-        columns.add_companions(self.migration, self._table, self.name, None, "raise")
-        enforce_not_null(self.name.name, self.own, schema=self.name.schema)
+        columns.add_companions(self.migration, self.column.table, self.name, None, "raise")
+        enforce_not_null(self.name.name, self.column_name, schema=self.name.schema)
         if not self.keep_filled:
-            execute(self.migration, database.triggers.stop_filling(self.name, self.own, None))
+            execute(self.migration, self.database.triggers.stop_filling(self.name, self.column_name, None))
         return replace(NOTHING_DONE, resumed=False)
 
     # Before anything is touched ---------------------------------------------------------------------------------
 
-    def check_support(self, arguments: RequiredArguments) -> None:
+    def check_support(self) -> None:
         """Raise what this database, or nobody, can do."""
-        database = self.migration.database
+        database = self.database
         database.safety.check_column_support(self.column)
         check_types(self.migration, [self.column])
         if self.keep_filled and self.default is None:
-            self._check_fills(arguments)
+            self._check_fills()
         if self.migration.offline and (
             self.populating.is_function or not database.abilities.renders_column_changes_offline
         ):
             raise self._online_only()
-        if self.migration.offline and not database.safety.default_is_constant(sa.Column(self.own, self.column.type)):
+        if self.migration.offline and not database.safety.default_is_constant(
+            sa.Column(self.column_name, self.column.type)
+        ):
             raise self.migration.online_only(
                 f"Column {self.shown}", "Only the live database tells what its type checks."
             )
 
-    def _check_fills(self, arguments: RequiredArguments) -> None:
+    def _check_fills(self) -> None:
         if self.populating.is_function:
             raise InvalidArgument(
                 f"keep_filled=True was asked for {self.shown}, but the database cannot call a function of Python.",
                 remedy="Give the column a server default, or populate it by SQL:",
-                code=arguments.corrected(keep_filled=True),
+                code=self.arguments.corrected(keep_filled=True),
             )
-        if not self.migration.database.abilities.fills_before_not_null:
-            raise self.migration.database.unsupported(
+        if not self.database.abilities.fills_before_not_null:
+            raise self.database.unsupported(
                 "keep_filled=True without a server default",
                 "triggers that fill a row before NOT NULL is checked",
                 "Give the column a server default, which keeps new rows filled for good.",
@@ -254,11 +261,11 @@ class _Required:
             return self.migration.online_only(f"The backfill of {self.name}", "A Python function needs the rows.")
         return self.migration.online_only(
             f"NOT NULL of {self.shown}",
-            f"{self.migration.database.product} wants the whole definition again, which only the live table has.",
+            f"{self.database.product} wants the whole definition again, which only the live table has.",
         )
 
     def _check(self, table: Table) -> None:
-        there = table.columns.get(self.own)
+        there = table.columns.get(self.column_name)
         if there is not None:
             compared = {"type", "collation", "computed", "identity"}
             compared |= {"comment"} if self.column.comment else set()
@@ -269,14 +276,16 @@ class _Required:
             if found:
                 keep_or_raise(f"column {self.shown}", found, "raise", "Change one of the two definitions.")
         else:
-            columns.check_companions(self.migration, self._table, self.name, table, "raise")
-            if look_into(self.migration, self.name, lambda: self.migration.database.has_rows(table)):
+            columns.check_companions(self.migration, self.column.table, self.name, table, "raise")
+            if look_into(self.migration, self.name, lambda: self.database.has_rows(table)):
                 refuse_domain(self.migration, self.name, self.column, table)
-            self._check_subscribers(table)
+            code = self.arguments.corrected("{...}")
+            check_subscribers_of_column(self.migration, table, self.column_name, code)
+            check_subscribers_of_state(self.migration, State.of(self.migration), code)
         fills = there is None or there.nullable or self.keep_filled
         if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
             asked = f"add_required_column() of {self.shown} without a server default"
-            self.migration.database.triggers.check_triggers(asked, table.name, locks_table=False)
+            self.database.triggers.check_triggers(asked, table.name, locks_table=False)
         if there is None:
             self.done.extend(prepare(self.migration, [self.column]))
         if fills:
@@ -286,21 +295,10 @@ class _Required:
     def _lacks_triggers(self) -> bool:
         return look_into(self.migration, self.name, lambda: next(self._fill_new_rows(), None) is not None)
 
-    def _check_subscribers(self, table: Table) -> None:
-        written = call(
-            "add_required_column",
-            self.name.name,
-            column_code(self.column),
-            populate=Code("..."),
-            schema=self.name.schema,
-        )
-        check_subscribers_of_column(self.migration, table, self.own, written)
-        check_subscribers_of_state(self.migration, State.of(self.migration), written)
-
     # The column -------------------------------------------------------------------------------------------------
 
     def _add(self, table: Table) -> None:
-        there = table.columns.get(self.own)
+        there = table.columns.get(self.column_name)
         if there is None:
             self._do("added the column", self._added(table))
         elif self.default is not None and there.default is None:
@@ -309,54 +307,44 @@ class _Required:
     def _added(self, table: Table | None) -> Iterator[Step]:
         """Plan the column without its default, which would be the value of the rows that stand, and then its default."""
         bare = self._bare(table)
-        *first, last = self.migration.database.ddl.add_column(self.name, bare, table)
+        *first, last = self.database.ddl.add_column(self.name, bare, table)
         yield from first
-        if bare.server_default is not None:
+        is_transactional = self.migration.context.impl.transactional_ddl
+        if bare.server_default is not None or (self.default is not None and is_transactional):
             # From now on the default of the type counts again, or that of the column.
-            now = self.migration.database.ddl.set_default(self.name, self.own, self.default, table)
-            yield replace(last, then=(*last.then, *(step.sql for step in now)))
-        elif self.default is None or not self.migration.context.impl.transactional_ddl:
-            yield last
-            yield from self._defaulted(None if table is None else self._look()) if self.default is not None else ()
-        else:
-            then = (step.sql for step in self._defaulted(table))
-            yield replace(last, then=(*last.then, *then))
+            yield replace(last, then=(*last.then, *(step.sql for step in self._defaulted(table))))
+            return
+        yield last
+        if self.default is not None:
+            yield from self._defaulted(None if table is None else self._look())
 
     def _bare(self, table: Table | None) -> sa.Column[Any]:
-        checks = [constraint for constraint in self.column.constraints if isinstance(constraint, sa.CheckConstraint)]
-        kept = (
-            []
-            if self.migration.database.abilities.validates_constraints_later
-            else [_sqlalchemy.copied(check) for check in checks]
-        )
+        checks = [check for check in self.column.constraints if isinstance(check, sa.CheckConstraint)]
+        kept = [] if self.database.abilities.validates_constraints_later else map(_sqlalchemy.copied, checks)
         type_ = _sqlalchemy.copied(self.column).type
         # Else a domain would give its default to the rows, and they would count as filled.
         null = sa.text("NULL") if table is not None and self._has_default_of_type() else None
         bare: sa.Column[Any] = sa.Column(
             self.column.name, type_, *kept, server_default=null, comment=self.column.comment
         )
-        return _alone(self.migration, self.name, bare).columns[self.own]
+        return _alone(self.migration, self.name, bare).columns[self.column_name]
 
     def _has_default_of_type(self) -> bool:
-        domain = look_into(self.migration, self.name, lambda: self.migration.database.types.domain(self.column.type))
+        domain = look_into(self.migration, self.name, lambda: self.database.types.domain(self.column.type))
         return domain is not None and domain.has_default and not domain.required
 
     def _defaulted(self, table: Table | None) -> Iterator[Step]:
-        return self.migration.database.ddl.set_default(self.name, self.own, self.default, table)
-
-    @property
-    def _table(self) -> sa.Table:
-        return self.column.table
+        return self.database.ddl.set_default(self.name, self.column_name, self.default, table)
 
     # Its values -------------------------------------------------------------------------------------------------
 
     def _fill_new_rows(self) -> Iterator[Step]:
         table = self._look()
-        return self.migration.database.triggers.fill_new_rows(self.populating.filler(table), table)
+        return self.database.triggers.fill_new_rows(self.populating.filler(table), table)
 
     def _stop_filling(self) -> Iterator[Step]:
         table = self._look()
-        return self.migration.database.triggers.stop_filling(table.name, self.own, table)
+        return self.database.triggers.stop_filling(table.name, self.column_name, table)
 
     def _filled(self) -> BackfillReport:
         try:
@@ -374,7 +362,7 @@ class _Required:
         """Set NOT NULL; where rows came without a value and nothing in the database fills them, fill again first."""
         for rounds_left in reversed(range(ROUNDS)):
             try:
-                enforce_not_null(self.name.name, self.own, schema=self.name.schema)
+                enforce_not_null(self.name.name, self.column_name, schema=self.name.schema)
             except ViolatingRows as error:
                 again = NOTHING_DONE
                 if rounds_left and not self.by_trigger:
@@ -407,10 +395,5 @@ class _Required:
 
 
 def _both(one: BackfillReport, other: BackfillReport) -> BackfillReport:
-    return BackfillReport(
-        one.rows + other.rows,
-        one.batches + other.batches,
-        one.seconds + other.seconds,
-        one.resumed,
-        other.remaining,
-    )
+    rows, batches, seconds = one.rows + other.rows, one.batches + other.batches, one.seconds + other.seconds
+    return BackfillReport(rows, batches, seconds, one.resumed, other.remaining)

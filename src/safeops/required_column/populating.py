@@ -36,6 +36,7 @@ class RequiredArguments(Arguments):
     def __init__(self, migration: Migration, table_name: Any, column: Any, schema: Any) -> None:
         super().__init__(migration, table_name, schema)
         plain = isinstance(column, sa.Column) and isinstance(column.name, str)
+        self.name = Name(table_name, schema)
         self.column = column_code(column) if plain else Code('sa.Column("slug", sa.Text, nullable=False)')
 
     def corrected(self, values: str | None = None, **keywords: Any) -> str:
@@ -75,8 +76,7 @@ class Populating:
     """What a column is populated with.
 
     Args:
-        migration: The running migration.
-        name: The table, as the author calls it.
+        arguments: The arguments of the call.
         column: The column as it is to be in the end.
         populate: A SQL expression, a plain value or a function.
         where: The rows that it is for; None is all.
@@ -85,8 +85,7 @@ class Populating:
         options: The other options of a backfill.
     """
 
-    migration: Migration
-    name: Name
+    arguments: RequiredArguments
     column: sa.Column[Any]
     populate: Any
     where: Any
@@ -96,7 +95,7 @@ class Populating:
 
     @classmethod
     def of(
-        cls, arguments: RequiredArguments, name: Name, column: sa.Column[Any], populate: Any, where: Any, options: Any
+        cls, arguments: RequiredArguments, column: sa.Column[Any], populate: Any, where: Any, options: Any
     ) -> Populating:
         """Check the arguments of the backfill."""
         arguments.check_populate(populate, column)
@@ -105,9 +104,21 @@ class Populating:
         arguments.check_progress(options.get("progress"))
         key = arguments.key(options.get("key"))
         limits = arguments.limits(*(options.get(option, default) for option, default in _LIMITS.items()))
-        label = progress_name(arguments, options.get("name"), name, str(column.name))
+        label = progress_name(arguments, options.get("name"), arguments.name, str(column.name))
         where = None if where is True or isinstance(where, sa.True_) else where
-        return cls(arguments.migration, name, column, populate, where, limits, label, {**options, "key": key})
+        return cls(arguments, column, populate, where, limits, label, {**options, "key": key})
+
+    @property
+    def migration(self) -> Migration:
+        return self.arguments.migration
+
+    @property
+    def name(self) -> Name:
+        return self.arguments.name
+
+    @property
+    def column_name(self) -> str:
+        return str(self.column.name)
 
     @property
     def is_function(self) -> bool:
@@ -120,22 +131,23 @@ class Populating:
     @property
     def unfilled(self) -> Any:
         """The condition of the rows that it is for and that have no value yet."""
-        empty = sa.column(str(self.column.name)).is_(None)
+        empty = sa.column(self.column_name).is_(None)
         return empty if self.where is None else sa.and_(empty, self._condition)
 
     # Before anything is touched ---------------------------------------------------------------------------------
 
     def check(self, table: Table) -> None:
         """Raise what a backfill would raise before it begins, though the column may not stand yet."""
-        own = str(self.column.name)
-        key_of(self.migration, table, self.options["key"], (own,))
+        key_of(self.migration, table, self.options["key"], (self.column_name,))
         if self.is_function:
             Batches.of(self.migration.database).check_writes_values()
-            check_has_columns(table, (column for column in Function.of(self.populate).reads or () if column != own))
+            check_has_columns(
+                table, (column for column in Function.of(self.populate).reads or () if column != self.column_name)
+            )
         self._check_runs(table)
 
     def _check_runs(self, table: Table) -> None:
-        database, own = self.migration.database, str(self.column.name)
+        database, own = self.migration.database, self.column_name
         type_ = database.type_text(self.column.type)
         columns = [database.quoted(column) for column in table.columns]
         columns += [] if own in table.columns else [f"{database.triggers.null_of(type_)} AS {database.quoted(own)}"]
@@ -151,15 +163,14 @@ class Populating:
                 f"It was asked for: {query}",
                 why="Name columns plainly or by their table: a new row stands in no schema.",
                 remedy="Mend the expression:",
-                code=call("add_required_column", self.name.name, column_code(self.column), populate=Code("...")),
+                code=self.arguments.corrected("{...}"),
             ) from error
 
     # New rows ---------------------------------------------------------------------------------------------------
 
     def filler(self, table: Table | None) -> Filler:
-        own = str(self.column.name)
-        query, reads = self._query([] if table is None else [*dict.fromkeys([*table.columns, own])])
-        return Filler(table.name if table else self.name, own, query, None if table is None else reads)
+        query, reads = self._query([] if table is None else [*dict.fromkeys([*table.columns, self.column_name])])
+        return Filler(table.name if table else self.name, self.column_name, query, None if table is None else reads)
 
     def _query(self, columns: list[str]) -> tuple[str, tuple[str, ...]]:
         """Return the query of the value over one row, and which of its columns it reads."""
@@ -193,7 +204,7 @@ class Populating:
 
     def fill(self, table: Table) -> BackfillReport:
         """Fill the rows that it is for."""
-        values: Any = self.populate if self.is_function else {str(self.column.name): self._as_element()}
+        values: Any = self.populate if self.is_function else {self.column_name: self._as_element()}
         spec = spec_for(
             self.migration,
             table,
@@ -208,12 +219,12 @@ class Populating:
 
     def fill_others(self, table: Table, default: str) -> BackfillReport:
         """Fill the rows that it is not for with the server default."""
-        values: dict[str, Any] = {str(self.column.name): sa.literal_column(default)}
+        values: dict[str, Any] = {self.column_name: sa.literal_column(default)}
         label = fitting(f"{self.label} default", max_bytes=LONGEST_NAME)
         return self._run(spec_for(self.migration, table, self.name, values, None, self.options["key"], label))
 
     def _of_column(self, spec: BackfillSpec) -> BackfillSpec:
-        own = (str(self.column.name),)
+        own = (self.column_name,)
         function = replace(spec.function, writes=own) if spec.function else None
         return replace(spec, columns=own, function=function)
 
@@ -223,7 +234,7 @@ class Populating:
 
     def render(self, default: str | None) -> None:
         """Render all of it as UPDATEs that find nothing to do the second time."""
-        own, database = str(self.column.name), self.migration.database
+        own, database = self.column_name, self.migration.database
         expressions = Expressions(database, self.name, {})
         value = expressions.own(self._as_element())
         updates = [expressions.update({own: value}, expressions.condition(expressions.own(self.unfilled)))]
