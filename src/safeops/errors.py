@@ -64,6 +64,8 @@ class SafeOpsError(CommandError):
     """What was finished before it and is kept."""
     left: Sequence[str] = ()
     """What could not be removed after it."""
+    about: Sequence[str] = ()
+    """What it is about besides the arguments of the call: names, or descriptions of the server with names in them."""
     earlier: Sequence[str] = ()
     """What earlier calls of the same revision have changed."""
     unexpected = False
@@ -77,8 +79,10 @@ class SafeOpsError(CommandError):
         remedy: str = "",
         code: str = "",
         state: str = "",
+        about: Sequence[str] = (),
     ) -> None:
         self.problem, self.why, self.remedy, self.code, self.state = problem, why, remedy, code, state
+        self.about = tuple(about)
         super().__init__(str(self))
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -60,6 +60,7 @@ class _Call:
     helper: str
     target: str | None
     table: str | None
+    names: tuple[str, ...]
     loses: bool
     statements: list[PlannedStatement] = field(default_factory=list)
     outline: list[PlannedStatement] = field(default_factory=list)
@@ -166,7 +167,8 @@ class DryRun:
 
     def _failed(self, call: _Call, error: Exception) -> PlannedCall:
         said, missing = summary(error), isinstance(error, MISSING)
-        earlier = self._earlier(lambda one: _makes(one, call, said) if missing else _changes(one, call, error))
+        about = _about(call, error)
+        earlier = self._earlier(lambda one: _makes(one, call, about) if missing else _changes(one, call, error, about))
         detail = f"{'would be refused' if isinstance(error, SafeOpsError) else 'cannot be foreseen'}: {said}"
         if earlier is None:
             refusal = error if isinstance(error, CERTAIN) and self._stays(call, error) else None
@@ -181,8 +183,8 @@ class DryRun:
     def _stays(self, call: _Call, error: SafeOpsError) -> bool:
         """Tell whether no step before could change what an error is about."""
         before = (one for _, one in self.calls if one.action != SKIP)
-        said = f"{error.problem}\n{error.code}"
-        return error.in_any_case or not any(_may_change(one, call, said) for one in before)
+        about = _about(call, error)
+        return error.in_any_case or not any(_may_change(one, call, about) for one in before)
 
     def _earlier(self, fits: Callable[[PlannedCall], bool]) -> tuple[str, PlannedCall] | None:
         """Return the latest step before that fits, at best one that would do something of itself."""
@@ -224,7 +226,7 @@ def planned_as(helper: str, given: Mapping[str, Any], *, loses: bool = False) ->
     if dry_run is None:
         yield
         return
-    with dry_run.helper(_Call(helper, *_target(given), loses=loses and not given.get("archive"))):
+    with dry_run.helper(_Call(helper, *_target(given), _names_in(given), loses and not given.get("archive"))):
         yield
 
 
@@ -279,12 +281,12 @@ def _blocked(statements: list[PlannedStatement]) -> str | None:
     return "; ".join(dict.fromkeys(blocking)) or None
 
 
-def _makes(one: PlannedCall, call: _Call, said: str) -> bool:
+def _makes(one: PlannedCall, call: _Call, about: Sequence[str]) -> bool:
     """Tell whether a step may make what a later one misses: what the error names, or the table of the call."""
-    if one.table is not None and (one.table == call.table or _names(said, one.table)):
+    if one.table is not None and (one.table == call.table or _names(about, one.table)):
         return True
     if one.target is not None and one.table is None:
-        return _names(said, one.target)
+        return _names(about, one.target)
     return call.table is not None and _sends(one, call.table)
 
 
@@ -296,26 +298,26 @@ def _creates(one: PlannedCall, call: _Call) -> bool:
     return made and call.table is not None and _sends(one, call.table)
 
 
-def _changes(one: PlannedCall, call: _Call, error: Exception) -> bool:
+def _changes(one: PlannedCall, call: _Call, error: Exception, about: Sequence[str]) -> bool:
     """Tell whether a step changes what stands in the way of a later one; of raw SQL the table's name alone tells."""
     if one.target is None:
-        return call.table is not None and (_sends(one, call.table) or _mentions(one.raw, str(error)))
+        return call.table is not None and (_sends(one, call.table) or _mentions(one.raw, about))
     thing = one.target.partition(" on ")[0]
-    return one.target == call.target or (isinstance(error, DependentObjects) and _names(error.problem, thing))
+    return one.target == call.target or (isinstance(error, DependentObjects) and _names(about, thing))
 
 
-def _may_change(one: PlannedCall, call: _Call, said: str) -> bool:
+def _may_change(one: PlannedCall, call: _Call, about: Sequence[str]) -> bool:
     """Tell whether a step may change what a later call is refused for; where that is open, it may."""
     if one.target is None:
         opaque = one.ends_revision or one.raw is None or one.raw.hides or call.table is None
-        return opaque or _sends(one, str(call.table)) or _mentions(one.raw, said)
+        return opaque or _sends(one, str(call.table)) or _mentions(one.raw, about)
     if one.table is None or one.table != call.table:
-        return one.target == call.target or _names(said, one.table or one.target)
+        return one.target == call.target or _names(about, one.table or one.target)
     if one.target == call.target or call.table in (one.target, call.target):
         return True
     if one.target.startswith(f"{one.table}.") or call.helper == "alter_column_type":
         # Another column, or an index that the message would name.
-        return _names(said, one.target.partition(" on ")[0])
+        return _names(about, one.target.partition(" on ")[0])
     return True
 
 
@@ -328,16 +330,41 @@ def _sends(one: PlannedCall, table: str) -> bool:
     return one.raw is not None and one.raw.names_table(_plain(table))
 
 
-def _names(text: str, name: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(_plain(name))}(?!\w)", text) is not None
+def _names(about: Sequence[str], name: str) -> bool:
+    whole = re.compile(rf"(?<!\w){re.escape(_plain(name))}(?!\w)")
+    return any(whole.search(text) is not None for text in about)
 
 
-def _mentions(raw: RawStatement | None, said: str) -> bool:
-    """Tell whether raw SQL names something that an error names too: a view, a publication, a domain, a column."""
-    return raw is not None and any(_names(said, name) for name in raw.names if name.lower() not in SQL_WORDS)
+def _mentions(raw: RawStatement | None, about: Sequence[str]) -> bool:
+    """Tell whether raw SQL names something that an error is about: a view, a publication, a domain, a column."""
+    return raw is not None and any(_names(about, name) for name in raw.names if name.lower() not in SQL_WORDS)
+
+
+def _about(call: _Call, error: Exception) -> tuple[str, ...]:
+    """Return what an error is about: the names in the call and those that the error brings, or what the server said."""
+    own = error.args if isinstance(error, KeyError) else getattr(error, "about", ())
+    if own and isinstance(error, MISSING):
+        return tuple(map(str, own))
+    refusal = getattr(error, "orig", None) or getattr(error.__cause__, "orig", None)
+    return (*call.names, *own, *([str(refusal)] if refusal is not None else []))
 
 
 # What was called ------------------------------------------------------------------------------------------------
+
+
+def _names_in(given: Any) -> tuple[str, ...]:
+    """Return the names in the arguments of a call: texts, and the names of columns, of their types and referents."""
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, Mapping):
+        return tuple(name for key, value in given.items() for part in (key, value) for name in _names_in(part))
+    if isinstance(given, (list, tuple)):
+        return tuple(name for part in given for name in _names_in(part))
+    parts = [getattr(given, attribute, None) for attribute in ("name", "type", "schema", "text", "target_fullname")]
+    own = [part for part in parts if isinstance(part, str)]
+    type_ = getattr(given, "type", None)
+    keys = [key.target_fullname for key in getattr(given, "foreign_keys", ())]
+    return (*own, *(_names_in(type_) if type_ is not None else ()), *keys)
 
 
 def _target(given: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""What a step says that it does is for people: no decision depends on it."""
+"""What a step or an error says is for people: no decision depends on it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.servers import Database
 from tests.whole import one_in
 
 from safeops.databases.steps import Step
+from safeops.errors import SafeOpsError
 from safeops.planned import PlannedStatement
 from safeops.runner import plan
 
@@ -40,7 +41,7 @@ WORDS = (
 
 @contextmanager
 def other_words() -> Iterator[None]:
-    """Each step that is made says something else than it does."""
+    """Each step that is made says something else than it does, and each error something else than it is."""
     choice = random.Random(4711)
 
     def talkative(kind: type) -> Any:
@@ -52,7 +53,12 @@ def other_words() -> Iterator[None]:
 
         return mock.patch.object(kind, "__init__", init)
 
-    with talkative(Step), talkative(PlannedStatement):
+    def other(error: SafeOpsError, *arguments: Any, **keywords: Any) -> None:
+        made(error, *arguments, **keywords)
+        error.problem, error.why, error.remedy, error.code = (" ".join(choice.choices(WORDS, k=4)) for _ in range(4))
+
+    made = SafeOpsError.__init__
+    with talkative(Step), talkative(PlannedStatement), mock.patch.object(SafeOpsError, "__init__", other):
         yield
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.catalogue import assert_same, snapshot
+from tests.plans.test_words import decisions, other_words
 from tests.runner.deploys import Deploy, said, table
 from tests.servers import Database
 
@@ -88,3 +89,11 @@ def test_a_revision_that_rests_on_an_earlier_one_is_not_refused(database: Databa
     database.execute("UPDATE t SET u = NULL")
     upgrade(made.config)
     assert made.current() == (f"r{len(MAY_GO_WELL[kind])}",)
+
+
+@pytest.mark.parametrize("kind", [*REFUSED, *MAY_GO_WELL])
+def test_the_words_of_an_error_decide_nothing(database: Database, tmp_path: Path, kind: str) -> None:
+    made = deploy(tmp_path, database, *(REFUSED | MAY_GO_WELL)[kind])
+    own = decisions(made)
+    with other_words():
+        assert decisions(made) == own

@@ -130,6 +130,7 @@ def required(migration: Migration, inspected: Table | Absent, name: Name) -> Tab
         raise UnknownTable(
             f"There is no table {name}.",
             remedy=nearest(name.name, migration.database.table_names(name.schema), "tables"),
+            about=(name.name,),
         )
     refuse_view(inspected, name)
     return inspected
@@ -137,7 +138,7 @@ def required(migration: Migration, inspected: Table | Absent, name: Name) -> Tab
 
 def refuse_view(table: Table, name: Name) -> None:
     if table.kind.endswith("view"):
-        raise UnknownTable(f"{name} is a {table.kind}, not a table.")
+        raise UnknownTable(f"{name} is a {table.kind}, not a table.", about=(name.name,))
 
 
 def look_into(migration: Migration, name: Name, action: Callable[[], T]) -> T:
@@ -159,7 +160,9 @@ def check_has_columns(table: Table, columns: Iterable[str]) -> None:
         planned = dry_run is not None and dry_run.would_add(table.name.name, column)
         if column not in table.columns and not planned:
             raise UnknownColumn(
-                f"Table {table.name} has no column {column}.", remedy=nearest(column, table.columns, "columns")
+                f"Table {table.name} has no column {column}.",
+                remedy=nearest(column, table.columns, "columns"),
+                about=(table.name.name, column),
             )
 
 

@@ -87,6 +87,7 @@ def _check(published: Published, needed: str, first: str, code: str) -> None:
         why=STOPS,
         remedy=f"{first} Then say so:",
         code=f'with assured("each subscriber has it"):\n    {code}',
+        about=published.names,
     )
 
 

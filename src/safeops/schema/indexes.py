@@ -196,6 +196,7 @@ def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
         else f"Index {index} exists, but its table is {owner}, not {stands.name}.",
         why="A unique or primary key has an index of its name, and a name stands once in a schema.",
         remedy="Give the new one another name.",
+        about=(owner.name,),
     )
 
 

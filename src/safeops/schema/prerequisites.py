@@ -141,4 +141,6 @@ def _may_be_missing(type_: Any) -> bool:
 
 
 def _unknown(name: str, sql: str) -> UnknownType:
-    return UnknownType(f"There is no type {name}.", remedy="Create it first:", code=call("op.execute", sql))
+    return UnknownType(
+        f"There is no type {name}.", remedy="Create it first:", code=call("op.execute", sql), about=(name,)
+    )

@@ -125,6 +125,7 @@ def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", co
             why="Dropping them along with it would lose them.",
             remedy=remedy or "Drop or change them first, in this revision or an earlier one.",
             code=code,
+            about=dependents,
         )
 
 

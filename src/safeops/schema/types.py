@@ -167,6 +167,7 @@ def unknown_type(migration: Migration, name: Name) -> UnknownType:
         f"There is no type {name}.",
         remedy=f"{nearest(name.name, migration.database.types.enum_names(name.schema), 'types')} Or create it first:",
         code=call("create_enum_if_missing", name.name, ["..."], schema=name.schema),
+        about=(name.name,),
     )
 
 

@@ -267,6 +267,7 @@ class Dependents(safety.Dependents):
                 )
                 for schema, table, _, _, other in lost
             ),
+            about=[name for row in lost for name in row[1:4]],
         )
 
     def check_takes_null(self, existing: Table, column: str) -> None:
