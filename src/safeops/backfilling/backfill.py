@@ -247,7 +247,10 @@ class Arguments:
 
     def wrong(self, argument: str, value: Any, what: str, example: Any) -> InvalidArgument:
         code = self.corrected("{...}", **{argument: example})
-        return InvalidArgument(f"{argument} is {value!r}, not {what}.", remedy="Write:", code=code)
+        return self.invalid(f"{argument} is {value!r}, not {what}.", code)
+
+    def invalid(self, problem: str, code: str = "", remedy: str = "Write:") -> InvalidArgument:
+        return InvalidArgument(problem, remedy=remedy, code=code or self.corrected())
 
     def check_table(self) -> None:
         check_names(self.migration, self.corrected(), table_name=self.table_name, schema=self.schema)
@@ -256,29 +259,27 @@ class Arguments:
         if isinstance(values, Mapping):
             self._check_mapping(values, where)
         elif not callable(values):
-            raise InvalidArgument(
+            raise self.invalid(
                 f"The values of the backfill are {values!r}, neither a mapping of columns to what they become nor a"
-                " function.",
-                remedy="Write:",
-                code=self.corrected(),
+                " function."
             )
         elif where is None and not targets_of(values):
-            raise InvalidArgument(
+            raise self.invalid(
                 "The function does not say which columns it writes, so that nobody knows which rows need it.",
-                remedy="Say so, or give where=:",
-                code='@reads("name", writes=("name_ascii",))\ndef transliterated(rows):\n    ...',
+                '@reads("name", writes=("name_ascii",))\ndef transliterated(rows):\n    ...',
+                "Say so, or give where=:",
             )
 
     def _check_mapping(self, values: Mapping[Any, Any], where: Any) -> None:
         if not values:
-            raise InvalidArgument("The values of the backfill are empty.", remedy="Write:", code=self.corrected())
+            raise self.invalid("The values of the backfill are empty.")
         for column, value in values.items():
             check_names(self.migration, self.corrected(), column_name=column)
             if value is None and where is None:
-                raise InvalidArgument(
+                raise self.invalid(
                     f"The value of {column} is None, and a row counts as filled once it is not NULL.",
-                    remedy="To take values away, say from which rows:",
-                    code=self.corrected(f'{{"{column}": None}}', where=True),
+                    self.corrected(f'{{"{column}": None}}', where=True),
+                    "To take values away, say from which rows:",
                 )
 
     def check_where(self, where: Any) -> None:
@@ -315,10 +316,9 @@ class Arguments:
             raise self.wrong("executor", executor, "a concurrent.futures.Executor", Code("ThreadPoolExecutor(2)"))
         if connect is None or callable(connect) or url_of(connect) is not None:
             return
-        raise InvalidArgument(
+        raise self.invalid(
             "connect is neither the URL of a database nor a callable that returns an Engine.",
-            remedy="Write:",
-            code=self.corrected("{...}", connect="postgresql+psycopg://user:password@host/database"),
+            self.corrected("{...}", connect="postgresql+psycopg://user:password@host/database"),
         )
 
     def check_progress(self, progress: Callable[..., Any] | None) -> None:

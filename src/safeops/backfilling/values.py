@@ -117,12 +117,10 @@ class Expressions:
         checked = f" AND {batches.checked_row_by_row(f'({where})')}" if where else ""
         return self.compiled(statement) + checked
 
-    def select(self, *columns: Any, where: Any) -> str:
-        return self.compiled(sa.select(*columns).select_from(self.table).where(where))
-
     def condition(self, where: Any) -> str:
         """Return a condition as SQL."""
-        return self.select(sa.literal_column("1"), where=where).partition("\nWHERE ")[2]
+        query: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(self.table).where(where)
+        return self.compiled(query).partition("\nWHERE ")[2]
 
     def compiled(self, construct: Any) -> str:
         try:

@@ -58,7 +58,7 @@ class RequiredArguments(Arguments):
         elif is_function(populate) and (Function.of(populate).writes or (column.name,)) != (column.name,):
             wrong = f"The function of populate writes {Function.of(populate).writes}, not {column.name} alone."
         if wrong:
-            error = InvalidArgument(wrong, remedy="Write:", code=self.corrected())
+            error = self.invalid(wrong)
             error.in_any_case = True
             raise error
 
