@@ -155,7 +155,7 @@ class LiveDatabase:
         existing, current = self._current(name, column)
         if existing is None or current is None or not isinstance(identity, sa.Identity):
             return None
-        return self._ask(existing, lambda: self.database.safety.serial_as_identity(name, column, identity, existing))
+        return self._ask(existing, lambda: self.database.types.serial_as_identity(name, column, identity, existing))
 
     def comment(self, name: Name, column: str | None, otherwise: str | None) -> str | None:
         """Return the author's part of the comment of a column or a table; ``otherwise`` if it does not exist."""

@@ -190,6 +190,12 @@ class Types(Port):
     def create_domain(self, type_: Any) -> Iterator[Step]:
         return iter(())
 
+    def serial_as_identity(
+        self, name: Name, column: str, identity: sa.Identity, existing: Table
+    ) -> tuple[str, str] | None:
+        """Return the statements that make a serial column an identity, and back; None for another column."""
+        return None
+
     def create_sequence(self, sequence: sa.Sequence) -> Iterator[Step]:
         name = Name(str(sequence.name), sequence.schema)
         yield Step(self.database.rendered(CreateSequence(sequence, if_not_exists=True)), f"created sequence {name}")

@@ -110,12 +110,6 @@ class Safety(Port):
         """Return the unnamed checks that are parts of the columns' definitions, and so no constraints of the table."""
         return []
 
-    def serial_as_identity(
-        self, name: Name, column: str, identity: sa.Identity, existing: Table
-    ) -> tuple[str, str] | None:
-        """Return the statements that make a serial column an identity, and back; None for another column."""
-        return None
-
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
         """Raise UnsupportedOnDatabase for what this server does not have."""
         if not validate and not self.database.abilities.validates_constraints_later:

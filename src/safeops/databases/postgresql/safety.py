@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN, ExcludeConstraint
 
 from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Published, Table, names_in
-from safeops.databases.postgresql import catalogue, types
+from safeops.databases.postgresql import catalogue
 from safeops.databases.postgresql.types import PROBE
 from safeops.databases.safety import equal_columns, is_key, kind_of_key, lacking
 from safeops.errors import DependentObjects, UnsafeOperation
@@ -131,11 +131,6 @@ class Safety(safety.Safety):
     def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], existing: Table) -> str | None:
         statements = (self.database.ddl.type_sql(Name(PROBE), change) for change in (column, former))
         return REWRITTEN if self.database.rewrites(existing, *statements) else None
-
-    def serial_as_identity(
-        self, name: Name, column: str, identity: sa.Identity, existing: Table
-    ) -> tuple[str, str] | None:
-        return types.serial_as_identity(self.database, name, column, identity, existing)
 
     def check_partition_keys(self, name: Name, existing: Table, wanted: sa.Index | sa.Constraint) -> None:
         if not existing.is_partitioned or not is_key(wanted):

@@ -112,6 +112,28 @@ class Types(ddl.Types):
             self.database.rendered(AddColumn(PROBE, column)),
         ]
 
+    def serial_as_identity(
+        self, name: Name, column: str, identity: sa.Identity, existing: Table
+    ) -> tuple[str, str] | None:
+        """Return the statements that turn a serial column into an identity that continues its numbers, and back."""
+        serial = existing.columns[column]
+        found = _sequence(self.database, existing, column)
+        if found is None or serial.identity or not (serial.default or "").startswith("nextval("):
+            return None
+        schema = name.schema if found["schema"] == existing.name.schema else found["schema"]
+        sequence, table = self.quoted_table(Name(found["name"], schema)), self.quoted_table(name)
+        alter = f"ALTER TABLE {table} ALTER COLUMN {self.quoted(column)}"
+        generated = ddl_compiler(self.database.dialect).visit_identity_column(identity)
+        forth = (f"{alter} DROP DEFAULT", f"DROP SEQUENCE {sequence}", f"{alter} ADD {generated}")
+        options = f"AS {found['type']} {_options(found, found['max'])}"
+        back = (
+            f"{alter} DROP IDENTITY",
+            f"CREATE SEQUENCE {sequence} {options} OWNED BY {table}.{self.quoted(column)}",
+            f"{alter} SET DEFAULT nextval({self.literal(sequence)})",
+        )
+        own = f"pg_get_serial_sequence({self.literal(table)}, {self.literal(column)})"
+        return _counting_on(table, own, forth), _counting_on(table, own, back)
+
     def enum(self, name: Name) -> tuple[str, ...] | None:
         sql = """SELECT e.enumlabel FROM pg_type t LEFT JOIN pg_enum e ON e.enumtypid = t.oid
             WHERE t.typtype = 'e' AND t.oid = to_regtype(:quoted) ORDER BY e.enumsortorder"""
@@ -254,14 +276,14 @@ WHERE s.seqrelid = pg_get_serial_sequence(:table, :column)::regclass
 _LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 
 
-def _sequence(database: Database, pair: Pair, existing: Table) -> dict[str, Any] | None:
-    raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=pair.source)
+def _sequence(database: Database, existing: Table, column: str) -> dict[str, Any] | None:
+    raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=column)
     return json.loads(raw) if raw else None
 
 
 def sequences(database: Database, pair: Pair, existing: Table) -> tuple[Name, ...]:
     """Return what is locked in addition to the table when the identity or the sequence of the source moves."""
-    found = _sequence(database, pair, existing)
+    found = _sequence(database, existing, pair.source)
     return (Name(found["name"], found["schema"]),) if found else ()
 
 
@@ -278,7 +300,7 @@ def _limit(found: dict[str, Any], type_: str) -> int:
 
 def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]:
     """Return the statements that move the identity of the source to the shadow, under the same sequence name."""
-    found = _sequence(database, pair, existing)
+    found = _sequence(database, existing, pair.source)
     if found is None:
         return []
     sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
@@ -295,30 +317,6 @@ def moved_identity(database: Database, pair: Pair, existing: Table) -> list[str]
   PERFORM setval({text}, safeops_last, safeops_called);
 END $safeops$"""
     return [move, *_grants(found, sequence)]
-
-
-def serial_as_identity(
-    database: Database, name: Name, column: str, identity: sa.Identity, existing: Table
-) -> tuple[str, str] | None:
-    """Return the statements that turn a serial column into an identity that continues its numbers, and back."""
-    serial = existing.columns[column]
-    raw = database.scalar(_SEQUENCE, table=database.quoted_table(existing.name), column=column)
-    if raw is None or serial.identity or not (serial.default or "").startswith("nextval("):
-        return None
-    found = json.loads(raw)
-    schema = name.schema if found["schema"] == existing.name.schema else found["schema"]
-    sequence, table = database.quoted_table(Name(found["name"], schema)), database.quoted_table(name)
-    alter = f"ALTER TABLE {table} ALTER COLUMN {database.quoted(column)}"
-    generated = ddl_compiler(database.dialect).visit_identity_column(identity)
-    forth = (f"{alter} DROP DEFAULT", f"DROP SEQUENCE {sequence}", f"{alter} ADD {generated}")
-    options = f"AS {found['type']} {_options(found, found['max'])}"
-    back = (
-        f"{alter} DROP IDENTITY",
-        f"CREATE SEQUENCE {sequence} {options} OWNED BY {table}.{database.quoted(column)}",
-        f"{alter} SET DEFAULT nextval({database.literal(sequence)})",
-    )
-    own = f"pg_get_serial_sequence({database.literal(table)}, {database.literal(column)})"
-    return _counting_on(table, own, forth), _counting_on(table, own, back)
 
 
 def _options(found: dict[str, Any], limit: int) -> str:
@@ -346,7 +344,7 @@ def _grants(found: dict[str, Any], sequence: str) -> list[str]:
 
 def moved_sequence(database: Database, pair: Pair, existing: Table) -> list[str]:
     """Return the statements that give the sequence of a serial column to the shadow, with its type."""
-    found = _sequence(database, pair, existing)
+    found = _sequence(database, existing, pair.source)
     if found is None:
         return []
     sequence, type_ = database.quoted_table(Name(found["name"], found["schema"])), _type(pair, found)
