@@ -61,7 +61,7 @@ class Archives(Port):
 
     @abstractmethod
     def is_followed(self, table: Name, archive: Name) -> bool:
-        """Tell whether all of the triggers stand."""
+        """Tell whether all of the triggers exist."""
 
     @abstractmethod
     def stop_following(self, table: Name, archive: Name) -> Iterator[Step]:
@@ -135,7 +135,7 @@ class Archives(Port):
         """Plan what is the column's own and still missing, a plan for each thing: rows may break one and not another.
 
         Args:
-            stands: The table, with the column.
+            table: The table, with the column.
             column: The column.
             definition: As it was described.
             filled: Every row has a value, so that NOT NULL can stand.

@@ -56,7 +56,7 @@ def add_required_column(
     value of ``populate`` by a trigger that the database keeps until the column is NOT NULL.
 
     Steps: checks all arguments; adds the column, nullable and empty, then its server default; without one, has new rows
-    filled by a trigger; fills the rows that stand as ``backfill`` does; builds the index, the constraints and the foreign
+    filled by a trigger; fills the existing rows as ``backfill`` does; builds the index, the constraints and the foreign
     keys of the column by the online helpers; proves and sets NOT NULL; drops the trigger.
 
     Args:
@@ -64,7 +64,7 @@ def add_required_column(
         column: The column as in ``add_column_if_missing``, with its index, unique constraint and foreign keys. It becomes
             NOT NULL whatever its ``nullable`` says. A server default is for new rows, ``populate`` for those that stand.
         populate: What the column becomes: a SQLAlchemy expression, ``sa.text("...")``, a plain value, or a function as for
-            ``backfill`` (rows to mappings). A value that stands is never overwritten.
+            ``backfill`` (rows to mappings). An existing value is never overwritten.
         where: The rows that ``populate`` is for; the others get the server default. None: all.
         schema: The schema of the table.
         keep_filled: The trigger stays, so that an old application goes on inserting without the column. A later call with
@@ -77,11 +77,11 @@ def add_required_column(
 
     Raises:
         InvalidArgument, UnknownTable, UnknownColumn: Something is wrong with the arguments; nothing was touched.
-        DefinitionMismatch: The column stands with another type, default or collation.
+        DefinitionMismatch: The column exists with another type, default or collation.
         UnsafeOperation: The table has no key to walk along, the server would rewrite it for the column's domain, or
             subscribers of logical replication would stop over the column; nothing was touched.
         UnsupportedOnDatabase: ``keep_filled`` without a server default on SQLite.
-        BackfillIncomplete: ``populate`` came out NULL for rows. The column stands, nullable, and new rows are filled on.
+        BackfillIncomplete: ``populate`` came out NULL for rows. The column exists, nullable, and new rows are filled on.
         ViolatingRows: Rows stay without a value that ``where`` leaves out, or that the application goes on writing while
             a function fills.
         DuplicateRows, OrphanedRows: The values break the unique constraint or the foreign key of the column.
@@ -305,7 +305,7 @@ class _Required:
             self._do("set its default", self._defaulted(table))
 
     def _added(self, table: Table | None) -> Iterator[Step]:
-        """Plan the column without its default, which would be the value of the rows that stand, and then its default."""
+        """Plan the column without its default, which would be the value of the existing rows, and then its default."""
         bare = self._bare(table)
         *first, last = self.database.ddl.add_column(self.name, bare, table)
         yield from first

@@ -137,7 +137,7 @@ class Populating:
     # Before anything is touched ---------------------------------------------------------------------------------
 
     def check(self, table: Table) -> None:
-        """Raise what a backfill would raise before it begins, though the column may not stand yet."""
+        """Raise what a backfill would raise before it begins, though the column may not exist yet."""
         key_of(self.migration, table, self.options["key"], (self.column_name,))
         if self.is_function:
             Batches.of(self.migration.database).check_writes_values()

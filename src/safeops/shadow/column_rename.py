@@ -46,9 +46,9 @@ class ColumnRename(ColumnChange):
         retried=True,
     )
     def expand(self, **backfill_options: Any) -> bool:
-        """Both names stand, and what is written under one is read under the other.
+        """Both names exist, and what is written under one is read under the other.
 
-        Steps: adds the new column and what keeps the two in step (PostgreSQL: in one transaction); fills it in batches;
+        Steps: adds the new column and what keeps the two in sync (PostgreSQL: in one transaction); fills it in batches;
         copies NOT NULL, default, indexes and constraints, each online.
 
         Args:
@@ -56,11 +56,11 @@ class ColumnRename(ColumnChange):
                 ``progress``, ``key``, as in ``backfill``.
 
         Returns:
-            True if anything was left to do, False if both stood in step, or the rename had been contracted.
+            True if anything was left to do, False if both were in sync, or the rename had been contracted.
 
         Raises:
             UnknownTable, UnknownColumn: There is no such table or column.
-            DefinitionMismatch: A column of the new name stands that is not ours.
+            DefinitionMismatch: A column of the new name exists that is not ours.
             UnsafeOperation: The column cannot be copied online, or subscribers of logical replication would stop over the
                 new one; the message says why.
             BackfillIncomplete: A trigger of the table cancels the UPDATE or takes the value back; the message names it.
@@ -72,7 +72,7 @@ class ColumnRename(ColumnChange):
         Running it again: goes on after the last finished step.
 
         Offline: PostgreSQL: blocks that look for themselves, one UPDATE, and indexes built while writers wait; elsewhere
-        ``OnlineOnly``, as only the live table tells what stands on the column.
+        ``OnlineOnly``, as only the live table tells what depends on the column.
 
         Example:
             ColumnRename("users", "name", "full_name").expand(throttles=[active_sessions(20)])
@@ -89,7 +89,7 @@ class ColumnRename(ColumnChange):
         """The old name is gone; the schema is what renaming in place would have made, names of indexes included.
 
         Steps: checks that ``expand`` has finished and that the two agree on every row; lets foreign keys of other
-        tables refer to the new column, one by one; drops the old column, and what kept the two in step, in one brief
+        tables refer to the new column, one by one; drops the old column, and what kept the two in sync, in one brief
         transaction in which the new one takes over the names of indexes and constraints.
 
         Returns:
@@ -117,7 +117,7 @@ class ColumnRename(ColumnChange):
     def undo_expand(self) -> bool:
         """The new name is gone, and the old one has every write: the inverse of ``expand``.
 
-        Steps: drops the new column and what kept the two in step, in one brief transaction; MariaDB and MySQL: under one
+        Steps: drops the new column and what kept the two in sync, in one brief transaction; MariaDB and MySQL: under one
         brief table lock, and a write under the new name that would be lost gets error 1054 (unknown column).
 
         Returns:
@@ -141,7 +141,7 @@ class ColumnRename(ColumnChange):
 
     @composite(Said("brings {0}.{1} back, filled and in step with {2}", IN_SYNC), retried=True)
     def undo_contract(self, **backfill_options: Any) -> bool:
-        """The old name stands again, filled and in step: the inverse of ``contract``.
+        """The old name exists again, filled and in sync: the inverse of ``contract``.
 
         Steps: those of ``expand``, with the names exchanged.
 
@@ -149,10 +149,10 @@ class ColumnRename(ColumnChange):
             **backfill_options: As in ``expand``.
 
         Returns:
-            True if anything was left to do, False if both stood in step.
+            True if anything was left to do, False if both were in sync.
 
         Raises:
-            DefinitionMismatch: A column of the old name stands that is not ours.
+            DefinitionMismatch: A column of the old name exists that is not ours.
             LockNotAcquired: The table was in use for the whole retry budget.
 
         Locks: as ``expand``.

@@ -12,7 +12,7 @@ from safeops.databases.triggers import Pair
 
 
 class ShadowColumns(Port):
-    """What each database does for a pair. ``stands`` is the table as it stands."""
+    """What each database does for a pair."""
 
     place = "safeops.shadow.{family}:ShadowColumns"
     asked = "Keeping two columns in sync"
@@ -22,96 +22,96 @@ class ShadowColumns(Port):
 
     @abstractmethod
     def find_pair(self, table: Table, name: str) -> Pair | None:
-        """Return the pair of this name as its note tells it, while the database keeps it in step; None where it does not."""
+        """Return the pair of this name, read from its note, while the database keeps it in sync; else None."""
 
     def renew_triggers(self, pair: Pair, table: Table) -> Plan:
-        """Plan that what an earlier release wrote into the database has the form of this one."""
+        """Plan to write what an earlier release wrote into the database in the form of this one."""
         return iter(())
 
     def is_unfinished(self, pair: Pair, table: Table) -> bool:
-        """Tell whether an interrupted ``pair_up`` left the twin without all that keeps it in step, where a stop can."""
+        """Tell whether an interrupted ``start_sync`` left the shadow column without its triggers."""
         return False
 
     def is_computed(self, pair: Pair, table: Table) -> bool:
-        """Tell whether the server computes the twin, so that it is never filled."""
+        """Tell whether the server computes the shadow column, so that nothing fills it."""
         return False
 
     def half_swapped_pair(self, pair: Pair, table: Table) -> Pair | None:
-        """Return the pair if an interrupted ``promote_twin`` exchanged the names and left no triggers to find it by."""
+        """Return the pair if an interrupted ``swap_columns`` exchanged the names and left no triggers to find it by."""
         return None
 
     def is_swapped(self, pair: Pair, table: Table) -> bool:
-        """Tell whether ``promote_twin`` dropped the former source, and was interrupted before the triggers."""
+        """Tell whether ``swap_columns`` dropped the former source, and was interrupted before the triggers."""
         return False
 
     def finish_swap(self, pair: Pair, table: Table) -> Plan:
-        """Plan what an interrupted ``promote_twin`` left to do, where the names are exchanged."""
+        """Plan what an interrupted ``swap_columns`` left to do after the names were swapped."""
         return iter(())
 
     @abstractmethod
     def check_pair(self, pair: Pair, table: Table) -> None:
-        """Raise what is wrong with a pair that does not stand yet, before anything is touched."""
+        """Raise what is wrong with a new pair, before anything is changed."""
 
     def check_row_security(self, pair: Pair, table: Table) -> None:
         """Raise UnsafeOperation if row security hides rows that the pair is filled, compared or checked by."""
 
     @abstractmethod
     def start_sync(self, pair: Pair, table: Table) -> Plan:
-        """Plan that the twin stands and follows. Rows from before have no value in it yet."""
+        """Plan to add the shadow column and what keeps it in sync. Existing rows have no value in it yet."""
 
     @abstractmethod
     def copy_indexes(self, pair: Pair, table: Table) -> Plan:
-        """Plan the twin's default, NOT NULL, indexes and constraints: nothing is left to do where it has them all."""
+        """Plan what the shadow column lacks of the default, NOT NULL, the indexes and the constraints."""
 
     @abstractmethod
     def swap_columns(self, pair: Pair, table: Table, kept: Pair | None) -> Plan:
-        """Plan that the twin takes over, with the names of indexes and constraints, the default and the identity.
+        """Plan that the shadow column takes the place of the source: names of indexes and constraints, default, identity.
 
         Args:
             pair: The pair.
-            stands: The table.
-            kept: The pair that stands afterwards, in which the former source follows, bare: the two have exchanged
+            table: The table.
+            kept: The pair after it, in which the former source follows, bare: the two have exchanged
                 their names. None: the former source is dropped.
         """
 
     @abstractmethod
     def drop_shadow(self, pair: Pair, table: Table) -> Plan:
-        """Plan that the twin and what keeps it in step are gone."""
+        """Plan to drop the shadow column and what keeps it in sync."""
 
     @abstractmethod
     def shadow_value(self, pair: Pair) -> str:
-        """Return the SQL of what a row's twin is to be."""
+        """Return the SQL of the value that a row should have in the shadow column."""
 
     @abstractmethod
     def unfilled(self, pair: Pair) -> str:
-        """Return the condition of the rows whose twin has no value yet."""
+        """Return the condition of the rows whose shadow column has no value yet."""
 
     @abstractmethod
     def out_of_sync(self, pair: Pair) -> str:
-        """Return the condition of the rows whose twin is not what it is to be, to the last bit."""
+        """Return the condition of the rows whose shadow column does not have its value, bit by bit."""
 
     def validate_keys(self, table: Table) -> Plan:
-        """Plan that foreign keys to the table are valid which an interrupted ``promote_twin`` has made for new rows."""
+        """Plan to validate foreign keys to the table that an interrupted ``swap_columns`` has made for new rows."""
         return iter(())
 
     def full_type(self, table: Table, column: str) -> str:
-        """Return the type of a column, so that a twin of that type can be made."""
+        """Return the type of a column, so that a shadow column of that type can be made."""
         return table.columns[column].type
 
     def moving_dependents(self, pair: Pair, table: Table) -> list[str]:
         """Describe what depends on the source and goes along with it, as ``dependents`` describes it: the foreign keys of
-        other tables that ``promote_twin`` moves."""
+        other tables that ``swap_columns`` moves."""
         return []
 
     def script_start(self, pair: Pair) -> Plan:
-        """Plan for ``--sql`` that the twin stands, filled and in step; the script looks for itself."""
+        """Plan for ``--sql`` to add the shadow column, filled and in sync; the script looks for itself."""
         raise NotImplementedError
 
     def script_stop(self, pair: Pair, missing: str) -> Plan:
-        """Plan for ``--sql`` that the source stands alone under its name, whichever of the two was there first.
+        """Plan for ``--sql`` to drop the shadow column, whichever of the two was there first.
 
         Args:
             pair: The pair; ``source`` is the name that stays.
-            missing: The call that is missing where nothing keeps the two in step.
+            missing: The call that is missing where nothing keeps the two in sync.
         """
         raise NotImplementedError

@@ -60,9 +60,9 @@ class TypeChange(ColumnChange):
         retried=True,
     )
     def expand(self, **backfill_options: Any) -> bool:
-        """A hidden column of the new type stands beside the column, filled and in step, with its indexes and constraints.
+        """A hidden column of the new type exists beside the column, filled and in sync, with its indexes and constraints.
 
-        Steps: adds ``safeops_<column>`` and what keeps it in step (PostgreSQL: in one transaction); fills it in batches;
+        Steps: adds ``safeops_<column>`` and what keeps it in sync (PostgreSQL: in one transaction); fills it in batches;
         copies indexes and constraints, each online.
 
         Args:
@@ -86,7 +86,7 @@ class TypeChange(ColumnChange):
 
         Running it again: goes on after the last finished step.
 
-        Offline: ``OnlineOnly``: what stands on the column, only the live table tells.
+        Offline: ``OnlineOnly``: what depends on the column, only the live table tells.
 
         Example:
             TypeChange("orders", "id", sa.BigInteger()).expand()
@@ -117,7 +117,7 @@ class TypeChange(ColumnChange):
         retried=True,
     )
     def switch(self) -> bool:
-        """The column has the new type; the one of the old type stays in step, hidden, so that nothing is lost.
+        """The column has the new type; the one of the old type stays in sync, hidden, so that nothing is lost.
 
         Steps: checks that ``expand`` has filled the column and that the two agree on every row; builds the indexes and
         constraints that came since, or that ``undo_switch`` let go, each online; lets foreign keys of other tables refer
@@ -156,7 +156,7 @@ class TypeChange(ColumnChange):
     def contract(self) -> bool:
         """The hidden column of the old type is gone.
 
-        Steps: notes the old type, for ``undo_contract``; drops the column and what kept it in step, in one brief
+        Steps: notes the old type, for ``undo_contract``; drops the column and what kept it in sync, in one brief
         transaction.
 
         Returns:
@@ -188,7 +188,7 @@ class TypeChange(ColumnChange):
     def undo_expand(self) -> bool:
         """The hidden column of the new type is gone: the inverse of ``expand``.
 
-        Steps: drops the column and what kept it in step, in one brief transaction.
+        Steps: drops the column and what kept it in sync, in one brief transaction.
 
         Returns:
             True if it was undone, False if there was nothing to undo.
@@ -261,9 +261,9 @@ class TypeChange(ColumnChange):
         retried=True,
     )
     def undo_contract(self, **backfill_options: Any) -> bool:
-        """The hidden column of the old type stands again, filled and in step: the inverse of ``contract``.
+        """The hidden column of the old type exists again, filled and in sync: the inverse of ``contract``.
 
-        Steps: adds it with what keeps it in step; fills it in batches.
+        Steps: adds it with what keeps it in sync; fills it in batches.
 
         Args:
             **backfill_options: As in ``expand``.
@@ -305,13 +305,13 @@ class TypeChange(ColumnChange):
         phase.outline(f"exchanged the names of {self._shown} and its hidden column, so that it has {type_}")
 
     def _swapped(self, phase: Phase) -> bool:
-        """Let the hidden column and the one that applications know exchange their names."""
+        """Let the hidden column and the one that applications know swap their names."""
         pair, table = phase.pair, phase.table
         phase.finish_swap()
         phase.refuse_unfilled()
         phase.refuse_out_of_sync()
         phase.refuse_dependents(self.column_name, pair)
-        # The hidden column is bare after an exchange the other way, and it may lack indexes that have come since.
+        # The hidden column is bare after a swap the other way, and it may lack indexes that have come since.
         phase.copy_indexes()
         was, default = phase.columns.full_type(table, self.column_name), table.columns[self.column_name].default
         kept = self._as_expanded(pair, was) if pair.switched else self._as_switched(pair, was, default)

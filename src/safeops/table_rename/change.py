@@ -60,7 +60,7 @@ class TableRename(PhasedChange):
             True if it changed the database, False if the table was renamed already.
 
         Raises:
-            UnknownTable: The table stands under neither name.
+            UnknownTable: There is a table of neither name.
             DefinitionMismatch: Both names are taken, or the old one by a view of another kind.
             UnsupportedOnDatabase: A view cannot stand for this table here.
             UnsafeOperation: MariaDB and MySQL: the account may not see or give rights. PostgreSQL: subscribers of logical
@@ -159,7 +159,7 @@ class TableRename(PhasedChange):
             True if it changed the database, False if the old name was in use.
 
         Raises:
-            UnknownTable: The table stands under neither name.
+            UnknownTable: There is a table of neither name.
             DefinitionMismatch: The old name is taken by something else.
             UnsupportedOnDatabase: A view cannot stand for this table here.
             LockNotAcquired: The table was in use for the whole retry budget.

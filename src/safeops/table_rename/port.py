@@ -23,7 +23,7 @@ class RenamedTable:
     Args:
         old: Its name before.
         new: Its name afterwards.
-        has_view: Whether the view stands under the old name; None where nobody can look (--sql).
+        has_view: Whether the view is under the old name; None where nobody can look (--sql).
         is_new: Whether the table has its new name; None where nobody can look.
     """
 

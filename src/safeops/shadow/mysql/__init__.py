@@ -87,9 +87,9 @@ class ShadowColumns(SyncChecks):
     # Pairing ----------------------------------------------------------------------------------------------------
 
     def start_sync(self, pair: Pair, table: Table) -> Plan:
-        """Add the twin, then its default and the triggers while nobody writes: a row in between would count as filled."""
+        """Add the shadow column, then its default and triggers under a lock: a row in between would count as filled."""
         if self.is_marked(table, pair, pair.shadow):
-            # Of a stopped run: rows may have come without the triggers since, with the twin's default.
+            # Of a stopped run: rows may have come without the triggers since, with the shadow column's default.
             yield from self.drop_shadow(pair, table)
             table = self._reread(table)
         action = f"ADD COLUMN {self.quoted(pair.shadow)} {self._shadow_definition(pair, table)}"
@@ -117,7 +117,7 @@ class ShadowColumns(SyncChecks):
         return found.with_(**parts, NULL="NULL", ON_UPDATE=on_update, COMMENT=marked)
 
     def _cascading(self, pair: Pair, table: Table) -> Plan:
-        """Copy the foreign keys whose actions change the source: they pass triggers by, so they have to change the twin."""
+        """Copy the foreign keys whose actions change the source: no trigger fires for them, so they change both columns."""
         for key in self._own_keys(table, pair.source):
             if pair.winner is None or not changes_columns(key):
                 continue
@@ -157,8 +157,8 @@ class ShadowColumns(SyncChecks):
     # Equipping --------------------------------------------------------------------------------------------------
 
     def copy_indexes(self, pair: Pair, table: Table) -> Plan:
-        """Copy the indexes for those who look for rows by the twin; constraints hold for it as they do for the source."""
-        # Another mark says that a stop came in the middle of an exchange: the names are exchanged, the note is not.
+        """Copy the indexes, for queries by the shadow column; the constraints of the source hold for both."""
+        # Another mark says that a stop came in the middle of a swap: the names are exchanged, the note is not.
         marked = table.columns[pair.shadow].comment == mark(pair) or (
             pair.winner is not None and self.is_marked(table, pair, pair.shadow)
         )
@@ -204,7 +204,7 @@ class ShadowColumns(SyncChecks):
         """Return the copies whose original has gone, or that stand on a column which another pair has exchanged."""
         wanted = {self._copy_name(pair, index.name): index for index in self._originals_on(table, pair.source)}
         lost = [one.name for one in self._indexes_on(table, pair.shadow) if one.name not in wanted]
-        # A rename's twin has indexes for its foreign keys too.
+        # A rename's shadow column has indexes for its foreign keys too.
         found = [one for one in lost if one.startswith("safeops_") and pair.winner is None]
         for item in showcreate.read(table.sql).items:
             original = wanted.get(item.name)
@@ -237,7 +237,7 @@ class ShadowColumns(SyncChecks):
             yield from self.database.ddl.set_comment(pair.table, pair.source, new, table)
 
     def _names_exchanged(self, pair: Pair, table: Table) -> Step:
-        """Exchange the names of two of one type; the triggers say the same of both, so that applications do not notice."""
+        """Swap the names of two columns of one type; the triggers treat both alike, so applications do not notice."""
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         checks = [] if self.database.abilities.renames_what_is_used else self._checks_of_pair(pair, table)
         actions = [f"DROP CHECK {self.quoted(check.name)}" for check in checks]
@@ -254,7 +254,7 @@ class ShadowColumns(SyncChecks):
         return [*found.values()]
 
     def _refuse_new_indexes(self, pair: Pair, table: Table) -> None:
-        """Refuse indexes and constraints that were made for the new name meanwhile: they would go with the twin."""
+        """Refuse indexes and constraints that were made for the new name meanwhile: they would go with the shadow column."""
         found = [owned.name for owned in table.things_using(pair.shadow) if not owned.name.startswith("safeops")]
         if found:
             raise DependentObjects(
@@ -277,7 +277,7 @@ class ShadowColumns(SyncChecks):
         yield Locked(first, does, (pair.table,), tuple(others), variables=STRICT, table=pair.table)
 
     def _pass_not_null_on(self, pair: Pair, source: Definition, shadow: Definition) -> Step:
-        """Have the twin refuse NULL for both: so the exchange of their names needs to change nothing but names."""
+        """Let the shadow column refuse NULL for both, so that the swap changes nothing but names."""
         relaxed = source.with_(NULL="NULL")
         # The trigger always writes it, but without a default the server refuses an INSERT ... SELECT before that.
         firm = shadow.not_null.with_(DEFAULT=placeholder(shadow.clauses["type"]))
@@ -304,13 +304,13 @@ class ShadowColumns(SyncChecks):
     # Parting ----------------------------------------------------------------------------------------------------
 
     def drop_shadow(self, pair: Pair, table: Table) -> Plan:
-        """Undo what was made for the pair. Of two that applications write, the column goes before the triggers do."""
+        """Undo what was made for the pair. Of two columns that applications write, the column goes before the triggers."""
         if pair.shadow not in table.columns:
             # Stopped in between: until then each write fails.
             yield from self.drop_triggers(pair)
             return
         if pair.winner is not None and self.is_marked(table, pair, pair.source):
-            # A stopped promote_twin left it so: what is to stay has to be the column itself again.
+            # A stopped swap_columns left it so: what is to stay has to be the column itself again.
             yield self._names_exchanged(pair, table)
             table = self._reread(table)
         if pair.winner is None:
@@ -349,7 +349,7 @@ class ShadowColumns(SyncChecks):
         )
 
     def _source_restored(self, pair: Pair, table: Table) -> Plan:
-        """Give the source back what it lent to its twin."""
+        """Make the source NOT NULL again."""
         source, does = repeatable(table, pair.source), f"{pair.source} of {pair.table} is as it was"
         if source.nullable and not table.columns[pair.shadow].nullable:
             yield self.database.ddl.modify(pair.table, pair.source, source.not_null, does)

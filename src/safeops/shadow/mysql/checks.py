@@ -88,7 +88,7 @@ class SyncChecks(SyncTriggers):
             self._check_counted(pair)
 
     def _refuse_used(self, pair: Pair, table: Table) -> None:
-        """Refuse at once what the server would refuse at the exchange of the names, when both deploys are out."""
+        """Refuse at once what the server would refuse at the swap of the names, when both deploys are out."""
         what = f"Another {'name' if pair.type is None else 'type'} for {pair.source} of {pair.table}"
         for used_by, code in self._users(table, pair.source):
             raise self.database.unsupported(

@@ -24,7 +24,7 @@ def retyped(found: Definition, type_: str) -> Definition:
 
 
 def converted_alike(shadow: str, value: str, type_: str) -> str:
-    """Compare a twin with what a value becomes when it is written to a column of its type."""
+    """Compare a shadow column with what a value becomes when it is written to a column of its type."""
     bare = spelling.type_name(spelling.split_type(type_)[0])
     kind = re.split(r"[ (]", bare)[0]
     if kind in ("tinyint", "smallint", "mediumint", "int", "bigint", "year"):
@@ -36,7 +36,7 @@ def converted_alike(shadow: str, value: str, type_: str) -> str:
     if kind == "varchar" or kind.endswith("text") or kind == "json":
         texts = (f"CAST(CONVERT({one} USING utf8mb4) AS BINARY)" for one in (shadow, f"CAST({value} AS CHAR)"))
         return f"({' <=> '.join(texts)})"
-    # A label of an ENUM is found by its collation, a CHAR loses its spaces: what is equal is in step.
+    # A label of an ENUM is found by its collation, a CHAR loses its spaces: what is equal is in sync.
     return f"({shadow} <=> {value})"
 
 
@@ -107,7 +107,7 @@ def exchanged(text: str, pair: Pair) -> str:
 
 
 def renamed(text: str, pair: Pair) -> str:
-    """Put the twin's name in the place of the source's, in SQL as the server spells it."""
+    """Put the shadow column's name in the place of the source's, in SQL as the server spells it."""
 
     def named(match: re.Match[str]) -> str:
         quoted = match.group()

@@ -103,7 +103,7 @@ class SyncTriggers(port.ShadowColumns):
         return self._bodies(table, {trigger_name(name, event): event for event in EVENTS})
 
     def interim_triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:
-        """Return the bodies of those that serve a pair while its columns exchange their names."""
+        """Return the bodies of those that serve a pair while its columns swap their names."""
         return self._bodies(table, {interim_name(name, event): event for event in EVENTS})
 
     def _bodies(self, table: Name, events: dict[str, str]) -> dict[str, str]:
@@ -175,7 +175,7 @@ class SyncTriggers(port.ShadowColumns):
     # Exchanging -------------------------------------------------------------------------------------------------
 
     def replaced_sqls(self, pair: Pair, kept: Pair, table: Table, *exchange: str) -> Iterator[str]:
-        """Render other triggers, or an exchange of names and triggers: a stop after any statement leaves the two in sync."""
+        """Render other triggers, or a swap of names and triggers: a stop after any statement leaves the two in sync."""
         passing = () if self.database.abilities.runs_blocks else EVENTS
         yield from (self._interim_trigger(pair, table, event) for event in passing)
         yield from exchange
@@ -211,7 +211,7 @@ class SyncTriggers(port.ShadowColumns):
         return self._trigger(f"CREATE TRIGGER {{}} BEFORE {event}", pair, interim_name(pair.name, event), last, body)
 
     def _interim_body(self, pair: Pair, event: str) -> str:
-        """Look how the columns are called: it serves before and after they exchange their names."""
+        """Look how the columns are called: it serves before and after they swap their names."""
         before, after = (self._one_way(one, event) for one in (pair, replace(pair, value=pair.back, type=None)))
         looked = (
             "(SELECT COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE()"
@@ -223,7 +223,7 @@ class SyncTriggers(port.ShadowColumns):
 
     def _pair_body(self, pair: Pair, table: Table, event: str) -> str:
         if self.is_computed(pair, table):
-            # The server itself keeps them in step: the trigger holds the note.
+            # The server itself keeps them in sync: the trigger holds the note.
             return ""
         if pair.winner is None:
             return self._one_way(pair, event)
@@ -232,7 +232,7 @@ class SyncTriggers(port.ShadowColumns):
     def _one_way(self, pair: Pair, event: str) -> str:
         new, old, shadow = (f"{row}.{self.quoted(one)}" for row, one in _places(pair))
         value = new if pair.value is None else self._evaluated(pair, new)
-        # The write is the application's, which knows nothing of the twin: it must go well.
+        # The write is the application's, which knows nothing of the shadow column: it must go well.
         handler = f"DECLARE CONTINUE HANDLER FOR SQLEXCEPTION SET {shadow} = NULL; "
         handler += self._refused_by_warning(pair, shadow)
         follow = f"SET {shadow} = {value}; "
@@ -266,7 +266,7 @@ class SyncTriggers(port.ShadowColumns):
         first, second = map(self._new, _ranked(pair))
         if given is None:
             if self.default_of(table, pair.source) is not None and not self.leans(table, pair):
-                # The twin alone has no default.
+                # The shadow column alone has no default.
                 first, second = self._new(pair.shadow), self._new(pair.source)
             return f"IF {first} IS NOT NULL THEN SET {second} = {first}; ELSE SET {first} = {second}; END IF; "
         # A variable of its type, or the default 0.1 of a FLOAT would be another number than the value.
@@ -299,12 +299,12 @@ class SyncTriggers(port.ShadowColumns):
         return None if calls else text
 
     def leans(self, table: Table, pair: Pair) -> bool:
-        """Tell whether the source has its twin for a default: so an INSERT ... SELECT may leave it out."""
+        """Tell whether the source has its shadow column for a default: so an INSERT ... SELECT may leave it out."""
         default = spelling.default(self.default_of(table, pair.source)) or ""
         return default.startswith("`") and showcreate.name_of(default).casefold() == pair.shadow.casefold()
 
     def is_computed(self, pair: Pair, table: Table) -> bool:
-        """Tell whether the server computes the twin of a source that is computed or counted itself."""
+        """Tell whether the server computes the shadow column of a source that is computed or counted itself."""
         found = definition_of(table, pair.source)
         return pair.winner is not None and (found.get("GENERATED") is not None or is_counted(table, pair.source))
 

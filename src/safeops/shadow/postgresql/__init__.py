@@ -193,7 +193,7 @@ class ShadowColumns(OfflineScripts):
         found, column = self._source(pair, table), table.columns[pair.source]
         collation = f" COLLATE {found['collation']}" if found["collation"] and pair.type is None else ""
         add = f"ALTER TABLE {target} ADD COLUMN {shadow} {pair.type or column.type}{collation}"
-        # Else a domain would give its default to the rows that stand, and they would count as filled.
+        # Else a domain would give its default to the existing rows, and they would count as filled.
         add += " DEFAULT NULL"
         default = self._shared_default(pair, table, found) if pair.winner is not None else None
         shared = [] if default in (None, NO_DEFAULT) else [f"SET DEFAULT {default}"]
@@ -250,7 +250,7 @@ class ShadowColumns(OfflineScripts):
         copies = [one for one in copies if not one.late]
         children = list(dict.fromkeys(one.table for one in late if one.table != table.name))
         lock, *then = self.locks_with(table.name, children)
-        # After an exchange by another runner, the statements below would exchange the two back.
+        # After a swap by another runner, the statements below would exchange the two back.
         then += [self.still_in_sync(table.id, pair), *self.same_tree(table, tree)]
         then += [*self.trigger_removal(table.id, pair), *(one for copy in late for one in self.late_drop(copy))]
         then += [*self._moved_default(pair, table), *self._moved_defaults_of_parts(pair, table)]
@@ -290,13 +290,13 @@ class ShadowColumns(OfflineScripts):
         return [self.database.ddl.alter_column(one.name, pair.source, "DROP NOT NULL") for one in (table, *parts)]
 
     def _moved_default(self, pair: Pair, table: Table) -> list[str]:
-        """Return the statements that move the default, the identity or the sequence to the twin."""
+        """Return the statements that move the default, the identity or the sequence to the shadow column."""
         column = table.columns[pair.source]
         if column.identity is not None:
             return moved_identity(self.database, pair, table)
         default = pair.default if pair.switched else self.default_of_shadow(pair, table)
         if default is None:
-            # The twin's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
+            # The shadow column's too: of a domain it has one of its own, be it NULL, until that of the domain is to count.
             names = [one for one in (pair.source, pair.shadow) if table.columns[one].default is not None]
             return [self.database.ddl.alter_column(table.name, name, "DROP DEFAULT") for name in names]
         return [
@@ -330,7 +330,7 @@ class ShadowColumns(OfflineScripts):
         return [self.database.ddl.alter_column(table.name, pair.shadow, f"SET DEFAULT {value}::{type_}")]
 
     def _shadow_not_null(self, pair: Pair, table: Table) -> Plan:
-        """Plan that the twin is NOT NULL if the source is; where that is not validated, the exchange adds it."""
+        """Plan that the shadow column is NOT NULL if the source is; where that is not validated, the swap adds it."""
         if table.columns[pair.source].nullable:
             return
         there = not_null_of(table, pair.source)
@@ -361,7 +361,7 @@ class ShadowColumns(OfflineScripts):
         return [f"ALTER TABLE {self.quoted_table(table.name)} RENAME CONSTRAINT {quoted} TO {wanted}"]
 
     def _swapped(self, pair: Pair, kept: Pair, table: Table, found: dict[str, Any]) -> list[str]:
-        """Return the statements that exchange the names of the two, and keep the former source in step."""
+        """Return the statements that exchange the names of the two, and keep the former source in sync."""
         target, between = self.quoted_table(table.name), self.quoted("safeops_between")
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         renames = [(source, between), (shadow, source), (between, shadow)]

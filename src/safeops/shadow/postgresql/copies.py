@@ -43,7 +43,7 @@ class IndexCopies(PartitionKeys):
     """Finds, makes and renames the copies."""
 
     def copies(self, pair: Pair, table: Table) -> list[Copy]:
-        """Return the copies that the twin of a pair is to have."""
+        """Return the copies that the shadow column of a pair is to have."""
         found = [*self._own_copies(pair, table), *self.foreign_keys(pair, table), *self.inbound(pair, table)]
         for part in self.partitions_of(table):
             found += [*self._own_copies(pair, part), *self.foreign_keys(pair, part), *self.inbound(pair, part)]
@@ -83,7 +83,7 @@ class IndexCopies(PartitionKeys):
         return indexes, [one for one in found if isinstance(one, Constraint) and one.kind == "check"]
 
     def _rendered_for_shadow(self, pair: Pair, table: Table, indexes: list[Index]) -> Table:
-        """Have the server spell the indexes and checks for the twin."""
+        """Have the server spell the indexes and checks for the shadow column."""
         probe, column = Name(PROBE), f"ALTER TABLE {PROBE} ALTER COLUMN {self.quoted(pair.source)}"
         with self.database.scratch():
             self.database.copy_empty(table, probe, "INCLUDING CONSTRAINTS")
@@ -100,7 +100,7 @@ class IndexCopies(PartitionKeys):
         return found
 
     def default_of_shadow(self, pair: Pair, table: Table) -> str | None:
-        """Return the default of the source as one of the twin's type."""
+        """Return the default of the source as one of the shadow column's type."""
         default = table.columns[pair.source].default
         if default is None or pair.type is None:
             return default
@@ -159,7 +159,7 @@ class IndexCopies(PartitionKeys):
 
     def without_outdated(self, pair: Pair, copies: list[Copy]) -> Plan:
         """Plan that copies are gone whose original has gone, or that stand on a column which another pair has exchanged."""
-        # A foreign key that refers to the twin needs its unique index.
+        # A foreign key that refers to the shadow column needs its unique index.
         for copy in reversed(copies):
             existing = self.database.table(copy.table)
             if existing is not None and _is_outdated(copy, existing):

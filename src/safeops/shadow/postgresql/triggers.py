@@ -50,7 +50,7 @@ class SyncTriggers(port.ShadowColumns):
         return value if pair.type is None else f"CAST({value} AS {split_collation(pair.type)[0]})"
 
     def source_value(self, pair: Pair, was: str) -> str:
-        """Return what the twin becomes in the source's type again."""
+        """Return what the shadow column becomes in the source's type again."""
         if pair.back is None:
             return f"CAST({self.quoted(pair.shadow)} AS {was})"
         # It is written over the name that the column has for its author.
@@ -82,14 +82,14 @@ class SyncTriggers(port.ShadowColumns):
     def trigger_statements(
         self, pair: Pair, default: str | None, others: list[str], *, certain: bool, type_: str = ""
     ) -> list[str]:
-        """Return the statements that keep a pair in step.
+        """Return the statements that keep a pair in sync.
 
         Args:
             pair: The pair.
             default: The default that both columns have, ``NO_DEFAULT``, or None where each row would get another.
             others: The other triggers that run before a row is written.
             certain: The conversion takes every value.
-            type_: The type of the source, where the twin stands in the place that it had before.
+            type_: The type of the source, if the shadow column has its former position.
         """
         body = self._both_ways(pair, default) if pair.winner is not None else self._one_way(pair, certain, type_)
         function = self.quoted_table(Name(pair.name, pair.table.schema))
@@ -115,7 +115,7 @@ class SyncTriggers(port.ShadowColumns):
         won, lost = f"NEW.{self.quoted(winner)}", f"NEW.{self.quoted(other)}"
         first, second, declared = won, lost, ""
         if default is None:
-            # The source always has a value, of which nobody can tell who gave it; the twin has one that was written.
+            # The source always has a value, and nobody can tell who gave it; that of the shadow column was written.
             first, second = f"NEW.{self.quoted(pair.shadow)}", f"NEW.{self.quoted(pair.source)}"
         given = lacking(first, 0)
         if default not in (None, NO_DEFAULT):
@@ -156,9 +156,9 @@ END """
 END """
 
     def _by_position(self, pair: Pair, type_: str) -> str:
-        """Take a value over that an INSERT or COPY without a list of columns gave to the twin, or refuse the row.
+        """Take a value over that an INSERT or COPY without a list of columns gave to the shadow column, or refuse the row.
 
-        The twin stands where the source stood before they exchanged their names, and nothing else gives it a value.
+        The shadow column has the position that the source had before the swap, and nothing else gives it a value.
         """
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         row = f"(SELECT NEW.{shadow} AS {source}) AS {self.quoted(pair.table.name)}"
@@ -182,7 +182,7 @@ END """
         return self.quoted_table(pair.table)
 
     def still_in_sync(self, stands_id: int, pair: Pair) -> str:
-        """Return the statement that fails, as for a thing that exists, where the pair is not kept in step any more."""
+        """Return the statement that fails, as for a thing that exists, where the pair is not kept in sync any more."""
         kept = f"""EXISTS (SELECT 1 FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid WHERE g.tgrelid = {stands_id}
     AND p.proname = {self.literal(pair.name)} AND strpos(p.prosrc, {self.literal(pair.note)}) > 0)"""
         fail = "RAISE duplicate_object USING MESSAGE = 'another runner has done it'"

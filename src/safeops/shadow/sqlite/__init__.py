@@ -63,7 +63,7 @@ class ShadowColumns(IndexCopies):
         table = self.database.table(pair.table)
         if table is not None and pair.shadow in table.columns:
             default = default_of(parse(table.sql), pair.shadow)
-        # ADD COLUMN gives the default to the rows that stand.
+        # ADD COLUMN gives the default to the existing rows.
         empty = f"({shadow} IS NULL OR {shadow} IS {default})" if default is not None else f"{shadow} IS NULL"
         filled = self.out_of_sync(pair) if pair.winner is not None else f"{self.shadow_value(pair)} IS NOT NULL"
         return f"({empty} AND {filled})"
@@ -102,7 +102,7 @@ class ShadowColumns(IndexCopies):
         yield step
 
     def _shadow_spec(self, keeping: PairTriggers) -> str:
-        """Return the twin as it stands in the table: without constraints, so that it takes whatever comes."""
+        """Return the shadow column as it is in the table: without constraints, so that it takes whatever comes."""
         pair, column = keeping.pair, keeping.text.column(keeping.pair.source)
         if pair.type is not None:
             return f"{quoted(pair.shadow)} {pair.type}"
@@ -151,7 +151,7 @@ class ShadowColumns(IndexCopies):
     def _dropped(
         self, pair: Pair, table: Table, does: str, before: Sequence[str] = (), then: Sequence[str] = ()
     ) -> Step:
-        """Return the step in which the twin goes with all that was put in for it, and more is done."""
+        """Return the step in which the shadow column goes with all that was put in for it, and more is done."""
         triggers = self._own_triggers(pair)
         indexes = [index.name for index in self._on_shadow(pair, table)]
         edit = _both(restoring_constraints(pair), rebuild.dropping_column(pair.shadow))

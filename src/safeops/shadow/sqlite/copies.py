@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class IndexCopies(port.ShadowColumns):
-    """What a twin gets before it takes over."""
+    """What a shadow column gets before it takes over."""
 
     database: SQLite
 
@@ -170,9 +170,9 @@ class IndexCopies(port.ShadowColumns):
             )
 
     def _copies(self, pair: Pair, table: Table) -> dict[str, str]:
-        """Return the indexes of the twin: all for a second name; of another type the unique ones, for what breaks them.
+        """Return the indexes of the shadow column: all for a second name; for another type the unique ones.
 
-        The rebuild of the switch makes the others again in any case.
+        Values may break the unique ones; the rebuild of the switch makes all others again.
         """
         made: dict[str, str] = {}
         for index in table.indexes.values():

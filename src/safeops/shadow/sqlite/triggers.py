@@ -88,7 +88,7 @@ def is_constant(default: str) -> bool:
 
 @dataclass(frozen=True)
 class PairTriggers:
-    """A pair over the table as it stands without its twin, or with it.
+    """A pair over the table as it is without its shadow column, or with it.
 
     Args:
         pair: The pair.
@@ -142,7 +142,7 @@ class PairTriggers:
 
     @property
     def is_numbered(self) -> bool:
-        """The source has a value of its own in each row that does not give one, so that the twin has to decide."""
+        """The source has a value of its own in each row that does not give one, so that the shadow column has to decide."""
         return self.is_row_id or (self.default is None and default_of(self.text, self.pair.source) is not None)
 
     @property
@@ -165,7 +165,7 @@ class PairTriggers:
         return " AND ".join(f"{key} = NEW.{key}" for key in keys)
 
     def statements(self, schema: str, value: str) -> list[str]:
-        """Return the triggers; ``value`` is what the twin becomes, where it only follows."""
+        """Return the triggers; ``value`` is what the shadow column becomes, where it only follows."""
         one_way = self.pair.winner is None
         bodies = self._following(value) if one_way else self._both_ways()
         events = ("INSERT", "UPDATE")
@@ -265,7 +265,7 @@ def relaxing_constraints(keeping: PairTriggers) -> Edit:
 
 
 def restoring_constraints(pair: Pair) -> Edit:
-    """Take out to the letter what ``easing`` put in."""
+    """Take out exactly what ``easing`` put in."""
     marks = _Marks(pair)
     eased, was, either, end = map(re.escape, (marks.eased, marks.was, marks.either, marks.end))
 
