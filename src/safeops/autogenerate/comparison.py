@@ -99,8 +99,8 @@ class _TableComparison:
             return
         found = settle(self.live.migration, self.existing, current, self.live.database.wanted_index(index), index)
         if found:
-            back = _existing_index(self.live, self.name, self.existing, current)
-            yield self._replaced(current, found, ops.CreateIndexOp.from_index(index), back)
+            reverse = _existing_index(self.live, self.name, self.existing, current)
+            yield self._replaced(current, found, ops.CreateIndexOp.from_index(index), reverse)
 
     def _constraint(self, constraint: sa.Constraint) -> Iterator[Change]:
         if not isinstance(constraint, (sa.UniqueConstraint, sa.ForeignKeyConstraint, ExcludeConstraint)):
@@ -125,15 +125,25 @@ class _TableComparison:
 
     def _existing_constraint(self, current: Constraint) -> Any:
         """Return what creates a constraint again as it is."""
-        if current.kind == "exclude":
-            return self._existing_exclusion(current)
-        timing: dict[str, Any] = {"deferrable": current.deferrable or None, "initially": current.initially}
+        if current.kind == "foreign key":
+            referent = current.referent or self.name
+            schema = self.name.schema if referent.schema == self.existing.name.schema else referent.schema
+            return existing_foreign_key(self.name, current, Name(referent.name, schema))
+        name, table = conv(current.name), self.name.name
+        timing = {"deferrable": current.deferrable or None, "initially": current.initially or None}
+        options: dict[str, Any] = {"schema": self.name.schema, **timing}
         if current.kind == "unique":
-            given: dict[str, Any] = {"schema": self.name.schema, **timing, **self.live.database.key_options(current)}
-            return ops.CreateUniqueConstraintOp(conv(current.name), self.name.name, list(current.columns), **given)
-        referent = current.referent or self.name
-        schema = self.name.schema if referent.schema == self.existing.name.schema else referent.schema
-        return existing_foreign_key(self.name, current, Name(referent.name, schema))
+            options |= self.live.database.key_options(current)
+            return ops.CreateUniqueConstraintOp(name, table, list(current.columns), **options)
+        method, elements, where = self.live.database.exclusion_parts(current)
+        pairs = [(self._element(text), operator) for text, operator in elements]
+        condition: Any = sa.text(escaped(where)) if where else None
+        return CreateExcludeConstraintOp(name, table, pairs, where=condition, using=method, **options)
+
+    def _element(self, text: str) -> Any:
+        spellings = ((name, self.live.database.quoted(name)) for name in self.existing.columns)
+        name = next((spelling[0] for spelling in spellings if text in spelling), None)
+        return sa.literal_column(text) if name is None else sa.column(name)
 
     # Exclusion constraints ----------------------------------------------------------------------------------------
 
@@ -146,25 +156,12 @@ class _TableComparison:
         for current in self.existing.constraints.values():
             if current.kind != "exclude" or current.name in names or current.name in self.changed:
                 continue
-            back = self._existing_exclusion(current)
+            created = self._existing_constraint(current)
             if not current.name.startswith(PREFIX):
-                yield self._drop(current.name, back), back
+                yield self._drop(current.name, created), created
 
     def _drop(self, name: str, created: Any) -> ops.DropConstraintOp:
         return _alembic.constraint_drop(conv(name), self.name.name, self.name.schema, created)
-
-    def _existing_exclusion(self, current: Constraint) -> Any:
-        method, elements, where = self.live.database.exclusion_parts(current)
-        pairs = [(self._element(text), operator) for text, operator in elements]
-        given: dict[str, Any] = {"where": sa.text(escaped(where)) if where else None, "using": method}
-        given |= {"deferrable": True} if current.deferrable else {}
-        given |= {"initially": current.initially} if current.initially else {}
-        return CreateExcludeConstraintOp(conv(current.name), self.name.name, pairs, schema=self.name.schema, **given)
-
-    def _element(self, text: str) -> Any:
-        spellings = ((name, self.live.database.quoted(name)) for name in self.existing.columns)
-        name = next((spelling[0] for spelling in spellings if text in spelling), None)
-        return sa.literal_column(text) if name is None else sa.column(name)
 
     # Computed columns ---------------------------------------------------------------------------------------------
 
@@ -179,14 +176,14 @@ class _TableComparison:
 
     # Results ------------------------------------------------------------------------------------------------------
 
-    def _replaced(self, current: Index | Constraint, found: list[Difference], created: Any, back: Any) -> Change:
+    def _replaced(self, current: Index | Constraint, found: list[Difference], created: Any, reverse: Any) -> Change:
         is_kept = self.existing.is_partitioned and isinstance(current, Constraint)
-        if back is None or is_kept:
+        if reverse is None or is_kept:
             kind = "Index" if isinstance(current, Index) else current.kind.capitalize()
             return self._differs(f"{kind} {current.name} of {self.name}", found)
         log.info("found that %s of %s differs: %s", current.name, self.name, "; ".join(map(str, found)))
-        created.replaces = back.replaces = True
-        return created, back
+        created.replaces = reverse.replaces = True
+        return created, reverse
 
     def _differs(self, what: str, found: list[Difference]) -> Change:
         text = f"{what} is not as the models say: {'; '.join(map(str, found))}."
@@ -202,20 +199,20 @@ def _existing_index(live: LiveDatabase, name: Name, existing: Table, index: Inde
         is_plain = plain in existing.columns and text in (plain, live.database.quoted(plain))
         return plain if is_plain else sa.literal_column(text)
 
-    back = ops.CreateIndexOp(
+    options: dict[str, Any] = {
+        key: sa.text(escaped(value)) if key.endswith("_where") else value
+        for key, value in live.database.index_options(index).items()
+    }
+    reverse = ops.CreateIndexOp(
         conv(index.name),
         name.name,
         [element(text, plain) for text, plain in zip(index.columns, index.names, strict=True)],
         schema=name.schema,
         unique=index.unique,
-        **{key: _as_text(key, value) for key, value in live.database.index_options(index).items()},
+        **options,
     )
-    is_same = not differences(index, live.database.wanted_index(back.to_index(live.context)))
-    return back if is_same else None
-
-
-def _as_text(key: str, value: Any) -> Any:
-    return sa.text(escaped(value)) if key.endswith("_where") else value
+    is_same = not differences(index, live.database.wanted_index(reverse.to_index(live.context)))
+    return reverse if is_same else None
 
 
 # What SQLAlchemy reflects incompletely --------------------------------------------------------------------------
@@ -241,24 +238,24 @@ def _correct_index(
         _replace(upgrade, name, index, None)
         _replace(downgrade, name, index, None)
         return
-    back = _existing_index(live, name, existing, index)
+    reverse = _existing_index(live, name, existing, index)
     text = f"Index {index.name} of {name} cannot be written as a construct. It was {index.definition}"
-    _replace(downgrade, name, index, back or Differs(text))
+    _replace(downgrade, name, index, reverse or Differs(text))
 
 
 def _is_of(operation: ops.MigrateOperation, index: Index) -> bool:
     return getattr(operation, "index_name", None) == index.name
 
 
-def _replace(body: ops.OpContainer, name: Name, index: Index, back: ops.MigrateOperation | None) -> None:
+def _replace(body: ops.OpContainer, name: Name, index: Index, reverse: ops.MigrateOperation | None) -> None:
     """Replace what creates an index; with None take out all changes of it."""
     for table in changes_of(name, body.ops):
         found: list[ops.MigrateOperation] = []
         for operation in table.ops:
-            if not _is_of(operation, index) or (back and isinstance(operation, ops.DropIndexOp)):
+            if not _is_of(operation, index) or (reverse and isinstance(operation, ops.DropIndexOp)):
                 found.append(operation)
-            elif back:
-                found.append(back)
+            elif reverse:
+                found.append(reverse)
         _set_operations(body, table, found)
 
 
