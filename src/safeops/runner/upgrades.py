@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,22 +119,21 @@ def upgrade(
         check_askable(health_check)
     with explaining_errors():
         reached = reach(config)
-    if not readiness.steps_to(reached.script, revision, reached.current):
+    steps_from = partial(readiness.steps_to, reached.script, revision)
+    if not steps_from(reached.current):
         return Upgraded(reached.current, reached.current)
     rerun = command_line(config, "upgrade", "" if revision == "head" else revision)
     with stopping_on_signals() as stop, holding_lock(reached, wait, rerun, stop):
         # Another runner may have migrated before it released the lock.
         before = reached.current_now()
-        if not readiness.steps_to(reached.script, revision, before):
+        if not steps_from(before):
             return Upgraded(before, before)
         warnings = [*readiness.warnings_for(reached), *reached.missing_in_env()]
         warnings += refuse_what_would_fail(config, revision, rerun)
         for warning in warnings:
             warn(warning)
         saved = None if stop else back_up_first(config, backup)
-        run = RevisionRun(
-            lambda heads, _: readiness.steps_to(reached.script, revision, heads), progress, stop, revision
-        )
+        run = RevisionRun(lambda heads, _: steps_from(heads), progress, stop, revision)
         run.run_on(reached, config, rerun)
         current = reached.current_now()
         _check_committed(run, before, current)
