@@ -100,19 +100,23 @@ class Columns(Indexes):
         clause = spelling.clause(text, self.database.type_text(column.type))
         return clause if clause.startswith("(") else None
 
-    def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
-        """Drop the column's own keys, checks and indexes first: the server would refuse, or keep a part of an index."""
+    def drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
+        """Let the column accept NULL before its trigger is dropped: else the old application could not insert.
+
+        The column's own keys, checks and indexes are dropped before it: the server would refuse, or keep a part of an index.
+        """
+        fillers = self.database.triggers.fillers(name, column) if table is not None else {}
+        if fillers and table is not None and not table.columns[column].nullable:
+            yield from self.drop_not_null(name, column, table)
+        for trigger in fillers:
+            yield self.database.triggers.dropped(name, trigger, column)
         own = table.things_using(column) if table else []
         for constraint in own:
             if isinstance(constraint, Constraint) and constraint.kind in ("foreign key", "check"):
                 yield from self.drop_constraint(name, constraint.name, constraint.kind, table)
         for index in own:
             # An index that was made for a key is dropped with it.
-            if (
-                isinstance(index, Index)
-                and not index.of_constraint
-                and not (table and self.is_made_for_key(table, index))
-            ):
+            if isinstance(index, Index) and not (index.of_constraint or (table and self.is_made_for_key(table, index))):
                 yield from self.drop_index(name, index.name, None)
         action = f"DROP COLUMN {GUARD}{self.quoted(column)}"
         offline = self.if_exists("column", name, column, self.alter_sql(name, action) + ONLINE)
@@ -267,15 +271,6 @@ class Columns(Indexes):
     def default_clause(self, default: str) -> str:
         # ALTER COLUMN accepts no function without parentheses, not even those that a column's definition accepts.
         return spelling.clause(default, "")
-
-    def drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
-        """Let the column accept NULL before its trigger is dropped: else the old application could not insert."""
-        fillers = self.database.triggers.fillers(name, column) if table is not None else {}
-        if fillers and table is not None and not table.columns[column].nullable:
-            yield from self.drop_not_null(name, column, table)
-        for trigger in fillers:
-            yield self.database.triggers.dropped(name, trigger, column)
-        yield from self._drop_column(name, column, table)
 
 
 def _is_text(type_: str) -> bool:

@@ -1,4 +1,4 @@
-"""What MariaDB and MySQL refuses or rewrites a table for, and what depends on a thing."""
+"""What MariaDB and MySQL refuse, what makes them copy a table, and what depends on a thing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _UNIQUE_KEYS = """SELECT DISTINCT PARTITION_METHOD, PARTITION_EXPRESSION, SUBPAR
 
 
 class Safety(safety.Safety):
-    """Says why a change of type would stop the writes of others."""
+    """Refuses what would copy a table or block its writes, and what the server lacks."""
 
     database: MySQL
 
@@ -77,14 +77,14 @@ class Safety(safety.Safety):
         return self.changed_in_place(column, table, keys) if is_fixed else None
 
     def _is_fixed(self, table: Table, column: str) -> bool:
-        """Tell whether no second column of another type can take the place of one."""
+        """Tell whether no second column of another type can replace one."""
         own = column.casefold()
         if own in map(str.casefold, table.primary_key) or is_counted(table, column):
             return True
         return own in map(str.casefold, self.partition_columns(table))
 
     def _tied(self, table: Table, column: str, keys: list[ForeignKey]) -> dict[tuple[Name, str], str]:
-        """Return a column and all that keys tie to it, as they are written, by table and name in lower case."""
+        """Return the names of a column and of all that keys tie to it, by table and name in lower case."""
         found = {(table.name, column.casefold()): column}
         for key in keys:
             for one, other in zip(key.columns, key.remote, strict=True):
@@ -101,7 +101,7 @@ class Safety(safety.Safety):
             done.add((place[0], place[1].casefold()))
             rows = self.read(FOREIGN_KEYS, schema=place[0].schema, name=place[0].name)
             keys = [one for one in foreign_keys(rows) if one.ties(*place)]
-            # Two looks at one table: a key that was dropped since the first one is not there any more.
+            # The table was read before: a key that has been dropped since does not count.
             own = [one for one in keys if one.table != table.name or one.name in table.constraints]
             found.update(dict.fromkeys(own))
             sides = [pair for one in own for pair in one.tied if (place[0], place[1].casefold()) in pair]
@@ -137,14 +137,13 @@ class Safety(safety.Safety):
         return "\n".join([*drops, block, *(f"    {one}" for one in changes), *creates])
 
     def check_type_change(self, column: sa.Column[Any], table: Table) -> None:
-        there = table.columns[str(column.name)]
-        new = spelling.type_name(spelling.split_type(self.database.type_text(column.type))[0])
-        keys = self.keys_tying(table, there.name)
-        if not keys or (new.startswith(self.database.abilities.grow_in_keys) and spelling.widened(there.type, new)):
+        existing, new = table.columns[str(column.name)], self._type_name(column)
+        keys = self.keys_tying(table, existing.name)
+        if not keys or (new.startswith(self.database.abilities.grow_in_keys) and spelling.widened(existing.type, new)):
             return
         listed = "".join(f"\n  - foreign key {one.name} of {one.table.at(table.name.schema)}" for one in keys)
         raise DependentObjects(
-            f"Cannot change the type of {column.table.fullname}.{there.name}, because foreign keys use it:{listed}",
+            f"Cannot change the type of {column.table.fullname}.{existing.name}, because foreign keys use it:{listed}",
             why=f"{self.product} requires one type on both sides of a key at any time, and copies tables to change it.",
             remedy="Drop the keys, change both sides, and create the keys again:",
             code=self.changed_in_place(column, table, keys),
@@ -152,43 +151,42 @@ class Safety(safety.Safety):
 
     def type_refusal(self, column: sa.Column[Any], table: Table) -> str | None:
         bare, charset, collation = spelling.split_type(self.database.type_text(column.type))
-        there = table.columns[str(column.name)]
-        if (charset or collation) and (collation or charset) != there.collation:
+        existing = table.columns[str(column.name)]
+        if (charset or collation) and (collation or charset) != existing.collation:
             return f"{self.product} copies the table to write another character set, and writes wait meanwhile"
-        return self._copied(table, there.name, there.type, spelling.type_name(bare))
+        return self._copied(table, existing.name, existing.type, spelling.type_name(bare))
 
     def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], table: Table) -> str | None:
-        now, then = (
-            spelling.type_name(spelling.split_type(self.database.type_text(one.type))[0]) for one in (column, former)
-        )
-        return self._copied(table, str(column.name), now, then)
+        return self._copied(table, str(column.name), self._type_name(column), self._type_name(former))
+
+    def _type_name(self, column: sa.Column[Any]) -> str:
+        return spelling.type_name(spelling.split_type(self.database.type_text(column.type))[0])
 
     def _copied(self, table: Table, column: str, old: str, new: str) -> str | None:
         if not spelling.widened(old, new):
             return f"{self.product} copies the table, and writes wait meanwhile"
         lengths = spelling.lengths(old, new)
         if lengths and lengths[0] <= 255 < lengths[1] * 4:
-            before, after = (one * self._bytes_a_letter(table, column) for one in lengths)
+            before, after = (length * self._bytes_a_character(table, column) for length in lengths)
             if self.database.abilities.grows_from <= before <= 255 < after:
                 return f"{self.product} copies the table, because a value may take more than 255 bytes, and writes wait"
         return None
 
-    def _bytes_a_letter(self, table: Table, column: str) -> int:
+    def _bytes_a_character(self, table: Table, column: str) -> int:
         sql = """SELECT CHARACTER_OCTET_LENGTH DIV CHARACTER_MAXIMUM_LENGTH FROM information_schema.COLUMNS
             WHERE TABLE_SCHEMA = IFNULL(:schema, DATABASE()) AND TABLE_NAME = :table AND COLUMN_NAME = :column"""
         return int(self.scalar(sql, schema=table.name.schema, table=table.name.name, column=column) or 1)
 
     def check_support(self, constraint: sa.Constraint, validate: bool) -> None:
         super().check_support(constraint, validate)
-        later = constraint.deferrable or (constraint.initially or "").upper() == "DEFERRED"
-        if later:
+        if constraint.deferrable or (constraint.initially or "").upper() == "DEFERRED":
             raise self.database.unsupported(
                 "A deferrable constraint", "PostgreSQL: here each statement is checked at once"
             )
         if isinstance(constraint, sa.ForeignKeyConstraint):
             if (constraint.match or "").upper() not in ("", "SIMPLE"):
                 raise self.database.unsupported(f"MATCH {constraint.match}", "PostgreSQL: InnoDB ignores it")
-            if "SET DEFAULT" in {(one or "").upper() for one in (constraint.ondelete, constraint.onupdate)}:
+            if "SET DEFAULT" in {(action or "").upper() for action in (constraint.ondelete, constraint.onupdate)}:
                 raise self.database.unsupported(
                     "SET DEFAULT of a foreign key", "PostgreSQL: InnoDB does not carry it out"
                 )
@@ -370,5 +368,5 @@ class MariaDBDependents(Dependents):
 
 
 def _generated(table: Table, column: str) -> list[str]:
-    others = (one for one in table.columns.values() if one.name != column and one.computed)
-    return [f"generated column {one.name}: {one.computed}" for one in others if names(one.computed or "", column)]
+    others = (other for other in table.columns.values() if other.name != column and names(other.computed or "", column))
+    return [f"generated column {other.name}: {other.computed}" for other in others]

@@ -13,33 +13,21 @@ from sqlalchemy.dialects.mysql.reserved_words import RESERVED_WORDS_MARIADB, RES
 from safeops.databases import sqltext
 from safeops.databases.mysql.showcreate import Definition, text_of
 
-_NAMES = {
-    "integer": "int",
-    "int1": "tinyint",
-    "int2": "smallint",
-    "int3": "mediumint",
-    "middleint": "mediumint",
-    "int4": "int",
-    "int8": "bigint",
-    "bool": "tinyint(1)",
-    "boolean": "tinyint(1)",
-    "numeric": "decimal",
-    "dec": "decimal",
-    "fixed": "decimal",
-    "real": "double",
-    "double precision": "double",
-    "float8": "double",
-    "float4": "float",
-    "character": "char",
-    "nchar": "char",
-    "character varying": "varchar",
-    "char varying": "varchar",
-    "nvarchar": "varchar",
-    "national char": "char",
-    "national varchar": "varchar",
-    "long": "mediumtext",
-    "long varchar": "mediumtext",
+_SYNONYMS = {
+    "int": ("integer", "int4"),
+    "tinyint": ("int1",),
+    "smallint": ("int2",),
+    "mediumint": ("int3", "middleint"),
+    "bigint": ("int8",),
+    "tinyint(1)": ("bool", "boolean"),
+    "decimal": ("numeric", "dec", "fixed"),
+    "double": ("real", "double precision", "float8"),
+    "float": ("float4",),
+    "char": ("character", "nchar", "national char"),
+    "varchar": ("character varying", "char varying", "nvarchar", "national varchar"),
+    "mediumtext": ("long", "long varchar"),
 }
+_NAMES = {synonym: name for name, synonyms in _SYNONYMS.items() for synonym in synonyms}
 _RESERVED = RESERVED_WORDS_MARIADB | RESERVED_WORDS_MYSQL
 _WHOLE = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 _LENGTH_ONE = {"char", "binary", "bit"}
@@ -52,7 +40,7 @@ _NOW = re.compile(r"\b(?:now|current_timestamp|localtimestamp|localtime)\b(?:\s*
 
 
 def without_comments(sql: str) -> str:
-    """Return SQL of an author as a dump and the client that reads it can carry it: with a space for each comment."""
+    """Return SQL with a space for each comment, which dumps or the client that reads them would break."""
     return _COMMENT.sub(lambda found: found[1] or " ", sql)
 
 
@@ -136,7 +124,7 @@ def on_update(text: str | None) -> tuple[str | None, str | None]:
 
 
 def unquoted(text: str) -> str:
-    """Leave out quotes around a name at the start that needs none: the server always writes them, SQLAlchemy does not."""
+    """Drop unnecessary quotes around a name at the start: the server always writes them, SQLAlchemy does not."""
     match = re.match(r"`([a-z_][a-z0-9_]*)`(?!`)", text)
     return match[1] + text[match.end() :] if match and match[1] not in _RESERVED else text
 
@@ -147,7 +135,7 @@ def is_plain(element: str) -> bool:
 
 
 def index_element(text: str) -> str:
-    """Put an expression into parentheses of its own: without them it is no element of an index."""
+    """Put an expression into its own parentheses: without them it is no element of an index."""
     match = re.fullmatch(r"(.*?)(\s+(?:asc|desc))?", text, re.I | re.S)
     if is_plain(text) or match is None or without_parentheses(match[1]) != match[1]:
         return text
@@ -173,7 +161,7 @@ def computed(expression: str, kind: str) -> str:
 
 
 def widened(old: str, new: str) -> bool:
-    """Tell whether a type takes all values of another, and keeps each stored as it is."""
+    """Tell whether a type accepts all values of another and stores each in the same way."""
     if old == new:
         return True
     sizes = lengths(old, new)
@@ -198,7 +186,7 @@ def action(text: str | None) -> str | None:
 
 
 def names(sql: str, column: str) -> bool:
-    """Tell whether SQL, as the server spells it, names a column."""
+    """Tell whether SQL, in the server's spelling, names a column."""
     words = (sqltext.unquoted(word) for kind, word in sqltext.tokens(sql) if kind in ("word", "quoted"))
     return any(word.casefold() == column.casefold() for word in words)
 
@@ -213,7 +201,7 @@ _EXPRESSIONS_ONLY = re.compile(r"(?:tiny|medium|long)?(?:text|blob)|json|geom|po
 
 
 def clause(default: str, type_: str) -> str:
-    """Spell a default for a column: without parentheses where MySQL takes that."""
+    """Spell a default for a column: without parentheses if MySQL accepts that."""
     bare = without_parentheses(default.strip())
     if re.search(r"\bON\s+UPDATE\b", default, re.I):
         return default
@@ -230,12 +218,12 @@ def _is_taken_bare(default: str, type_: str) -> bool:
 
 
 def needs_expression(type_: str) -> bool:
-    """Tell whether columns of the type take a default as an expression alone."""
+    """Tell whether columns of the type accept a default only as an expression."""
     return _EXPRESSIONS_ONLY.match(type_.strip()) is not None
 
 
 def respelled(found: Definition) -> Definition:
-    """Spell the default of a definition as its type takes it: TEXT wants an expression, a moment its own digits."""
+    """Spell the default of a definition as its type requires: TEXT an expression, a moment the digits of the type."""
     type_, default, on_update = found.clauses["type"], found.get("DEFAULT"), found.get("ON UPDATE")
     if default is None:
         return found
@@ -247,7 +235,7 @@ def respelled(found: Definition) -> Definition:
 
 
 def needs_definition(default: str | None, type_: str) -> bool:
-    """Tell whether the default can be set, or be taken away, by the column's whole definition alone."""
+    """Tell whether the default can only be set or removed by the column's whole definition."""
     if default is None:
         return needs_expression(type_)
     bare = without_parentheses(default.strip())
@@ -256,7 +244,7 @@ def needs_definition(default: str | None, type_: str) -> bool:
 
 
 def is_constant(expression: str) -> bool:
-    """Tell whether an expression is sure to have the same value for each row: it calls nothing."""
+    """Tell whether an expression certainly has the same value for each row: it calls nothing."""
     strings = r"'(?:[^'\\]|''|\\.)*'"
     return not re.search(r"\w\s*\(|\bcurrent_|\blocaltime|\butc_", re.sub(strings, "", expression), re.I)
 

@@ -1,4 +1,4 @@
-"""The plans of SQLite: what ALTER TABLE can do in a moment, and rebuilds for the rest."""
+"""The DDL of SQLite: ALTER TABLE if that takes milliseconds, and rebuilds for the rest."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DROPS_COLUMNS = (3, 35, 5)
 
 
 class DDL(ddl.DDL):
-    """What SQLite does for each deed."""
+    """The plans of SQLite."""
 
     database: SQLite
 
@@ -65,9 +65,8 @@ class DDL(ddl.DDL):
             sql = f"ALTER TABLE {self.quoted_table(name)} ADD COLUMN {self.database.column_spec(column)}"
             yield Step(sql, does, (name,), effect=effect)
         else:
-            yield replace(
-                self.rebuilt(table, does, rebuild.adding_column(self.database.column_spec(column))), effect=effect
-            )
+            edit = rebuild.adding_column(self.database.column_spec(column))
+            yield replace(self.rebuilt(table, does, edit), effect=effect)
 
     def _adds_natively(self, column: sa.Column[Any]) -> bool:
         """https://www.sqlite.org/lang_altertable.html#alter_table_add_column"""
@@ -80,9 +79,12 @@ class DDL(ddl.DDL):
         constant = not default.startswith("(") and not default.upper().startswith("CURRENT_")
         return constant and (bool(column.nullable) or not is_null)
 
-    def _drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
+    def drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
+        """Drop the triggers first: without the column every write would fail."""
         table = self.live(table, f"Dropping column {name}.{column}")
-        own = table.things_using(table.columns[column].name)
+        stored = table.columns[column].name
+        yield from self.database.triggers.stop_filling(table.name, stored, table)
+        own = table.things_using(stored)
         indexes = [one.name for one in own if isinstance(one, Index)]
         does = f"dropped column {name}.{column}"
         step = self.rebuilt(table, does, rebuild.dropping_column(column), without=frozenset(indexes))
@@ -176,7 +178,7 @@ class DDL(ddl.DDL):
         return rebuild.dropping_clause(found)
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
-        """Render a constraint as it stands in CREATE TABLE."""
+        """Render a constraint as in CREATE TABLE."""
         spec = ddl_compiler(self.database.dialect).process(constraint)
         if spec is not None:
             return str(spec).strip()
@@ -226,12 +228,6 @@ class DDL(ddl.DDL):
         for one in things:
             if one.comment:
                 log.info("SQLite keeps no comments: that of %s is left out", one)
-
-    def drop_column(self, name: Name, column: str, table: Table | None) -> Plan:
-        """Drop the triggers first: with the column gone every write would fail."""
-        if table is not None:
-            yield from self.database.triggers.stop_filling(table.name, table.columns[column].name, table)
-        yield from self._drop_column(name, column, table)
 
 
 def _refuse_needed_key(table: Table) -> None:

@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Token:
-    """A token, and where it stands."""
+    """A token and its place."""
 
     kind: str
     text: str
@@ -38,7 +38,7 @@ class Token:
 
     @property
     def name(self) -> str:
-        """The name that it stands for."""
+        """The name without its quotes."""
         if self.kind == "quoted" and self.text[0] == "[":
             return self.text[1:-1]
         if self.kind in ("quoted", "string"):
@@ -47,7 +47,7 @@ class Token:
 
 
 def folded(name: str) -> str:
-    """Return a name as SQLite compares it: only the letters of ASCII have no case."""
+    """Return a name as SQLite compares it: only the case of ASCII letters does not count."""
     return re.sub("[A-Z]+", lambda match: match.group().lower(), name)
 
 
@@ -75,7 +75,7 @@ def items_of(sql: str, start: int = 0) -> list[str]:
 
 
 def items(whole: Sequence[Token], opened: int) -> tuple[list[Sequence[Token]], int]:
-    """Split a parenthesised list at its commas; return the parts, and where the text goes on behind it."""
+    """Split a parenthesised list at its commas; return the parts, and the place where the list ends."""
     found, depth, first = [], 0, opened + 1
     for place in range(opened, len(whole)):
         text = whole[place].text
@@ -88,21 +88,18 @@ def items(whole: Sequence[Token], opened: int) -> tuple[list[Sequence[Token]], i
     raise ValueError(f"parentheses do not match: {[token.text for token in whole]}")
 
 
-_NAMES = {
-    "int": "integer",
-    "int4": "integer",
-    "int8": "bigint",
-    "int2": "smallint",
-    "bool": "boolean",
-    "character varying": "varchar",
-    "varying character": "varchar",
-    "character": "char",
-    "decimal": "numeric",
-    "dec": "numeric",
-    "double": "double precision",
-    "float8": "double precision",
-    "float4": "real",
+_SYNONYMS = {
+    "integer": ("int", "int4"),
+    "bigint": ("int8",),
+    "smallint": ("int2",),
+    "boolean": ("bool",),
+    "varchar": ("character varying", "varying character"),
+    "char": ("character",),
+    "numeric": ("decimal", "dec"),
+    "double precision": ("double", "float8"),
+    "real": ("float4",),
 }
+_NAMES = {synonym: name for name, synonyms in _SYNONYMS.items() for synonym in synonyms}
 
 
 def type_name(text: str) -> str:
@@ -146,7 +143,7 @@ def default_value(text: str | None) -> str | None:
 
 
 def default_clause(text: str) -> str:
-    """Put parentheses around a default that is an expression, as the grammar wants them."""
+    """Put parentheses around a default that is an expression, as the grammar requires."""
     found = tokens(text)
     signed = len(found) == 2 and found[0].text in ("+", "-") and found[1].kind == "number"
     is_group = sqltext.is_one_group([token.text for token in found])
@@ -162,7 +159,7 @@ _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 
 def element(text: str, spelled: Callable[[str], str]) -> str:
-    """Spell one element of an index: a name as ``spelled`` has it, its collation and direction in lower case."""
+    """Return one spelling of an index element: its name by ``spelled``, its collation and direction in lower case."""
     found = list(tokens(text))
     tail: list[str] = []
     if found[-1].word in ("ASC", "DESC"):

@@ -1,6 +1,6 @@
-"""CREATE TABLE as text: its columns and constraints, and where in the text each of them stands.
+"""CREATE TABLE as text: its columns and constraints, and the place of each in the text.
 
-SQLite keeps the author's own text as the definition, and its PRAGMAs tell only a part of it. The grammar:
+SQLite keeps the author's own text as the definition, and its PRAGMAs return only a part of it. The grammar:
 https://www.sqlite.org/lang_createtable.html
 """
 
@@ -13,23 +13,9 @@ from typing import Any
 
 from safeops.databases.sqlite.spelling import Token, folded, items, tokens
 
-_OF_TABLE = ("CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK", "FOREIGN")
-_OF_COLUMN = (
-    *(
-        "CONSTRAINT",
-        "PRIMARY",
-        "UNIQUE",
-        "CHECK",
-        "REFERENCES",
-        "NOT",
-        "NULL",
-        "DEFAULT",
-        "COLLATE",
-        "AS",
-        "DEFERRABLE",
-    ),
-    *("GENERATED",),
-)
+_OF_BOTH = {"CONSTRAINT", "PRIMARY", "UNIQUE", "CHECK"}
+_OF_TABLE = _OF_BOTH | {"FOREIGN"}
+_OF_COLUMN = _OF_BOTH | {"REFERENCES", "NOT", "NULL", "DEFAULT", "COLLATE", "AS", "DEFERRABLE", "GENERATED"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,7 @@ class Clause:
 
 @dataclass(frozen=True)
 class ColumnText:
-    """One column by its place in the text; its type stands from ``type_start`` to ``type_end``."""
+    """One column by its place in the text; its type extends from ``type_start`` to ``type_end``."""
 
     name: str
     start: int
@@ -67,12 +53,12 @@ class ColumnText:
     clauses: tuple[Clause, ...]
 
     def clause(self, kind: str) -> Clause | None:
-        return next((one for one in self.clauses if one.kind == kind), None)
+        return next((clause for clause in self.clauses if clause.kind == kind), None)
 
 
 @dataclass(frozen=True)
 class TableText:
-    """A CREATE TABLE statement as it stands in ``sqlite_master``."""
+    """A CREATE TABLE statement of ``sqlite_master``."""
 
     sql: str
     name: Token
@@ -87,7 +73,7 @@ class TableText:
         yield from self.constraints
 
     def column(self, name: str) -> ColumnText:
-        return next(one for one in self.columns if folded(one.name) == folded(name))
+        return next(column for column in self.columns if folded(column.name) == folded(name))
 
 
 @lru_cache(maxsize=64)
@@ -108,7 +94,7 @@ def parse(sql: str) -> TableText:
 
 
 def constraint(spec: str) -> Clause:
-    """Read one constraint as it stands in CREATE TABLE."""
+    """Read one constraint as CREATE TABLE spells it."""
     return _Reader(spec, tokens(spec)).clause(None)
 
 
@@ -264,7 +250,7 @@ class _Reader:
         return self.sql[start : self.end]
 
     def group(self) -> str:
-        """Read a group in parentheses, and return what stands in it."""
+        """Read a group in parentheses, and return its content."""
         _, end = items(self.tokens, self.at)
         start = self.tokens[self.at].end
         while not self.over and self.tokens[self.at].end <= end:
