@@ -31,21 +31,18 @@ class ConstraintDDL(IndexDDL):
 
         https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
         """
-        table, quoted = self.quoted_table(name), self.quoted(column)
         if existing is not None and not existing.columns[column].nullable:
-            left, kept = self._proof(name, column, existing)
-            if _is_check(existing, left) and not kept:
-                yield self._drop_constraint(name, left)
+            yield from self._drop_leftover_proof(name, column, existing)
             return
         if existing is not None and self.database.version >= (18,):
             yield from self.set_not_null_natively(name, column, existing)
             return
         proof, kept = self._proof(name, column, existing)
         if not kept:
-            spec = f"CONSTRAINT {self.quoted(proof)} CHECK ({quoted} IS NOT NULL) NOT VALID"
+            spec = f"CONSTRAINT {self.quoted(proof)} CHECK ({self.quoted(column)} IS NOT NULL) NOT VALID"
             not_yet = f"""NOT EXISTS (SELECT 1 FROM pg_attribute WHERE attrelid = {self.regclass(name)}
                 AND attname = {self.literal(column)} AND attnotnull)"""
-            add = f"ALTER TABLE {table} ADD {spec}"
+            add = f"ALTER TABLE {self.quoted_table(name)} ADD {spec}"
             if existing is None or proof not in existing.constraints:
                 guarded = self._unless_constraint(name, proof, add, also=not_yet)
                 yield Step(add, f"added check {proof}", (name,), offline=guarded)
@@ -65,9 +62,13 @@ class ConstraintDDL(IndexDDL):
             add = f"CONSTRAINT {self.quoted(proof)} NOT NULL {self.quoted(column)}{rules} NOT VALID"
             yield Step(f"ALTER TABLE {self.quoted_table(name)} ADD {add}", f"added not null {proof}", (name,))
         yield self.validation(name, proof)
-        left, kept = self._proof(name, column, existing)
-        if not kept and _is_check(existing, left):
-            yield self._drop_constraint(name, left)
+        yield from self._drop_leftover_proof(name, column, existing)
+
+    def _drop_leftover_proof(self, name: Name, column: str, existing: Table) -> Plan:
+        proof, kept = self._proof(name, column, existing)
+        found = existing.constraints.get(proof)
+        if found is not None and found.kind == "check" and not kept:
+            yield self._drop_constraint(name, proof)
 
     def _proof(self, name: Name, column: str, existing: Table | None) -> tuple[str, bool]:
         """Return the check that proves the column NOT NULL, and whether it is the author's own and is kept."""
@@ -84,9 +85,9 @@ class ConstraintDDL(IndexDDL):
         return ours or not_null_of(existing, column) is not None
 
     def drop_not_null(self, name: Name, column: str, existing: Table | None) -> Plan:
-        left, kept = self._proof(name, column, existing)
-        if existing is not None and left in existing.constraints and not kept:
-            yield self._drop_constraint(name, left)
+        proof, kept = self._proof(name, column, existing)
+        if existing is not None and proof in existing.constraints and not kept:
+            yield self._drop_constraint(name, proof)
         yield Step(self.alter_column(name, column, "DROP NOT NULL"), f"{name}.{column} takes NULL again", (name,))
 
     def constraint_spec(self, constraint: sa.Constraint) -> str:
@@ -237,11 +238,6 @@ def _renamed_key(key: sa.UniqueConstraint | sa.PrimaryKeyConstraint, name: str) 
 def _is_valid(existing: Table, constraint: str) -> bool:
     found = existing.constraints.get(constraint)
     return found is not None and found.valid
-
-
-def _is_check(existing: Table, constraint: str) -> bool:
-    found = existing.constraints.get(constraint)
-    return found is not None and found.kind == "check"
 
 
 def not_null_of(existing: Table, column: str) -> Constraint | None:
