@@ -47,7 +47,7 @@ class Advice:
 
 
 @dataclass
-class _Edited:
+class _EnvFile:
     text: str
     tree: ast.Module
     edits: list[tuple[int, int, str]] = field(default_factory=list)
@@ -94,20 +94,20 @@ class _Edited:
 def advise(text: str) -> Advice:
     """Return the env.py as it should be, and what only its author can change."""
     text = _with_multidb_replaced(text)
-    draft = _Edited(text, ast.parse(text))
-    calls = list(_configurings(draft.tree))
+    env = _EnvFile(text, ast.parse(text))
+    calls = list(_configurings(env.tree))
     if not any(_keyword(call, "connection") for _, call in calls):
         return Advice(text, (CHECKLIST,))
     for scope, call in calls:
         connection = _keyword(call, "connection")
-        _complete_arguments(draft, call, _ONLINE if connection else _OFFLINE)
+        _complete_arguments(env, call, _ONLINE if connection else _OFFLINE)
         if connection:
-            _commit_before(draft, scope, call, connection)
-            _lock(draft, scope, call, connection)
-    _connect_instead_of_begin(draft)
-    _keep_loggers(draft)
-    _import(draft)
-    return draft.result()
+            _commit_before(env, scope, call, connection)
+            _lock(env, scope, call, connection)
+    _connect_instead_of_begin(env)
+    _keep_loggers(env)
+    _import(env)
+    return env.result()
 
 
 # The calls in an env.py -----------------------------------------------------------------------------------------
@@ -160,63 +160,63 @@ def _keyword(call: ast.Call, name: str) -> ast.expr | None:
 # What changes ----------------------------------------------------------------------------------------------------
 
 
-def _complete_arguments(draft: _Edited, call: ast.Call, wanted: Mapping[str, str]) -> None:
+def _complete_arguments(env: _EnvFile, call: ast.Call, wanted: Mapping[str, str]) -> None:
     missing = {name: value for name, value in wanted.items() if _keyword(call, name) is None}
     directives = _keyword(call, "process_revision_directives")
     if directives and _last_name(directives) != "safe_operations" and wanted is _ONLINE:
-        draft.by_hand.append(_OTHER_DIRECTIVES.format(name=draft.source(directives)))
+        env.by_hand.append(_OTHER_DIRECTIVES.format(name=env.source(directives)))
     if any(keyword.arg is None for keyword in call.keywords) and missing:
         lines = "".join(f"\n    {name}={value}," for name, value in missing.items())
-        draft.by_hand.append(
+        env.by_hand.append(
             f"Line {call.lineno}: context.configure() has to get, unless its ** arguments hold it:{lines}"
         )
     elif missing:
-        _add_arguments(draft, call, missing)
+        _add_arguments(env, call, missing)
     if "process_revision_directives" in missing:
-        draft.imports.append("from safeops.autogenerate import safe_operations")
+        env.imports.append("from safeops.autogenerate import safe_operations")
 
 
-def _add_arguments(draft: _Edited, call: ast.Call, missing: Mapping[str, str]) -> None:
+def _add_arguments(env: _EnvFile, call: ast.Call, missing: Mapping[str, str]) -> None:
     given = _arguments(call)
-    last = max(given, key=draft.end)
+    last = max(given, key=env.end)
     added = [f"{name}={value}" for name, value in missing.items()]
     closing = call.end_lineno or 0
     if closing > (last.end_lineno or 0):
         # The closing parenthesis is on a separate line: insert above it.
-        rest = draft.data[draft.end(last) : draft.line(closing)].decode()
+        rest = env.data[env.end(last) : env.line(closing)].decode()
         if not rest.lstrip().startswith(","):
-            draft.insert(draft.end(last), ",")
-        indent = draft.indent(last.lineno)
-        draft.insert(draft.line(closing), "".join(f"{indent}{line},\n" for line in added))
+            env.insert(env.end(last), ",")
+        indent = env.indent(last.lineno)
+        env.insert(env.line(closing), "".join(f"{indent}{line},\n" for line in added))
         return
-    indent = draft.indent(call.lineno)
-    lines = "".join(f"\n{indent}    {line}," for line in [*map(draft.source, given), *added])
-    draft.replace(draft.end(call.func), draft.end(call), f"({lines}\n{indent})")
+    indent = env.indent(call.lineno)
+    lines = "".join(f"\n{indent}    {line}," for line in [*map(env.source, given), *added])
+    env.replace(env.end(call.func), env.end(call), f"({lines}\n{indent})")
 
 
-def _commit_before(draft: _Edited, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
+def _commit_before(env: _EnvFile, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
     """Commit statements before configure(): they begin a transaction that Alembic takes for foreign, and never commits."""
-    name = draft.source(connection)
+    name = env.source(connection)
     sent = _calls(_nodes_in(scope), *_STATEMENTS, "commit")
-    before = [each for each in sent if each.lineno < call.lineno and _is_method_of(draft, each, name)]
-    if before and _method(max(before, key=draft.start)) != "commit":
-        draft.insert(draft.line(call.lineno), f"{draft.indent(call.lineno)}{name}.commit()\n")
+    before = [each for each in sent if each.lineno < call.lineno and _is_method_of(env, each, name)]
+    if before and _method(max(before, key=env.start)) != "commit":
+        env.insert(env.line(call.lineno), f"{env.indent(call.lineno)}{name}.commit()\n")
     if not _calls(_nodes_in(scope), "begin_transaction"):
-        draft.by_hand.append(_NO_BEGIN_TRANSACTION.format(name=name))
+        env.by_hand.append(_NO_BEGIN_TRANSACTION.format(name=name))
 
 
-def _is_method_of(draft: _Edited, call: ast.Call, name: str) -> bool:
-    return isinstance(call.func, ast.Attribute) and draft.source(call.func.value) == name
+def _is_method_of(env: _EnvFile, call: ast.Call, name: str) -> bool:
+    return isinstance(call.func, ast.Attribute) and env.source(call.func.value) == name
 
 
-def _lock(draft: _Edited, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
-    if _has_name(draft.tree, "migration_lock"):
+def _lock(env: _EnvFile, scope: _Scope, call: ast.Call, connection: ast.expr) -> None:
+    if _has_name(env.tree, "migration_lock"):
         return
     entered = _calls((item.context_expr for item in _entered(_nodes_in(scope))), "begin_transaction")
     begun = [begin for begin in entered if begin.lineno > call.lineno]
     if begun:
-        draft.insert(min(map(draft.start, begun)), f"migration_lock({draft.source(connection)}), ")
-        draft.imports.append("from safeops import migration_lock")
+        env.insert(min(map(env.start, begun)), f"migration_lock({env.source(connection)}), ")
+        env.imports.append("from safeops import migration_lock")
 
 
 def _has_name(tree: ast.Module, name: str) -> bool:
@@ -225,42 +225,42 @@ def _has_name(tree: ast.Module, name: str) -> bool:
     return any(name in (getattr(node, key, None) for key in ("name", "id", "attr")) for node in nodes)
 
 
-def _connect_instead_of_begin(draft: _Edited) -> None:
-    begun = {item.context_expr for item in _entered(ast.walk(draft.tree)) if item.optional_vars is not None}
-    for call in _calls(ast.walk(draft.tree), "begin", "begin_twophase"):
+def _connect_instead_of_begin(env: _EnvFile) -> None:
+    begun = {item.context_expr for item in _entered(ast.walk(env.tree)) if item.optional_vars is not None}
+    for call in _calls(ast.walk(env.tree), "begin", "begin_twophase"):
         if call in begun and _method(call) == "begin":
-            end = draft.end(call.func)
-            draft.replace(end - len("begin"), end, "connect")
+            end = env.end(call.func)
+            env.replace(end - len("begin"), end, "connect")
         else:
-            draft.by_hand.append(_BEGIN.format(line=call.lineno, code=ast.unparse(call)))
+            env.by_hand.append(_BEGIN.format(line=call.lineno, code=ast.unparse(call)))
 
 
-def _keep_loggers(draft: _Edited) -> None:
+def _keep_loggers(env: _EnvFile) -> None:
     """Keep the existing loggers, that of safeops too: fileConfig() switches them off."""
-    for node in ast.walk(draft.tree):
+    for node in ast.walk(env.tree):
         if not isinstance(node, ast.Call) or _last_name(node.func) != "fileConfig":
             continue
         given = _arguments(node)
         if given and not _keyword(node, "disable_existing_loggers"):
-            draft.insert(max(map(draft.end, given)), ", disable_existing_loggers=False")
+            env.insert(max(map(env.end, given)), ", disable_existing_loggers=False")
 
 
-def _import(draft: _Edited) -> None:
-    missing = sorted(line for line in set(draft.imports) if line not in draft.text)
-    imports = [node for node in draft.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+def _import(env: _EnvFile) -> None:
+    missing = sorted(line for line in set(env.imports) if line not in env.text)
+    imports = [node for node in env.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     if missing and imports:
         after = (imports[-1].end_lineno or 0) + 1
-        draft.insert(draft.line(after), "\n" + "".join(f"{line}\n" for line in missing))
+        env.insert(env.line(after), "\n" + "".join(f"{line}\n" for line in missing))
 
 
 def _with_multidb_replaced(text: str) -> str:
     """Replace the online part of Alembic's template "multidb", which has one transaction a database over everything."""
     stock = (files("alembic") / "templates" / "multidb" / "env.py").read_text(encoding="utf-8")
-    theirs, alembics = _online_part(text), _online_part(stock)
-    if theirs is None or alembics is None or ast.dump(theirs) != ast.dump(alembics):
+    online, original = _online_part(text), _online_part(stock)
+    if online is None or original is None or ast.dump(online) != ast.dump(original):
         return text
     lines = text.splitlines(keepends=True)
-    lines[theirs.lineno - 1 : theirs.end_lineno] = [template_text("env_multidb_online.py.template")]
+    lines[online.lineno - 1 : online.end_lineno] = [template_text("env_multidb_online.py.template")]
     return "".join(lines)
 
 
@@ -298,9 +298,9 @@ _BEGIN = """Line {line} begins a transaction, which a helper cannot step out of:
 
 # A trial, in a separate process and without a database ----------------------------------------------------------
 
-SECONDS = 60
+TRIAL_SECONDS = 60
 # Any database will do for an env.py that renders nothing; this one needs no driver.
-_STAND_IN = "sqlite://"
+_ANY_URL = "sqlite://"
 
 
 class Failure(NamedTuple):
@@ -326,9 +326,11 @@ def try_env(project: Project, *texts: str) -> Failure | None:
         }
         command = [sys.executable, "-W", "ignore", "-m", __name__]
         try:
-            done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, timeout=SECONDS)
+            done = subprocess.run(
+                command, input=json.dumps(given), capture_output=True, text=True, timeout=TRIAL_SECONDS
+            )
         except subprocess.TimeoutExpired:
-            return Failure(0, f"It had not ended after {SECONDS} s.")
+            return Failure(0, f"It had not ended after {TRIAL_SECONDS} s.")
         answer = Path(folder) / "answer"
         if answer.exists():
             return Failure(*json.loads(answer.read_text(encoding="utf-8")))
@@ -376,7 +378,7 @@ def _fill_in(config: Config) -> None:
     for section in config.file_config.sections():
         url = config.file_config.get(section, "sqlalchemy.url", raw=True, fallback=None)
         if url is not None and (not url or url.startswith("driver://")):
-            config.file_config.set(section, "sqlalchemy.url", _STAND_IN)
+            config.file_config.set(section, "sqlalchemy.url", _ANY_URL)
 
 
 def _refuse(*_: Any) -> None:

@@ -64,14 +64,13 @@ class Safe(ops.MigrateOperation):
     schema: Any
 
     def lines(self, context: AutogenContext) -> list[str]:
-        return [helper_call(context, self.helper, *self.values(context), **self.options())]
+        """Return the code, line by line, and comments."""
+        arguments = [self._argument(name, context) for name in self.arguments]
+        return [helper_call(context, self.helper, *arguments, **self.options())]
 
-    def values(self, context: AutogenContext) -> list[Any]:
-        """Return the positional arguments."""
-        given = {name: getattr(self, name) for name in self.arguments}
-        return [
-            Code(_RENDERERS[name](value, context)) if name in _RENDERERS else value for name, value in given.items()
-        ]
+    def _argument(self, name: str, context: AutogenContext) -> Any:
+        value = getattr(self, name)
+        return Code(_RENDERERS[name](value, context)) if name in _RENDERERS else value
 
     def options(self) -> dict[str, Any]:
         """Return the keywords of the helper; those that are None are left out."""
