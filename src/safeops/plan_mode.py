@@ -116,12 +116,12 @@ class DryRun:
         """Tell whether a step before would have added a column, or any, or the helper that runs, as its first step."""
         if column is not None and self._open is not None and self._open.statements:
             return True
-        added = [one for one in self._effects() if one.column is not None and one.name.name == table]
+        added = [effect for effect in self._effects() if effect.column is not None and effect.name.name == table]
         return any(column in (None, one.column) for one in added)
 
     def would_create(self, type_: str) -> bool:
         """Tell whether a step before may create a type: a helper of that name, or raw SQL that names it."""
-        made = any(one.column is None and one.name.name == type_ for one in self._effects())
+        made = any(effect.column is None and effect.name.name == type_ for effect in self._effects())
         return made or any(type_ in one.raw.names for _, one in self.calls if one.raw is not None)
 
     def _effects(self) -> list[Effect]:
@@ -261,7 +261,7 @@ def _done(call: _Call, *, cut_short: bool) -> PlannedCall:
         call.helper,
         call.target,
         RUN,
-        ". ".join([f"would {'; then '.join(texts)}", *(one.rstrip(".") for one in dict.fromkeys(call.notes))]),
+        ". ".join([f"would {'; then '.join(texts)}", *(note.rstrip(".") for note in dict.fromkeys(call.notes))]),
         "; ".join(dict.fromkeys(statement.lock.name for statement in statements if statement.lock.name)) or None,
         _blocked(statements),
         max(rows, default=None),
@@ -372,7 +372,7 @@ def _target(given: Mapping[str, Any]) -> tuple[str | None, str | None]:
 
     def text(*names: str) -> str | None:
         values = [given.get(name) for name in names]
-        return next((one for one in values if isinstance(one, str)), None)
+        return next((value for value in values if isinstance(value, str)), None)
 
     schema = text("schema", "source_schema")
     table = text("table_name", "source_table", "old_name")

@@ -31,7 +31,7 @@ from safeops.databases.definitions import Constraint, Difference, Index, Table, 
 from safeops.execution.inspect import settle_name
 from safeops.naming import Name
 from safeops.schema.columns import column_differences
-from safeops.schema.refusals import settle
+from safeops.schema.refusals import real_differences
 
 log = logging.getLogger("safeops.autogenerate")
 
@@ -97,7 +97,9 @@ class _TableComparison:
         current = self.existing.indexes.get(str(index.name))
         if current is None or not current.valid or current.of_constraint or current.name in self.changed:
             return
-        found = settle(self.live.migration, self.existing, current, self.live.database.wanted_index(index), index)
+        found = real_differences(
+            self.live.migration, self.existing, current, self.live.database.wanted_index(index), index
+        )
         if found:
             reverse = _existing_index(self.live, self.name, self.existing, current)
             yield self._replaced(current, found, ops.CreateIndexOp.from_index(index), reverse)
@@ -118,7 +120,7 @@ class _TableComparison:
         wanted = replace(wanted, referent=wanted.referent and current.referent)
         if wanted.kind != current.kind:
             return
-        found = settle(self.live.migration, self.existing, current, wanted, constraint)
+        found = real_differences(self.live.migration, self.existing, current, wanted, constraint)
         if found:
             created: Any = ops.AddConstraintOp.from_constraint(constraint)
             yield self._replaced(current, found, created, self._existing_constraint(current))

@@ -27,7 +27,7 @@ from safeops.execution.inspect import find, look_into
 from safeops.execution.migration import Migration, current_settings
 from safeops.naming import Name
 from safeops.schema.columns import column_differences
-from safeops.schema.refusals import settle
+from safeops.schema.refusals import real_differences
 from safeops.schema.types import NONE, instead_of_domain
 from safeops.shadow.type_change import TypeChange, check_change, standing_change
 
@@ -190,7 +190,7 @@ class LiveDatabase:
             return False
         index = operation.to_index(self.context)
         wanted = self.database.wanted_index(index)
-        return self._ask(existing, lambda: settle(self.migration, existing, current, wanted, index)) == []
+        return self._ask(existing, lambda: real_differences(self.migration, existing, current, wanted, index)) == []
 
     # Changes of type ----------------------------------------------------------------------------------------------
 

@@ -115,14 +115,14 @@ class HelperCall(Migration):
     def check_arguments(self) -> None:
         """Raise InvalidArgument for a name that is none, a flag that is none, and a choice that there is not."""
         parameters = self.declaration.signature.parameters.values()
-        names = {one.name: self.given[one.name] for one in parameters if one.name in NAMES}
-        optional = {one.name for one in parameters if "None" in str(one.annotation)}
+        names = {parameter.name: self.given[parameter.name] for parameter in parameters if parameter.name in NAMES}
+        optional = {parameter.name for parameter in parameters if "None" in str(parameter.annotation)}
         check_names(
             self,
             self.right,
             **{name: value for name, value in names.items() if value is not None or name not in optional},
         )
-        flags = {one.name for one in parameters if str(one.annotation) in ("bool", "bool | None")}
+        flags = {parameter.name for parameter in parameters if str(parameter.annotation) in ("bool", "bool | None")}
         check_flags(self.right, **{name: self.given[name] for name in flags})
         for argument, choices in self.declaration.choices.items():
             check_choice(argument, self.given[argument], choices)

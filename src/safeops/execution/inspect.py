@@ -24,7 +24,7 @@ T = TypeVar("T")
 log = logging.getLogger("safeops")
 
 
-def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
+def check_name(migration: Migration, what: str, name: Any, example: str) -> None:
     """Raise InvalidArgument where a name is none, or longer than the server keeps.
 
     Args:
@@ -35,11 +35,13 @@ def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
     """
     database = migration.database
     if not isinstance(name, str) or not name or "\x00" in name:
-        raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=right)
+        raise InvalidArgument(f"The {what} is {name!r}, not a name.", remedy="Write:", code=example)
     flaw = None if what == "value" else database.safety.invalid_name_reason(name)
     if flaw:
         raise InvalidArgument(
-            f"{database.product} does not take the {what} {name!r}: {flaw}.", remedy="Choose another name:", code=right
+            f"{database.product} does not take the {what} {name!r}: {flaw}.",
+            remedy="Choose another name:",
+            code=example,
         )
     size = len(name) if database.abilities.counts_letters else len(name.encode())
     if size > database.abilities.max_identifier:
@@ -48,33 +50,33 @@ def check_name(migration: Migration, what: str, name: Any, right: str) -> None:
             f"The {what} {name} has {size} {unit}; {database.product} keeps {database.abilities.max_identifier}.",
             why="A longer name is cut or refused, so that nobody would find the thing by its name again.",
             remedy="Choose a shorter name:",
-            code=right,
+            code=example,
         )
 
 
-def check_names(migration: Migration, right: str, **names: Any) -> None:
+def check_names(migration: Migration, example: str, **names: Any) -> None:
     """Check several names, given by what they stand for; a schema may be None."""
     for what, name in names.items():
         if name is None and what.endswith("schema"):
             continue
-        check_name(migration, what.replace("_", " "), name, right)
+        check_name(migration, what.replace("_", " "), name, example)
 
 
-def check_columns(migration: Migration, what: str, columns: Any, right: str) -> None:
+def check_columns(migration: Migration, what: str, columns: Any, example: str) -> None:
     """Raise InvalidArgument unless ``columns`` is a list of different names."""
     if isinstance(columns, str) or not isinstance(columns, Sequence) or not columns:
-        raise InvalidArgument(f"{what} is {columns!r}, not a list of columns.", remedy="Write:", code=right)
+        raise InvalidArgument(f"{what} is {columns!r}, not a list of columns.", remedy="Write:", code=example)
     for column in columns:
-        check_name(migration, f"column in {what}", column, right)
+        check_name(migration, f"column in {what}", column, example)
     if len(set(columns)) < len(columns):
-        raise InvalidArgument(f"{what} names a column twice: {columns!r}.", remedy="Write:", code=right)
+        raise InvalidArgument(f"{what} names a column twice: {columns!r}.", remedy="Write:", code=example)
 
 
-def check_flags(right: str, **flags: Any) -> None:
+def check_flags(example: str, **flags: Any) -> None:
     """Raise InvalidArgument unless each flag is True, False or None."""
     for argument, value in flags.items():
         if not (value is None or isinstance(value, (bool, int))):
-            raise InvalidArgument(f"{argument} is {value!r}, not True or False.", remedy="Write:", code=right)
+            raise InvalidArgument(f"{argument} is {value!r}, not True or False.", remedy="Write:", code=example)
 
 
 def check_choice(argument: str, value: Any, choices: tuple[str | None, ...]) -> None:
@@ -189,7 +191,7 @@ Named = TypeVar("Named", bound=Any)
 _SUFFIXES = {sa.ForeignKeyConstraint: "fkey", sa.UniqueConstraint: "key", sa.CheckConstraint: "check"}
 
 
-def settle_name(migration: Migration, thing: Named, right: str = "") -> Named:
+def settle_name(migration: Migration, thing: Named, example: str = "") -> Named:
     """Give a thing the plain name that the server will keep; raise InvalidArgument where the author's own is too long.
 
     SQLAlchemy cuts the names that it generates when it renders them, and the server cuts what is still too long: asked by
@@ -198,7 +200,7 @@ def settle_name(migration: Migration, thing: Named, right: str = "") -> Named:
     if not isinstance(thing.name, str):
         return thing
     if not _sqlalchemy.is_generated_name(thing.name):
-        check_name(migration, "index name" if isinstance(thing, sa.Index) else "constraint name", thing.name, right)
+        check_name(migration, "index name" if isinstance(thing, sa.Index) else "constraint name", thing.name, example)
         return thing
     database = migration.database
     name = _sqlalchemy.generated_name(thing, database.dialect)
@@ -208,14 +210,14 @@ def settle_name(migration: Migration, thing: Named, right: str = "") -> Named:
     return thing
 
 
-def settle_names(migration: Migration, table: sa.Table, right: str) -> None:
+def settle_names(migration: Migration, table: sa.Table, example: str) -> None:
     """Settle the names of all that a table was given, without the checks that its types bring for other databases."""
-    for check in [one for one in table.constraints if isinstance(one, sa.CheckConstraint)]:
+    for check in [constraint for constraint in table.constraints if isinstance(constraint, sa.CheckConstraint)]:
         # Boolean and Enum bring one for where there is no such type.
         if not _sqlalchemy.is_for_dialect(check, migration.context.impl):
             table.constraints.discard(check)
     for thing in (*table.indexes, *table.constraints):
-        settle_name(migration, thing, right)
+        settle_name(migration, thing, example)
 
 
 def named(constraint: Any, name: Name) -> Any:

@@ -102,7 +102,7 @@ class _Call:
         what = thing if of_thing is None else self._value(self.node, *of_thing)
         if what not in (thing, _UNKNOWN) and not (isinstance(what, list) and {thing, _UNKNOWN} & set(what)):
             return set()
-        return change.parts.union(*(_ALTERED.get(str(one.arg), set()) for one in self._keywords()))
+        return change.parts.union(*(_ALTERED.get(str(keyword.arg), set()) for keyword in self._keywords()))
 
     def _keywords(self) -> list[ast.keyword]:
         return self.node.keywords if self.name == "alter_column" else []
@@ -160,8 +160,8 @@ def _calls_of(
     nodes = list(walk(body)) if body is not None else []
     if in_block and now is not None:
         block = block_of(nodes, now[0])
-        nodes = [one for one in nodes if block_of(nodes, getattr(one, "lineno", now[0])) is block]
-    batches = dict(batch for one in nodes if isinstance(one, ast.With) for batch in _batches(one))
+        nodes = [node for node in nodes if block_of(nodes, getattr(node, "lineno", now[0])) is block]
+    batches = dict(batch for node in nodes if isinstance(node, ast.With) for batch in _batches(node))
     for node in nodes:
         if not isinstance(node, ast.Call) or (now is not None and not is_later(node, nodes, now)):
             continue
@@ -190,8 +190,8 @@ def _batches(block: ast.With) -> Iterator[tuple[str, ast.Call]]:
 
 def _names_in(function: FunctionType, call: ast.Call, names: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the names in a function stand for when it is called so."""
-    given = [_read(one, names) for one in call.args]
-    keywords = {one.arg: _read(one.value, names) for one in call.keywords if one.arg}
+    given = [_read(argument, names) for argument in call.args]
+    keywords = {keyword.arg: _read(keyword.value, names) for keyword in call.keywords if keyword.arg}
     try:
         bound = inspect.signature(function).bind_partial(*given, **keywords)
     except TypeError:
@@ -207,7 +207,7 @@ def _read(node: ast.expr, names: Mapping[str, Any]) -> Any:
     if isinstance(node, ast.Name):
         return names.get(node.id, _UNKNOWN)
     if isinstance(node, (ast.List, ast.Tuple)):
-        return [_read(one, names) for one in node.elts]
+        return [_read(element, names) for element in node.elts]
     if isinstance(node, ast.Attribute):
         owner = _read(node.value, names)
         return vars(owner).get(node.attr, _UNKNOWN) if isinstance(owner, (ModuleType, type)) else _UNKNOWN
@@ -217,7 +217,7 @@ def _read(node: ast.expr, names: Mapping[str, Any]) -> Any:
 def _text(node: ast.expr, names: Mapping[str, Any]) -> str:
     """Return the SQL of an argument as far as it can be read: a string, an f-string, or either in a call of text()."""
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(one, names) for one in node.values)
+        return "".join(_text(value, names) for value in node.values)
     if isinstance(node, ast.FormattedValue):
         return _text(node.value, names)
     if isinstance(node, ast.Call) and node.args:
@@ -234,7 +234,7 @@ def node_of(code: CodeType, names: Mapping[str, Any]) -> ast.AST | None:
     tree = _parsed("".join(linecache.getlines(code.co_filename, dict(names))))
     if tree is None or code.co_name == "<module>":
         return tree
-    found = [one for one in ast.walk(tree) if isinstance(one, _FUNCTIONS) and code.co_firstlineno in _starts(one)]
+    found = [node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS) and code.co_firstlineno in _starts(node)]
     return next((one for one in found if getattr(one, "name", "<lambda>") == code.co_name), None)
 
 
@@ -262,14 +262,14 @@ def is_later(node: ast.Call, nodes: Sequence[ast.AST], now: tuple[int, int]) -> 
     """Tell whether a call comes after the place where the code is now, be it in the next turn of a loop around both."""
     if (node.lineno, node.col_offset) > now:
         return True
-    loops = (one for one in nodes if isinstance(one, (ast.For, ast.AsyncFor, ast.While)))
-    return any(one.lineno <= node.lineno and one.lineno <= now[0] <= (one.end_lineno or 0) for one in loops)
+    loops = (node for node in nodes if isinstance(node, (ast.For, ast.AsyncFor, ast.While)))
+    return any(loop.lineno <= node.lineno and loop.lineno <= now[0] <= (loop.end_lineno or 0) for loop in loops)
 
 
 def block_of(nodes: Sequence[ast.AST], line: int) -> ast.AST | None:
     """Return the outermost ``with`` block around a line."""
-    blocks = (one for one in nodes if isinstance(one, (ast.With, ast.AsyncWith)))
-    return next((one for one in blocks if one.lineno <= line <= (one.end_lineno or 0)), None)
+    blocks = (node for node in nodes if isinstance(node, (ast.With, ast.AsyncWith)))
+    return next((block for block in blocks if block.lineno <= line <= (block.end_lineno or 0)), None)
 
 
 def place_of(frame: FrameType) -> tuple[int, int]:

@@ -311,7 +311,7 @@ def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -
 def _gave_up(
     migration: Terms, deed: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
 ) -> LockNotAcquired:
-    listed = "".join(f"\n  - {one}" for one in blockers) or " sessions that have ended since."
+    listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
     if step is not None and step.waits_inside:
         return _gave_up_inside(deed, listed, spent, work)
     times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"

@@ -22,18 +22,18 @@ class PhasedChange:
 
     def _call(self, phase: str) -> str:
         """Return the call of a phase, as its author writes it."""
-        written = {one.name: _as_argument(getattr(self, one.name)) for one in fields(self)}
-        keywords = {one.name: written.pop(one.name) for one in fields(self) if one.kw_only}
+        written = {field.name: _as_argument(getattr(self, field.name)) for field in fields(self)}
+        keywords = {field.name: written.pop(field.name) for field in fields(self) if field.kw_only}
         return f"{call(type(self).__name__, *written.values(), **keywords)}.{phase}()"
 
     def _call_before(self, phase: str) -> str:
         """Return the call of the phase that has to finish before this one."""
-        order = [*self._phases, *(f"undo_{one}" for one in reversed(self._phases))]
+        order = [*self._phases, *(f"undo_{phase}" for phase in reversed(self._phases))]
         return self._call(order[order.index(phase) - 1])
 
     def _check_names(self, migration: Migration, code: str) -> None:
         """Raise InvalidArgument where a name or the schema is none; ``code`` is the call as it should be."""
-        names = {one.name: getattr(self, one.name) for one in fields(self)}
+        names = {field.name: getattr(self, field.name) for field in fields(self)}
         check_names(
             migration, code, **{key: value for key, value in names.items() if key.endswith(("_name", "schema"))}
         )

@@ -58,7 +58,9 @@ def _ended(connection: Connection) -> Iterator[None]:
 def _not_acquired(database: Database, error: DBAPIError) -> LockNotAcquired:
     statement = " ".join((error.statement or "").split())
     shown = statement if len(statement) <= LONGEST else f"{statement[: LONGEST - 3]}..."
-    listed = "".join(f"\n  - {one}" for one in _blockers(database, statement)) or " sessions that have ended since."
+    listed = (
+        "".join(f"\n  - {blocker}" for blocker in _blockers(database, statement)) or " sessions that have ended since."
+    )
     return LockNotAcquired(
         f"A statement of the revision did not get its lock: {message_of(error)}. It was: {shown}\n"
         f"The lock is held by:{listed}",

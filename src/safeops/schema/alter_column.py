@@ -176,11 +176,11 @@ def set_server_default(
     return execute(migration, migration.database.ddl.set_default(name, column_name, text, table))
 
 
-def _column_like(name: Name, column: str, stands: Table | None, **changes: Any) -> sa.Column[Any]:
+def _column_like(name: Name, column: str, table: Table | None, **changes: Any) -> sa.Column[Any]:
     """Return a column of the type that stands, so that only the changes differ."""
-    there = stands.columns[column] if stands else None
-    type_: Any = _Spelled(there.type) if there else sa.types.NullType()
-    made: sa.Column[Any] = sa.Column(column, type_, nullable=there.nullable if there else True, **changes)
+    existing = table.columns[column] if table else None
+    type_: Any = _Spelled(existing.type) if existing else sa.types.NullType()
+    made: sa.Column[Any] = sa.Column(column, type_, nullable=existing.nullable if existing else True, **changes)
     sa.Table(name.name, sa.MetaData(), made, schema=name.schema)
     return made
 
@@ -266,18 +266,18 @@ def _is_type(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, sa.types.TypeEngine)
 
 
-def _refuse_blocking(migration: Migration, stands: Table, name: Name, column: sa.Column[Any], change: str) -> None:
+def _refuse_blocking(migration: Migration, table: Table, name: Name, column: sa.Column[Any], change: str) -> None:
     """Raise UnsafeOperation where the server would rewrite or scan rows for the new type."""
     database = migration.database
-    why = look_into(migration, name, lambda: database.safety.type_refusal(column, stands))
-    if not why or not look_into(migration, name, lambda: database.has_rows(stands)):
+    why = look_into(migration, name, lambda: database.safety.type_refusal(column, table))
+    if not why or not look_into(migration, name, lambda: database.has_rows(table)):
         return
     words, code = instead_of_domain(migration, name, column)
-    in_place = look_into(migration, name, lambda: database.safety.type_in_place(column, stands))
+    in_place = look_into(migration, name, lambda: database.safety.type_in_place(column, table))
     if in_place:
         words, code = IN_PLACE, in_place
     refuse_unless_assured(
-        f"{name}.{column.name} is {stands.columns[str(column.name)].type}; making it"
+        f"{name}.{column.name} is {table.columns[str(column.name)].type}; making it"
         f" {database.type_text(column.type)} would block: {why}.",
         "",
         words or "Change it over several deploys, which blocks nobody:",
@@ -285,19 +285,17 @@ def _refuse_blocking(migration: Migration, stands: Table, name: Name, column: sa
     )
 
 
-def refuse_in_place_only(migration: Migration, stands: Table, name: Name, column: str, type_: Any) -> None:
+def refuse_in_place_only(migration: Migration, table: Table, name: Name, column: str, type_: Any) -> None:
     """Raise UnsupportedOnDatabase for a column of which this server makes no second one of another type."""
     database, wanted = migration.database, sa.Column(column, type_)
     sa.Table(name.name, sa.MetaData(), wanted, schema=name.schema)
-    in_place = look_into(migration, name, lambda: database.safety.type_in_place(wanted, stands))
+    in_place = look_into(migration, name, lambda: database.safety.type_in_place(wanted, table))
     if in_place:
         what = f"Another type for {name}.{column} over several deploys"
         raise database.unsupported(what, "PostgreSQL", IN_PLACE, in_place)
 
 
-def _explained(
-    migration: Migration, stands: Table, name: Name, column: str, change: str
-) -> Callable[[DBAPIError], Any]:
+def _explained(migration: Migration, table: Table, name: Name, column: str, change: str) -> Callable[[DBAPIError], Any]:
     """Return what turns the server's refusal to change a type into an error that teaches."""
 
     def explain(error: DBAPIError) -> DependentObjects | UnsafeOperation | None:
@@ -308,12 +306,10 @@ def _explained(
                 remedy="Say how a value is converted, over several deploys:",
                 code=change,
             )
-        dependents = look_into(
-            migration, name, lambda: migration.database.dependents.dependents_on_type(stands, column)
-        )
+        dependents = look_into(migration, name, lambda: migration.database.dependents.dependents_on_type(table, column))
         if not dependents:
             return None
-        listed = "".join(f"\n  - {one}" for one in dependents)
+        listed = "".join(f"\n  - {dependent}" for dependent in dependents)
         return DependentObjects(
             f"Cannot change the type of {name}.{column}, because others depend on it:{listed}",
             why=f"The server says: {' '.join(str(error.orig).split())}",

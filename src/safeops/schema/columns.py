@@ -35,10 +35,10 @@ from safeops.schema.refusals import (
     KEEP_OR_RAISE,
     explained_dependents,
     keep_or_raise,
+    real_differences,
     refuse_archive_offline,
     refuse_dependents,
     refuse_unless_assured,
-    settle,
 )
 from safeops.schema.types import refuse_domain
 
@@ -113,36 +113,34 @@ def add_column_if_missing(
 
 def part_checks(alone: sa.Table, column: sa.Column[Any]) -> None:
     """Take the checks out of a column's definition, in which they would be lost, or scan under the lock of ADD COLUMN."""
-    for check in [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]:
+    for check in [constraint for constraint in column.constraints if isinstance(constraint, sa.CheckConstraint)]:
         column.constraints.discard(check)
         own = sa.schema.conv(fitting(alone.name, column.name, "check", max_bytes=63))
         name = check.name if isinstance(check.name, str) else own
         alone.append_constraint(sa.CheckConstraint(check.sqltext, name=name))
 
 
-def _add_bare(
-    migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None, if_different: str
-) -> bool:
-    there = stands.columns.get(str(column.name)) if stands else None
-    if stands is not None and there is not None:
-        if migration.database.ddl.awaits_default(there):
-            return execute(migration, migration.database.ddl.add_column(name, column, stands))
-        found = column_differences(migration, stands, there, column, ahead=True)
+def _add_bare(migration: Migration, name: Name, column: sa.Column[Any], table: Table | None, if_different: str) -> bool:
+    existing = table.columns.get(str(column.name)) if table else None
+    if table is not None and existing is not None:
+        if migration.database.ddl.awaits_default(existing):
+            return execute(migration, migration.database.ddl.add_column(name, column, table))
+        found = column_differences(migration, table, existing, column, ahead=True)
         return keep_or_raise(f"column {name}.{column.name}", found, if_different)
     migration.database.safety.check_column_support(column)
     check_types(migration, [column])
-    _refuse_blocking(migration, name, column, stands)
-    if stands is not None and column.computed is None:
+    _refuse_blocking(migration, name, column, table)
+    if table is not None and column.computed is None:
         written = call("add_column_if_missing", name.name, column_code(column), schema=name.schema)
-        check_subscribers_of_column(migration, stands, str(column.name), written)
+        check_subscribers_of_column(migration, table, str(column.name), written)
     with keeping(prepare(migration, [column])):
-        return execute(migration, migration.database.ddl.add_column(name, column, stands))
+        return execute(migration, migration.database.ddl.add_column(name, column, table))
 
 
 def column_differences(
     migration: Migration,
-    stands: Table,
-    there: Column,
+    table: Table,
+    existing: Column,
     column: sa.Column[Any],
     *,
     only: frozenset[str] | None = None,
@@ -155,23 +153,23 @@ def column_differences(
     ignoring |= {"default", "identity"} if autoincrement else set()
     if only is not None:
         ignoring = {part.name for part in fields(Column)} - only
-    return settle(migration, stands, there, wanted, column, ignoring=frozenset(ignoring), ahead=ahead)
+    return real_differences(migration, table, existing, wanted, column, ignoring=frozenset(ignoring), ahead=ahead)
 
 
-def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], stands: Table | None) -> None:
+def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], table: Table | None) -> None:
     required = (
         not column.nullable and column.server_default is None and column.computed is None and column.identity is None
     )
-    if stands is None:
+    if table is None:
         _refuse_unknown_rows(migration, name, column, required)
         return
     # In a forecast, a type that is yet to be created cannot be tried out.
     asks = not awaits_enum(migration, column)
-    why = asks and look_into(migration, name, lambda: migration.database.safety.column_refusal(column, stands))
+    why = asks and look_into(migration, name, lambda: migration.database.safety.column_refusal(column, table))
     # Asked last: row security may keep the rows from a session, and most columns are added whether there are rows or not.
-    if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(stands)):
+    if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(table)):
         return
-    refuse_domain(migration, name, column, stands)
+    refuse_domain(migration, name, column, table)
     code = call(
         "add_required_column",
         name.name,
@@ -228,23 +226,27 @@ def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
     return "\n".join(calls)
 
 
-def check_companions(migration: Migration, alone: sa.Table, name: Name, stands: Table, if_different: str) -> None:
+def check_companions(migration: Migration, alone: sa.Table, name: Name, table: Table, if_different: str) -> None:
     """Raise what would stop the index or a constraint of the column, before the column itself is added."""
     if _companions_read(alone):
-        refuse_hidden_rows(migration, stands.name, *(_referent(one) for one in alone.foreign_key_constraints))
+        refuse_hidden_rows(
+            migration,
+            table.name,
+            *(_referent(foreign_key_constraint) for foreign_key_constraint in alone.foreign_key_constraints),
+        )
     for index in alone.indexes:
-        indexes.check_ready(migration, index, name, stands, if_different)
+        indexes.check_ready(migration, index, name, table, if_different)
     for constraint in alone.constraints:
         if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
-            constraints.check_ready(migration, named(constraint, name), name, stands, if_different)
+            constraints.check_ready(migration, named(constraint, name), name, table, if_different)
         elif isinstance(constraint, sa.ForeignKeyConstraint):
-            foreign_keys.check_ready(migration, named(constraint, name), name, stands, if_different)
+            foreign_keys.check_ready(migration, named(constraint, name), name, table, if_different)
 
 
 def _companions_read(alone: sa.Table) -> bool:
     """Tell whether an index or a constraint of the column holds for the rows or not."""
     unique = any(index.unique for index in alone.indexes)
-    return unique or any(not isinstance(one, sa.PrimaryKeyConstraint) for one in alone.constraints)
+    return unique or any(not isinstance(constraint, sa.PrimaryKeyConstraint) for constraint in alone.constraints)
 
 
 def _referent(key: sa.ForeignKeyConstraint) -> Name:
@@ -338,34 +340,34 @@ def _refuse_dependents(migration: HelperCall, table: Table, column: str) -> None
     note_subscribers(migration, table, f"a subscriber whose {column} is NOT NULL and has no default stops.")
 
 
-def _dependents(migration: Migration, stands: Table, column: str) -> Sequence[str]:
+def _dependents(migration: Migration, table: Table, column: str) -> Sequence[str]:
     def look_for() -> list[str]:
-        found = migration.database.dependents.dependents(stands, column)
+        found = migration.database.dependents.dependents(table, column)
         # What follows the writes of the application goes along with the column.
         return [one for one in found if not one.startswith("trigger safeops_archive_")]
 
-    return [*_shared(stands, column), *look_into(migration, stands.name, look_for)]
+    return [*_shared(table, column), *look_into(migration, table.name, look_for)]
 
 
-def _shared(stands: Table, column: str) -> list[str]:
+def _shared(table: Table, column: str) -> list[str]:
     """Describe the indexes and constraints that have other columns too; those of a recipe only where there are no others."""
     found = []
-    for one in stands.things_using(column):
-        whole = set(one.names) == {column}
-        if isinstance(one, Index) and not one.of_constraint and not (whole and not one.include):
-            found.append((one.name, f"index {one.name}: {one.definition}"))
+    for thing in table.things_using(column):
+        whole = set(thing.names) == {column}
+        if isinstance(thing, Index) and not thing.of_constraint and not (whole and not thing.include):
+            found.append((thing.name, f"index {thing.name}: {thing.definition}"))
         elif (
-            isinstance(one, Constraint)
-            and one.kind != "not null"
+            isinstance(thing, Constraint)
+            and thing.kind != "not null"
             and not whole
-            and not _of_one_column(stands, one, column)
+            and not _of_one_column(table, thing, column)
         ):
-            found.append((one.name, f"{one.kind} {one.name}: {one.definition}"))
+            found.append((thing.name, f"{thing.kind} {thing.name}: {thing.definition}"))
     own = "; a ColumnRename or TypeChange under way has made it: finish or undo that first"
     theirs = [described for name, described in found if not name.startswith("safeops_")]
     return theirs or [f"{described}{own}" for _, described in found]
 
 
-def _of_one_column(stands: Table, one: Constraint, column: str) -> bool:
+def _of_one_column(table: Table, one: Constraint, column: str) -> bool:
     """Tell whether a check or an exclusion names this column and no other."""
-    return not one.columns and not any(one in stands.things_using(other) for other in stands.columns if other != column)
+    return not one.columns and not any(one in table.things_using(other) for other in table.columns if other != column)

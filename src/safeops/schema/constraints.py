@@ -26,9 +26,9 @@ from safeops.schema.refusals import (
     explained_dependents,
     is_left,
     keep_or_raise,
+    real_differences,
     refuse_dependents,
     refuse_unless_assured,
-    settle,
 )
 
 SMALL_TABLE = 8 * 1024 * 1024
@@ -66,97 +66,97 @@ def create(
     return execute(migration, plan, refusals.explained_by(migration, table, offenders, str(constraint.name)))
 
 
-def _is_another(migration: Migration, stands: Table | None, constraint: sa.Constraint) -> bool:
+def _is_another(migration: Migration, table: Table | None, constraint: sa.Constraint) -> bool:
     """Tell whether a constraint of the same name and kind is to be replaced; offline it always is."""
-    if stands is None:
+    if table is None:
         return True
     wanted = migration.database.wanted_constraint(constraint)
-    there = migration.database.same_named(stands, wanted)
-    same_kind = there is not None and there.kind == wanted.kind
-    return there is not None and same_kind and bool(settle(migration, stands, there, wanted, constraint))
+    existing = migration.database.same_named(table, wanted)
+    same_kind = existing is not None and existing.kind == wanted.kind
+    return existing is not None and same_kind and bool(real_differences(migration, table, existing, wanted, constraint))
 
 
-def _replace(migration: Migration, name: Name, stands: Table | None, constraint: sa.Constraint, validate: bool) -> bool:
+def _replace(migration: Migration, name: Name, table: Table | None, constraint: sa.Constraint, validate: bool) -> bool:
     """Put the constraint in the place of another one, which nothing else may depend on."""
     database = migration.database
-    if stands is not None:
+    if table is not None:
         wanted = database.wanted_constraint(constraint)
-        there = database.same_named(stands, wanted)
-        if there is not None and wanted.kind == "unique":
-            indexes.refuse_needed(migration, stands, there, wanted.columns)
-        _refuse_unready(migration, stands, constraint, validate)
-    offenders = _offenders(migration, stands, constraint) if stands else None
-    plan = database.ddl.replace_constraint(name, constraint, stands, validate)
-    return execute(migration, plan, refusals.explained_by(migration, stands, offenders, str(constraint.name)))
+        existing = database.same_named(table, wanted)
+        if existing is not None and wanted.kind == "unique":
+            indexes.refuse_needed(migration, table, existing, wanted.columns)
+        _refuse_unready(migration, table, constraint, validate)
+    offenders = _offenders(migration, table, constraint) if table else None
+    plan = database.ddl.replace_constraint(name, constraint, table, validate)
+    return execute(migration, plan, refusals.explained_by(migration, table, offenders, str(constraint.name)))
 
 
-def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, stands: Table, if_different: str) -> None:
+def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, table: Table, if_different: str) -> None:
     """Raise what would stop a constraint of a column that is still to be added."""
     migration.database.safety.check_support(constraint, True)
-    migration.database.safety.check_virtual(stands, constraint)
+    migration.database.safety.check_virtual(table, constraint)
     wanted = migration.database.wanted_constraint(constraint)
-    there = migration.database.same_named(stands, wanted)
-    if there is None:
-        _refuse_taken(migration, wanted, stands)
-        _refuse_copy(migration, wanted, stands)
-        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, stands, constraint))
+    existing = migration.database.same_named(table, wanted)
+    if existing is None:
+        _refuse_taken(migration, wanted, table)
+        _refuse_copy(migration, wanted, table)
+        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, table, constraint))
     else:
         what = f"{wanted.kind} {wanted.name} on {name}"
-        found = differences(there, wanted)
-        keep_or_raise(what, found, if_different, *other_definition(there, name, found))
+        found = differences(existing, wanted)
+        keep_or_raise(what, found, if_different, *other_definition(existing, name, found))
 
 
-def _refuse_copy(migration: Migration, wanted: Constraint, stands: Table) -> None:
+def _refuse_copy(migration: Migration, wanted: Constraint, table: Table) -> None:
     """Raise UnsafeOperation where a check of a new column would have the server copy a table that has refusals."""
     database = migration.database
     if wanted.kind != "check" or database.abilities.adds_checks_online:
         return
-    if look_into(migration, stands.name, lambda: database.has_rows(stands)):
+    if look_into(migration, table.name, lambda: database.has_rows(table)):
         refuse_unless_assured(
-            f"Check {wanted.name} cannot be added to {stands.name} online: the server copies the table for it.",
+            f"Check {wanted.name} cannot be added to {table.name} online: the server copies the table for it.",
             "Writes would wait for as long as that takes.",
             "Add the column without the check. Or where writes may wait, say why:",
             'with assured("the table is small"):\n    ...',
         )
 
 
-def _refuse_taken(migration: Migration, wanted: Constraint, stands: Table) -> None:
+def _refuse_taken(migration: Migration, wanted: Constraint, table: Table) -> None:
     if migration.database.abilities.names_indexes_of_keys and wanted.kind in ("unique", "primary key"):
-        indexes.refuse_taken(migration, wanted.name, stands)
+        indexes.refuse_taken(migration, wanted.name, table)
 
 
-def other_definition(there: Constraint, name: Name, found: Sequence[Difference]) -> tuple[str, str]:
+def other_definition(existing: Constraint, name: Name, found: Sequence[Difference]) -> tuple[str, str]:
     """Return what to do about a constraint of the same name and another definition."""
     if [one.part for one in found] == ["enforced"]:
         return (
             "It is NOT ENFORCED: the server checks no row against it, neither old nor new. Replace it by one that is"
             " enforced and validated:",
-            enforced(there, name),
+            enforced(existing, name),
         )
-    type_ = "foreignkey" if there.kind == "foreign key" else None
-    drop = call("drop_constraint_if_exists", there.name, name.name, type_=type_, schema=name.schema)
+    type_ = "foreignkey" if existing.kind == "foreign key" else None
+    drop = call("drop_constraint_if_exists", existing.name, name.name, type_=type_, schema=name.schema)
     return "Give the new one another name, or drop the old one first:", drop
 
 
-def enforced(there: Constraint, name: Name) -> str:
+def enforced(existing: Constraint, name: Name) -> str:
     """Write the call that puts an enforced constraint in the place of one that is not."""
-    if there.kind != "foreign key" or there.referent is None:
-        condition, schema = there.expression or "...", name.schema
+    if existing.kind != "foreign key" or existing.referent is None:
+        condition, schema = existing.expression or "...", name.schema
         options = {"schema": schema, "if_different": "replace"}
-        return call("create_check_constraint_if_missing", there.name, name.name, condition, **options)
-    referent_schema = there.referent.schema if name.schema else None
+        return call("create_check_constraint_if_missing", existing.name, name.name, condition, **options)
+    referent_schema = existing.referent.schema if name.schema else None
     return call(
         "create_foreign_key_if_missing",
-        there.name,
+        existing.name,
         name.name,
-        there.referent.name,
-        list(there.columns),
-        list(there.remote),
-        onupdate=there.onupdate,
-        ondelete=there.ondelete,
-        deferrable=there.deferrable or None,
-        initially=there.initially,
-        match=there.match,
+        existing.referent.name,
+        list(existing.columns),
+        list(existing.remote),
+        onupdate=existing.onupdate,
+        ondelete=existing.ondelete,
+        deferrable=existing.deferrable or None,
+        initially=existing.initially,
+        match=existing.match,
         source_schema=name.schema,
         referent_schema=referent_schema,
         if_different="replace",
@@ -170,73 +170,73 @@ def _columns_of(constraint: sa.Constraint) -> list[str]:
 
 
 def _settled(
-    migration: Migration, name: Name, stands: Table, constraint: sa.Constraint, validate: bool, if_different: str
+    migration: Migration, name: Name, table: Table, constraint: sa.Constraint, validate: bool, if_different: str
 ) -> bool | None:
     """Return False where the constraint is there as asked, None where there is something to do, or raise."""
     database = migration.database
     wanted = database.wanted_constraint(constraint)
-    there = database.same_named(stands, wanted)
+    existing = database.same_named(table, wanted)
     what = f"{wanted.kind} {wanted.name} on {name}"
-    if there is None:
+    if existing is None:
         is_index = wanted.kind == "unique" or (
             wanted.kind == "primary key" and database.abilities.names_indexes_of_keys
         )
-        index = stands.indexes.get(wanted.name) if is_index else None
+        index = table.indexes.get(wanted.name) if is_index else None
         if index is not None and index.valid:
-            found = settle(
+            found = real_differences(
                 migration,
-                stands,
+                table,
                 index,
                 database.wanted_index(database.index_of_key(constraint)),
                 database.index_of_key(constraint),
             )
             return keep_or_raise(f"index {index.name} on {name}", found, if_different) if found else None
         if index is None:
-            _refuse_taken(migration, wanted, stands)
+            _refuse_taken(migration, wanted, table)
         return None
-    found = settle(migration, stands, there, wanted, constraint)
-    if if_different == "raise" and _lacks_enforcement_alone(migration, there, found):
+    found = real_differences(migration, table, existing, wanted, constraint)
+    if if_different == "raise" and _lacks_enforcement_alone(migration, existing, found):
         return None
-    if found or there.valid or not validate:
-        return keep_or_raise(what, found, if_different, *other_definition(there, name, found))
+    if found or existing.valid or not validate:
+        return keep_or_raise(what, found, if_different, *other_definition(existing, name, found))
     return None
 
 
-def _lacks_enforcement_alone(migration: Migration, there: Constraint, found: Sequence[Difference]) -> bool:
+def _lacks_enforcement_alone(migration: Migration, existing: Constraint, found: Sequence[Difference]) -> bool:
     """Tell whether a check is as asked but NOT ENFORCED, on a server that can enforce it as it is."""
-    later = migration.database.abilities.enforces_checks_later and there.kind == "check"
+    later = migration.database.abilities.enforces_checks_later and existing.kind == "check"
     return later and [one.part for one in found] == ["enforced"]
 
 
-def _refuse_unready(migration: Migration, stands: Table, constraint: sa.Constraint, validate: bool) -> None:
+def _refuse_unready(migration: Migration, table: Table, constraint: sa.Constraint, validate: bool) -> None:
     """Raise what would make the plan fail half way, before anything is touched."""
     if isinstance(constraint, sa.CheckConstraint) and validate:
-        refusals.refuse(migration, stands, _checked(migration, stands, constraint))
+        refusals.refuse(migration, table, _checked(migration, table, constraint))
     elif isinstance(constraint, sa.PrimaryKeyConstraint):
         for column in constraint.columns:
-            if stands.columns[column.name].nullable:
-                refusals.refuse(migration, stands, refusals.nulls(migration, stands, column.name))
-    elif not isinstance(constraint, (sa.CheckConstraint, sa.UniqueConstraint)) and stands.bytes > SMALL_TABLE:
+            if table.columns[column.name].nullable:
+                refusals.refuse(migration, table, refusals.nulls(migration, table, column.name))
+    elif not isinstance(constraint, (sa.CheckConstraint, sa.UniqueConstraint)) and table.bytes > SMALL_TABLE:
         refuse_unless_assured(
-            f"Exclusion constraint {constraint.name} would block {stands.name}, which has {stands.bytes / 2**20:.0f} MiB.",
+            f"Exclusion constraint {constraint.name} would block {table.name}, which has {table.bytes / 2**20:.0f} MiB.",
             "PostgreSQL builds its index under an ACCESS EXCLUSIVE lock, and has no online way.",
             "Where that is fine, say why:",
             'with assured("a maintenance window is open"):\n    ...',
         )
 
 
-def _checked(migration: Migration, stands: Table, constraint: sa.CheckConstraint) -> refusals.Offenders:
+def _checked(migration: Migration, table: Table, constraint: sa.CheckConstraint) -> refusals.Offenders:
     condition = migration.database.part_text(constraint.sqltext)
-    return refusals.against_check(migration, stands, str(constraint.name), condition)
+    return refusals.against_check(migration, table, str(constraint.name), condition)
 
 
-def _offenders(migration: Migration, stands: Table, constraint: sa.Constraint) -> refusals.Offenders | None:
+def _offenders(migration: Migration, table: Table, constraint: sa.Constraint) -> refusals.Offenders | None:
     if isinstance(constraint, sa.CheckConstraint):
-        return _checked(migration, stands, constraint)
+        return _checked(migration, table, constraint)
     if isinstance(constraint, (sa.UniqueConstraint, sa.PrimaryKeyConstraint)):
         columns = [migration.database.quoted(column.name) for column in constraint.columns]
         nulls_equal = migration.database.wanted_constraint(constraint).nulls_not_distinct
-        return refusals.duplicates(migration, stands, str(constraint.name), columns, None, nulls_equal)
+        return refusals.duplicates(migration, table, str(constraint.name), columns, None, nulls_equal)
     return None
 
 
@@ -302,24 +302,24 @@ def validate_constraint(
     return execute(migration, plan, refusals.explained_by(migration, table, offenders))
 
 
-def _refuse_unenforced(migration: Migration, there: Constraint, name: Name) -> None:
-    if there.enforced or (migration.database.abilities.enforces_checks_later and there.kind == "check"):
+def _refuse_unenforced(migration: Migration, existing: Constraint, name: Name) -> None:
+    if existing.enforced or (migration.database.abilities.enforces_checks_later and existing.kind == "check"):
         return
     raise DefinitionMismatch(
-        f"{there.kind.capitalize()} {there.name} of {name} is NOT ENFORCED, so it cannot be validated: {there.definition}",
+        f"{existing.kind.capitalize()} {existing.name} of {name} is NOT ENFORCED, so it cannot be validated: {existing.definition}",
         why="The server checks no row against it, neither old nor new.",
         remedy="Replace it by one that is enforced and validated:",
-        code=enforced(there, name),
+        code=enforced(existing, name),
     )
 
 
-def _offenders_of(migration: Migration, stands: Table, there: Constraint) -> refusals.Offenders | None:
-    if there.kind == "foreign key" and there.referent:
-        key = foreign_key(stands, there, there.referent)
-        return refusals.orphans(migration, stands, key, there.referent)
-    if there.kind == "not null":
-        return refusals.nulls(migration, stands, there.columns[0])
-    return refusals.against_check(migration, stands, there.name, there.expression or "true")
+def _offenders_of(migration: Migration, table: Table, existing: Constraint) -> refusals.Offenders | None:
+    if existing.kind == "foreign key" and existing.referent:
+        key = foreign_key(table, existing, existing.referent)
+        return refusals.orphans(migration, table, key, existing.referent)
+    if existing.kind == "not null":
+        return refusals.nulls(migration, table, existing.columns[0])
+    return refusals.against_check(migration, table, existing.name, existing.expression or "true")
 
 
 def _as_created(migration: HelperCall, table: Table | None, constraint: str, type_: str | None) -> str:

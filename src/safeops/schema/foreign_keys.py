@@ -28,7 +28,7 @@ from safeops.execution.migration import Migration
 from safeops.naming import Name, call, fitting
 from safeops.schema import indexes, refusals
 from safeops.schema.constraints import other_definition
-from safeops.schema.refusals import IF_DIFFERENT, keep_or_raise, settle
+from safeops.schema.refusals import IF_DIFFERENT, keep_or_raise, real_differences
 
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 
@@ -198,21 +198,21 @@ def create(
 
 
 def _plan(
-    migration: Migration, name: Name, key: sa.ForeignKeyConstraint, stands: Table | None, validate: bool, replaces: bool
+    migration: Migration, name: Name, key: sa.ForeignKeyConstraint, table: Table | None, validate: bool, replaces: bool
 ) -> Plan:
     database = migration.database
-    return (database.ddl.replace_constraint if replaces else database.ddl.add_constraint)(name, key, stands, validate)
+    return (database.ddl.replace_constraint if replaces else database.ddl.add_constraint)(name, key, table, validate)
 
 
 def _is_another(migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint) -> bool:
     """Tell whether there is another key of this name to replace, or an earlier run has not finished replacing it."""
-    there, passing = source.constraints.get(str(key.name)), migration.database.ddl.temporary_name(str(key.name))
+    existing, passing = source.constraints.get(str(key.name)), migration.database.ddl.temporary_name(str(key.name))
     if passing in source.constraints or passing in source.indexes:
         return True
-    if there is None or there.kind != "foreign key":
+    if existing is None or existing.kind != "foreign key":
         return False
     wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
-    return bool(settle(migration, source, there, wanted, key))
+    return bool(real_differences(migration, source, existing, wanted, key))
 
 
 def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
@@ -222,23 +222,23 @@ def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
 
 
 def check_ready(
-    migration: Migration, key: sa.ForeignKeyConstraint, name: Name, stands: Table, if_different: str
+    migration: Migration, key: sa.ForeignKeyConstraint, name: Name, table: Table, if_different: str
 ) -> None:
     """Raise what would stop the foreign key of a column that is still to be added."""
     migration.database.safety.check_support(key, True)
-    migration.database.safety.check_virtual(stands, key)
+    migration.database.safety.check_virtual(table, key)
     other, remote = referent_of(key)
-    referent = stands if other == name else existing(migration, other)
+    referent = table if other == name else existing(migration, other)
     if other == name and set(remote) & set(key.column_keys):
         return
     check_has_columns(referent, remote)
-    there = stands.constraints.get(str(key.name))
-    if there is not None:
+    same_name = table.constraints.get(str(key.name))
+    if same_name is not None:
         wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
-        found = differences(there, wanted)
+        found = differences(same_name, wanted)
         what = f"foreign key {key.name} on {name}"
-        keep_or_raise(what, found, if_different, *other_definition(there, name, found))
-    _refuse_partitioned(migration, key, {name: stands, other: referent})
+        keep_or_raise(what, found, if_different, *other_definition(same_name, name, found))
+    _refuse_partitioned(migration, key, {name: table, other: referent})
     _refuse_not_unique(key, referent, other, remote)
 
 
@@ -262,15 +262,15 @@ def _is_settled(
     if_different: str,
 ) -> bool:
     """Tell whether the key is there as asked, or kept; raise where it differs."""
-    there = source.constraints.get(str(key.name))
-    if there is None:
+    existing = source.constraints.get(str(key.name))
+    if existing is None:
         return False
     # Without a schema the name is resolved by the server, as the look at the other table has done.
     wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
-    found = settle(migration, source, there, wanted, key)
-    if not found and validate and not there.valid:
+    found = real_differences(migration, source, existing, wanted, key)
+    if not found and validate and not existing.valid:
         return False
-    keep_or_raise(f"foreign key {key.name} on {name}", found, if_different, *other_definition(there, name, found))
+    keep_or_raise(f"foreign key {key.name} on {name}", found, if_different, *other_definition(existing, name, found))
     return True
 
 
@@ -285,8 +285,8 @@ def _refuse_unready(
 
 
 def _refuse_partitioned(migration: Migration, key: sa.ForeignKeyConstraint, both: dict[Name, Table]) -> None:
-    for name, stands in both.items():
-        look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, key))
+    for name, table in both.items():
+        look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, table, key))
 
 
 def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Name, remote: Sequence[str]) -> None:
@@ -301,6 +301,10 @@ def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Nam
 
 
 def _is_unique(referent: Table, columns: Sequence[str]) -> bool:
-    keys = [one.columns for one in referent.constraints.values() if one.kind in ("unique", "primary key")]
-    keys += [one.names for one in referent.indexes.values() if one.unique and one.valid and one.where is None]
+    keys = [
+        constraint.columns
+        for constraint in referent.constraints.values()
+        if constraint.kind in ("unique", "primary key")
+    ]
+    keys += [index.names for index in referent.indexes.values() if index.unique and index.valid and index.where is None]
     return any(set(key) == set(columns) for key in keys)

@@ -28,8 +28,8 @@ from safeops.schema.refusals import (
     explained_dependents,
     is_left,
     keep_or_raise,
+    real_differences,
     refuse_dependents,
-    settle,
 )
 
 
@@ -107,7 +107,7 @@ def create(migration: Migration, index: sa.Index, name: Name, seen: Table | None
     wanted = migration.database.wanted_index(index)
     if table is not None and same_name is not None:
         compared = same_name.valid or table.is_partitioned
-        found = settle(migration, table, same_name, wanted, index) if compared else []
+        found = real_differences(migration, table, same_name, wanted, index) if compared else []
         if found and if_different == "replace":
             return _replace(migration, name, index, table, same_name)
         if found or same_name.valid:
@@ -121,52 +121,55 @@ def create(migration: Migration, index: sa.Index, name: Name, seen: Table | None
     return execute(migration, plan, _explained(migration, index, table))
 
 
-def _explained(migration: Migration, index: sa.Index, stands: Table | None) -> Callable[[DBAPIError], Any]:
-    if stands is None or not index.unique:
-        return refusals.explained_by(migration, stands, None)
+def _explained(migration: Migration, index: sa.Index, table: Table | None) -> Callable[[DBAPIError], Any]:
+    if table is None or not index.unique:
+        return refusals.explained_by(migration, table, None)
     wanted, texts = migration.database.wanted_index(index), _texts(migration, index)
-    twice = refusals.duplicates(migration, stands, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
-    return refusals.explained_by(migration, stands, twice)
+    twice = refusals.duplicates(migration, table, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
+    return refusals.explained_by(migration, table, twice)
 
 
-def _replace(migration: Migration, name: Name, index: sa.Index, stands: Table, there: Index) -> bool:
+def _replace(migration: Migration, name: Name, index: sa.Index, table: Table, existing: Index) -> bool:
     """Put the index in the place of another one, which nothing else may depend on."""
-    _refuse_constraint(there, name)
-    look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, stands, index))
-    refuse_needed(migration, stands, there, migration.database.wanted_index(index).names)
-    plan = migration.database.ddl.replace_index(name, index, stands)
-    return execute(migration, plan, _explained(migration, index, stands))
+    _refuse_constraint(existing, name)
+    look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, table, index))
+    refuse_needed(migration, table, existing, migration.database.wanted_index(index).names)
+    plan = migration.database.ddl.replace_index(name, index, table)
+    return execute(migration, plan, _explained(migration, index, table))
 
 
-def refuse_needed(migration: Migration, stands: Table, there: Index | Constraint, columns: Sequence[str]) -> None:
+def refuse_needed(migration: Migration, table: Table, existing: Index | Constraint, columns: Sequence[str]) -> None:
     """Raise DependentObjects where a foreign key needs an index or a unique key that is replaced by one on these columns."""
     database = migration.database
-    look_into(migration, stands.name, lambda: database.dependents.check_identity(stands, [there.name]))
-    if not database.abilities.ties_foreign_keys and list(there.names) == list(columns)[: len(there.names)]:
+    look_into(migration, table.name, lambda: database.dependents.check_identity(table, [existing.name]))
+    if not database.abilities.ties_foreign_keys and list(existing.names) == list(columns)[: len(existing.names)]:
         return
-    unique = isinstance(there, Constraint) or (there.unique and not there.where)
-    as_key = Constraint(there.name, "unique" if unique else "index", tuple(there.names))
-    standing = look_into(migration, stands.name, lambda: database.dependents.dependents_of_key(stands, as_key))
+    unique = isinstance(existing, Constraint) or (existing.unique and not existing.where)
+    as_key = Constraint(existing.name, "unique" if unique else "index", tuple(existing.names))
+    dependents = look_into(migration, table.name, lambda: database.dependents.dependents_of_key(table, as_key))
     drop = "Drop these foreign keys first, replace it, and create them again."
-    refuse_dependents(f"{there.name} of {stands.name} to replace it", standing, drop)
+    refuse_dependents(f"{existing.name} of {table.name} to replace it", dependents, drop)
 
 
-def check_ready(migration: Migration, index: sa.Index, name: Name, stands: Table, if_different: str) -> None:
+def check_ready(migration: Migration, index: sa.Index, name: Name, table: Table, if_different: str) -> None:
     """Raise what would stop the index of a column that is still to be added."""
     migration.database.safety.check_index_support(index)
-    migration.database.safety.check_virtual(stands, index)
-    there = stands.indexes.get(str(index.name))
-    if there is None:
-        refuse_taken(migration, str(index.name), stands)
-        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, stands, index))
-    elif there.valid:
-        found = differences(there, migration.database.wanted_index(index))
+    migration.database.safety.check_virtual(table, index)
+    existing = table.indexes.get(str(index.name))
+    if existing is None:
+        refuse_taken(migration, str(index.name), table)
+        look_into(migration, name, lambda: migration.database.safety.check_partition_keys(name, table, index))
+    elif existing.valid:
+        found = differences(existing, migration.database.wanted_index(index))
         keep_or_raise(f"index {index.name} on {name}", found, if_different, *_other_name(index, name))
 
 
 def _columns_of(index: sa.Index) -> list[str]:
     """Return the plain columns of an index; what its expressions name, the server tells."""
-    return [*(one.name for one in index.expressions if type(one) is sa.Column), *included_in(index)]
+    return [
+        *(expression.name for expression in index.expressions if type(expression) is sa.Column),
+        *included_in(index),
+    ]
 
 
 def included_in(thing: sa.Index | sa.Constraint) -> list[str]:
@@ -185,15 +188,15 @@ def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:
     return "Give the new index another name, or drop the old one first:", drop
 
 
-def refuse_taken(migration: Migration, index: str, stands: Table) -> None:
+def refuse_taken(migration: Migration, index: str, table: Table) -> None:
     """Raise DefinitionMismatch where another table's index, or something else, has the name of a new index."""
-    owner = with_lock_retry(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, stands))
+    owner = with_lock_retry(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, table))
     if owner is None:
         return
     raise DefinitionMismatch(
         f"The name {index} is taken by something else, which is no index: a table, a view or a sequence."
         if owner.name == index
-        else f"Index {index} exists, but its table is {owner}, not {stands.name}.",
+        else f"Index {index} exists, but its table is {owner}, not {table.name}.",
         why="A unique or primary key has an index of its name, and a name stands once in a schema.",
         remedy="Give the new one another name.",
         about=(owner.name,),
@@ -255,10 +258,10 @@ def _refuse_needed_to_drop(migration: HelperCall, table: Table, index: Index) ->
     look_into(migration, name, lambda: dependents.check_identity(table, [index.name]))
 
 
-def _refuse_constraint(there: Index, name: Name) -> None:
-    if there.of_constraint:
+def _refuse_constraint(existing: Index, name: Name) -> None:
+    if existing.of_constraint:
         raise DependentObjects(
-            f"Index {there.name} on {name} belongs to the constraint of that name.",
+            f"Index {existing.name} on {name} belongs to the constraint of that name.",
             remedy="Drop the constraint, and the index goes with it:",
-            code=call("drop_constraint_if_exists", there.name, name.name, schema=name.schema),
+            code=call("drop_constraint_if_exists", existing.name, name.name, schema=name.schema),
         )

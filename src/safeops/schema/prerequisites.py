@@ -30,7 +30,9 @@ def prepare(migration: Migration, columns: Columns, *, creates_enums: bool = Fal
             made += create_enum(migration, enum)
         for domain in _domains(migration, columns):
             made += _create_domain(migration, domain)
-        for one in {str(one.name): one for column in columns for one in _sequences(migration, column)}.values():
+        for one in {
+            str(sequence.name): sequence for column in columns for sequence in _sequences(migration, column)
+        }.values():
             execute(migration, migration.database.types.create_sequence(one))
             made.append(f"created sequence {one.name}")
     return made
@@ -65,7 +67,7 @@ def awaits_enum(migration: Migration, column: sa.Column[Any]) -> bool:
 
 
 def _types(migration: Migration, columns: Columns) -> list[Any]:
-    found = [one for column in columns for one in made_of(column.type, migration.database.dialect)]
+    found = [type_ for column in columns for type_ in made_of(column.type, migration.database.dialect)]
     return [one for one in found if not isinstance(one, sa.Enum)]
 
 
@@ -77,7 +79,7 @@ def _enums(migration: Migration, columns: Columns) -> list[sa.Enum]:
 
 def _domains(migration: Migration, columns: Columns) -> list[Any]:
     """Return the domains of columns, each once, behind those that they are made of."""
-    found = [one for one in _types(migration, columns) if migration.database.types.is_domain(one)]
+    found = [type_ for type_ in _types(migration, columns) if migration.database.types.is_domain(type_)]
     return list({(str(one.name), one.schema): one for one in found}.values())
 
 
@@ -101,16 +103,16 @@ def _stands(migration: Migration, domain: Any) -> Domain | None:
 
 
 def _check_domain(migration: Migration, domain: Any) -> None:
-    there = _stands(migration, domain)
-    if there is None and not domain.create_type:
+    existing = _stands(migration, domain)
+    if existing is None and not domain.create_type:
         raise _unknown(str(domain.name), migration.database.types.domain_sql(domain))
-    wanted = migration.database.types.wanted_domain(domain) if there is not None and domain.create_type else None
-    if wanted is None or wanted == there:
+    wanted = migration.database.types.wanted_domain(domain) if existing is not None and domain.create_type else None
+    if wanted is None or wanted == existing:
         return
     as_it_is = copy.copy(domain)
     as_it_is.create_type = False
     raise DefinitionMismatch(
-        f"Domain {domain.name} exists as {_told(there)}, not as {_told(wanted)}.",
+        f"Domain {domain.name} exists as {_told(existing)}, not as {_told(wanted)}.",
         why="It was left untouched: the column would have other rules than it says.",
         remedy="Change the domain first (ALTER DOMAIN), or say that the column takes it as it is:",
         code=type_code(as_it_is),
@@ -121,7 +123,9 @@ def _told(domain: Domain | None) -> str:
     if domain is None:
         return "none"
     parts = [domain.base, *(["DEFAULT ..."] if domain.has_default else []), *(["NOT NULL"] if domain.required else [])]
-    return " ".join([*parts, *(f"CHECK {one}" if one[:1] == "(" else f"CHECK ({one})" for one in domain.checks)])
+    return " ".join(
+        [*parts, *(f"CHECK {check}" if check[:1] == "(" else f"CHECK ({check})" for check in domain.checks)]
+    )
 
 
 def _check_known(migration: Migration, type_: Any) -> None:

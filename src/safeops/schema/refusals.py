@@ -1,4 +1,4 @@
-"""What every helper's story is made of: check the arguments, look, settle what stands, report."""
+"""What every helper's story is made of: check the arguments, look, real_differences what stands, report."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def is_left(migration: Migration, table: Table, thing: str) -> bool:
     return look_into(migration, table.name, lambda: migration.database.dependents.left_on_partitions(table, thing))
 
 
-def check_schema(migration: Migration, name: Name, right: str) -> None:
+def check_schema(migration: Migration, name: Name, example: str) -> None:
     """Raise InvalidArgument where a thing is to be created in a schema that does not exist."""
     database = migration.database
     if migration.offline or not name.schema or database.has_schema(name.schema):
@@ -56,19 +56,19 @@ def check_schema(migration: Migration, name: Name, right: str) -> None:
     problem = f"There is no schema {name.schema}, in which {name.name} is to be created."
     if not database.abilities.has_schemas:
         raise InvalidArgument(
-            problem, remedy="Attach a file under that name in env.py, or leave schema= out:", code=right
+            problem, remedy="Attach a file under that name in env.py, or leave schema= out:", code=example
         )
     raise InvalidArgument(
         problem,
         remedy="Create it first:",
-        code=f"{call('create_schema_if_missing', name.schema)}\n{right}",
+        code=f"{call('create_schema_if_missing', name.schema)}\n{example}",
     )
 
 
-def settle(
+def real_differences(
     migration: Migration,
     table: Table,
-    stands: Thing,
+    existing: Thing,
     wanted: Thing,
     construct: sa.Column[Any] | sa.Index | sa.Constraint,
     *,
@@ -81,16 +81,16 @@ def settle(
     """
 
     def counted(found: list[Difference]) -> list[Difference]:
-        return unexplained(found, table.name, stands.name) if ahead else found
+        return unexplained(found, table.name, existing.name) if ahead else found
 
-    found = counted(differences(stands, wanted, ignoring))
+    found = counted(differences(existing, wanted, ignoring))
     if not found:
         return []
     asked = look_into(migration, table.name, lambda: migration.database.probe(table, construct))
     if isinstance(asked, Column):
         # A comment is not spelled, it is what it is; some servers set it by a statement of its own.
         asked = replace(asked, comment=wanted.comment)  # type: ignore[union-attr]
-    return found if asked is None else counted(differences(stands, asked, ignoring))
+    return found if asked is None else counted(differences(existing, asked, ignoring))
 
 
 def keep_or_raise(what: str, found: Sequence[Difference], if_different: str, remedy: str = "", code: str = "") -> bool:
@@ -119,7 +119,7 @@ def refuse_unless_assured(problem: str, why: str, remedy: str = "", code: str = 
 def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", code: str = "") -> None:
     """Raise DependentObjects where there are any."""
     if dependents:
-        listed = "".join(f"\n  - {one}" for one in dependents)
+        listed = "".join(f"\n  - {dependent}" for dependent in dependents)
         raise DependentObjects(
             f"Cannot drop {what}, because others depend on it:{listed}",
             why="Dropping them along with it would lose them.",
@@ -200,7 +200,7 @@ def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, re
     local = [f"child.{database.quoted(column)}" for column in key.column_keys]
     remote = [f"parent.{database.quoted(element.column.name)}" for element in key.elements]
     matched = " AND ".join(f"{one} = {other}" for one, other in zip(remote, local, strict=True))
-    given = " AND ".join(f"{one} IS NOT NULL" for one in local)
+    given = " AND ".join(f"{column} IS NOT NULL" for column in local)
     source = (
         f"FROM {database.quoted_table(table.name)} AS child WHERE {given}"
         f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(referent)} AS parent WHERE {matched})"
@@ -214,7 +214,7 @@ def duplicates(
     migration: Migration, table: Table, name: str, elements: Sequence[str], where: str | None, nulls_equal: bool = False
 ) -> Offenders:
     """Return the values that several rows share; ``elements`` are quoted columns or expressions."""
-    conditions = [] if nulls_equal else [f"({one}) IS NOT NULL" for one in elements]
+    conditions = [] if nulls_equal else [f"({element}) IS NOT NULL" for element in elements]
     conditions += [f"({where})"] if where else []
     listed = ", ".join(elements)
     filtered = f" WHERE {' AND '.join(conditions)}" if conditions else ""

@@ -28,17 +28,17 @@ from safeops.schema.refusals import refuse_unless_assured
 log = logging.getLogger("safeops")
 
 
-def check_type(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
+def check_type(migration: Migration, table: Table, record: Record, column: sa.Column[Any]) -> None:
     """Raise DefinitionMismatch where another type is asked for than the archived values have, or than stands now."""
     kept = Archives.of(migration.database).column_of_archive(dict(record.definition))
-    own = ops.CreateTableOp(stands.name.name, [column], schema=stands.name.schema)
+    own = ops.CreateTableOp(table.name.name, [column], schema=table.name.schema)
     wanted = own.to_table(migration.context).columns[column.name]
-    there = stands.columns.get(str(column.name))
-    named = Table(stands.name, {**stands.columns, kept.name: kept}, sql=stands.sql, id=stands.id)
+    existing = table.columns.get(str(column.name))
+    named = Table(table.name, {**table.columns, kept.name: kept}, sql=table.sql, id=table.id)
     found = column_differences(migration, named, kept, wanted, only=frozenset({"type"}))
-    if there is not None and there.type != kept.type:
+    if existing is not None and existing.type != kept.type:
         raise DefinitionMismatch(
-            f"Column {record} exists with the type {there.type}; its archived values are {kept.type}.",
+            f"Column {record} exists with the type {existing.type}; its archived values are {kept.type}.",
             remedy="Drop or rename the one that stands, and run again.",
         )
     if found:
@@ -49,38 +49,38 @@ def check_type(migration: Migration, stands: Table, record: Record, column: sa.C
         )
 
 
-def refuse_rewriting(migration: Migration, stands: Table, record: Record, column: sa.Column[Any]) -> None:
+def refuse_rewriting(migration: Migration, table: Table, record: Record, column: sa.Column[Any]) -> None:
     """Raise UnsafeOperation where adding the column again, or a check of it, would rewrite the table."""
-    if not look_into(migration, stands.name, lambda: migration.database.has_rows(stands)):
+    if not look_into(migration, table.name, lambda: migration.database.has_rows(table)):
         return
     again = call("restore_column", record.table, column_code(column))
-    _refuse_checks(migration, stands, record, again)
-    if record.column in stands.columns:
+    _refuse_checks(migration, table, record, again)
+    if record.column in table.columns:
         return
     if not record.definition["computed"]:
-        _refuse_domain(migration, stands, record, column, again)
+        _refuse_domain(migration, table, record, column, again)
         return
     why = column.computed is not None and look_into(
-        migration, stands.name, lambda: migration.database.safety.column_refusal(column, stands)
+        migration, table.name, lambda: migration.database.safety.column_refusal(column, table)
     )
     if why:
         code = f'with assured("the table is small"):\n    {again}'
         refuse_unless_assured(f"Adding column {record} would block: {why}.", "", "Where that is fine, say why:", code)
 
 
-def _refuse_checks(migration: Migration, stands: Table, record: Record, again: str) -> None:
-    missing = [name for name, *_ in record.definition.get("checks", ()) if name not in stands.constraints]
+def _refuse_checks(migration: Migration, table: Table, record: Record, again: str) -> None:
+    missing = [name for name, *_ in record.definition.get("checks", ()) if name not in table.constraints]
     if missing and not migration.database.abilities.adds_checks_online:
         refuse_unless_assured(
-            f"Column {record} had the check {', '.join(missing)}, which cannot be added to {stands.name} online.",
+            f"Column {record} had the check {', '.join(missing)}, which cannot be added to {table.name} online.",
             "The server copies the table for it, and writes wait for as long as that takes.",
             "Where that is fine, say why:",
             f'with assured("the table is small"):\n    {again}',
         )
 
 
-def _refuse_domain(migration: Migration, stands: Table, record: Record, column: sa.Column[Any], again: str) -> None:
-    domain = look_into(migration, stands.name, lambda: migration.database.types.domain(column.type))
+def _refuse_domain(migration: Migration, table: Table, record: Record, column: sa.Column[Any], again: str) -> None:
+    domain = look_into(migration, table.name, lambda: migration.database.types.domain(column.type))
     if domain is None or not domain.has_rules:
         return
     type_ = migration.database.type_text(column.type)
@@ -101,24 +101,24 @@ def _refuse_domain(migration: Migration, stands: Table, record: Record, column: 
 def complete(migration: Migration, record: Record) -> None:
     """Make what is the column's own again; rows may break one constraint and not the others."""
     name, column = record.of, record.column or ""
-    stands = existing(migration, name)
+    table = existing(migration, name)
     required = record.definition["required"] and not record.definition["computed"]
-    nulls = refusals.nulls(migration, stands, column) if required and stands.columns[column].nullable else None
-    filled = nulls is None or not look_into(migration, name, lambda: _finds(migration, stands, column))
-    broken = _each(migration, plans_to_complete(migration, stands, record, filled))
+    nulls = refusals.nulls(migration, table, column) if required and table.columns[column].nullable else None
+    filled = nulls is None or not look_into(migration, name, lambda: _finds(migration, table, column))
+    broken = _each(migration, plans_to_complete(migration, table, record, filled))
     if broken:
         raise _violated(record, broken)
     if required:
         _enforce(record)
-    now = find(migration, name) or stands
+    now = find(migration, name) or table
     execute(migration, Archives.of(migration.database).finish_restore(now, column, dict(record.definition)))
     forget(migration, record)
 
 
-def _finds(migration: Migration, stands: Table, column: str) -> bool:
+def _finds(migration: Migration, table: Table, column: str) -> bool:
     database = migration.database
     with database.unbounded():
-        sql = f"SELECT 1 FROM {database.quoted_table(stands.name)} WHERE {database.quoted(column)} IS NULL LIMIT 1"
+        sql = f"SELECT 1 FROM {database.quoted_table(table.name)} WHERE {database.quoted(column)} IS NULL LIMIT 1"
         return bool(database.read(sql))
 
 
@@ -149,7 +149,7 @@ def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
 
 
 def _violated(record: Record, broken: list[str]) -> ViolatingRows:
-    listed = "".join(f"\n  - {one}" for one in broken)
+    listed = "".join(f"\n  - {error}" for error in broken)
     return ViolatingRows(
         f"{'Column' if record.column else 'Table'} {record} is back, but rows break what stood on it:{listed}",
         why="Rows were added, changed or deleted since the drop.",
@@ -161,8 +161,8 @@ def _violated(record: Record, broken: list[str]) -> ViolatingRows:
 
 def tie(migration: Migration, record: Record) -> None:
     """Add the foreign keys of a table again, and forget its archive."""
-    stands = existing(migration, record.of)
-    broken = _each(migration, Archives.of(migration.database).restore_keys(stands, dict(record.definition)))
+    table = existing(migration, record.of)
+    broken = _each(migration, Archives.of(migration.database).restore_keys(table, dict(record.definition)))
     if broken:
         raise _violated(record, broken)
     forget(migration, record)

@@ -43,9 +43,9 @@ from safeops.schema.refusals import (
     check_schema,
     explained_dependents,
     keep_or_raise,
+    real_differences,
     refuse_archive_offline,
     refuse_dependents,
-    settle,
 )
 
 
@@ -113,16 +113,16 @@ def create_table_if_missing(
 
 def _asked_table(migration: HelperCall, columns: Sequence[Any], comment: str | None, kw: dict[str, Any]) -> sa.Table:
     """Return the table that is asked for, or raise InvalidArgument."""
-    right = migration.right
+    example = migration.right
     wrong = [column for column in columns if not isinstance(column, sa.sql.base.SchemaEventTarget)]
     if not columns or wrong:
-        raise InvalidArgument(f"The columns are {wrong!r}, not columns or constraints.", remedy="Write:", code=right)
+        raise InvalidArgument(f"The columns are {wrong!r}, not columns or constraints.", remedy="Write:", code=example)
     kw.pop("if_not_exists", None)
     name = migration.name
     operation = ops.CreateTableOp(name.name, columns, schema=name.schema, comment=comment, **kw)
     table = operation.to_table(migration.context)
-    check_names(migration, right, **{f"column {column.name}": column.name for column in table.columns})
-    settle_names(migration, table, right)
+    check_names(migration, example, **{f"column {column.name}": column.name for column in table.columns})
+    settle_names(migration, table, example)
     return table
 
 
@@ -148,11 +148,11 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
     referent, remote = foreign_keys.referent_of(key)
     if referent == name or not migration.context.dialect.supports_alter:
         return False
-    there = migration.offline or current_dry_run() is not None or find(migration, referent) is not None
+    same_name = migration.offline or current_dry_run() is not None or find(migration, referent) is not None
     missing = Difference(f"foreign key {key.name}", "missing", referent.name)
     if not unexplained([missing], name, str(key.name)):
         return True
-    if there:
+    if same_name:
         return False
     raise UnknownTable(
         f"Foreign key {key.name} of {name} refers to table {referent}, which does not exist.",
@@ -193,8 +193,8 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
         return [Difference("kind", stands.kind, "table")]
     found = []
     for column in table.columns:
-        there = stands.columns.get(column.name)
-        if there is None:
+        same_name = stands.columns.get(column.name)
+        if same_name is None:
             missing = Difference(f"column {column.name}", "missing", migration.database.type_text(column.type))
             found += unexplained([missing], stands.name, column.name)
             continue
@@ -202,13 +202,16 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
         counted = (
             column is _sqlalchemy.counted_column(table) and column.server_default is None and column.identity is None
         )
-        differs = column_differences(migration, stands, there, column, autoincrement=counted, ahead=True)
-        found += [Difference(f"{one.part} of column {column.name}", one.existing, one.wanted) for one in differs]
+        differs = column_differences(migration, stands, same_name, column, autoincrement=counted, ahead=True)
+        found += [
+            Difference(f"{difference.part} of column {column.name}", difference.existing, difference.wanted)
+            for difference in differs
+        ]
         for check in _checks_of(migration, column):
             found += _constraint_differences(migration, stands, check, str(column.name))
     for group in migration.database.equal_keys(table):
         keyed = isinstance(group[0], sa.PrimaryKeyConstraint)
-        compared = [_constraint_differences(migration, stands, one) for one in (group[:1] if keyed else group)]
+        compared = [_constraint_differences(migration, stands, key) for key in (group[:1] if keyed else group)]
         found += compared[0] if all(compared) else []
     if table.comment is not None and migration.database.abilities.has_comments and table.comment != stands.comment:
         found.append(Difference("comment", stands.comment, table.comment))
@@ -217,14 +220,14 @@ def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[D
 
 def _checks_of(migration: Migration, column: sa.Column[Any]) -> list[sa.CheckConstraint]:
     """Return the checks that are written on a column, which its table does not list."""
-    written = [one for one in column.constraints if isinstance(one, sa.CheckConstraint)]
-    checks = [sa.CheckConstraint(one.sqltext, name=one.name) for one in written]
+    written = [constraint for constraint in column.constraints if isinstance(constraint, sa.CheckConstraint)]
+    checks = [sa.CheckConstraint(check.sqltext, name=check.name) for check in written]
     sa.Table(column.table.name, sa.MetaData(), *checks, schema=column.table.schema)
     return [settle_name(migration, check) for check in checks]
 
 
 def _constraint_differences(
-    migration: Migration, stands: Table, constraint: sa.Constraint, *columns: str
+    migration: Migration, table: Table, constraint: sa.Constraint, *columns: str
 ) -> list[Difference]:
     """Compare a named constraint by its name, an unnamed one by what it says.
 
@@ -239,34 +242,40 @@ def _constraint_differences(
         return []
     has_name = isinstance(constraint.name, str)
     keyed = isinstance(constraint, sa.PrimaryKeyConstraint)
-    owner = Name("_".join([stands.name.name, *columns]))
+    owner = Name("_".join([table.name.name, *columns]))
     wanted = database.wanted_constraint(constraint if has_name or keyed else named(constraint, owner))
-    there = database.same_named(stands, wanted)
-    candidates = [there] if there else [] if has_name else _alike(migration, stands, wanted)
-    compared = [settle(migration, stands, one, _resolved(wanted, one), constraint) for one in candidates]
+    same_name = database.same_named(table, wanted)
+    candidates = [same_name] if same_name else [] if has_name else _alike(migration, table, wanted)
+    compared = [
+        real_differences(migration, table, candidate, _resolved(wanted, candidate), constraint)
+        for candidate in candidates
+    ]
     unnamed_check = wanted.kind == "check" and not has_name
     if not compared or (unnamed_check and all(compared)):
         missing = Difference(
             f"{wanted.kind} {wanted.name}", "missing", wanted.expression or f"({', '.join(wanted.columns)})"
         )
-        return unexplained([missing], stands.name, wanted.name)
+        return unexplained([missing], table.name, wanted.name)
     best = min(compared, key=len)
-    return [Difference(f"{one.part} of {wanted.kind} {wanted.name}", one.existing, one.wanted) for one in best]
+    return [
+        Difference(f"{difference.part} of {wanted.kind} {wanted.name}", difference.existing, difference.wanted)
+        for difference in best
+    ]
 
 
-def _alike(migration: Migration, stands: Table, wanted: Constraint) -> list[Constraint]:
+def _alike(migration: Migration, table: Table, wanted: Constraint) -> list[Constraint]:
     """Return what may be an unnamed constraint: of the same kind, on the same columns."""
-    existing = [*stands.constraints.values(), *migration.database.safety.checks_of_columns(stands)]
-    same_kind = (one for one in existing if one.kind == wanted.kind)
+    same_name = [*table.constraints.values(), *migration.database.safety.checks_of_columns(table)]
+    same_kind = (one for one in same_name if one.kind == wanted.kind)
     folded = [*map(str.casefold, wanted.columns)]
     return [one for one in same_kind if [*map(str.casefold, one.columns)] == folded or wanted.expression]
 
 
-def _resolved(wanted: Constraint, stands: Constraint) -> Constraint:
+def _resolved(wanted: Constraint, table: Constraint) -> Constraint:
     """Give a referent without a schema that of the one that stands: the server found it by its search path."""
-    if wanted.referent is None or wanted.referent.schema or stands.referent is None:
+    if wanted.referent is None or wanted.referent.schema or table.referent is None:
         return wanted
-    return replace(wanted, referent=Name(wanted.referent.name, stands.referent.schema))
+    return replace(wanted, referent=Name(wanted.referent.name, table.referent.schema))
 
 
 @helper(

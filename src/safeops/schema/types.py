@@ -75,13 +75,13 @@ def create_enum_if_missing(
     return execute(migration, migration.database.ddl.create_enum(name, values))
 
 
-def _check_values(migration: Migration, values: Any, right: str) -> None:
+def _check_values(migration: Migration, values: Any, example: str) -> None:
     if isinstance(values, str) or not isinstance(values, Sequence) or not values or len(set(values)) < len(values):
         raise InvalidArgument(
-            f"The values are {values!r}, not a list of different strings.", remedy="Write:", code=right
+            f"The values are {values!r}, not a list of different strings.", remedy="Write:", code=example
         )
     for value in values:
-        check_name(migration, "value", value, right)
+        check_name(migration, "value", value, example)
 
 
 def _look(migration: Migration, name: Name) -> tuple[str, ...] | None:
@@ -153,13 +153,13 @@ def add_enum_value_if_missing(
     return execute(migration, migration.database.ddl.add_enum_value(name, value, before, after))
 
 
-def _elsewhere(there: Sequence[str], value: str, before: str | None, after: str | None) -> str:
+def _elsewhere(existing: Sequence[str], value: str, before: str | None, after: str | None) -> str:
     """Say where a value stands that does not stand where it was asked for; the server cannot move it."""
-    place = there.index(value)
-    neighbours = (there[place + 1] if place + 1 < len(there) else None, there[place - 1] if place else None)
+    place = existing.index(value)
+    neighbours = (existing[place + 1] if place + 1 < len(existing) else None, existing[place - 1] if place else None)
     if (before is None or neighbours[0] == before) and (after is None or neighbours[1] == after):
         return ""
-    return f", but not {'before' if before else 'after'} {before or after!r}: the values are {', '.join(there)}"
+    return f", but not {'before' if before else 'after'} {before or after!r}: the values are {', '.join(existing)}"
 
 
 def unknown_type(migration: Migration, name: Name) -> UnknownType:
@@ -250,11 +250,11 @@ def instead_of_domain(migration: Migration, name: Name, column: sa.Column[Any]) 
     return words, "\n".join((code if domain.checks else []) + (required if domain.required else []))
 
 
-def refuse_domain(migration: Migration, name: Name, column: sa.Column[Any], stands: Table) -> None:
+def refuse_domain(migration: Migration, name: Name, column: sa.Column[Any], table: Table) -> None:
     """Raise UnsafeOperation where a new column would have the server check each existing row against its domain."""
     words, code = instead_of_domain(migration, name, column)
     if not words:
         return
-    why = look_into(migration, name, lambda: migration.database.safety.column_refusal(column, stands))
+    why = look_into(migration, name, lambda: migration.database.safety.column_refusal(column, table))
     if why:
         refuse_unless_assured(f"Adding column {name}.{column.name} would block: {why}.", "", words, code)
