@@ -306,7 +306,8 @@ def _refuse_unenforced(migration: Migration, existing: Constraint, name: Name) -
     if existing.enforced or (migration.database.abilities.enforces_checks_later and existing.kind == "check"):
         return
     raise DefinitionMismatch(
-        f"{existing.kind.capitalize()} {existing.name} of {name} is NOT ENFORCED, so it cannot be validated: {existing.definition}",
+        f"{existing.kind.capitalize()} {existing.name} of {name} is NOT ENFORCED, so it cannot be validated:"
+        f" {existing.definition}",
         why="The server checks no row against it, neither old nor new.",
         remedy="Replace it by one that is enforced and validated:",
         code=enforced(existing, name),
