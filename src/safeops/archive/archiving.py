@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Record
+from safeops.archive.port import ARCHIVED, COPYING, RESTORING, Archives, Catalogue, Definition, Record
 from safeops.backfilling.batch import CANCELLED, Limits
 from safeops.backfilling.progress import Reporter
 from safeops.backfilling.run import BackfillRun
@@ -22,9 +22,9 @@ from safeops.backfilling.values import RANGE
 from safeops.databases.base import Database
 from safeops.databases.definitions import Column, Table
 from safeops.databases.steps import Step
-from safeops.errors import BackfillConflict, BackfillIncomplete, SafeOpsError, UnsafeOperation
+from safeops.errors import BackfillConflict, BackfillIncomplete, UnsafeOperation
 from safeops.execution.inspect import find, keeping, look_into
-from safeops.execution.lock_retry import execute, with_lock_retry
+from safeops.execution.lock_retry import Explain, execute, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_kept_table, check_subscribers_of_state
 from safeops.naming import Code, Name, call
@@ -47,63 +47,95 @@ def on_catalogue(migration: Migration, action: Callable[[], T]) -> T:
     return with_lock_retry(migration, "kept the table of archives", action)
 
 
+def _change(migration: Migration, record: Record, **changes: Any) -> None:
+    on_catalogue(migration, lambda: catalogue_of(migration).change(record, **changes))
+
+
+def _open_record(migration: Migration, table: Name, column: str | None) -> Record | None:
+    """Return the archive of a drop that has not finished."""
+    return on_catalogue(migration, lambda: catalogue_of(migration).latest(table, column, open_=True))
+
+
+def _begin(
+    migration: Migration, table: Table, column: str | None, describe: Callable[[Record], Definition], **changes: Any
+) -> Record:
+    """Return the archive of a drop with its definition; what an interrupted run has noted stays."""
+    name = table.name
+    record = _open_record(migration, name, column)
+    record = record or on_catalogue(migration, lambda: catalogue_of(migration).add(name, column))
+    if record.definition:
+        return record
+    definition = look_into(migration, name, lambda: describe(record))
+    _change(migration, record, definition=definition, **changes)
+    return replace(record, definition=definition)
+
+
+def _count(migration: Migration, count: Callable[[], int]) -> int:
+    """Count rows, however long it takes."""
+
+    def unbounded() -> int:
+        with migration.database.unbounded():
+            return count()
+
+    return on_catalogue(migration, unbounded)
+
+
 # Dropping -------------------------------------------------------------------------------------------------------
 
 
-def archive_column(migration: Migration, table: Table, column: str, explain: Callable[..., object]) -> bool:
+def archive_column(migration: Migration, table: Table, column: str, explain: Explain) -> bool:
     """Drop a column and keep its values; no write of the application is lost on the way."""
-    database, catalogue = migration.database, catalogue_of(migration)
+    database, archives = migration.database, Archives.of(migration.database)
     column = table.columns[column].name
     what = f"column {table.name}.{column}"
     refuse_unarchivable(migration, table, column, what)
     asked = f"Archiving {what}"
     look_into(migration, table.name, lambda: database.triggers.check_triggers(asked, table.name, locks_table=True))
     key = key_for(migration, table, column)
-    _check_subscribers(migration, catalogue, table, column)
+    _check_subscribers(migration, table, column)
     if (dry_run := current_dry_run()) is not None:
         return _record_plan(dry_run, database, table, column)
     _refuse_undroppable(migration, table, column, explain)
-    record = on_catalogue(migration, lambda: _begun(catalogue, table, column))
-    if not record.definition:
-        definition = look_into(migration, table.name, lambda: Archives.of(database).describe_column(table, column))
-        definition |= {"key": [one.name for one in key[1]], "archive": [record.archive.name, record.schema]}
-        on_catalogue(migration, partial(catalogue.change, record, definition=definition))
-        record = replace(record, definition=definition)
+
+    def describe(record: Record) -> Definition:
+        place = {"key": [part.name for part in key[1]], "archive": [record.archive.name, record.schema]}
+        return {**archives.describe_column(table, column), **place}
+
+    record = _begin(migration, table, column, describe)
     done: list[str] = []
     with keeping(done):
         if not record.definition["computed"]:
             _copy(migration, table, column, record, key, done)
-            _count(migration, catalogue, record)
+            counted = f"SELECT count(*) FROM {database.quoted_table(record.archive)}"
+            _change(migration, record, kept_rows=_count(migration, lambda: int(database.scalar(counted))))
         forget_backfills_of(migration, table.name, column)
         forget_progress(migration, record)
         now = find(migration, table.name) or table
         plan = (
             database.ddl.drop_column(table.name, column, now)
             if record.definition["computed"]
-            else Archives.of(database).drop_archived_column(
-                now, column, key[1], record.archive, dict(record.definition)
-            )
+            else archives.drop_archived_column(now, column, key[1], record.archive, dict(record.definition))
         )
-        execute(migration, plan, explain)  # type: ignore[arg-type]
-    on_catalogue(migration, lambda: catalogue.change(record, status=ARCHIVED))
+        execute(migration, plan, explain)
+    _change(migration, record, status=ARCHIVED)
     return True
 
 
-def _refuse_undroppable(migration: Migration, table: Table, column: str, explain: Callable[..., object]) -> None:
+def _refuse_undroppable(migration: Migration, table: Table, column: str, explain: Explain) -> None:
     """Raise what the server would refuse the drop for, before anything is copied."""
     try:
         look_into(migration, table.name, lambda: migration.database.dependents.check_droppable(table, column))
     except DBAPIError as error:
         taught = explain(error)
-        if not isinstance(taught, SafeOpsError):
+        if taught is None:
             raise
         raise taught from error
 
 
-def _check_subscribers(migration: Migration, catalogue: Catalogue, table: Table, column: str) -> None:
+def _check_subscribers(migration: Migration, table: Table, column: str) -> None:
     """Raise UnsafeOperation where the tables that an archive takes would be published by themselves."""
     written = call("drop_column_if_exists", table.name.name, column, schema=table.name.schema, archive=True)
-    check_subscribers_of_state(migration, catalogue, written)
+    check_subscribers_of_state(migration, catalogue_of(migration), written)
     check_subscribers_of_state(migration, State.of(migration), written)
     check_subscribers_of_kept_table(migration, Name("safeops_archive_1", table.name.schema), written)
 
@@ -120,18 +152,16 @@ def _record_plan(dry_run: DryRun, database: Database, table: Table, column: str)
 
 def finish_archive(migration: Migration, table: Name, column: str | None) -> None:
     """Note that a drop has finished whose run was stopped right after it."""
-    catalogue = catalogue_of(migration)
-    record = on_catalogue(migration, lambda: catalogue.latest(table, column, open_=True))
+    record = _open_record(migration, table, column)
     if record is not None:
-        on_catalogue(migration, lambda: catalogue.change(record, status=ARCHIVED))
+        _change(migration, record, status=ARCHIVED)
 
 
 def abandon_archive(migration: Migration, table: Name, column: str) -> None:
     """Stop following a column that is now dropped without being kept, or is not dropped after all."""
     if not Archives.serves(migration.database):
         return
-    catalogue = catalogue_of(migration)
-    record = on_catalogue(migration, lambda: catalogue.latest(table, column, open_=True))
+    record = _open_record(migration, table, column)
     if record is not None:
         discard(migration, record)
 
@@ -169,24 +199,20 @@ def refuse_unarchivable(migration: Migration, table: Table, column: str | None, 
         )
 
 
-def _begun(catalogue: Catalogue, table: Table, column: str) -> Record:
-    return catalogue.latest(table.name, column, open_=True) or catalogue.add(table.name, column)
-
-
 def _copy(migration: Migration, table: Table, column: str, record: Record, key: Key, done: list[str]) -> None:
     """Follow the application first, then copy all rows; what follows is newer than what is copied."""
-    database, archive = migration.database, record.archive
-    followed = look_into(migration, table.name, lambda: Archives.of(database).is_followed(table.name, archive))
+    archives, archive = Archives.of(migration.database), record.archive
+    followed = look_into(migration, table.name, lambda: archives.is_followed(table.name, archive))
     if not followed or find(migration, archive) is None:
         # Writes since it stopped following would be missed: it begins anew.
-        execute(migration, Archives.of(database).stop_following(table.name, archive))
-        execute(migration, Archives.of(database).drop_archive(archive, {}))
+        execute(migration, archives.stop_following(table.name, archive))
+        execute(migration, archives.drop_archive(archive, {}))
         forget_progress(migration, record)
-        execute(migration, Archives.of(database).create_archive(table, column, key[1], archive))
+        execute(migration, archives.create_archive(table, column, key[1], archive))
     done.append(f"created table {archive} and the triggers by which it follows the writes to {table.name}.{column}")
-    execute(migration, Archives.of(database).before_copy(find(migration, table.name) or table, column))
+    execute(migration, archives.before_copy(find(migration, table.name) or table, column))
     index, columns = key
-    update = Archives.of(database).copy(table.name, index, columns, column, archive, RANGE)
+    update = archives.copy(table.name, index, columns, column, archive, RANGE)
     _run_batches(
         migration,
         record,
@@ -210,17 +236,6 @@ def _run_batches(migration: Migration, record: Record, spec: BackfillSpec) -> No
 
 def _name_of(record: Record, verb: str) -> str:
     return f"{verb} {record.archive.name}"
-
-
-def _count(migration: Migration, catalogue: Catalogue, record: Record) -> None:
-    database = migration.database
-
-    def count() -> int:
-        with database.unbounded():
-            return int(database.scalar(f"SELECT count(*) FROM {database.quoted_table(record.archive)}"))
-
-    rows = on_catalogue(migration, count)
-    on_catalogue(migration, lambda: catalogue.change(record, kept_rows=rows))
 
 
 def key_for(migration: Migration, table: Table, column: str) -> Key:
@@ -271,36 +286,36 @@ def _moves_unseen(migration: Migration, table: Table, names: Sequence[str]) -> b
 
 def bring_column_back(migration: Migration, table: Table, record: Record, done: list[str]) -> None:
     """Add a column again and put its values back; constraints and NOT NULL are left to ``plans_to_complete``."""
-    database, definition, column = migration.database, dict(record.definition), record.column or ""
+    archives, definition, column = Archives.of(migration.database), dict(record.definition), record.column or ""
     missing = column not in table.columns
     if record.status == COPYING and not missing:
         # It was never dropped: its values are where they were.
-        execute(migration, Archives.of(database).stop_following(record.of, record.archive))
+        execute(migration, archives.stop_following(record.of, record.archive))
         return
-    on_catalogue(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))
+    _change(migration, record, status=RESTORING)
     if missing:
-        execute(migration, Archives.of(database).restore_column(table, column, definition))
+        execute(migration, archives.restore_column(table, column, definition))
         table = find(migration, record.of) or table
     done.append(f"added column {record} again")
-    if not Archives.of(database).default_is_late(definition):
-        execute(migration, Archives.of(database).restore_default(table, column, definition))
+    if not archives.default_is_late(definition):
+        execute(migration, archives.restore_default(table, column, definition))
     if not definition["computed"]:
         _put_back(migration, find(migration, record.of) or table, record, definition)
         done.append("put its archived values back")
 
 
 def _put_back(migration: Migration, table: Table, record: Record, definition: dict[str, object]) -> None:
-    database, column = migration.database, record.column or ""
+    archives, column = Archives.of(migration.database), record.column or ""
     names = [str(one) for one in definition["key"]]  # type: ignore[attr-defined]
     index, key = key_of(migration, table, names, (column,))
     fill = None if definition["fill"] is None else str(definition["fill"])
-    restore_values = partial(Archives.of(database).restore_values, table, names, column, record.archive, fill)
+    restore_values = partial(archives.restore_values, table, names, column, record.archive, fill)
     name = _name_of(record, "restore")
     _run_batches(
         migration, record, BackfillSpec(name, table.name, key, index, (column,), None, False, restore_values(RANGE))
     )
     _refuse_lost(migration, table, names, record)
-    if Archives.of(database).default_is_late(dict(definition)) and fill is not None:
+    if archives.default_is_late(dict(definition)) and fill is not None:
         late = Step(
             restore_values("1 = 1"),
             f"gave {record} its default in rows that came meanwhile",
@@ -308,7 +323,7 @@ def _put_back(migration: Migration, table: Table, record: Record, definition: di
             scans=True,
         )
         execute(migration, [late])
-    gone = _gone(migration, table, names, record)
+    gone = _count(migration, lambda: archives.count_gone(table.name, names, record.archive))
     if gone:
         log.warning("%d of the archived values of %s have no row any more: it was deleted since", gone, record)
 
@@ -319,8 +334,8 @@ def _refuse_lost(migration: Migration, table: Table, names: Sequence[str], recor
     triggers = [] if current_dry_run() is not None else database.triggers.update_triggers(table.name)
     if not triggers:
         return
-    with database.unbounded():
-        lost = Archives.of(database).count_lost(table.name, names, record.column or "", record.archive)
+    archived = names, record.column or "", record.archive
+    lost = _count(migration, lambda: Archives.of(database).count_lost(table.name, *archived))
     if lost:
         forget_progress(migration, record)
         raise BackfillIncomplete(
@@ -328,14 +343,6 @@ def _refuse_lost(migration: Migration, table: Table, names: Sequence[str], recor
             remedy=CANCELLED.format(", ".join(triggers)),
             state=f"The column is there, and {record.archive} keeps all values. Running again continues from there.",
         )
-
-
-def _gone(migration: Migration, table: Table, names: Sequence[str], record: Record) -> int:
-    def count() -> int:
-        with migration.database.unbounded():
-            return Archives.of(migration.database).count_gone(table.name, names, record.archive)
-
-    return on_catalogue(migration, count)
 
 
 def plans_to_complete(migration: Migration, table: Table, record: Record, filled: bool) -> Iterable[Iterator[Step]]:
@@ -353,32 +360,27 @@ def written_restore(record: Record) -> str:
     return call("restore_column", record.table, column, schema=record.schema)
 
 
-def archive_table(migration: Migration, table: Table, explain: Callable[..., object]) -> bool:
+def archive_table(migration: Migration, table: Table, explain: Explain) -> bool:
     """Rename a table into an archive, so that its names are free and nothing ties it to other tables."""
-    database, catalogue = migration.database, catalogue_of(migration)
+    database, archives = migration.database, Archives.of(migration.database)
     refuse_unarchivable(migration, table, None, f"table {table.name}")
     written = call("drop_table_if_exists", table.name.name, schema=table.name.schema, archive=True)
-    check_subscribers_of_state(migration, catalogue, written)
+    check_subscribers_of_state(migration, catalogue_of(migration), written)
     if (dry_run := current_dry_run()) is not None:
         drop = next(database.ddl.drop_table(table.name, table))
         dry_run.add(
             PlannedStatement(f"put table {table.name} away as an archive", database.sizes.lock_of(drop), drop.locks)
         )
         return True
-    record = on_catalogue(
-        migration, lambda: catalogue.latest(table.name, None, open_=True) or catalogue.add(table.name, None)
-    )
-    if not record.definition:
-        definition = look_into(
-            migration, table.name, lambda: Archives.of(database).describe_table(table, record.archive)
-        )
-        definition["described"] = True
-        rows = database.sizes.estimated_rows(table.name) or 0
-        on_catalogue(migration, partial(catalogue.change, record, definition=definition, kept_rows=rows))
-        record = replace(record, definition=definition)
-    plan = Archives.of(database).move_to_archive(table, record.archive, dict(record.definition))
-    execute(migration, plan, explain)  # type: ignore[arg-type]
-    on_catalogue(migration, lambda: catalogue.change(record, status=ARCHIVED))
+
+    def describe(record: Record) -> Definition:
+        return {**archives.describe_table(table, record.archive), "described": True}
+
+    rows = database.sizes.estimated_rows(table.name) or 0
+    record = _begin(migration, table, None, describe, kept_rows=rows)
+    plan = archives.move_to_archive(table, record.archive, dict(record.definition))
+    execute(migration, plan, explain)
+    _change(migration, record, status=ARCHIVED)
     return True
 
 
@@ -388,4 +390,4 @@ def bring_table_back(migration: Migration, record: Record) -> None:
         execute(
             migration, Archives.of(migration.database).move_back(record.of, record.archive, dict(record.definition))
         )
-    on_catalogue(migration, lambda: catalogue_of(migration).change(record, status=RESTORING))
+    _change(migration, record, status=RESTORING)
