@@ -238,8 +238,8 @@ class Archives(port.Archives):
         for one in definition["keys"]:
             if one["referent"][0] == former:
                 one = {**one, "referent": [None, one["referent"][1]]}
-            there = table.constraints.get(one["name"])
-            if there is None or not there.valid:
+            existing = table.constraints.get(one["name"])
+            if existing is None or not existing.valid:
                 yield self.database.ddl.add_constraint(table.name, _key_of(table.name, one), table, True)
 
     def default_is_late(self, definition: Definition) -> bool:
@@ -280,8 +280,8 @@ class Archives(port.Archives):
             for key in keys
             for action in (self.database.ddl.key_dropped(key), *self.database.ddl.key_mark_removed(table, key))
         )
-        standing = any(constraint.kind == "foreign key" for constraint in table.constraints.values())
-        if drops and standing:
+        has_keys = any(constraint.kind == "foreign key" for constraint in table.constraints.values())
+        if drops and has_keys:
             yield self.database.ddl.alter(table.name, drops, f"untied {table.name} from the tables that it refers to")
         yield Step(
             self._renaming_archive(table.name, archive), f"put table {table.name} away as {archive}", (table.name,)

@@ -89,9 +89,9 @@ class Archives(Port):
         """Return the UPDATE that gives rows without a value the archived one, and rows that are not in it the default."""
         own, value = self.quoted_table(table.name), self.quoted(column)
         kept = f"FROM {self.quoted_table(archive)} AS safeops_kept WHERE {self._matched(own, key)}"
-        found, there = f"(SELECT safeops_kept.{value} {kept})", f"EXISTS (SELECT 1 {kept})"
-        new = found if default is None else f"CASE WHEN {there} THEN {found} ELSE {default} END"
-        only = f" AND {there}" if default is None else ""
+        found, is_archived = f"(SELECT safeops_kept.{value} {kept})", f"EXISTS (SELECT 1 {kept})"
+        new = found if default is None else f"CASE WHEN {is_archived} THEN {found} ELSE {default} END"
+        only = f" AND {is_archived}" if default is None else ""
         assigned = "".join(f", {self.quoted(one)} = {self.quoted(one)}" for one in self.touched(table, column))
         return f"UPDATE {own} SET {value} = {new}{assigned} WHERE {condition} AND {value} IS NULL{only}"
 

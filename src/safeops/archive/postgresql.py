@@ -244,15 +244,15 @@ END $safeops$"""
             yield Step(f"ALTER TABLE {self.quoted_table(table.name)} {add}", f"added not null {name}", (table.name,))
 
     def _restored_index(self, table: Table, name: str, definition: str, comment: str | None) -> Plan:
-        there = table.indexes.get(name)
+        existing = table.indexes.get(name)
         drop = self.database.ddl.drop_invalid(table.name, name, table)
-        if there is not None and not there.valid:
+        if existing is not None and not existing.valid:
             yield drop
-        if there is None or not there.valid:
+        if existing is None or not existing.valid:
             sql = re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY IF NOT EXISTS ", definition)
             does = f"built index {name} on {table.name} again"
             yield concurrently(sql, does, table.name, scans=True, cleanup=(drop,))
-        if comment and (there is None or there.comment != comment):
+        if comment and (existing is None or existing.comment != comment):
             yield Step(
                 self.database.ddl.comment_on("INDEX", self.database.ddl.index_name(table.name, name, table), comment),
                 f"commented on {name}",
@@ -262,16 +262,16 @@ END $safeops$"""
         self, table: Table, name: str, kind: str, text: str, valid: bool, locks: tuple[Name, ...]
     ) -> Plan:
         add = f"ALTER TABLE {self.quoted_table(table.name)} ADD CONSTRAINT {self.quoted(name)}"
-        there = table.constraints.get(name)
+        existing = table.constraints.get(name)
         later = kind in ("check", "foreign key")
         if kind in ("unique", "primary key"):
             timing = re.search(r"( DEFERRABLE)?( INITIALLY DEFERRED)?$", text)
             text = f"{kind.upper()} USING INDEX {self.quoted(name)}{timing[0] if timing else ''}"
-        if there is None:
+        if existing is None:
             text = f"{text.removesuffix(' NOT VALID')} NOT VALID" if later else text
             lock = SHARE_ROW_EXCLUSIVE if kind == "foreign key" else None
             yield Step(f"{add} {text}", f"added {name} to {table.name} again", locks, lock=lock)
-        if later and valid and not (there and there.valid):
+        if later and valid and not (existing and existing.valid):
             yield self.database.ddl.validation(table.name, name, locks)
 
     def finish_restore(self, table: Table, column: str, definition: Definition) -> Plan:

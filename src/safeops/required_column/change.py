@@ -265,13 +265,13 @@ class _Required:
         )
 
     def _check(self, table: Table) -> None:
-        there = table.columns.get(self.column_name)
-        if there is not None:
+        current = table.columns.get(self.column_name)
+        if current is not None:
             compared = {"type", "collation", "computed", "identity"}
             compared |= {"comment"} if self.column.comment else set()
-            compared |= {"default"} if there.default is not None else set()
+            compared |= {"default"} if current.default is not None else set()
             found = columns.column_differences(
-                self.migration, table, there, self.column, only=frozenset(compared), ahead=True
+                self.migration, table, current, self.column, only=frozenset(compared), ahead=True
             )
             if found:
                 keep_or_raise(f"column {self.shown}", found, "raise", "Change one of the two definitions.")
@@ -282,11 +282,11 @@ class _Required:
             code = self.arguments.corrected("{...}")
             check_subscribers_of_column(self.migration, table, self.column_name, code)
             check_subscribers_of_state(self.migration, State.of(self.migration), code)
-        fills = there is None or there.nullable or self.keep_filled
-        if fills and self.by_trigger and (there is None or there.nullable or self._lacks_triggers()):
+        fills = current is None or current.nullable or self.keep_filled
+        if fills and self.by_trigger and (current is None or current.nullable or self._lacks_triggers()):
             asked = f"add_required_column() of {self.shown} without a server default"
             self.database.triggers.check_triggers(asked, table.name, locks_table=False)
-        if there is None:
+        if current is None:
             self.done.extend(prepare(self.migration, [self.column]))
         if fills:
             with keeping(self.done):
@@ -298,10 +298,10 @@ class _Required:
     # The column -------------------------------------------------------------------------------------------------
 
     def _add(self, table: Table) -> None:
-        there = table.columns.get(self.column_name)
-        if there is None:
+        current = table.columns.get(self.column_name)
+        if current is None:
             self._do("added the column", self._added(table))
-        elif self.default is not None and there.default is None:
+        elif self.default is not None and current.default is None:
             self._do("set its default", self._defaulted(table))
 
     def _added(self, table: Table | None) -> Iterator[Step]:

@@ -356,8 +356,8 @@ class ShadowColumns(SyncChecks):
 
     def is_swapped(self, pair: Pair, table: Table) -> bool:
         # The column that was added for the pair has the mark, and it was to go.
-        there = table.columns.get(pair.shadow)
-        return pair.winner is not None and there is not None and not self.is_marked(table, pair, pair.shadow)
+        existing = table.columns.get(pair.shadow)
+        return pair.winner is not None and existing is not None and not self.is_marked(table, pair, pair.shadow)
 
     # Conditions -------------------------------------------------------------------------------------------------
 

@@ -94,8 +94,8 @@ class SyncTriggers(port.ShadowColumns):
         return replace(pair, type=type_, value=pair.back, back=pair.value, default=default, switched=switched)
 
     def half_swapped_pair(self, pair: Pair, table: Table) -> Pair | None:
-        there, switched = table.columns.get(pair.shadow), mark(replace(pair, switched=True))
-        exchanged = there is not None and there.comment == switched
+        existing, switched = table.columns.get(pair.shadow), mark(replace(pair, switched=True))
+        exchanged = existing is not None and existing.comment == switched
         return self._as_arranged(pair, table) if exchanged and not self.find_pair(table, pair.name) else None
 
     def triggers_of_pair(self, table: Name, name: str) -> dict[str, str]:

@@ -78,8 +78,9 @@ class ShadowColumns(OfflineScripts):
         return [row[0] for row in self.read(sql, id=table.id, column=pair.source)]
 
     def full_type(self, table: Table, column: str) -> str:
-        there = table.columns[column]
-        return there.type if there.collation is None else f"{there.type} COLLATE {self.quoted(there.collation)}"
+        definition = table.columns[column]
+        collation = "" if definition.collation is None else f" COLLATE {self.quoted(definition.collation)}"
+        return f"{definition.type}{collation}"
 
     # Before anything is touched ---------------------------------------------------------------------------------
 
@@ -307,19 +308,19 @@ class ShadowColumns(OfflineScripts):
 
     def _moved_defaults_of_parts(self, pair: Pair, table: Table) -> list[str]:
         """Return the statements by which each partition has the default that it had, where that is another one."""
-        said = []
+        statements = []
         for part in self.partitions_of(table):
             if part.columns[pair.source].default == table.columns[pair.source].default:
                 continue
             default = self.default_of_shadow(pair, part)
-            said += [self.database.ddl.alter_column(part.name, pair.source, "DROP DEFAULT")]
-            said += moved_sequence(self.database, pair, part)
-            said += (
+            statements += [self.database.ddl.alter_column(part.name, pair.source, "DROP DEFAULT")]
+            statements += moved_sequence(self.database, pair, part)
+            statements += (
                 [self.database.ddl.alter_column(part.name, pair.shadow, "DROP DEFAULT")]
                 if default is None
                 else self._default_statements(pair, part, default)
             )
-        return said
+        return statements
 
     def _default_statements(self, pair: Pair, table: Table, default: str) -> list[str]:
         if not default.startswith("(SELECT"):
@@ -333,8 +334,8 @@ class ShadowColumns(OfflineScripts):
         """Plan that the shadow column is NOT NULL if the source is; where that is not validated, the swap adds it."""
         if table.columns[pair.source].nullable:
             return
-        there = not_null_of(table, pair.source)
-        if there is not None and "NO INHERIT" in rules_of(there) and table.columns[pair.shadow].nullable:
+        rule = not_null_of(table, pair.source)
+        if rule is not None and "NO INHERIT" in rules_of(rule) and table.columns[pair.shadow].nullable:
             yield from self.database.ddl.set_not_null_natively(table.name, pair.shadow, table, " NO INHERIT")
         else:
             yield from self.database.ddl.set_not_null(table.name, pair.shadow, table)
@@ -343,11 +344,11 @@ class ShadowColumns(OfflineScripts):
         """Return the statement that gives NOT NULL, a constraint from PostgreSQL 18 on, the name that it had."""
         if not found["not_null"]:
             return []
-        there = not_null_of(table, pair.source)
-        if there is not None and not there.valid:
-            spec = f"NOT NULL {self.quoted(pair.shadow)}{rules_of(there)}"
+        rule = not_null_of(table, pair.source)
+        if rule is not None and not rule.valid:
+            spec = f"NOT NULL {self.quoted(pair.shadow)}{rules_of(rule)}"
             target = self.quoted_table(table.name)
-            return [f"ALTER TABLE {target} ADD CONSTRAINT {self.quoted(there.name)} {spec}"]
+            return [f"ALTER TABLE {target} ADD CONSTRAINT {self.quoted(rule.name)} {spec}"]
         of_twin = [
             constraint.name
             for constraint in table.constraints.values()

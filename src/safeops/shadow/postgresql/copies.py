@@ -69,10 +69,10 @@ class IndexCopies(PartitionKeys):
                 name = self.copy_name(pair, index.name)
                 yield Copy(kind, table.name, index.name, name, rest, constraint or index, wanted)
         for check in checks:
-            there = spelled.constraints.get(check.name)
-            definition = (there.definition if there else "").removesuffix(" NOT VALID")
-            if there is not None and definition != check.definition.removesuffix(" NOT VALID"):
-                yield Copy("check", table.name, check.name, self.copy_name(pair, check.name), definition, check, there)
+            copied = spelled.constraints.get(check.name)
+            definition = (copied.definition if copied else "").removesuffix(" NOT VALID")
+            if copied is not None and definition != check.definition.removesuffix(" NOT VALID"):
+                yield Copy("check", table.name, check.name, self.copy_name(pair, check.name), definition, check, copied)
 
     def _of_column(self, pair: Pair, table: Table) -> tuple[list[Index], list[Constraint]]:
         def counts(one: Index | Constraint) -> bool:
@@ -166,8 +166,8 @@ class IndexCopies(PartitionKeys):
                 yield from self._drop_copy(existing, copy.name)
         existing = self.database.table(pair.table)
         for table in [existing, *self.partitions_of(existing)] if existing is not None else []:
-            standing = [owned for owned in table.things_using(pair.shadow) if is_ours(owned.name)]
-            found = {one.name for one in standing if getattr(one, "kind", "") != "not null"}
+            made = [one for one in table.things_using(pair.shadow) if is_ours(one.name)]
+            found = {one.name for one in made if getattr(one, "kind", "") != "not null"}
             for name in sorted(found - {copy.name for copy in copies}):
                 yield from self._drop_copy(table, name)
 
@@ -203,8 +203,8 @@ class IndexCopies(PartitionKeys):
             does, then = f"added {copy.name} for new rows of {copy.table}", self._while_original(copy)
             lock = SHARE_ROW_EXCLUSIVE if copy.kind == "foreign key" else None
             yield self.after_vacuum(Step(f"{add} NOT VALID", does, locks, then, lock=lock))
-        there = table.constraints.get(copy.name)
-        if copy.valid and not (there is not None and there.valid):
+        existing = table.constraints.get(copy.name)
+        if copy.valid and not (existing is not None and existing.valid):
             yield self.database.ddl.validation(copy.table, copy.name, locks)
 
     def _while_original(self, copy: Copy) -> tuple[str, ...]:
@@ -218,8 +218,8 @@ class IndexCopies(PartitionKeys):
         unique = copy.kind != "index" or (isinstance(copy.of, Index) and copy.of.unique)
         if copy.name in table.constraints:
             return
-        there = table.indexes.get(copy.name)
-        if there is None or not there.valid:
+        existing = table.indexes.get(copy.name)
+        if existing is None or not existing.valid:
             yield from self.database.ddl.build_index(copy.table, IndexText(copy.name, unique, copy.rest), table)
         if copy.kind == "unique" and isinstance(copy.of, Constraint) and not copy.within:
             quoted = self.quoted(copy.name)
@@ -277,8 +277,8 @@ class IndexCopies(PartitionKeys):
             index = self.quoted_table(Name(copy.name, copy.table.schema))
             renamed = [f"ALTER INDEX {index} RENAME TO {original}"]
             comment = copy.of.comment if isinstance(copy.of, Index) else None
-            there = self.quoted_table(Name(copy.original, copy.table.schema))
-            renamed += [self.database.ddl.comment_on("INDEX", there, comment)] if comment else []
+            original_index = self.quoted_table(Name(copy.original, copy.table.schema))
+            renamed += [self.database.ddl.comment_on("INDEX", original_index, comment)] if comment else []
             table = self.database.table(copy.table)
             return renamed + (self.database.ddl.renamed_parts(table, copy.name, copy.original) if table else [])
         return [f"ALTER TABLE {target} RENAME CONSTRAINT {name} TO {original}", *self._own_comment(copy)]
@@ -305,14 +305,14 @@ def _rest_of(definition: str) -> str:
 
 
 def _is_outdated(copy: Copy, table: Table) -> bool:
-    there: Any = (table.constraints if copy.kind in ("check", "foreign key") else table.indexes).get(copy.name)
-    if there is None:
+    existing: Any = (table.constraints if copy.kind in ("check", "foreign key") else table.indexes).get(copy.name)
+    if existing is None:
         return False
     if isinstance(copy.wanted, Constraint) and copy.kind == "foreign key":
         parts = "columns", "remote", "referent"
-        return copy.late or any(getattr(there, part) != getattr(copy.wanted, part) for part in parts)
+        return copy.late or any(getattr(existing, part) != getattr(copy.wanted, part) for part in parts)
     known = {*table.columns}
-    return names_in(there) & known != names_in(copy.wanted) & known
+    return names_in(existing) & known != names_in(copy.wanted) & known
 
 
 def is_ours(name: str) -> bool:

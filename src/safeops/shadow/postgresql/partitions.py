@@ -168,11 +168,11 @@ class PartitionKeys(SyncTriggers):
         """Return the statements by which the partitions have their replica identity, or their order, by the new indexes."""
         if not existing.is_partitioned:
             return []
-        said = []
+        statements = []
         for schema, table, index, identifies in self.read(_IDENTITY, id=existing.id, column=pair.source):
             how = "REPLICA IDENTITY USING INDEX" if identifies else "CLUSTER ON"
-            said.append(f"ALTER TABLE {self.quoted_table(Name(table, schema))} {how} {self.quoted(index)}")
-        return said
+            statements.append(f"ALTER TABLE {self.quoted_table(Name(table, schema))} {how} {self.quoted(index)}")
+        return statements
 
     def locks_with(self, table: Name, children: list[Name]) -> list[str]:
         """Return the statements that lock a table, and those that refer to it.
@@ -224,15 +224,15 @@ class PartitionKeys(SyncTriggers):
     def validate_keys(self, existing: Table) -> Plan:
         wholes: dict[str, list[tuple[Name, str, str]]] = {}
         for schema, table, named, note, valid, definition in self.read(_NOTED, id=existing.id, note=NOTE):
-            child, said = Name(table, schema), note.removeprefix(NOTE)
-            step, comment = self.database.ddl.validation(child, named, (child, existing.name)), json.loads(said)
+            child, whole_note = Name(table, schema), note.removeprefix(NOTE)
+            step, comment = self.database.ddl.validation(child, named, (child, existing.name)), json.loads(whole_note)
             if isinstance(comment, dict):
-                wholes.setdefault(said, []).append((child, named, definition))
+                wholes.setdefault(whole_note, []).append((child, named, definition))
                 yield from () if valid else (step,)
             else:
                 yield replace(step, then=(self.constraint_comment(child, named, comment),))
-        for said, parts in wholes.items():
-            yield self._whole_of(json.loads(said), parts, existing)
+        for whole_note, parts in wholes.items():
+            yield self._whole_of(json.loads(whole_note), parts, existing)
 
     def _whole_of(self, whole: dict[str, Any], parts: list[tuple[Name, str, str]], table: Table) -> Step:
         """Have a partitioned table adopt the foreign keys of its partitions."""

@@ -163,12 +163,13 @@ END """
         source, shadow = self.quoted(pair.source), self.quoted(pair.shadow)
         row = f"(SELECT NEW.{shadow} AS {source}) AS {self.quoted(pair.table.name)}"
         value = f"(SELECT CAST(({pair.back or source}) AS {type_}) FROM {row})"
-        said = f"a value for column {pair.source} of {pair.table} was written by its position, and {type_} does not take it"
+        value_of = f"a value for column {pair.source} of {pair.table}"
+        message = f"{value_of} was written by its position, and {type_} does not take it"
         hint = (
             f"Name the columns: INSERT INTO {self._table(pair)} ({source}, ...) VALUES (...), or COPY {self._table(pair)}"
             f" ({source}, ...). The type of the column was changed, and its place is another one."
         )
-        fail = f"RAISE data_exception USING MESSAGE := {self.literal(said)}, HINT := {self.literal(hint)}"
+        fail = f"RAISE data_exception USING MESSAGE := {self.literal(message)}, HINT := {self.literal(hint)}"
         return f"""  IF {IS_INSERT} THEN
     IF {lacking("safeops_given.f1", 0)} AND NOT pg_catalog.record_image_eq(ROW(NEW.{shadow}), safeops_given) THEN
       NEW.{shadow} := safeops_given.f1;

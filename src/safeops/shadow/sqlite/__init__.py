@@ -44,8 +44,8 @@ class ShadowColumns(IndexCopies):
         own = {folded(f"{pair.name}_{event}") for event in ("insert", "update")}
         found = self._pair_triggers(table, spelled=True)
         moves = [f"trigger {name}: {text}" for name, text in found.items() if folded(name) in own]
-        standing = self.find_pair(table, pair.name)
-        if standing is None or folded(standing.source) != folded(pair.source):
+        existing = self.find_pair(table, pair.name)
+        if existing is None or folded(existing.source) != folded(pair.source):
             return moves
         # RENAME COLUMN carries them over.
         return [
@@ -235,8 +235,8 @@ def _exchanging(source: str, shadow: str) -> rebuild.Edit:
         spelled = {source: _typed(sql, shadow), shadow: _typed(sql, source)}
         for name, (type_, collation) in spelled.items():
             sql = rebuild.changing_type(name, type_, "BINARY" if collation else None)(sql)
-            there = parse(sql).column(name).clause("collate")
-            sql = f"{sql[: there.start]}{collation}{sql[there.end :]}" if there else sql
+            clause = parse(sql).column(name).clause("collate")
+            sql = f"{sql[: clause.start]}{collation}{sql[clause.end :]}" if clause else sql
         return sql
 
     return edit

@@ -128,10 +128,10 @@ class IndexCopies(port.ShadowColumns):
         self._refuse_nulls(pair, table)
         wanted = self._copies(pair, table)
         for name, sql in wanted.items():
-            there = table.indexes.get(name)
-            if there is None or _rest(there.definition) != _rest(sql):
+            existing = table.indexes.get(name)
+            if existing is None or _rest(existing.definition) != _rest(sql):
                 does = f"built index {name} on {table.name}"
-                drops = [self.database.ddl.index_drop(table.name, name)] if there is not None else []
+                drops = [self.database.ddl.index_drop(table.name, name)] if existing is not None else []
                 self._refuse_duplicates(pair, table, name, sql)
                 first, *then = [*drops, sql]
                 yield Step(first, does, (table.name,), then=tuple(then), scans=True)

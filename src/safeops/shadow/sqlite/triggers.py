@@ -201,8 +201,8 @@ class PairTriggers:
         source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
         empty = f"{self.row} AND {source} IS NULL AND {shadow} IS NULL"
         given = f"UPDATE {self._table} SET {source} = {self.default} WHERE {empty};"
-        said = literal(f"NOT NULL constraint failed: {self.pair.table.name}.{self.pair.source}")
-        refused = f"SELECT RAISE(ABORT, {said}) FROM {self._table} WHERE {self.row} AND {source} IS NULL; END"
+        message = literal(f"NOT NULL constraint failed: {self.pair.table.name}.{self.pair.source}")
+        refused = f"SELECT RAISE(ABORT, {message}) FROM {self._table} WHERE {self.row} AND {source} IS NULL; END"
         return (
             f"WHEN {when_inserted} {inserted.replace('*/ ', f'*/ {given} ', 1)}",
             f"WHEN {when_updated} {updated.removesuffix('END')}{refused}",
@@ -217,8 +217,8 @@ class PairTriggers:
         source, shadow = quoted(self.pair.source), quoted(self.pair.shadow)
         second, table = source if first == shadow else shadow, self._table
         apart = f"{self.row} AND {differ(first, second)}"
-        said = literal(f"safeops: {self.pair.table.name}.{self.pair.source} and {self.pair.shadow} would differ")
-        raised = f"SELECT RAISE(ABORT, {said}) FROM {table} WHERE {apart}"
+        message = literal(f"safeops: {self.pair.table.name}.{self.pair.source} and {self.pair.shadow} would differ")
+        raised = f"SELECT RAISE(ABORT, {message}) FROM {table} WHERE {apart}"
         refused = f" {raised} AND {won} AND NOT {differ(second, f'NEW.{second}')};" if new else ""
         return (
             f"BEGIN {self.pair.note} UPDATE {table} SET {second} = {first} WHERE {self.row} AND {won};{refused}"
