@@ -355,7 +355,8 @@ def test_every_pattern_runs_up_down_and_up_again(database: Database, tmp_path: P
     assert database.query(f"SELECT body FROM {'remarks' if renames_tables else 'notes'}") == [("one",)]
     project.downgrade("base")
     # No server takes a value out of a type.
-    catalogue.assert_same(before, [line for line in catalogue.unordered(database) if line != "'curious'"], "down")
+    undone = catalogue.unordered(database).replace("{sad,curious,happy}", "{sad,happy}").replace("'curious'\n", "")
+    catalogue.assert_same(before, undone, "down")
     assert rows == _rows(database)
     project.upgrade()
     catalogue.assert_same(after, catalogue.unordered(database), "up again")
@@ -382,7 +383,7 @@ def test_any_name_of_a_column_will_do(database: Database, tmp_path: Path) -> Non
     # SQLAlchemy itself does not read foreign keys and constraints of such names.
     indexes = sa.inspect(database.observer()).get_indexes("The users")
     assert {one["column_names"][0] for one in indexes if one["name"].startswith("ix")} == set(NASTY)
-    made = "\n".join(catalogue.unordered(database))
+    made = catalogue.unordered(database)
     assert [
         f"{kind}{place}" for kind in ("uq", "fk") for place in range(len(NASTY)) if f"{kind}{place}" not in made
     ] == []
