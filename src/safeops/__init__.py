@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from safeops.execution.migration import configure
     from safeops.execution.migration_lock import migration_lock
     from safeops.policy import Settings, assured, lock_timeout, settings
-    from safeops.required_column.change import add_required_column
+    from safeops.required_column import add_required_column
     from safeops.schema.alter_column import (
         alter_column_type,
         enforce_not_null,
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     )
     from safeops.shadow.column_rename import ColumnRename
     from safeops.shadow.type_change import TypeChange
-    from safeops.table_rename.change import TableRename
+    from safeops.table_rename import TableRename
 
 __version__ = "0.1.0"
 

@@ -36,8 +36,8 @@ _HOMES = {
     "safeops.schema.types": "add_enum_value_if_missing create_enum_if_missing drop_enum_if_exists",
     "safeops.policy": "Settings assured lock_timeout settings",
     "safeops.shadow.column_rename": "ColumnRename",
-    "safeops.required_column.change": "add_required_column",
-    "safeops.table_rename.change": "TableRename",
+    "safeops.required_column": "add_required_column",
+    "safeops.table_rename": "TableRename",
     "safeops.shadow.type_change": "TypeChange",
 }
 HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

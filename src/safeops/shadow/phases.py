@@ -20,10 +20,10 @@ from safeops.databases.server import OF_ROWS, OF_STATEMENT
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair
 from safeops.errors import InvalidArgument, PhaseMissing, SafeOpsError, ViolatingRows
+from safeops.execution.helper import PhasedChange, phase_missing
 from safeops.execution.inspect import existing, look_into
 from safeops.execution.lock_retry import Explain, execute, outline, with_lock_retry
 from safeops.execution.migration import Migration, running
-from safeops.execution.phases import PhasedChange, phase_missing
 from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state, note_subscribers
 from safeops.naming import Name
 from safeops.schema import refusals

@@ -23,8 +23,8 @@ from safeops.databases.triggers import MARK, Pair
 from safeops.errors import DependentObjects
 from safeops.naming import Name, fitting
 from safeops.planned import Effect
-from safeops.shadow.mysql.checks import SyncChecks
-from safeops.shadow.mysql.spelling import (
+from safeops.shadow.mysql.checks import (
+    SyncChecks,
     changes_columns,
     column_of,
     converted_alike,
