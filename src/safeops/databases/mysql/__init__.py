@@ -31,7 +31,7 @@ PROBE = "safeops_probe"
 
 
 class MySQL(Session):
-    """MySQL, looked at through SHOW CREATE TABLE."""
+    """MySQL, read by SHOW CREATE TABLE."""
 
     family = "mysql"
     product = "MySQL"
@@ -167,22 +167,26 @@ class MySQL(Session):
         return Constraint("PRIMARY" if primary else named, "primary key" if primary else "unique", columns)
 
     def same_named(self, table: Table, wanted: Constraint) -> Constraint | None:
-        """Return the constraint in the place of a wanted one: keys have their names apart from other constraints."""
+        """Return the constraint with the name of a wanted one; keys do not share their names with other constraints."""
         if wanted.kind == "primary key":
-            # The server's own key, which nobody asked for, gives way to the author's.
+            # The author's key replaces the server's own.
             return None if has_generated_key(table) else super().same_named(table, wanted)
         same_name = (other for other in table.constraints.values() if other.name.casefold() == wanted.name.casefold())
         return next((other for other in same_name if (other.kind == "unique") == (wanted.kind == "unique")), None)
 
     def constraint_named(self, table: Table, name: str, kind: str | None) -> Constraint | None:
         kind, own = KINDS.get(kind or "", kind), table.name.name
-        named = [one for one in table.constraints.values() if one.name.casefold() == name.casefold()]
+        named = [
+            constraint for constraint in table.constraints.values() if constraint.name.casefold() == name.casefold()
+        ]
         # The server keeps no name of a primary key: these are the ones that conventions give.
         conventional = ("PRIMARY", f"pk_{own}", f"{own}_pk", f"{own}_pkey")
         is_key = name.casefold() in map(str.casefold, conventional)
         if kind == "primary key" or (kind is None and not named and is_key):
-            return next((one for one in table.constraints.values() if one.kind == "primary key"), None)
-        return next((one for one in named if kind in (None, one.kind)), None)
+            return next(
+                (constraint for constraint in table.constraints.values() if constraint.kind == "primary key"), None
+            )
+        return next((constraint for constraint in named if kind in (None, constraint.kind)), None)
 
     # Asking -----------------------------------------------------------------------------------------------------
 

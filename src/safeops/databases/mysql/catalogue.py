@@ -134,7 +134,7 @@ def _constraints(shown: Shown, name: Name, comment: str) -> list[Constraint]:
     items = sorted((item for item in shown.items if item.kind in kinds), key=lambda item: kinds[item.kind])
     pending = {item.name for item in items if item.kind == "foreign key" and item.name.startswith(f"{PENDING}_")}
     names = [item.name for item in items]
-    unchecked = {one for one in names if pending_name(one) in pending or UNPROVED.format(name=one) in comment}
+    unchecked = {key for key in names if pending_name(key) in pending or UNPROVED.format(name=key) in comment}
     constraints = (_constraint(item, name, item.name not in unchecked) for item in items if item.name not in pending)
     return [constraint for constraint in constraints if constraint is not None]
 
@@ -212,7 +212,7 @@ class ForeignKey:
     ondelete: str | None
 
     def ties(self, table: Name, column: str) -> bool:
-        return any(one == (table, column.casefold()) for pair in self.tied for one in pair)
+        return any(side == (table, column.casefold()) for pair in self.tied for side in pair)
 
     @property
     def tied(self) -> list[tuple[tuple[Name, str], tuple[Name, str]]]:
@@ -226,6 +226,6 @@ def foreign_keys(rows: Iterable[Any]) -> Iterator[ForeignKey]:
     for (key, schema, table), group in groupby(rows, lambda row: row[:3]):
         parts = list(group)
         referent = Name(parts[0][5], parts[0][4])
-        columns, remote = tuple(one[3] for one in parts), tuple(one[6] for one in parts)
+        columns, remote = tuple(row[3] for row in parts), tuple(row[6] for row in parts)
         onupdate, ondelete = map(spelling.action, parts[0][7:])
         yield ForeignKey(key, Name(table, schema), referent, columns, remote, onupdate, ondelete)

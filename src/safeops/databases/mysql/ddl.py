@@ -119,7 +119,7 @@ class DDL(Columns):
             # The server would make an index too, but drops that one silently when it finds another.
             add_index = [f"ADD INDEX {self.quoted(named)} ({self.quoted(*key.column_keys)})"] if has_own_index else []
             # An index that the server makes for both keys has the name of the later one.
-            keys = [self._key_action(key, referent, named=one) for one in (pending_name(named), named)]
+            keys = [self._key_action(key, referent, named=own) for own in (pending_name(named), named)]
             added = self.alter(name, ", ".join([*add_index, *keys]), does, also=(referent,), variables=UNCHECKED)
             yield added
         orphans = f"SELECT 1 {self._orphans(name, key, referent)} LIMIT 1"

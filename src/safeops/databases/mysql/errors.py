@@ -85,8 +85,8 @@ VERSIONED = 4119
 def number_of(error: BaseException) -> int | None:
     """Return the server's number of an error, whatever the driver calls it."""
     original = getattr(error, "orig", None) or error
-    for one in (original, getattr(original, "__cause__", None)):
-        number = getattr(one, "errno", None) or next(iter(getattr(one, "args", ())), None)
+    for raised in (original, getattr(original, "__cause__", None)):
+        number = getattr(raised, "errno", None) or next(iter(getattr(raised, "args", ())), None)
         if isinstance(number, int):
             return number
     return None

@@ -51,8 +51,8 @@ class Safety(safety.Safety):
             )
         if is_key(wanted):
             columns = equal_columns(wanted)
-            has = {one.casefold() for one in columns}
-            missing = [one for one in self.partition_columns(table) if one.casefold() not in has]
+            has = {column.casefold() for column in columns}
+            missing = [column for column in self.partition_columns(table) if column.casefold() not in has]
             if missing:
                 raise lacking(self.product, name, wanted, columns, missing)
 
@@ -64,8 +64,8 @@ class Safety(safety.Safety):
         keys = {(method, key or "") for row in rows for method, key in (row[:2], row[2:]) if method}
         # KEY () names no column: it takes the primary key.
         by_primary = any(method.endswith("KEY") and not key for method, key in keys)
-        used = [one for one in table.columns if any(names(key, one) for _, key in keys)]
-        return [*used, *(one for one in table.primary_key if by_primary and one not in used)]
+        used = [column for column in table.columns if any(names(key, column) for _, key in keys)]
+        return [*used, *(column for column in table.primary_key if by_primary and column not in used)]
 
     def type_in_place(self, column: sa.Column[Any], table: Table) -> str | None:
         own = str(column.name)
@@ -100,11 +100,11 @@ class Safety(safety.Safety):
             place = left.pop()
             done.add((place[0], place[1].casefold()))
             rows = self.read(FOREIGN_KEYS, schema=place[0].schema, name=place[0].name)
-            keys = [one for one in foreign_keys(rows) if one.ties(*place)]
+            keys = [key for key in foreign_keys(rows) if key.ties(*place)]
             # The table was read before: a key that has been dropped since does not count.
-            own = [one for one in keys if one.table != table.name or one.name in table.constraints]
+            own = [key for key in keys if key.table != table.name or key.name in table.constraints]
             found.update(dict.fromkeys(own))
-            sides = [pair for one in own for pair in one.tied if (place[0], place[1].casefold()) in pair]
+            sides = [pair for key in own for pair in key.tied if (place[0], place[1].casefold()) in pair]
             left += [one for pair in sides for one in pair if one not in done and one not in left]
         return list(found)
 
@@ -134,14 +134,14 @@ class Safety(safety.Safety):
             for key in keys
         ]
         block = 'with assured("writes may wait meanwhile"):'
-        return "\n".join([*drops, block, *(f"    {one}" for one in changes), *creates])
+        return "\n".join([*drops, block, *(f"    {line}" for line in changes), *creates])
 
     def check_type_change(self, column: sa.Column[Any], table: Table) -> None:
         existing, new = table.columns[str(column.name)], self._type_name(column)
         keys = self.keys_tying(table, existing.name)
         if not keys or (new.startswith(self.database.abilities.grow_in_keys) and spelling.widened(existing.type, new)):
             return
-        listed = "".join(f"\n  - foreign key {one.name} of {one.table.at(table.name.schema)}" for one in keys)
+        listed = "".join(f"\n  - foreign key {key.name} of {key.table.at(table.name.schema)}" for key in keys)
         raise DependentObjects(
             f"Cannot change the type of {column.table.fullname}.{existing.name}, because foreign keys use it:{listed}",
             why=f"{self.product} requires one type on both sides of a key at any time, and copies tables to change it.",

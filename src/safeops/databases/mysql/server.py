@@ -133,7 +133,7 @@ class Abilities(server.Abilities):
     guards_natively: ClassVar[bool] = False
 
     grows_from: ClassVar[int] = 0
-    """From how many bytes on a VARCHAR cannot become one of more than 255, where its length takes a second byte."""
+    """A VARCHAR of so many bytes cannot become one of more than 255, whose length takes a second byte."""
 
     grow_in_keys: ClassVar[tuple[str, ...]] = ("enum(", "set(", "varchar(", "varbinary(")
     """The types that take more values while a foreign key uses the column."""
@@ -162,7 +162,7 @@ class Abilities(server.Abilities):
     """A table with a stored generated column is copied to make a column NOT NULL."""
 
     runs_blocks: ClassVar[bool] = False
-    """Statements can be sent as one block, which the server carries on with where the client is killed."""
+    """Statements can be sent as one block, which the server completes even if the client is killed."""
 
     requires_values_before_triggers: ClassVar[bool] = False
     """An INSERT ... SELECT that leaves out a NOT NULL column without a default is refused before a trigger could fill it."""

@@ -167,7 +167,7 @@ class Session(Database):
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """Bound the waiting of a look: the server's own default is a day."""
+        """Bound how long a query waits for locks: the server's own default is a day."""
         with self.setting({"lock_wait_timeout": str(max(math.ceil(self.lock_wait), 1))}):
             yield
 
@@ -188,9 +188,11 @@ class Session(Database):
         holders = [session for name in tables for session in self._holders(name)]
         if holders:
             return list(dict.fromkeys(holders))
-        candidates = [f"perhaps {one}: it has a transaction open" for one in self.described_sessions(CANDIDATES)]
+        candidates = [
+            f"perhaps {session}: it has a transaction open" for session in self.described_sessions(CANDIDATES)
+        ]
         if not candidates:
-            candidates = [f"perhaps {one}: it uses this database" for one in self.described_sessions(CONNECTED)]
+            candidates = [f"perhaps {session}: it uses this database" for session in self.described_sessions(CONNECTED)]
         return [*candidates, *self._unseen()]
 
     def _unseen(self) -> list[str]:

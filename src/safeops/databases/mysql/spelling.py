@@ -103,14 +103,14 @@ def without_parentheses(text: str) -> str:
     return text
 
 
-def same_value(one: str | None, other: str | None) -> bool:
+def same_value(first: str | None, second: str | None) -> bool:
     """Tell whether two defaults are the same number, or the same text written with other escapes."""
-    if one is None or other is None:
+    if first is None or second is None:
         return False
-    if one.startswith("'") and other.startswith("'"):
-        return text_of(one) == text_of(other)
+    if first.startswith("'") and second.startswith("'"):
+        return text_of(first) == text_of(second)
     try:
-        return Decimal(one.strip("'")) == Decimal(other.strip("'"))
+        return Decimal(first.strip("'")) == Decimal(second.strip("'"))
     except InvalidOperation:
         return False
 
@@ -256,7 +256,7 @@ class SpelledDDL(MySQLDDLCompiler):
         whole = super().get_column_specification(column, **kw)
         default = self.get_column_default_string(column)
         written = (f"DEFAULT ({default})", f"DEFAULT {default}")
-        tail = next((one for one in written if default is not None and whole.endswith(one)), None)
+        tail = next((text for text in written if default is not None and whole.endswith(text)), None)
         if default is None or tail is None:
             return whole
         type_ = self.dialect.type_compiler_instance.process(column.type)

@@ -63,7 +63,7 @@ class Triggers(triggers.Triggers):
             yield
 
     def _trigger_refused(self, table: Name) -> DBAPIError | None:
-        """Try a trigger that cannot be made: the server looks at the account first."""
+        """Try to create an impossible trigger: the server checks the account first."""
         # A table that does not exist is locked by nothing; the right on all tables of the schema suffices for it.
         error = self._tried(Name(PROBE, table.schema))
         return self._tried(table) if error and number_of(error) == DENIED else error
@@ -105,8 +105,8 @@ class Triggers(triggers.Triggers):
         )
 
     def stop_filling(self, name: Name, column: str, table: Table | None) -> Plan:
-        for one in self.fillers(name, column):
-            yield self.dropped(name, one, column)
+        for trigger in self.fillers(name, column):
+            yield self.dropped(name, trigger, column)
 
     def dropped(self, table: Name, trigger: str, column: str) -> Step:
         sql = f"DROP TRIGGER IF EXISTS {self.quoted_table(Name(trigger, table.schema))}"

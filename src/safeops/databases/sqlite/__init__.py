@@ -1,4 +1,4 @@
-"""SQLite 3.35 and later: what stands in it and how its things are spelled. Its changes are planned in ``ddl``."""
+"""SQLite 3.35 and later: what is in it and how definitions are spelled. ``ddl`` plans its changes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class SQLite(Session):
         """Return schema, kind, name and definition of a table or view, in SQLite's own order of looking."""
         schemas = self._schemas()
         if name.schema:
-            schemas = [one for one in schemas if folded(one) == folded(name.schema)]
+            schemas = [schema for schema in schemas if folded(schema) == folded(name.schema)]
         elif to_create:
             schemas = ["main"]
         for schema in schemas:
@@ -86,7 +86,7 @@ class SQLite(Session):
 
     def _referents(self, schema: str, clauses: Iterable[text.Clause]) -> dict[str, Sequence[Any]]:
         """Return the tables that are referred to, as they are spelled, with their columns."""
-        wanted = {folded(one.referent) for one in clauses if one.referent is not None}
+        wanted = {folded(clause.referent) for clause in clauses if clause.referent is not None}
         names = [name for name in self._names(schema, "table") if folded(name) in wanted] if wanted else []
         return {name: self.infos(Name(name, schema)) for name in names}
 
@@ -106,12 +106,12 @@ class SQLite(Session):
         return folded(schema) in map(folded, self._schemas())
 
     def constraint_named(self, table: Table, name: str, kind: str | None) -> Constraint | None:
-        there: Constraint | None = table.constraints.get(name)
-        if there is None and kind == "primary":
+        existing: Constraint | None = table.constraints.get(name)
+        if existing is None and kind == "primary":
             return next(
-                (one for one in table.constraints.values() if one.kind == "primary key" and _is_unnamed(one)), None
+                (key for key in table.constraints.values() if key.kind == "primary key" and _is_unnamed(key)), None
             )
-        return there
+        return existing
 
     # Wanting ----------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,11 @@ def row_id_of(text: TableText, infos: Iterable[Any]) -> str | None:
     https://www.sqlite.org/lang_createtable.html#rowids_and_the_integer_primary_key
     """
     keys = [(name, type_) for _, name, type_, _, _, place, *_ in infos if place]
-    inline = [one for one in text.clauses if one.kind == "primary key" and one.column and one.expression == "DESC"]
+    inline = [
+        clause
+        for clause in text.clauses
+        if clause.kind == "primary key" and clause.column and clause.expression == "DESC"
+    ]
     if len(keys) != 1 or keys[0][1].upper() != "INTEGER" or inline or "WITHOUT" in text.options.upper():
         return None
     return str(keys[0][0])
@@ -54,7 +58,7 @@ def _column(text: TableText, name: str, type_: str, notnull: bool, row_id: str |
 
 def _type(type_: str, text: TableText, name: str) -> str:
     # INT PRIMARY KEY is an ordinary column, INTEGER PRIMARY KEY is the row id.
-    is_key = any(one.kind == "primary key" and one.columns == (name,) for one in text.clauses)
+    is_key = any(clause.kind == "primary key" and clause.columns == (name,) for clause in text.clauses)
     return "int" if is_key and type_.upper() == "INT" else spelling.type_name(type_)
 
 
@@ -66,8 +70,8 @@ def constraints_of(text: TableText, table: Name, referents: Mapping[str, Sequenc
 
 def clauses_of(text: TableText, table: str) -> Iterator[tuple[str, Clause]]:
     """Go through the constraints by name; what has none is named as PostgreSQL would name it."""
-    found = [one for one in text.clauses if one.kind in _SUFFIXES]
-    taken = {folded(one.name) for one in found if one.name is not None}
+    found = [clause for clause in text.clauses if clause.kind in _SUFFIXES]
+    taken = {folded(clause.name) for clause in found if clause.name is not None}
     seen: set[str] = set()
     for clause in found:
         name = clause.name if clause.name is not None and folded(clause.name) not in seen else None
@@ -123,10 +127,10 @@ def _keys(infos: Iterable[Any]) -> tuple[str, ...]:
 def index_of(definition: str, name: str, table: str, spelled: Callable[[str], str] = str) -> Index:
     """Read an index from its CREATE INDEX; ``spelled`` spells the columns."""
     words = tokens(definition)
-    *elements, rest = items_of(definition, next(one.start for one in words if one.word == "ON"))
+    *elements, rest = items_of(definition, next(token.start for token in words if token.word == "ON"))
     return Index(
         name=name,
-        columns=tuple(spelling.element(one, spelled) for one in elements),
+        columns=tuple(spelling.element(element, spelled) for element in elements),
         unique=words[1].word == "UNIQUE",
         where=rest[len("WHERE") :].strip() or None,
         table=table,

@@ -85,12 +85,12 @@ class DDL(ddl.DDL):
         stored = table.columns[column].name
         yield from self.database.triggers.stop_filling(table.name, stored, table)
         own = table.things_using(stored)
-        indexes = [one.name for one in own if isinstance(one, Index)]
+        indexes = [thing.name for thing in own if isinstance(thing, Index)]
         does = f"dropped column {name}.{column}"
         step = self.rebuilt(table, does, rebuild.dropping_column(column), without=frozenset(indexes))
         step = replace(step, loses=True)
         if len(own) == len(indexes) and self.database.version >= DROPS_COLUMNS:
-            drops = [self.index_drop(table.name, one) for one in indexes]
+            drops = [self.index_drop(table.name, index) for index in indexes]
             drop = f"ALTER TABLE {self.quoted_table(name)} DROP COLUMN {self.quoted(column)}"
             step = replace(step, sql=drop, does=does, natively=(*drops, drop))
         yield step
@@ -173,7 +173,7 @@ class DDL(ddl.DDL):
     def _dropping(self, table: Table, constraint: str) -> rebuild.Edit:
         def found(text: TableText) -> Clause:
             clauses = clauses_of(text, table.name.name)
-            return next(clause for one, clause in clauses if folded(one) == folded(constraint))
+            return next(clause for name, clause in clauses if folded(name) == folded(constraint))
 
         return rebuild.dropping_clause(found)
 
@@ -225,9 +225,9 @@ class DDL(ddl.DDL):
         raise online_only(change, why)
 
     def _leave_comments(self, *things: Any) -> None:
-        for one in things:
-            if one.comment:
-                log.info("SQLite keeps no comments: that of %s is left out", one)
+        for thing in things:
+            if thing.comment:
+                log.info("SQLite keeps no comments: that of %s is left out", thing)
 
 
 def _refuse_needed_key(table: Table) -> None:

@@ -1,7 +1,7 @@
-"""The rebuild of a table: what SQLite cannot alter is made anew under an edited definition, in one transaction.
+"""The rebuild of a table: what SQLite cannot alter is created again with an edited definition, in one transaction.
 
-The order of https://www.sqlite.org/lang_altertable.html#otheralter, but that the old table is renamed and the new one
-gets its name at once: so its definition is the edited text to the letter. A kill leaves the old table or the new one.
+The order is that of https://www.sqlite.org/lang_altertable.html#otheralter, except that the old table is renamed first, so
+that the new definition is exactly the edited text. A kill leaves the old table or the new one.
 """
 
 from __future__ import annotations
@@ -128,22 +128,22 @@ class _Rebuilding:
     def copy(self) -> None:
         """Copy all rows with their row ids, whatever ON CONFLICT says; another number of rows is an error."""
         given = {quoted(name): value for name, value in self.step.values}
-        taken = {**{one: one for one in self.columns()}, **given}
+        taken = {**{column: column for column in self.columns()}, **given}
         targets, values = ", ".join(taken), ", ".join(taken.values())
         self.run(f"INSERT OR ABORT INTO {self.table} ({targets}) SELECT {values} FROM {self.old}")
-        old, new = (self.database.scalar(f"SELECT count(*) FROM {one}") for one in (self.old, self.table))
+        old, new = (self.database.scalar(f"SELECT count(*) FROM {table}") for table in (self.old, self.table))
         if old != new:
             raise self.violation(f"{old} rows became {new}")
 
     def columns(self) -> Iterator[str]:
-        old, new = (self.database.infos(Name(one, self.schema)) for one in (self.old_name, self.name))
-        stored = {folded(one[1]) for one in new if one[6] == 0}
+        old, new = (self.database.infos(Name(table, self.schema)) for table in (self.old_name, self.name))
+        stored = {folded(info[1]) for info in new if info[6] == 0}
         text = parse(self.step.edit(self.step.seen))
-        taken = {folded(one[1]) for one in (*old, *new)}
-        row_ids = [one for one in ROW_IDS if one not in taken]
+        taken = {folded(info[1]) for info in (*old, *new)}
+        row_ids = [row_id for row_id in ROW_IDS if row_id not in taken]
         if row_ids and "WITHOUT" not in text.options.upper() and row_id_of(text, new) is None:
             yield row_ids[0]
-        yield from (quoted(one[1]) for one in old if one[6] == 0 and folded(one[1]) in stored)
+        yield from (quoted(column[1]) for column in old if column[6] == 0 and folded(column[1]) in stored)
 
     def counter(self) -> int | None:
         """Return the counter of AUTOINCREMENT."""
@@ -153,7 +153,7 @@ class _Rebuilding:
         return None if counter is None else int(counter)
 
     def set_counter(self, counter: int | None) -> None:
-        if counter is None or not any(one.autoincrement for one in parse(self.step.edit(self.step.seen)).clauses):
+        if counter is None or not any(clause.autoincrement for clause in parse(self.step.edit(self.step.seen)).clauses):
             return
         sequence = self.full("sqlite_sequence")
         self.run(f"DELETE FROM {sequence} WHERE name = {self.literal}")
@@ -195,7 +195,7 @@ class _Rebuilding:
     def in_schema(self, sql: str) -> str:
         """Name the schema in a definition, in which SQLite keeps none."""
         words = tokens(sql)
-        place = next(number for number, one in enumerate(words) if one.word in ("TABLE", "INDEX", "TRIGGER"))
+        place = next(number for number, token in enumerate(words) if token.word in ("TABLE", "INDEX", "TRIGGER"))
         start = words[place + 1].start
         return f"{sql[:start]}{quoted(self.schema)}.{sql[start:]}"
 
@@ -221,8 +221,11 @@ def dropping_column(name: str) -> Edit:
     def edit(sql: str) -> str:
         text = parse(sql)
         column = text.column(name)
-        own = [one for one in text.constraints if is_of_column_alone(text, one, name)]
-        spans = [_with_comma(sql, column.start, column.end), *(_with_comma(sql, one.start, one.end) for one in own)]
+        own = [constraint for constraint in text.constraints if is_of_column_alone(text, constraint, name)]
+        spans = [
+            _with_comma(sql, column.start, column.end),
+            *(_with_comma(sql, clause.start, clause.end) for clause in own),
+        ]
         return _replaced(sql, [(start, end, "") for start, end in spans])
 
     return edit
@@ -235,7 +238,7 @@ def adding_constraint(spec: str, not_null: Sequence[str] = ()) -> Edit:
         for name in not_null:
             sql = setting_not_null(name, NOTE)(sql)
         text = parse(sql)
-        end = max([text.columns[-1].end, *(one.end for one in text.constraints)])
+        end = max([text.columns[-1].end, *(clause.end for clause in text.constraints)])
         # On a line of its own: SQLAlchemy takes two quoted names in one line for one.
         return _inserted(sql, end, f",\n\t{spec}")
 
@@ -243,7 +246,7 @@ def adding_constraint(spec: str, not_null: Sequence[str] = ()) -> Edit:
 
 
 def dropping_clause(found: Callable[[TableText], Clause]) -> Edit:
-    """Take out one constraint of the table or of a column."""
+    """Remove one constraint of the table or of a column."""
 
     def edit(sql: str) -> str:
         clause = found(parse(sql))
@@ -256,8 +259,10 @@ def dropping_clause(found: Callable[[TableText], Clause]) -> Edit:
 
 def giving_null_back(sql: str) -> str:
     """Take out what a primary key brought with it."""
-    clauses = [one for one in parse(sql).clauses if one.kind == "not null" and sql.startswith(NOTE, one.end)]
-    return _replaced(sql, [(*_with_space(sql, one), "") for one in clauses])
+    clauses = [
+        clause for clause in parse(sql).clauses if clause.kind == "not null" and sql.startswith(NOTE, clause.end)
+    ]
+    return _replaced(sql, [(*_with_space(sql, clause), "") for clause in clauses])
 
 
 def setting_not_null(name: str, note: str = "") -> Edit:
@@ -299,28 +304,28 @@ def is_of_column_alone(text: TableText, clause: Clause, column: str) -> bool:
     """Tell whether a constraint of the table names this column and no other."""
     if clause.kind == "check":
         named = {folded(token.name) for token in tokens(clause.expression or "") if token.kind in ("word", "quoted")}
-        return {folded(one.name) for one in text.columns} & named == {folded(column)}
-    return [folded(one) for one in clause.columns] == [folded(column)]
+        return {folded(part.name) for part in text.columns} & named == {folded(column)}
+    return [folded(name) for name in clause.columns] == [folded(column)]
 
 
 def _dropping(name: str, kind: str) -> Edit:
     def edit(sql: str) -> str:
-        clauses = [one for one in parse(sql).column(name).clauses if one.kind == kind]
-        return _replaced(sql, [(*_with_space(sql, one), "") for one in clauses])
+        clauses = [clause for clause in parse(sql).column(name).clauses if clause.kind == kind]
+        return _replaced(sql, [(*_with_space(sql, clause), "") for clause in clauses])
 
     return edit
 
 
 def _with_clause(sql: str, column: ColumnText, kind: str, wanted: str, after: Sequence[str]) -> str:
-    there = column.clause(kind)
-    if there is not None:
-        return _replaced(sql, [(there.start, there.end, wanted)])
+    existing = column.clause(kind)
+    if existing is not None:
+        return _replaced(sql, [(existing.start, existing.end, wanted)])
     return _inserted(sql, _place_after(column, *after), f" {wanted}")
 
 
 def _place_after(column: ColumnText, *kinds: str) -> int:
     """Return the place after the type and the clauses of these kinds, where SQLAlchemy writes what comes next."""
-    return max([column.type_end, *(one.end for one in column.clauses if one.kind in kinds)])
+    return max([column.type_end, *(clause.end for clause in column.clauses if clause.kind in kinds)])
 
 
 def _inserted(sql: str, place: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""What SQLite refuses or rewrites a table for, and what depends on a thing."""
+"""What SQLite refuses, for which values a type is unsafe, and what depends on a thing."""
 
 from __future__ import annotations
 
@@ -118,15 +118,17 @@ class Dependents(safety.Dependents):
         if constraint.kind not in ("unique", "primary key"):
             return []
         key = set(map(folded, constraint.columns))
-        indexes = [one for one in table.indexes.values() if one.name != constraint.name]
-        others = [one.columns for one in indexes if one.unique and one.where is None]
-        keys = [one for one in table.constraints.values() if one.kind in ("unique", "primary key")]
-        others += [one.columns for one in keys if one.name != constraint.name]
+        indexes = [index for index in table.indexes.values() if index.name != constraint.name]
+        others = [index.columns for index in indexes if index.unique and index.where is None]
+        keys = [key for key in table.constraints.values() if key.kind in ("unique", "primary key")]
+        others += [key.columns for key in keys if key.name != constraint.name]
         if any(set(map(folded, columns)) == key for columns in others):
             return []
         found = self._referring(table)
         return [
-            f"foreign key of {name}: {one.definition}" for name, one in found if set(map(folded, one.remote)) == key
+            f"foreign key of {name}: {reference.definition}"
+            for name, reference in found
+            if set(map(folded, reference.remote)) == key
         ]
 
     def referring_tables(self, table: Table) -> list[str]:
@@ -158,7 +160,7 @@ class Dependents(safety.Dependents):
             WHERE type IN ('view', 'trigger') ORDER BY type, name"""
         for kind, own, of, text in self.read(sql):
             found = tokens(text)
-            names = {folded(one.name) for one in found if one.kind in ("word", "quoted")}
+            names = {folded(token.name) for token in found if token.kind in ("word", "quoted")}
             ours = kind == "trigger" and folded(of) == name and (column is None or own.startswith(FILLS))
             if name not in names or ours:
                 continue

@@ -44,7 +44,7 @@ class ServerErrors(server.ServerErrors):
 
     def is_race(self, error: BaseException, step: Step) -> bool:
         said = str(getattr(error, "orig", None) or error)
-        return any(one in said for one in CAME) or ("DROP " in step.sql and "no such" in said)
+        return any(words in said for words in CAME) or ("DROP " in step.sql and "no such" in said)
 
     def is_violation(self, error: BaseException) -> bool:
         return isinstance(error, sa.exc.IntegrityError)
@@ -120,8 +120,8 @@ ENDING = ".safeops-lock"
 class FileLock:
     """One runner's lock on a database file; it ends with the process.
 
-    The file stays when the lock is let go: if it were removed, another runner could hold the removed one, and a third a
-    new one. A database in memory has no other runners.
+    The file is kept when the lock is released: if it were removed, one runner could lock the removed file and another one
+    a new file. A database in memory has no other runners.
     """
 
     def __init__(self, database: str) -> None:

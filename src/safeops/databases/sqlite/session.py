@@ -176,7 +176,11 @@ def holders(path: str, *, without: int = 0) -> list[str]:
         lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
     except OSError:
         return []
-    pids = {int(one[4]) for one in lines if len(one) > 5 and one[5].rsplit(":")[-1] in files and int(one[4]) > 0}
+    pids = {
+        int(fields[4])
+        for fields in lines
+        if len(fields) > 5 and fields[5].rsplit(":")[-1] in files and int(fields[4]) > 0
+    }
     return [_described(pid) for pid in sorted(pids - {without})]
 
 

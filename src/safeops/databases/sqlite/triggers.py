@@ -28,16 +28,16 @@ class Triggers(triggers.Triggers):
         if table.name.schema:
             # A rebuild could not bring back a trigger whose text names its file.
             return
-        there = self._fillers(table.name, filler.column)
+        existing = self._fillers(table.name, filler.column)
         for name, sql in self._triggers(filler, table):
-            if there.get(name) != sql:
+            if existing.get(name) != sql:
                 does = f"rows of {table.name} are given their {filler.column}: {name}"
                 yield Step(f"DROP TRIGGER IF EXISTS {self.quoted(name)}", does, (table.name,), (sql,))
 
     def _triggers(self, filler: Filler, table: Table) -> list[tuple[str, str]]:
         quoted, column = self.quoted(table.name.name), self.quoted(filler.column)
         # Not of the column itself: what the trigger writes would start it again where triggers are recursive.
-        others = self.quoted(*(one for one in table.columns if folded(one) != folded(filler.column)))
+        others = self.quoted(*(name for name in table.columns if folded(name) != folded(filler.column)))
         # A value that breaks a constraint is left out: the write is the application's.
         update = (
             f"UPDATE OR IGNORE {quoted} SET {column} = ({self.filled_query(filler, 'new')})"
@@ -52,18 +52,18 @@ class Triggers(triggers.Triggers):
     def _same_row(self, table: Table) -> str:
         text = parse(table.sql)
         taken = set(map(folded, table.columns))
-        row_ids = [one for one in ROW_IDS if one not in taken]
+        row_ids = [row_id for row_id in ROW_IDS if row_id not in taken]
         own = row_id_of(text, self.database.infos(table.name))
         key: Any = table.primary_key
         if own is not None:
             key = (own,)
         elif row_ids and "WITHOUT" not in text.options.upper():
             return f"{row_ids[0]} = new.{row_ids[0]}"
-        return " AND ".join(f"{self.quoted(one)} = new.{self.quoted(one)}" for one in key)
+        return " AND ".join(f"{self.quoted(column)} = new.{self.quoted(column)}" for column in key)
 
     def stop_filling(self, name: Name, column: str, table: Table | None) -> Plan:
         table = self.database.ddl.live(table, f"Triggers new rows of {name}")
-        drops = [f"DROP TRIGGER IF EXISTS {self.quoted(one)}" for one in self._fillers(table.name, column)]
+        drops = [f"DROP TRIGGER IF EXISTS {self.quoted(trigger)}" for trigger in self._fillers(table.name, column)]
         if drops:
             does = f"new rows of {name} are not given their {column} any more"
             yield Step(drops[0], does, (table.name,), tuple(drops[1:]))
