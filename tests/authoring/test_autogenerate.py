@@ -126,9 +126,9 @@ class TestColumns:
 
     def test_computed_and_identity_ones_are_not_required(self, authored: Authored) -> None:
         authored.run(models(users(sa.Column("n", sa.Integer))))
-        text = authored.there_and_back(
-            models(users(sa.Column("n", sa.Integer), sa.Column("twice", sa.Integer, sa.Computed("n * 2"))))
-        )
+        # Before 18, PostgreSQL stores each of them; SQLite adds none that is stored.
+        twice = sa.Computed("n * 2", persisted=True if authored.database.kind == "postgresql" else None)
+        text = authored.there_and_back(models(users(sa.Column("n", sa.Integer), sa.Column("twice", sa.Integer, twice))))
         assert statements(text)[0].startswith(
             "add_column_if_missing('users', sa.Column('twice', sa.Integer(), sa.Computed("
         )
