@@ -125,13 +125,13 @@ def _calls(nodes: Iterable[ast.AST], *methods: str) -> list[ast.Call]:
 
 
 def _entered(nodes: Iterable[ast.AST]) -> Iterator[ast.withitem]:
-    """Go through what ``with`` enters."""
+    """Yield what ``with`` enters."""
     for node in nodes:
         yield from node.items if isinstance(node, ast.With | ast.AsyncWith) else ()
 
 
 def _nodes_in(scope: ast.AST) -> Iterator[ast.AST]:
-    """Go through the nodes of a scope, without those in functions inside of it."""
+    """Yield the nodes of a scope, without those in functions inside of it."""
     for child in ast.iter_child_nodes(scope):
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield child

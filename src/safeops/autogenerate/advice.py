@@ -51,7 +51,7 @@ def _new_keys(operation: ops.MigrateOperation) -> Iterator[tuple[Name, list[str]
 
 
 def _covered(table: sa.Table) -> Iterator[list[str]]:
-    """Go through the columns of the indexes and keys of a table that hold all its rows."""
+    """Yield the columns of the indexes and keys of a table that hold all its rows."""
     whole = [index for index in table.indexes if not is_partial(index.dialect_kwargs)]
     keys = [key for key in table.constraints if isinstance(key, (sa.PrimaryKeyConstraint, sa.UniqueConstraint))]
     for thing in (*whole, *keys):

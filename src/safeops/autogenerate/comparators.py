@@ -116,7 +116,7 @@ def _is_included(context: AutogenContext | None, thing: Any, kind: Any) -> bool:
 
 
 def _without_columns(metadata: sa.MetaData, dialect: Dialect) -> Iterator[sa.Enum]:
-    """Go through the types that belong to the metadata itself and that no column has."""
+    """Yield the types that belong to the metadata itself and that no column has."""
     columns = (column for table in metadata.tables.values() for column in table.columns)
     used = {_name_of(enum) for column in columns if (enum := enum_of(column.type, dialect))}
     for owner in _sqlalchemy.created_with(metadata):

@@ -89,7 +89,7 @@ def _import(context: AutogenContext, module: str) -> None:
 
 
 def _called(code: str) -> Iterator[list[Token]]:
-    """Go through the dotted names that are called."""
+    """Yield the dotted names that are called."""
     chain: list[Token] = []
     for token in tokenize.generate_tokens(io.StringIO(code).readline):
         if token.type == tokenize.NAME:

@@ -209,7 +209,7 @@ class _Replacement:
     # A foreign key needs a unique key in the table that it refers to ----------------------------------------------
 
     def _referring(self, drop: ops.MigrateOperation) -> Iterator[tuple[Name, Constraint]]:
-        """Go through the existing foreign keys of the models that may need what is dropped."""
+        """Yield the existing foreign keys of the models that may need what is dropped."""
         dropped = self._existing(drop)
         for table in models(self.live.context) if dropped and self._can_support(dropped) else ():
             # The names in full may be quoted, or be those of columns with dots: the live keys tell.
