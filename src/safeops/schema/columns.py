@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -226,50 +227,44 @@ def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
     return "\n".join(calls)
 
 
+# What a column may bring along, in the order in which it is made.
+_COMPANIONS = (
+    (sa.Index, indexes),
+    (sa.CheckConstraint, constraints),
+    (sa.ForeignKeyConstraint, foreign_keys),
+    (sa.UniqueConstraint, constraints),
+)
+
+
+def _companions(alone: sa.Table, name: Name) -> Iterator[tuple[Any, Any]]:
+    """Go through what a column brings along, each with the module that makes it."""
+    # A set has another order in each process.
+    things: list[Any] = [*alone.indexes, *alone.constraints]
+    things.sort(key=lambda thing: str(thing.name))
+    for kind, module in _COMPANIONS:
+        for thing in things:
+            if isinstance(thing, kind):
+                yield (thing if kind is sa.Index else named(thing, name)), module
+
+
 def check_companions(migration: Migration, alone: sa.Table, name: Name, table: Table, if_different: str) -> None:
     """Raise what would stop the index or a constraint of the column, before the column itself is added."""
-    if _companions_read(alone):
-        refuse_hidden_rows(
-            migration,
-            table.name,
-            *(_referent(foreign_key_constraint) for foreign_key_constraint in alone.foreign_key_constraints),
-        )
-    for index in alone.indexes:
-        indexes.check_ready(migration, index, name, table, if_different)
-    for constraint in alone.constraints:
-        if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
-            constraints.check_ready(migration, named(constraint, name), name, table, if_different)
-        elif isinstance(constraint, sa.ForeignKeyConstraint):
-            foreign_keys.check_ready(migration, named(constraint, name), name, table, if_different)
-
-
-def _companions_read(alone: sa.Table) -> bool:
-    """Tell whether an index or a constraint of the column holds for the rows or not."""
-    unique = any(index.unique for index in alone.indexes)
-    return unique or any(not isinstance(constraint, sa.PrimaryKeyConstraint) for constraint in alone.constraints)
-
-
-def _referent(key: sa.ForeignKeyConstraint) -> Name:
-    return Name(key.referred_table.name, key.referred_table.schema)
+    companions = [*_companions(alone, name)]
+    if any(not isinstance(thing, sa.Index) or thing.unique for thing, _ in companions):
+        # They hold for the rows or not.
+        referents = [key.referred_table for key in alone.foreign_key_constraints]
+        refuse_hidden_rows(migration, table.name, *(Name(referent.name, referent.schema) for referent in referents))
+    for thing, module in companions:
+        module.check_ready(migration, thing, name, table, if_different)
 
 
 def add_companions(migration: Migration, alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
     """Add the indexes and constraints of a column; ``seen`` is its table if it was just looked at."""
-
-    def make(create: Callable[..., bool], thing: Any) -> bool:
-        now = None if any(changed) else seen
-        return skipping(lambda: create(migration, thing, name, now, if_different=if_different))
-
-    changed: list[bool] = []
-    for index in sorted(alone.indexes, key=lambda index: str(index.name)):
-        changed.append(make(indexes.create, index))
-    # A set has another order in each process.
-    for constraint in sorted(alone.constraints, key=lambda one: (type(one).__name__, str(one.name))):
-        if isinstance(constraint, (sa.UniqueConstraint, sa.CheckConstraint)):
-            changed.append(make(constraints.create, named(constraint, name)))
-        elif isinstance(constraint, sa.ForeignKeyConstraint):
-            changed.append(make(foreign_keys.create, named(constraint, name)))
-    return any(changed)
+    changed = False
+    for thing, module in _companions(alone, name):
+        create = partial(module.create, migration, thing, name, None if changed else seen, if_different=if_different)
+        changed = skipping(create) or changed
+    return changed
 
 
 @helper(
