@@ -155,8 +155,10 @@ _DESCRIBED = f"""
                indisreplident, indimmediate, i.reloptions)::text
           FROM relations i JOIN pg_index ON indexrelid = i.oid JOIN relations t ON t.oid = indrelid
         UNION ALL
-        SELECT 'constraint', conname || coalesce(' on ' || relation, ''), row(pg_get_constraintdef(k.oid), convalidated,
-               conislocal, coninhcount, connoinherit)::text
+        SELECT 'constraint', conname || coalesce(' on ' || relation, ''), row(
+               CASE WHEN conparentid = 0 THEN pg_get_constraintdef(k.oid)
+                    ELSE replace(pg_get_constraintdef(k.oid), ' NOT VALID', '') END, convalidated OR conparentid <> 0,
+               conislocal AND conparentid = 0, coninhcount, connoinherit AND contype IN ('c', 'n'))::text
           FROM pg_constraint k JOIN spaces n ON n.oid = connamespace LEFT JOIN relations r ON r.oid = conrelid
          WHERE conrelid = 0 OR relation IS NOT NULL
         UNION ALL
@@ -174,9 +176,10 @@ _DESCRIBED = f"""
           FROM pg_inherits JOIN relations r ON r.oid = inhrelid
         UNION ALL
         SELECT 'sequence', relation, row(seqtypid::regtype, seqstart, seqincrement, seqmax, seqmin, seqcache, seqcycle,
-               refobjid::regclass, refobjsubid, deptype)::text
+               refobjid::regclass, attname, deptype)::text
           FROM pg_sequence JOIN relations r ON r.oid = seqrelid
                LEFT JOIN pg_depend ON classid = 'pg_class'::regclass AND objid = seqrelid AND deptype IN ('a', 'i')
+               LEFT JOIN pg_attribute ON attrelid = refobjid AND attnum = refobjsubid
         UNION ALL
         SELECT 'function', p.oid::regprocedure::text, row(proowner::regrole, proacl,
                CASE WHEN prokind = 'a' THEN '' ELSE pg_get_functiondef(p.oid) END)::text

@@ -116,7 +116,7 @@ KEYS = {
 def meaning(database):
     """The schema without the order of columns, the names of NOT NULL, and the names of the server's own keys."""
     lines = (line.strip().rstrip(",") for line in schema(database).splitlines())
-    own = re.compile(r"constraint (\S*not_null|fk_self_\d\S*|.*fkey\d*) on ")
+    own = re.compile(r"constraint (\S*not_null|fk_self_\d\S*|.*fkey\d*) on |order of columns ")
     return sorted(re.sub(r" CONSTRAINT \S+ NOT NULL", " NOT NULL", one) for one in lines if not own.match(one))
 
 
