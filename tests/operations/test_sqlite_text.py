@@ -6,8 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from safeops.databases.sqlite import SQLite, rebuild, spelling
-from safeops.databases.sqlite.catalogue import by_name, clauses_of, columns_of
-from safeops.databases.sqlite.text import parse
+from safeops.databases.sqlite.catalogue import by_name, clauses_of, columns_of, parse
 
 TABLES = [
     "CREATE TABLE t (a)",

@@ -10,9 +10,9 @@ from safeops.archive import port
 from safeops.archive.port import Definition
 from safeops.databases.definitions import Column, Index, Table
 from safeops.databases.sqlite import rebuild
+from safeops.databases.sqlite.catalogue import parse
 from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.spelling import folded, literal
-from safeops.databases.sqlite.text import parse
 from safeops.databases.steps import Plan, Step
 from safeops.naming import Name
 from safeops.planned import Effect

@@ -12,7 +12,7 @@ from sqlalchemy.schema import CreateIndex
 
 from safeops.databases.definitions import Column, Constraint, Index, NameMapping, Table
 from safeops.databases.ports import PortAttribute
-from safeops.databases.sqlite import catalogue, spelling, text
+from safeops.databases.sqlite import catalogue, spelling
 from safeops.databases.sqlite.catalogue import by_name
 from safeops.databases.sqlite.ddl import DDL
 from safeops.databases.sqlite.session import Session
@@ -56,7 +56,7 @@ class SQLite(Session):
         if kind == "view" or sql.upper().startswith("CREATE VIRTUAL"):
             columns = by_name((row[1], Column(row[1], spelling.type_name(row[2]))) for row in infos)
             return Table(own, columns, kind="view" if kind == "view" else "virtual table", sql=sql)
-        parsed = text.parse(sql)
+        parsed = catalogue.parse(sql)
         columns = catalogue.columns_of(parsed, infos)
         return Table(
             name=own,
@@ -84,7 +84,7 @@ class SQLite(Session):
         names = [row[1] for row in self.read("PRAGMA database_list")]
         return ["temp", "main", *(name for name in names if name not in ("temp", "main"))]
 
-    def _referents(self, schema: str, clauses: Iterable[text.Clause]) -> dict[str, Sequence[Any]]:
+    def _referents(self, schema: str, clauses: Iterable[catalogue.Clause]) -> dict[str, Sequence[Any]]:
         """Return the tables that are referred to, as they are spelled, with their columns."""
         wanted = {folded(clause.referent) for clause in clauses if clause.referent is not None}
         names = [name for name in self._names(schema, "table") if folded(name) in wanted] if wanted else []
@@ -141,7 +141,7 @@ class SQLite(Session):
 
     def wanted_constraint(self, constraint: sa.Constraint) -> Constraint:
         spec = self.ddl.constraint_spec(constraint)
-        clause = text.constraint(spec)
+        clause = catalogue.constraint(spec)
         is_key = isinstance(constraint, sa.ForeignKeyConstraint)
         schema = constraint.elements[0].column.table.schema if is_key else None  # type: ignore[attr-defined]
         table = Name("", None if schema == "main" else schema)
@@ -172,4 +172,4 @@ class SQLite(Session):
 
 
 def _is_unnamed(key: Constraint) -> bool:
-    return text.constraint(key.definition).name is None
+    return catalogue.constraint(key.definition).name is None

@@ -13,10 +13,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from safeops.databases import ddl
 from safeops.databases.definitions import Index, Table
 from safeops.databases.sqlite import rebuild, spelling
-from safeops.databases.sqlite.catalogue import clauses_of
+from safeops.databases.sqlite.catalogue import Clause, TableText, clauses_of, parse
 from safeops.databases.sqlite.rebuild import Rebuild
 from safeops.databases.sqlite.spelling import folded, tokens
-from safeops.databases.sqlite.text import Clause, TableText, parse
 from safeops.databases.steps import Plan, Step, ddl_compiler
 from safeops.errors import UnsafeOperation, online_only
 from safeops.naming import Name

@@ -16,10 +16,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.catalogue import Clause, ColumnText, TableText, parse, row_id_of
 from safeops.databases.sqlite.session import Session
 from safeops.databases.sqlite.spelling import folded, literal, quoted, tokens
-from safeops.databases.sqlite.text import Clause, ColumnText, TableText, parse
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError
 from safeops.naming import Name

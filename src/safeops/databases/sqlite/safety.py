@@ -10,9 +10,8 @@ import sqlalchemy as sa
 from safeops.databases import safety
 from safeops.databases.definitions import Constraint, Table
 from safeops.databases.sqlite import spelling
-from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.catalogue import parse, row_id_of
 from safeops.databases.sqlite.spelling import Token, folded, literal, tokens
-from safeops.databases.sqlite.text import parse
 from safeops.databases.triggers import FILLS
 from safeops.naming import Name, type_code
 

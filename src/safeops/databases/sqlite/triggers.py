@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from safeops.databases import sqltext, triggers
 from safeops.databases.definitions import Table
-from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.catalogue import parse, row_id_of
 from safeops.databases.sqlite.rebuild import ROW_IDS
 from safeops.databases.sqlite.spelling import folded, literal
-from safeops.databases.sqlite.text import parse
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import FILLS, Filler
 from safeops.naming import Name

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from safeops.databases.definitions import Index, Table
 from safeops.databases.sqlite import rebuild, spelling
+from safeops.databases.sqlite.catalogue import parse
 from safeops.databases.sqlite.ddl import DROPS_COLUMNS
 from safeops.databases.sqlite.spelling import folded, quoted, tokens
-from safeops.databases.sqlite.text import parse
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import MARK, Pair, pair_of
 from safeops.planned import Effect

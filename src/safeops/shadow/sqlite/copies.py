@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from safeops.databases.definitions import Index, Table
-from safeops.databases.sqlite.catalogue import clauses_of
+from safeops.databases.sqlite.catalogue import Clause, clauses_of, parse
 from safeops.databases.sqlite.spelling import Token, folded, items, literal, quoted, tokens
-from safeops.databases.sqlite.text import Clause, parse
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair
 from safeops.errors import DefinitionMismatch, DuplicateRows, InvalidArgument, UnsafeOperation, ViolatingRows

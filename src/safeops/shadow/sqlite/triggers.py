@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from safeops.databases.sqlite.catalogue import row_id_of
+from safeops.databases.sqlite.catalogue import Clause, TableText, parse, row_id_of
 from safeops.databases.sqlite.rebuild import Edit
 from safeops.databases.sqlite.spelling import Token, folded, items, literal, quoted, tokens
-from safeops.databases.sqlite.text import Clause, TableText, parse
 from safeops.databases.triggers import Pair
 
 ROW_IDS = ("rowid", "_rowid_", "oid")
