@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.dialects import registry
 from sqlalchemy.engine import Connection, Dialect
 
-from safeops.databases.base import Database
+from safeops.databases.base import Database as Database
 from safeops.databases.ports import SUPPORTED, unsupported
 from safeops.databases.server import Abilities
 

@@ -19,7 +19,7 @@ from safeops.errors import UnsupportedOnDatabase
 from safeops.naming import Name, fitting
 
 if TYPE_CHECKING:
-    from safeops.databases.base import Database
+    from safeops.databases import Database
 
 
 class Port(ABC):

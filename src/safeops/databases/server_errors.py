@@ -24,7 +24,7 @@ from safeops.errors import (
 )
 
 if TYPE_CHECKING:
-    from safeops.databases.base import Database
+    from safeops.databases import Database
 
 LONGEST = 300
 _BETWEEN = sys.stdlib_module_names

@@ -13,7 +13,7 @@ from safeops.naming import Name
 from safeops.planned import Effect, Lock
 
 if TYPE_CHECKING:
-    from safeops.databases.base import Database
+    from safeops.databases import Database
 
 
 @dataclass(frozen=True)

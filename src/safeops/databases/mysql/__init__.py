@@ -25,6 +25,7 @@ from safeops.naming import Name
 
 if TYPE_CHECKING:
     from safeops.databases.mysql.safety import Safety
+    from safeops.databases.mysql.server import Abilities as Abilities
     from safeops.databases.mysql.triggers import Triggers
 
 PROBE = "safeops_probe"

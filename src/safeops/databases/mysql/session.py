@@ -20,7 +20,7 @@ from safeops.naming import Name, fitting
 from safeops.plan_mode import current_dry_run
 
 if TYPE_CHECKING:
-    from safeops.databases.mysql.server import Abilities
+    from safeops.databases.mysql import Abilities
 
 # Session variables on which the meaning of a statement depends.
 TEXTS = ("@@SESSION.sql_mode", "@@SESSION.time_zone")
