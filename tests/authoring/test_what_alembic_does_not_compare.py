@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic.util import CommandError
 from sqlalchemy.dialects.postgresql import INT4RANGE, JSONB, ExcludeConstraint
 from tests.authoring.authored import Authored, body, comments, models
-from tests.catalogue import snapshot
+from tests.catalogue import definitions
 from tests.servers import Database
 from tests.whole import one_in
 
@@ -86,17 +86,17 @@ def test_a_change_is_found_and_goes_forth_and_back(authored: Authored, what: str
         first, second = (table(*([one()] if one else [])) for one in (before, after))
         if authored.count == 0:
             authored.run(first)
-        schema = snapshot(authored.database)
+        schema = definitions(authored.database)
         authored.models = [second]
         with pytest.raises(CommandError):
             authored.check()
         text = authored.there_and_back(second)
         assert "pass" not in body(text)
-        changed = snapshot(authored.database)
+        changed = definitions(authored.database)
         authored.downgrade()
-        assert snapshot(authored.database) == schema
+        assert definitions(authored.database) == schema
         authored.upgrade()
-        assert snapshot(authored.database) == changed
+        assert definitions(authored.database) == changed
     assert body(authored.write(table(*([old()] if old else [])))) == "pass"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.operations.shape import WORLD, Expect, Named, OnTable, assert_refused
 from tests.projects import migrate
 
@@ -52,7 +52,7 @@ def test_a_key_that_a_foreign_key_stands_on(database):
 def test_a_check_is_dropped_by_the_name_that_it_was_created_by(database):
     convention = sa.MetaData(naming_convention={"ck": "ck_%(table_name)s_%(constraint_name)s"})
     database.execute("CREATE TABLE users (id integer PRIMARY KEY, age integer)")
-    before = snapshot(database)
+    before = definitions(database)
     for type_ in ("check", None):
         make = lambda: create_check_constraint_if_missing("adult", "users", "age > 17 -- years")  # noqa: E731
         drop = lambda given=type_: drop_constraint_if_exists("adult", "users", type_=given)  # noqa: E731
@@ -62,4 +62,4 @@ def test_a_check_is_dropped_by_the_name_that_it_was_created_by(database):
             True,
             False,
         ]
-        assert_same(before, snapshot(database), "dropped")
+        assert_same(before, definitions(database), "dropped")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.concurrency.harness import idle_holder, other_process
 from tests.lifecycle.harness import crash_everywhere, state
 from tests.operations.shape import squawk
@@ -247,7 +247,7 @@ def test_each_phase_happens_once(database: Database) -> None:
 def test_after_contract_it_is_as_renamed_at_one_go(database: Database, new_database: Any) -> None:
     prepare(database)
     run(database, "expand", "contract")
-    assert_same(snapshot(plainly_renamed(new_database)), snapshot(database), "expand and contract")
+    assert_same(definitions(plainly_renamed(new_database)), definitions(database), "expand and contract")
 
 
 @servers
@@ -513,13 +513,13 @@ def test_other_kinds_of_tables(database: Database, kind: str) -> None:
                     "CREATE FOREIGN TABLE users (id int) SERVER s"],
     }  # fmt: skip
     database.execute(*made[kind])
-    before = snapshot(database)
+    before = definitions(database)
     run(database, "expand")
     if kind != "foreign":
         database.execute("INSERT INTO users VALUES (1)", "INSERT INTO people VALUES (2)")
         assert database.query("SELECT count(*) FROM users") == [(2,)]
     assert run(database, "contract", "undo_contract", "undo_expand") == [True, True, True]
-    assert_same(before, snapshot(database), "up and down")
+    assert_same(before, definitions(database), "up and down")
 
 
 @on_postgresql
@@ -712,10 +712,10 @@ def test_nothing_is_left_of_an_expand_that_gave_up(database: Database, leftover:
 @pytest.mark.parametrize("name", PHASES)
 def test_sqlite_refuses_and_says_why(database: Database, name: str) -> None:
     database.execute("CREATE TABLE users (id integer PRIMARY KEY, name text DEFAULT 'x')")
-    before = snapshot(database, exact=True)
+    before = definitions(database, exact=True)
     with pytest.raises(UnsupportedOnDatabase, match="rename_table"):
         run(database, name)
-    assert_same(before, snapshot(database, exact=True), "refused")
+    assert_same(before, definitions(database, exact=True), "refused")
 
 
 @pytest.mark.only("sqlite")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.runner.deploys import ONE_EACH, Deploy, gate, printed, said, table, until
 from tests.runner.hoard import EACH
 from tests.runner.test_stamp import scratch_databases
@@ -36,12 +36,12 @@ def found(project: Deploy) -> list[tuple[str, str, str]]:
 def test_a_project_in_which_all_is_well(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database.execute("CREATE TABLE untouched (a integer)")
     project = Deploy(tmp_path, database, GOOD, before=MODELS, models="metadata")
-    before = snapshot(database)
+    before = definitions(database)
     assert project.main("check", "--json") == 0
     assert {one["level"] for one in printed(capsys)["findings"]} <= {"note"}
     assert project.main("check") == 0
     assert said(capsys).endswith("3 revisions: all well\n")
-    assert_same(before, snapshot(database), "the schema")
+    assert_same(before, definitions(database), "the schema")
     assert scratch_databases(database) == []
 
 

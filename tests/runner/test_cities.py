@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from tests.catalogue import all_rows, assert_same, snapshot
+from tests.catalogue import all_rows, assert_same, definitions
 from tests.servers import Database
 
 import safeops
@@ -36,11 +36,11 @@ def test_the_cities_from_base_to_head(database: Database) -> None:
     config = config_for(database)
     script = ScriptDirectory.from_config(config)
     revisions = [one.revision for one in script.walk_revisions()][::-1]
-    before = snapshot(database, exact=True), all_rows(database)
+    before = definitions(database, exact=True), all_rows(database)
     whole = plan(config)
     assert [one.revision for one in whole.revisions] == revisions
     assert "\n".join(plan_lines(whole)).count("would be refused") == 0
-    assert_same(before, (snapshot(database, exact=True), all_rows(database)), "a plan")
+    assert_same(before, (definitions(database, exact=True), all_rows(database)), "a plan")
     for revision in revisions:
         (next_,) = plan(config, "+1").revisions
         assert {step.action for step in next_.steps} <= {"run", "skip", "unknown"}

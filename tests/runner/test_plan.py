@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from tests.backfill.replication import standby, until
-from tests.catalogue import all_rows, assert_same, rows, snapshot
+from tests.catalogue import all_rows, assert_same, definitions, rows
 from tests.projects import Project, log_lines
 from tests.runner.deploys import ONE_EACH, Deploy
 from tests.runner.hoard import EACH
@@ -80,7 +80,7 @@ def standing(database: Database) -> dict[str, Any]:
     with database.observer().connect() as connection:
         tables = sorted(sa.inspect(connection).get_table_names())
     found: dict[str, Any] = {name: rows(database, name) for name in tables}
-    return {**found, **all_rows(database), "schema": snapshot(database, exact=True).splitlines()}
+    return {**found, **all_rows(database), "schema": definitions(database, exact=True).splitlines()}
 
 
 def actions(found: dict[str, list[PlannedCall]]) -> dict[str, list[str]]:

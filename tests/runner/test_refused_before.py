@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.plans.test_words import decisions, other_words
 from tests.runner.deploys import Deploy, said, table
 from tests.servers import Database
@@ -48,12 +48,12 @@ def test_it_is_refused_before_anything_is_touched(
     if kind == "a rewrite" and database.kind == "sqlite":
         pytest.skip("SQLite changes a type by editing the table's text")
     made = deploy(tmp_path, database, *REFUSED[kind])
-    before = snapshot(database)
+    before = definitions(database)
     assert made.main("upgrade", "--backup") == 3
     told = said(capsys)
     assert f"r{len(REFUSED[kind])}: " in told and "would be refused" in told
     assert "Nothing was changed" in told
-    assert_same(before, snapshot(database), "the schema")
+    assert_same(before, definitions(database), "the schema")
     assert made.current() == ("r0",)
     assert not (tmp_path / "backups").exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.projects import Project
 from tests.runner.hoard import EACH
 from tests.servers import Database
@@ -30,12 +30,12 @@ def project(database: Database, tmp_path: Path) -> Project:
 
 
 def test_it_says_what_the_database_is_at_and_what_the_code_needs(database: Database, project: Project) -> None:
-    before = snapshot(database, exact=True)
+    before = definitions(database, exact=True)
     with pytest.raises(
         NotCurrent, match="is at no revision, and this code needs r3: 3 revisions are pending"
     ) as caught:
         require_current(database.engine(), project.config)
-    assert_same(before, snapshot(database, exact=True), "the check")
+    assert_same(before, definitions(database, exact=True), "the check")
     assert caught.value.code == "safeops upgrade"
     project.upgrade("r2")
     (project.folder / "migrations/env.py").write_text("raise RuntimeError('env.py was run')")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from tests.catalogue import assert_same, snapshot
+from tests.catalogue import assert_same, definitions
 from tests.projects import Project
 from tests.runner.deploys import ONE_EACH, Deploy, printed, said, table
 from tests.runner.hoard import EACH, with_user
@@ -48,7 +48,7 @@ def test_what_the_revisions_would_have_made_is_stamped(
     project = Deploy(tmp_path, database, REVISIONS)
     project.main("upgrade", "r1")
     forget(database)
-    before = snapshot(database)
+    before = definitions(database)
     said(capsys)
     assert project.main("stamp", "r1", "--verify", "--json") == 0
     assert printed(capsys) == {"before": [], "current": ["r1"], "differences": []}
@@ -57,7 +57,7 @@ def test_what_the_revisions_would_have_made_is_stamped(
     assert project.current() == ("r1",)
     assert project.main("stamp", "head") == 0
     assert project.current() == ("r2",)
-    assert_same(before, snapshot(database), "the schema")
+    assert_same(before, definitions(database), "the schema")
     assert scratch_databases(database) == []
 
 
@@ -104,12 +104,12 @@ def test_an_env_that_cannot_be_led_away_touches_nothing(database: Database, tmp_
         kept += f"kept.one = getattr(kept, 'one', None) or sa.create_engine({url!r}).connect()"
         engine = "types.SimpleNamespace(connect=lambda: contextlib.nullcontext(kept.one))"
     project = Deploy(tmp_path, database, REVISIONS, before=kept, engine=engine)
-    before = snapshot(database)
+    before = definitions(database)
     with pytest.raises(SafeOpsError, match="not on the scratch database"):
         stamp(project.config, "head")
     if way == "connection":
         sys.modules[str(tmp_path)].one.close()
-    assert_same(before, snapshot(database), "the schema")
+    assert_same(before, definitions(database), "the schema")
     assert scratch_databases(database) == []
 
 
