@@ -56,7 +56,7 @@ def rows(database: Database, table: str, schema: str | None = None) -> list[tupl
 
 def all_rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of every table, but for Alembic's and those that safeops keeps for itself."""
-    with database.observer().connect() as connection:
+    with database.observing().connect() as connection:
         inspector = sa.inspect(connection)
         schemas: list[str | None] = [None]
         if database.kind == "postgresql":
@@ -215,7 +215,7 @@ _DESCRIBED = f"""
 
 def _described(database: Database) -> str:
     """The catalogue's rows with names in the place of numbers, whatever search_path the database has."""
-    with database.observer().connect() as connection:
+    with database.observing().connect() as connection:
         sent = connection.execution_options(no_parameters=True)
         sent.exec_driver_sql("SET LOCAL search_path = ''")
         return "\n".join(f"{kind} {name}: {said}" for kind, name, said in sent.exec_driver_sql(_DESCRIBED))

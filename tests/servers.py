@@ -134,14 +134,36 @@ class Database:
             _observers[key] = plain.engine(execution_options={OBSERVER: True})
         return _observers[key]
 
+    def observing(self) -> sa.Engine:
+        """The observer for a statement or two: it stays connected on PostgreSQL, where to connect is most of their cost."""
+        ours = (self.url.username, self.url.port) == ("postgres", getattr(self.server, "port", None))
+        if self.kind != "postgresql" or not ours:
+            return self.observer()
+        key = (self.url.set(drivername=self.server.drivername), os.getpid())
+        if key not in _connected:
+            # A session of its own prepares nothing: tables change under it. One that was ended is replaced.
+            options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"prepare_threshold": None}}
+            _connected[key] = sa.create_engine(key[0], execution_options={OBSERVER: True}, **options)
+        return _connected[key]
+
     def execute(self, *statements: str) -> None:
         """Runs SQL exactly as written (no `:name` parameters), all in one transaction."""
-        with self.observer().begin() as connection:
+        # What a statement sets for its session ends with it.
+        lasting = any(_FOR_A_SESSION.search(statement) for statement in statements)
+        with (self.observer() if lasting else self.observing()).begin() as connection:
             for statement in statements:
                 connection.execution_options(no_parameters=True).exec_driver_sql(statement)
+        if lasting:
+            self.disconnect()
+
+    def disconnect(self) -> None:
+        """The next observer is a new session, with what the database, the role and the server now give to one."""
+        engine = _connected.pop((self.url.set(drivername=self.server.drivername), os.getpid()), None)
+        if engine is not None:
+            engine.dispose()
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        with self.observer().connect() as connection:
+        with (self.observer() if _FOR_A_SESSION.search(statement) else self.observing()).connect() as connection:
             result = connection.execution_options(no_parameters=True).exec_driver_sql(statement)
             return [tuple(row) for row in result]
 
@@ -152,6 +174,7 @@ class Database:
         return ".".join(mark + name.replace(mark, mark * 2) + mark for name in names)
 
     def drop(self) -> None:
+        self.disconnect()
         self.server.drop(self.url)
         for foreign_keys in (False, True):
             _observers.pop((self.url.set(drivername=self.server.drivername), foreign_keys), None)
@@ -166,6 +189,14 @@ class Database:
 
 
 _observers: dict[tuple[sa.URL, bool], sa.Engine] = {}
+_connected: dict[tuple[sa.URL, int], sa.Engine] = {}
+"""By process too: a fork must not speak on its parent's connection."""
+
+_FOR_A_SESSION = re.compile(
+    r"(?:^|;)\s*(?:SET(?!\s+LOCAL)|RESET|LISTEN|PREPARE|CREATE\s+TEMP|ALTER\s+(?:DATABASE|ROLE|USER|SYSTEM))\b"
+    r"|pg_advisory_lock|set_config|pg_reload_conf",
+    re.IGNORECASE,
+)
 
 
 def _foreign_keys_on(dbapi_connection: Any, _record: object) -> None:
