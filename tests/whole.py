@@ -18,6 +18,9 @@ from tests.servers import ALL, CORE
 LIFE = {"crash_everywhere", "up_up_down_down_up"}
 """What a test calls to see a helper through its life."""
 
+USUAL = 300.0
+"""Seconds that a test may take, as pyproject.toml says."""
+
 T = TypeVar("T")
 
 _whole = False
@@ -51,6 +54,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # A test that is named by its parameters is meant, as one that has failed in CI.
     if not _whole and not any("[" in argument for argument in config.args):
         _deselect(config, items)
+    # Those that may take long come first: at the end one worker would be at them while the others have nothing to do.
+    items.sort(key=_seconds, reverse=True)
+
+
+def _seconds(item: pytest.Item) -> float:
+    """How long a test may take, where that is longer than for others."""
+    mark = item.get_closest_marker("timeout")
+    return max(float(mark.args[0]), USUAL) if mark is not None else USUAL
 
 
 def _mark_by_server(items: Sequence[pytest.Item]) -> None:

@@ -46,6 +46,7 @@ def emptied(database: Database, new_database: Callable[[], Database]) -> Databas
 
 
 @pytest.mark.by_default("sqlite")
+@pytest.mark.timeout(600)
 @pytest.mark.only("pg14", "pg18", "mysql", "sqlite")
 def test_what_earlier_releases_began_is_ended_alike(
     new_database: Callable[[], Database], releases: list[Release], server_name: str, tmp_path: Path, on_path: None

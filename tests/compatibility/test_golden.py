@@ -16,6 +16,7 @@ from tests.servers import Database
 from safeops import migration_lock
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.only("pg14", "pg18", "mysql", "sqlite")
 def test_what_is_persisted_is_what_it_was(database: Database, server_name: str, tmp_path: Path, on_path: None) -> None:
     for scene in scenes(database):
