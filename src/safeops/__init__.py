@@ -14,13 +14,7 @@ if TYPE_CHECKING:
     from safeops.backfilling.progress import BackfillProgress
     from safeops.backfilling.run import BackfillReport
     from safeops.backfilling.status import BackfillState, backfill_status, forget_backfill
-    from safeops.backfilling.throttles import (
-        active_sessions,
-        pause_file,
-        replica_lag,
-        rows_per_second,
-        time_window,
-    )
+    from safeops.backfilling.throttles import active_sessions, pause_file, replica_lag, rows_per_second, time_window
     from safeops.backfilling.values import reads
     from safeops.errors import (
         BackfillConflict,
@@ -70,16 +64,12 @@ if TYPE_CHECKING:
     from safeops.schema.constraints import drop_constraint_if_exists, validate_constraint
     from safeops.schema.foreign_keys import create_foreign_key_if_missing
     from safeops.schema.indexes import create_index_if_missing, drop_index_if_exists
-    from safeops.schema.irreversible import irreversible
     from safeops.schema.keys import create_primary_key_if_missing, create_unique_constraint_if_missing
+    from safeops.schema.refusals import irreversible
     from safeops.schema.restore import Archive, archives, drop_archives, restore_column, restore_table
     from safeops.schema.schemas import create_schema_if_missing, drop_schema_if_exists
     from safeops.schema.tables import create_table_if_missing, drop_table_if_exists
-    from safeops.schema.types import (
-        add_enum_value_if_missing,
-        create_enum_if_missing,
-        drop_enum_if_exists,
-    )
+    from safeops.schema.types import add_enum_value_if_missing, create_enum_if_missing, drop_enum_if_exists
     from safeops.shadow.column_rename import ColumnRename
     from safeops.shadow.type_change import TypeChange
     from safeops.table_rename import TableRename

@@ -28,7 +28,7 @@ _HOMES = {
     "safeops.schema.constraints": "drop_constraint_if_exists validate_constraint",
     "safeops.schema.foreign_keys": "create_foreign_key_if_missing",
     "safeops.schema.indexes": "create_index_if_missing drop_index_if_exists",
-    "safeops.schema.irreversible": "irreversible",
+    "safeops.schema.refusals": "irreversible",
     "safeops.schema.keys": "create_primary_key_if_missing create_unique_constraint_if_missing",
     "safeops.schema.restore": "Archive archives drop_archives restore_column restore_table",
     "safeops.schema.schemas": "create_schema_if_missing drop_schema_if_exists",

@@ -5,38 +5,26 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from safeops.errors import (
-    DefinitionMismatch,
-    DependentObjects,
-    DuplicateRows,
-    InvalidArgument,
-    OrphanedRows,
-    PhaseMissing,
-    SafeOpsError,
-    UnknownColumn,
-    UnknownConstraint,
-    UnknownTable,
-    UnknownType,
-    UnsafeOperation,
-    UnsupportedOnDatabase,
-    ViolatingRows,
-)
+from safeops import errors
+from safeops.errors import SafeOpsError
 from safeops.planned import NOTHING, RUN, SKIP, UNKNOWN, Effect, PlannedCall, PlannedStatement, RawStatement, summary
 
 REST = "what follows from that"
 AFTER = "would run after"
-MISSING = (UnknownColumn, UnknownConstraint, UnknownTable, UnknownType, PhaseMissing, KeyError)
+_UNKNOWN = (errors.UnknownTable, errors.UnknownColumn, errors.UnknownConstraint, errors.UnknownType)
+MISSING = (*_UNKNOWN, errors.PhaseMissing, KeyError)
 """What a helper raises where the steps before it have not been done yet."""
 
 
 CERTAIN = (
-    *(InvalidArgument, UnsupportedOnDatabase, UnsafeOperation, DefinitionMismatch, DependentObjects, PhaseMissing),
-    *(UnknownTable, UnknownColumn, UnknownConstraint, UnknownType, OrphanedRows, DuplicateRows, ViolatingRows),
+    *(*_UNKNOWN, errors.PhaseMissing),
+    *(errors.InvalidArgument, errors.UnsupportedOnDatabase, errors.UnsafeOperation, errors.DefinitionMismatch),
+    *(errors.DependentObjects, errors.OrphanedRows, errors.DuplicateRows, errors.ViolatingRows),
 )
 """What a helper raises again as long as the database stays as it is; others depend on who else is at work."""
 _WORDS = """
@@ -219,25 +207,21 @@ def _is_shown(record: logging.LogRecord) -> bool:
     return record.levelno > logging.INFO or current_dry_run() is None
 
 
-@contextmanager
-def planned_as(helper: str, given: Mapping[str, Any], *, loses: bool = False) -> Iterator[None]:
+def planned_as(helper: str, given: Mapping[str, Any], *, loses: bool = False) -> AbstractContextManager[None]:
     """In a dry run, take what runs inside for one call of a helper; its arguments tell what it works on."""
     dry_run = current_dry_run()
     if dry_run is None:
-        yield
-        return
-    with dry_run.helper(_Call(helper, *_target(given), _names_in(given), loses and not given.get("archive"))):
-        yield
+        return nullcontext()
+    return dry_run.helper(_Call(helper, *_target(given), _names_in(given), loses and not given.get("archive")))
 
 
 @contextmanager
 def recorded(does: str) -> Iterator[None]:
     """Tell a statement that is about to write outside a plan, and end its helper."""
-    dry_run = current_dry_run()
     try:
         yield
     except WouldWrite:
-        if dry_run is not None:
+        if (dry_run := current_dry_run()) is not None:
             dry_run.add(PlannedStatement(does))
         raise
 
@@ -303,7 +287,7 @@ def _changes(one: PlannedCall, call: _Call, error: Exception, about: Sequence[st
     if one.target is None:
         return call.table is not None and (_sends(one, call.table) or _mentions(one.raw, about))
     thing = one.target.partition(" on ")[0]
-    return one.target == call.target or (isinstance(error, DependentObjects) and _names(about, thing))
+    return one.target == call.target or (isinstance(error, errors.DependentObjects) and _names(about, thing))
 
 
 def _may_change(one: PlannedCall, call: _Call, about: Sequence[str]) -> bool:
@@ -371,8 +355,7 @@ def _target(given: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Return what a helper works on, and the table of it, from its arguments."""
 
     def text(*names: str) -> str | None:
-        values = [given.get(name) for name in names]
-        return next((value for value in values if isinstance(value, str)), None)
+        return next((given[name] for name in names if isinstance(given.get(name), str)), None)
 
     schema = text("schema", "source_schema")
     table = text("table_name", "source_table", "old_name")

@@ -42,39 +42,13 @@ class Effect:
 
 
 SKIP, RUN, UNKNOWN = "skip", "run", "unknown"
-INFINITIVES = {
-    "added": "add",
-    "attached": "attach",
-    "brought": "bring",
-    "built": "build",
-    "changed": "change",
-    "checked": "check",
-    "commented": "comment",
-    "completed": "complete",
-    "copied": "copy",
-    "created": "create",
-    "dropped": "drop",
-    "enforced": "enforce",
-    "exchanged": "exchange",
-    "filled": "fill",
-    "forgot": "forget",
-    "gave": "give",
-    "kept": "keep",
-    "looked": "look",
-    "made": "make",
-    "moved": "move",
-    "noted": "note",
-    "put": "put",
-    "removed": "remove",
-    "renamed": "rename",
-    "replaced": "replace",
-    "set": "set",
-    "took": "take",
-    "untied": "untie",
-    "validated": "validate",
-    "finished": "finish",
-    "renewed": "renew",
-}
+_VERBS = """
+added:add attached:attach brought:bring built:build changed:change checked:check commented:comment
+completed:complete copied:copy created:create dropped:drop enforced:enforce exchanged:exchange filled:fill
+finished:finish forgot:forget gave:give kept:keep looked:look made:make moved:move noted:note put:put removed:remove
+renamed:rename renewed:renew replaced:replace set:set took:take untied:untie validated:validate
+"""
+INFINITIVES = dict(pair.split(":") for pair in _VERBS.split())
 """The first words of what steps do. What begins with another one tells what is true afterwards."""
 
 

@@ -317,10 +317,7 @@ def _put_back(migration: Migration, table: Table, record: Record, definition: di
     _refuse_lost(migration, table, names, record)
     if archives.default_is_late(dict(definition)) and fill is not None:
         late = Step(
-            restore_values("1 = 1"),
-            f"gave {record} its default in rows that came meanwhile",
-            (table.name,),
-            scans=True,
+            restore_values("1 = 1"), f"gave {record} its default in rows that came meanwhile", (table.name,), scans=True
         )
         execute(migration, [late])
     gone = _count(migration, lambda: archives.count_gone(table.name, names, record.archive))

@@ -135,7 +135,7 @@ class Archives(port.Archives):
         values = ", ".join(f"NEW.{one}" for one in (*names, value))
         insert = f"INSERT INTO {kept} ({', '.join((*names, value))}) VALUES ({values})"
         insert += f" ON DUPLICATE KEY UPDATE {value} = NEW.{value}"
-        delete = f"DELETE FROM {kept} WHERE " + " AND ".join(f"{one} = OLD.{one}" for one in names)
+        delete = f"DELETE FROM {kept} WHERE " + " AND ".join(f"{name} = OLD.{name}" for name in names)
         same = " AND ".join(f"OLD.{name} <=> NEW.{name}" for name in names)
         update = f"BEGIN IF NOT ({same}) THEN {delete}; END IF; {insert}; END"
         heads = [

@@ -96,7 +96,7 @@ class Archives(port.Archives):
         ]
         names = {one.name for one in own} | {row[0] for row in found["constraints"]}
         indexes = [index for index in whole.indexes.values() if index.name in names]
-        found["indexes"] = [[one.name, one.definition, one.of_constraint, one.comment] for one in indexes]
+        found["indexes"] = [[index.name, index.definition, index.of_constraint, index.comment] for index in indexes]
         not_null = not_null_of(whole, column)
         found["not_null_rules"] = None if not_null is None else [not_null.name, rules_of(not_null), not_null.valid]
         computed = bool(found["generated"])
@@ -315,8 +315,8 @@ END $safeops$"""
         return {
             "parts": [[kind, name, f"{archive.name}_{place}"] for place, (kind, name) in enumerate(parts)],
             "keys": [
-                [one.name, one.definition, one.valid, [referents[one.name].schema, referents[one.name].name]]
-                for one in keys
+                [key.name, key.definition, key.valid, [referents[key.name].schema, referents[key.name].name]]
+                for key in keys
             ],
         }
 

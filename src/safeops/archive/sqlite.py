@@ -38,7 +38,7 @@ class Archives(port.Archives):
     def describe_column(self, table: Table, column: str) -> Definition:
         text = parse(table.sql)
         found = text.column(column)
-        names = [one.name for one in text.columns]
+        names = [column.name for column in text.columns]
         default, collation, generated = (found.clause(kind) for kind in ("default", "collate", "generated"))
         own = [constraint for constraint in text.constraints if rebuild.is_of_column_alone(text, constraint, column)]
         return {
@@ -49,7 +49,9 @@ class Archives(port.Archives):
             + (f" {table.sql[collation.start : collation.end]}" if collation else ""),
             "after": names[names.index(found.name) - 1] if names.index(found.name) else None,
             "constraints": [table.sql[owned.start : owned.end] for owned in own],
-            "indexes": [[one.name, one.definition] for one in table.things_using(column) if isinstance(one, Index)],
+            "indexes": [
+                [thing.name, thing.definition] for thing in table.things_using(column) if isinstance(thing, Index)
+            ],
             "required": found.clause("not null") is not None,
             "computed": generated is not None,
             "persisted": bool(generated and generated.stored),

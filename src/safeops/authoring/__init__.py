@@ -20,7 +20,7 @@ from safeops.authoring.descriptions import Description, described, in_docstring,
 from safeops.authoring.layout import WIDTH, laid_out, parsed
 from safeops.errors import InvalidArgument
 from safeops.homes import HOME_OF
-from safeops.schema.irreversible import NOTHING_TO_UNDO
+from safeops.schema.refusals import NOTHING_TO_UNDO
 
 __all__ = ["Page"]
 

@@ -29,11 +29,7 @@ _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
 _STATEMENTS = {"execute", "exec_driver_sql", "scalar", "scalars"}
 
 _ONLINE = {"transaction_per_migration": "True", "process_revision_directives": "safe_operations"}
-_OFFLINE = {
-    "literal_binds": "True",
-    "dialect_opts": '{"paramstyle": "named"}',
-    "transaction_per_migration": "True",
-}
+_OFFLINE = {"literal_binds": "True", "dialect_opts": '{"paramstyle": "named"}', "transaction_per_migration": "True"}
 
 
 @dataclass(frozen=True)

@@ -215,10 +215,7 @@ def unique(given: Values) -> Draft:
 @_pattern(
     "check",
     "a check constraint",
-    (
-        _TABLE,
-        Argument("condition", "age >= 0", "what holds of every row, as SQL", aliases=("sqltext", "sql", "check")),
-    ),
+    (_TABLE, Argument("condition", "age >= 0", "what holds of every row, as SQL", aliases=("sqltext", "sql", "check"))),
     (_NAME, _SCHEMA),
 )
 def check(given: Values) -> Draft:

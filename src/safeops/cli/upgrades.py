@@ -84,9 +84,7 @@ UPGRADE = Command(
         *BACKUP_FIRST,
         *WAITING,
         Argument(
-            "--health-check",
-            metavar="URL_OR_COMMAND",
-            help="what must answer with 2xx, or exit with 0, afterwards",
+            "--health-check", metavar="URL_OR_COMMAND", help="what must answer with 2xx, or exit with 0, afterwards"
         ),
         Argument(
             "--health-patience",

@@ -100,11 +100,7 @@ class _Meaning:
     unexpected: bool = False
 
     def error_of(self, database: Database, message: str, undone: str = "") -> SafeOpsError:
-        names = {
-            "product": database.product,
-            "server": database.describe(),
-            "role_code": database.abilities.role_code,
-        }
+        names = {"product": database.product, "server": database.describe(), "role_code": database.abilities.role_code}
         problem, why, code = (text.format(**names) for text in (self.problem, self.why, self.code))
         error = self.error(f"{problem}: {message}.{undone}", why=why, remedy=self.remedy, code=code, state=self.state)
         error.unexpected = self.unexpected

@@ -96,12 +96,7 @@ def _flattened(spaced: str) -> str:
 
 
 _TAIL = re.compile(r"((?:\s+(?:collate\s+\S+|\w+_ops|asc|desc|nulls\s+(?:first|last)))+)$", re.IGNORECASE)
-_DEFAULT_DIRECTIONS = {
-    " asc": "",
-    " asc nulls last": "",
-    " nulls last": "",
-    " asc nulls first": " nulls first",
-}
+_DEFAULT_DIRECTIONS = {" asc": "", " asc nulls last": "", " nulls last": "", " asc nulls first": " nulls first"}
 _DEFAULT_DIRECTIONS |= {" desc nulls first": " desc"}
 
 

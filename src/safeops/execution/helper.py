@@ -63,23 +63,23 @@ class Declaration:
     Args:
         name: How it is called; a phase with the name of its class.
         said: How a call of it is described.
+        signature: Its parameters.
         about: What it works on, for messages: arguments stand in braces, and ``{table}`` is the table with its schema.
         changes: The parts of a definition that it changes, as ``Difference`` names them; "missing" if it drops a thing,
             "missing table" if it drops a table, "not yet" if it adds a thing that another call left out.
         loses: It drops what nothing gives back, unless ``archive`` is given.
         example: Arguments that a message shows in the place of those given: values, or functions of those given.
         choices: The values that an argument may have.
-        signature: Its parameters.
     """
 
     name: str
     said: Said | None
-    about: str
-    changes: frozenset[str]
-    loses: bool
-    example: Mapping[str, Any]
-    choices: Mapping[str, tuple[str | None, ...]]
     signature: signatures.Signature
+    about: str = ""
+    changes: frozenset[str] = frozenset()
+    loses: bool = False
+    example: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
 class Skip(Exception):
@@ -223,7 +223,7 @@ def helper(
         full = signatures.signature(function)
         signature = full.replace(parameters=[*full.parameters.values()][1:])
         declaration = Declaration(
-            function.__name__, said, about, frozenset(changes), loses, example or {}, choices or {}, signature
+            function.__name__, said, signature, about, frozenset(changes), loses, example or {}, choices or {}
         )
 
         @wraps(function)
@@ -252,7 +252,7 @@ def composite(said: Said, *, retried: bool = False) -> Callable[[Callable[P, R]]
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         name = ".".join(function.__qualname__.split(".")[-2:])
-        declaration = Declaration(name, said, "", frozenset(), False, {}, {}, signatures.signature(function))
+        declaration = Declaration(name, said, signatures.signature(function))
         is_phase = "self" in declaration.signature.parameters
 
         @wraps(function)
@@ -272,8 +272,7 @@ def described(said: Said) -> Callable[[C], C]:
     """Declare what is said of the calls of a function that needs no migration."""
 
     def decorate(function: C) -> C:
-        signature = signatures.signature(function)
-        return _declared(function, Declaration(function.__name__, said, "", frozenset(), False, {}, {}, signature))
+        return _declared(function, Declaration(function.__name__, said, signatures.signature(function)))
 
     return decorate
 

@@ -313,24 +313,16 @@ def _gave_up(
 ) -> LockNotAcquired:
     listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
     if step is not None and step.waits_inside:
-        return _gave_up_inside(deed, listed, spent, work)
-    times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
-    error = LockNotAcquired(
-        f"Gave up after {spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}",
-        why="A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
-        " each attempt is short and lets them pass.",
-        remedy="End those sessions, or give it more time:",
-        code="with settings(retry_budget=600):\n    ...",
-    )
-    return work.reported(error)
-
-
-def _gave_up_inside(deed: str, listed: str, spent: float, work: Work) -> LockNotAcquired:
-    error = LockNotAcquired(
-        f"Gave up after it had waited {spent:.1f} s for older transactions. This was not done: {deed}."
-        f"\nIt waited for:{listed}",
-        why="Done online it lets reads and writes go on, and has to wait for every transaction that began before it.",
-        remedy="End those sessions, or give it more time:",
-        code="with settings(retry_budget=600):\n    ...",
-    )
-    return work.reported(error)
+        problem = (
+            f"it had waited {spent:.1f} s for older transactions. This was not done: {deed}.\nIt waited for:{listed}"
+        )
+        why = "Done online it lets reads and writes go on, and has to wait for every transaction that began before it."
+    else:
+        times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
+        problem = f"{spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}"
+        why = (
+            "A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
+            " each attempt is short and lets them pass."
+        )
+    remedy, code = "End those sessions, or give it more time:", "with settings(retry_budget=600):\n    ..."
+    return work.reported(LockNotAcquired(f"Gave up after {problem}", why=why, remedy=remedy, code=code))

@@ -28,14 +28,7 @@ from safeops.databases import database_for
 from safeops.databases.base import Database
 from safeops.databases.connections import explain_connecting, of_a_url
 from safeops.databases.server_errors import explained
-from safeops.errors import (
-    OnlineOnly,
-    OutsideMigration,
-    SafeOpsError,
-    TransactionNotOurs,
-    UnsafeOperation,
-    online_only,
-)
+from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation, online_only
 from safeops.plan_mode import current_dry_run, planned_as
 from safeops.policy import Settings, in_force
 

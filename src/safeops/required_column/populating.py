@@ -206,14 +206,7 @@ class Populating:
         """Fill the rows that it is for."""
         values: Any = self.populate if self.is_function else {self.column_name: self._as_element()}
         spec = spec_for(
-            self.migration,
-            table,
-            self.name,
-            values,
-            self.unfilled,
-            self.options["key"],
-            self.label,
-            keeps_values=True,
+            self.migration, table, self.name, values, self.unfilled, self.options["key"], self.label, keeps_values=True
         )
         return self._run(self._of_column(spec))
 

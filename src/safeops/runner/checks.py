@@ -39,7 +39,7 @@ from safeops.runner.revisions import (
 )
 from safeops.runner.stamping import differences_from, lines_of, schema_of
 from safeops.runner.temporary_database import TemporaryDatabase, temporary_database
-from safeops.schema.irreversible import NOTHING_TO_UNDO
+from safeops.schema.refusals import NOTHING_TO_UNDO
 
 SHOWN = 10
 """Lines of a difference that are shown."""

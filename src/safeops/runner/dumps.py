@@ -288,12 +288,7 @@ class Run:
         self, errors: IO[bytes], stdin: int = subprocess.DEVNULL, stdout: int = subprocess.DEVNULL
     ) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
-            self.command,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=errors,
-            env=self.environment,
-            pass_fds=self.descriptors,
+            self.command, stdin=stdin, stdout=stdout, stderr=errors, env=self.environment, pass_fds=self.descriptors
         )
         try:
             yield process

@@ -127,11 +127,7 @@ def _room(database: Database) -> Iterator[str]:
 
 
 def require_current(
-    engine: Any,
-    config: Config | str,
-    *,
-    version_table: str | None = None,
-    version_table_schema: str | None = None,
+    engine: Any, config: Config | str, *, version_table: str | None = None, version_table_schema: str | None = None
 ) -> None:
     """Raise NotCurrent unless the database is at the newest revisions that there are files for.
 

@@ -23,7 +23,7 @@ from alembic.util import CommandError, load_python_file, to_tuple
 from safeops import _alembic
 from safeops.errors import InvalidArgument, NotReady, SafeOpsError
 from safeops.planned import summary
-from safeops.schema.irreversible import NOTHING_TO_UNDO
+from safeops.schema.refusals import NOTHING_TO_UNDO
 
 RESERVED = frozenset({"base", "head", "heads", "current"})
 """Names that Alembic does not take for revisions."""

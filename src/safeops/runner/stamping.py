@@ -45,12 +45,7 @@ class Stamped(Result):
 
 
 def stamp(
-    config: Config,
-    revision: str,
-    *,
-    verify: bool = True,
-    scratch_url: str | None = None,
-    wait: float = WAIT,
+    config: Config, revision: str, *, verify: bool = True, scratch_url: str | None = None, wait: float = WAIT
 ) -> Stamped:
     """Stamp a project's database with a revision, if its schema is that of the revision.
 

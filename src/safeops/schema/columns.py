@@ -172,11 +172,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], t
         return
     refuse_domain(migration, name, column, table)
     code = call(
-        "add_required_column",
-        name.name,
-        column_code(column),
-        populate=Code("sa.text('...')"),
-        schema=name.schema,
+        "add_required_column", name.name, column_code(column), populate=Code("sa.text('...')"), schema=name.schema
     )
     if required:
         refuse_unless_assured(
@@ -200,8 +196,7 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], t
 def _refuse_unknown_rows(migration: Migration, name: Name, column: sa.Column[Any], required: bool) -> None:
     if required or not migration.database.safety.default_is_constant(column):
         raise migration.online_only(
-            f"Column {name}.{column.name}",
-            "Whether it can be added without blocking depends on the rows of the table.",
+            f"Column {name}.{column.name}", "Whether it can be added without blocking depends on the rows of the table."
         )
 
 

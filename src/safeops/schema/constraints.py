@@ -11,13 +11,7 @@ from alembic.operations import ops
 from safeops.databases.definitions import Constraint, Difference, Table, differences, foreign_key
 from safeops.errors import DefinitionMismatch, UnknownConstraint
 from safeops.execution.helper import GO_ON, GONE, MOMENT, HelperCall, Said, existing_or_skip, helper, is_gone
-from safeops.execution.inspect import (
-    Absent,
-    known,
-    look_into,
-    settle_name,
-    skipped,
-)
+from safeops.execution.inspect import Absent, known, look_into, settle_name, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call, nearest
@@ -240,10 +234,7 @@ def _offenders(migration: Migration, table: Table, constraint: sa.Constraint) ->
     return None
 
 
-@helper(
-    Said("validates {0} of {1}", f"Rows are checked {GO_ON}."),
-    "constraint {constraint_name} on {table}",
-)
+@helper(Said("validates {0} of {1}", f"Rows are checked {GO_ON}."), "constraint {constraint_name} on {table}")
 def validate_constraint(
     migration: HelperCall, constraint_name: str, table_name: str, *, schema: str | None = None
 ) -> bool:

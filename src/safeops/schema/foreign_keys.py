@@ -148,15 +148,11 @@ def _key(
     """Make the key of columns, not of "table.column" as Alembic does: names may have dots in them."""
     metadata = sa.MetaData()
     columns = dict.fromkeys([*local, *remote] if name == other else local)
-    source = sa.Table(name.name, metadata, *map(_bare, columns), schema=name.schema)
-    target = source if name == other else sa.Table(other.name, metadata, *map(_bare, remote), schema=other.schema)
+    source = sa.Table(name.name, metadata, *map(sa.Column, columns), schema=name.schema)
+    target = source if name == other else sa.Table(other.name, metadata, *map(sa.Column, remote), schema=other.schema)
     key = sa.ForeignKeyConstraint(list(local), [target.c[column] for column in remote], constraint, **kw)
     source.append_constraint(key)
     return key
-
-
-def _bare(name: str) -> sa.Column[Any]:
-    return sa.Column(name, sa.types.NullType())
 
 
 def create(

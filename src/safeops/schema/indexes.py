@@ -13,12 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.execution.helper import GO_ON, HelperCall, Said, existing_or_skip, helper, shown_columns
-from safeops.execution.inspect import (
-    Absent,
-    known,
-    look_into,
-    settle_name,
-)
+from safeops.execution.inspect import Absent, known, look_into, settle_name
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call
@@ -124,7 +119,7 @@ def create(migration: Migration, index: sa.Index, name: Name, seen: Table | None
 def _explained(migration: Migration, index: sa.Index, table: Table | None) -> Callable[[DBAPIError], Any]:
     if table is None or not index.unique:
         return refusals.explained_by(migration, table, None)
-    wanted, texts = migration.database.wanted_index(index), _texts(migration, index)
+    wanted, texts = migration.database.wanted_index(index), migration.database.element_texts(index)
     twice = refusals.duplicates(migration, table, str(index.name), texts, wanted.where, wanted.nulls_not_distinct)
     return refusals.explained_by(migration, table, twice)
 
@@ -176,11 +171,6 @@ def included_in(thing: sa.Index | sa.Constraint) -> list[str]:
     """Return the columns that an index or a key holds beside those that it is for."""
     options = thing.dialect_kwargs.items()
     return [str(getattr(one, "name", one)) for key, value in options if key.endswith("_include") for one in value or ()]
-
-
-def _texts(migration: Migration, index: sa.Index) -> list[str]:
-    """Return the elements of an index as SQL, without direction or operator class."""
-    return migration.database.element_texts(index)
 
 
 def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:

@@ -1,12 +1,11 @@
-"""What every helper's story is made of: check the arguments, look, real_differences what stands, report."""
+"""What helpers compare and refuse: other definitions, dependents, rows that break a rule, downgrades that cannot be."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -18,11 +17,13 @@ from safeops.errors import (
     DependentObjects,
     DuplicateRows,
     InvalidArgument,
+    Irreversible,
     OrphanedRows,
     SafeOpsError,
     UnsafeOperation,
     ViolatingRows,
 )
+from safeops.execution.helper import Said, described
 from safeops.execution.inspect import look_into, refuse_hidden_rows, skipped
 from safeops.execution.later_calls import unexplained
 from safeops.execution.lock_retry import with_lock_retry
@@ -59,9 +60,7 @@ def check_schema(migration: Migration, name: Name, example: str) -> None:
             problem, remedy="Attach a file under that name in env.py, or leave schema= out:", code=example
         )
     raise InvalidArgument(
-        problem,
-        remedy="Create it first:",
-        code=f"{call('create_schema_if_missing', name.schema)}\n{example}",
+        problem, remedy="Create it first:", code=f"{call('create_schema_if_missing', name.schema)}\n{example}"
     )
 
 
@@ -159,7 +158,7 @@ class Offenders:
 
     Args:
         error: The error that tells of them.
-        problem: What is wrong with them, after their number: "rows of users have no email".
+        problem: What is wrong with them, as the words before the verb, the verb of many, and the words after it.
         source: FROM and WHERE of the query that finds them.
         keys: The quoted columns that name a row.
         columns: The columns of the query that finds them all.
@@ -169,7 +168,7 @@ class Offenders:
     """
 
     error: type[SafeOpsError]
-    problem: str
+    problem: tuple[str, str, str]
     source: str
     keys: Sequence[str]
     columns: str = "*"
@@ -186,12 +185,14 @@ def nulls(migration: Migration, table: Table, column: str) -> Offenders:
     database = migration.database
     source = f"FROM {database.quoted_table(table.name)} WHERE {database.quoted(column)} IS NULL"
     keys = _keys(migration, table, [])
-    return Offenders(ViolatingRows, f"have NULL in {table.name}.{column}", source, keys)
+    return Offenders(ViolatingRows, ("", "have", f"NULL in {table.name}.{column}"), source, keys)
 
 
 def against_check(migration: Migration, table: Table, name: str, condition: str) -> Offenders:
     source = f"FROM {migration.database.quoted_table(table.name)} WHERE NOT ({condition})"
-    return Offenders(ViolatingRows, f"break the check {name} of {table.name}", source, _keys(migration, table, []))
+    return Offenders(
+        ViolatingRows, ("", "break", f"the check {name} of {table.name}"), source, _keys(migration, table, [])
+    )
 
 
 def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name) -> Offenders:
@@ -205,7 +206,8 @@ def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, re
         f"FROM {database.quoted_table(table.name)} AS child WHERE {given}"
         f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(referent)} AS parent WHERE {matched})"
     )
-    problem = f"of {table.name} refer by ({', '.join(key.column_keys)}) to rows that {referent} does not have"
+    refer = f"by ({', '.join(key.column_keys)}) to rows that {referent} does not have"
+    problem = (f"of {table.name}", "refer", refer)
     keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
     return Offenders(OrphanedRows, problem, source, keys, columns="child.*", referents=(referent,))
 
@@ -221,7 +223,7 @@ def duplicates(
     source = f"FROM {migration.database.quoted_table(table.name)}{filtered}"
     return Offenders(
         DuplicateRows,
-        f"of {table.name} stand more than once, so that {name} cannot be unique",
+        (f"of {table.name}", "stand", f"more than once, so that {name} cannot be unique"),
         source,
         elements,
         columns=f"{listed}, count(*)",
@@ -284,29 +286,66 @@ def told(migration: Migration, table: Table, offenders: Offenders) -> SafeOpsErr
     some = _read(migration, table, f"SELECT {keys} {offenders.source}{offenders.grouped} LIMIT {SHOWN}")
     shown = ", ".join(str(row[0]) if len(row) == 1 else str(tuple(row)) for row in some)
     number = counted[0][0] if counted else len(some)
-    noun = "values" if offenders.grouped else "rows"
-    what = f"{noun} {offenders.problem}" if number != 1 else _singular(f"{noun} {offenders.problem}")
+    before, verb, after = offenders.problem
+    noun = "value" if offenders.grouped else "row"
+    if number == 1:
+        verb = "has" if verb == "have" else f"{verb}s"
+    what = " ".join(filter(None, (noun if number == 1 else f"{noun}s", before, verb, after)))
     return offenders.error(
-        f"{number} {what}. {_named(keys)}: {shown}{', ...' if number > SHOWN else ''}",
+        f"{number} {what}. The first, by {keys.replace('child.', '')}: {shown}{', ...' if number > SHOWN else ''}",
         remedy=offenders.remedy,
         code=offenders.query,
     )
 
 
-def _singular(problem: str) -> str:
-    """Say of one row what is said of many: the noun is the first word, its verb the first of these."""
-    noun, _, rest = problem.partition(" ")
-    verb = re.search(r"^have|^break|refer(?= by )|stand(?= more )", rest)
-    if verb is None:
-        return problem
-    singular = "has" if verb[0] == "have" else f"{verb[0]}s"
-    return f"{noun[:-1]} {rest[: verb.start()]}{singular}{rest[verb.end() :]}"
-
-
-def _named(keys: str) -> str:
-    return f"The first, by {keys.replace('child.', '')}"
-
-
 def _read(migration: Migration, table: Table, sql: str) -> Sequence[Sequence[Any]]:
     step = Step(sql, f"read {table.name}", (table.name,), scans=True)
     return with_lock_retry(migration, step.does, lambda: migration.database.read(sql), step)
+
+
+NOTHING_TO_UNDO = "# Nothing to undo"
+"""A comment that begins with this marks a downgrade without a statement as intended."""
+
+
+@described(Said("is refused: {0}", "Nothing is done."))
+def irreversible(reason: str) -> NoReturn:
+    """The downgrade has stopped before it changed anything, and the version stays where it is.
+
+    For a ``downgrade()`` that nobody can write, as the only thing in it. What safeops drops with ``archive=True`` can be
+    brought back, and so need not be irreversible.
+
+    Steps: raises.
+
+    Args:
+        reason: Why there is no way back, for whoever reads it while a deploy is being rolled back.
+
+    Returns:
+        Never.
+
+    Raises:
+        Irreversible: Always.
+        InvalidArgument: There is no reason.
+
+    Locks: none.
+
+    Running it again: raises again.
+
+    Offline: raises too, so that no script pretends to be a way back.
+
+    Example:
+        irreversible("The addresses were made anonymous; the old ones are in the backup of 2026-11-20.")
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        raise InvalidArgument(
+            f"{call('irreversible', reason)} gives no reason.",
+            why="It is read by the one who wants to roll back and cannot.",
+            remedy="Say why there is no way back, and what is left to do:",
+            code='irreversible("Rows were merged; the old ones are in the backup before this revision.")',
+        )
+    raise Irreversible(
+        f"This revision cannot be undone: {reason.strip()}",
+        why="Its author wrote irreversible() into downgrade().",
+        state="From here on nothing was changed, and the version stays where it is. Running it again ends here again.",
+        remedy="Go forward by a new revision, or restore the backup that was made before it:",
+        code='alembic revision -m "put right what came of it"',
+    )

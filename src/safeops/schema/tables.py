@@ -279,10 +279,7 @@ def _resolved(wanted: Constraint, table: Constraint) -> Constraint:
 
 
 @helper(
-    Said("drops table {0}", f"{MOMENT}.", UNUSED, noun="table"),
-    "table {table}",
-    changes={"missing table"},
-    loses=True,
+    Said("drops table {0}", f"{MOMENT}.", UNUSED, noun="table"), "table {table}", changes={"missing table"}, loses=True
 )
 def drop_table_if_exists(
     migration: HelperCall, table_name: str, *, schema: str | None = None, archive: bool = False

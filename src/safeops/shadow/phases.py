@@ -197,7 +197,7 @@ class Phase:
         source = f"FROM {database.quoted_table(pair.table)} WHERE {condition}"
         offenders = refusals.Offenders(
             ViolatingRows,
-            f"have values in {pair.table}.{pair.source} and {pair.shadow} that disagree",
+            ("", "have", f"values in {pair.table}.{pair.source} and {pair.shadow} that disagree"),
             source,
             [database.quoted(name) for name in self.table.primary_key or [*self.table.columns][:3]],
             remedy="Something wrote past the triggers that keep the two in step: replication, a restore, or a session"

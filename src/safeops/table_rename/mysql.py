@@ -89,10 +89,7 @@ class TableRenames(port.TableRenames):
         """Return who may do what, and whether he may pass it on; nothing where this account may not look."""
         try:
             asked = {"schema": name.schema or self.database.current_schema, "name": name.name}
-            return {
-                *self._of_table(self.read(_ON_TABLE, **asked)),
-                *self._of_columns(self.read(_ON_COLUMNS, **asked)),
-            }
+            return {*self._of_table(self.read(_ON_TABLE, **asked)), *self._of_columns(self.read(_ON_COLUMNS, **asked))}
         except DBAPIError as error:
             if number_of(error) not in DENIED:
                 raise

@@ -63,11 +63,7 @@ _REFUSED: Sequence[tuple[set[int], str, str]] = (
     ({1506}, "Leave the foreign key out, or use a table that is not partitioned.", ""),
     ({1822, 6125}, "Refer to all columns of a primary key or of a unique constraint, and create that first.", ""),
     ({1824}, "Create the table that the key refers to first.", ""),
-    (
-        {1901, 3758, 3763, 3772, 3814, 3815},
-        "Use functions that return the same value for the same arguments.",
-        "",
-    ),
+    ({1901, 3758, 3763, 3772, 3814, 3815}, "Use functions that return the same value for the same arguments.", ""),
     ({3105}, "Leave the column out: the server computes its values.", ""),
     (
         {3750},

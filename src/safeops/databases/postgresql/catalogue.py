@@ -71,14 +71,7 @@ RESOLVED = "c.oid = to_regclass(:quoted)"
 IN_SCHEMA = "c.relname = :name AND n.nspname = :schema"
 
 KINDS = {"r": "table", "p": "partitioned table", "f": "foreign table", "v": "view", "m": "materialized view"}
-CONSTRAINTS = {
-    "f": "foreign key",
-    "c": "check",
-    "u": "unique",
-    "p": "primary key",
-    "x": "exclude",
-    "n": "not null",
-}
+CONSTRAINTS = {"f": "foreign key", "c": "check", "u": "unique", "p": "primary key", "x": "exclude", "n": "not null"}
 ACTIONS = {"a": None, "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
 DEPENDENTS = """

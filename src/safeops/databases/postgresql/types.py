@@ -148,29 +148,21 @@ class Types(ddl.Types):
 
 PROBE = "safeops_probe"
 """The empty temporary copy on which the server itself spells a definition, or shows what a change would do."""
-_NAMES = {
-    "varchar": "character varying",
-    "nvarchar": "character varying",
-    "char": "character",
-    "nchar": "character",
-    "int": "integer",
-    "int4": "integer",
-    "serial": "integer",
-    "bigserial": "bigint",
-    "smallserial": "smallint",
-    "int8": "bigint",
-    "int2": "smallint",
-    "bool": "boolean",
-    "decimal": "numeric",
-    "dec": "numeric",
-    "float": "double precision",
-    "double": "double precision",
-    "float8": "double precision",
-    "float4": "real",
-    "timestamptz": "timestamp with time zone",
-    "timetz": "time with time zone",
-    "varbit": "bit varying",
+_SYNONYMS = {
+    "character varying": "varchar nvarchar",
+    "character": "char nchar",
+    "integer": "int int4 serial",
+    "bigint": "bigserial int8",
+    "smallint": "smallserial int2",
+    "boolean": "bool",
+    "numeric": "decimal dec",
+    "double precision": "float double float8",
+    "real": "float4",
+    "timestamp with time zone": "timestamptz",
+    "time with time zone": "timetz",
+    "bit varying": "varbit",
 }
+_NAMES = {short: name for name, synonyms in _SYNONYMS.items() for short in synonyms.split()}
 _LENGTH_ONE = {"character", "bit"}
 _WITH_ZONE = re.compile(r"^(timestamp|time)(?: ?\((\d)\))?(?: (with|without) time zone)?$")
 _PARTS = re.compile(r"^([a-z_][a-z0-9_. \"]*?)\s*(?:\((.*)\))?((?:\[\d*\])*)$", re.DOTALL)

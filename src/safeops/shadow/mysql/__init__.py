@@ -243,8 +243,8 @@ class ShadowColumns(SyncChecks):
         actions = [f"DROP CHECK {self.quoted(check.name)}" for check in checks]
         actions += [f"RENAME COLUMN {source} TO {shadow}", f"RENAME COLUMN {shadow} TO {source}"]
         actions += [
-            f"ADD CONSTRAINT {self.quoted(one.name)} CHECK {exchanged(one.text, pair)} {' '.join(one.options)}".rstrip()
-            for one in checks
+            f"ADD CONSTRAINT {self.quoted(check.name)} CHECK {' '.join((exchanged(check.text, pair), *check.options))}"
+            for check in checks
         ]
         does = f"{pair.source} and {pair.shadow} of {pair.table} exchanged their names"
         return self.database.ddl.alter(pair.table, ", ".join(actions), does, instant=True, copied_if_empty=table)
@@ -288,8 +288,10 @@ class ShadowColumns(SyncChecks):
 
     def _exchange_action(self, pair: Pair, table: Table, kept: Pair, source: Definition, shadow: Definition) -> str:
         indexes = [index.name for index in self._originals_on(table, pair.source)]
-        parts = [f"DROP INDEX {self.quoted(one)}" for one in indexes]
-        parts += [f"RENAME INDEX {self.quoted(self._copy_name(pair, one))} TO {self.quoted(one)}" for one in indexes]
+        parts = [f"DROP INDEX {self.quoted(index)}" for index in indexes]
+        parts += [
+            f"RENAME INDEX {self.quoted(self._copy_name(pair, index))} TO {self.quoted(index)}" for index in indexes
+        ]
         bare = source.with_(NULL="NULL", DEFAULT=None, INVISIBLE=None, COMMENT=self.literal(mark(kept)))
         default = source.get("DEFAULT")
         if self.database.abilities.spells_defaults_by_type:
@@ -342,7 +344,7 @@ class ShadowColumns(SyncChecks):
         step = self.database.ddl.alter(pair.table, action, does, instant=True)
         if pair.winner is None:
             return step
-        drops = tuple(self._dropping(pair.table, one) for one in self.trigger_names(pair))
+        drops = tuple(self._dropping(pair.table, trigger_name) for trigger_name in self.trigger_names(pair))
         ways = step.sql, does, step.locks, drops
         return Locked(
             *ways, when_assured=step.when_assured, alternatives=step.alternatives, lock=METADATA, table=pair.table

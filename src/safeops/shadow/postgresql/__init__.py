@@ -7,13 +7,7 @@ from typing import Any
 
 from safeops.databases.definitions import Table
 from safeops.databases.postgresql.constraints import not_null_of, rules_of
-from safeops.databases.postgresql.types import (
-    moved_identity,
-    moved_sequence,
-    object_name,
-    sequences,
-    split_collation,
-)
+from safeops.databases.postgresql.types import moved_identity, moved_sequence, object_name, sequences, split_collation
 from safeops.databases.steps import Plan, Step
 from safeops.databases.triggers import Pair, changed_since_inspection, pair_of
 from safeops.errors import DefinitionMismatch, DependentObjects, UnsafeOperation
@@ -242,13 +236,15 @@ class ShadowColumns(OfflineScripts):
         # Another pair's keys to the source need its unique index; that pair makes them anew.
         yield from self._without_copies_of_others(pair.source, table)
         now = self.database.table(table.name) or table
-        yield self._exchange(pair, now, [one for one in copies if one.late or one.kind != "foreign key"], kept, tree)
+        yield self._exchange(
+            pair, now, [copy for copy in copies if copy.late or copy.kind != "foreign key"], kept, tree
+        )
         yield from self.validate_keys(now)
 
     def _exchange(self, pair: Pair, table: Table, copies: list[Copy], kept: Pair | None, tree: str | None) -> Step:
         found, target = self._source(pair, table), self.quoted_table(table.name)
-        late = [one for one in copies if one.late]
-        copies = [one for one in copies if not one.late]
+        late = [copy for copy in copies if copy.late]
+        copies = [copy for copy in copies if not copy.late]
         children = list(dict.fromkeys(one.table for one in late if one.table != table.name))
         lock, *then = self.locks_with(table.name, children)
         # After a swap by another runner, the statements below would exchange the two back.
@@ -265,9 +261,9 @@ class ShadowColumns(OfflineScripts):
             then += self.renaming(copy)
         then += [statement for copy in late for statement in self.late_add(copy)]
         then += self._same_not_null(pair, table, found)
-        if found["replica"] in {one.original for one in copies}:
+        if found["replica"] in {copy.original for copy in copies}:
             then.append(f"ALTER TABLE {target} REPLICA IDENTITY USING INDEX {self.quoted(found['replica'])}")
-        if found["clustered"] in {one.original for one in copies}:
+        if found["clustered"] in {copy.original for copy in copies}:
             then.append(f"ALTER TABLE {target} CLUSTER ON {self.quoted(found['clustered'])}")
         then += self.identities_of_parts(pair, table)
         if kept is not None:

@@ -166,7 +166,7 @@ class IndexCopies(PartitionKeys):
                 yield from self._drop_copy(existing, copy.name)
         existing = self.database.table(pair.table)
         for table in [existing, *self.partitions_of(existing)] if existing is not None else []:
-            made = [one for one in table.things_using(pair.shadow) if is_ours(one.name)]
+            made = [thing for thing in table.things_using(pair.shadow) if is_ours(thing.name)]
             found = {one.name for one in made if getattr(one, "kind", "") != "not null"}
             for name in sorted(found - {copy.name for copy in copies}):
                 yield from self._drop_copy(table, name)

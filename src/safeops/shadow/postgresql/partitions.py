@@ -212,10 +212,7 @@ class PartitionKeys(SyncTriggers):
             return []
         add = f"ALTER TABLE {self.quoted_table(copy.table)} ADD CONSTRAINT {self.quoted(copy.original)} {copy.rest}"
         comment = NOTE + copy.note if copy.valid else json.loads(copy.note)
-        return [
-            f"{add} NOT VALID",
-            *([self.constraint_comment(copy.table, copy.original, comment)] if comment else []),
-        ]
+        return [f"{add} NOT VALID", *([self.constraint_comment(copy.table, copy.original, comment)] if comment else [])]
 
     def constraint_comment(self, table: Name, named: str, comment: str | None) -> str:
         text = "NULL" if comment is None else self.literal(comment)

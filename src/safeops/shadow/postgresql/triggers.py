@@ -197,7 +197,7 @@ END """
             now = "\n".join(_qualified(line) for line in body.split("\n"))
             if now == body:
                 continue
-            paths = [one.partition("=")[2] for one in settings or () if one.startswith("search_path=")]
+            paths = [setting.partition("=")[2] for setting in settings or () if setting.startswith("search_path=")]
             path = f"SET search_path = {paths[0]}" if paths else SAFE_PATH
             function = self.quoted_table(Name(pair.name, pair.table.schema))
             sql = (

@@ -162,7 +162,7 @@ class ShadowColumns(IndexCopies):
         drop = f"ALTER TABLE {self.quoted_table(table.name)} DROP COLUMN {quoted(pair.shadow)}"
         drops = (
             *self._drop_triggers(pair, table),
-            *(self.database.ddl.index_drop(table.name, one) for one in indexes),
+            *(self.database.ddl.index_drop(table.name, index) for index in indexes),
         )
         return replace(step, sql=drop, natively=(*before, *drops, drop, *then))
 

@@ -99,7 +99,7 @@ class IndexCopies(port.ShadowColumns):
 
     def _check_key(self, keeping: PairTriggers, table: Table) -> None:
         pair = keeping.pair
-        info = next(one for one in keeping.infos if folded(one[1]) == folded(pair.source))
+        info = next(info for info in keeping.infos if folded(info[1]) == folded(pair.source))
         explicit = parse(table.sql).column(pair.source).clause("not null")
         # The key of a table WITHOUT ROWID, or of a STRICT one, is NOT NULL by itself.
         if info[5] and not keeping.is_row_id and (not keeping.has_row_ids or (info[3] and explicit is None)):

@@ -157,7 +157,7 @@ class PairTriggers:
     def row(self) -> str:
         """The condition that a row is the one that was written."""
         if self.has_row_ids:
-            taken = {folded(one[1]) for one in self.infos} | {folded(self.pair.shadow)}
+            taken = {folded(info[1]) for info in self.infos} | {folded(self.pair.shadow)}
             own = next(name for name in ROW_IDS if name not in taken)
             return f"{own} = NEW.{own}"
         keys = [quoted(info[1]) for info in self.infos if info[5]]
@@ -284,7 +284,7 @@ def _to_relax(keeping: PairTriggers, sql: str) -> list[Clause]:
     found = [clause for clause in text.clauses if clause.kind == "check" and names(clause.expression or "", source)]
     kinds = ["not null"] if not keeping.is_numbered and (keeping.default is None or keeping.is_lifted) else []
     kinds += ["default"] if keeping.is_lifted else []
-    return _in_order([*found, *(one for one in text.column(source).clauses if one.kind in kinds)])
+    return _in_order([*found, *(clause for clause in text.column(source).clauses if clause.kind in kinds)])
 
 
 def _in_order(clauses: Iterable[Clause]) -> list[Clause]:
