@@ -141,7 +141,7 @@ _DESCRIBED = f"""
         UNION ALL
         SELECT 'column', relation || '.' || attname, row(format_type(atttypid, atttypmod), attnotnull, attidentity,
                attgenerated, attstorage, attcompression, attstattarget, attoptions, attacl, attcollation::regcollation,
-               attislocal, attinhcount, pg_get_expr(adbin, adrelid))::text
+               attinhcount, pg_get_expr(adbin, adrelid))::text
           FROM relations JOIN pg_attribute ON attrelid = oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
          WHERE relkind NOT IN ('i', 'I', 't', 'S') AND attnum > 0 AND NOT attisdropped
         UNION ALL
