@@ -156,7 +156,7 @@ _DESCRIBED = f"""
         SELECT 'constraint', conname || coalesce(' on ' || relation, ''), row(
                CASE WHEN conparentid = 0 THEN pg_get_constraintdef(k.oid)
                     ELSE replace(pg_get_constraintdef(k.oid), ' NOT VALID', '') END, convalidated OR conparentid <> 0,
-               conislocal AND conparentid = 0, coninhcount, connoinherit AND contype IN ('c', 'n'))::text
+               coninhcount, connoinherit AND contype IN ('c', 'n'))::text
           FROM pg_constraint k JOIN spaces n ON n.oid = connamespace LEFT JOIN relations r ON r.oid = conrelid
          WHERE conrelid = 0 OR relation IS NOT NULL
         UNION ALL
