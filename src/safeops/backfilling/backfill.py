@@ -49,7 +49,7 @@ def backfill(
     progress: OnProgress | None = None,
     schema: str | None = None,
 ) -> BackfillReport:
-    """Write new values to the rows of a table in batches, each row exactly once, while the application keeps running.
+    """The rows of the table have their new values, each written exactly once, while the application keeps running.
 
     Steps: takes the present last key as the end; walks along the key, a range of rows a batch, each batch one UPDATE in one
     transaction with its checkpoint; under the default ``where`` counts the rows without a value, and walks again over new

@@ -109,7 +109,7 @@ def _state_of(whole: Part, ranges: list[Part]) -> BackfillState:
 
 @composite(Said("forgets backfill {0}; the values stay", "No table is locked."))
 def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
-    """Delete the progress of a backfill, so that one of its name starts again. Call it in ``downgrade()``.
+    """No progress of the backfill is kept, so that one of its name starts again. Call it in ``downgrade()``.
 
     Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table if it is empty then.
 
