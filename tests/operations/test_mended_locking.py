@@ -267,6 +267,25 @@ def test_a_look_that_a_statement_timeout_ends_is_tried_again(database):
             assert migrate(hasty, add) is True
 
 
+def test_a_look_is_tried_again_although_nobody_is_seen_in_its_way_once(database, monkeypatch):
+    """Whoever held the table may have gone before the question who it was."""
+    asked, blockers = [], PostgreSQL.blockers
+
+    def unseen_at_first(session, tables):
+        asked.append(tables)
+        return blockers(session, tables) if len(asked) > 1 else []
+
+    database.execute(*WORLD)
+    monkeypatch.setattr(PostgreSQL, "blockers", unseen_at_first)
+    with (
+        role(database, "statement_timeout = '400ms'") as hasty,
+        idle_holder(database, "users", "ACCESS EXCLUSIVE") as holder,
+    ):
+        holder.release_after(1.4)
+        assert migrate(hasty, add) is True
+    assert len(asked) > 1
+
+
 # --- asking the server -----------------------------------------------------------------------------------
 
 

@@ -267,7 +267,7 @@ def with_lock_retry(
         LockNotAcquired: The budget is spent.
     """
     settings, database = migration.settings, migration.database
-    started, pause, attempts, watch = time.monotonic(), FIRST_PAUSE, 0, Watch()
+    started, pause, attempts, undisturbed, watch = time.monotonic(), FIRST_PAUSE, 0, 0, Watch()
     while True:
         attempts += 1
         began = time.monotonic()
@@ -282,7 +282,11 @@ def with_lock_retry(
             spent = time.monotonic() - started
             if (hidden := database.hidden_rows(error)) is not None:
                 raise (work or Work()).reported(hidden) from error
-            if not (watch.cancelled or _may_help_to_wait(database, error, step, tables, attempts)):
+            cut_short = step is None and database.errors.is_cut_short(error)
+            undisturbed = undisturbed + 1 if cut_short and not database.blockers(tables) else 0
+            # A look bounds its own waiting for locks, but a statement timeout of the session may be shorter than that.
+            # Whoever held the table may have gone since: only twice without anybody is the look itself too slow.
+            if not (watch.cancelled or database.errors.is_lock_failure(error) or (cut_short and undisturbed < 2)):
                 raise
             if watch.cancelled or spent >= settings.retry_budget:
                 blockers = watch.blocked_by or _blockers(database, step, tables)
@@ -292,15 +296,6 @@ def with_lock_retry(
         log.info("not yet %s: locked by others in attempt %d, next in %.2f s", deed, attempts, wait)
         time.sleep(max(wait, 0.0))
         pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def _may_help_to_wait(
-    database: Database, error: DBAPIError, step: Step | None, tables: tuple[Name, ...], attempts: int
-) -> bool:
-    if database.errors.is_lock_failure(error):
-        return True
-    # A look bounds its own waiting for locks, but a statement timeout of the session may be shorter than that.
-    return step is None and database.errors.is_cut_short(error) and (attempts == 1 or bool(database.blockers(tables)))
 
 
 def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -> list[str]:
