@@ -30,6 +30,7 @@ from safeops import (
     settings,
 )
 from safeops.databases.connections import side_connection
+from safeops.databases.postgresql.session import Session
 
 pytestmark = pytest.mark.only("pg18")
 
@@ -269,14 +270,14 @@ def test_a_look_that_a_statement_timeout_ends_is_tried_again(database):
 
 def test_a_look_is_tried_again_although_nobody_is_seen_in_its_way_once(database, monkeypatch):
     """Whoever held the table may have gone before the question who it was."""
-    asked, blockers = [], PostgreSQL.blockers
+    asked, blockers = [], Session.blockers
 
     def unseen_at_first(session, tables):
         asked.append(tables)
         return blockers(session, tables) if len(asked) > 1 else []
 
     database.execute(*WORLD)
-    monkeypatch.setattr(PostgreSQL, "blockers", unseen_at_first)
+    monkeypatch.setattr(Session, "blockers", unseen_at_first)
     with (
         role(database, "statement_timeout = '400ms'") as hasty,
         idle_holder(database, "users", "ACCESS EXCLUSIVE") as holder,
