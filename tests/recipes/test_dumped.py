@@ -220,6 +220,7 @@ def continued(database: Database, made: Sequence[Change]) -> None:
             migrate(database, phase)
 
 
+@pytest.mark.whole
 @pytest.mark.only("pg18", "mysql", "sqlite")
 def test_every_phase_survives_dump_and_restore_and_continues(
     database: Database, new_database: Make, tmp_path: Path, on_path: None
