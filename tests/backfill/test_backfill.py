@@ -275,7 +275,7 @@ def held(database):
 
 
 def test_a_lock_of_a_moment_is_outlasted(database, held):
-    free = threading.Timer(1.6 if database.kind == "mysql" else 0.8, held.commit)
+    free = threading.Timer(1.6, held.commit)
     with log_lines() as log:
         if database.kind == "sqlite":
             # Its one lock is the file's: the state could not be written either.

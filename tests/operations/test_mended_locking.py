@@ -276,14 +276,18 @@ def test_a_look_is_tried_again_although_nobody_is_seen_in_its_way_once(database,
         asked.append(tables)
         return blockers(session, tables) if len(asked) > 1 else []
 
+    def patient():
+        with settings(lock_timeout=0.5, retry_budget=30):
+            return add_column_if_missing("users", sa.Column("later", sa.Integer))
+
     database.execute(*WORLD)
     monkeypatch.setattr(Session, "blockers", unseen_at_first)
     with (
         role(database, "statement_timeout = '400ms'") as hasty,
         idle_holder(database, "users", "ACCESS EXCLUSIVE") as holder,
     ):
-        holder.release_after(1.4)
-        assert migrate(hasty, add) is True
+        holder.release_after(3)
+        assert migrate(hasty, patient) is True
     assert len(asked) > 1
 
 
