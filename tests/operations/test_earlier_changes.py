@@ -14,9 +14,19 @@ from safeops import (
     create_index_if_missing,
     create_table_if_missing,
     drop_column_if_exists,
+    drop_table_if_exists,
+    enforce_not_null,
     set_server_default,
 )
-from safeops.errors import BackfillIncomplete, DefinitionMismatch, InvalidArgument, SafeOpsError
+from safeops.errors import (
+    BackfillIncomplete,
+    DefinitionMismatch,
+    InvalidArgument,
+    SafeOpsError,
+    UnknownColumn,
+    UnknownTable,
+)
+from safeops.execution.inspect import keeping
 
 pytestmark = pytest.mark.only("pg18", "mysql", "sqlite")
 
@@ -112,3 +122,25 @@ def test_what_was_done_earlier_is_told_once(database: Database) -> None:
     )
     error = raised(database, TypeChange("t", "b", sa.BigInteger).expand)
     assert error.state.count("Done earlier in this revision") == 1
+
+
+def test_a_downgrade_that_had_come_to_its_end_runs_again(t: Database) -> None:
+    """What it works on is gone, and its own later call says why; without such a call it is missing."""
+
+    def table_gone() -> list[bool]:
+        steps = [create_index_if_missing("ix", "gone", ["u"]), set_server_default("gone", "u", None)]
+        return [*steps, drop_table_if_exists("gone")]
+
+    def column_gone() -> list[bool]:
+        steps = [create_index_if_missing("ix", "t", ["gone"]), enforce_not_null("t", "gone")]
+        return [*steps, drop_column_if_exists("t", "gone")]
+
+    assert migrate(t, table_gone) == migrate(t, column_gone) == [False, False, False]
+    assert isinstance(raised(t, lambda: set_server_default("gone", "u", None)), UnknownTable)
+    assert isinstance(raised(t, lambda: enforce_not_null("t", "gone")), UnknownColumn)
+
+
+def test_an_error_lists_what_was_finished_before_it() -> None:
+    with pytest.raises(InvalidArgument) as caught, keeping(["made a", "made b"]), keeping(["made c"]):
+        raise InvalidArgument("It is wrong.")
+    assert caught.value.state == "Finished before and kept: made a; made b; made c. Running again goes on from there."
