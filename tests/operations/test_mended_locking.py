@@ -31,6 +31,7 @@ from safeops import (
 )
 from safeops.databases.connections import side_connection
 from safeops.databases.postgresql.session import Session
+from safeops.errors import ServerRefused
 
 pytestmark = pytest.mark.only("pg18")
 
@@ -289,6 +290,18 @@ def test_a_look_is_tried_again_although_nobody_is_seen_in_its_way_once(database,
         holder.release_after(3)
         assert migrate(hasty, patient) is True
     assert len(asked) > 1
+
+
+def test_a_look_that_nobody_hinders_is_not_tried_for_ever(database, monkeypatch):
+    """Twice too slow with nobody in its way: the statement timeout is too short for it, and more attempts do not help."""
+    database.execute(*WORLD)
+    monkeypatch.setattr(Session, "blockers", lambda session, tables: [])
+    with (
+        role(database, "statement_timeout = '400ms'") as hasty,
+        idle_holder(database, "users", "ACCESS EXCLUSIVE"),
+        pytest.raises(ServerRefused, match="statement timeout"),
+    ):
+        migrate(hasty, add)
 
 
 # --- asking the server -----------------------------------------------------------------------------------
