@@ -1,0 +1,59 @@
+"""What a judge found, and how bad it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from safeops.judging.operations import Operation
+from safeops.judging.sent import Place, Sent
+
+UNSAFE, BRIEF, NOTE = "unsafe", "brief", "note"
+"""Blocks, breaks or loses; a strong lock for milliseconds; worth knowing, which fails no pipeline."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statement of a revision, and what is wrong with it.
+
+    Args:
+        rule: The rule by its name, as ``blocking-index``; see ``rules.py``.
+        verdict: "unsafe", "brief" or "note".
+        why: Why, for people, in one or two sentences.
+        place: The line of the revision.
+        statement: Its SQL in one line.
+        table: The table with its schema if that is known.
+        lock: The lock as the server names it.
+        work: What is done under the lock, as ``truths.py`` names it.
+        blocks: "reads and writes", "writes", "writes to those rows" or "nothing".
+        rows: How many rows the table, or the statement, has; None if that is not known.
+        seconds: How long that takes, estimated; None if it is not known.
+        known_from: Where the size is known from: "the live database", "stats.json", "assumed".
+        replacement: The call of safeops to write instead.
+        replacement_downgrade: Its inverse.
+        seen: The rung that saw it.
+        operation: What it does.
+        sent: What was sent.
+        reach: For the guard: whether it is judged by what exists ("state") or by its kind alone ("kind").
+    """
+
+    rule: str
+    verdict: str
+    why: str
+    place: Place | None = None
+    statement: str = ""
+    table: str | None = None
+    lock: str | None = None
+    work: str | None = None
+    blocks: str = "nothing"
+    rows: int | None = None
+    seconds: float | None = None
+    known_from: str = "assumed"
+    replacement: str | None = None
+    replacement_downgrade: str | None = None
+    seen: str = "offline"
+    operation: Operation | None = field(default=None, repr=False, compare=False)
+    sent: Sent | None = field(default=None, repr=False, compare=False)
+
+    def with_(self, **changes: Any) -> Finding:
+        return replace(self, **changes)

@@ -1,0 +1,81 @@
+"""What a judge asks of a database: how to parse its SQL, what is true there, and what a lock blocks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from safeops.databases.ports import Port
+from safeops.judging.operations import Operation
+from safeops.judging.schema import Schema
+from safeops.judging.truths import Truth
+
+
+@dataclass
+class Session:
+    """The settings of the session that change what statements do, as far as they are known.
+
+    Args:
+        driver: The driver, as ``psycopg``.
+        settings: By name in lower case, as ``timezone``, ``lock_timeout``; what the revision sets is added.
+    """
+
+    driver: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+class JudgedServer(Port):
+    """How a family's statements are judged."""
+
+    place = "safeops.judging.{family}:JudgedServer"
+    asked = "A review"
+
+    truths: ClassVar[tuple[Truth, ...]]
+    transactional_ddl: ClassVar[bool] = True
+
+    @abstractmethod
+    def parse(self, sql: str) -> list[Operation]:
+        """Return what a text does, an entry for each operation of each statement; never raise.
+
+        What no parser understands is one OPAQUE operation, with the reason. Placeholders of any driver (``%(a)s``, ``%s``,
+        ``$1``, ``:a``, ``?``) count as values.
+        """
+
+    @abstractmethod
+    def with_facts(self, operation: Operation, schema: Schema, session: Session) -> Operation:
+        """Return an operation with the traits that what exists and the session add, and with its table found."""
+
+    @abstractmethod
+    def blocks(self, lock: str) -> str:
+        """Return what a lock blocks: "reads and writes", "writes" or "nothing"."""
+
+    @abstractmethod
+    def strength(self, lock: str) -> int:
+        """Return how strong a lock is, to compare two; 0 for none."""
+
+    def ends_transaction(self, operation: Operation) -> bool:
+        """Tell whether the server commits before or after the operation by itself."""
+        return False
+
+    def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
+        """Return why the server is certain to refuse it, as CONCURRENTLY in a transaction; None if it is not."""
+        return None
+
+    def seconds(self, work: str, rows: int) -> float:
+        """Return how long work takes on so many rows, by the measured rates."""
+        return rows / 1_000_000 * SECONDS_PER_MILLION[work]
+
+
+SECONDS_PER_MILLION = {"catalogue only": 0.0, "nothing": 0.0, "scan": 0.3, "build": 1.5, "rewrite": 13.0, "rows": 18.0}
+"""Measured warm on PostgreSQL 18 with 200,000 rows: a rewrite took 3 to 23 s a million rows, by the width of the row."""
+
+
+def traits(*words: str) -> frozenset[str]:
+    return frozenset(words)
+
+
+def locks_of(pairs: Sequence[str]) -> dict[str, int]:
+    """Return the strength of each lock, weakest first."""
+    return {name: place for place, name in enumerate(pairs, start=1)}

@@ -1,0 +1,101 @@
+"""Truths are data: an operation with its traits, on a server, takes a lock and does work under it.
+
+Each family has its table of truths, the special ones first. Docs, messages and tests are rendered from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from safeops.judging.operations import Operation
+
+CATALOGUE, SCAN, BUILD, REWRITE, ROWS, NO_WORK = (
+    "catalogue only",
+    "scan",
+    "build",
+    "rewrite",
+    "rows",
+    "nothing",
+)
+"""What a statement does while it holds its lock."""
+LONG = frozenset({SCAN, BUILD, REWRITE, ROWS})
+"""The work that takes longer the more rows there are."""
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A lock on a table, and the work under it.
+
+    Args:
+        on: "table", "other" or "index": which table of the operation; "default partition" and so on for a family's own.
+        lock: The lock as the server names it, as "ACCESS EXCLUSIVE"; of MariaDB and MySQL algorithm and lock, as
+            "ALGORITHM=COPY, LOCK=SHARED"; empty for none.
+        work: What it does to that table.
+    """
+
+    on: str
+    lock: str
+    work: str = CATALOGUE
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a kind of operation does.
+
+    Args:
+        kind: The kind of the operation.
+        effects: What it locks and does.
+        when: The traits that it needs.
+        unless: The traits that it must not have.
+        products: The products that it holds for; empty means each of its family.
+        since: The first version that it holds for.
+        before: The first version that it holds for no more.
+        why: Why the server does so, as a clause that ends a sentence.
+        measured: The servers that it was measured on, as "15", "18", "mariadb 10.11"; none: it is told, with ``source``.
+        source: Where it is told, if it was not measured.
+        rule: The rule that a finding of it belongs to; by default that of its kind.
+    """
+
+    kind: str
+    effects: tuple[Effect, ...]
+    when: frozenset[str] = frozenset()
+    unless: frozenset[str] = frozenset()
+    products: frozenset[str] = frozenset()
+    since: Version = ()
+    before: Version = ()
+    why: str = ""
+    measured: tuple[str, ...] = ()
+    source: str = ""
+    rule: str = ""
+
+    def holds_for(self, operation: Operation, product: str, version: Version) -> bool:
+        """Tell whether it is about an operation; an unknown version is taken for the newest."""
+        return (
+            operation.kind == self.kind
+            and self.when <= operation.traits
+            and self.unless.isdisjoint(operation.traits)
+            and (not self.products or product in self.products)
+            and (not version or version >= self.since)
+            and (not self.before or (bool(version) and version < self.before))
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a scratch copy showed of one statement.
+
+    Args:
+        effects: The tables by name that it locked, with lock and work. It takes the place of the truths.
+        error: How the server refused it; None if it ran.
+    """
+
+    effects: tuple[tuple[str, str, str], ...] = ()
+    error: str | None = None
+    tables: tuple[str, ...] = field(default=())
+
+
+def truth_of(operation: Operation, truths: Iterable[Truth], product: str, version: Version = ()) -> Truth | None:
+    """Return the first truth that holds for an operation; None if nothing is known of it."""
+    return next((truth for truth in truths if truth.holds_for(operation, product, version)), None)

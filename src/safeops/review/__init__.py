@@ -1,0 +1,1 @@
+"""Reviews the revisions of a project before they are deployed."""
