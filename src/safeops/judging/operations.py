@@ -27,6 +27,7 @@ SET_SESSION, BEGIN, COMMIT, ROLLBACK, SAVEPOINT = "set session", "begin", "commi
 ALTER_TABLE, REWRITE_TABLE = "alter table", "rewrite table"
 """Any other change of a table: options, triggers, row level security, owner, …; and one that always copies it."""
 CREATE_TYPE, ALTER_TYPE, DROP_TYPE = "create type", "alter type", "drop type"
+RENAME_ENUM_VALUE, DROP_SCHEMA, ROW_LEVEL_SECURITY = "rename enum value", "drop schema", "row level security"
 CREATE_VIEW, DROP_VIEW, REFRESH_VIEW = "create view", "drop view", "refresh view"
 CREATE_TRIGGER, DROP_TRIGGER = "create trigger", "drop trigger"
 GRANT, REVOKE, OTHER, OPAQUE = "grant", "revoke", "other", "opaque"

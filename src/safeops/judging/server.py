@@ -11,6 +11,7 @@ from safeops.databases.ports import Port
 from safeops.judging.operations import Operation
 from safeops.judging.schema import Schema
 from safeops.judging.truths import Truth
+from safeops.naming import Name
 
 
 @dataclass
@@ -34,6 +35,10 @@ class JudgedServer(Port):
 
     truths: ClassVar[tuple[Truth, ...]]
     transactional_ddl: ClassVar[bool] = True
+    default_schema: ClassVar[str | None] = None
+    """The schema of a table that is named without one, where that is the same nearly everywhere."""
+    begins_by_itself: ClassVar[frozenset[str]] = frozenset()
+    """The drivers that begin a transaction again before the statement after a COMMIT that the revision sends as text."""
 
     @abstractmethod
     def parse(self, sql: str) -> list[Operation]:
@@ -54,6 +59,11 @@ class JudgedServer(Port):
     @abstractmethod
     def strength(self, lock: str) -> int:
         """Return how strong a lock is, to compare two; 0 for none."""
+
+    def tables_of(self, on: str, operation: Operation, schema: Schema) -> list[Name]:
+        """Return the tables that an effect is on; a family has words of its own beside "table", "index" and "other"."""
+        table = operation.other if on == "other" else operation.table
+        return [table] if table is not None else []
 
     def ends_transaction(self, operation: Operation) -> bool:
         """Tell whether the server commits before or after the operation by itself."""

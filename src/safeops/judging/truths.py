@@ -6,9 +6,10 @@ Each family has its table of truths, the special ones first. Docs, messages and 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from safeops.judging.operations import Operation
+from safeops.naming import Name
 
 CATALOGUE, SCAN, BUILD, REWRITE, ROWS, NO_WORK = (
     "catalogue only",
@@ -87,13 +88,14 @@ class Measured:
     """What a scratch copy showed of one statement.
 
     Args:
-        effects: The tables by name that it locked, with lock and work. It takes the place of the truths.
+        effects: The tables that were there before and that it locked, with lock and work: it takes the place of the truths.
         error: How the server refused it; None if it ran.
+        exact: Whether the server was asked; False if the statement was too quick to see, as a concurrent build.
     """
 
-    effects: tuple[tuple[str, str, str], ...] = ()
+    effects: tuple[tuple[Name, str, str], ...] = ()
     error: str | None = None
-    tables: tuple[str, ...] = field(default=())
+    exact: bool = True
 
 
 def truth_of(operation: Operation, truths: Iterable[Truth], product: str, version: Version = ()) -> Truth | None:
