@@ -156,6 +156,11 @@ class Schema:
                 self.types[own] = found
         return self.types.get(own)
 
+    def settle(self) -> None:
+        """Take each table for one that existed before: the revisions so far have been deployed."""
+        for table in self.tables.values():
+            table.new = False
+
     def apply(self, operations: Iterable[Operation], *, new: bool) -> None:
         """Change what is known as operations do; ``new`` says that a table made here counts as made by this run."""
         raise NotImplementedError

@@ -41,7 +41,8 @@ class Sent:
         transaction: The number of the transaction that it is part of; None in autocommit.
         place: Where the revision sent it.
         call: The call of ``alembic.op`` that sent it; None if it came by a connection or a session.
-        synthetic: A loop over made-up rows sent it, so that its values tell nothing, and it may come once for each row.
+        synthetic: Its text or its values contain a value of a made-up row (so made-up values must be ones that nobody
+            writes), so that it comes once for each row that was read, however many there are.
     """
 
     sql: str
