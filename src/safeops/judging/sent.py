@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from safeops.judging.truths import Measured
+
 
 @dataclass(frozen=True)
 class Place:
@@ -43,6 +45,7 @@ class Sent:
         call: The call of ``alembic.op`` that sent it; None if it came by a connection or a session.
         synthetic: Its text or its values contain a value of a made-up row (so made-up values must be ones that nobody
             writes), so that it comes once for each row that was read, however many there are.
+        measured: What a scratch copy showed of it; None on the other rungs.
     """
 
     sql: str
@@ -52,6 +55,7 @@ class Sent:
     place: Place | None = None
     call: Call | None = None
     synthetic: bool = False
+    measured: Measured | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
