@@ -8,9 +8,9 @@ import sys
 import textwrap
 import traceback
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +24,8 @@ from safeops.runner.environment import shorten
 from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, Result, is_giving_up
 
 WIDTH = 80
+TEXT, JSON_FORMAT = "text", "json"
+"""The formats of results that each command has, by ``--json``."""
 CODE = " " * 4
 """The indentation of code in a message; quoted prose is indented by two spaces."""
 USAGE = "safeops -c path/to/alembic.ini status"
@@ -49,6 +51,7 @@ class Command:
         exit_statuses: Which exit statuses it has, and when.
         arguments: What it takes.
         lines_of: Writes the result for people; the command then also takes ``--json``.
+        formats: Writes the result in another format, by the name that ``--format`` takes.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Command:
     exit_statuses: str = ""
     arguments: tuple[Argument, ...] = ()
     lines_of: Callable[[Any], Iterator[str]] | None = None
+    formats: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
 
     def add_to(self, commands: Any, common: ArgumentParser) -> None:
         """Add its parser to those of all commands."""
@@ -71,13 +75,25 @@ class Command:
             epilog=f"Example:\n  {self.example}",
             formatter_class=RawDescriptionHelpFormatter,
         )
-        for argument in (*self.arguments, *((JSON,) if self.lines_of is not None else ())):
+        for argument in (*self.arguments, *self._output_arguments()):
             parser.add_argument(*argument.names, **argument.options)
         parser.set_defaults(run=self.run)
 
     def run(self, options: Namespace) -> int:
         """Run the command, and return the exit status."""
-        return self.do(options) if self.lines_of is None else report(options, self.do, self.lines_of)
+        if self.lines_of is None:
+            status: int = self.do(options)
+            return status
+        return report(options, self.do, self.lines_of, self.formats)
+
+    def _output_arguments(self) -> Iterator[Argument]:
+        if self.formats:
+            names = [TEXT, JSON_FORMAT, *self.formats]
+            yield Argument(
+                "--format", metavar="FORMAT", choices=names, default=TEXT, help=f"{', '.join(names)} (default: {TEXT})"
+            )
+        if self.lines_of is not None:
+            yield JSON
 
 
 # Arguments ------------------------------------------------------------------------------------------------------
@@ -150,10 +166,17 @@ def _missing_in(project: Project) -> str:
 # Output ---------------------------------------------------------------------------------------------------------
 
 
-def report(options: Namespace, do: Callable[[Namespace], Result], lines_of: Callable[[Any], Iterator[str]]) -> int:
+def report(
+    options: Namespace,
+    do: Callable[[Namespace], Result],
+    lines_of: Callable[[Any], Iterator[str]],
+    formats: Mapping[str, Callable[[Any], str]],
+) -> int:
     """Run a command, print its result or its error, and return the exit status."""
-    # With --json, standard output is for the object alone.
-    options.out = sys.stderr if options.json else sys.stdout
+    chosen = getattr(options, "format", TEXT)
+    options.json = options.json or chosen == JSON_FORMAT
+    # In a format for programs, standard output is for the result alone.
+    options.out = sys.stderr if options.json or chosen != TEXT else sys.stdout
     try:
         # What env.py prints is no part of the result.
         with redirect_stdout(sys.stderr), _log_shown():
@@ -162,7 +185,12 @@ def report(options: Namespace, do: Callable[[Namespace], Result], lines_of: Call
         return _failed(options, NotReady("Stopped by Ctrl-C or SIGTERM.", remedy="Run it again."))
     except Exception as error:
         return _failed(options, error)
-    show(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if options.json else "\n".join(lines_of(result)))
+    if options.json:
+        show(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
+    elif chosen in formats:
+        print(formats[chosen](result), flush=True)
+    else:
+        show("\n".join(lines_of(result)))
     return result.exit_status
 
 

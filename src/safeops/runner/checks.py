@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,9 @@ from alembic.script import Script, ScriptDirectory
 from alembic.util import CommandError
 
 from safeops import _alembic
-from safeops.errors import InvalidArgument, Irreversible, OnlineOnly, SafeOpsError
+from safeops.errors import Irreversible, OnlineOnly, SafeOpsError
 from safeops.planned import summary
+from safeops.runner.baselines import read_baseline, save_baseline
 from safeops.runner.environment import explaining_errors, reach, reach_existing
 from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import (
@@ -47,9 +47,13 @@ NO_ROWS = ". --sql has no rows to read: put what reads them below `if not op.get
 DOWNGRADE = (
     f'Write it; a one-way revision says irreversible("reason"), one that may leave all as it is {NOTHING_TO_UNDO!r}.'
 )
-ALLOWED = re.compile(r"#\s*safeops:\s*allow\s+(\w+(?:\s*,\s*\w+)*)\s*--\s*\S")
-"""The comment that accepts the findings of its file: with a reason."""
-VERSION = 1
+KINDS = frozenset({"load", "heads", "downgrade", "offline", "up", "down", "models", "env", "database"})
+"""The kinds of findings."""
+ALLOWED = re.compile(r"#\s*safeops:\s*allow[ \t]+(\w+(?:-\w+)*(?:[ \t]*,[ \t]*\w+(?:-\w+)*)*)[ \t]*(?:--[ \t]*(\S.*))?")
+"""The comment that accepts findings: which ones, and the reason, without which it accepts nothing. Those of a check it
+accepts in its whole file, those of a review where it stands."""
+BASELINE = "findings"
+"""The section of a baseline that lists what a check found."""
 ERROR, NOTE = "error", "note"
 
 
@@ -135,7 +139,7 @@ def check(
     file = None if baseline is None else Path(baseline)
     revisions, findings = _findings(config, scratch_url, since)
     if write_baseline and file is not None:
-        _save_baseline((finding for finding in findings if finding.level == ERROR), file)
+        save_baseline(file, BASELINE, _names(findings))
     remaining = _not_accepted(findings, ignore, file)
     return Checked(revisions, tuple(remaining), len(findings) - len(remaining))
 
@@ -327,7 +331,8 @@ def _shown(lines: list[str]) -> str:
 
 def _not_accepted(findings: Iterable[Finding], ignore: Sequence[str], baseline: Path | None) -> list[Finding]:
     """Return the findings that are not accepted."""
-    accepted = {*ignore, *(_read_baseline(baseline) if baseline is not None else ())}
+    known = read_baseline(baseline, BASELINE, "check", str) if baseline is not None else []
+    accepted = {*ignore, *known}
     return [
         finding
         for finding in findings
@@ -335,30 +340,17 @@ def _not_accepted(findings: Iterable[Finding], ignore: Sequence[str], baseline: 
     ]
 
 
-def _save_baseline(findings: Iterable[Finding], baseline: Path) -> None:
-    """Write a baseline that accepts these findings."""
-    names = sorted({finding.name for finding in findings})
-    baseline.write_text(json.dumps({"version": VERSION, "findings": names}, indent=2) + "\n", encoding="utf-8")
-
-
-def _read_baseline(baseline: Path) -> list[str]:
-    try:
-        names: list[str] = json.loads(baseline.read_text(encoding="utf-8"))["findings"]
-    except FileNotFoundError:
-        problem = f"There is no baseline {baseline}."
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = f"{baseline} is no baseline that safeops wrote: {type(error).__name__}."
-    else:
-        return names
-    raise InvalidArgument(
-        problem,
-        remedy="Write one, which accepts all that is found now:",
-        code=f"safeops check --baseline {baseline} --write-baseline",
-    )
+def _names(findings: Iterable[Finding]) -> list[str]:
+    return sorted({finding.name for finding in findings if finding.level == ERROR})
 
 
 def _is_allowed(finding: Finding) -> bool:
     if finding.file is None:
         return False
     text = Path(finding.file).read_text(encoding="utf-8", errors="replace")
-    return any(finding.kind in re.split(r"\s*,\s*", comment[1]) for comment in ALLOWED.finditer(text))
+    return any(comment[2] and finding.kind in names_of(comment) for comment in ALLOWED.finditer(text))
+
+
+def names_of(comment: re.Match[str]) -> list[str]:
+    """Return what a comment accepts."""
+    return re.split(r"\s*,\s*", comment[1])

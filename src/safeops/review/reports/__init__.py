@@ -1,0 +1,20 @@
+"""What a review found, in the formats of the programs that read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+
+from safeops.review.reviewed import Reviewed
+
+
+def _written(name: str, reviewed: Reviewed) -> str:
+    written: str = import_module(f"safeops.review.reports.{name}").render(reviewed)
+    return written
+
+
+FORMATS: dict[str, Callable[[Reviewed], str]] = {
+    name: partial(_written, name) for name in ("sarif", "github", "gitlab", "markdown")
+}
+"""What writes each; text and JSON are written as those of the other commands."""
