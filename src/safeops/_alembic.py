@@ -71,6 +71,12 @@ def parents(revision: Any) -> tuple[str, ...]:
     return found
 
 
+def parents_and_dependencies(revision: Any) -> tuple[str, ...]:
+    """Return the revisions that must have run before a revision. 1.16.0 to 1.20.1."""
+    dependencies: tuple[str, ...] = revision._normalized_resolved_dependencies
+    return tuple(dict.fromkeys((*parents(revision), *dependencies)))
+
+
 # Autogenerate ---------------------------------------------------------------------------------------------------
 
 COMPARISON_LOGGERS = tuple(

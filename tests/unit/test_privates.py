@@ -82,6 +82,7 @@ def test_steps_parents_and_folders(script: ScriptDirectory) -> None:
     assert [step.revision.revision for step in _alembic.downgrade_steps(script, "base", ("b",))] == ["b", "a"]
     assert _alembic.parents(script.get_revision("b")) == ("a",)
     assert _alembic.parents(script.get_revision("a")) == ()
+    assert _alembic.parents_and_dependencies(script.get_revision("b")) == ("a",)
     assert _alembic.version_folders(script) == [str(Path(script.dir) / "versions")]
 
 

@@ -91,11 +91,14 @@ class Measured:
         effects: The tables that were there before and that it locked, with lock and work: it takes the place of the truths.
         error: How the server refused it; None if it ran.
         exact: Whether the server was asked; False if the statement was too quick to see, as a concurrent build.
+        of_the_copy: The error may come from the copy, which has no rows, or from its server, which may lack a role or an
+            extension: it proves nothing.
     """
 
     effects: tuple[tuple[Name, str, str], ...] = ()
     error: str | None = None
     exact: bool = True
+    of_the_copy: bool = False
 
 
 def truth_of(operation: Operation, truths: Iterable[Truth], product: str, version: Version = ()) -> Truth | None:

@@ -124,7 +124,7 @@ def temporary_database(config: Config, url: str | None = None) -> Iterator[Tempo
     Raises:
         NotReady: None can be created, or the one at ``url`` is not empty.
     """
-    with ending_on_signals(), _given(_url(url), config) if url is not None else _created(config) as temporary:
+    with ending_on_signals(), _given(scratch_url_of(url), config) if url is not None else _created(config) as temporary:
         yield temporary
 
 
@@ -200,7 +200,7 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
     mark = sa.Table(f"{PREFIX}{uuid.uuid4().hex[:12]}", sa.MetaData(), sa.Column("id", sa.Integer))
 
     def begin(connection: Connection) -> None:
-        _check_empty(connection)
+        check_empty(connection)
         mark.create(connection)
 
     with explaining_errors():
@@ -215,7 +215,8 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
         run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
 
 
-def _check_empty(connection: Connection) -> None:
+def check_empty(connection: Connection) -> None:
+    """Raise NotReady if a database that a user gave has anything in it."""
     if objects := Dumps.of(database_on(connection)).objects():
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(objects)}.",
@@ -224,7 +225,8 @@ def _check_empty(connection: Connection) -> None:
         )
 
 
-def _url(text: str) -> URL:
+def scratch_url_of(text: str) -> URL:
+    """Return the URL that a user gave of an empty database, or raise InvalidArgument."""
     with suppress(ArgumentError):
         url = sa.make_url(text)
         check_host(url)

@@ -1,0 +1,114 @@
+"""Empty databases to run revisions on, as many as are needed, one after another."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+from alembic.config import Config
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from safeops.databases import database_on
+from safeops.databases.connections import run_on_connection
+from safeops.databases.ports import Port
+from safeops.planned import summary
+from safeops.runner.environment import explaining_errors
+from safeops.runner.temporary_database import (
+    PREFIX,
+    TemporaryDatabase,
+    TemporaryDatabases,
+    check_empty,
+    scratch_url_of,
+    temporary_database,
+)
+
+log = logging.getLogger("safeops")
+
+
+class Copies(Port):
+    """Creates databases beside an empty one that the user gave, or empties that one again."""
+
+    place = "safeops.review.{family}:Copies"
+    asked = "A review on a scratch copy"
+
+    def create(self, name: str) -> str:
+        """Create a database like this one; return what a URL names it by."""
+        return TemporaryDatabases.of(self.database).create(name)
+
+    def drop(self, database: str) -> None:
+        """Drop a database that ``create`` has made."""
+        TemporaryDatabases.of(self.database).drop(database)
+
+    def kept(self) -> frozenset[str]:
+        """Return what counts as nothing in an empty database, and must stay there."""
+        return frozenset()
+
+    def empty(self, kept: frozenset[str]) -> None:
+        """Drop all that is in this database, except what was kept."""
+
+
+@contextmanager
+def empty_database(config: Config, scratch_url: str | None) -> Iterator[TemporaryDatabase]:
+    """Provide an empty database of the project's kind; the user's own one is as empty afterwards as it was.
+
+    Args:
+        config: The configuration of the project.
+        scratch_url: An empty database. Others are created beside it if its user may; None creates them on the project's
+            server.
+
+    Raises:
+        NotReady: None can be created, or the one at ``scratch_url`` is not empty.
+    """
+    with explaining_errors():
+        if scratch_url is None:
+            with temporary_database(config) as database:
+                yield database
+            return
+        url = scratch_url_of(scratch_url)
+        given = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
+        name = _created_beside(given)
+        if name is None:
+            with _emptied(given), temporary_database(config, scratch_url) as database:
+                yield database
+            return
+        beside = url.set(database=name).render_as_string(hide_password=False)
+        with _dropped(given, name), temporary_database(config, beside) as database:
+            yield database
+
+
+def _created_beside(given: Engine) -> str | None:
+    def create(connection: Connection) -> str:
+        check_empty(connection)
+        return Copies.of(database_on(connection)).create(f"{PREFIX}{uuid.uuid4().hex[:12]}")
+
+    try:
+        return run_on_connection(given, create)
+    except DBAPIError as error:
+        log.debug("no database can be created beside the given one: %s", summary(error))
+        return None
+
+
+@contextmanager
+def _dropped(given: Engine, name: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        run_on_connection(given, lambda connection: Copies.of(database_on(connection)).drop(name))
+
+
+@contextmanager
+def _emptied(given: Engine) -> Iterator[None]:
+    def look(connection: Connection) -> frozenset[str]:
+        check_empty(connection)
+        return Copies.of(database_on(connection)).kept()
+
+    kept = run_on_connection(given, look)
+    try:
+        yield
+    finally:
+        run_on_connection(given, lambda connection: Copies.of(database_on(connection)).empty(kept))

@@ -1,0 +1,242 @@
+"""PostgreSQL: which locks a statement took, and what it scanned, built and rewrote."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from safeops.databases.statements import words_of
+from safeops.judging.truths import BUILD, CATALOGUE, NO_WORK, REWRITE, ROWS, SCAN, Measured
+from safeops.naming import Name
+from safeops.review import copies, tracing
+
+LOCKS = (
+    *("ACCESS SHARE", "ROW SHARE", "ROW EXCLUSIVE", "SHARE UPDATE EXCLUSIVE"),
+    *("SHARE", "SHARE ROW EXCLUSIVE", "EXCLUSIVE", "ACCESS EXCLUSIVE"),
+)
+"""The locks on tables, weakest first."""
+STRENGTH = {lock: place for place, lock in enumerate(LOCKS)}
+MODES = {"".join(word.title() for word in lock.split()) + "Lock": lock for lock in LOCKS}
+"""By what pg_locks calls them."""
+WRITES_ROWS = STRENGTH["ROW EXCLUSIVE"]
+RELATIONS = """SELECT c.oid, n.nspname, c.relname, c.relkind::text, pg_relation_filenode(c.oid), c.reltablespace,
+    coalesce(i.indrelid, c.oid), pg_stat_get_xact_numscans(c.oid)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
+  WHERE c.relkind IN ('r', 'p', 'm', 'v', 'f', 'i', 'I') AND n.nspname <> 'information_schema'
+  AND left(n.nspname, 3) <> 'pg_' AND left(c.relname, 8) <> 'safeops_'"""
+HELD = """SELECT relation, mode, virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid()
+  AND (locktype = 'virtualxid' OR (locktype = 'relation' AND granted))"""
+OUTSIDE = frozenset((word,) for word in ("VACUUM", "CALL", "COMMIT", "ROLLBACK", "END", "BEGIN", "START", "ABORT"))
+"""How a statement begins that the server refuses in a transaction, or that ends one."""
+OPAQUE = frozenset({"DO", "CALL", "EXECUTE"})
+HIDDEN = re.compile(r"\b(COMMIT|ROLLBACK)\b", re.IGNORECASE)
+OF_THE_COPY = re.compile(r"22...|23...|42501|53...|55P03|57...|58...|P0...")
+"""The codes of errors that rows, rights or the machine may cause: a copy without rows may differ."""
+LACKING = re.compile(r"\b(role|tablespace|extension)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table, a view or an index, at one moment."""
+
+    name: Name
+    kind: str
+    file: int | None
+    tablespace: int
+    table: int
+    scans: int
+
+
+@dataclass
+class State:
+    """What there is at one moment, and what this session has locked."""
+
+    relations: dict[int, Relation] = field(default_factory=dict)
+    held: dict[int, set[str]] = field(default_factory=dict)
+    transaction: str | None = None
+    words: tuple[str, ...] = ()
+    wrapped: bool = False
+
+
+class Tracer(tracing.Tracer):
+    """Asks on the same session, inside the same transaction."""
+
+    rolls_back = True
+
+    def begin(self, sql: str) -> State | None:
+        with suppress(Exception):
+            before = self._state()
+            before.words = words_of(sql)
+            if before.transaction == self._transaction_now():
+                return before
+            return self._begin_outside(sql, before)
+        # In a transaction that has failed, the statement will too.
+        return None
+
+    def _begin_outside(self, sql: str, before: State) -> State:
+        """Put a statement of no transaction into one, which holds its locks until they are read."""
+        before.transaction = None
+        if _needs_no_transaction(sql):
+            return before
+        self._send("BEGIN")
+        inside = self._state()
+        return State(inside.relations, inside.held, None, before.words, wrapped=True)
+
+    def transaction(self, before: State | None) -> object:
+        return before.transaction if before is not None else None
+
+    def end(self, before: State | None) -> Measured:
+        if before is None or (before.transaction is None and not before.wrapped):
+            return Measured(exact=False)
+        with suppress(Exception):
+            after = self._state()
+            measured = Measured(tuple(_effects(before, after)))
+            if before.wrapped:
+                self._send("COMMIT")
+            elif after.transaction != before.transaction:
+                return Measured(exact=False)
+            return measured
+        return Measured(exact=False)
+
+    def failed(self, before: State | None, error: BaseException) -> Measured:
+        if before is not None and before.wrapped:
+            with suppress(Exception):
+                self._send("ROLLBACK")
+        return super().failed(before, error)
+
+    def is_of_the_copy(self, error: BaseException) -> bool:
+        code = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
+        lacks = code in ("42704", "0A000") and LACKING.search(str(error))
+        return bool(OF_THE_COPY.fullmatch(code) or lacks)
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    def _state(self) -> State:
+        held: dict[int, set[str]] = {}
+        transaction = None
+        for relation, mode, virtual in self._send(HELD):
+            transaction = virtual
+            if mode in MODES and relation is not None:
+                held.setdefault(relation, set()).add(MODES[mode])
+        relations = {
+            oid: Relation(Name(name, schema), kind, file, tablespace, table, scans)
+            for oid, schema, name, kind, file, tablespace, table, scans in self._send(RELATIONS)
+        }
+        return State(relations, held, transaction)
+
+    def _transaction_now(self) -> str | None:
+        return next((virtual for _, _, virtual in self._send(HELD)), None)
+
+    def _send(self, sql: str) -> Sequence[Sequence[Any]]:
+        """Send a statement past SQLAlchemy, so that nobody who listens takes it for the revision's."""
+        with closing(self.database.connection.connection.cursor()) as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall()) if cursor.description else []
+
+
+def _needs_no_transaction(sql: str) -> bool:
+    words = words_of(sql)
+    first = {words[:1], *((after,) for before, after in pairwise(words) if before == ";")}
+    return (
+        "CONCURRENTLY" in words
+        or not OUTSIDE.isdisjoint(first)
+        or words[:2] in (("ALTER", "SYSTEM"), ("CREATE", "DATABASE"), ("DROP", "DATABASE"), ("REINDEX", "DATABASE"))
+        or (words[:1] == ("DO",) and bool(HIDDEN.search(sql)))
+    )
+
+
+# What a statement did -------------------------------------------------------------------------------------------
+
+
+def _effects(before: State, after: State) -> Iterator[tuple[Name, str, str]]:
+    """Yield each table that was there before and that was locked or worked on."""
+    for oid, table in before.relations.items():
+        if table.table != oid:
+            continue
+        own = [one for one, relation in before.relations.items() if relation.table == oid]
+        held = {lock for one in own for lock in after.held.get(one, ())}
+        taken = {lock for one in own for lock in after.held.get(one, set()) - before.held.get(one, set())}
+        work = _work(oid, own, before, after)
+        if not taken and (work == CATALOGUE or not held):
+            continue
+        lock = max(taken or held, key=STRENGTH.__getitem__)
+        if STRENGTH[lock] <= WRITES_ROWS and work in (SCAN, CATALOGUE):
+            work = _weak_work(lock, oid, before, after)
+        yield table.name, lock, work
+
+
+def _work(oid: int, own: list[int], before: State, after: State) -> str:
+    """Return the work on a table and its indexes, as if its lock were strong."""
+    table, now = before.relations[oid], after.relations.get(oid)
+    if now is None:
+        return CATALOGUE
+    scans = sum(_scans(one, before, after) for one in own)
+    if now.file != table.file:
+        # TRUNCATE gives a table a new file as well, but reads nothing, except that to rebuild an index counts as a scan.
+        indexes = sum(relation.table == oid and relation.kind == "i" for relation in after.relations.values())
+        copied = scans > indexes or now.tablespace != table.tablespace or table.kind == "m"
+        return REWRITE if copied else CATALOGUE
+    if any(_is_built(one, relation, before) for one, relation in after.relations.items() if relation.table == oid):
+        return BUILD
+    return SCAN if scans else CATALOGUE
+
+
+def _scans(oid: int, before: State, after: State) -> int:
+    now, earlier = after.relations.get(oid), before.relations.get(oid)
+    return (now.scans if now is not None else 0) - (earlier.scans if earlier is not None else 0)
+
+
+def _is_built(oid: int, index: Relation, before: State) -> bool:
+    """Tell whether an index has a new file: a change of type may give its file to an index that takes its place."""
+    files = {relation.file for relation in before.relations.values() if relation.table == index.table}
+    return index.kind == "i" and index.table != oid and index.file not in files
+
+
+def _weak_work(lock: str, oid: int, before: State, after: State) -> str:
+    """Return the work under a lock that lets others go on: for code that no parser sees, whether it may write all rows."""
+    hidden = before.words[:1] and (
+        before.words[0] in OPAQUE or (before.words[0] == "SELECT" and "FOR" not in before.words)
+    )
+    return ROWS if hidden and STRENGTH[lock] == WRITES_ROWS and _scans(oid, before, after) else NO_WORK
+
+
+# Databases ------------------------------------------------------------------------------------------------------
+
+OBJECTS = """WITH own AS (
+    SELECT oid FROM pg_namespace WHERE left(nspname, 3) <> 'pg_' AND nspname <> 'information_schema'
+  ), found (class, id, place) AS (
+    SELECT 'pg_namespace'::regclass, n.oid, 1 FROM pg_namespace n JOIN own USING (oid) WHERE n.nspname <> 'public'
+    UNION ALL SELECT 'pg_class'::regclass, c.oid, 2 FROM pg_class c JOIN own ON own.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT c.relispartition
+    UNION ALL SELECT 'pg_proc'::regclass, p.oid, 3 FROM pg_proc p JOIN own ON own.oid = p.pronamespace
+    UNION ALL SELECT 'pg_type'::regclass, t.oid, 4 FROM pg_type t JOIN own ON own.oid = t.typnamespace
+      WHERE t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND EXISTS (
+        SELECT 1 FROM pg_class k WHERE k.oid = t.typrelid AND k.relkind = 'c'))
+  )
+  SELECT o.type, o.identity FROM found, pg_identify_object(class, id, 0) o WHERE NOT EXISTS (
+    SELECT 1 FROM pg_depend d WHERE d.classid = found.class AND d.objid = found.id AND d.deptype = 'e')
+  ORDER BY place"""
+EXTENSIONS = "SELECT extname FROM pg_extension"
+
+
+class Copies(copies.Copies):
+    """Databases made of the given one, with the extensions that it has; and emptying it."""
+
+    def create(self, name: str) -> str:
+        template = self.scalar("SELECT current_database()")
+        self.run(f"CREATE DATABASE {self.quoted(name)} TEMPLATE {self.quoted(template)}")
+        return name
+
+    def kept(self) -> frozenset[str]:
+        return frozenset(row[0] for row in self.read(EXTENSIONS))
+
+    def empty(self, kept: frozenset[str]) -> None:
+        for (extension,) in self.read(EXTENSIONS):
+            if extension not in kept:
+                self.run(f"DROP EXTENSION IF EXISTS {self.quoted(extension)} CASCADE")
+        for kind, identity in self.read(OBJECTS):
+            self.run(f"DROP {kind} IF EXISTS {identity} CASCADE")

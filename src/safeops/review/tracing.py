@@ -1,0 +1,182 @@
+"""Listens to a revision that really runs: which statements it sends, and what the server did for each."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+
+from safeops.databases import database_on
+from safeops.databases.connections import listening
+from safeops.databases.ports import Port
+from safeops.databases.statements import Kind, kind_of
+from safeops.judging.sent import Event, Place, Sent
+from safeops.judging.truths import Measured
+from safeops.planned import summary
+
+UNMEASURED = frozenset({Kind.TRANSACTION, Kind.SESSION, Kind.SAVEPOINT})
+"""What locks no table; a question before ``SET TRANSACTION`` would make the server refuse it."""
+IGNORED = ("safeops.review.", "safeops.databases.connections")
+"""Modules whose frames do not make a statement one of a helper."""
+
+
+class Tracer(Port):
+    """Asks a server what a statement did."""
+
+    place = "safeops.review.{family}:Tracer"
+    asked = "A review on a scratch copy"
+
+    rolls_back = False
+    """Whether the server takes back what a revision did in a transaction that has not been committed."""
+
+    @abstractmethod
+    def begin(self, sql: str) -> Any:
+        """Return what is there before a statement."""
+
+    @abstractmethod
+    def end(self, before: Any) -> Measured:
+        """Return what a statement did that has just run."""
+
+    def failed(self, before: Any, error: BaseException) -> Measured:
+        """Return that the server refused a statement, and why."""
+        return Measured(error=summary(error), of_the_copy=self.is_of_the_copy(error))
+
+    def is_of_the_copy(self, error: BaseException) -> bool:
+        """Tell whether an error may come from the copy, which has no rows, and from its server."""
+        return False
+
+    def transaction(self, before: Any) -> object:
+        """Return what names the transaction that a statement belongs to; None in autocommit."""
+        return None
+
+
+@dataclass
+class _Running:
+    """A statement that runs."""
+
+    sent: Sent
+    tracer: Tracer | None = None
+    before: Any = None
+
+
+class Trace:
+    """What a revision did, as it comes.
+
+    Args:
+        file: The file of the revision.
+    """
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+        self.events: list[Event] = []
+        self.committed = False
+        self._running: dict[int, _Running] = {}
+        self._names: list[object] = []
+        self._tracers: dict[int, tuple[Connection, Tracer]] = {}
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Follow each connection of the process, for the block."""
+        listeners: dict[str, Callable[..., Any]] = {
+            "before_cursor_execute": self._before,
+            "after_cursor_execute": self._after,
+            "handle_error": self._failed,
+            "commit": self._commit,
+        }
+        with ExitStack() as stack:
+            for name, listener in listeners.items():
+                stack.enter_context(listening(Engine, name, listener))
+            yield
+
+    @property
+    def is_undone(self) -> bool:
+        """Whether a rollback takes back all that was done."""
+        writes = [sent for sent in self.events if isinstance(sent, Sent) and kind_of(sent.sql) is not Kind.READS]
+        rolls_back = all(tracer.rolls_back for _, tracer in self._tracers.values())
+        ended = any(sent.transaction is None or kind_of(sent.sql) is Kind.TRANSACTION for sent in writes)
+        return not self.committed and not ended and len(self._names) <= 1 and (rolls_back or not writes)
+
+    # Events -----------------------------------------------------------------------------------------------------
+
+    def _before(
+        self, connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
+    ) -> None:
+        place, in_helper = _place(self.file, sys._getframe(1))
+        if in_helper:
+            self.committed = True
+            return
+        times = len(parameters) if many else 1
+        values = (parameters[0] if parameters else None) if many else (parameters or None)
+        running = _Running(Sent(statement, values, times, self._last, place))
+        self._running[id(cursor)] = running
+        if kind_of(statement) in UNMEASURED:
+            return
+        tracer = self._tracer(connection)
+        running.before = tracer.begin(statement)
+        running.tracer = tracer
+        running.sent = replace(running.sent, transaction=self._number(tracer.transaction(running.before)))
+
+    def _after(self, _connection: Connection, cursor: Any, *_: Any) -> None:
+        running = self._running.pop(id(cursor), None)
+        if running is not None:
+            measured = running.tracer.end(running.before) if running.tracer is not None else Measured()
+            self._add(running, measured)
+
+    def _failed(self, context: ExceptionContext) -> None:
+        running = self._running.pop(id(getattr(context.execution_context, "cursor", None)), None)
+        if running is None:
+            return
+        if running.tracer is not None:
+            self._add(running, running.tracer.failed(running.before, context.original_exception))
+        else:
+            self._add(running, Measured(error=summary(context.original_exception)))
+
+    def _commit(self, _connection: Connection) -> None:
+        self.committed = True
+
+    def _add(self, running: _Running, measured: Measured) -> None:
+        self.events.append(replace(running.sent, measured=measured))
+
+    def _tracer(self, connection: Connection) -> Tracer:
+        # Inside an autocommit block the connection is another object.
+        if id(connection) not in self._tracers:
+            self._tracers[id(connection)] = connection, Tracer.of(database_on(connection))
+        return self._tracers[id(connection)][1]
+
+    # Transactions -----------------------------------------------------------------------------------------------
+
+    @property
+    def _last(self) -> int:
+        return max(len(self._names) - 1, 0)
+
+    def _number(self, name: object) -> int | None:
+        if name is None:
+            return None
+        if name not in self._names:
+            self._names.append(name)
+        return self._names.index(name)
+
+
+def _place(file: Path, frame: FrameType | None) -> tuple[Place | None, bool]:
+    """Return the line of the revision that sends a statement, and whether a helper of safeops sends it."""
+    place, in_helper = None, False
+    while frame is not None and frame.f_code is not traced.__code__:
+        module = str(frame.f_globals.get("__name__", ""))
+        in_helper = in_helper or (module.startswith("safeops.") and not module.startswith(IGNORED))
+        if place is None and Path(frame.f_code.co_filename) == file:
+            place = Place(str(file), frame.f_lineno)
+        frame = frame.f_back
+    return place, in_helper
+
+
+def traced(body: Callable[..., Any], trace: Trace, arguments: dict[str, Any]) -> None:
+    """Run the body of a revision, and follow what it does."""
+    with trace.listening():
+        body(**arguments)
