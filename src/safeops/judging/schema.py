@@ -84,6 +84,10 @@ class KnownType:
     kind: str
     base: str | None = None
     has_rules: bool = False
+    checks: tuple[str, ...] = ()
+    """Of a domain: its rules, over VALUE."""
+    required: bool = False
+    """Of a domain: it takes no NULL."""
 
 
 class Facts(Port):

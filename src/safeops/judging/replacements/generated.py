@@ -1,0 +1,102 @@
+"""What to write instead of a new column whose values the server makes: identities, expressions, domains with rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops import _sqlalchemy
+from safeops.databases import sqltext
+from safeops.judging.replacements.code import column_code, sql_of, with_imports
+from safeops.judging.replacements.raw import RawSql, executed
+from safeops.judging.replacements.replacement import About, Replacement, lines
+from safeops.naming import Name, call
+
+
+def identity(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
+    """Return the calls that number the rows in batches, and then let the server go on numbering."""
+    own = RawSql.of(about.database).identity(name, column)
+    if own is None:
+        code = call("add_column_if_missing", name.name, column_code(column, about.database), schema=name.schema)
+        return Replacement(with_imports(code), undo, one_to_one=True)
+    before, numbers, after = own
+    next_number = call("sa.text", numbers)
+    numbered = column_code(_plain(column), about.database, nullable=False, server_default=next_number)
+    return Replacement(
+        lines(
+            executed(before),
+            with_imports(call("add_required_column", name.name, numbered, populate=next_number, schema=name.schema)),
+            executed(after),
+        ),
+        undo,
+        note="Rows are numbered in batches; the last statement takes a lock for a moment.",
+    )
+
+
+def _plain(column: sa.Column[Any]) -> sa.Column[Any]:
+    """Return a column without what the server makes of it."""
+    made: sa.Column[Any] = sa.Column(str(column.name), column.type, comment=column.comment)
+    return made
+
+
+def computed(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
+    """Return the calls for a plain column: no server fills a stored one without a rewrite."""
+    generated: Any = column.computed
+    if generated.persisted is False or "virtual" in about.operation.traits:
+        code = call("add_column_if_missing", name.name, column_code(column, about.database), schema=name.schema)
+        return Replacement(with_imports(code), undo, one_to_one=True)
+    value = call("sa.text", sql_of(generated.sqltext, about.database))
+    bare = column_code(_plain(column), about.database)
+    return Replacement(
+        lines(
+            with_imports(call("add_column_if_missing", name.name, bare, schema=name.schema)),
+            call("backfill", name.name, {str(column.name): value}, where=True, schema=name.schema),
+        ),
+        undo,
+        note="It ends in a plain column, which the application writes, or a trigger of yours: a stored one can only be added"
+        " by a rewrite. A virtual one (PostgreSQL 18, MariaDB, MySQL) is added in a moment.",
+    )
+
+
+def domain(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
+    """Return the calls for the base type of a domain, with its rules on the column."""
+    known = about.schema.type(_type_name(column))
+    own = str(column.name)
+    quoted = about.database.quoted(own)
+    checks = [sqltext.with_word(check, "VALUE", quoted) for check in known.checks] if known else []
+    base = RawSql.of(about.database).base_of(column.type, known)
+    if base is None:
+        return Replacement("", "", note=DOMAIN)
+    plain = _sqlalchemy.copied(column)
+    plain.type, plain.nullable = base, True
+    return Replacement(
+        lines(
+            with_imports(
+                call("add_column_if_missing", name.name, column_code(plain, about.database), schema=name.schema)
+            ),
+            *(
+                call(
+                    "create_check_constraint_if_missing", _check(name, own, place), name.name, check, schema=name.schema
+                )
+                for place, check in enumerate(checks)
+            ),
+        ),
+        undo,
+        note=DOMAIN,
+    )
+
+
+DOMAIN = (
+    "It ends in a column of the base type that keeps the rules of the domain itself, in the models too: no column can get a"
+    " domain with rules without a rewrite."
+)
+
+
+def _check(name: Name, column: str, place: int) -> str:
+    return f"ck_{name.name}_{column}" + (f"_{place + 1}" if place else "")
+
+
+def _type_name(column: sa.Column[Any]) -> Name:
+    type_: Any = column.type
+    return Name(str(getattr(type_, "name", "") or type_), getattr(type_, "schema", None))

@@ -1,0 +1,104 @@
+"""Reads what an UPDATE or a DELETE of PostgreSQL does to which rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from pglast import ast, enums
+
+from safeops.judging import operations
+from safeops.judging.operations import Operation
+from safeops.judging.replacements.postgresql.parsing import Bound, Parsed, name_of, text
+from safeops.judging.replacements.rows import Rows
+
+
+def of(parsed: Parsed, operation: Operation, repeated: bool) -> Rows | None:
+    """Return what the first statement on the table of an operation does; None if it has parts that no backfill has."""
+    kind = ast.UpdateStmt if operation.kind == operations.UPDATE else ast.DeleteStmt
+    for statement in parsed.statements:
+        if isinstance(statement, kind) and name_of(statement.relation).name == getattr(operation.table, "name", None):
+            return _read(statement, parsed.values, repeated)
+    return None
+
+
+def _read(statement: Any, values: list[Any], repeated: bool) -> Rows | None:
+    targets = getattr(statement, "targetList", None) or ()
+    if statement.withClause or any(
+        isinstance(target.val, ast.MultiAssignRef) or target.indirection for target in targets
+    ):
+        return None
+    where = statement.whereClause
+    if repeated:
+        if any(_names_one_row(part) for part in _parts(where)) or any(_varies(target.val) for target in targets):
+            return None
+        statement.whereClause = _joined([part for part in _parts(where) if not _is_range(part)])
+    alias = statement.relation.alias.aliasname if statement.relation.alias else None
+    bound = Bound(values, alias, statement.relation.relname)
+    bound(statement)
+    return _rows(statement, targets) if bound.complete else None
+
+
+def _rows(statement: Any, targets: Any) -> Rows | None:
+    others = getattr(statement, "fromClause", None) or getattr(statement, "usingClause", None)
+    where = text(statement.whereClause) if statement.whereClause else None
+    if not others:
+        return Rows({target.name: value_of(target.val) for target in targets}, where)
+    source = f"FROM {', '.join(map(text, others))}" + (f" WHERE {where}" if where else "")
+    values = {target.name: value_of(target.val) for target in targets}
+    read = {
+        column: sa.text(f"(SELECT {value.text} {source})") if isinstance(value, sa.TextClause) else value
+        for column, value in values.items()
+    }
+    return Rows(read, f"EXISTS (SELECT 1 {source})")
+
+
+def value_of(node: Any) -> Any:
+    """Return a value as a constant of Python, or as SQL."""
+    match node:
+        case ast.A_Const(isnull=True):
+            return None
+        case ast.A_Const(val=ast.String(sval=value)) | ast.A_Const(val=ast.Integer(ival=value)):
+            return value
+        case ast.A_Const(val=ast.Boolean(boolval=value)):
+            return value
+        case ast.TypeCast(arg=ast.A_Const(val=ast.String(sval=value)), typeName=type_) if text(type_).startswith(
+            ("varchar", "text", "char")
+        ):
+            return value
+    return sa.text(text(node))
+
+
+# A loop over the keys -------------------------------------------------------------------------------------------
+
+
+def _parts(where: Any) -> list[Any]:
+    """Return the conditions that all have to hold."""
+    if isinstance(where, ast.BoolExpr) and where.boolop == enums.BoolExprType.AND_EXPR:
+        return [inner for part in where.args or () for inner in _parts(part)]
+    return [] if where is None else [where]
+
+
+def _joined(parts: list[Any]) -> Any:
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return ast.BoolExpr(boolop=enums.BoolExprType.AND_EXPR, args=tuple(parts))
+
+
+def _is_range(part: Any) -> bool:
+    """Tell whether a condition compares a column with values that each round of a loop gives."""
+    if not isinstance(part, ast.A_Expr) or not isinstance(part.lexpr, ast.ColumnRef):
+        return False
+    right = part.rexpr if isinstance(part.rexpr, tuple) else (part.rexpr,)
+    return all(_varies(one) for one in right)
+
+
+def _names_one_row(part: Any) -> bool:
+    return _is_range(part) and part.kind == enums.A_Expr_Kind.AEXPR_OP and part.name[0].sval == "="
+
+
+def _varies(node: Any) -> bool:
+    """Tell whether a value is a placeholder, which a loop may fill differently each time."""
+    while isinstance(node, ast.TypeCast):
+        node = node.arg
+    return isinstance(node, ast.ParamRef)

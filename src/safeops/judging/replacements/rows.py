@@ -1,0 +1,72 @@
+"""What to write instead of a statement that changes or deletes many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from safeops.judging.replacements.code import constant_code, escaped
+from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Replacement, lines
+from safeops.naming import Code, Name, call
+
+ADVICE = "Change the rows in batches, each a short transaction: backfill() does, with SQL or with a function of Python."
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a statement does to rows.
+
+    Args:
+        values: The new values by column, as SQL or constants of Python; empty for a DELETE.
+        condition: Which rows, as SQL; None for all.
+    """
+
+    values: Mapping[str, Any]
+    condition: str | None
+
+
+def update(rows: Rows, name: Name) -> Replacement:
+    """Return the backfill that writes the same values in batches, each row once."""
+    values = {column: _value(value) for column, value in rows.values.items()}
+    where = Code("True") if rows.condition is None else escaped(rows.condition)
+    code = call("backfill", name.name, values, where=where, schema=name.schema)
+    return Replacement(code, f"{NOTHING_TO_UNDO}: the values from before are not kept", one_to_one=True)
+
+
+def _value(value: Any) -> Code:
+    if isinstance(value, sa.TextClause):
+        return Code(call("sa.text", escaped(value.text)))
+    return Code("sa.null()") if value is None else constant_code(value)
+
+
+BATCH = 5_000
+
+
+def delete(rows: Rows, name: Name, about: About) -> Replacement:
+    """Return a loop that deletes in batches, each a transaction of its own."""
+    table = about.database.quoted_table(name)
+    own = _key(about, name)
+    key = about.database.quoted(own) if own else "ctid"
+    where = f" WHERE {rows.condition}" if rows.condition else ""
+    sql = f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table}{where} LIMIT {BATCH})"
+    return Replacement(
+        lines(
+            f"batch = {call('sa.text', escaped(sql))}",
+            "with op.get_context().autocommit_block():",
+            "    while op.get_bind().execute(batch).rowcount > 0:",
+            "        pass",
+        ),
+        call("irreversible", "the rows are deleted"),
+        note="safeops has no call that deletes: this loop deletes in batches, each of which commits. Where the application"
+        " may still need the rows, keep a copy first.",
+    )
+
+
+def _key(about: About, name: Name) -> str | None:
+    """Return the column that is the primary key of a table, if it is known and a single one."""
+    table = about.schema.table(name)
+    keys = [one.columns for one in table.constraints.values() if one.kind == "primary key"] if table else []
+    return keys[0][0] if keys and len(keys[0]) == 1 else None
