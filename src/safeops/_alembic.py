@@ -14,7 +14,8 @@ from alembic import util
 from alembic.autogenerate import comparators, render
 from alembic.autogenerate.api import AutogenContext
 from alembic.ddl import postgresql
-from alembic.operations import ops
+from alembic.operations import AbstractOperations, ops
+from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
@@ -45,6 +46,53 @@ def executing_by(context: MigrationContext, execute: Callable[..., Any]) -> Iter
         yield
     finally:
         del impl._exec
+
+
+@contextmanager
+def invoking_by(invoke: Callable[[Any, Any, Callable[[Any, Any], Any]], Any]) -> Iterator[None]:
+    """Have ``op`` and batches invoke each operation by this function, for the block. 1.16.0 to 1.20.1.
+
+    Args:
+        invoke: Gets the operations, the operation, and Alembic's own function to call with both.
+    """
+    own: Any = AbstractOperations.invoke
+
+    def invoked(operations: Any, operation: Any) -> Any:
+        return invoke(operations, operation, own)
+
+    AbstractOperations.invoke = invoked  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        AbstractOperations.invoke = own  # type: ignore[method-assign]
+
+
+class Batch(list[Any]):
+    """The operations of a batch, which runs them when it ends; ``began`` gets what was given for each, then None.
+
+    1.16.0 to 1.20.1.
+    """
+
+    def __init__(self, began: Callable[[Any], None]) -> None:
+        super().__init__()
+        self._began = began
+        self.given: list[Any] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        for entry, given in zip(super().__iter__(), self.given, strict=True):
+            self._began(given)
+            yield entry
+        self._began(None)
+
+
+def batch_of(operations: Any, began: Callable[[Any], None]) -> Batch | None:
+    """Return the operations that a batch has collected; None for ``op`` itself. 1.16.0 to 1.20.1."""
+    impl: Any = operations.impl
+    if not isinstance(impl, BatchOperationsImpl):
+        return None
+    if not isinstance(impl.batch, Batch):
+        impl.batch = Batch(began)
+    return impl.batch
 
 
 # Revisions ------------------------------------------------------------------------------------------------------

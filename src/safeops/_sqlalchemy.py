@@ -5,12 +5,12 @@ Each docstring ends with the versions in which the part was seen to work; tests/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect
+from sqlalchemy.engine import Dialect, Engine
 from sqlalchemy.sql.elements import _truncated_label
 
 T = TypeVar("T", bound="sa.Column[Any] | sa.CheckConstraint")
@@ -102,3 +102,24 @@ def dialect_of(pooled: Any) -> Dialect:
     """Return the dialect of a connection as the events of a pool get it. 2.0.0 to 2.1.9."""
     dialect: Dialect = pooled._pool._dialect
     return dialect
+
+
+# Running statements ---------------------------------------------------------------------------------------------
+
+
+def result_columns(context: Any) -> list[tuple[str, Any]]:
+    """Return the columns that a statement returns, with their types; none for text. 2.0.0 to 2.1.9."""
+    compiled = getattr(context, "compiled", None)
+    entries = getattr(compiled, "_result_columns", None) or ()
+    return [(entry.keyname, entry.type) for entry in entries]
+
+
+@contextmanager
+def connecting_by(connect: Callable[[Any], Any]) -> Iterator[None]:
+    """Have each engine connect by this function, for the block. 2.0.0 to 2.1.9."""
+    own: Any = Engine.connect
+    Engine.connect = lambda engine: connect(engine)  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        Engine.connect = own  # type: ignore[method-assign]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect as signatures
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import Field, dataclass, field, fields
 from functools import wraps
 from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -80,6 +82,32 @@ class Declaration:
     loses: bool = False
     example: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+
+
+Record = Callable[[str, Mapping[str, Any]], object]
+_record: ContextVar[Record | None] = ContextVar("safeops_helpers_recorded", default=None)
+
+
+@contextmanager
+def helpers_recorded_by(record: Record) -> Iterator[None]:
+    """Have each helper that the block calls recorded instead of run; it returns what it would if it did something.
+
+    Args:
+        record: Gets how the helper is called, and its arguments by name.
+    """
+    token = _record.set(record)
+    try:
+        yield
+    finally:
+        _record.reset(token)
+
+
+def recorded_instead(name: str, given: Mapping[str, Any]) -> bool:
+    """Record a helper that is called, if helpers are recorded instead of run."""
+    record = _record.get()
+    if record is not None:
+        record(name, given)
+    return record is not None
 
 
 class Skip(Exception):
@@ -229,6 +257,8 @@ def helper(
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
             given = _bound(declaration, args, kwargs)
+            if recorded_instead(declaration.name, given):
+                return _plausible(declaration)  # type: ignore[no-any-return]
             with running(declaration.name, given, loses=loses) as migration:
                 this = HelperCall(migration.database, migration.settings, migration.context, declaration, given)
                 this.check_arguments()
@@ -258,6 +288,8 @@ def composite(said: Said, *, retried: bool = False) -> Callable[[Callable[P, R]]
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
             given = vars(args[0]) if is_phase else _bound(declaration, args, kwargs)
+            if recorded_instead(name, given):
+                return _plausible(declaration)  # type: ignore[no-any-return]
             with planned_as(name, given):
                 if retried:
                     return retry_if_overtaken(lambda: function(*args, **kwargs))
@@ -284,6 +316,23 @@ def _bound(declaration: Declaration, args: tuple[Any, ...], kwargs: Mapping[str,
         raise TypeError(f"{declaration.name}(): {error}") from None
     bound.apply_defaults()
     return bound.arguments
+
+
+def _plausible(declaration: Declaration) -> Any:
+    """Return what a helper returns that has done something."""
+    annotation = str(declaration.signature.return_annotation)
+    return {"bool": True, "None": None}.get(annotation, Done())
+
+
+class Done:
+    """The report of a helper that was recorded instead of run: each of its figures is 0."""
+
+    resumed = False
+
+    def __getattr__(self, name: str) -> int:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return 0
 
 
 def _declared(called: C, declaration: Declaration) -> C:

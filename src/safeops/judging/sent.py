@@ -46,6 +46,7 @@ class Sent:
         synthetic: Its text or its values contain a value of a made-up row (so made-up values must be ones that nobody
             writes), so that it comes once for each row that was read, however many there are.
         measured: What a scratch copy showed of it; None on the other rungs.
+        assured: The reason of the ``assured(...)`` block around it; None if there is none.
     """
 
     sql: str
@@ -56,6 +57,7 @@ class Sent:
     call: Call | None = None
     synthetic: bool = False
     measured: Measured | None = field(default=None, compare=False)
+    assured: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,348 @@
+"""What a revision reads where no database answers: from the tables that earlier revisions made, else made up.
+
+A row is made up so that a loop over rows shows what it sends. The values are ones that nobody writes, and so tell apart
+what was sent for a row that was read.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
+from itertools import count
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from safeops.databases import sqltext
+from safeops.databases.ports import Port
+from safeops.databases.statements import Kind, kind_of, words_of
+from safeops.judging.schema import KnownColumn, KnownTable, Schema
+from safeops.naming import Name
+from safeops.review.connection import Answer
+from safeops.review.recorder import Recorder
+
+FIRST = 20_011
+"""The first number that is made up: it fills some batches of any usual size."""
+AGAIN = 10
+"""How often the same statement on the same line gets rows: a loop that runs for as long as there are some must end."""
+COUNTING = frozenset({"COUNT", "SUM", "MAX", "MIN", "AVG", "EXISTS", "BOOL_OR", "BOOL_AND"})
+CATALOGUES = frozenset({"INFORMATION_SCHEMA", "PG_CATALOG", "SQLITE_MASTER", "SQLITE_SCHEMA"})
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How rows are made up.
+
+    Args:
+        rows: How many a query returns.
+        text: What a text is, with the number that tells it apart.
+        nulls: Every value is NULL, but those that identify the row.
+    """
+
+    rows: int = 1
+    text: str = " Made Up {} "
+    nulls: bool = False
+
+
+FILLED = Manner()
+"""The text is one that a revision changes if it cleans up any."""
+EMPTY = Manner(rows=0)
+NULLS = Manner(nulls=True)
+OTHERS = tuple(Manner(text=text) for text in ("{}", '{{"made_up": {}}}', "[{}]", "2001-01-01 {:.0s}00:00:00", "1.{}"))
+"""What to try where the code of a revision cannot work with the text: a number, JSON, a date, a version."""
+
+
+class PretendedServer(Port):
+    """What a server of a family says of itself."""
+
+    place = "safeops.review.pretended_{family}:PretendedServer"
+    asked = "A review"
+
+    version: tuple[int, ...] = ()
+    home: str | None = None
+    isolation_level: str = "READ COMMITTED"
+
+    def begins_again(self, driver: str) -> bool:
+        """Tell whether a driver begins a transaction by itself after a COMMIT that was sent as text."""
+        return True
+
+    def value_of(self, words: Sequence[str]) -> Any:
+        """Return what an expression or a setting is, by its words in upper case; None if it is not known."""
+        return None
+
+    def prepare(self, dialect: Any) -> None:
+        """Have a dialect know the server, as if it had connected."""
+        dialect.server_version_info = self.version
+        dialect.default_schema_name = self.home
+        dialect.default_isolation_level = self.isolation_level
+
+
+class MadeUpAnswers:
+    """Answers each statement of a revision.
+
+    Args:
+        recorder: Counts the statements, and gets the values that are made up.
+        schema: What is known of the tables.
+        server: What the server says of itself.
+        manner: How rows are made up.
+    """
+
+    def __init__(self, recorder: Recorder, schema: Schema, server: PretendedServer, manner: Manner) -> None:
+        self.recorder, self.schema, self.server, self.manner = recorder, schema, server, manner
+        self.made_up = False
+        self._numbers = count(FIRST)
+
+    def answer(self, sql: str, parameters: Any, columns: Sequence[tuple[str, Any]]) -> Answer:
+        """Return what a statement returns; ``columns`` are those that SQLAlchemy expects, with their types."""
+        words = words_of(sql)
+        if "RETURNING" in words:
+            return self._rows(columns or self._columns_of(_after_returning(sql), None), 1)
+        if kind_of(sql) is not Kind.READS:
+            return Answer(count=-1 if self.recorder.repeats(sql) <= AGAIN else 0)
+        if words[:1] in (("SHOW",), ("PRAGMA",)):
+            return self._of_server(words)
+        return self._query(sql, words, columns)
+
+    def _of_server(self, words: tuple[str, ...]) -> Answer:
+        value = self.server.value_of(words[1:])
+        return Answer(["value"], [] if value is None else [(value,)])
+
+    # Queries ----------------------------------------------------------------------------------------------------
+
+    def _query(self, sql: str, words: tuple[str, ...], columns: Sequence[tuple[str, Any]]) -> Answer:
+        items = select_list(sql)
+        known = columns or self._columns_of(items, self._source(sql))
+        if "FROM" not in words:
+            return self._expressions(items, known)
+        if _is_catalogue(words):
+            return Answer([name for name, _ in known], [])
+        self.made_up = True
+        alone = _is_aggregate(items) and "GROUP" not in words
+        if not self.manner.rows:
+            return self._none_of(items, known) if alone else Answer([name for name, _ in known], [])
+        again = self.recorder.repeats(sql)
+        if alone and again > AGAIN:
+            return self._none_of(items, known)
+        return self._rows(known, 1 if alone or again <= AGAIN else 0)
+
+    def _expressions(self, items: Sequence[Sequence[str]], columns: Sequence[tuple[str, Any]]) -> Answer:
+        """Answer a query of no table."""
+        values = [self.server.value_of([word.upper() for word in item]) for item in items]
+        values += [None] * (len(columns) - len(values))
+        row = tuple(
+            _literal(item) if value is None else value
+            for value, item in zip(values, [*items, *([[]] * len(values))], strict=False)
+        )
+        return Answer([name for name, _ in columns], [row[: len(columns)]])
+
+    def _none_of(self, items: Sequence[Sequence[str]], columns: Sequence[tuple[str, Any]]) -> Answer:
+        """Answer an aggregate of no rows."""
+        counts = [bool(item) and item[0].upper() == "COUNT" for item in items]
+        counts += [False] * (len(columns) - len(counts))
+        return Answer([name for name, _ in columns], [tuple(0 if one else None for one in counts[: len(columns)])])
+
+    def _rows(self, columns: Sequence[tuple[str, Any]], rows: int) -> Answer:
+        self.made_up = True
+        made = [tuple(self._value(name, type_) for name, type_ in columns) for _ in range(rows)]
+        return Answer([name for name, _ in columns], made)
+
+    # Columns ----------------------------------------------------------------------------------------------------
+
+    def _columns_of(self, items: Sequence[Sequence[str]], source: KnownTable | None) -> list[tuple[str, Any]]:
+        """Return the columns of a query, whose types are those of the columns of the same names."""
+        found: list[tuple[str, Any]] = []
+        for item in items:
+            if item[-1:] == ["*"]:
+                own = source.columns.values() if source is not None and source.columns else [KnownColumn("id")]
+                found += [(column.name, self._type_of(column)) for column in own]
+            else:
+                found.append(self._column(item, source))
+        return found or [("value", None)]
+
+    def _column(self, item: Sequence[str], source: KnownTable | None) -> tuple[str, Any]:
+        name = sqltext.unquoted(item[-1]) if item and (item[-1][0].isalpha() or item[-1][0] in '"`_') else "value"
+        if item and item[0].upper() in COUNTING:
+            return name, sa.Integer()
+        column = sqltext.unquoted(item[-3] if len(item) > 2 and item[-2].upper() == "AS" else item[-1]) if item else ""
+        known = source.columns.get(column) if source is not None else None
+        return name, self._type_of(known) if known is not None else _type_by_name(column)
+
+    def _type_of(self, column: KnownColumn) -> Any:
+        return type_named(column.type) or _type_by_name(column.name)
+
+    def _source(self, sql: str) -> KnownTable | None:
+        """Return the first table that a query reads, if it is known."""
+        words = [sqltext.unquoted(text) if kind in ("word", "quoted") else text for kind, text in sqltext.tokens(sql)]
+        for place, word in enumerate(words[:-1]):
+            if word.upper() == "FROM":
+                qualified = words[place + 2 : place + 3] == ["."] and len(words) > place + 3
+                name = Name(words[place + 3], words[place + 1]) if qualified else Name(words[place + 1])
+                return self.schema.table(name)
+        return None
+
+    # Values -----------------------------------------------------------------------------------------------------
+
+    def _value(self, name: str, type_: Any) -> Any:
+        is_key = name.lower() in ("id", "uuid") or name.lower().endswith("_id")
+        value = None if self.manner.nulls and not is_key else self._made(type_)
+        if not isinstance(value, (bool, dict, list)) and value is not None:
+            self.recorder.made_up.add(value)
+        return value
+
+    def _made(self, type_: Any) -> Any:
+        number = next(self._numbers)
+        if isinstance(type_, sa.types.TypeDecorator):
+            return _processed(type_, self._made(type_.impl_instance), self.server.database.dialect)
+        if isinstance(type_, sa.Enum):
+            return _of_enum(type_, self._text(number))
+        kind = _python_type(type_)
+        made: dict[Any, Any] = {
+            int: number,
+            float: float(number),
+            Decimal: Decimal(number),
+            bool: True,
+            bytes: f"made up {number}".encode(),
+            dict: {},
+            list: [],
+            datetime.datetime: datetime.datetime(2001, 1, 1) + datetime.timedelta(seconds=number),
+            datetime.date: datetime.date(2001, 1, 1) + datetime.timedelta(days=number),
+            datetime.time: datetime.time(1, 1, 1, number),
+            datetime.timedelta: datetime.timedelta(seconds=number),
+            uuid.UUID: uuid.UUID(int=number),
+        }
+        return made.get(kind, self._text(number))
+
+    def _text(self, number: int) -> str:
+        return self.manner.text.format(str(number))
+
+
+def _python_type(type_: Any) -> Any:
+    try:
+        return type_.python_type if type_ is not None else str
+    except (NotImplementedError, AttributeError):
+        return str
+
+
+def _of_enum(type_: sa.Enum, text: str) -> Any:
+    if type_.enum_class is not None:
+        members: list[Enum] = list(type_.enum_class)
+        return members[0] if members else None
+    return type_.enums[0] if type_.enums else text
+
+
+def _processed(type_: sa.types.TypeDecorator[Any], value: Any, dialect: Dialect) -> Any:
+    """Return a value as the application's own type gives it; as it is if the type cannot take it."""
+    try:
+        return type_.process_result_value(value, dialect)
+    except Exception:
+        return value
+
+
+def type_named(text: str | None) -> Any:
+    """Return the type that a server writes as ``character varying(100)``; None if it is not known."""
+    if text is None:
+        return None
+    name, _, rest = text.partition("(")
+    arguments = [int(part) for part in rest.partition(")")[0].split(",") if part.strip().isdigit()]
+    return _made_type(" ".join(name.lower().split()), arguments)
+
+
+TYPES: dict[str, Any] = {
+    **dict.fromkeys(("int", "integer", "int4", "int2", "smallint", "serial", "smallserial", "mediumint"), sa.Integer),
+    **dict.fromkeys(("bigint", "int8", "bigserial"), sa.BigInteger),
+    **dict.fromkeys(("text", "mediumtext", "longtext", "clob", "citext"), sa.Text),
+    **dict.fromkeys(("varchar", "character varying", "nvarchar"), sa.String),
+    **dict.fromkeys(("char", "character", "bpchar"), sa.CHAR),
+    **dict.fromkeys(("numeric", "decimal"), sa.Numeric),
+    **dict.fromkeys(("real", "float", "float4", "float8", "double", "double precision"), sa.Float),
+    **dict.fromkeys(("boolean", "bool"), sa.Boolean),
+    **dict.fromkeys(("timestamp", "datetime", "timestamptz"), sa.DateTime),
+    **dict.fromkeys(("timestamp with time zone", "timestamp without time zone"), sa.DateTime),
+    **dict.fromkeys(("json", "jsonb"), sa.JSON),
+    **dict.fromkeys(("bytea", "blob", "longblob", "binary", "varbinary"), sa.LargeBinary),
+    "date": sa.Date,
+    "time": sa.Time,
+    "interval": sa.Interval,
+    "uuid": sa.Uuid,
+}
+SIZED = (sa.String, sa.Numeric, sa.CHAR)
+
+
+def _made_type(name: str, arguments: list[int]) -> Any:
+    found = TYPES.get(name)
+    if found is None:
+        return None
+    if name.endswith(("tz", "with time zone")):
+        return found(timezone=True)
+    return found(*arguments) if arguments and issubclass(found, SIZED) else found()
+
+
+def _type_by_name(name: str) -> Any:
+    """Return the type that a column with such a name usually has."""
+    lower = name.lower()
+    if lower == "id" or lower.endswith(("_id", "count", "_no")) or lower in ("n", "max", "min", "total"):
+        return sa.Integer()
+    return sa.DateTime() if lower.endswith(("_at", "_date")) else sa.Text()
+
+
+# What a query asks for ------------------------------------------------------------------------------------------
+
+
+def select_list(sql: str) -> list[list[str]]:
+    """Return what stands between the SELECT of a query and its FROM, as the words of each column."""
+    tokens = [text for _, text in sqltext.tokens(sql)]
+    depth, start = 0, None
+    for place, token in enumerate(tokens):
+        depth += (token == "(") - (token == ")")
+        if depth == 0 and token.upper() == "SELECT":
+            start = place + 1
+            break
+    return list(_columns(tokens[start:] if start is not None else []))
+
+
+def _after_returning(sql: str) -> list[list[str]]:
+    tokens = [text for _, text in sqltext.tokens(sql)]
+    place = next(place for place, token in enumerate(tokens) if token.upper() == "RETURNING")
+    return list(_columns(tokens[place + 1 :]))
+
+
+def _columns(tokens: Sequence[str]) -> Iterator[list[str]]:
+    depth = 0
+    column: list[str] = []
+    for token in tokens:
+        if depth == 0 and token.upper() in ("FROM", "WHERE", "UNION", "LIMIT", "ORDER", "INTO", ";"):
+            break
+        depth += (token == "(") - (token == ")")
+        if token == "," and depth == 0:
+            yield column
+            column = []
+        elif not (token.upper() in ("DISTINCT", "ALL") and not column):
+            column.append(token)
+    if column:
+        yield column
+
+
+def _is_aggregate(items: Sequence[Sequence[str]]) -> bool:
+    """Tell whether a query returns one row, whatever the table has."""
+    firsts = [next((word.upper() for word in item if word != "("), "") for item in items]
+    wrapped = {"COALESCE", "NOT", "CAST", "GREATEST", "LEAST"}
+    return bool(items) and all(
+        first in COUNTING or (first in wrapped and not COUNTING.isdisjoint(word.upper() for word in item))
+        for first, item in zip(firsts, items, strict=True)
+    )
+
+
+def _is_catalogue(words: Sequence[str]) -> bool:
+    return any(word in CATALOGUES or (word.startswith("PG_") and word != "PG_SLEEP") for word in words)
+
+
+def _literal(item: Sequence[str]) -> Any:
+    """Return a constant that is selected; 1 for what is none."""
+    if len(item) == 1 and item[0].startswith("'"):
+        return item[0][1:-1].replace("''", "'")
+    return int(item[0]) if item and item[0].isdigit() else 1

@@ -1,0 +1,19 @@
+"""What SQLite says of itself where there is no file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from safeops.review import answers
+
+VALUES = {"SQLITE_VERSION": sqlite3.sqlite_version, "FOREIGN_KEYS": 0, "JOURNAL_MODE": "delete"}
+
+
+class PretendedServer(answers.PretendedServer):
+    version = sqlite3.sqlite_version_info
+    isolation_level = "SERIALIZABLE"
+
+    def value_of(self, words: Sequence[str]) -> Any:
+        return VALUES.get(words[0]) if words else None

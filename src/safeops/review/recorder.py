@@ -1,0 +1,166 @@
+"""Records what a revision sends: each statement with its line, its transaction, and the call of ``op`` that sent it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+from safeops import _alembic
+from safeops.execution.helper import helpers_recorded_by
+from safeops.judging.sent import Call, Event, HelperSent, Place, Sent, Unseen
+from safeops.policy import assurance
+
+MOST = 10_000
+"""Statements of one revision: whatever sends more is taken for a loop that does not end."""
+LIBRARIES = ("alembic", "sqlalchemy", "safeops", "contextlib", "importlib", "asyncio", "greenlet", "concurrent")
+
+
+class Endless(BaseException):
+    """A revision sends statements without an end; no ``except Exception`` of its own must catch that."""
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A call of ``op``: where it was written, and inside of which ``assured(...)``."""
+
+    call: Call
+    place: Place | None
+    assured: str | None
+
+
+@dataclass
+class Recorder:
+    """What one revision sends.
+
+    Args:
+        file: Its file, whose lines are the places of what it sends.
+        made_up: The values that stand for what no database told.
+    """
+
+    file: str
+    made_up: set[Any] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.events: list[Event] = []
+        self.helpers = 0
+        self._transactions = 0
+        self._calls = 0
+        self._given: _Given | None = None
+        self._repeats: Counter[tuple[str, Place | None]] = Counter()
+
+    # What it sends ----------------------------------------------------------------------------------------------
+
+    def statement(self, sql: str, parameters: Any, transaction: int | None, times: int = 1) -> None:
+        """Record a statement that is sent now."""
+        if len(self.events) >= MOST:
+            raise Endless(f"It has sent {MOST:,} statements, and was stopped there.")
+        given = self._given or _Given(Call(""), self.place(), assurance())
+        sent = Sent(sql, parameters or None, times, transaction, given.place, given.call if self._given else None)
+        self.events.append(
+            replace(sent, synthetic=self._is_synthetic(sql, parameters), assured=given.assured or assurance())
+        )
+
+    def unseen(self, why: str, sql: str = "", error: BaseException | None = None) -> None:
+        """Record that something cannot be seen, at the line that raised an error, or at the one that runs."""
+        place = self.place() if error is None else self._place_of(error)
+        self.events.append(Unseen(why, place, sql))
+
+    def repeats(self, sql: str) -> int:
+        """Count how often a statement was sent from the line that runs, this time included."""
+        key = sql, self.place()
+        self._repeats[key] += 1
+        return self._repeats[key]
+
+    def next_transaction(self) -> int:
+        """Return the number of a transaction that begins."""
+        self._transactions += 1
+        return self._transactions - 1
+
+    def _is_synthetic(self, sql: str, parameters: Any) -> bool:
+        if not self.made_up:
+            return False
+        return any(value in self.made_up for value in _values(parameters)) or any(
+            str(value) in sql for value in self.made_up if len(str(value)) > 3
+        )
+
+    # Where ------------------------------------------------------------------------------------------------------
+
+    def place(self) -> Place | None:
+        """Return the line of the revision that runs; else that of the first function outside of all libraries."""
+        outside: Place | None = None
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename == self.file:
+                return Place(self.file, frame.f_lineno)
+            if outside is None and not _is_library(frame):
+                outside = Place(frame.f_code.co_filename, frame.f_lineno)
+            frame = frame.f_back
+        return outside
+
+    def _place_of(self, error: BaseException) -> Place | None:
+        place, found = error.__traceback__, None
+        while place is not None:
+            if place.tb_frame.f_code.co_filename == self.file:
+                found = Place(self.file, place.tb_lineno)
+            place = place.tb_next
+        return found
+
+    # Calls of op and of helpers ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Note for the block which call of ``op`` sends a statement, and note helpers instead of running them."""
+        with _alembic.invoking_by(self._invoke), helpers_recorded_by(self._helper):
+            yield
+
+    def _invoke(self, operations: Any, operation: Any, invoke: Any) -> Any:
+        before, self._given = self._given, self._given or self._new_call(operation)
+        batch = _alembic.batch_of(operations, self._began)
+        try:
+            return invoke(operations, operation)
+        finally:
+            if batch is not None:
+                # They run when the batch ends, at the line of the ``with``.
+                batch.given += [self._given] * (len(batch) - len(batch.given))
+            self._given = before
+
+    def _new_call(self, operation: Any) -> _Given:
+        self._calls += 1
+        name = _name_of(operation)
+        kept = None if name == "execute" else operation
+        return _Given(Call(name, kept, self._calls), self.place(), assurance())
+
+    def _began(self, given: _Given | None) -> None:
+        self._given = given
+
+    def _helper(self, name: str, given: Mapping[str, Any]) -> None:
+        self.helpers += 1
+        self.events.append(HelperSent(name, dict(given), self.place()))
+
+
+def _name_of(operation: Any) -> str:
+    """Return how an operation is called: ``create_index`` for a CreateIndexOp."""
+    name = type(operation).__name__.removesuffix("Op")
+    return "execute" if name == "ExecuteSQL" else re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _is_library(frame: FrameType) -> bool:
+    module = str(frame.f_globals.get("__name__", ""))
+    return module.partition(".")[0] in LIBRARIES or frame.f_code.co_filename.startswith("<")
+
+
+def _values(parameters: Any) -> Iterator[Any]:
+    """Return each value in the parameters of a statement that can be looked up."""
+    if isinstance(parameters, Mapping):
+        parameters = list(parameters.values())
+    if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Sequence):
+        yield from () if isinstance(parameters, (dict, list, set)) else (parameters,)
+        return
+    for value in parameters:
+        yield from _values(value)

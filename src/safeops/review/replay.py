@@ -1,0 +1,111 @@
+"""What exists before a revision: what the revisions before it have made, each recorded once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from copy import copy
+from dataclasses import replace
+
+from alembic.script import Script
+
+from safeops import _alembic
+from safeops.databases import database_for
+from safeops.judging.bound import bound_text
+from safeops.judging.helper_effects import effects_of
+from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.sent import Event, HelperSent, Recording, Sent
+from safeops.judging.server import JudgedServer
+from safeops.review.offline import Environment, record_offline
+
+
+class Replay:
+    """The schemas before the revisions of a project, of which each is recorded once, in the order of the history.
+
+    Args:
+        environment: What env.py says.
+        scripts: The revisions to review. Those before them are recorded too.
+    """
+
+    def __init__(self, environment: Environment, scripts: Iterable[Script]) -> None:
+        self.environment = environment
+        self._wanted = {script.revision for script in scripts}
+        self._order = list(_with_ancestors(environment, self._wanted))
+        self._children = Counter(parent for script in self._order for parent in _alembic.parents(script))
+        self._after: dict[str, Schema] = {}
+        database = database_for(environment.dialect, None)
+        self._server = JudgedServer.of(database) if JudgedServer.serves(database) else None
+
+    def __iter__(self) -> Iterator[tuple[Script, Schema, Recording]]:
+        """Yield each revision to review with the schema before it, which is the caller's to change, and what it sends."""
+        for script in self._order:
+            before = self._before(script)
+            recording = record_offline(self.environment, script, before)
+            if script.revision in self._wanted:
+                yield script, copied(before), recording
+            # Until the model can be changed.
+            with suppress(NotImplementedError):
+                self._apply(before, recording.events)
+            if self._children[script.revision]:
+                self._after[script.revision] = before
+
+    def _before(self, script: Script) -> Schema:
+        """Return a schema that nobody else changes."""
+        found = [self._taken(parent) for parent in _alembic.parents(script)]
+        schema = found[0] if found else Schema(home=None)
+        for other in found[1:]:
+            _merge(schema, other)
+        return schema
+
+    def _taken(self, parent: str) -> Schema:
+        """Return the schema after a revision: a copy for as long as another revision follows it."""
+        self._children[parent] -= 1
+        return copied(self._after[parent]) if self._children[parent] else self._after.pop(parent)
+
+    def _apply(self, schema: Schema, events: Iterable[Event]) -> None:
+        for event in events:
+            if isinstance(event, Sent) and self._server is not None:
+                schema.apply(self._server.parse(bound_text(event)), new=False)
+            elif isinstance(event, HelperSent):
+                schema.apply(effects_of(event, self.environment.dialect), new=False)
+
+
+def _with_ancestors(environment: Environment, wanted: Iterable[str]) -> Iterator[Script]:
+    """Yield these revisions and all before them, the oldest first."""
+    needed: set[str] = set(wanted)
+    newest_first = list(environment.script.walk_revisions())
+    for script in newest_first:
+        if script.revision in needed:
+            needed.update(_alembic.parents(script))
+    yield from (script for script in reversed(newest_first) if script.revision in needed)
+
+
+def copied(schema: Schema) -> Schema:
+    """Return a schema that can be changed without changing the other."""
+    tables = {name: _copied_table(table) for name, table in schema.tables.items()}
+    types = {name: copy(type_) for name, type_ in schema.types.items()}
+    return replace(schema, tables=tables, types=types, gone=set(schema.gone))
+
+
+def _copied_table(table: KnownTable) -> KnownTable:
+    return replace(
+        table,
+        columns={name: copy(column) for name, column in table.columns.items()},
+        constraints={name: copy(constraint) for name, constraint in table.constraints.items()},
+        indexes={name: copy(index) for name, index in table.indexes.items()},
+    )
+
+
+def _merge(schema: Schema, other: Schema) -> None:
+    """Add what another branch has made; of a table that both know, the columns and so on of both."""
+    for name, table in other.tables.items():
+        own = schema.tables.setdefault(name, table)
+        if own is not table and name not in schema.gone:
+            own.columns = {**table.columns, **own.columns}
+            own.constraints = {**table.constraints, **own.constraints}
+            own.indexes = {**table.indexes, **own.indexes}
+    schema.types = {**other.types, **schema.types}
+    for name in other.gone:
+        schema.tables.pop(name, None)
+    schema.gone |= other.gone
