@@ -1,0 +1,110 @@
+"""What code in a statement does: DO blocks are read as far as their text tells, the rest of them is OPAQUE."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from pglast import parse_sql
+from pglast.parser import ParseError, parse_plpgsql_json
+
+from safeops.judging import operations as op
+from safeops.judging.operations import Operation
+from safeops.judging.postgresql.nodes import functions_in, text_of, words_of
+
+Read = Callable[[str], list[Operation]]
+
+
+def call(node: Any) -> Iterator[Operation]:
+    name = functions_in(node.funccall)[0]
+    why = f"it calls the procedure {name}(), whose code the text of the statement does not show"
+    yield Operation(op.OPAQUE, name=str(name), opaque=why, node=node)
+
+
+def create_function(node: Any) -> Iterator[Operation]:
+    """Creating a function runs none of it."""
+    yield Operation(op.OTHER, name=str(".".join(words_of(node.funcname))), traits=frozenset({"function"}), node=node)
+
+
+def do_block(node: Any, read: Read) -> Iterator[Operation]:
+    """Return what the static statements of a DO block do, and an OPAQUE for each that only running it shows."""
+    options = {one.defname: one.arg for one in node.args}
+    language = options["language"].sval if "language" in options else "plpgsql"
+    body = options["as"].sval if "as" in options else ""
+    if language != "plpgsql":
+        yield Operation(op.OPAQUE, opaque=f"it is code in {language}, which only running it shows", node=node)
+        return
+    found = list(_of_body(body, read))
+    yield from found or [Operation(op.OTHER, node=node)]
+
+
+def _of_body(body: str, read: Read) -> Iterator[Operation]:
+    tag = "$of_the_block$"
+    try:
+        tree = json.loads(parse_plpgsql_json(f"DO {tag}{body}{tag}"))
+    except ParseError as error:
+        yield Operation(op.OPAQUE, opaque=f"PostgreSQL's parser does not understand its code: {error.args[0]}")
+        return
+    yield from _in_tree(tree, read, in_loop=False)
+
+
+_LOOPS = ("PLpgSQL_stmt_loop", "PLpgSQL_stmt_while", "PLpgSQL_stmt_fori", "PLpgSQL_stmt_fors", "PLpgSQL_stmt_forc")
+_LOOPS += ("PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_foreach_a")
+
+
+def _in_tree(tree: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
+    """Go through the statements of a block; what a loop repeats has no bound on its rows."""
+    if isinstance(tree, list):
+        for one in tree:
+            yield from _in_tree(one, read, in_loop=in_loop)
+    elif isinstance(tree, dict):
+        for kind, inner in tree.items():
+            yield from _of_node(kind, inner, read, in_loop=in_loop or kind in _LOOPS)
+
+
+def _of_node(kind: str, inner: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
+    if kind == "PLpgSQL_expr":
+        for one in _of_expression(inner, read):
+            yield _repeated(one) if in_loop else one
+    elif kind in ("PLpgSQL_stmt_dynexecute", "PLpgSQL_stmt_dynfors"):
+        yield from _dynamic(inner["query"]["PLpgSQL_expr"]["query"], read)
+        yield from _in_tree(inner.get("body"), read, in_loop=in_loop)
+    elif kind in ("PLpgSQL_stmt_commit", "PLpgSQL_stmt_rollback"):
+        yield Operation(op.COMMIT if kind == "PLpgSQL_stmt_commit" else op.ROLLBACK)
+    elif kind == "PLpgSQL_stmt_call":
+        yield from _in_tree(inner, read, in_loop=in_loop)
+    else:
+        yield from _in_tree(inner, read, in_loop=in_loop)
+
+
+def _repeated(operation: Operation) -> Operation:
+    if operation.kind not in (op.UPDATE, op.DELETE, op.INSERT, op.MERGE, op.SELECT):
+        return operation
+    return replace(operation, rows=None, traits=operation.traits - {"by key", "limit"} | {"in a loop"})
+
+
+def _of_expression(expression: Any, read: Read) -> Iterator[Operation]:
+    """Return what an SQL statement does, or an expression of PL/pgSQL, which reads as a query."""
+    query = expression["query"]
+    as_query = query if expression.get("parseMode", 0) == 0 else f"SELECT {_value_of(query)}"
+    yield from (one for one in read(as_query) if one.kind != op.OTHER)
+
+
+def _value_of(query: str) -> str:
+    """Return the right side of an assignment."""
+    return query.split(":=", 1)[1] if ":=" in query else query
+
+
+def _dynamic(query: str, read: Read) -> Iterator[Operation]:
+    """Return what EXECUTE does if its text is a constant; else only running it shows that."""
+    try:
+        value = parse_sql(f"SELECT {query}")[0].stmt.targetList[0].val
+    except ParseError:
+        value = None
+    text = text_of(value)
+    if text is not None:
+        yield from read(text)
+    else:
+        yield Operation(op.OPAQUE, expression=query, opaque="it runs a text that it puts together itself (EXECUTE)")

@@ -1,0 +1,86 @@
+"""How many rows a condition lets through at most, as far as it compares a key with values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pglast import ast
+from pglast.enums import A_Expr_Kind
+
+from safeops.judging.postgresql.nodes import column_of, comparison, conjuncts, is_constant, number_of, words_of
+
+
+def rows_bound(where: Any, keys: Collection[str]) -> int | None:
+    """Return how many rows meet a condition at most; None if it does not bound them.
+
+    A range without a lower end is taken to begin at 0, as keys that a sequence gives do.
+    """
+    bounds = [_bound(part, keys) for part in conjuncts(where)]
+    found = [bound for bound in bounds if bound is not None]
+    found += [high - low for low, high in _ranges(where, keys)]
+    return max(min(found), 0) if found else None
+
+
+def is_by_key(where: Any, keys: Collection[str]) -> bool:
+    """Tell whether a condition compares a key with values, or with a parameter, so that an index finds the rows."""
+    return any(_names_key(part, keys) for part in conjuncts(where))
+
+
+def _names_key(part: Any, keys: Collection[str]) -> bool:
+    compared = comparison(part)
+    if compared is not None:
+        return compared[1] == "=" and compared[0] in keys and is_constant(compared[2])
+    return _listed(part, keys) is not None
+
+
+def _bound(part: Any, keys: Collection[str]) -> int | None:
+    compared = comparison(part)
+    if compared is not None:
+        return 1 if compared[1] == "=" and compared[0] in keys and is_constant(compared[2]) else None
+    if isinstance(part, ast.SubLink) and column_of(part.testexpr) in keys:
+        return _limit_of(part.subselect)
+    listed = _listed(part, keys)
+    return len(listed) if listed is not None else _between(part, keys)
+
+
+def _listed(part: Any, keys: Collection[str]) -> list[Any] | None:
+    """Return the values of ``key IN (...)`` or ``key = ANY (ARRAY[...])``."""
+    if not isinstance(part, ast.A_Expr) or column_of(part.lexpr) not in keys or words_of(part.name) != ["="]:
+        return None
+    if part.kind == A_Expr_Kind.AEXPR_IN:
+        values = list(part.rexpr)
+    elif part.kind == A_Expr_Kind.AEXPR_OP_ANY:
+        array = part.rexpr.arg if isinstance(part.rexpr, ast.TypeCast) else part.rexpr
+        values = list(array.elements or ()) if isinstance(array, ast.A_ArrayExpr) else [None]
+    else:
+        return None
+    return values if all(is_constant(value) for value in values) else None
+
+
+def _between(part: Any, keys: Collection[str]) -> int | None:
+    if not isinstance(part, ast.A_Expr) or part.kind != A_Expr_Kind.AEXPR_BETWEEN or column_of(part.lexpr) not in keys:
+        return None
+    low, high = (number_of(one) for one in part.rexpr)
+    return None if low is None or high is None else high - low + 1
+
+
+def _limit_of(query: Any) -> int | None:
+    return number_of(query.limitCount) if isinstance(query, ast.SelectStmt) else None
+
+
+def _ranges(where: Any, keys: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Return, for each key with an upper end, the last value below its range and the last one in it."""
+    for key in keys:
+        lows, highs = [0], []
+        for part in conjuncts(where):
+            column, operator, value = comparison(part) or ("", "", None)
+            number = number_of(value)
+            if column != key or number is None:
+                continue
+            if operator in (">", ">="):
+                lows.append(number - (operator == ">="))
+            elif operator in ("<", "<="):
+                highs.append(number - (operator == "<"))
+        if highs:
+            yield max(lows), min(highs)

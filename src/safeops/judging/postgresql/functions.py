@@ -1,0 +1,39 @@
+"""What is known of functions without a database: which are built in, since when, and which give each row a value of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from safeops.naming import Name
+
+
+@dataclass(frozen=True)
+class Function:
+    """A built-in function: whether it is volatile, and the first major version that has it (0: 14 or older)."""
+
+    volatile: bool
+    since: int = 0
+
+
+@cache
+def built_in() -> dict[str, Function]:
+    """Return the functions that PostgreSQL has of its own, by name, as its catalogue tells."""
+    text = (files(__package__) / "functions.txt").read_text()
+    lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: Function("volatile" in words, _since(words)) for name, *words in lines}
+
+
+def _since(words: list[str]) -> int:
+    return next((int(word) for word in words if word.isdigit()), 0)
+
+
+def is_known(name: Name) -> bool:
+    """Tell whether a function is built in."""
+    return name.schema is None and name.name in built_in()
+
+
+def is_volatile(name: Name) -> bool | None:
+    """Tell whether a built-in function gives each row a value of its own; None of a function that is not built in."""
+    return built_in()[name.name].volatile if is_known(name) else None
