@@ -46,10 +46,13 @@ class Operation:
         columns: The columns of an index, a key, or those that an UPDATE sets.
         other: Another table that it locks or reads: the referent, the new name, the partition, the source of an INSERT.
         type: The type of a column as the text writes it, in lower case.
-        expression: The SQL of a default, a check, a condition, a USING, or the value of a setting.
+        expression: The SQL of a default, a check, a condition, a USING; the value of a setting; the new name of what is
+            renamed other than a table; the index that a key takes.
         traits: What the text shows, and what a server adds; words in lower case. Each is listed in ``traits.py``.
         rows: How many rows it works on at most, if that is known.
         opaque: Why no parser understands it.
+        parts: What a new table consists of: its columns and constraints; of a new column its constraints. They are for the
+            model of what exists; what they lock is told by operations of their own, or by traits.
         node: The parser's own object, for a family's own use.
     """
 
@@ -64,6 +67,7 @@ class Operation:
     traits: frozenset[str] = frozenset()
     rows: int | None = None
     opaque: str = ""
+    parts: tuple[Operation, ...] = field(default=(), repr=False)
     node: Any = field(default=None, repr=False, compare=False)
 
     def with_traits(self, *traits: str) -> Operation:

@@ -58,6 +58,7 @@ class KnownTable:
         complete: Whether the columns and so on are all that there are; False if it was only seen in passing.
         partitioned: Whether it is partitioned; its partitions are tables with ``parent``.
         kind: "table", "view", "materialized view", "foreign table".
+        reads: Of a view: the tables that it reads, with the columns of them; "*" is all.
     """
 
     name: Name
@@ -74,6 +75,7 @@ class KnownTable:
     is_default_partition: bool = False
     unlogged: bool = False
     kind: str = "table"
+    reads: dict[Name, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -167,4 +169,7 @@ class Schema:
 
     def apply(self, operations: Iterable[Operation], *, new: bool) -> None:
         """Change what is known as operations do; ``new`` says that a table made here counts as made by this run."""
-        raise NotImplementedError
+        from safeops.judging.replay import replay  # It changes this model.
+
+        for operation in operations:
+            replay(self, operation, new=new)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from pglast import parse_sql
 from pglast.parser import ParseError, parse_plpgsql_json
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.postgresql.nodes import functions_in, text_of, words_of
+from safeops.judging.postgresql.nodes import functions_in, text_of, value_of, words_of
 
 Read = Callable[[str], list[Operation]]
 
@@ -50,8 +49,7 @@ def _of_body(body: str, read: Read) -> Iterator[Operation]:
     yield from _in_tree(tree, read, in_loop=False)
 
 
-_LOOPS = ("PLpgSQL_stmt_loop", "PLpgSQL_stmt_while", "PLpgSQL_stmt_fori", "PLpgSQL_stmt_fors", "PLpgSQL_stmt_forc")
-_LOOPS += ("PLpgSQL_stmt_dynfors", "PLpgSQL_stmt_foreach_a")
+_LOOPS = frozenset(f"PLpgSQL_stmt_{word}" for word in ["loop", "while", "fori", "fors", "forc", "dynfors", "foreach_a"])
 
 
 def _in_tree(tree: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
@@ -99,11 +97,7 @@ def _value_of(query: str) -> str:
 
 def _dynamic(query: str, read: Read) -> Iterator[Operation]:
     """Return what EXECUTE does if its text is a constant; else only running it shows that."""
-    try:
-        value = parse_sql(f"SELECT {query}")[0].stmt.targetList[0].val
-    except ParseError:
-        value = None
-    text = text_of(value)
+    text = text_of(value_of(query))
     if text is not None:
         yield from read(text)
     else:

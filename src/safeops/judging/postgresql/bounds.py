@@ -49,7 +49,7 @@ def _listed(part: Any, keys: Collection[str]) -> list[Any] | None:
     if not isinstance(part, ast.A_Expr) or column_of(part.lexpr) not in keys or words_of(part.name) != ["="]:
         return None
     if part.kind == A_Expr_Kind.AEXPR_IN:
-        values = list(part.rexpr)
+        values = _elements(part.rexpr)
     elif part.kind == A_Expr_Kind.AEXPR_OP_ANY:
         array = part.rexpr.arg if isinstance(part.rexpr, ast.TypeCast) else part.rexpr
         values = list(array.elements or ()) if isinstance(array, ast.A_ArrayExpr) else [None]
@@ -58,10 +58,14 @@ def _listed(part: Any, keys: Collection[str]) -> list[Any] | None:
     return values if all(is_constant(value) for value in values) else None
 
 
+def _elements(listed: Any) -> list[Any]:
+    return list(listed)
+
+
 def _between(part: Any, keys: Collection[str]) -> int | None:
     if not isinstance(part, ast.A_Expr) or part.kind != A_Expr_Kind.AEXPR_BETWEEN or column_of(part.lexpr) not in keys:
         return None
-    low, high = (number_of(one) for one in part.rexpr)
+    low, high = (number_of(one) for one in _elements(part.rexpr))
     return None if low is None or high is None else high - low + 1
 
 

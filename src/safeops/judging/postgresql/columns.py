@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pglast import ast
@@ -13,6 +14,7 @@ from safeops.judging.operations import Operation
 from safeops.judging.postgresql.functions import is_volatile
 from safeops.judging.postgresql.nodes import (
     column_of,
+    columns_in,
     functions_in,
     is_null,
     is_serial,
@@ -37,8 +39,16 @@ def added_column(table: Name, column: Any) -> Operation:
         type=type_text(column.typeName),
         expression=sql_of(default),
         traits=frozenset(_words_of(column, own, default)),
+        parts=tuple(_own_constraints(table, column)),
         node=column,
     )
+
+
+def _own_constraints(table: Name, column: Any) -> Iterator[Operation]:
+    """Return the constraints that a column is declared with, as if the table had them."""
+    for one in column.constraints or ():
+        if one.contype in (Kind.CONSTR_CHECK, Kind.CONSTR_FOREIGN, Kind.CONSTR_UNIQUE, Kind.CONSTR_PRIMARY):
+            yield replace(constraint(table, one), columns=(column.colname,))
 
 
 _WORDS = {
@@ -63,20 +73,22 @@ def _words_of(column: Any, own: dict[Any, Any], default: Any) -> set[str]:
     return words | default_words(default)
 
 
-def default_words(default: Any) -> set[str]:
-    """Return whether a default is the same for every row; a function that is not built in may give each its own."""
+def default_words(default: Any, ask: Callable[[str], bool | None] = lambda name: None) -> set[str]:
+    """Return whether a default is the same for every row; a function of which nothing is known may give each its own.
+
+    Args:
+        default: The expression.
+        ask: Tells of a function that is not built in whether it is volatile; None if nobody knows.
+    """
     if default is None or is_null(default):
         return set()
-    return (
-        {"volatile default"}
-        if any(is_volatile(one) is not False for one in functions_in(default))
-        else {"constant default"}
-    )
+    answers = [ask(str(one)) if (own := is_volatile(one)) is None else own for one in functions_in(default)]
+    return {"constant default"} if all(answer is False for answer in answers) else {"volatile default"}
 
 
 # Constraints ---------------------------------------------------------------------------------------------------------
 
-_KINDS = {
+KINDS = {
     Kind.CONSTR_CHECK: op.ADD_CHECK,
     Kind.CONSTR_FOREIGN: op.ADD_FOREIGN_KEY,
     Kind.CONSTR_UNIQUE: op.ADD_UNIQUE,
@@ -88,7 +100,7 @@ _KINDS = {
 
 def constraint(table: Name, node: Any) -> Operation:
     """Return the operation that adds a constraint to a table."""
-    kind = _KINDS[node.contype]
+    kind = KINDS[node.contype]
     columns = columns_of(node)
     return Operation(
         kind,
@@ -97,7 +109,7 @@ def constraint(table: Name, node: Any) -> Operation:
         column=columns[0] if kind == op.ADD_NOT_NULL_CONSTRAINT and columns else None,
         columns=columns,
         other=name_of(node.pktable) if node.pktable is not None else None,
-        expression=sql_of(node.raw_expr),
+        expression=node.indexname or sql_of(node.raw_expr),
         traits=frozenset(_constraint_words(node)),
         node=node,
     )
@@ -107,6 +119,8 @@ def columns_of(node: Any) -> tuple[str, ...]:
     """Return the columns of a constraint."""
     if node.contype == Kind.CONSTR_EXCLUSION:
         return _exclusion_columns(node.exclusions)
+    if node.contype == Kind.CONSTR_CHECK:
+        return columns_in(node.raw_expr)
     return tuple(words_of(node.fk_attrs if node.contype == Kind.CONSTR_FOREIGN else node.keys))
 
 

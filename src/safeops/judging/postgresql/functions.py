@@ -1,4 +1,4 @@
-"""What is known of functions without a database: which are built in, since when, and which give each row a value of its own."""
+"""The functions that are built in: since when, and which give each row a value of its own."""
 
 from __future__ import annotations
 

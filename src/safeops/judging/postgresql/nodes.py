@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pglast import ast
+from pglast import ast, parse_sql
 from pglast.enums import A_Expr_Kind, BoolExprType
+from pglast.parser import ParseError
 from pglast.stream import RawStream
 
 from safeops.naming import Name
@@ -55,7 +56,7 @@ def dotted(parts: Any) -> Name:
 def words_of(parts: Any) -> list[str]:
     """Return the texts of a list of strings, or of one."""
     listed = parts if isinstance(parts, (list, tuple)) else [parts]
-    return [one.sval for one in listed or () if isinstance(one, ast.String)]
+    return [str(one.sval) for one in listed or () if isinstance(one, ast.String)]
 
 
 def sql_of(node: Any) -> str | None:
@@ -79,8 +80,28 @@ def functions_in(node: Any) -> list[Name]:
     return [_without_catalogue(dotted(one.funcname)) for one in walk(node) if isinstance(one, ast.FuncCall)]
 
 
+def columns_in(node: Any) -> tuple[str, ...]:
+    """Return the columns that an expression names, each once; "*" for all of a table."""
+    found = [one for one in walk(node) if isinstance(one, ast.ColumnRef)]
+    names = [(words_of(one.fields) or ["*"])[-1] if not _is_whole(one) else "*" for one in found]
+    return tuple(dict.fromkeys(names))
+
+
+def _is_whole(reference: Any) -> bool:
+    return isinstance(reference.fields[-1], ast.A_Star)
+
+
 def _without_catalogue(name: Name) -> Name:
     return name.at("pg_catalog")
+
+
+def value_of(sql: str) -> Any:
+    """Return the node of an expression; None if the parser does not understand it."""
+    try:
+        statement: Any = parse_sql(f"SELECT {sql}")[0].stmt
+        return statement.targetList[0].val
+    except (ParseError, TypeError, IndexError):
+        return None
 
 
 # Types ---------------------------------------------------------------------------------------------------------------
@@ -115,9 +136,9 @@ def number_of(node: Any) -> int | None:
     if isinstance(node, ast.TypeCast):
         return number_of(node.arg)
     if isinstance(node, ast.A_Expr) and words_of(node.name) == ["-"] and node.lexpr is None:
-        value = number_of(node.rexpr)
-        return None if value is None else -value
-    value = node.val if isinstance(node, ast.A_Const) else None
+        positive = number_of(node.rexpr)
+        return None if positive is None else -positive
+    value: Any = node.val if isinstance(node, ast.A_Const) else None
     if isinstance(value, ast.Integer):
         return int(value.ival or 0)
     text = getattr(value, "fval", None) or getattr(value, "sval", None) or ""
@@ -163,7 +184,7 @@ def column_of(node: Any) -> str | None:
 def conjuncts(node: Any) -> list[Any]:
     """Return the conditions that must all hold for one to hold."""
     if isinstance(node, ast.BoolExpr) and node.boolop == BoolExprType.AND_EXPR:
-        return [part for one in node.args for part in conjuncts(one)]
+        return [part for one in node.args or () for part in conjuncts(one)]
     return [] if node is None else [node]
 
 

@@ -10,7 +10,7 @@ from pglast.enums import ConstrType, DropBehavior, VariableSetKind
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.postgresql.nodes import dotted, name_of, sql_of, text_of, type_text, words_of
+from safeops.judging.postgresql.nodes import columns_in, dotted, name_of, sql_of, text_of, type_text, words_of
 from safeops.judging.postgresql.rows import select
 from safeops.judging.postgresql.tables import names_in
 from safeops.naming import Name
@@ -112,8 +112,8 @@ def _type(kind: str, name: Name, node: Any, *words: str) -> Operation:
 
 
 def alter_enum(node: Any) -> Iterator[Operation]:
-    word = "rename value" if node.oldVal else "add value"
-    made = _type(op.ALTER_TYPE, dotted(node.typeName), node, word)
+    kind, word = (op.RENAME_ENUM_VALUE, "rename value") if node.oldVal else (op.ALTER_TYPE, "add value")
+    made = _type(kind, dotted(node.typeName), node, word)
     words = _with({"if exists": node.skipIfNewValExists})
     yield Operation(
         made.kind, name=made.name, column=node.oldVal, expression=node.newVal, traits=made.traits | words, node=node
@@ -149,13 +149,14 @@ def alter_type(node: Any) -> Iterator[Operation]:
 
 
 def create_view(node: Any) -> Iterator[Operation]:
-    yield Operation(
-        op.CREATE_VIEW, None, name=str(name_of(node.view)), traits=_with({"replace": node.replace}), node=node
-    )
-    for one in select(node.query):
-        # A view reads no rows when it is made: it locks its tables as any reader does.
-        if one.kind == op.SELECT:
-            yield Operation(op.SELECT, one.table, traits=frozenset({"planned only"}), node=one.node)
+    columns = columns_in(node.query)
+    reads = [one for one in select(node.query) if one.kind == op.SELECT and one.table is not None]
+    parts = tuple(Operation(op.SELECT, one.table, columns=columns) for one in reads)
+    view = name_of(node.view)
+    yield Operation(op.CREATE_VIEW, view, str(view), traits=_with({"replace": node.replace}), parts=parts, node=node)
+    # A view reads no rows when it is made: it locks its tables as any reader does.
+    for one in reads:
+        yield Operation(op.SELECT, one.table, traits=frozenset({"planned only"}), node=one.node)
 
 
 def refresh(node: Any) -> Iterator[Operation]:
@@ -207,7 +208,8 @@ def grant(node: Any) -> Iterator[Operation]:
     tables = [name_of(one) for one in node.objects or () if isinstance(one, ast.RangeVar)]
     whole = node.targtype.name == "ACL_TARGET_ALL_IN_SCHEMA"
     what = node.objtype.name.removeprefix("OBJECT_").lower()
-    for table in tables or [EVERY_TABLE if whole and what == "table" else None]:
+    every: list[Name | None] = [EVERY_TABLE if whole and what == "table" else None]
+    for table in tables or every:
         yield Operation(kind, table, name=what, traits=_with({"every table": whole}), node=node)
 
 
@@ -228,7 +230,7 @@ _DROPPED = {
     "OBJECT_TRIGGER": op.DROP_TRIGGER,
     "OBJECT_RULE": op.ALTER_TABLE,
     "OBJECT_POLICY": op.ALTER_TABLE,
-    "OBJECT_SCHEMA": op.DROP_TABLE,
+    "OBJECT_SCHEMA": op.DROP_SCHEMA,
 }
 _PARTS_OF_A_TABLE = {"OBJECT_TRIGGER": "trigger", "OBJECT_RULE": "rule", "OBJECT_POLICY": "policy"}
 

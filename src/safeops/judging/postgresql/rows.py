@@ -58,7 +58,7 @@ def delete(node: Any) -> Iterator[Operation]:
 
 
 def _changed(kind: str, node: Any, columns: tuple[str, ...], source: Any) -> Iterator[Operation]:
-    reads = [one for one in _reads([source, node.whereClause, getattr(node, "targetList", None)], _named_queries(node))]
+    reads = list(_reads([source, node.whereClause, getattr(node, "targetList", None)], _named_queries(node)))
     made = Operation(
         kind,
         name_of(node.relation),
@@ -154,7 +154,7 @@ def _written(node: Any) -> Iterator[Operation]:
 
 
 def _named_queries(node: Any) -> frozenset[str]:
-    return frozenset(one.ctename for one in walk(node) if isinstance(one, ast.CommonTableExpr))
+    return frozenset(str(one.ctename) for one in walk(node) if isinstance(one, ast.CommonTableExpr))
 
 
 def _reads(node: Any, also: Collection[str] = ()) -> Iterator[Operation]:

@@ -12,7 +12,7 @@ from pglast.enums import ConstrType, DropBehavior
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.postgresql.columns import added_column, constraint, is_using_itself
+from safeops.judging.postgresql.columns import KINDS, added_column, constraint, is_using_itself
 from safeops.judging.postgresql.nodes import name_of, sql_of, type_text, words_of
 from safeops.judging.postgresql.rows import select
 from safeops.naming import Name
@@ -67,6 +67,8 @@ _PLAIN: dict[AT, tuple[str, tuple[str, ...]]] = {
     AT.AT_DropNotNull: (op.DROP_NOT_NULL, ()),
     AT.AT_DropConstraint: (op.DROP_CONSTRAINT, ()),
     AT.AT_ValidateConstraint: (op.VALIDATE_CONSTRAINT, ()),
+    AT.AT_EnableRowSecurity: (op.ROW_LEVEL_SECURITY, ()),
+    AT.AT_ForceRowSecurity: (op.ROW_LEVEL_SECURITY, ("force",)),
     AT.AT_SetExpression: (op.REWRITE_TABLE, ("expression",)),
     AT.AT_SetLogged: (op.REWRITE_TABLE, ("logged",)),
     AT.AT_SetUnLogged: (op.REWRITE_TABLE, ("unlogged option",)),
@@ -101,9 +103,7 @@ _SUBCOMMANDS = {
     AT.AT_AddInherit: "inherit",
     AT.AT_DropInherit: "inherit",
     AT.AT_ReplicaIdentity: "replica identity",
-    AT.AT_EnableRowSecurity: "row level security",
     AT.AT_DisableRowSecurity: "row level security off",
-    AT.AT_ForceRowSecurity: "row level security",
     AT.AT_NoForceRowSecurity: "row level security off",
     AT.AT_AddIdentity: "identity",
     AT.AT_SetIdentity: "identity",
@@ -134,10 +134,8 @@ def _change_type(table: Name, command: Any) -> list[Operation]:
 
 def _alter_constraint(table: Name, command: Any) -> list[Operation]:
     wanted = command.def_
-    if wanted.alterEnforceability:
-        word = "enforced" if wanted.is_enforced else "not enforced"
-    else:
-        word = "deferrable"
+    enforced = "enforced" if wanted.is_enforced else "not enforced"
+    word = enforced if wanted.alterEnforceability else "deferrable"
     return [
         Operation(op.ALTER_TABLE, table, wanted.conname, traits=frozenset({"constraint option", word}), node=wanted)
     ]
@@ -197,7 +195,9 @@ def create_table(node: Any) -> Iterator[Operation]:
     words |= {"unlogged"} if node.relation.relpersistence == "u" else set()
     words |= {"temporary"} if node.relation.relpersistence == "t" else set()
     words |= {"partitioned"} if node.partspec is not None else set()
-    yield Operation(op.CREATE_TABLE, table, traits=frozenset(words), node=node)
+    words |= {"like"} if any(isinstance(one, ast.TableLikeClause) for one in node.tableElts or ()) else set()
+    words |= {"inherits"} if node.inhRelations else set()
+    yield Operation(op.CREATE_TABLE, table, traits=frozenset(words), parts=tuple(_parts(table, node)), node=node)
     for one in _foreign_keys(table, node):
         yield one.with_traits("new table", "inline")
     parents = [name_of(one) for one in node.inhRelations or ()]
@@ -205,11 +205,19 @@ def create_table(node: Any) -> Iterator[Operation]:
         yield _partition_of(parent, table, node) if node.partbound is not None else _child_of(parent, table, node)
 
 
+def _parts(table: Name, node: Any) -> Iterator[Operation]:
+    for element in node.tableElts or ():
+        if isinstance(element, ast.ColumnDef):
+            yield added_column(table, element)
+        elif isinstance(element, ast.Constraint) and element.contype in KINDS:
+            yield constraint(table, element)
+
+
 def _foreign_keys(table: Name, node: Any) -> Iterator[Operation]:
     for element in node.tableElts or ():
         if isinstance(element, ast.ColumnDef):
             own = [one for one in element.constraints or () if one.contype == ConstrType.CONSTR_FOREIGN]
-            yield from (replace(constraint(table, one), columns=(element.colname,)) for one in own)
+            yield from (replace(constraint(table, one), columns=(str(element.colname),)) for one in own)
         elif isinstance(element, ast.Constraint) and element.contype == ConstrType.CONSTR_FOREIGN:
             yield constraint(table, element)
 

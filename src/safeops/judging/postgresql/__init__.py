@@ -1,0 +1,58 @@
+"""How PostgreSQL's statements are judged: by its own parser, and by what was measured on its servers."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from safeops.judging.operations import OPAQUE, Operation
+from safeops.judging.postgresql.facts import Facts as Facts
+from safeops.judging.postgresql.truths import LOCKS, TRUTHS
+from safeops.judging.schema import Schema
+from safeops.judging.server import JudgedServer as Port
+from safeops.judging.server import Session, locks_of
+from safeops.judging.truths import Truth
+from safeops.naming import Name
+
+__all__ = ["Facts", "JudgedServer"]
+
+
+class JudgedServer(Port):
+    truths: ClassVar[tuple[Truth, ...]] = TRUTHS
+    default_schema: ClassVar[str | None] = "public"
+    begins_by_itself: ClassVar[frozenset[str]] = frozenset({"psycopg", "psycopg_async"})
+    _strengths: ClassVar[dict[str, int]] = locks_of(LOCKS)
+
+    # The parser is an optional dependency: what needs it is imported when it is asked for.
+
+    def parse(self, sql: str) -> list[Operation]:
+        from safeops.judging.postgresql.parser import operations
+
+        try:
+            return operations(sql)
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            # A statement of a form that nobody has met yet must never stop a review, nor pass as seen.
+            return [Operation(OPAQUE, opaque=f"its form is not known here ({type(error).__name__}: {error})")]
+
+    def with_facts(self, operation: Operation, schema: Schema, session: Session) -> Operation:
+        from safeops.judging.postgresql.conditions import with_facts
+
+        return with_facts(operation, schema, session)
+
+    def blocks(self, lock: str) -> str:
+        strength = self.strength(lock)
+        if strength == self._strengths["ACCESS EXCLUSIVE"]:
+            return "reads and writes"
+        return "writes" if strength >= self._strengths["SHARE"] else "nothing"
+
+    def strength(self, lock: str) -> int:
+        return self._strengths.get(lock, 0)
+
+    def tables_of(self, on: str, operation: Operation, schema: Schema) -> list[Name]:
+        from safeops.judging.postgresql.related import tables_of
+
+        return tables_of(on, operation, schema)
+
+    def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
+        from safeops.judging.postgresql.failing import failure
+
+        return failure(operation, session, self.database.version, in_transaction=in_transaction)

@@ -1,0 +1,221 @@
+"""What exists, and the session, make of an operation: the traits that its text cannot show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from safeops.judging import operations as op
+from safeops.judging.operations import Operation
+from safeops.judging.postgresql.columns import default_words
+from safeops.judging.postgresql.partitions import partition_words
+from safeops.judging.postgresql.proofs import has_check, proves_not_null
+from safeops.judging.postgresql.rows import bounded
+from safeops.judging.postgresql.types import is_same, widens
+from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.server import Session
+from safeops.naming import Name
+
+UTC = frozenset({"utc", "etc/utc", "gmt", "etc/gmt", "z", "zulu", "etc/zulu", "uct", "universal", "0", "utc0", "gmt0"})
+"""Time zones in which a timestamp is stored as it reads."""
+
+
+def with_facts(operation: Operation, schema: Schema, session: Session) -> Operation:
+    """Return an operation with its table, and with the traits that what exists and the session add."""
+    found = _with_table(operation, schema)
+    table = schema.table(found.table) if found.table is not None else None
+    words = _words_of_table(table, schema)
+    special = _SPECIAL.get(found.kind)
+    if special is not None:
+        found, more = special(found, table, schema, session)
+        words |= more
+    return found.with_traits(*words)
+
+
+def _words_of_table(table: KnownTable | None, schema: Schema) -> set[str]:
+    if table is None:
+        return set()
+    shown = {"new table": table.new, "empty table": table.empty, "unlogged": table.unlogged}
+    shown["partitioned"] = table.partitioned
+    return {word for word, holds in shown.items() if holds}
+
+
+def _with_table(operation: Operation, schema: Schema) -> Operation:
+    """Find the table of an index that the statement names alone."""
+    if operation.table is not None or operation.name is None or operation.kind not in _NAMES_AN_INDEX:
+        return operation
+    if operation.kind == op.ALTER_TABLE and operation.traits.isdisjoint({"attach index", "index option"}):
+        return operation
+    if operation.kind == op.COMMENT and "on index" not in operation.traits:
+        return operation
+    namespace, _, name = operation.name.rpartition(".")
+    table = schema.table_of_index(Name(name, namespace or None))
+    return replace(operation, table=table) if table is not None else operation
+
+
+_NAMES_AN_INDEX = (op.DROP_INDEX, op.RENAME_INDEX, op.REINDEX, op.ALTER_TABLE, op.COMMENT)
+
+# By kind -------------------------------------------------------------------------------------------------------------
+
+Found = tuple[Operation, set[str]]
+
+
+def _add_column(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    words = {"already"} if table is not None and operation.column in table.columns else set()
+    known = schema.type(_type_name(operation.type))
+    words |= {"checked domain"} if known is not None and known.kind == "domain" and known.has_rules else set()
+    return _with_asked_default(operation, schema), words
+
+
+def _type_name(written: str | None) -> Name:
+    namespace, _, name = (written or "").removesuffix("[]").rpartition(".")
+    return Name(name, namespace or None)
+
+
+def _with_asked_default(operation: Operation, schema: Schema) -> Operation:
+    """Ask the database whether functions that are not built in are volatile."""
+    if "volatile default" not in operation.traits or schema.facts is None:
+        return operation
+    default = next(one.raw_expr for one in operation.node.constraints if one.raw_expr is not None)
+    if "volatile default" in default_words(default, schema.facts.is_volatile):
+        return operation
+    return replace(operation, traits=(operation.traits - {"volatile default"}) | {"constant default"})
+
+
+def _change_type(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    column = table.columns.get(operation.column or "") if table is not None else None
+    if column is None or column.type is None or operation.type is None:
+        return operation, set()
+    utc = session.settings.get("timezone", "").strip("'\"").lower() in UTC
+    collation = "collation" in operation.traits
+    words: set[str] = set()
+    if is_same(column.type, operation.type):
+        words = {"widens"} if collation else {"already"}
+    elif _stays(column.type, operation.type, schema, utc=utc):
+        words = {"widens"}
+    if table is not None and words:
+        words |= _consequences(operation, table, column.type, collation=collation)
+    return operation, words
+
+
+def _stays(old: str, new: str, schema: Schema, *, utc: bool) -> bool:
+    wanted = schema.type(_type_name(new))
+    if wanted is not None and wanted.kind == "domain":
+        return (
+            not wanted.has_rules
+            and wanted.base is not None
+            and (is_same(old, wanted.base) or widens(old, wanted.base, utc=utc))
+        )
+    return widens(old, new, utc=utc)
+
+
+def _consequences(operation: Operation, table: KnownTable, old: str, *, collation: bool) -> set[str]:
+    """Return what a change that leaves the rows as they are still has the server do."""
+    column = operation.column or ""
+    indexed = any(column in index.columns for index in table.indexes.values())
+    timed = "timestamp" in old and "timestamp" in (operation.type or "") and not is_same(old, operation.type or "")
+    words = (
+        {"rebuilds index"}
+        if indexed and (collation or (timed and old.split()[-3:] != (operation.type or "").split()[-3:]))
+        else set()
+    )
+    return words | ({"checked"} if has_check(table, column) else set())
+
+
+def _set_not_null(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    column = operation.column or ""
+    known = table.columns.get(column) if table is not None else None
+    if known is not None and known.nullable is False:
+        return operation, {"already"}
+    return operation, {"proven not null"} if table is not None and proves_not_null(table, column) else set()
+
+
+def _key(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    if "using index" not in operation.traits or table is None:
+        return operation, set()
+    index = table.indexes.get(operation.expression or "")
+    columns = operation.columns or (index.columns if index is not None else ())
+    proven = [_is_required(table, column) for column in columns]
+    return replace(operation, columns=columns), {"proven not null"} if proven and all(proven) else set()
+
+
+def _is_required(table: KnownTable, column: str) -> bool:
+    known = table.columns.get(column)
+    return (known is not None and known.nullable is False) or proves_not_null(table, column)
+
+
+def _foreign_key(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    referent = schema.table(operation.other) if operation.other is not None else None
+    words = {"partitioned referent"} if referent is not None and referent.partitioned else set()
+    return operation, words
+
+
+def _constraint(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    known = table.constraints.get(operation.name or "") if table is not None else None
+    if known is None:
+        return operation, set()
+    words = {"already"} if known.valid and operation.kind == op.VALIDATE_CONSTRAINT else set()
+    return replace(operation, other=operation.other or known.referent), words
+
+
+def _create_index(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    words = {"already"} if table is not None and operation.name in table.indexes else set()
+    # Nobody leaves partitions out of a table that has none.
+    if "only" in operation.traits and (table is None or not table.complete):
+        words.add("partitioned")
+    return operation, words
+
+
+def _create_table(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    return operation, {"already"} if table is not None else set()
+
+
+def _partition(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    return operation, partition_words(operation, table, schema)
+
+
+def _rewrite(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    if table is None or not table.complete:
+        return operation, set()
+    already = ("unlogged option" in operation.traits and table.unlogged) or (
+        "logged" in operation.traits and not table.unlogged
+    )
+    return operation, {"already"} if already else set()
+
+
+def _rows(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    keys = _keys_of(table)
+    node = operation.node
+    if not keys or node is None or not hasattr(node, "whereClause") or "in a loop" in operation.traits:
+        return operation, set()
+    return bounded(operation, keys), set()
+
+
+def _keys_of(table: KnownTable | None) -> set[str]:
+    """Return the columns that are a whole key of a table that is known completely, and the place of a row."""
+    if table is None or not table.complete:
+        return set()
+    keys = [each.columns for each in table.constraints.values() if each.kind in ("primary key", "unique")]
+    keys += [each.columns for each in table.indexes.values() if each.unique]
+    return {columns[0] for columns in keys if len(columns) == 1} | {"ctid"}
+
+
+_SPECIAL: dict[str, Callable[[Operation, KnownTable | None, Schema, Session], Found]] = {
+    op.ADD_COLUMN: _add_column,
+    op.CHANGE_TYPE: _change_type,
+    op.SET_NOT_NULL: _set_not_null,
+    op.ADD_NOT_NULL_CONSTRAINT: _set_not_null,
+    op.ADD_UNIQUE: _key,
+    op.ADD_PRIMARY_KEY: _key,
+    op.ADD_FOREIGN_KEY: _foreign_key,
+    op.VALIDATE_CONSTRAINT: _constraint,
+    op.DROP_CONSTRAINT: _constraint,
+    op.CREATE_INDEX: _create_index,
+    op.CREATE_TABLE: _create_table,
+    op.CREATE_VIEW: _create_table,
+    op.ATTACH_PARTITION: _partition,
+    op.REWRITE_TABLE: _rewrite,
+    op.UPDATE: _rows,
+    op.DELETE: _rows,
+    op.SELECT: _rows,
+}

@@ -1,0 +1,73 @@
+"""What PostgreSQL is certain to refuse."""
+
+from __future__ import annotations
+
+from safeops.judging import operations as op
+from safeops.judging.operations import Operation
+from safeops.judging.postgresql.functions import built_in
+from safeops.judging.postgresql.nodes import functions_in
+from safeops.judging.server import Session
+
+Version = tuple[int, ...]
+_OUTSIDE = {
+    op.CREATE_INDEX: "CREATE INDEX CONCURRENTLY",
+    op.DROP_INDEX: "DROP INDEX CONCURRENTLY",
+    op.REINDEX: "REINDEX CONCURRENTLY",
+    op.DETACH_PARTITION: "DETACH PARTITION CONCURRENTLY",
+}
+
+
+def failure(operation: Operation, session: Session, version: Version, *, in_transaction: bool) -> str | None:
+    """Return why the server is certain to refuse an operation; None if it is not."""
+    if in_transaction and (what := _needs_no_transaction(operation)):
+        return f"{what} cannot run inside a transaction: put it into op.get_context().autocommit_block()."
+    return _on_partitioned(operation, version) or _too_new(operation, version) or _used(operation)
+
+
+def _needs_no_transaction(operation: Operation) -> str | None:
+    if "concurrently" in operation.traits:
+        return _OUTSIDE.get(operation.kind)
+    return "VACUUM" if operation.kind == op.VACUUM else None
+
+
+def _on_partitioned(operation: Operation, version: Version) -> str | None:
+    if "partitioned" not in operation.traits:
+        return None
+    if operation.kind == op.CREATE_INDEX and "concurrently" in operation.traits:
+        return f"CREATE INDEX CONCURRENTLY is refused on a partitioned table, which {operation.table} is."
+    not_valid_key = operation.kind == op.ADD_FOREIGN_KEY and "not valid" in operation.traits
+    if not_valid_key and version and version < (18,):
+        return (
+            f"A foreign key of a partitioned table, which {operation.table} is, can be NOT VALID from PostgreSQL 18 on."
+        )
+    return None
+
+
+def _too_new(operation: Operation, version: Version) -> str | None:
+    """Return what a server of this version does not have yet."""
+    if not version or operation.node is None:
+        return None
+    for name in functions_in(operation.node):
+        since = built_in()[name.name].since if name.schema is None and name.name in built_in() else 0
+        if since > version[0]:
+            return f"There is the function {name}() from PostgreSQL {since} on, and this server is {version[0]}."
+    if version < (18,) and _is_of_18(operation):
+        return f"Its syntax is that of PostgreSQL 18, and this server is {version[0]}."
+    return None
+
+
+def _is_of_18(operation: Operation) -> bool:
+    kind, traits = operation.kind, operation.traits
+    return (
+        (kind == op.ADD_COLUMN and "virtual" in traits)
+        or kind == op.ADD_NOT_NULL_CONSTRAINT
+        or (kind in (op.ADD_CHECK, op.ADD_FOREIGN_KEY) and "not enforced" in traits)
+    )
+
+
+def _used(operation: Operation) -> str | None:
+    if "used by a view" not in operation.traits:
+        return None
+    if operation.kind == op.CHANGE_TYPE:
+        return f"A view reads the column {operation.column}, and PostgreSQL does not change the type of such a column."
+    return f"A view reads it, and PostgreSQL does not drop what a view reads, unless by CASCADE ({operation.table})."
