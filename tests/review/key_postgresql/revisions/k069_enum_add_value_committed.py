@@ -1,0 +1,22 @@
+"""enum_add_value_committed
+
+Revision ID: k069
+Revises: base0000
+"""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "k069"
+down_revision = "base0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        op.execute("ALTER TYPE user_status ADD VALUE 'void'")
+    op.execute("UPDATE users SET status = 'void' WHERE id = 1")
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,21 @@
+"""fk_not_valid_then_validate
+
+Revision ID: k097
+Revises: base0000
+"""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "k097"
+down_revision = "base0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE orders ADD CONSTRAINT fk_orders_user FOREIGN KEY (user_id) REFERENCES users (id) NOT VALID")
+    op.execute("ALTER TABLE orders VALIDATE CONSTRAINT fk_orders_user")
+
+
+def downgrade() -> None:
+    pass

@@ -1,0 +1,20 @@
+"""check_plain
+
+Revision ID: k101
+Revises: base0000
+"""
+import sqlalchemy as sa
+from alembic import op
+
+revision = "k101"
+down_revision = "base0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_check_constraint('ck_age', 'users', 'age >= 0')
+
+
+def downgrade() -> None:
+    pass
