@@ -67,7 +67,7 @@ class Tracer(tracing.Tracer):
 
     rolls_back = True
 
-    def begin(self, sql: str) -> State | None:
+    def begin(self, sql: str, parameters: Any) -> State | None:
         with suppress(Exception):
             before = self._state()
             before.words = words_of(sql)

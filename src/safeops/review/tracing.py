@@ -37,8 +37,12 @@ class Tracer(Port):
     """Whether the server takes back what a revision did in a transaction that has not been committed."""
 
     @abstractmethod
-    def begin(self, sql: str) -> Any:
+    def begin(self, sql: str, parameters: Any) -> Any:
         """Return what is there before a statement."""
+
+    def is_done(self, before: Any) -> bool:
+        """Tell whether ``begin`` had to carry the statement out to learn what it does."""
+        return False
 
     @abstractmethod
     def end(self, before: Any) -> Measured:
@@ -79,6 +83,7 @@ class Trace:
         self.committed = False
         self._running: dict[int, _Running] = {}
         self._names: list[object] = []
+        self._ended = 0
         self._tracers: dict[int, tuple[Connection, Tracer]] = {}
 
     @contextmanager
@@ -89,6 +94,8 @@ class Trace:
             "after_cursor_execute": self._after,
             "handle_error": self._failed,
             "commit": self._commit,
+            "rollback": self._rollback,
+            **dict.fromkeys(("do_execute", "do_execute_no_params"), self._instead),
         }
         with ExitStack() as stack:
             for name, listener in listeners.items():
@@ -114,14 +121,19 @@ class Trace:
             return
         times = len(parameters) if many else 1
         values = (parameters[0] if parameters else None) if many else (parameters or None)
-        running = _Running(Sent(statement, values, times, self._last, place))
+        running = _Running(Sent(_sql(connection, statement, parameters), values, times, self._last, place))
         self._running[id(cursor)] = running
         if kind_of(statement) in UNMEASURED:
             return
         tracer = self._tracer(connection)
-        running.before = tracer.begin(statement)
+        running.before = tracer.begin(statement, parameters)
         running.tracer = tracer
         running.sent = replace(running.sent, transaction=self._number(tracer.transaction(running.before)))
+
+    def _instead(self, cursor: Any, *_: Any) -> bool | None:
+        running = self._running.get(id(cursor))
+        done = running is not None and running.tracer is not None and running.tracer.is_done(running.before)
+        return True if done else None
 
     def _after(self, _connection: Connection, cursor: Any, *_: Any) -> None:
         running = self._running.pop(id(cursor), None)
@@ -140,6 +152,10 @@ class Trace:
 
     def _commit(self, _connection: Connection) -> None:
         self.committed = True
+        self._ended += 1
+
+    def _rollback(self, _connection: Connection) -> None:
+        self._ended += 1
 
     def _add(self, running: _Running, measured: Measured) -> None:
         self.events.append(replace(running.sent, measured=measured))
@@ -159,9 +175,10 @@ class Trace:
     def _number(self, name: object) -> int | None:
         if name is None:
             return None
-        if name not in self._names:
-            self._names.append(name)
-        return self._names.index(name)
+        key = name, self._ended
+        if key not in self._names:
+            self._names.append(key)
+        return self._names.index(key)
 
 
 def _place(file: Path, frame: FrameType | None) -> tuple[Place | None, bool]:
@@ -174,6 +191,13 @@ def _place(file: Path, frame: FrameType | None) -> tuple[Place | None, bool]:
             place = Place(str(file), frame.f_lineno)
         frame = frame.f_back
     return place, in_helper
+
+
+def _sql(connection: Connection, statement: str, parameters: Any) -> str:
+    """Return a statement as its server gets it: with a set of parameters, be it empty, drivers halve percent signs."""
+    doubled = connection.dialect.paramstyle in ("format", "pyformat") and not parameters
+    as_it_is = connection.get_execution_options().get("no_parameters")
+    return statement.replace("%%", "%") if doubled and not as_it_is else statement
 
 
 def traced(body: Callable[..., Any], trace: Trace, arguments: dict[str, Any]) -> None:

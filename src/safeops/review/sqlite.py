@@ -1,0 +1,26 @@
+"""SQLite: whether the server takes a statement. Each one locks the whole file, so there is nothing to ask of tables."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from safeops.judging.truths import Measured
+from safeops.review import tracing
+
+
+class Tracer(tracing.Tracer):
+    """Notes errors; truths tell the work."""
+
+    def begin(self, sql: str, parameters: Any) -> object:
+        driver: Any = self.database.connection.connection.driver_connection
+        return None if getattr(driver, "isolation_level", "") is None else "open"
+
+    def end(self, before: object) -> Measured:
+        return Measured(exact=False)
+
+    def transaction(self, before: object) -> object:
+        return before
+
+    def is_of_the_copy(self, error: BaseException) -> bool:
+        return isinstance(error, sqlite3.IntegrityError)
