@@ -12,7 +12,7 @@ from tests.projects import Project
 from tests.servers import Database
 
 from safeops.errors import NotReady
-from safeops.judging.sent import Recording, Sent
+from safeops.judging.sent import HelperSent, Recording, Sent
 from safeops.judging.truths import Measured
 from safeops.review.scratch import record_scratch
 
@@ -251,3 +251,31 @@ def left_over(database: Database) -> list[str]:
             sa.text("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
         )
         return [*databases.scalars(), *tables.scalars()]
+
+
+def test_helpers_are_recorded_and_run(tmp_path: Path, database: Database) -> None:
+    """A helper is one event, however many others it calls; what comes after it finds what it made."""
+    upgrade = """
+        op.add_column("users", sa.Column("a", sa.Text()))
+        safeops.add_column_if_missing("users", sa.Column("nick", sa.Text()))
+        with op.batch_alter_table("users") as batch:
+            batch.create_index("ix_nick", ["nick"])
+        safeops.ColumnRename("users", "name", "full_name").expand()
+        print("done")
+        """
+    project = project_of(tmp_path, database)
+    project.imports = "import safeops"
+    project.write("r1", upgrade, down="tables")
+    project.write("r2", "op.execute('SELECT name, nick FROM users')", down="tables")
+    found, after = recorded(project, "r1", "r2")
+    assert found.error is None
+    first, helper, built, phase = found.events
+    assert isinstance(first, Sent)
+    assert isinstance(built, Sent)
+    assert [first.transaction, built.transaction] == [0, 1]
+    assert isinstance(helper, HelperSent)
+    assert isinstance(phase, HelperSent)
+    assert [helper.name, phase.name] == ["add_column_if_missing", "ColumnRename.expand"]
+    assert (first.call and first.call.name, built.call and built.call.name) == ("add_column", "create_index")
+    assert effects_of(built.measured) == {(USERS, "SHARE", BUILD)}
+    assert "nick" in str(after.error)

@@ -84,16 +84,17 @@ class Declaration:
     choices: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
 
-Record = Callable[[str, Mapping[str, Any]], object]
+Record = Callable[[str, Mapping[str, Any]], bool]
 _record: ContextVar[Record | None] = ContextVar("safeops_helpers_recorded", default=None)
 
 
 @contextmanager
 def helpers_recorded_by(record: Record) -> Iterator[None]:
-    """Have each helper that the block calls recorded instead of run; it returns what it would if it did something.
+    """Have each helper that the block calls recorded.
 
     Args:
-        record: Gets how the helper is called, and its arguments by name.
+        record: Gets how the helper is called, and its arguments by name. Returns whether that takes the place of running it:
+            then it returns what it would if it did something.
     """
     token = _record.set(record)
     try:
@@ -103,11 +104,9 @@ def helpers_recorded_by(record: Record) -> Iterator[None]:
 
 
 def recorded_instead(name: str, given: Mapping[str, Any]) -> bool:
-    """Record a helper that is called, if helpers are recorded instead of run."""
+    """Record a helper that is called, if helpers are recorded; return whether it must not run."""
     record = _record.get()
-    if record is not None:
-        record(name, given)
-    return record is not None
+    return record is not None and record(name, given)
 
 
 class Skip(Exception):

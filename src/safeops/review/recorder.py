@@ -116,7 +116,7 @@ class Recorder:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Note for the block which call of ``op`` sends a statement, and note helpers instead of running them."""
-        with _alembic.invoking_by(self._invoke), helpers_recorded_by(self._helper):
+        with _alembic.invoking_by(self._invoke), helpers_recorded_by(self.helper):
             yield
 
     def _invoke(self, operations: Any, operation: Any, invoke: Any) -> Any:
@@ -139,9 +139,11 @@ class Recorder:
     def _began(self, given: _Given | None) -> None:
         self._given = given
 
-    def _helper(self, name: str, given: Mapping[str, Any]) -> None:
+    def helper(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Record a helper; return whether that takes the place of running it."""
         self.helpers += 1
         self.events.append(HelperSent(name, dict(given), self.place()))
+        return True
 
 
 def _name_of(operation: Any) -> str:

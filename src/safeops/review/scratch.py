@@ -12,11 +12,14 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
 from safeops import _alembic
+from safeops.errors import SafeOpsError
 from safeops.judging.sent import Recording, Sent
+from safeops.review.containment import silent_alembic
 from safeops.review.copies import empty_database
+from safeops.review.recorder import Endless
 from safeops.review.tracing import Trace, traced
 from safeops.runner.revisions import scripts_of, steps_between
-from safeops.runner.temporary_database import TemporaryDatabase
+from safeops.runner.temporary_database import Steps, TemporaryDatabase
 
 log = logging.getLogger("safeops")
 
@@ -73,7 +76,7 @@ class _Copy:
         except _Unreached as unreached:
             return Recording(one.revision, one.path, "unseen", (), unreached.cause)
         trace = Trace(one.path)
-        error = _raised(database.run(partial(_traced_steps, self.script, one.revision, trace, keep)))
+        error = _run(database, partial(_traced_steps, self.script, one.revision, trace, keep))
         if error is None and keep:
             self._made = before | {one.revision}
         elif not trace.is_undone:
@@ -93,11 +96,11 @@ class _Copy:
             self._database = self._stack.enter_context(empty_database(self.config, self.scratch_url))
         database = self._database
         for parent in parents if self._made != before else ():
-            failure = database.run(partial(_steps, self.script, parent))
-            if failure is not None:
+            error = _run(database, partial(_steps, self.script, parent))
+            if error is not None:
                 self._leave()
-                self._broken[failure[0]] = failure[1]
-                raise _Unreached(failure[1])
+                self._broken[parent] = error
+                raise _Unreached(error)
         self._made = before
         return database
 
@@ -114,7 +117,15 @@ class _Unreached(Exception):
         self.cause = cause
 
 
-def _raised(failure: tuple[str, Exception] | None) -> Exception | None:
+def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
+    """Run revisions, and return what one of them raised."""
+    try:
+        with silent_alembic():
+            failure = database.run(steps)
+    except Endless as error:
+        return SafeOpsError(str(error))
+    except SystemExit as error:
+        return SafeOpsError(f"It ends the program by sys.exit({error.code!r}).")
     return None if failure is None or isinstance(failure[1], _Undo) else failure[1]
 
 

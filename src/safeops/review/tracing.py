@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -17,13 +17,14 @@ from safeops.databases import database_on
 from safeops.databases.connections import listening
 from safeops.databases.ports import Port
 from safeops.databases.statements import Kind, kind_of
-from safeops.judging.sent import Event, Place, Sent
+from safeops.judging.sent import Event, Sent
 from safeops.judging.truths import Measured
 from safeops.planned import summary
+from safeops.review.recorder import Recorder
 
 UNMEASURED = frozenset({Kind.TRANSACTION, Kind.SESSION, Kind.SAVEPOINT})
 """What locks no table; a question before ``SET TRANSACTION`` would make the server refuse it."""
-IGNORED = ("safeops.review.", "safeops.databases.connections")
+IGNORED = ("safeops.review.", "safeops._alembic")
 """Modules whose frames do not make a statement one of a helper."""
 
 
@@ -65,9 +66,22 @@ class Tracer(Port):
 class _Running:
     """A statement that runs."""
 
-    sent: Sent
+    sql: str
+    parameters: Any
+    times: int
+    transaction: int | None
     tracer: Tracer | None = None
     before: Any = None
+
+
+class _Recorder(Recorder):
+    """Records helpers, and runs them."""
+
+    def helper(self, name: str, given: Mapping[str, Any]) -> bool:
+        # A helper may call others.
+        if not _runs_in_helper(sys._getframe(3)):
+            super().helper(name, given)
+        return False
 
 
 class Trace:
@@ -78,13 +92,16 @@ class Trace:
     """
 
     def __init__(self, file: str) -> None:
-        self.file = Path(file)
-        self.events: list[Event] = []
         self.committed = False
+        self._recorder = _Recorder(file)
         self._running: dict[int, _Running] = {}
         self._names: list[object] = []
         self._ended = 0
         self._tracers: dict[int, tuple[Connection, Tracer]] = {}
+
+    @property
+    def events(self) -> list[Event]:
+        return self._recorder.events
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -97,7 +114,7 @@ class Trace:
             "rollback": self._rollback,
             **dict.fromkeys(("do_execute", "do_execute_no_params"), self._instead),
         }
-        with ExitStack() as stack:
+        with self._recorder.recording(), ExitStack() as stack:
             for name, listener in listeners.items():
                 stack.enter_context(listening(Engine, name, listener))
             yield
@@ -115,20 +132,19 @@ class Trace:
     def _before(
         self, connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> None:
-        place, in_helper = _place(self.file, sys._getframe(1))
-        if in_helper:
+        if _runs_in_helper(sys._getframe(1)):
             self.committed = True
             return
         times = len(parameters) if many else 1
-        values = (parameters[0] if parameters else None) if many else (parameters or None)
-        running = _Running(Sent(_sql(connection, statement, parameters), values, times, self._last, place))
+        values = (parameters[0] if parameters else None) if many else parameters
+        running = _Running(_sql(connection, statement, parameters), values, times, self._last)
         self._running[id(cursor)] = running
         if kind_of(statement) in UNMEASURED:
             return
         tracer = self._tracer(connection)
         running.before = tracer.begin(statement, parameters)
         running.tracer = tracer
-        running.sent = replace(running.sent, transaction=self._number(tracer.transaction(running.before)))
+        running.transaction = self._number(tracer.transaction(running.before))
 
     def _instead(self, cursor: Any, *_: Any) -> bool | None:
         running = self._running.get(id(cursor))
@@ -158,7 +174,10 @@ class Trace:
         self._ended += 1
 
     def _add(self, running: _Running, measured: Measured) -> None:
-        self.events.append(replace(running.sent, measured=measured))
+        self._recorder.statement(running.sql, running.parameters, running.transaction, running.times)
+        sent = self.events[-1]
+        assert isinstance(sent, Sent)
+        self.events[-1] = replace(sent, measured=measured)
 
     def _tracer(self, connection: Connection) -> Tracer:
         # Inside an autocommit block the connection is another object.
@@ -181,16 +200,14 @@ class Trace:
         return self._names.index(key)
 
 
-def _place(file: Path, frame: FrameType | None) -> tuple[Place | None, bool]:
-    """Return the line of the revision that sends a statement, and whether a helper of safeops sends it."""
-    place, in_helper = None, False
+def _runs_in_helper(frame: FrameType | None) -> bool:
+    """Tell whether a helper of safeops is between the code that runs and the revision."""
     while frame is not None and frame.f_code is not traced.__code__:
         module = str(frame.f_globals.get("__name__", ""))
-        in_helper = in_helper or (module.startswith("safeops.") and not module.startswith(IGNORED))
-        if place is None and Path(frame.f_code.co_filename) == file:
-            place = Place(str(file), frame.f_lineno)
+        if module.startswith("safeops.") and not module.startswith(IGNORED):
+            return True
         frame = frame.f_back
-    return place, in_helper
+    return False
 
 
 def _sql(connection: Connection, statement: str, parameters: Any) -> str:
@@ -201,6 +218,6 @@ def _sql(connection: Connection, statement: str, parameters: Any) -> str:
 
 
 def traced(body: Callable[..., Any], trace: Trace, arguments: dict[str, Any]) -> None:
-    """Run the body of a revision, and follow what it does."""
-    with trace.listening():
+    """Run the body of a revision, and follow what it does; what it prints is lost."""
+    with trace.listening(), redirect_stdout(io.StringIO()):
         body(**arguments)
