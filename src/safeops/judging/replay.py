@@ -52,8 +52,10 @@ def _create_table(schema: Schema, operation: Operation, *, new: bool) -> None:
     )
     schema.tables[name] = made
     schema.gone.discard(name)
+    _reads(schema, made, operation)
     for part in operation.parts:
-        _ON_TABLES[part.kind](made, part)
+        if part.kind in _ON_TABLES:
+            _ON_TABLES[part.kind](made, part)
 
 
 def _drop_table(schema: Schema, operation: Operation) -> None:
@@ -64,6 +66,7 @@ def _drop_table(schema: Schema, operation: Operation) -> None:
         schema.tables.pop(gone, None)
         schema.gone.add(gone)
     for table in schema.tables.values():
+        table.read_by.pop(name, None)
         _forget(table.constraints, [each.name for each in table.constraints.values() if each.referent == name])
 
 
@@ -307,9 +310,17 @@ def _drop_type(schema: Schema, operation: Operation) -> None:
 def _create_view(schema: Schema, operation: Operation) -> None:
     if operation.table is not None:
         name = schema.key(operation.table)
-        reads = {schema.key(part.table): frozenset(part.columns) for part in operation.parts if part.table is not None}
-        schema.tables[name] = KnownTable(name, kind="view", reads=reads)
+        schema.tables[name] = KnownTable(name, kind="view")
         schema.gone.discard(name)
+        _reads(schema, schema.tables[name], operation)
+
+
+def _reads(schema: Schema, view: KnownTable, operation: Operation) -> None:
+    """Keep which tables a view reads, at both ends."""
+    for part in operation.parts:
+        if part.kind == op.SELECT and part.table is not None:
+            _found(schema, part.table).read_by[view.name] = frozenset(part.columns)
+            view.reads |= {schema.key(part.table)}
 
 
 def _name_of(operation: Operation) -> Name:

@@ -58,7 +58,9 @@ class KnownTable:
         complete: Whether the columns and so on are all that there are; False if it was only seen in passing.
         partitioned: Whether it is partitioned; its partitions are tables with ``parent``.
         kind: "table", "view", "materialized view", "foreign table".
-        reads: Of a view: the tables that it reads, with the columns of them; "*" is all.
+        reads: Of a view: the tables that it reads.
+        read_by: The views that read it, with the columns that they read; "*" is all.
+        default_partition: Of a partitioned table that a live database told of.
     """
 
     name: Name
@@ -75,7 +77,9 @@ class KnownTable:
     is_default_partition: bool = False
     unlogged: bool = False
     kind: str = "table"
-    reads: dict[Name, frozenset[str]] = field(default_factory=dict)
+    reads: frozenset[Name] = frozenset()
+    read_by: dict[Name, frozenset[str]] = field(default_factory=dict)
+    default_partition: Name | None = None
 
 
 @dataclass
@@ -109,6 +113,10 @@ class Facts(Port):
     def table_of_index(self, index: Name) -> Name | None:
         """Return the table of an index."""
         return None
+
+    def tables_of_type(self, name: Name) -> list[Name]:
+        """Return the tables with a column of a type."""
+        return []
 
     def is_volatile(self, function: str) -> bool | None:
         """Return whether a function gives another value for each row; None if there is no such function."""

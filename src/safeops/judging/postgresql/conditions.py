@@ -25,6 +25,7 @@ def with_facts(operation: Operation, schema: Schema, session: Session) -> Operat
     found = _with_table(operation, schema)
     table = schema.table(found.table) if found.table is not None else None
     words = _words_of_table(table, schema)
+    words |= {"used by a view"} if _is_read(found, table) else set()
     special = _SPECIAL.get(found.kind)
     if special is not None:
         found, more = special(found, table, schema, session)
@@ -38,6 +39,18 @@ def _words_of_table(table: KnownTable | None, schema: Schema) -> set[str]:
     shown = {"new table": table.new, "empty table": table.empty, "unlogged": table.unlogged}
     shown["partitioned"] = table.partitioned
     return {word for word, holds in shown.items() if holds}
+
+
+def _is_read(operation: Operation, table: KnownTable | None) -> bool:
+    """Tell whether a view reads what is to be dropped or to change its type."""
+    if table is None or operation.kind not in (op.DROP_COLUMN, op.CHANGE_TYPE, op.DROP_TABLE, op.DROP_VIEW):
+        return False
+    if operation.kind == op.DROP_COLUMN and "cascade" in operation.traits:
+        return False
+    whole = operation.kind in (op.DROP_TABLE, op.DROP_VIEW)
+    if whole:
+        return bool(table.read_by) and "cascade" not in operation.traits
+    return any(operation.column in columns or "*" in columns for columns in table.read_by.values())
 
 
 def _with_table(operation: Operation, schema: Schema) -> Operation:

@@ -10,8 +10,8 @@ from pglast.enums import ConstrType, DropBehavior, VariableSetKind
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.postgresql.nodes import columns_in, dotted, name_of, sql_of, text_of, type_text, words_of
-from safeops.judging.postgresql.rows import select
+from safeops.judging.postgresql.nodes import dotted, name_of, sql_of, text_of, type_text, words_of
+from safeops.judging.postgresql.rows import columns_read
 from safeops.judging.postgresql.tables import names_in
 from safeops.naming import Name
 
@@ -149,14 +149,11 @@ def alter_type(node: Any) -> Iterator[Operation]:
 
 
 def create_view(node: Any) -> Iterator[Operation]:
-    columns = columns_in(node.query)
-    reads = [one for one in select(node.query) if one.kind == op.SELECT and one.table is not None]
-    parts = tuple(Operation(op.SELECT, one.table, columns=columns) for one in reads)
-    view = name_of(node.view)
+    parts, view = columns_read(node.query), name_of(node.view)
     yield Operation(op.CREATE_VIEW, view, str(view), traits=_with({"replace": node.replace}), parts=parts, node=node)
     # A view reads no rows when it is made: it locks its tables as any reader does.
-    for one in reads:
-        yield Operation(op.SELECT, one.table, traits=frozenset({"planned only"}), node=one.node)
+    for one in parts:
+        yield Operation(op.SELECT, one.table, traits=frozenset({"planned only"}), node=node)
 
 
 def refresh(node: Any) -> Iterator[Operation]:

@@ -34,6 +34,8 @@ def partition_words(operation: Operation, parent: KnownTable | None, schema: Sch
 def default_partition(parent: KnownTable, schema: Schema) -> KnownTable | None:
     """Return the default partition of a table."""
     own = [table for table in schema.tables.values() if table.parent == parent.name and table.is_default_partition]
+    if not own and parent.default_partition is not None:
+        return schema.table(parent.default_partition)
     return own[0] if own else None
 
 

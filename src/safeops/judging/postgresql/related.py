@@ -26,12 +26,11 @@ def tables_of(on: str, operation: Operation, schema: Schema) -> list[Name]:
 
 
 def _users(type_name: str, schema: Schema) -> list[Name]:
-    plain = type_name.rpartition(".")[2]
-    return [
-        name
-        for name, table in schema.tables.items()
-        if any(_is_of(column.type, plain) for column in table.columns.values())
-    ]
+    namespace, _, plain = type_name.rpartition(".")
+    asked = schema.facts.tables_of_type(Name(plain, namespace or None)) if schema.facts is not None else []
+    tables = schema.tables.items()
+    own = [name for name, table in tables if any(_is_of(one.type, plain) for one in table.columns.values())]
+    return list(dict.fromkeys([*asked, *own]))
 
 
 def _is_of(written: str | None, type_name: str) -> bool:

@@ -13,7 +13,17 @@ from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.bounds import is_by_key, rows_bound
 from safeops.judging.postgresql.functions import is_known
-from safeops.judging.postgresql.nodes import functions_in, is_constant, name_of, number_of, sql_of, text_of, walk
+from safeops.judging.postgresql.nodes import (
+    columns_in,
+    functions_in,
+    is_constant,
+    name_of,
+    number_of,
+    sql_of,
+    text_of,
+    walk,
+    words_of,
+)
 from safeops.naming import Name
 
 _KEY = frozenset({"id", "ctid"})
@@ -188,6 +198,20 @@ def _read(table: Name, query: Any) -> Operation:
     traits |= {"for update"} if _locks(query, table) else set()
     single = len(query.fromClause or ()) == 1 and isinstance(query.fromClause[0], ast.RangeVar)
     return bounded(made.with_traits(*traits), _KEY) if single else made.with_traits(*traits)
+
+
+def columns_read(query: Any) -> tuple[Operation, ...]:
+    """Return a SELECT for each table that a query reads, with the columns of it that the query names."""
+    named = _named_queries(query)
+    tables = [one for one in walk(query) if isinstance(one, ast.RangeVar) and _is_table(one, named)]
+    return tuple(Operation(op.SELECT, name_of(one), columns=_columns_of(one, query)) for one in tables)
+
+
+def _columns_of(relation: Any, query: Any) -> tuple[str, ...]:
+    """Return the columns that are named as those of a table, or without any table."""
+    own = relation.alias.aliasname if relation.alias is not None else relation.relname
+    references = [one for one in walk(query) if isinstance(one, ast.ColumnRef)]
+    return columns_in([one for one in references if words_of(list(one.fields or ())[:-1])[-1:] in ([], [own])])
 
 
 def _locks(query: Any, table: Name) -> bool:

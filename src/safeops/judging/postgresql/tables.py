@@ -14,7 +14,7 @@ from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.columns import KINDS, added_column, constraint, is_using_itself
 from safeops.judging.postgresql.nodes import name_of, sql_of, type_text, words_of
-from safeops.judging.postgresql.rows import select
+from safeops.judging.postgresql.rows import columns_read, select
 from safeops.naming import Name
 
 # ALTER TABLE ---------------------------------------------------------------------------------------------------------
@@ -238,7 +238,8 @@ def create_table_as(node: Any) -> Iterator[Operation]:
     words |= {"materialized"} if node.objtype.name == "OBJECT_MATVIEW" else set()
     words |= {"temporary"} if node.into.rel.relpersistence == "t" else set()
     words |= {"unlogged"} if node.into.rel.relpersistence == "u" else set()
-    yield Operation(op.CREATE_TABLE, table, traits=frozenset(words), node=node)
+    parts = columns_read(node.query) if "materialized" in words else ()
+    yield Operation(op.CREATE_TABLE, table, traits=frozenset(words), parts=parts, node=node)
     # A table is known once it is made: of two that exist, the second CREATE ... IF NOT EXISTS reads nothing.
     if not node.into.skipData and isinstance(node.query, ast.SelectStmt):
         yield from (one for one in select(node.query) if one.kind != op.OTHER)
