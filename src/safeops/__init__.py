@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         UnsupportedOnDatabase,
         ViolatingRows,
     )
-    from safeops.execution.migration import configure
+    from safeops.execution.configuring import configure
     from safeops.execution.migration_lock import migration_lock
     from safeops.policy import Settings, assured, lock_timeout, settings
     from safeops.required_column import add_required_column

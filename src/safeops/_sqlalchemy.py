@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.sql.elements import _truncated_label
 
 T = TypeVar("T", bound="sa.Column[Any] | sa.CheckConstraint")
@@ -123,3 +123,8 @@ def connecting_by(connect: Callable[[Any], Any]) -> Iterator[None]:
         yield
     finally:
         Engine.connect = own  # type: ignore[method-assign]
+
+
+def is_autocommit(connection: Connection) -> bool:
+    """Return whether each statement of a connection commits by itself, as its options say. 2.0.0 to 2.1.9."""
+    return connection._is_autocommit_isolation()

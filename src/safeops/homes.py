@@ -21,7 +21,7 @@ _HOMES = {
         " UnknownType Unreachable UnsafeOperation UnsupportedOnDatabase ViolatingRows"
     ),
     "safeops.execution.migration_lock": "migration_lock",
-    "safeops.execution.migration": "configure",
+    "safeops.execution.configuring": "configure",
     "safeops.schema.checks": "create_check_constraint_if_missing create_exclude_constraint_if_missing",
     "safeops.schema.alter_column": "alter_column_type enforce_not_null relax_not_null set_comment set_server_default",
     "safeops.schema.columns": "add_column_if_missing drop_column_if_exists",

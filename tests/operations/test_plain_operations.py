@@ -1,15 +1,17 @@
-"""Plain op.* and op.execute() under an env.py of safeops wait for a lock no longer than helpers do."""
+"""Plain op.*, and what else a revision sends itself, wait for a lock no longer than helpers do, and are tried again."""
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 import sqlalchemy as sa
 from alembic import op
 from tests.concurrency.harness import idle_holder
-from tests.projects import migrate
+from tests.projects import Project, log_lines, migrate
 from tests.runner.deploys import Deploy, said
 
 from safeops import LockNotAcquired, add_column_if_missing, migration_lock, settings
@@ -23,6 +25,7 @@ CHANGES = {
     "op": lambda: op.add_column("users", sa.Column("nick", sa.String(20))),
     "execute": lambda: op.execute("ALTER TABLE users ADD COLUMN nick varchar(20)"),
 }
+CONFIGURE = "from safeops import configure, settings, lock_timeout\nimport safeops"
 
 
 @pytest.fixture
@@ -37,15 +40,305 @@ def shown(users, connection):
     return value
 
 
+def mode(users):
+    return "ROW EXCLUSIVE" if users.kind == "sqlite" else "ACCESS SHARE"
+
+
+def columns(users):
+    return [column["name"] for column in sa.inspect(users.observer()).get_columns("users")]
+
+
+@dataclasses.dataclass
+class Plain(Project):
+    """A project whose env.py has one line of safeops: configure(). It knows no migration_lock."""
+
+    settings: str = "lock_timeout=0.3, retry_budget=1.0"
+
+    def __post_init__(self):
+        # Alembic has made its version table before.
+        self.revisions = {"r0": ("pass", "pass"), **self.revisions}
+        super().__post_init__()
+        env = self.folder / "migrations/env.py"
+        env.write_text(f"{env.read_text()}".replace("config = context.config", self.line, 1))
+        self.upgrade("r0")
+
+    @property
+    def line(self):
+        return f"from safeops import configure\nconfigure({self.settings})\nconfig = context.config"
+
+
+ADD = "op.add_column('users', sa.Column('nick', sa.String(20)))"
+WAYS = {
+    "op": ADD,
+    "execute": "op.execute('ALTER TABLE users ADD COLUMN nick varchar(20)')",
+    "connection": "op.get_bind().exec_driver_sql('ALTER TABLE users ADD COLUMN nick varchar(20)')",
+    "session": "from sqlalchemy.orm import Session\nwith Session(op.get_bind()) as session:\n"
+    "    session.execute(sa.text('ALTER TABLE users ADD COLUMN nick varchar(20)'))",
+    "autocommit": f"with op.get_context().autocommit_block():\n    {ADD}",
+    "set before": f"op.get_bind().exec_driver_sql('SELECT 1')\n{ADD}",
+}
+ENVS = ("sync", "async", "begin", "no_begin", "autocommit", "one_transaction")
+
+
+@contextmanager
+def let_go_after(users, seconds):
+    """A holder of the table that ends while the block waits."""
+    with ExitStack() as held:
+        holder = held.enter_context(idle_holder(users, "users", mode(users)))
+        timer = threading.Timer(seconds, held.close)
+        timer.start()
+        try:
+            yield holder
+        finally:
+            timer.join()
+
+
+@pytest.mark.only("pg18", "mysql", "sqlite")
+@pytest.mark.parametrize("way", WAYS)
+def test_by_configure_alone_each_way_is_bounded_and_names_who_blocks(users, tmp_path, way):
+    bound = "lock_timeout=1, retry_budget=1.2" if users.kind == "mysql" else "lock_timeout=0.3, retry_budget=1"
+    project = Plain(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings=bound)
+    with idle_holder(users, "users", mode(users)) as holder:
+        began = time.monotonic()
+        with pytest.raises(LockNotAcquired) as caught:
+            project.upgrade()
+        assert time.monotonic() - began < 6.0
+    message = str(caught.value)
+    assert "ALTER TABLE users ADD COLUMN nick" in message
+    assert str(holder.pid or "pid") in message
+    assert "attempts" in message
+    assert columns(users) == ["id"]
+    project.upgrade()
+    assert columns(users) == ["id", "nick"]
+
+
+@pytest.mark.only("pg18", "mysql", "sqlite")
+@pytest.mark.parametrize("way", WAYS)
+def test_they_are_tried_again_until_the_holder_lets_go(users, tmp_path, way):
+    project = Plain(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings="lock_timeout=0.2, retry_budget=20")
+    with let_go_after(users, 1.5):
+        project.upgrade()
+    assert columns(users) == ["id", "nick"]
+    assert any("not yet ALTER TABLE users ADD COLUMN nick" in line for line in project.log)
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize("env", ENVS)
+def test_whatever_env_py_looks_like(users, tmp_path, env):
+    project = Plain(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=0.2, retry_budget=20", env=env)
+    with let_go_after(users, 1.5):
+        project.upgrade()
+    assert columns(users) == ["id", "nick"]
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
+def test_with_each_driver(users, tmp_path, driver):
+    env = "async" if driver == "asyncpg" else "sync"
+    project = Plain(
+        tmp_path,
+        users.with_driver(driver),
+        {"r1": (ADD, "pass")},
+        settings="lock_timeout=0.2, retry_budget=20",
+        env=env,
+    )
+    with let_go_after(users, 1.5):
+        project.upgrade()
+    assert columns(users) == ["id", "nick"]
+    assert any("not yet" in line for line in project.log)
+
+
+@pytest.mark.only("pg18")
+def test_what_its_transaction_has_done_before_is_rolled_back_and_said_to_be(users, tmp_path):
+    users.execute("CREATE TABLE other (id int)")
+    project = Plain(
+        tmp_path,
+        users,
+        {"r1": (f"op.execute('INSERT INTO other VALUES (1)')\n{ADD}", "pass")},
+        settings="lock_timeout=0.2, retry_budget=20",
+    )
+    with idle_holder(users, "users") as holder, pytest.raises(LockNotAcquired) as caught:
+        project.upgrade()
+    assert f"pid {holder.pid}," in str(caught.value)
+    assert "nothing of it is kept" in str(caught.value)
+    # Its own session holds the table too, by the INSERT before: it is not the one in the way.
+    assert str(caught.value).count("- pid") == 1
+    assert users.query("SELECT * FROM other") == []
+
+
+@pytest.mark.only("mysql")
+def test_a_change_of_a_table_has_committed_what_came_before(users, tmp_path):
+    users.execute("CREATE TABLE other (id int)")
+    project = Plain(
+        tmp_path,
+        users,
+        {"r1": (f"op.execute('INSERT INTO other VALUES (1)')\n{ADD}", "pass")},
+        settings="lock_timeout=1, retry_budget=20",
+    )
+    with let_go_after(users, 2.5):
+        project.upgrade()
+    assert users.query("SELECT * FROM other") == [(1,)]
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize(
+    "before, expected",
+    [
+        ("", "300ms"),
+        ("op.execute(\"SET LOCAL lock_timeout = '7s'\")", "7s"),
+        ("op.execute(\"SET lock_timeout = '7s'\")", "7s"),
+        ("op.execute(\"SELECT set_config('lock_timeout', '7s', true)\")", "7s"),
+        ("op.execute('SET LOCAL lock_timeout = 0')", "300ms"),
+        ("op.execute('COMMIT')", "300ms"),
+        ("with op.get_bind().begin_nested() as inner:\n    op.execute('SELECT 1')\n    inner.rollback()", "300ms"),
+        ("op.execute('SAVEPOINT a')\nop.execute('SELECT 1')\nop.execute('ROLLBACK TO a')", "300ms"),
+    ],
+)
+@pytest.mark.parametrize("driver", ["psycopg", "psycopg2"])
+def test_the_bound_outlives_a_commit_and_a_rollback_and_gives_way_to_one_of_the_revision(
+    users, tmp_path, before, expected, driver
+):
+    body = f"{before}\nop.execute('CREATE TABLE seen AS SELECT current_setting(''lock_timeout'') AS value')".replace(
+        "''lock_timeout''", "\\'lock_timeout\\'"
+    )
+    Plain(
+        tmp_path, users.with_driver(driver), {"r1": (body, "pass")}, settings="lock_timeout=0.3", configure={}
+    ).upgrade()
+    assert users.query("SELECT value FROM seen") == [(expected,)]
+
+
+@pytest.mark.only("pg18")
+def test_a_connection_of_the_revisions_own_is_bounded_too(users, tmp_path):
+    body = """
+        with op.get_bind().engine.begin() as own:
+            own.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+            own.exec_driver_sql("CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS value")
+        """
+    Plain(tmp_path, users, {"r1": (body, "pass")}).upgrade()
+    assert users.query("SELECT value FROM seen") == [("300ms",)]
+
+
+@pytest.mark.only("pg18")
+@pytest.mark.parametrize("inside", ["pass", "op.execute('SELECT 1')"])
+def test_what_a_session_was_given_before_is_kept(users, tmp_path, inside):
+    users.execute(f"ALTER DATABASE {users.name} SET lock_timeout = '8s'")
+    body = f"{inside}\nop.execute('CREATE TABLE seen AS SELECT current_setting(\\'lock_timeout\\') AS value')"
+    Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.3").upgrade()
+    assert users.query("SELECT value FROM seen") == [("8s",)]
+
+
+@pytest.mark.only("pg18", "mysql", "sqlite")
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("block", [False, True])
+def test_the_session_is_as_before_on_every_path_out(users, fails, block):
+    from safeops.execution.plain_operations import install
+
+    install()
+
+    def body():
+        context = op.get_context()
+        context.config.attributes["safeops.settings"] = safeops_settings
+        with context.autocommit_block() if block else ExitStack():
+            op.execute("SELECT 1")
+            seen.append(op.get_bind().exec_driver_sql(SHOWN[users.kind]).scalar())
+            if fails:
+                op.execute("SELECT nothing")
+
+    from safeops import Settings
+
+    safeops_settings, seen = Settings(lock_timeout=3.0), []
+    with users.engine().connect() as connection:
+        before = shown(users, connection)
+        if fails:
+            with pytest.raises(sa.exc.DBAPIError):
+                migrate(users, body, connection=connection)
+            connection.rollback()
+        else:
+            migrate(users, body, connection=connection)
+        assert seen == [{"postgresql": "3s", "mysql": 3, "sqlite": 3000}[users.kind]]
+        assert shown(users, connection) == before
+
+
+@pytest.mark.only("pg18")
+def test_a_pooled_connection_goes_back_without_the_bound(users):
+    from safeops import Settings
+    from safeops.execution.plain_operations import install
+
+    install()
+    engine = sa.create_engine(users.url, pool_size=1, max_overflow=0)
+
+    def body():
+        op.get_context().config.attributes["safeops.settings"] = Settings(lock_timeout=3.0)
+        with op.get_context().autocommit_block():
+            op.execute("SELECT 1")
+            raise ZeroDivisionError
+
+    with engine.connect() as connection, pytest.raises(ZeroDivisionError):
+        migrate(users, body, connection=connection)
+    with engine.connect() as connection:
+        assert shown(users, connection) == "0"
+    engine.dispose()
+
+
+@pytest.mark.only("pg18")
+def test_a_concurrent_build_is_not_cut_short_by_an_old_snapshot(users, tmp_path):
+    body = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON users (id)')"
+    project = Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=20")
+    with ExitStack() as held:
+        old = held.enter_context(users.observer().connect())
+        old.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old.exec_driver_sql("SELECT 1 FROM pg_class")
+        timer = threading.Timer(1.5, held.close)
+        timer.start()
+        project.upgrade()
+        timer.join()
+    assert users.query("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix'::regclass") == [(True,)]
+
+
+@pytest.mark.only("pg18")
+def test_a_concurrent_build_that_waits_for_the_whole_budget_names_whom(users, tmp_path):
+    body = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON users (id)')"
+    project = Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=1")
+    with users.observer().connect() as old:
+        old.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        pid = old.exec_driver_sql("SELECT pg_backend_pid()").scalar()
+        with pytest.raises(LockNotAcquired) as caught:
+            project.upgrade()
+    assert f"pid {pid}," in str(caught.value)
+    assert "INVALID" in str(caught.value)
+
+
+@pytest.mark.only("pg18", "sqlite")
+def test_statements_cost_no_round_trip_each(users, tmp_path):
+    """Bound and savepoint come once for a transaction: what SQLAlchemy itself sends is as without safeops."""
+    body = "for number in range(50):\n    op.execute(f'INSERT INTO users VALUES ({number})')"
+    sent = []
+    from safeops.databases import waiting
+
+    original = waiting.send
+    waiting.send = lambda connection, sql: (sent.append(sql), original(connection, sql))[1]
+    try:
+        Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=2").upgrade()
+    finally:
+        waiting.send = original
+    assert len(sent) <= 3, sent
+
+
+# Under migration_lock -------------------------------------------------------------------------------------------
+
+
 @pytest.mark.only("pg18", "pg14", "mysql", "sqlite")
 @pytest.mark.parametrize("change", CHANGES)
 def test_they_are_bounded_and_name_who_blocks(users, change):
-    mode = "ROW EXCLUSIVE" if users.kind == "sqlite" else "ACCESS SHARE"
-    with users.engine().connect() as connection, ExitStack() as held, settings(lock_timeout=0.3):
+    with (
+        users.engine().connect() as connection,
+        ExitStack() as held,
+        settings(lock_timeout=0.3, retry_budget=0.5),
+    ):
         before, seen = shown(users, connection), []
 
         def body():
-            seen.append(held.enter_context(idle_holder(users, "users", mode)))
+            seen.append(held.enter_context(idle_holder(users, "users", mode(users))))
             seen.append(time.monotonic())
             CHANGES[change]()
 
@@ -87,10 +380,20 @@ def test_a_bound_of_env_py_is_kept(users):
 
 @pytest.mark.only("pg18")
 def test_under_the_runner_too(users, tmp_path, capsys):
-    before = "from safeops import configure; configure(lock_timeout=0.2)"
+    before = "from safeops import configure; configure(lock_timeout=0.2, retry_budget=0.6)"
     project = Deploy(tmp_path, users, {"r1": ("op.drop_column('users', 'id')", "pass")}, before=before)
     with idle_holder(users, "users") as holder:
         assert project.main("upgrade") == 3
     message = said(capsys)
     assert f"pid {holder.pid}" in message
     assert "S401" in message
+
+
+@pytest.mark.only("pg18")
+def test_the_runner_tries_them_again(users, tmp_path):
+    before = "from safeops import configure; configure(lock_timeout=0.2, retry_budget=20)"
+    project = Deploy(tmp_path, users, {"r1": (ADD, "pass")}, before=before)
+    with let_go_after(users, 1.5), log_lines() as lines:
+        assert project.main("upgrade") == 0
+    assert columns(users) == ["id", "nick"]
+    assert any("not yet ALTER TABLE" in line for line in lines)

@@ -231,3 +231,11 @@ def test_no_other_module_uses_privates() -> None:
     others = {path: tree for path, tree in own.items() if path.name not in ("_alembic.py", "_sqlalchemy.py")}
     used = {(path.name, name) for path, tree in others.items() for name in names_used(tree) if is_private(name)}
     assert not {(module, name) for module, name in used if name not in made}
+
+
+def test_whether_a_connection_commits_each_statement() -> None:
+    with sa.create_engine("sqlite://").connect() as connection:
+        assert not _sqlalchemy.is_autocommit(connection)
+        assert _sqlalchemy.is_autocommit(connection.execution_options(isolation_level="AUTOCOMMIT"))
+    with sa.create_engine("sqlite://", isolation_level="AUTOCOMMIT").connect() as connection:
+        assert _sqlalchemy.is_autocommit(connection)

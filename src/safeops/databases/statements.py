@@ -36,8 +36,13 @@ class Kind(Enum):
 
 def kind_of(sql: str) -> Kind:
     """Return what a statement does; several at once write unless all of them do the same."""
-    kinds = {_kind(part) for part in _parts(words_of(sql))}
-    return kinds.pop() if len(kinds) == 1 else Kind.WRITES
+    kinds = kinds_in(sql)
+    return next(iter(kinds)) if len(kinds) == 1 else Kind.WRITES
+
+
+def kinds_in(sql: str) -> set[Kind]:
+    """Return what each of several statements does."""
+    return {_kind(part) for part in _parts(words_of(sql))}
 
 
 def raw_statement(sql: str) -> RawStatement:

@@ -141,7 +141,7 @@ def _render(migration: Migration, step: Step) -> None:
 
 
 def _persist(migration: Migration, step: Step, work: Work, explain: Explain | None) -> None:
-    _await_obstacles(migration, step, work)
+    await_obstacles(migration, step, work)
     try:
         with_lock_retry(migration, step.does, lambda: _attempt(migration, step, work), step, work)
     except DBAPIError as error:
@@ -167,7 +167,7 @@ def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
     )
 
 
-def _await_obstacles(migration: Migration, step: Step, work: Work) -> None:
+def await_obstacles(migration: Terms, step: Step, work: Work) -> None:
     """Wait until the transactions have ended that the step would wait for in the middle of its work."""
     started, pause = time.monotonic(), FIRST_PAUSE
     obstacles = migration.database.obstacles(step)
@@ -221,7 +221,7 @@ def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
     """Clean up after a failed step, no longer than an attempt at a lock takes; the next run finds what is left."""
     bound = migration.settings.lock_timeout
     try:
-        with _bounded(migration, cleaning, bound):
+        with bounded(migration, cleaning, bound):
             migration.database.execute(cleaning)
     except Exception as error:
         log.warning("could not clean up (%s): %s", cleaning.leaves, error)
@@ -230,7 +230,7 @@ def _cleaned_up(migration: Migration, cleaning: Step) -> bool:
 
 
 @contextmanager
-def _bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
+def bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -> Iterator[Watch]:
     """Bound the waiting of a step: its lock timeout does, or somebody beside it where it waits in the middle of its work."""
     settings, database = migration.settings, migration.database
     lock = settings.lock_timeout
@@ -276,7 +276,7 @@ def with_lock_retry(
                 with recorded(deed):
                     return action()
             looks_on = attempts > 1 or step.waits_inside
-            with _bounded(migration, step, settings.retry_budget, looks_on) as watch:
+            with bounded(migration, step, settings.retry_budget, looks_on) as watch:
                 return action()
         except DBAPIError as error:
             spent = time.monotonic() - started

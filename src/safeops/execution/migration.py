@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import configparser
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -16,17 +14,16 @@ from weakref import WeakKeyDictionary
 
 import alembic.context
 import alembic.op
-from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from safeops import _alembic
 from safeops.autogenerate_filter import hide_from_autogenerate
 from safeops.databases import database_for
 from safeops.databases.base import Database
-from safeops.databases.connections import explain_connecting, of_a_url
+from safeops.databases.connections import explain_connecting
 from safeops.databases.server_errors import explained
 from safeops.errors import OnlineOnly, OutsideMigration, SafeOpsError, TransactionNotOurs, UnsafeOperation, online_only
 from safeops.plan_mode import current_dry_run, planned_as
@@ -34,7 +31,8 @@ from safeops.policy import Settings, in_force
 
 log = logging.getLogger("safeops")
 
-_SETTINGS = "safeops.settings"
+SETTINGS = "safeops.settings"
+"""Where the settings of a run are kept, with its configuration."""
 _telling_already: ContextVar[bool] = ContextVar("safeops_telling", default=False)
 _done: WeakKeyDictionary[MigrationContext, tuple[str, list[str]]] = WeakKeyDictionary()
 
@@ -286,7 +284,12 @@ def _not_ours(helper: str) -> TransactionNotOurs:
 def current_settings(context: MigrationContext) -> Settings:
     """Return the settings of the run, as the blocks around the caller change them."""
     attributes = context.config.attributes if context.config else {}
-    return in_force(attributes.get(_SETTINGS, Settings()))
+    return in_force(attributes.get(SETTINGS, Settings()))
+
+
+def is_configured(context: MigrationContext) -> bool:
+    """Tell whether env.py has called ``configure()`` in this run."""
+    return context.config is not None and SETTINGS in context.config.attributes
 
 
 def settings_of_command() -> Settings:
@@ -295,55 +298,4 @@ def settings_of_command() -> Settings:
         attributes = alembic.context.config.attributes
     except (NameError, AttributeError):
         attributes = {}
-    return in_force(attributes.get(_SETTINGS, Settings()))
-
-
-def configure(**settings: Any) -> None:
-    """Set what the helpers of this run are allowed to do. Call it in env.py.
-
-    The settings belong to the run, that is to the ``Config`` of this Alembic command: they end with it.
-
-    Args:
-        **settings: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
-            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``.
-
-    Raises:
-        InvalidArgument: A setting is unknown or not a number of seconds.
-        OutsideMigration: No Alembic command is running.
-
-    Example:
-        configure(lock_timeout=1.0, retry_budget=300.0)
-    """
-    try:
-        attributes = alembic.context.config.attributes
-    except (NameError, AttributeError):
-        raise OutsideMigration(
-            "configure() was called outside env.py.",
-            why="Settings belong to one run of Alembic, so that they do not leak into the next.",
-            remedy="Call it in env.py before context.configure(), or around helpers write:",
-            code="with settings(lock_timeout=1.0):",
-        ) from None
-    _check_url(alembic.context.config)
-    attributes[_SETTINGS] = attributes.get(_SETTINGS, Settings()).with_(**settings)
-
-
-def _check_url(config: Config) -> None:
-    """Raise where env.py would fail on the URL of the configuration file, and print a part of its password."""
-    try:
-        url = config.get_main_option("sqlalchemy.url") or ""
-        if _is_used(url, config):
-            make_url(url)
-    except configparser.InterpolationMissingOptionError:
-        # env.py may be about to give these values: config.set_section_option(...).
-        return
-    except (configparser.InterpolationError, ArgumentError, ValueError) as error:
-        told = of_a_url(error)
-        if told is not None:
-            raise told from None
-        raise
-
-
-def _is_used(url: str, config: Config) -> bool:
-    """Return False for text that env.py is going to replace: by another source, or by filling in what it leaves open."""
-    elsewhere = os.environ.get("DATABASE_URL") or getattr(config.cmd_opts, "x", None)
-    return "://" in url and not elsewhere and not any(mark in url for mark in "${<")
+    return in_force(attributes.get(SETTINGS, Settings()))

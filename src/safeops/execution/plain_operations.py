@@ -1,23 +1,44 @@
-"""Bounds how long plain ``op.*`` and ``op.execute()`` of a revision wait for locks, and names who blocked them."""
+"""Bounds how long plain ``op.*`` and SQL of a revision wait for locks, names who blocked them, and tries them again.
+
+``configure()`` and ``migration_lock()`` of env.py install it: listeners of SQLAlchemy, which act on the statements that a
+revision's own code sends while Alembic runs it, on any connection.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
-from sqlalchemy.engine import Connection
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import Pool
 
-from safeops.databases import database_on, sqltext
-from safeops.databases.base import Database
-from safeops.databases.server_errors import message_of
-from safeops.errors import LockNotAcquired
+from safeops.databases import database_on
+from safeops.databases.waiting import send_by
 from safeops.execution.migration import settings_of_command
-from safeops.naming import Name
+from safeops.execution.plain_statement import (
+    KEY,
+    PlainSession,
+    PlainStatement,
+    blockers_of,
+    ending,
+    names_in,
+    not_acquired,
+)
+from safeops.execution.senders import is_migrating, sender
+from safeops.plan_mode import current_dry_run
 
-LONGEST = 200
-NAMES = 20
-"""How many of the words of a statement are looked up as names of tables."""
+
+def _session_of(connection: Connection) -> PlainSession:
+    found = connection.info.get(KEY)
+    if not isinstance(found, PlainSession):
+        found = connection.info[KEY] = PlainSession()
+    return found
+
+
+# The session of migration_lock ----------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -27,63 +48,107 @@ def bounded_waiting(connection: Connection) -> Iterator[None]:
     Raises:
         LockNotAcquired: A statement waited for so long; the message names the sessions in the way.
     """
+    install()
     database = database_on(connection)
     seconds = settings_of_command().lock_timeout
-    with _ended(connection):
+    with ending(connection):
         bound = database.session_bound(seconds)
         if bound is not None:
             database.run(bound[0])
+        session = _session_of(connection)
+        session.locked, session.lock_bound = True, bound is not None
     try:
         yield
     except DBAPIError as error:
         if not database.errors.is_lock_failure(error):
             raise
-        raise _not_acquired(database, error) from error
+        raise not_acquired(database, error, blockers_of(database, names_in(error.statement or ""))) from error
     finally:
-        if bound is not None and not connection.closed and not connection.invalidated:
+        if not connection.closed and not connection.invalidated:
+            session.locked = session.lock_bound = False
             # In a failed transaction, which is rolled back with what it has set.
-            with suppress(SQLAlchemyError), _ended(connection):
-                database.run(bound[1])
+            with suppress(SQLAlchemyError), ending(connection):
+                if bound is not None:
+                    database.run(bound[1])
 
 
-@contextmanager
-def _ended(connection: Connection) -> Iterator[None]:
-    """End the transaction that the block begins; one that was open before is left as it is."""
-    open_before = connection.in_transaction()
-    yield
-    if not open_before and connection.in_transaction():
-        connection.commit()
+# Every session --------------------------------------------------------------------------------------------------
+
+_installed = False
 
 
-def _not_acquired(database: Database, error: DBAPIError) -> LockNotAcquired:
-    statement = " ".join((error.statement or "").split())
-    shown = statement if len(statement) <= LONGEST else f"{statement[: LONGEST - 3]}..."
-    listed = (
-        "".join(f"\n  - {blocker}" for blocker in _blockers(database, statement)) or " sessions that have ended since."
-    )
-    return LockNotAcquired(
-        f"A statement of the revision did not get its lock: {message_of(error)}. It was: {shown}\n"
-        f"The lock is held by:{listed}",
-        why="Plain op.* and op.execute() wait for a lock once, for the lock_timeout of the session. Helpers try again within"
-        " retry_budget.",
-        remedy="End those sessions and run again, use the helper, or give it more time in env.py:",
-        code="configure(lock_timeout=10.0)",
-        state="This statement was not carried out. What the revision committed before is kept; see what is there before"
-        " you run it again, because plain op.* does not skip what is done.",
-    )
+def install() -> None:
+    """Have the statements of revisions bounded, in every command of Alembic whose env.py asks for it."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    listeners: dict[str, Callable[..., Any]] = {
+        "do_execute": _execute,
+        "do_executemany": _execute_many,
+        "do_execute_no_params": _execute_plainly,
+        "commit": _transaction_ended,
+        "rollback": _transaction_ended,
+        "rollback_savepoint": _savepoint_ended,
+    }
+    for name, listener in listeners.items():
+        event.listen(Engine, name, listener)
+    event.listen(Pool, "checkin", _returned)
 
 
-def _blockers(database: Database, statement: str) -> list[str]:
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
+    return _sending(context, statement, lambda: context.dialect.do_execute(cursor, statement, parameters, context))
+
+
+def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
+    return _sending(context, statement, lambda: context.dialect.do_executemany(cursor, statement, parameters, context))
+
+
+def _execute_plainly(cursor: Any, statement: str, context: Any) -> bool | None:
+    return _sending(context, statement, lambda: context.dialect.do_execute_no_params(cursor, statement, context))
+
+
+def _transaction_ended(connection: Connection) -> None:
+    session = connection.info.get(KEY) if not connection.invalidated else None
+    if session is not None and not session.busy:
+        session.did = session.noted = False
+        _savepoint_ended(connection)
+
+
+def _savepoint_ended(connection: Connection, *_: Any) -> None:
+    session = connection.info.get(KEY) if not connection.invalidated else None
+    if session is not None and not session.restoring:
+        session.bounded = session.ours = False
+
+
+def _returned(driver: Any, record: Any) -> None:
+    """Give a connection back to its pool without the bound."""
+    session = record.info.pop(KEY, None)
+    if driver is None or session is None or not session.restoring:
+        return
     try:
-        with _ended(database.connection):
-            return database.blockers(_names_in(statement))
-    except SQLAlchemyError:
-        return []
+        send_by(driver, session.restoring)
+        driver.commit()
+    except Exception:
+        # The pool must not hand out a connection that gives up early.
+        record.invalidate()
 
 
-def _names_in(statement: str) -> list[Name]:
-    """Return the names in a statement that may be those of tables, with a schema in front of them or without one."""
-    words = [sqltext.unquoted(text) for _, text in sqltext.tokens(statement)]
-    found = [Name(word) for one in words if one not in (".", "(", ")", ",", ";") for word in (one, one.lower())]
-    found += [Name(last, first) for first, dot, last in zip(words, words[1:], words[2:], strict=False) if dot == "."]
-    return list(dict.fromkeys(found))[:NAMES]
+def _sending(context: Any, sql: str, send: Callable[[], None]) -> bool | None:
+    """Send a statement if it is one to look after, and return True; else leave that to SQLAlchemy."""
+    connection = context.root_connection if context is not None else None
+    if connection is None or current_dry_run() is not None:
+        return None
+    try:
+        session = _session_of(connection) if is_migrating() else connection.info.get(KEY)
+    except NotImplementedError:
+        # SQLAlchemy asks the server who it is, on a connection that belongs to no pool yet.
+        return None
+    if session is None or session.busy:
+        return None
+    found = sender()
+    session.busy = True
+    try:
+        return PlainStatement(connection, session, found, sql, send).sent()
+    finally:
+        session.busy = False

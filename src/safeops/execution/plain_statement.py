@@ -1,0 +1,308 @@
+"""One statement that a revision's own code sends: it waits for its lock briefly, and again where that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import pairwise
+from queue import Empty, SimpleQueue
+from threading import Event
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from safeops import _sqlalchemy
+from safeops.databases import database_on, sqltext
+from safeops.databases.base import Database
+from safeops.databases.connections import CONNECTING, watching
+from safeops.databases.server_errors import message_of
+from safeops.databases.statements import Kind, kind_of, kinds_in, words_of
+from safeops.databases.steps import Step
+from safeops.databases.waiting import Waiting
+from safeops.errors import LockNotAcquired, UnsupportedOnDatabase
+from safeops.execution.lock_retry import Work, await_obstacles, bounded, with_lock_retry
+from safeops.execution.migration import Terms, current_settings, is_configured, settings_of_command
+from safeops.execution.senders import Sender, Who
+from safeops.naming import Name
+from safeops.plan_mode import SQL_WORDS
+from safeops.policy import Settings
+
+KEY = "safeops.waiting"
+"""Where the state of a session is kept, with its connection."""
+LONGEST = 200
+NAMES = 20
+"""How many of the words of a statement are looked up as names of tables."""
+CONTROL = frozenset({Kind.SESSION, Kind.SAVEPOINT, Kind.TRANSACTION})
+"""What waits for no lock on a table."""
+_LOCKING = frozenset({("FOR", "UPDATE"), ("FOR", "SHARE"), ("FOR", "NO"), ("FOR", "KEY")})
+
+
+@dataclass
+class PlainSession:
+    """What is known of a session, and of its open transaction.
+
+    Args:
+        bounded: Its waiting is bounded now, by us or by a bound that it had.
+        ours: The bound is ours.
+        restoring: What takes a bound back that does not end by itself.
+        locked: ``migration_lock`` holds for it.
+        lock_bound: ``migration_lock`` has bounded it.
+        did: Its transaction has changed or locked something.
+        noted: Alembic has written to its version table in it.
+        busy: It is being looked after: statements are sent as they are.
+    """
+
+    bounded: bool = False
+    ours: bool = False
+    restoring: str = ""
+    locked: bool = False
+    lock_bound: bool = False
+    did: bool = False
+    noted: bool = False
+    busy: bool = False
+
+
+class PlainStatement:
+    """A statement that is about to be sent."""
+
+    def __init__(
+        self, connection: Connection, session: PlainSession, found: Sender | None, sql: str, send: Callable[[], None]
+    ) -> None:
+        self.connection, self.session, self.sender, self.sql, self.send = connection, session, found, sql, send
+        self.words, self.kind = words_of(sql), kind_of(sql)
+
+    def sent(self) -> bool | None:
+        """Send it if it is the revision's own, bounded; return whether it was sent."""
+        try:
+            self.database = database_on(self.connection)
+        except UnsupportedOnDatabase:
+            return None
+        self.waiting = Waiting.of(self.database)
+        own = self.sender is not None and self.sender.who is Who.REVISION and self._is_wanted(self.sender)
+        if not own:
+            self._restore()
+        handled = self._send() if own or self._is_alembics_under_bound() else None
+        self._note()
+        return handled
+
+    def _is_wanted(self, found: Sender) -> bool:
+        return is_configured(found.context) or self.session.locked
+
+    def _is_alembics_under_bound(self) -> bool:
+        return self.sender is not None and self.sender.who is Who.ALEMBIC and self.session.ours
+
+    def _restore(self) -> None:
+        """Take back, for what is not the revision's own, a bound that does not end by itself."""
+        if self.session.restoring and (self.sender is None or self.sender.who is not Who.HELPER):
+            self.waiting.send(self.session.restoring)
+            self.session.restoring, self.session.bounded, self.session.ours = "", False, False
+
+    def _note(self) -> None:
+        """Note what the statement does to its transaction, and to the bound."""
+        session, kinds = self.session, kinds_in(self.sql)
+        transactional = bool(kinds & {Kind.TRANSACTION, Kind.SAVEPOINT})
+        if self.waiting.ends_with_transaction and not session.restoring and transactional:
+            session.bounded = session.ours = False
+        if self.waiting.touches_bound(self.sql):
+            session.bounded = session.ours = False
+        if self.kind is Kind.TRANSACTION or self.waiting.commits(self.words or ("",)):
+            session.did = session.noted = False
+        elif self.kind is Kind.WRITES and self.sender is not None and self.sender.who is Who.ALEMBIC:
+            session.noted = True
+        elif self.kind is Kind.WRITES or _locks_rows(self.words):
+            session.did = True
+        elif self.kind is Kind.SAVEPOINT and not self.waiting.aborts_transactions:
+            # To try again there ends the transaction, with its savepoints.
+            session.did = True
+
+    # Sending ----------------------------------------------------------------------------------------------------
+
+    def _send(self) -> bool | None:
+        if self.kind in CONTROL or not self.words:
+            return None
+        settings = self._settings()
+        if not self.session.bounded:
+            self._bound(settings)
+        terms, outside = Terms(self.database, settings), self._is_outside()
+        if outside and self.waiting.waits_inside(self.words) and (self.session.ours or self.session.lock_bound):
+            self._send_watched(terms)
+        elif self._may_be_repeated(outside):
+            self._send_again_and_again(terms, outside)
+        else:
+            self._send_once()
+        return True
+
+    def _settings(self) -> Settings:
+        return current_settings(self.sender.context) if self.sender is not None else settings_of_command()
+
+    def _bound(self, settings: Settings) -> None:
+        autocommit = _sqlalchemy.is_autocommit(self.connection)
+        restoring = self.waiting.bound(settings.lock_timeout, autocommit=autocommit)
+        self.session.bounded, self.session.ours = True, restoring is not None
+        self.session.restoring = restoring or self.session.restoring
+
+    def _is_outside(self) -> bool:
+        return _sqlalchemy.is_autocommit(self.connection) or not self.waiting.is_in_transaction()
+
+    def _may_be_repeated(self, outside: bool) -> bool:
+        """Tell whether nothing of the transaction is held, or lost, while it is tried again."""
+        if self.sender is None or self.sender.who is not Who.REVISION or Kind.TRANSACTION in kinds_in(self.sql):
+            return False
+        # A savepoint keeps what Alembic has written to its version table, which nobody waits for.
+        did = self.session.did or (self.session.noted and not self.waiting.aborts_transactions)
+        free = outside or self.waiting.commits(self.words) or not did
+        return free and (outside or self.kind is Kind.WRITES)
+
+    def _send_again_and_again(self, terms: Terms, outside: bool) -> None:
+        def attempt() -> None:
+            with self._as_of_sqlalchemy(), nullcontext() if outside else self.waiting.attempt():
+                self.send()
+
+        try:
+            with_lock_retry(terms, _shown(self.sql), attempt, tables=tuple(names_in(self.sql)))
+        except LockNotAcquired as error:
+            error.state = NOT_DONE
+            raise
+
+    def _send_once(self) -> None:
+        try:
+            with self._as_of_sqlalchemy():
+                self.send()
+        except DBAPIError as error:
+            raise not_acquired(self.database, error, self._blockers(), rolled_back=self._is_rolled_back()) from error
+
+    def _send_watched(self, terms: Terms) -> None:
+        """Send what waits for older transactions in the middle of its work, where a bound would leave it half done."""
+        step = Step(self.sql, _shown(self.sql), tuple(names_in(self.sql)), scans=True, waits_inside=True)
+        await_obstacles(terms, step, Work())
+        with bounded(terms, step, terms.settings.retry_budget) as watch:
+            try:
+                self.send()
+            except self._driver_error as error:
+                told = self._wrapped(error)
+                if watch.cancelled or self.database.errors.is_lock_failure(error):
+                    raise _half_done(told, watch.blocked_by) from told
+                raise
+
+    @contextmanager
+    def _as_of_sqlalchemy(self) -> Iterator[None]:
+        """Raise a lock failure of the driver as SQLAlchemy does; other errors are left to it."""
+        try:
+            yield
+        except self._driver_error as error:
+            if not self.database.errors.is_lock_failure(error):
+                raise
+            raise self._wrapped(error) from error
+
+    @property
+    def _driver_error(self) -> type[Exception]:
+        found: type[Exception] = self.connection.dialect.loaded_dbapi.Error
+        return found
+
+    def _wrapped(self, error: Exception) -> DBAPIError:
+        dialect = self.connection.dialect
+        made = DBAPIError.instance(self.sql, None, error, self._driver_error, dialect=dialect)
+        assert isinstance(made, DBAPIError)
+        return made
+
+    # Who blocks -------------------------------------------------------------------------------------------------
+
+    def _is_rolled_back(self) -> bool:
+        return self.waiting.aborts_transactions and not self._is_outside()
+
+    def _blockers(self) -> list[str]:
+        names = names_in(self.sql)
+        if not self._is_rolled_back():
+            return blockers_of(self.database, names)
+        own = self.waiting.session()
+        return [one for one in _blockers_seen_beside(self.connection, names) if not own or not one.startswith(own)]
+
+
+def _blockers_seen_beside(connection: Connection, names: list[Name]) -> list[str]:
+    """Ask on another connection, because this one takes no statement before its transaction is rolled back."""
+    found: SimpleQueue[list[str]] = SimpleQueue()
+
+    def ask(own: Connection, _over: Event) -> None:
+        found.put(blockers_of(database_on(own), names))
+
+    with watching(connection, ask) as is_attached:
+        try:
+            return found.get(timeout=CONNECTING) if is_attached() else []
+        except Empty:
+            return []
+
+
+def blockers_of(database: Database, names: list[Name]) -> list[str]:
+    try:
+        with ending(database.connection):
+            return database.blockers(names)
+    except SQLAlchemyError:
+        return []
+
+
+def _locks_rows(words: tuple[str, ...]) -> bool:
+    return any(pair in _LOCKING for pair in pairwise(words))
+
+
+@contextmanager
+def ending(connection: Connection) -> Iterator[None]:
+    """End the transaction that the block begins; one that was open before is left as it is."""
+    open_before = connection.in_transaction()
+    yield
+    if not open_before and connection.in_transaction():
+        connection.commit()
+
+
+# What is said ---------------------------------------------------------------------------------------------------
+
+NOT_DONE = (
+    "This statement changed nothing. What the revision committed before is kept; look at what is there before you run it"
+    " again, because plain op.* does not skip what is done."
+)
+ROLLED_BACK = (
+    "The open transaction is rolled back, with all that it had done; nothing of it is kept, so running again is safe. What"
+    " was committed before it is kept."
+)
+
+
+def not_acquired(
+    database: Database, error: DBAPIError, blockers: list[str], *, rolled_back: bool = False
+) -> LockNotAcquired:
+    listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
+    return LockNotAcquired(
+        f"A statement of the revision did not get its lock: {message_of(error)}."
+        f" It was: {_shown(error.statement or '')}\nThe lock is held by:{listed}",
+        why="Its transaction has changed or locked something before, so it was not tried again: others would wait for that"
+        " in the meantime. Helpers, and the first statement of a transaction, are tried again within retry_budget.",
+        remedy="End those sessions and run again, use the helper, or put the statement first into a revision of its own."
+        " More time for a lock:",
+        code="configure(lock_timeout=10.0)",
+        state=ROLLED_BACK if rolled_back else NOT_DONE,
+    )
+
+
+def _half_done(error: DBAPIError, blockers: list[str]) -> LockNotAcquired:
+    listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
+    return LockNotAcquired(
+        f"A statement of the revision waited too long for older transactions: {_shown(error.statement or '')}\n"
+        f"It waited for:{listed}",
+        why="Done online it does not block reads and writes, and must wait for every transaction that began before it.",
+        remedy="End those sessions, drop the index that it left, and run again; a helper does that itself:",
+        code='create_index_if_missing("ix_name", "table_name", ["column"])',
+        state="An index that it had begun to build is left INVALID.",
+    )
+
+
+def _shown(sql: str) -> str:
+    statement = " ".join(sql.split())
+    return statement if len(statement) <= LONGEST else f"{statement[: LONGEST - 3]}..."
+
+
+def names_in(sql: str) -> list[Name]:
+    """Return the names in a statement that may be those of tables, with a schema in front of them or without one."""
+    words = [sqltext.unquoted(text) for _, text in sqltext.tokens(sql)]
+    plain = [one for one in words if one not in (".", "(", ")", ",", ";") and one.lower() not in SQL_WORDS]
+    found = [Name(word) for one in plain for word in (one, one.lower())]
+    found += [Name(last, first) for first, dot, last in zip(words, words[1:], words[2:], strict=False) if dot == "."]
+    return list(dict.fromkeys(found))[:NAMES]
