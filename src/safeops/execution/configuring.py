@@ -6,7 +6,6 @@ import configparser
 import os
 from typing import Any
 
-import alembic.context
 from alembic.config import Config
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -14,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 from safeops.databases.connections import of_a_url
 from safeops.errors import OutsideMigration
 from safeops.execution import plain_operations
-from safeops.execution.migration import SETTINGS
+from safeops.execution.migration import SETTINGS, config_of_command
 from safeops.policy import Settings
 
 
@@ -36,18 +35,17 @@ def configure(**settings: Any) -> None:
     Example:
         configure(lock_timeout=1.0, retry_budget=300.0)
     """
-    try:
-        attributes = alembic.context.config.attributes
-    except (NameError, AttributeError):
+    config = config_of_command()
+    if config is None:
         raise OutsideMigration(
             "configure() was called outside env.py.",
             why="Settings belong to one run of Alembic, so that they do not leak into the next.",
             remedy="Call it in env.py before context.configure(), or around helpers write:",
             code="with settings(lock_timeout=1.0):",
-        ) from None
-    _check_url(alembic.context.config)
+        )
+    _check_url(config)
     plain_operations.install()
-    attributes[SETTINGS] = attributes.get(SETTINGS, Settings()).with_(**settings)
+    config.attributes[SETTINGS] = config.attributes.get(SETTINGS, Settings()).with_(**settings)
 
 
 def _check_url(config: Config) -> None:

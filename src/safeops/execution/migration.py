@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import alembic.context
 import alembic.op
+from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import Connection
@@ -294,8 +295,19 @@ def is_configured(context: MigrationContext) -> bool:
 
 def settings_of_command() -> Settings:
     """Return the settings of the Alembic command that runs env.py, or the default ones if none does."""
+    config = config_of_command()
+    return in_force(config.attributes.get(SETTINGS, Settings()) if config is not None else Settings())
+
+
+def config_of_command() -> Config | None:
+    """Return the configuration of the Alembic command that runs env.py; None if none does."""
     try:
-        attributes = alembic.context.config.attributes
+        found: Config = alembic.context.config
     except (NameError, AttributeError):
-        attributes = {}
-    return in_force(attributes.get(SETTINGS, Settings()))
+        return None
+    return found
+
+
+def is_migrating() -> bool:
+    """Tell, at once, whether a command of Alembic runs in this process."""
+    return _alembic.proxied(alembic.context) is not None

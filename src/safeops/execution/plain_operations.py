@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool
 
 from safeops.databases import database_on
 from safeops.databases.waiting import send_by
-from safeops.execution.migration import settings_of_command
+from safeops.execution.migration import is_migrating, settings_of_command
 from safeops.execution.plain_statement import (
     KEY,
     PlainSession,
@@ -27,7 +27,7 @@ from safeops.execution.plain_statement import (
     names_in,
     not_acquired,
 )
-from safeops.execution.senders import is_migrating, sender
+from safeops.execution.senders import sender
 from safeops.plan_mode import current_dry_run
 
 

@@ -8,10 +8,9 @@ from enum import Enum
 from types import CodeType, FrameType
 from typing import Any
 
-import alembic.context
 from alembic.runtime.migration import MigrationContext
 
-from safeops import _alembic
+from safeops.execution.migration import is_migrating
 
 _RUN = MigrationContext.run_migrations.__code__
 
@@ -69,11 +68,6 @@ def sender() -> Sender | None:
     if inner is None or not _is_body(inner, context, step):
         return Sender(context, step, Who.ALEMBIC)
     return Sender(context, step, Who.REVISION, own)
-
-
-def is_migrating() -> bool:
-    """Tell, at once, whether a command of Alembic runs in this process."""
-    return _alembic.proxied(alembic.context) is not None
 
 
 def _is_ours(frame: FrameType) -> bool:
