@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,10 +32,10 @@ class Finding:
         known_from: Where the size is known from: "the live database", "stats.json", "assumed".
         replacement: The call of safeops to write instead.
         replacement_downgrade: Its inverse.
+        advice: What the replacement does not say, or what to do if there is none.
         seen: The rung that saw it.
         operation: What it does.
         sent: What was sent.
-        reach: For the guard: whether it is judged by what exists ("state") or by its kind alone ("kind").
     """
 
     rule: str
@@ -51,9 +52,16 @@ class Finding:
     known_from: str = "assumed"
     replacement: str | None = None
     replacement_downgrade: str | None = None
+    advice: str = ""
     seen: str = "offline"
     operation: Operation | None = field(default=None, repr=False, compare=False)
     sent: Sent | None = field(default=None, repr=False, compare=False)
 
     def with_(self, **changes: Any) -> Finding:
         return replace(self, **changes)
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings with those of a loop as one: the last of each rule, line and table."""
+    last = {(finding.rule, finding.place, finding.table, finding.verdict): finding for finding in findings}
+    return list(last.values())

@@ -12,22 +12,20 @@ from safeops.judging.bound import bound_text
 from safeops.judging.finding import BRIEF, NOTE, UNSAFE, Finding
 from safeops.judging.helper_effects import effects_of
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.refused import is_absent, refused_as_absent, refused_by_rows
+from safeops.judging.rows import CHANGING, Rows, locks_rows, works_on_rows
+from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, HelperSent, Sent, Unseen
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.transactions import Transaction
 from safeops.judging.truths import CATALOGUE, LONG, REWRITE, ROWS, Measured, Truth, truth_of
+from safeops.judging.writer import Lock, Writer, shown
 from safeops.naming import Name
 
 MASS_ROWS = 2_000
 """Rows of one table that a transaction may change or lock; measured, an UPDATE of so many takes 0.04 s."""
 SMALL_TABLE = 1_000
 """Rows below which a table counts as small; measured, a rewrite of so many takes up to 0.02 s."""
-CHANGING = frozenset({ops.UPDATE, ops.DELETE, ops.MERGE})
-FILLING = frozenset({"constant default", "volatile default", "identity", "serial", "stored", "virtual"})
-"""What gives the rows of a table a value in a new column."""
-SHOWN = 300
-"""Characters of a statement that a finding shows."""
 RULES = {
     **dict.fromkeys((ops.CREATE_INDEX, ops.REINDEX, ops.DROP_INDEX), "index-blocks-writes"),
     **dict.fromkeys((ops.ADD_UNIQUE, ops.ADD_PRIMARY_KEY, ops.ADD_EXCLUSION), "key-builds"),
@@ -45,13 +43,30 @@ RULES = {
 
 
 @dataclass(frozen=True)
-class _Lock:
-    """A lock on a table that counts, the work under it, and whether an earlier statement took it."""
+class _Step:
+    """An operation that is judged, with what is known of it.
 
-    table: Name
-    lock: str
-    work: str
-    earlier: bool = False
+    Args:
+        operation: The operation, with all its traits.
+        sent: The statement that it is part of.
+        truth: What is true of its kind; None if nothing is known.
+        measured: What a scratch copy showed; None if it was not asked.
+        held: The table with the strongest lock that earlier statements left, the lock, and what took it.
+        locks: Its locks on tables that count.
+        rows: How many rows it works on; None if that is not known.
+    """
+
+    operation: Operation
+    sent: Sent
+    truth: Truth | None
+    measured: Measured | None
+    held: tuple[Name, str, str] | None
+    locks: list[Lock]
+    rows: int | None
+
+    @property
+    def why(self) -> str:
+        return f": {self.truth.why}" if self.truth is not None and self.truth.why else ""
 
 
 class Judge:
@@ -63,7 +78,6 @@ class Judge:
         session: The settings of the session; what the revision sets is added.
         uses: Tells whether released code uses a table or a column.
         small_table: Tables with fewer rows may be locked, scanned and rewritten.
-        version: The version of the server, if the database is only a dialect.
         seen: The rung of the ladder that sees the statements.
     """
 
@@ -75,22 +89,23 @@ class Judge:
         *,
         uses: Uses | None = None,
         small_table: int = SMALL_TABLE,
-        version: tuple[int, ...] = (),
         seen: str = "offline",
     ) -> None:
         self.database, self.schema, self.session = database, schema, session
         self.server = JudgedServer.of(database)
         self.uses, self.small_table, self.seen = uses, small_table, seen
-        self.version = version or database.version
+        self._writer = Writer(database, schema, seen)
         self._transaction = Transaction()
-        self._unbounded = False
+        self._rows = Rows(schema)
         self._added_keys: list[tuple[Operation, Sent]] = []
+        self._added_columns: set[tuple[Name, str | None]] = set()
+        self._unbounded = self._is_opaque = False
 
     def judge(self, event: Event, measured: Measured | None = None) -> list[Finding]:
         """Return what is to say of the next thing that the revision does."""
         match event:
             case Unseen():
-                return [Finding("unseen", UNSAFE, event.why, event.place, _shown(event.sql), seen=self.seen)]
+                return [Finding("unseen", UNSAFE, event.why, event.place, shown(event.sql), seen=self.seen)]
             case HelperSent():
                 # A helper commits what came before it.
                 self._transaction.end()
@@ -101,10 +116,12 @@ class Judge:
 
     def end_revision(self) -> list[Finding]:
         """Return what is to say of a whole revision, and forget its transaction."""
-        found = [self._finding("missing-index", NOTE, key, sent, _no_index(key)) for key, sent in self._unindexed()]
+        finding = self._writer.finding
+        found = [finding("missing-index", NOTE, key, sent, _no_index(key)) for key, sent in self._unindexed()]
         self._transaction.end()
         self._added_keys.clear()
-        self._unbounded = False
+        self._rows.forget()
+        self._unbounded = self._is_opaque = False
         return found
 
     # A statement ------------------------------------------------------------------------------------------------
@@ -113,7 +130,7 @@ class Judge:
         self._enter(sent.transaction)
         if measured is not None and measured.error is not None:
             why = f"The server refuses it on an empty copy: {measured.error}"
-            yield self._finding("fails", UNSAFE, Operation(ops.OTHER), sent, why)
+            yield self._writer.finding("fails", UNSAFE, Operation(ops.OTHER), sent, why)
             return
         operations = self.server.parse(bound_text(sent))
         for place, operation in enumerate(operations):
@@ -128,32 +145,29 @@ class Judge:
             self._transaction.number = number
 
     def _operation(self, operation: Operation, sent: Sent, measured: Measured | None) -> Iterator[Finding]:
-        inside = self._transaction.number is not None
-        refusal = self.server.failure(operation, self.session, inside) or self._refused_by_rows(operation)
+        refusal = self._refusal(operation)
         if refusal is not None:
-            yield self._finding("fails", UNSAFE, operation, sent, refusal)
+            yield self._writer.finding("fails", UNSAFE, operation, sent, refusal)
+            return
+        if not self._is_opaque and is_absent(operation, self.schema):
             return
         if self.server.ends_transaction(operation) or operation.kind in (ops.COMMIT, ops.ROLLBACK):
             self._transaction.end()
-        self._set(operation)
-        found = list(self._judged(operation, sent, measured))
-        yield from found
-        yield from self._notes(operation, sent)
+        self._note_settings(operation)
+        yield from self._judged(operation, sent, measured)
         if self.server.ends_transaction(operation):
             self._transaction.end()
         self.schema.apply([operation], new=True)
 
-    def _refused_by_rows(self, operation: Operation) -> str | None:
-        """Return why a table with rows refuses an operation that an empty copy takes."""
-        table = operation.table
-        if operation.kind != ops.ADD_COLUMN or table is None or "not null" not in operation.traits:
-            return None
-        known = self.schema.table(table)
-        if not FILLING.isdisjoint(operation.traits) or (known is not None and (known.new or known.empty)):
-            return None
-        return f"The column is NOT NULL and has no default, so that a table with rows refuses it: {table} has some."
+    def _refusal(self, operation: Operation) -> str | None:
+        """Return why the server is certain to refuse an operation."""
+        inside = self._transaction.number is not None
+        found = self.server.failure(operation, self.session, inside) or refused_by_rows(operation, self.schema)
+        if found is None and not self._is_opaque:
+            found = refused_as_absent(operation, self.schema)
+        return found
 
-    def _set(self, operation: Operation) -> None:
+    def _note_settings(self, operation: Operation) -> None:
         if operation.kind == ops.SET_SESSION and operation.name is not None:
             name, value = operation.name.lower(), (operation.expression or "").strip("'\"").lower()
             self.session.settings[name] = value
@@ -161,34 +175,36 @@ class Judge:
                 self._unbounded = value in ("0", "0s", "0ms")
 
     def _judged(self, operation: Operation, sent: Sent, measured: Measured | None) -> Iterator[Finding]:
-        if operation.kind == ops.OPAQUE and (measured is None or not measured.exact):
-            why = f"What it does cannot be seen here: {operation.opaque or 'no parser understands it'}."
-            yield self._finding("unseen", UNSAFE, operation, sent, why)
-            return
-        truth = truth_of(operation, self.server.truths, self.database.product, self.version)
-        held_before = self._strongest_held()
+        if operation.kind == ops.OPAQUE:
+            self._is_opaque = True
+            if measured is None or not measured.exact:
+                why = f"What it does cannot be seen here: {operation.opaque or 'no parser understands it'}."
+                yield self._writer.finding("unseen", UNSAFE, operation, sent, why)
+                return
+        step = self._step(operation, sent, measured)
+        unsafe = [*self._breaking(step), *self._long(step), *self._mass(step)] or [*self._under_held(step)]
+        yield from unsafe or self._brief(step)
+        yield from self._notes(step)
+
+    def _step(self, operation: Operation, sent: Sent, measured: Measured | None) -> _Step:
+        truth = truth_of(operation, self.server.truths, self.database.product, self.database.version)
+        held = self._strongest_held()
         locks = self._locks(operation, truth, measured)
-        rows = self._rows_changed(operation, sent)
-        breaking = self._breaking(operation, sent)
-        unsafe = [*breaking, *self._long(operation, sent, truth, locks), *self._mass(operation, sent, rows)]
-        yield from unsafe or self._under_held(operation, sent, truth, held_before, locks, rows)
-        strong = [lock for lock in locks if self._is_strong(lock.lock)]
-        if strong and not unsafe:
-            yield from self._brief(operation, sent, truth, strong[0])
+        return _Step(operation, sent, truth, measured, held, locks, self._rows.of(operation, sent))
 
     # Locks ------------------------------------------------------------------------------------------------------
 
-    def _locks(self, operation: Operation, truth: Truth | None, measured: Measured | None) -> list[_Lock]:
+    def _locks(self, operation: Operation, truth: Truth | None, measured: Measured | None) -> list[Lock]:
         """Return the locks on tables that count, each as strong as what the transaction holds by then."""
-        shown = " ".join(str(part) for part in (operation.kind, operation.table) if part)
+        described = " ".join(str(part) for part in (operation.kind, operation.table) if part)
         found = []
         for table, lock, work in self._effects(operation, truth, measured):
             if self._is_exempt(table):
                 continue
-            self._transaction.hold(self.schema.key(table), lock, shown, self.server.strength)
+            self._transaction.hold(self.schema.key(table), lock, described, self.server.strength)
             held = self._transaction.held.get(self.schema.key(table), (lock, ""))[0]
             under = held if work in LONG and work != ROWS else lock
-            found.append(_Lock(table, under, work, earlier=under != lock and not self._is_strong(lock)))
+            found.append(Lock(table, under, work, earlier=under != lock and not self._is_strong(lock)))
         return found
 
     def _effects(
@@ -207,104 +223,107 @@ class Judge:
     def _is_exempt(self, table: Name) -> bool:
         """Tell whether nothing waits for a table: it is new, has no rows, or few."""
         known = self.schema.table(table)
-        return known is not None and (known.new or known.empty or self._is_small(known))
-
-    def _is_small(self, known: KnownTable) -> bool:
-        return known.rows is not None and known.rows < self.small_table
+        is_small = known is not None and known.rows is not None and known.rows < self.small_table
+        return known is not None and (known.new or known.empty or is_small)
 
     def _strongest_held(self) -> tuple[Name, str, str] | None:
-        """Return the table with the strongest lock that earlier statements of the transaction left, if it blocks."""
         held = [(table, lock, by) for table, (lock, by) in self._transaction.held.items() if self._is_strong(lock)]
         return max(held, key=lambda one: self.server.strength(one[1]), default=None)
 
     # Verdicts ---------------------------------------------------------------------------------------------------
 
-    def _breaking(self, operation: Operation, sent: Sent) -> list[Finding]:
-        found = breaks(operation, self.uses)
-        known = self.schema.table(operation.table) if operation.table is not None else None
-        if (
-            found is None
-            or (known is not None and known.new)
-            or (operation.kind == ops.TRUNCATE and known and known.empty)
-        ):
-            return []
-        return [self._finding(found.rule, UNSAFE, operation, sent, found.why, table=operation.table)]
-
-    def _long(self, operation: Operation, sent: Sent, truth: Truth | None, locks: list[_Lock]) -> Iterator[Finding]:
-        """Yield what takes long under a lock that blocks."""
-        for lock in locks:
-            if lock.work in LONG and lock.work != ROWS and self._is_strong(lock.lock):
-                own = (truth.rule if truth is not None else "") or _rule(operation, lock.work)
-                rule = "held-lock" if lock.earlier else own
-                yield self._locking(rule, UNSAFE, operation, sent, lock, _why(truth, lock, self.server))
-
-    def _mass(self, operation: Operation, sent: Sent, rows: int | None) -> Iterator[Finding]:
-        """Yield what changes or locks so many rows in one transaction that others wait for them."""
-        table = operation.table
-        if table is None or not _locks_rows(operation) or self._is_exempt(table):
+    def _breaking(self, step: _Step) -> Iterator[Finding]:
+        """Yield what breaks the application, or loses what it has stored."""
+        found = breaks(step.operation, self.uses)
+        if step.operation.kind == ops.ADD_COLUMN and step.operation.table is not None:
+            self._added_columns.add((self.schema.key(step.operation.table), step.operation.column))
+        if found is None or self._is_unreleased(step.operation):
             return
-        total = None if rows is None else self._transaction.change(self.schema.key(table), rows)
+        lock = next((lock for lock in step.locks if lock.table == step.operation.table), None)
+        if lock is not None:
+            yield self._writer.locking(found.rule, UNSAFE, step.operation, step.sent, lock, found.why)
+        else:
+            yield self._writer.finding(found.rule, UNSAFE, step.operation, step.sent, found.why)
+
+    def _is_unreleased(self, operation: Operation) -> bool:
+        """Tell whether no released application can miss what an operation breaks: this run has made it, or it is empty."""
+        if operation.table is None:
+            return False
+        known = self.schema.table(operation.table)
+        is_new = (self.schema.key(operation.table), operation.column) in self._added_columns
+        return is_new or (known is not None and (known.new or (operation.kind == ops.TRUNCATE and known.empty)))
+
+    def _long(self, step: _Step) -> Iterator[Finding]:
+        """Yield what takes long under a lock that blocks."""
+        for lock in step.locks:
+            if lock.work in LONG and lock.work != ROWS and self._is_strong(lock.lock):
+                own = (step.truth.rule if step.truth is not None else "") or _rule(step.operation, lock.work)
+                rule = "held-lock" if lock.earlier else own
+                yield self._writer.locking(rule, UNSAFE, step.operation, step.sent, lock, self._why(step, lock))
+
+    def _mass(self, step: _Step) -> Iterator[Finding]:
+        """Yield what changes or locks so many rows in one transaction that others wait for them."""
+        if step.measured is not None and step.operation.kind in (ops.OPAQUE, ops.SELECT):
+            yield from self._mass_measured(step, step.measured)
+        table = step.operation.table
+        if table is None or not locks_rows(step.operation) or self._is_exempt(table):
+            return
+        total = None if step.rows is None else self._transaction.change(self.schema.key(table), step.rows)
         if total is not None and total <= MASS_ROWS:
             return
         what = "all or many" if total is None else f"about {total:,}"
         why = f"It locks {what} rows of {table} until the transaction ends: whoever writes to one of them waits."
-        lock = _Lock(table, self._held(table), ROWS)
-        found = self._locking(_rule(operation, ROWS), UNSAFE, operation, sent, lock, why)
-        yield found.with_(blocks=found.blocks if self._is_strong(lock.lock) else "writes to those rows", rows=total)
+        held = self._transaction.held.get(self.schema.key(table), ("", ""))[0]
+        yield self._of_rows(step, Lock(table, held, ROWS), why).with_(rows=total)
 
-    def _under_held(
-        self,
-        operation: Operation,
-        sent: Sent,
-        truth: Truth | None,
-        held: tuple[Name, str, str] | None,
-        locks: list[_Lock],
-        rows: int | None,
-    ) -> Iterator[Finding]:
+    def _mass_measured(self, step: _Step, measured: Measured) -> Iterator[Finding]:
+        """Yield the tables of which code that no text shows may change all rows, as its plans on an empty copy tell."""
+        for table, lock, work in measured.effects:
+            if work == ROWS and not self._is_exempt(table):
+                why = f"The code that it runs changes rows of {table} as it finds them, and may change all of them."
+                yield self._of_rows(step, Lock(table, lock, ROWS), why)
+
+    def _of_rows(self, step: _Step, lock: Lock, why: str) -> Finding:
+        rule = "mass-update" if step.operation.kind == ops.OPAQUE else _rule(step.operation, ROWS)
+        found = self._writer.locking(rule, UNSAFE, step.operation, step.sent, lock, why)
+        return found.with_(blocks=found.blocks if self._is_strong(lock.lock) else "writes to those rows")
+
+    def _under_held(self, step: _Step) -> Iterator[Finding]:
         """Yield what takes long while an earlier statement of the transaction left a lock that blocks."""
-        work = next((lock.work for lock in locks if lock.work in LONG and lock.work != ROWS), None)
-        if work is None and _works_on_rows(operation) and (rows is None or rows > MASS_ROWS):
+        work = next((lock.work for lock in step.locks if lock.work in LONG and lock.work != ROWS), None)
+        if work is None and works_on_rows(step.operation) and (step.rows is None or step.rows > MASS_ROWS):
             work = ROWS
-        if held is None or work is None:
+        if step.held is None or work is None:
             return
-        table, lock, by = held
+        table, lock, by = step.held
         why = f"Earlier in the transaction, {by} took {lock}, which is held while this does its work ({work})."
-        yield self._locking("held-lock", UNSAFE, operation, sent, _Lock(table, lock, work), why)
+        yield self._writer.locking("held-lock", UNSAFE, step.operation, step.sent, Lock(table, lock, work), why)
 
-    def _brief(self, operation: Operation, sent: Sent, truth: Truth | None, lock: _Lock) -> Iterator[Finding]:
-        if self._unbounded:
-            why = "The revision has set lock_timeout to 0: while this waits for its lock, all others wait behind it."
-            yield self._locking("no-lock-timeout", UNSAFE, operation, sent, lock, why)
+    def _brief(self, step: _Step) -> Iterator[Finding]:
+        lock = next((lock for lock in step.locks if self._is_strong(lock.lock)), None)
+        if lock is None:
             return
-        yield self._locking("brief-lock", BRIEF, operation, sent, lock, _why(truth, lock, self.server))
+        rule, verdict, why = "brief-lock", BRIEF, self._why(step, lock)
+        if self._unbounded:
+            rule, verdict = "no-lock-timeout", UNSAFE
+            why = "The revision has set lock_timeout to 0: while this waits for its lock, all others wait behind it."
+        yield self._writer.locking(rule, verdict, step.operation, step.sent, lock, why)
 
-    # Rows -------------------------------------------------------------------------------------------------------
-
-    def _rows_changed(self, operation: Operation, sent: Sent) -> int | None:
-        """Return how many rows an operation works on; None if nobody knows."""
-        if not _works_on_rows(operation):
-            return 0
-        if operation.rows is not None:
-            return operation.rows * sent.times
-        if "by key" in operation.traits:
-            return None if sent.synthetic else sent.times
-        if self.schema.facts is not None:
-            rows = self.schema.facts.rows_of(bound_text(sent), None)
-            return None if rows is None else rows * sent.times
-        return None
-
-    def _held(self, table: Name) -> str:
-        return self._transaction.held.get(self.schema.key(table), ("", ""))[0]
+    def _why(self, step: _Step, lock: Lock) -> str:
+        waits = self.server.blocks(lock.lock)
+        what = "changes the catalogue only" if lock.work == CATALOGUE else f"does its work ({lock.work})"
+        return f"It takes {lock.lock} on {lock.table}, for which {waits} wait, and {what}{step.why}."
 
     # Notes ------------------------------------------------------------------------------------------------------
 
-    def _notes(self, operation: Operation, sent: Sent) -> Iterator[Finding]:
-        known = self.schema.table(operation.table) if operation.table is not None else None
+    def _notes(self, step: _Step) -> Iterator[Finding]:
+        operation = step.operation
         if operation.kind == ops.ADD_FOREIGN_KEY and operation.columns:
-            self._added_keys.append((operation, sent))
+            self._added_keys.append((operation, step.sent))
+        known = self.schema.table(operation.table) if operation.table is not None else None
         if operation.kind == ops.ADD_COLUMN and operation.type == "json" and not (known and known.new):
             why = "The type json has no equality, so that SELECT DISTINCT and UNION over the table fail: use jsonb."
-            yield self._finding("json-type", NOTE, operation, sent, why)
+            yield self._writer.finding("json-type", NOTE, operation, step.sent, why)
 
     def _unindexed(self) -> list[tuple[Operation, Sent]]:
         """Return the foreign keys of the revision whose columns no index begins with."""
@@ -315,45 +334,8 @@ class Judge:
         if known is None:
             return False
         keys = [each.columns for each in known.constraints.values() if each.kind in ("unique", "primary key")]
-        size = len(key.columns)
-        return any(
-            set(columns[:size]) == set(key.columns) for columns in (*(i.columns for i in known.indexes.values()), *keys)
-        )
-
-    # Findings ---------------------------------------------------------------------------------------------------
-
-    def _locking(self, rule: str, verdict: str, operation: Operation, sent: Sent, lock: _Lock, why: str) -> Finding:
-        known = self.schema.table(lock.table)
-        rows = known.rows if known is not None else None
-        return self._finding(rule, verdict, operation, sent, why, table=lock.table).with_(
-            lock=lock.lock or None,
-            work=lock.work,
-            blocks=self.server.blocks(lock.lock) if lock.lock else "nothing",
-            rows=rows,
-            seconds=None if rows is None else round(self.server.seconds(lock.work, rows), 3),
-            known_from=_known_from(self.schema, rows),
-        )
-
-    def _finding(
-        self, rule: str, verdict: str, operation: Operation, sent: Sent, why: str, *, table: Name | None = None
-    ) -> Finding:
-        return Finding(
-            rule,
-            verdict,
-            why,
-            sent.place,
-            _shown(sent.sql),
-            self._full(table or operation.table),
-            seen=self.seen,
-            operation=operation,
-            sent=sent,
-        )
-
-    def _full(self, table: Name | None) -> str | None:
-        if table is None:
-            return None
-        schema = table.schema or self.schema.home or self.server.default_schema
-        return str(replace(table, schema=schema))
+        beginnings = (columns[: len(key.columns)] for columns in (*(i.columns for i in known.indexes.values()), *keys))
+        return any(set(beginning) == set(key.columns) for beginning in beginnings)
 
 
 def _part_of(measured: Measured | None, operation: Operation, *, last: bool) -> Measured | None:
@@ -364,38 +346,12 @@ def _part_of(measured: Measured | None, operation: Operation, *, last: bool) -> 
     return replace(measured, effects=tuple(effect for effect in measured.effects if effect[0].name in own))
 
 
-def _works_on_rows(operation: Operation) -> bool:
-    return _locks_rows(operation) or (operation.kind == ops.INSERT and "from table" in operation.traits)
-
-
-def _locks_rows(operation: Operation) -> bool:
-    return operation.kind in CHANGING or (operation.kind == ops.SELECT and "for update" in operation.traits)
-
-
 def _rule(operation: Operation, work: str) -> str:
     if operation.kind == ops.ADD_COLUMN and work == REWRITE:
         return "column-rewrites"
     return RULES.get(operation.kind, "table-rewrites")
 
 
-def _why(truth: Truth | None, lock: _Lock, server: JudgedServer) -> str:
-    waits = server.blocks(lock.lock)
-    what = "changes the catalogue only" if lock.work == CATALOGUE else f"does its work ({lock.work})"
-    reason = f": {truth.why}" if truth is not None and truth.why else ""
-    return f"It takes {lock.lock} on {lock.table}, for which {waits} wait, and {what}{reason}."
-
-
 def _no_index(key: Operation) -> str:
     columns = ", ".join(key.columns)
     return f"No index of {key.table} begins with {columns}: each DELETE of a referred row scans the whole table."
-
-
-def _known_from(schema: Schema, rows: int | None) -> str:
-    if rows is None:
-        return "assumed"
-    return "the live database" if schema.facts is not None else "stats.json"
-
-
-def _shown(sql: str) -> str:
-    line = " ".join(sql.split())
-    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."

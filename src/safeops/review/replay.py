@@ -53,7 +53,7 @@ class Replay:
     def _before(self, script: Script) -> Schema:
         """Return a schema that nobody else changes."""
         found = [self._taken(parent) for parent in _alembic.parents(script)]
-        schema = found[0] if found else Schema(home=None)
+        schema = found[0] if found else Schema(home=self._server.default_schema if self._server else None)
         for other in found[1:]:
             _merge(schema, other)
         return schema

@@ -1,0 +1,41 @@
+"""What a database with rows, or the live one, refuses although an empty copy takes it."""
+
+from __future__ import annotations
+
+from safeops.judging import operations as ops
+from safeops.judging.operations import Operation
+from safeops.judging.schema import Schema
+
+FILLING = frozenset({"constant default", "volatile default", "identity", "serial", "stored", "virtual"})
+"""What gives the rows of a table a value in a new column."""
+NEEDING_TABLE = frozenset(
+    {
+        *(ops.ADD_COLUMN, ops.DROP_COLUMN, ops.RENAME_COLUMN, ops.CHANGE_TYPE, ops.SET_NOT_NULL, ops.DROP_NOT_NULL),
+        *(ops.SET_DEFAULT, ops.DROP_DEFAULT, ops.DROP_TABLE, ops.CREATE_INDEX, ops.ADD_CHECK, ops.ADD_FOREIGN_KEY),
+        *(ops.ADD_UNIQUE, ops.ADD_PRIMARY_KEY, ops.VALIDATE_CONSTRAINT, ops.DROP_CONSTRAINT, ops.UPDATE, ops.DELETE),
+    }
+)
+"""What is refused, or with IF EXISTS does nothing, if there is no such table."""
+
+
+def refused_by_rows(operation: Operation, schema: Schema) -> str | None:
+    """Return why a table with rows refuses an operation; None if it does not."""
+    table = operation.table
+    if operation.kind != ops.ADD_COLUMN or table is None or "not null" not in operation.traits:
+        return None
+    known = schema.table(table)
+    if not FILLING.isdisjoint(operation.traits) or (known is not None and (known.new or known.empty)):
+        return None
+    return f"The column is NOT NULL and has no default, so that a table with rows refuses it: {table} may have some."
+
+
+def is_absent(operation: Operation, schema: Schema) -> bool:
+    """Tell whether a live database is certain not to have the table of an operation."""
+    asked = schema.facts is not None and operation.kind in NEEDING_TABLE
+    return asked and operation.table is not None and schema.table(operation.table) is None
+
+
+def refused_as_absent(operation: Operation, schema: Schema) -> str | None:
+    if not is_absent(operation, schema) or "if exists" in operation.traits:
+        return None
+    return f"There is no table {operation.table}."

@@ -1,0 +1,96 @@
+"""Writes findings: the place, the lock, the size, and the calls to write instead."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from safeops.databases.base import Database
+from safeops.judging.finding import UNSAFE, Finding
+from safeops.judging.operations import Operation
+from safeops.judging.replacements import Replacement, replacement_of
+from safeops.judging.schema import Schema
+from safeops.judging.sent import Sent
+from safeops.judging.server import JudgedServer
+from safeops.naming import Name
+
+log = logging.getLogger("safeops")
+
+SHOWN = 300
+"""Characters of a statement that a finding shows."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock on a table that counts, the work under it, and whether an earlier statement took it."""
+
+    table: Name
+    lock: str
+    work: str
+    earlier: bool = False
+
+
+class Writer:
+    """Writes the findings of a judge."""
+
+    def __init__(self, database: Database, schema: Schema, seen: str) -> None:
+        self.database, self.schema, self.seen = database, schema, seen
+        self.server = JudgedServer.of(database)
+
+    def locking(self, rule: str, verdict: str, operation: Operation, sent: Sent, lock: Lock, why: str) -> Finding:
+        """Return a finding about a lock."""
+        known = self.schema.table(lock.table)
+        rows = known.rows if known is not None else None
+        return self.finding(rule, verdict, operation, sent, why, table=lock.table).with_(
+            lock=lock.lock or None,
+            work=lock.work,
+            blocks=self.server.blocks(lock.lock) if lock.lock else "nothing",
+            rows=rows,
+            seconds=None if rows is None else round(self.server.seconds(lock.work, rows), 3),
+            known_from=_known_from(self.schema, rows),
+        )
+
+    def finding(
+        self, rule: str, verdict: str, operation: Operation, sent: Sent, why: str, *, table: Name | None = None
+    ) -> Finding:
+        replacement = self._replacement(operation, sent) if verdict == UNSAFE else None
+        return Finding(
+            rule,
+            verdict,
+            why,
+            sent.place,
+            shown(sent.sql),
+            self._full(table or operation.table),
+            replacement=(replacement.upgrade or None) if replacement else None,
+            replacement_downgrade=(replacement.downgrade or None) if replacement else None,
+            advice=replacement.note if replacement else "",
+            seen=self.seen,
+            operation=operation,
+            sent=sent,
+        )
+
+    def _replacement(self, operation: Operation, sent: Sent) -> Replacement | None:
+        try:
+            return replacement_of(operation, sent, self.schema, self.database)
+        except Exception:
+            # That there is no advice must not hide the finding.
+            log.debug("no replacement for %s", sent.sql, exc_info=True)
+            return None
+
+    def _full(self, table: Name | None) -> str | None:
+        if table is None:
+            return None
+        schema = table.schema or self.schema.home or self.server.default_schema
+        return str(replace(table, schema=schema))
+
+
+def shown(sql: str) -> str:
+    """Return a statement in one line, cut where it is long."""
+    line = " ".join(sql.split())
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 3]}..."
+
+
+def _known_from(schema: Schema, rows: int | None) -> str:
+    if rows is None:
+        return "assumed"
+    return "the live database" if schema.facts is not None else "stats.json"
