@@ -1,0 +1,66 @@
+"""Writes the models that env.py passes in a copy of the project: run as a process of its own, as ``models.py`` does."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from safeops.errors import SafeOpsError
+from safeops.review.models import models_of
+from safeops.review.offline import Environment, environment_of
+
+
+def main() -> None:
+    given = json.loads(sys.stdin.read())
+    _import_from(Path(given["root"]), Path(given["copy"]))
+    event.listen(Engine, "do_connect", _refuse)
+    try:
+        answer: dict[str, Any] = {"tables": _tables(environment_of(_config(given)))}
+    except SafeOpsError as error:
+        answer = {"failure": error.problem}
+    Path(given["answer"]).write_text(json.dumps(answer), encoding="utf-8")
+
+
+def _tables(environment: Environment) -> list[tuple[str | None, str, list[str]]]:
+    models = models_of(environment.options.get("target_metadata"))
+    return [] if models is None else [(name.schema, name.name, sorted(used)) for name, used in models.tables.items()]
+
+
+def _config(given: dict[str, Any]) -> Config:
+    if given["ini"] is None and given["toml"] is None:
+        raise SystemExit("the project had no alembic.ini")
+    return Config(given["ini"], given["toml"], ini_section=given["section"], cmd_opts=Namespace(x=given["x"]))
+
+
+def _import_from(root: Path, copy: Path) -> None:
+    """Have what is imported from the project come from its copy, also if it is installed as editable."""
+    # `-m` puts the current folder first, which the command `alembic` does not.
+    entries = [Path(os.path.abspath(entry)) for entry in sys.path[1:]]
+    sys.path[:] = [str(_moved(entry, root, copy)) for entry in entries]
+    for name, module in list(sys.modules.items()):
+        if name.startswith("__editable__") and isinstance(mapping := getattr(module, "MAPPING", None), dict):
+            mapping.update({package: str(_moved(Path(place), root, copy)) for package, place in mapping.items()})
+
+
+def _moved(path: Path, root: Path, copy: Path) -> Path:
+    """Return the place of a path in the copy; a virtual environment inside the project is none of its files."""
+    if not path.is_relative_to(root):
+        return path
+    moved = copy / path.relative_to(root)
+    return moved if moved.exists() else path
+
+
+def _refuse(*_: Any) -> None:
+    raise RuntimeError("env.py connects to the database, also for --sql")
+
+
+if __name__ == "__main__":
+    main()

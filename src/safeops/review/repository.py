@@ -1,0 +1,82 @@
+"""The git repository of a project: where its branch left the main one, and its files as they were at a commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+"""Names of the branch that is deployed, the likeliest first."""
+GIT_SECONDS = 60
+
+
+class NoRepository(Exception):
+    """git is missing, refuses the folder, or does not know what it is asked for."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository.
+
+    Args:
+        root: Its top folder.
+    """
+
+    root: Path
+
+    @classmethod
+    def around(cls, path: Path) -> Repository:
+        """Return the repository of a file or a folder, or raise NoRepository."""
+        folder = path if path.is_dir() else path.parent
+        return cls(Path(_git(folder, "rev-parse", "--show-toplevel")))
+
+    def commit(self, ref: str) -> str | None:
+        """Return the commit that a name means; None if it means none."""
+        try:
+            return _git(self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+        except NoRepository:
+            return None
+
+    def merge_base(self, ref: str | None = None) -> str | None:
+        """Return where HEAD left a branch, by default the main one; None if there is no such branch."""
+        for branch in MAIN_BRANCHES if ref is None else (ref,):
+            if self.commit(branch):
+                try:
+                    return _git(self.root, "merge-base", "HEAD", branch)
+                except NoRepository:
+                    return None
+        return None
+
+    def before(self, file: Path) -> str | None:
+        """Return the last commit of this branch without a file, whichever merge brought it; HEAD if it is not committed."""
+        found = ("log", "--first-parent", "-m", "--no-renames", "--diff-filter=A", "--format=%H", "-1", "--", str(file))
+        added = _git(self.root, *found)
+        return self.commit(f"{added}^") if added else self.commit("HEAD")
+
+    def export(self, commit: str, folder: Path) -> None:
+        """Write the files of a commit into a folder; the repository itself is not changed."""
+        archive = folder / "archive.tar"
+        _git(self.root, "archive", "--format=tar", f"--output={archive}", commit)
+        with tarfile.open(archive) as files:
+            # The last releases of each Python refuse what leads out of the folder, if they are asked to.
+            if hasattr(tarfile, "data_filter"):
+                files.extraction_filter = tarfile.data_filter
+            files.extractall(folder)
+        archive.unlink()
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=GIT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoRepository(f"git cannot be run: {error}") from error
+    if done.returncode:
+        raise NoRepository(done.stderr.strip() or f"git {arguments[0]} found nothing")
+    return done.stdout.strip()
