@@ -215,10 +215,10 @@ def test_what_only_happens_without_rows_is_seen_too(tmp_path: Path) -> None:
         ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "connects to the network"),
         ("import subprocess\nsubprocess.run(['true'])", "starts another program"),
         ("import os\nos.fork()", "forks"),
-        ("while True:\n    op.execute('UPDATE users SET a = 1')", "It has sent 10,000 statements"),
+        ("while True:\n    op.execute('UPDATE users SET a = 1')", "stopped after 10,000 statements"),
         (
             "while True:\n    try:\n        op.execute('UPDATE users SET a = 1')\n    except Exception:\n        pass",
-            "10,000 statements",
+            "stopped after 10,000 statements",
         ),
     ],
 )

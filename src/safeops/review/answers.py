@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from itertools import count
+from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
@@ -40,12 +41,12 @@ class Manner:
 
     Args:
         rows: How many a query returns.
-        text: What a text is, with the number that tells it apart.
+        text: Gives a text, or what has an unknown type, from a number that tells it apart.
         nulls: Every value is NULL, but those that identify the row.
     """
 
     rows: int = 1
-    text: str = " Made Up {} "
+    text: Callable[[int], Any] = " Made Up {} ".format
     nulls: bool = False
 
 
@@ -53,8 +54,18 @@ FILLED = Manner()
 """The text is one that a revision changes if it cleans up any."""
 EMPTY = Manner(rows=0)
 NULLS = Manner(nulls=True)
-OTHERS = tuple(Manner(text=text) for text in ("{}", '{{"made_up": {}}}', "[{}]", "2001-01-01 {:.0s}00:00:00", "1.{}"))
-"""What to try where the code of a revision cannot work with the text: a number, JSON, a date, a version."""
+OTHERS: tuple[Manner, ...] = tuple(
+    Manner(text=text)
+    for text in (
+        str,
+        lambda number: number,
+        lambda number: {"made_up": number},
+        '{{"made_up": {}}}'.format,
+        '["made up {}"]'.format,
+        lambda number: f"2001-01-01 00:00:{number % 60:02}",
+    )
+)
+"""What to try where the code of a revision cannot work with the text: numbers, JSON, a date."""
 
 
 class PretendedServer(Port):
@@ -189,17 +200,18 @@ class MadeUpAnswers:
 
     def _value(self, name: str, type_: Any) -> Any:
         is_key = name.lower() in ("id", "uuid") or name.lower().endswith("_id")
-        value = None if self.manner.nulls and not is_key else self._made(type_)
-        if not isinstance(value, (bool, dict, list)) and value is not None:
+        number = next(self._numbers)
+        self.recorder.made_up.add(number)
+        value = None if self.manner.nulls and not is_key else self._made(type_, number)
+        if isinstance(value, Hashable) and not isinstance(value, (str, bool, NoneType)):
             self.recorder.made_up.add(value)
         return value
 
-    def _made(self, type_: Any) -> Any:
-        number = next(self._numbers)
+    def _made(self, type_: Any, number: int) -> Any:
         if isinstance(type_, sa.types.TypeDecorator):
-            return _processed(type_, self._made(type_.impl_instance), self.server.database.dialect)
+            return _processed(type_, self._made(type_.impl_instance, number), self.server.database.dialect)
         if isinstance(type_, sa.Enum):
-            return _of_enum(type_, self._text(number))
+            return _of_enum(type_, f" Made Up {number} ")
         kind = _python_type(type_)
         made: dict[Any, Any] = {
             int: number,
@@ -215,10 +227,7 @@ class MadeUpAnswers:
             datetime.timedelta: datetime.timedelta(seconds=number),
             uuid.UUID: uuid.UUID(int=number),
         }
-        return made.get(kind, self._text(number))
-
-    def _text(self, number: int) -> str:
-        return self.manner.text.format(str(number))
+        return made[kind] if kind in made else self.manner.text(number)
 
 
 def _python_type(type_: Any) -> Any:

@@ -168,7 +168,7 @@ def record_offline(environment: Environment, script: Script, schema: Schema) -> 
 
 def _most_done(first: _Run, environment: Environment, script: Script, schema: Schema) -> _Run:
     """Return the first run that ends, with other texts made up; else the one that sent most before it failed."""
-    if first.refuses_rows:
+    if first.refuses_rows or isinstance(first.error, Endless):
         return first
     runs = [first]
     for manner in OTHERS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from safeops.execution.helper import helpers_recorded_by
 from safeops.judging.sent import Call, Event, HelperSent, Place, Sent, Unseen
 from safeops.policy import assurance
 
-MOST = 10_000
-"""Statements of one revision: whatever sends more is taken for a loop that does not end."""
+MOST, LONGEST = 10_000, 20.0
+"""Statements of one revision, and seconds: whatever sends more is taken for a loop that does not end."""
+NUMBER = re.compile(r"\d+")
 LIBRARIES = ("alembic", "sqlalchemy", "safeops", "contextlib", "importlib", "asyncio", "greenlet", "concurrent")
 
 
@@ -40,7 +42,7 @@ class Recorder:
 
     Args:
         file: Its file, whose lines are the places of what it sends.
-        made_up: The values that stand for what no database told.
+        made_up: The numbers in the values that stand for what no database told, and those values that have none.
     """
 
     file: str
@@ -53,13 +55,14 @@ class Recorder:
         self._calls = 0
         self._given: _Given | None = None
         self._repeats: Counter[tuple[str, Place | None]] = Counter()
+        self._began_at = time.monotonic()
 
     # What it sends ----------------------------------------------------------------------------------------------
 
     def statement(self, sql: str, parameters: Any, transaction: int | None, times: int = 1) -> None:
         """Record a statement that is sent now."""
-        if len(self.events) >= MOST:
-            raise Endless(f"It has sent {MOST:,} statements, and was stopped there.")
+        if len(self.events) >= MOST or time.monotonic() - self._began_at > LONGEST:
+            raise Endless(f"It was stopped after {len(self.events):,} statements: it may send them without an end.")
         given = self._given or _Given(Call(""), self.place(), assurance())
         sent = Sent(sql, parameters or None, times, transaction, given.place, given.call if self._given else None)
         self.events.append(
@@ -72,8 +75,8 @@ class Recorder:
         self.events.append(Unseen(why, place, sql))
 
     def repeats(self, sql: str) -> int:
-        """Count how often a statement was sent from the line that runs, this time included."""
-        key = sql, self.place()
+        """Count how often the newest statement was sent from its line, whatever its numbers are."""
+        key = NUMBER.sub("0", sql), self.events[-1].place
         self._repeats[key] += 1
         return self._repeats[key]
 
@@ -85,9 +88,13 @@ class Recorder:
     def _is_synthetic(self, sql: str, parameters: Any) -> bool:
         if not self.made_up:
             return False
-        return any(value in self.made_up for value in _values(parameters)) or any(
-            str(value) in sql for value in self.made_up if len(str(value)) > 3
+        return self._has_made_up(sql) or any(
+            self._has_made_up(value) if isinstance(value, str) else value in self.made_up
+            for value in _values(parameters)
         )
+
+    def _has_made_up(self, text: str) -> bool:
+        return any(int(number) in self.made_up for number in NUMBER.findall(text))
 
     # Where ------------------------------------------------------------------------------------------------------
 
@@ -162,7 +169,7 @@ def _values(parameters: Any) -> Iterator[Any]:
     if isinstance(parameters, Mapping):
         parameters = list(parameters.values())
     if isinstance(parameters, (str, bytes)) or not isinstance(parameters, Sequence):
-        yield from () if isinstance(parameters, (dict, list, set)) else (parameters,)
+        yield parameters
         return
     for value in parameters:
         yield from _values(value)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 
@@ -14,10 +14,13 @@ from safeops import _alembic
 from safeops.databases import database_for
 from safeops.judging.bound import bound_text
 from safeops.judging.helper_effects import effects_of
+from safeops.judging.operations import Operation
 from safeops.judging.schema import KnownTable, Schema
 from safeops.judging.sent import Event, HelperSent, Recording, Sent
 from safeops.judging.server import JudgedServer
 from safeops.review.offline import Environment, record_offline
+
+log = logging.getLogger("safeops")
 
 
 class Replay:
@@ -44,9 +47,7 @@ class Replay:
             recording = record_offline(self.environment, script, before)
             if script.revision in self._wanted:
                 yield script, copied(before), recording
-            # Until the model can be changed.
-            with suppress(NotImplementedError):
-                self._apply(before, recording.events)
+            self._apply(before, recording.events)
             if self._children[script.revision]:
                 self._after[script.revision] = before
 
@@ -65,10 +66,19 @@ class Replay:
 
     def _apply(self, schema: Schema, events: Iterable[Event]) -> None:
         for event in events:
-            if isinstance(event, Sent) and self._server is not None:
-                schema.apply(self._server.parse(bound_text(event)), new=False)
-            elif isinstance(event, HelperSent):
-                schema.apply(effects_of(event, self.environment.dialect), new=False)
+            try:
+                schema.apply(self._operations(event), new=False)
+            except Exception:
+                # A review goes on with what is known without it.
+                log.debug("what %s makes is not known", event, exc_info=True)
+
+    def _operations(self, event: Event) -> Iterable[Operation]:
+        match event:
+            case Sent() if self._server is not None:
+                return self._server.parse(bound_text(event))
+            case HelperSent():
+                return effects_of(event, self.environment.dialect)
+        return ()
 
 
 def _with_ancestors(environment: Environment, wanted: Iterable[str]) -> Iterator[Script]:
