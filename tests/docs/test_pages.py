@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import safeops
-from safeops import runner
+from safeops import review, runner
 from safeops.cli import COMMANDS
 from tests.docs.following import is_followed
 from tests.docs.pages import DOCS, ROOT, Block, blocks, name_of, pages, with_revisions
@@ -18,7 +18,7 @@ from tests.docs.sql import is_rendered, is_run, is_sent, is_sent_by_env
 PARTS = ["Bad", "Good", "What the database does", "On each database", "Undoing it"]
 DEEDS = [page for page in pages("how-to") if page.stem != "index"]
 LINES = 70
-NOT_RUN = {"how-to/several-runners": 1, "how-to/offline": 1, "how-to/check-in-ci": 2}
+NOT_RUN = {"how-to/several-runners": 1, "how-to/offline": 1, "how-to/check-in-ci": 2, "how-to/review-in-ci": 3}
 
 
 def is_tried(block: Block) -> bool:
@@ -84,6 +84,7 @@ def test_the_reference_makes_what_would_be_out_of_date() -> None:
     assert made == ["patterns", "help", *verbs]
     reference = (DOCS / "reference/running.md").read_text()
     assert not [name for name in runner.__all__ if f":: safeops.runner.{name}\n" not in reference]
+    assert not [name for name in review.__all__ if f":: safeops.review.{name}\n" not in reference]
     assert all(f"def {name}" in (DOCS / "conf.py").read_text() for name in ("patterns", "command_line"))
 
 

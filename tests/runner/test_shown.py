@@ -48,7 +48,7 @@ def test_where_there_is_no_project_it_says_how_to_name_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for verb in ("status", "plan", "backup", "upgrade", "rollback", "heads", "check"):
+    for verb in ("status", "plan", "backup", "upgrade", "rollback", "heads", "check", "review"):
         assert main([verb]) == 4
         said = capsys.readouterr()
         assert "There is no Alembic project here: there is no file alembic.ini." in said.err, verb
@@ -71,7 +71,7 @@ def test_a_configuration_that_is_not_there_is_named(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["frob"], "'check')"),
+        (["frob"], "'review')"),
         (["upgrade", "--wait", "-5"], "'-5' is no number of seconds: give 0 or more"),
         (["upgrade", "--health-patience", "nan"], "'nan' is no number of seconds"),
         (["backup", "--keep", "0"], "'0' is no number of backups: give 1 or more"),

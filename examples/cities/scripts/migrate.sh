@@ -7,13 +7,13 @@ verb="${1:-status}"
 shift || true
 
 case "$verb" in
-    status | plan | check | heads) exec python -m safeops "$verb" "$@" ;;
+    status | plan | check | review | heads) exec python -m safeops "$verb" "$@" ;;
     backup) exec python -m safeops backup --keep "${KEEP_BACKUPS:-7}" "$@" ;;
     # The health check is the team's: a URL or a command.
     upgrade) exec python -m safeops upgrade --backup ${HEALTH_CHECK:+--health-check "$HEALTH_CHECK"} "$@" ;;
     rollback) exec python -m safeops rollback --backup "$@" ;;
     *)
-        echo "usage: $0 status | plan | check | heads | backup | upgrade | rollback [options of safeops]" >&2
+        echo "usage: $0 status | plan | check | review | heads | backup | upgrade | rollback [options of safeops]" >&2
         exit 4
         ;;
 esac

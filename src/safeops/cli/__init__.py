@@ -17,12 +17,13 @@ from alembic.util import CommandError
 from safeops import __version__
 from safeops.cli.command import fitting, with_place
 from safeops.cli.project import CHECK, GUIDE, HEADS, INIT, PLAN, STATUS
+from safeops.cli.review import REVIEW
 from safeops.cli.upgrades import BACKUP, RESTORE, ROLLBACK, STAMP, UPGRADE
 from safeops.databases.connections import of_a_url
 from safeops.errors import SafeOpsError
 from safeops.runner.revision_run import DONE, RAISED
 
-COMMANDS = (INIT, GUIDE, STATUS, PLAN, BACKUP, RESTORE, UPGRADE, ROLLBACK, HEADS, STAMP, CHECK)
+COMMANDS = (INIT, GUIDE, STATUS, PLAN, BACKUP, RESTORE, UPGRADE, ROLLBACK, HEADS, STAMP, CHECK, REVIEW)
 
 
 class _Parser(ArgumentParser):

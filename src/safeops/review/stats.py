@@ -26,9 +26,15 @@ class Stats:
 
     rows: Mapping[str, int] = field(default_factory=dict)
 
-    def of(self, table: Name) -> int | None:
-        """Return how many rows a table has; None if it is not listed."""
-        return self.rows.get(str(table))
+    def of(self, table: Name, home: str | None) -> int | None:
+        """Return how many rows a table has; None if it is not listed.
+
+        Args:
+            table: The table.
+            home: The default schema.
+        """
+        full = Name(table.name, table.schema or home)
+        return self.rows.get(str(full), self.rows.get(str(full.at(home))))
 
 
 def stats_file(config: Config, given: str | Path | None = None) -> Path | None:

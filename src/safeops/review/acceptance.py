@@ -1,0 +1,82 @@
+"""What somebody has accepted: by a comment, by ``assured(...)``, or in a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from safeops.judging.finding import NOTE, UNSAFE, Finding
+from safeops.review.allowed import Allowed
+from safeops.review.baseline import Key, key_of
+from safeops.review.reviewed import Accepted, ReviewedRevision, by_line
+
+RULES = frozenset(
+    {
+        *("index-blocks-writes", "foreign-key-scans", "check-scans", "key-builds", "not-null-scans", "type-rewrites"),
+        *("column-rewrites", "column-scans", "table-rewrites", "partition-scans", "held-lock", "mass-update"),
+        *("locks-rows", "drop-column", "drop-table", "rename-column", "rename-table", "rename-enum-value", "truncate"),
+        *(
+            "narrowing",
+            "revoke",
+            "row-level-security",
+            "fails",
+            "no-lock-timeout",
+            "lock-table",
+            "brief-lock",
+            "unseen",
+        ),
+        *("missing-index", "json-type", "cached-plan", "missing-downgrade", "lossy-downgrade", "several-heads"),
+    }
+)
+"""The rules that a comment may accept."""
+
+
+class Acceptance:
+    """Takes away what is accepted from what was found.
+
+    Args:
+        rules: The rules that there are.
+        baseline: What a baseline accepts.
+    """
+
+    def __init__(self, rules: Collection[str], baseline: Collection[Key] = ()) -> None:
+        self._rules, self._baseline = rules, baseline
+        self._comments: dict[str, Allowed] = {}
+
+    def applied(self, revision: ReviewedRevision, findings: Iterable[Finding], *, complete: bool) -> ReviewedRevision:
+        """Return a revision with what was found in it, and what of that is accepted.
+
+        Args:
+            revision: The revision.
+            findings: What was found in it, notes too.
+            complete: Whether all that it does was judged.
+        """
+        open_, accepted = [], []
+        for finding in findings:
+            by = self._accepted(revision.revision, finding)
+            if by is None:
+                open_.append(finding)
+            else:
+                accepted.append(by)
+        notes = [finding for finding in open_ if finding.verdict == NOTE]
+        notes += self._allowed(revision.file).notes(self._rules, complete=complete)
+        return replace(
+            revision,
+            findings=by_line(finding for finding in open_ if finding.verdict != NOTE),
+            notes=by_line(notes),
+            accepted=tuple(accepted),
+        )
+
+    def _accepted(self, revision: str, finding: Finding) -> Accepted | None:
+        assured = finding.sent.assured if finding.sent is not None else None
+        place = finding.place
+        comment = self._allowed(place.file).reason_for(finding.rule, place.line) if place is not None else None
+        if comment is not None:
+            return Accepted(finding, "comment", comment)
+        if assured is not None:
+            return Accepted(finding, "assured", assured)
+        known = finding.verdict == UNSAFE and key_of(revision, finding) in self._baseline
+        return Accepted(finding, "baseline") if known else None
+
+    def _allowed(self, file: str) -> Allowed:
+        return self._comments.setdefault(file, Allowed(file))

@@ -1,0 +1,108 @@
+"""What exists before a revision that is judged: replayed from the files, or read from the live database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from alembic.script import Script, ScriptDirectory
+
+from safeops.judging.operations import Operation
+from safeops.judging.schema import Facts, KnownTable, Schema
+from safeops.naming import Name
+from safeops.review.replay import copied
+from safeops.review.stats import Stats
+
+
+@dataclass
+class NotedSchema(Schema):
+    """A schema that notes what has changed it."""
+
+    changes: list[Operation] = field(default_factory=list)
+
+    def apply(self, operations: Iterable[Operation], *, new: bool) -> None:
+        operations = list(operations)
+        self.changes += operations
+        super().apply(operations, new=new)
+
+    def apart(self) -> NotedSchema:
+        """Return a copy that changes apart from this one."""
+        made = copied(self)
+        assert isinstance(made, NotedSchema)
+        made.changes = []
+        return made
+
+
+@dataclass(frozen=True)
+class Live:
+    """The live database.
+
+    Args:
+        facts: What it answers.
+        home: Its default schema.
+        applied: The revisions that it has had.
+    """
+
+    facts: Facts
+    home: str | None = None
+    applied: frozenset[str] = frozenset()
+
+
+class Before:
+    """The schemas before the revisions of a review.
+
+    Args:
+        script: The revisions of the project.
+        together: Those that are deployed together: a table that one of them makes is new to the others.
+        stats: How many rows the tables have.
+        live: The live database, if there is one.
+    """
+
+    def __init__(
+        self, script: ScriptDirectory, together: Collection[str], stats: Stats, live: Live | None = None
+    ) -> None:
+        self._script, self._together, self._stats, self._live = script, together, stats, live
+        self._made: dict[str, set[Name]] = {}
+        self._changes: dict[str, list[Operation]] = {}
+
+    def schema(self, script: Script, replayed: Schema) -> NotedSchema:
+        """Return the schema before a revision, from the one that the files before it make."""
+        earlier = self._earlier(script)
+        live = self._live
+        if live is not None and script.revision not in live.applied:
+            schema = NotedSchema(live.facts, live.home)
+            for revision in earlier:
+                schema.apply(self._changes.get(revision, ()), new=True)
+        else:
+            # A live database that has had the revision shows what exists after it; the sizes are right all the same.
+            schema = NotedSchema(**vars(replayed))
+            self._size(schema)
+        schema.settle()
+        for name in {name for revision in earlier for name in self._made.get(revision, ()) if name in schema.tables}:
+            schema.tables[name].new = True
+        schema.changes = []
+        return schema
+
+    def keep(self, script: Script, schema: NotedSchema) -> None:
+        """Note what a revision has changed in the schema that was before it."""
+        self._changes[script.revision] = schema.changes
+        if script.revision in self._together:
+            self._made[script.revision] = {name for name, table in schema.tables.items() if table.new}
+
+    def _earlier(self, script: Script) -> list[str]:
+        """Return the revisions before one that were judged, the oldest first."""
+        newest_first = [one.revision for one in self._script.iterate_revisions(script.revision, "base")]
+        return [one for one in reversed(newest_first) if one != script.revision and one in self._changes]
+
+    def _size(self, schema: Schema) -> None:
+        facts = self._live.facts if self._live is not None else None
+        for name in {*schema.tables, *map(_name_of, self._stats.rows)}:
+            found = facts.table(name) if facts is not None else None
+            rows = found.rows if found is not None else self._stats.of(name, schema.home)
+            if rows is not None:
+                schema.tables.setdefault(schema.key(name), KnownTable(schema.key(name))).rows = rows
+
+
+def _name_of(full: str) -> Name:
+    schema, _, name = full.rpartition(".")
+    return Name(name, schema or None)

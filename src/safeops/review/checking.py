@@ -1,0 +1,97 @@
+"""A check that also reviews what is new: for continuous integration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+
+from safeops.errors import SafeOpsError
+from safeops.judging.judge import SMALL_TABLE
+from safeops.planned import summary
+from safeops.review.ladder import review
+from safeops.review.reviewed import Reviewed
+from safeops.runner.checks import Checked, check
+from safeops.runner.revision_run import DONE, Result
+
+
+@dataclass(frozen=True)
+class CheckedAndReviewed(Result):
+    """What a check and a review found.
+
+    Args:
+        checked: What the check found.
+        reviewed: What the review found; None if there was none.
+        not_reviewed: Why there was none.
+    """
+
+    checked: Checked
+    reviewed: Reviewed | None = None
+    not_reviewed: str = ""
+
+    @property
+    def exit_status(self) -> int:
+        status = self.checked.exit_status
+        return status if status != DONE or self.reviewed is None else self.reviewed.exit_status
+
+    def as_json(self) -> dict[str, Any]:
+        reviewed = self.reviewed.as_json() if self.reviewed is not None else None
+        return {**self.checked.as_json(), "review": reviewed, "not_reviewed": self.not_reviewed}
+
+
+def check_and_review(
+    config: Config,
+    *,
+    scratch_url: str | None = None,
+    since: str | None = None,
+    ignore: Sequence[str] = (),
+    baseline: str | Path | None = None,
+    write_baseline: bool = False,
+    small_table: int = SMALL_TABLE,
+) -> CheckedAndReviewed:
+    """Check a project, and review its new revisions: what is pending, or what the merge base with the main branch lacks.
+
+    A project whose new revisions cannot be told from the others, and one without the extra ``review``, is only checked.
+
+    Args:
+        config: The configuration of the project.
+        scratch_url: An empty database to run on, which is not emptied afterwards.
+        since: A revision: what follows it is checked in full, and reviewed.
+        ignore: Findings of the check to accept.
+        baseline: A file of findings to accept, of both.
+        write_baseline: Write that file, so that it accepts everything that is found now.
+        small_table: Tables with fewer rows may be locked for as long as it takes.
+
+    Raises:
+        NotReady: No temporary database can be created, or the one at ``scratch_url`` is not empty.
+        InvalidArgument: There is no such revision, or the file is not a baseline.
+        SafeOpsError: A database cannot be reached.
+
+    Example:
+        found = check_and_review(Config("alembic.ini"), since="ae1027")
+        raise SystemExit(found.exit_status)
+    """
+    review_now = partial(
+        review, config, since=since, small_table=small_table, baseline=baseline, write_baseline=write_baseline
+    )
+    # First, while the scratch database is empty: a check leaves it full.
+    reviewed, why = _reviewed(review_now, scratch_url)
+    checked = check(
+        config, scratch_url=scratch_url, since=since, ignore=ignore, baseline=baseline, write_baseline=write_baseline
+    )
+    return CheckedAndReviewed(checked, reviewed, why)
+
+
+def _reviewed(review_now: Callable[..., Reviewed], scratch_url: str | None) -> tuple[Reviewed | None, str]:
+    """Return a review on an empty copy, or else without a database; or why there is none."""
+    with suppress(SafeOpsError):
+        return review_now(scratch_url=scratch_url, scratch=scratch_url is None), ""
+    try:
+        return review_now(), ""
+    except SafeOpsError as error:
+        return None, summary(error)

@@ -1,0 +1,120 @@
+"""The verdicts on one revision, of whichever rungs of the ladder have seen it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import DBAPIError
+
+from safeops.databases import Database
+from safeops.errors import SafeOpsError
+from safeops.judging.application import Uses
+from safeops.judging.finding import NOTE, Finding
+from safeops.judging.judge import SMALL_TABLE, Judge
+from safeops.judging.schema import Schema
+from safeops.judging.sent import Event, Recording, Sent, Unseen
+from safeops.judging.server import Session
+from safeops.planned import summary
+from safeops.review.baseline import normalised
+from safeops.review.reviewed import UNSEEN
+
+log = logging.getLogger("safeops")
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Judges what revisions send.
+
+    Args:
+        database: The database that they are sent to, or its dialect alone.
+        uses: Tells whether released code uses a table or a column.
+        small_table: Tables with fewer rows may be locked for as long as it takes.
+        version: The version of the server, if the database is only a dialect.
+        settings: The settings of the sessions that migrate.
+    """
+
+    database: Database
+    uses: Uses | None = None
+    small_table: int = SMALL_TABLE
+    version: tuple[int, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def of(self, recording: Recording, schema: Schema) -> list[Finding]:
+        """Return what is to say of a recording; the schema is afterwards as the revision leaves it."""
+        judge = Judge(
+            self.database,
+            schema,
+            Session(self.database.dialect.driver, dict(self.settings)),
+            uses=self.uses,
+            small_table=self.small_table,
+            version=self.version,
+            seen=recording.seen,
+        )
+        found = [finding for event in _events(recording) for finding in _judged(judge, event)]
+        return list(_once([*found, *judge.end_revision()]))
+
+
+def rung_of(recording: Recording) -> str:
+    """Return on which rung a recording was made; "unseen" if it has nothing to judge."""
+    nothing = bool(recording.events) and all(isinstance(event, Unseen) for event in recording.events)
+    return UNSEEN if nothing else recording.seen
+
+
+def is_complete(recording: Recording) -> bool:
+    """Tell whether a recording has all that the revision does."""
+    return recording.error is None and not any(isinstance(event, Unseen) for event in recording.events)
+
+
+def merged(measured: Recording, exact: Iterable[Finding], wide: Iterable[Finding]) -> list[Finding]:
+    """Return what an empty copy has shown, and what happens only where there are rows.
+
+    Args:
+        measured: What the copy was sent.
+        exact: The findings of that.
+        wide: The findings of another rung, which makes rows up, or reads them.
+    """
+    sent = {normalised(event.sql) for event in measured.events if isinstance(event, Sent)}
+    return [
+        *exact,
+        *(
+            finding
+            for finding in wide
+            if finding.verdict != NOTE and finding.sent is not None and normalised(finding.sent.sql) not in sent
+        ),
+    ]
+
+
+def _judged(judge: Judge, event: Event) -> list[Finding]:
+    try:
+        return judge.judge(event)
+    except (SafeOpsError, DBAPIError):
+        raise
+    except Exception as error:
+        # One statement that nobody has met yet must not end a review of all the others, nor pass as fine.
+        log.debug("a statement could not be judged", exc_info=True)
+        why = f"It could not be judged, which is a defect of safeops: please report it. {summary(error)}"
+        return judge.judge(Unseen(why, event.place, getattr(event, "sql", "")))
+
+
+def _events(recording: Recording) -> Iterator[Event]:
+    yield from recording.events
+    if recording.error is not None and is_silent(recording):
+        yield Unseen(f"It ended early: {type(recording.error).__name__}: {recording.error}".rstrip(": "))
+
+
+def is_silent(recording: Recording) -> bool:
+    """Tell whether no event of a recording says that the revision failed."""
+    refused = any(isinstance(event, Sent) and event.measured and event.measured.error for event in recording.events)
+    return not refused and not any(isinstance(event, Unseen) for event in recording.events)
+
+
+def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield each finding once: a loop sends the same statement from the same line again and again."""
+    seen = set()
+    for finding in findings:
+        key = finding.rule, finding.verdict, finding.place, finding.table, normalised(finding.statement)
+        if key not in seen:
+            seen.add(key)
+            yield finding
