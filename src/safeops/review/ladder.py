@@ -7,25 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import Script
 
 from safeops.databases import database_for
+from safeops.judging.application import Uses
 from safeops.judging.finding import NOTE, Finding
 from safeops.judging.judge import SMALL_TABLE
 from safeops.judging.sent import Place, Recording
+from safeops.naming import Name
 from safeops.review import baseline as baselines
 from safeops.review.acceptance import RULES, Acceptance
 from safeops.review.before import Before, Live, NotedSchema
+from safeops.review.models import Released
 from safeops.review.offline import Environment, environment_of
 from safeops.review.replay import Replay
 from safeops.review.reviewed import UNSEEN, Reviewed, ReviewedRevision
 from safeops.review.scratch import record_scratch
 from safeops.review.selecting import Selection, select
 from safeops.review.stats import Stats, read_stats, stats_file
-from safeops.review.verdicts import Verdicts, is_complete, merged, rung_of
+from safeops.review.verdicts import Verdicts, is_complete, rung_of, with_rows
 from safeops.runner.revisions import MERGE, missing_downgrade, unmerged_heads
 
 
@@ -83,22 +87,21 @@ def review(
         raise SystemExit(found.exit_status)
     """
     environment = environment_of(config)
+    if server_version is not None:
+        environment.dialect.server_version_info = tuple(int(part) for part in server_version.split("."))
     selection = select(environment, what, since=since, all_revisions=all_revisions)
     known = stats_file(config, stats)
     ladder = _Ladder(
         environment,
         selection,
-        Verdicts(database_for(environment.dialect, None), small_table=small_table, version=_version(server_version)),
+        Verdicts(database_for(environment.dialect, None), small_table),
+        Released(config, environment.options.get("target_metadata")),
         read_stats(known) if known is not None else Stats(),
         _measured(config, selection.scripts, scratch_url) if scratch or scratch_url else {},
     )
     file = None if baseline is None else Path(baseline)
     revisions = _accepted(ladder.climb(), file, write_baseline=write_baseline)
-    return Reviewed(revisions, ladder.verdicts.database.product)
-
-
-def _version(text: str | None) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")) if text else ()
+    return Reviewed(revisions, ladder.verdicts.database.product, tuple(ladder.released.remarks))
 
 
 def _measured(config: Config, scripts: Sequence[Script], scratch_url: str | None) -> dict[str, Recording]:
@@ -126,6 +129,7 @@ class _Ladder:
         selection: The revisions.
         verdicts: Judges what they send.
         stats: How many rows the tables have.
+        released: Tells what the released application uses.
         measured: What they did on an empty copy, by revision.
         live: The live database, if it may be read.
     """
@@ -133,6 +137,7 @@ class _Ladder:
     environment: Environment
     selection: Selection
     verdicts: Verdicts
+    released: Released
     stats: Stats = field(default_factory=Stats)
     measured: dict[str, Recording] = field(default_factory=dict)
     live: Live | None = None
@@ -149,15 +154,25 @@ class _Ladder:
         return found
 
     def _revision(self, script: Script, schema: NotedSchema, wide: Recording) -> _Found:
-        measured = self.measured.get(script.revision)
+        measured, uses = self.measured.get(script.revision), self._uses(script.path)
         if measured is None or measured.seen == UNSEEN:
-            findings, seen = self.verdicts.of(wide, schema), wide
+            findings, seen = self.verdicts.of(wide, schema, uses), wide
         else:
-            exact = self.verdicts.of(measured, schema.apart())
-            findings, seen = merged(measured, exact, self.verdicts.of(wide, schema)), measured
+            exact = self.verdicts.of(measured, schema.apart(), uses)
+            findings, seen = with_rows(measured, exact, self.verdicts.of(wide, schema, uses)), measured
         notes = [*_downgrade(script), *self._heads(script)]
         revision = ReviewedRevision(script.revision, script.path, script.doc or "", rung_of(seen))
         return _Found(revision, [*findings, *notes], is_complete(seen))
+
+    def _uses(self, file: str) -> Uses:
+        """Return what tells whether released code uses something; nobody looks before it is asked."""
+        found = cache(self.released.uses)
+
+        def uses(table: Name, column: str | None) -> bool | None:
+            known = found(file)
+            return known(table, column) if known is not None else None
+
+        return uses
 
     def _heads(self, script: Script) -> Iterator[Finding]:
         heads = unmerged_heads(self.environment.script)

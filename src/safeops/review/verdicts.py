@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases import Database
 from safeops.errors import SafeOpsError
 from safeops.judging.application import Uses
-from safeops.judging.finding import NOTE, Finding
+from safeops.judging.finding import NOTE, Finding, merged
 from safeops.judging.judge import SMALL_TABLE, Judge
 from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, Recording, Sent, Unseen
@@ -29,31 +29,32 @@ class Verdicts:
 
     Args:
         database: The database that they are sent to, or its dialect alone.
-        uses: Tells whether released code uses a table or a column.
         small_table: Tables with fewer rows may be locked for as long as it takes.
-        version: The version of the server, if the database is only a dialect.
         settings: The settings of the sessions that migrate.
     """
 
     database: Database
-    uses: Uses | None = None
     small_table: int = SMALL_TABLE
-    version: tuple[int, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
 
-    def of(self, recording: Recording, schema: Schema) -> list[Finding]:
-        """Return what is to say of a recording; the schema is afterwards as the revision leaves it."""
+    def of(self, recording: Recording, schema: Schema, uses: Uses | None = None) -> list[Finding]:
+        """Return what is to say of a recording; the schema is afterwards as the revision leaves it.
+
+        Args:
+            recording: What the revision sends.
+            schema: What exists before it.
+            uses: Tells whether released code uses a table or a column.
+        """
         judge = Judge(
             self.database,
             schema,
             Session(self.database.dialect.driver, dict(self.settings)),
-            uses=self.uses,
+            uses=uses,
             small_table=self.small_table,
-            version=self.version,
             seen=recording.seen,
         )
         found = [finding for event in _events(recording) for finding in _judged(judge, event)]
-        return list(_once([*found, *judge.end_revision()]))
+        return merged([*found, *judge.end_revision()])
 
 
 def rung_of(recording: Recording) -> str:
@@ -67,7 +68,7 @@ def is_complete(recording: Recording) -> bool:
     return recording.error is None and not any(isinstance(event, Unseen) for event in recording.events)
 
 
-def merged(measured: Recording, exact: Iterable[Finding], wide: Iterable[Finding]) -> list[Finding]:
+def with_rows(measured: Recording, exact: Iterable[Finding], wide: Iterable[Finding]) -> list[Finding]:
     """Return what an empty copy has shown, and what happens only where there are rows.
 
     Args:
@@ -108,13 +109,3 @@ def is_silent(recording: Recording) -> bool:
     """Tell whether no event of a recording says that the revision failed."""
     refused = any(isinstance(event, Sent) and event.measured and event.measured.error for event in recording.events)
     return not refused and not any(isinstance(event, Unseen) for event in recording.events)
-
-
-def _once(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield each finding once: a loop sends the same statement from the same line again and again."""
-    seen = set()
-    for finding in findings:
-        key = finding.rule, finding.verdict, finding.place, finding.table, normalised(finding.statement)
-        if key not in seen:
-            seen.add(key)
-            yield finding
