@@ -162,7 +162,9 @@ class Judge:
     def _refusal(self, operation: Operation) -> str | None:
         """Return why the server is certain to refuse an operation."""
         inside = self._transaction.number is not None
-        found = self.server.failure(operation, self.session, inside) or refused_by_rows(operation, self.schema)
+        found = self.server.failure(operation, self.session, inside)
+        if found is None and not self.server.fills_missing_values:
+            found = refused_by_rows(operation, self.schema)
         if found is None and not self._is_opaque:
             found = refused_as_absent(operation, self.schema)
         return found
@@ -318,10 +320,11 @@ class Judge:
 
     def _notes(self, step: _Step) -> Iterator[Finding]:
         operation = step.operation
-        if operation.kind == ops.ADD_FOREIGN_KEY and operation.columns:
+        if operation.kind == ops.ADD_FOREIGN_KEY and operation.columns and not self.server.indexes_foreign_keys:
             self._added_keys.append((operation, step.sent))
         known = self.schema.table(operation.table) if operation.table is not None else None
-        if operation.kind == ops.ADD_COLUMN and operation.type == "json" and not (known and known.new):
+        has_json = operation.kind == ops.ADD_COLUMN and operation.type == "json" and not self.server.compares_json
+        if has_json and not (known and known.new):
             why = "The type json has no equality, so that SELECT DISTINCT and UNION over the table fail: use jsonb."
             yield self._writer.finding("json-type", NOTE, operation, step.sent, why)
 

@@ -61,6 +61,7 @@ class KnownTable:
         reads: Of a view: the tables that it reads.
         read_by: The views that read it, with the columns that they read; "*" is all.
         default_partition: Of a partitioned table that a live database told of.
+        traits: What else makes a difference to operations on it, as ``traits.py`` has it.
     """
 
     name: Name
@@ -80,6 +81,7 @@ class KnownTable:
     reads: frozenset[Name] = frozenset()
     read_by: dict[Name, frozenset[str]] = field(default_factory=dict)
     default_partition: Name | None = None
+    traits: frozenset[str] = frozenset()
 
 
 @dataclass

@@ -39,6 +39,12 @@ class JudgedServer(Port):
     """The schema of a table that is named without one, where that is the same nearly everywhere."""
     begins_by_itself: ClassVar[frozenset[str]] = frozenset()
     """The drivers that begin a transaction again before the statement after a COMMIT that the revision sends as text."""
+    fills_missing_values: ClassVar[bool] = False
+    """A new NOT NULL column without a default gets 0 or an empty text in the rows that exist."""
+    indexes_foreign_keys: ClassVar[bool] = False
+    """The server makes an index for a foreign key that has none."""
+    compares_json: ClassVar[bool] = False
+    """The type json has an equality."""
 
     @abstractmethod
     def parse(self, sql: str) -> list[Operation]:

@@ -1,0 +1,252 @@
+"""What is true on MariaDB and MySQL, the special first: measured by asking the server for each way in turn.
+
+A statement of ALTER TABLE is done in the fastest way that all its actions allow: INSTANT, INPLACE, or COPY. From 11.2 on
+MariaDB copies without keeping writes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from safeops.judging import operations as op
+from safeops.judging.truths import BUILD, CATALOGUE, REWRITE, ROWS, SCAN, Effect, Truth
+
+MARIADB, MYSQL = frozenset({"MariaDB"}), frozenset({"MySQL"})
+INSTANT = "ALGORITHM=INSTANT"
+ONLINE = "ALGORITHM=INPLACE, LOCK=NONE"
+SHARED = "ALGORITHM=INPLACE, LOCK=SHARED"
+EXCLUSIVE = "ALGORITHM=INPLACE, LOCK=EXCLUSIVE"
+COPY = "ALGORITHM=COPY, LOCK=SHARED"
+COPY_ONLINE = "ALGORITHM=COPY, LOCK=NONE"
+COPY_EXCLUSIVE = "ALGORITHM=COPY, LOCK=EXCLUSIVE"
+METADATA = "EXCLUSIVE metadata lock"
+WRITE, READ = "LOCK TABLES WRITE", "LOCK TABLES READ"
+ROW_LOCKS, SHARED_ROWS = "exclusive row locks", "shared row locks"
+STRENGTH = (
+    ROW_LOCKS,
+    ONLINE,
+    COPY_ONLINE,
+    SHARED_ROWS,
+    READ,
+    SHARED,
+    COPY,
+    EXCLUSIVE,
+    COPY_EXCLUSIVE,
+    INSTANT,
+    METADATA,
+    WRITE,
+)
+"""Weakest first."""
+BLOCKS = {
+    **dict.fromkeys((INSTANT, METADATA, EXCLUSIVE, COPY_EXCLUSIVE, WRITE), "reads and writes"),
+    **dict.fromkeys((SHARED, COPY, READ, SHARED_ROWS), "writes"),
+}
+ONLINE_COPY = (11, 2)
+"""The first version of MariaDB that copies without keeping writes out."""
+HERE = ("mariadb 10.11", "mariadb 11.8", "mysql 9.7")
+ON_MARIADB, ON_MYSQL = HERE[:2], HERE[2:]
+
+_BRIEF = (Effect("table", INSTANT),)
+_METADATA = (Effect("table", METADATA),)
+
+
+def _online(work: str = CATALOGUE) -> tuple[Effect, ...]:
+    """Reads and writes go on, but at its beginning and its end for a moment."""
+    return (Effect("table", ONLINE, work), Effect("table", METADATA))
+
+
+def _truth(
+    kind: str, effects: tuple[Effect, ...], *when: str, why: str = "", products: frozenset[str] = frozenset()
+) -> Truth:
+    measured = ON_MARIADB if products == MARIADB else ON_MYSQL if products == MYSQL else HERE
+    return Truth(kind, effects, frozenset(when), products=products, why=why, measured=measured)
+
+
+def _copies(kind: str, *when: str, why: str = "", products: frozenset[str] = frozenset()) -> Iterator[Truth]:
+    """It copies the table: MariaDB from 11.2 on lets writes go on meanwhile."""
+    whole = _truth(kind, (Effect("table", COPY, REWRITE),), *when, why=why, products=products)
+    if products != MYSQL:
+        online = (Effect("table", COPY_ONLINE, REWRITE), Effect("table", METADATA))
+        yield replace(whole, effects=online, products=MARIADB, since=ONLINE_COPY, measured=("mariadb 11.8",))
+        yield replace(whole, products=MARIADB, measured=("mariadb 10.11",))
+    if products != MARIADB:
+        yield replace(whole, products=MYSQL, measured=ON_MYSQL)
+
+
+def _columns() -> Iterator[Truth]:
+    add, why = op.ADD_COLUMN, "a stored generated column is computed for all rows"
+    yield from _copies(add, "stored", why=why)
+    yield from _copies(add, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
+    shared = (Effect("table", SHARED, REWRITE),)
+    yield _truth(add, shared, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
+    yield _truth(add, shared, "serial", why="all rows get numbers, one after the other")
+    why = "a foreign key on a new column is checked against all rows"
+    yield _truth(add, _online(REWRITE), "inline references", "unchecked keys", why="foreign_key_checks is 0")
+    yield from _copies(add, "inline references", why=why)
+    yield from _copies(add, "inline check", products=MYSQL, why="a CHECK is enforced by a copy of the table")
+    yield from _copies(
+        add, "expression default", products=MYSQL, why="a default in parentheses is computed for each row"
+    )
+    yield from _copies(add, "volatile default", products=MARIADB, why="the default differs from row to row")
+    yield from _copies(add, "positioned", "virtual table", products=MARIADB, why="the table has a virtual column")
+    yield _truth(add, _online(REWRITE), "inline unique", why="a unique index is built")
+    yield _truth(add, _online(REWRITE), "compressed table", why="a compressed table is rebuilt")
+    yield _truth(add, _online(REWRITE), "zero date", products=MYSQL, why="strict mode tells whether there are rows")
+    yield _truth(add, _BRIEF, why="the new column is kept in the metadata")
+    drop = op.DROP_COLUMN
+    yield from _copies(drop, "primary key", why="the table loses its primary key")
+    yield _truth(drop, _online(REWRITE), "compressed table", why="a compressed table is rebuilt")
+    yield _truth(drop, _online(REWRITE), "fulltext table", why="the table has a FULLTEXT index")
+    yield _truth(drop, _online(), "indexed", why="its indexes are dropped with it")
+    yield _truth(drop, _BRIEF, why="the column is dropped in the metadata")
+    yield _truth(op.RENAME_COLUMN, _BRIEF)
+    yield _truth(op.SET_DEFAULT, _BRIEF)
+    yield _truth(op.DROP_DEFAULT, _BRIEF)
+
+
+def _types() -> Iterator[Truth]:
+    change = op.CHANGE_TYPE
+    yield _truth(change, _BRIEF, "unknown column", "algorithm instant", why="the server refuses what is not INSTANT")
+    yield _truth(change, _online(REWRITE), "unknown column", "lock none", why="the server refuses what needs a lock")
+    yield from _copies(change, "changes type", why="the type is stored in another way")
+    rebuilt = "NULL is stored in another way, so that the table is rebuilt"
+    for kind in (op.SET_NOT_NULL, op.DROP_NOT_NULL):
+        yield from _copies(kind, "changes type", why="the type is stored in another way")
+        yield from _copies(kind, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
+        shared = (Effect("table", SHARED, REWRITE),)
+        yield _truth(kind, shared, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
+    yield from _copies(op.SET_NOT_NULL, "not strict", why="without strict mode NULL becomes 0 or an empty text")
+    yield from _copies(op.SET_NOT_NULL, "stored table", products=MARIADB, why="the table has a stored generated column")
+    yield _truth(op.SET_NOT_NULL, _online(REWRITE), why=rebuilt)
+    yield _truth(op.DROP_NOT_NULL, _online(REWRITE), why=rebuilt)
+    yield _truth(change, _BRIEF, "appends values", why="new values stand behind the old ones")
+    yield _truth(change, _BRIEF, "widens", products=MARIADB, why="values are stored in the same way")
+    yield _truth(change, _online(), "widens", products=MYSQL, why="values are stored in the same way")
+    yield _truth(change, _online(BUILD), "collation", "indexed", products=MARIADB, why="its indexes are built again")
+    yield from _copies(change, "collation", "indexed", products=MYSQL, why="its indexes are sorted in another way")
+    yield _truth(change, _BRIEF, "collation", products=MARIADB)
+    yield _truth(change, _online(), "collation", products=MYSQL)
+    yield _truth(change, _online(REWRITE), "positioned", products=MYSQL, why="columns change places")
+    yield _truth(change, _BRIEF, "already", why="the type stays as it is")
+    yield from _copies(change, why="a type that is stored in another way needs a copy")
+
+
+def _indexes() -> Iterator[Truth]:
+    shared = (Effect("table", SHARED, BUILD),)
+    for word in ("fulltext", "spatial", "functional", "vector"):
+        yield _truth(op.CREATE_INDEX, shared, word, why=f"a {word} index is never built online")
+    yield _truth(op.ADD_UNIQUE, shared, "functional", why="a functional index is never built online")
+    yield _truth(op.CREATE_INDEX, _online(BUILD), why="an index is built online")
+    yield _truth(op.ADD_UNIQUE, _online(BUILD), why="an index is built online")
+    yield _truth(op.ADD_PRIMARY_KEY, _online(REWRITE), why="the rows are sorted anew, online")
+    yield _truth(op.DROP_INDEX, _online())
+    yield _truth(op.RENAME_INDEX, _BRIEF, products=MARIADB)
+    yield _truth(op.RENAME_INDEX, _online(), products=MYSQL)
+
+
+def _constraints() -> Iterator[Truth]:
+    brief_on_referent = Effect("other", METADATA)
+    yield _truth(
+        op.ADD_FOREIGN_KEY, (*_online(BUILD), brief_on_referent), "unchecked keys", why="foreign_key_checks is 0"
+    )
+    for each in _copies(
+        op.ADD_FOREIGN_KEY, why="the rows are checked by copying the table while foreign_key_checks is 1"
+    ):
+        yield replace(each, effects=(*each.effects, brief_on_referent))
+    yield _truth(op.ADD_CHECK, _BRIEF, "not enforced", products=MYSQL)
+    yield from _copies(op.ADD_CHECK, why="the rows are checked by copying the table")
+    yield from _copies(op.VALIDATE_CONSTRAINT, products=MYSQL, why="the rows are checked by copying the table")
+    yield _truth(
+        op.DROP_CONSTRAINT, _online(REWRITE), "primary key", "replaced", why="the rows are sorted anew, online"
+    )
+    yield from _copies(op.DROP_CONSTRAINT, "primary key", why="a table without a primary key is sorted in another way")
+    yield _truth(op.DROP_CONSTRAINT, _online(), "foreign key", products=MYSQL)
+    yield _truth(op.DROP_CONSTRAINT, _BRIEF)
+
+
+def _tables() -> Iterator[Truth]:
+    rewrite = op.REWRITE_TABLE
+    yield _truth(rewrite, _online(), "character set", "already", products=MYSQL)
+    yield _truth(rewrite, _BRIEF, "character set", "already", products=MARIADB)
+    yield from _copies(rewrite, "copies", why="the table is written anew")
+    why = "rows move between partitions, and the way online is closed to that"
+    spread = (Effect("table", SHARED, REWRITE),)
+    yield _truth(rewrite, spread, "spreads rows", why=why, products=MYSQL)
+    yield _truth(rewrite, (Effect("table", COPY, REWRITE),), "spreads rows", why=why, products=MARIADB)
+    yield from _copies(rewrite, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
+    yield _truth(rewrite, spread, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
+    yield _truth(rewrite, _online(REWRITE), why="the table is rebuilt online")
+    yield _truth(op.ALTER_TABLE, spread, "spreads rows", why=why, products=MYSQL)
+    yield _truth(op.ALTER_TABLE, (Effect("table", COPY, REWRITE),), "spreads rows", why=why, products=MARIADB)
+    yield _truth(op.ALTER_TABLE, _METADATA)
+    yield _truth(op.COMMENT, _BRIEF, products=MARIADB)
+    yield _truth(op.COMMENT, _online(), products=MYSQL)
+    exchanged = (Effect("table", METADATA), Effect("other", METADATA))
+    scanned = (Effect("table", METADATA, SCAN), Effect("other", METADATA, SCAN))
+    yield _truth(op.ATTACH_PARTITION, exchanged, "not valid")
+    yield _truth(op.ATTACH_PARTITION, scanned, why="each row of the table that becomes a partition is checked")
+    for kind in (op.DROP_TABLE, op.TRUNCATE, op.CREATE_TRIGGER, op.DROP_TRIGGER):
+        yield _truth(kind, _METADATA)
+    yield _truth(op.RENAME_TABLE, (Effect("table", METADATA),))
+    yield _truth(op.LOCK_TABLE, (Effect("table", READ),), "mode read")
+    yield _truth(op.LOCK_TABLE, (Effect("table", WRITE),), "mode write")
+
+
+def _rows() -> Iterator[Truth]:
+    read = "what it reads stays locked until the transaction ends, as REPEATABLE READ has it"
+    few = frozenset({"by key", "limit"})
+    for trait in few:
+        yield _truth(op.INSERT, (Effect("table", ROW_LOCKS, ROWS),), "from table", trait)
+    yield _truth(
+        op.INSERT, (Effect("table", ROW_LOCKS, ROWS), Effect("other", SHARED_ROWS, SCAN)), "from table", why=read
+    )
+    for kind in (op.UPDATE, op.DELETE):
+        yield _truth(kind, (Effect("table", ROW_LOCKS, ROWS),))
+    yield _truth(op.SELECT, (Effect("table", ROW_LOCKS, ROWS),), "for update")
+
+
+_ALTERS = frozenset(
+    {op.ADD_COLUMN, op.DROP_COLUMN, op.RENAME_COLUMN, op.CHANGE_TYPE, op.SET_NOT_NULL, op.DROP_NOT_NULL, op.SET_DEFAULT}
+    | {
+        op.DROP_DEFAULT,
+        op.CREATE_INDEX,
+        op.DROP_INDEX,
+        op.RENAME_INDEX,
+        op.ADD_UNIQUE,
+        op.ADD_PRIMARY_KEY,
+        op.ADD_CHECK,
+    }
+    | {op.ADD_FOREIGN_KEY, op.VALIDATE_CONSTRAINT, op.DROP_CONSTRAINT, op.REWRITE_TABLE, op.ALTER_TABLE, op.COMMENT}
+)
+
+
+def _asked(truths: list[Truth]) -> Iterator[Truth]:
+    """What ALGORITHM=COPY, LOCK=SHARED and LOCK=EXCLUSIVE of the statement itself make of a truth, before it."""
+    asked = "the statement asks for it"
+    for kind in sorted(_ALTERS):
+        for lock, taken in (("lock exclusive", COPY_EXCLUSIVE), ("lock shared", COPY)):
+            yield _truth(kind, (Effect("table", taken, REWRITE),), "algorithm copy", lock, why=asked)
+        yield from _copies(kind, "algorithm copy", why=asked)
+    for each in truths:
+        first = each.effects[0] if each.effects else Effect("table", "")
+        if each.kind in _ALTERS and first.lock in (ONLINE, SHARED, COPY, COPY_ONLINE, INSTANT):
+            work = REWRITE if first.lock == INSTANT else first.work
+            yield _locked(
+                each, "lock exclusive", EXCLUSIVE if first.lock in (ONLINE, SHARED, INSTANT) else COPY_EXCLUSIVE, work
+            )
+            yield _locked(each, "lock shared", SHARED if first.lock in (ONLINE, SHARED, INSTANT) else COPY, work)
+        yield each
+
+
+def _locked(truth: Truth, asked: str, lock: str, work: str) -> Truth:
+    """A truth for who asks for a lock: what is INSTANT without becomes a rebuild, unless ALGORITHM=INSTANT is asked for."""
+    unless = frozenset({"algorithm instant"})
+    effects = (Effect("table", lock, work), *truth.effects[1:])
+    return replace(
+        truth, effects=effects, when=truth.when | {asked}, unless=truth.unless | unless, why="the statement asks for it"
+    )
+
+
+_OWN = [*_columns(), *_types(), *_indexes(), *_constraints(), *_tables(), *_rows()]
+TRUTHS = tuple(_asked(_OWN))
