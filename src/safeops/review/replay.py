@@ -29,10 +29,11 @@ class Replay:
     Args:
         environment: What env.py says.
         scripts: The revisions to review. Those before them are recorded too.
+        one_run: Whether one deploy runs them, so that a table that one makes is new for those that follow it.
     """
 
-    def __init__(self, environment: Environment, scripts: Iterable[Script]) -> None:
-        self.environment = environment
+    def __init__(self, environment: Environment, scripts: Iterable[Script], *, one_run: bool = False) -> None:
+        self.environment, self.one_run = environment, one_run
         self._wanted = {script.revision for script in scripts}
         self._order = list(_with_ancestors(environment, self._wanted))
         self._children = Counter(parent for script in self._order for parent in _alembic.parents(script))
@@ -47,7 +48,7 @@ class Replay:
             recording = record_offline(self.environment, script, before)
             if script.revision in self._wanted:
                 yield script, copied(before), recording
-            self._apply(before, recording.events)
+            self._apply(before, recording.events, new=self.one_run and script.revision in self._wanted)
             if self._children[script.revision]:
                 self._after[script.revision] = before
 
@@ -64,10 +65,10 @@ class Replay:
         self._children[parent] -= 1
         return copied(self._after[parent]) if self._children[parent] else self._after.pop(parent)
 
-    def _apply(self, schema: Schema, events: Iterable[Event]) -> None:
+    def _apply(self, schema: Schema, events: Iterable[Event], *, new: bool) -> None:
         for event in events:
             try:
-                schema.apply(self._operations(event), new=False)
+                schema.apply(self._operations(event), new=new)
             except Exception:
                 # A review goes on with what is known without it.
                 log.debug("what %s makes is not known", event, exc_info=True)
