@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
 
@@ -37,10 +37,20 @@ def record_scratch(config: Config, selected: Sequence[Script], scratch_url: str 
     """
     script = scripts_of(config)
     before = {one.revision: _before(script, one) for one in selected}
-    with _Copy(config, script, scratch_url) as copy:
+    with closing(Copy(config, scratch_url)) as copy:
         for place, one in enumerate(selected):
             needed = any(one.revision in before[later.revision] for later in selected[place + 1 :])
-            yield copy.record(one, before[one.revision], keep=needed)
+            yield _recorded(copy, one, keep=needed)
+
+
+def _recorded(copy: Copy, one: Script, *, keep: bool) -> Recording:
+    trace = Trace(one.path)
+    try:
+        error = copy.run(one, trace, keep=keep)
+    except Unreached as unreached:
+        return Recording(one.revision, one.path, "unseen", (), unreached.cause)
+    seen = "unseen" if error is not None and not _is_refused(trace) else "scratch"
+    return Recording(one.revision, one.path, seen, tuple(trace.events), error)
 
 
 def _before(script: ScriptDirectory, one: Script) -> frozenset[str]:
@@ -49,48 +59,64 @@ def _before(script: ScriptDirectory, one: Script) -> frozenset[str]:
     return frozenset(found - {one.revision})
 
 
-class _Undo(Exception):
-    """Has Alembic roll a revision back that has done all it does."""
+class Undo(BaseException):
+    """Has Alembic roll back what a revision has done; no ``except Exception`` of its own must catch that."""
 
 
-class _Copy:
-    """An empty copy of the schema, and which revisions have made it."""
+class Unreached(Exception):
+    """A revision before fails on an empty database."""
 
-    def __init__(self, config: Config, script: ScriptDirectory, scratch_url: str | None) -> None:
-        self.config, self.script, self.scratch_url = config, script, scratch_url
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Copy:
+    """An empty copy of the schema, and which revisions have made it.
+
+    Args:
+        config: The configuration of the project.
+        scratch_url: An empty database; None makes one on the project's server.
+    """
+
+    def __init__(self, config: Config, scratch_url: str | None) -> None:
+        self.config, self.script, self.scratch_url = config, scripts_of(config), scratch_url
         self._stack = ExitStack()
         self._database: TemporaryDatabase | None = None
         self._made: frozenset[str] = frozenset()
         self._broken: dict[str, Exception] = {}
 
-    def __enter__(self) -> _Copy:
-        return self
+    def close(self) -> None:
+        """Drop what was made."""
+        self._leave()
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def run(self, one: Script, trace: Trace, *, keep: bool = False) -> Exception | None:
+        """Run a revision on the schema that those before it make; return what it raised.
 
-    def record(self, one: Script, before: frozenset[str], *, keep: bool) -> Recording:
-        """Run a revision on the schema that those before it make."""
-        try:
-            database = self._at(before, _parents(self.script, one))
-        except _Unreached as unreached:
-            return Recording(one.revision, one.path, "unseen", (), unreached.cause)
-        trace = Trace(one.path)
+        Args:
+            one: The revision.
+            trace: Follows what it does.
+            keep: Keep what it makes, for revisions that follow; else it is rolled back.
+
+        Raises:
+            Unreached: A revision before it fails.
+        """
+        before = _before(self.script, one)
+        database = self._at(before, _parents(self.script, one))
         error = _run(database, partial(_traced_steps, self.script, one.revision, trace, keep))
         if error is None and keep:
             self._made = before | {one.revision}
         elif not trace.is_undone:
             self._leave()
-        if error is not None:
+        if error is not None and keep:
             self._broken[one.revision] = error
-        seen = "unseen" if error is not None and not _is_refused(trace) else "scratch"
-        return Recording(one.revision, one.path, seen, tuple(trace.events), error)
+        return error
 
     def _at(self, before: frozenset[str], parents: Sequence[str]) -> TemporaryDatabase:
         """Return a database with these revisions, and no others."""
         broken = next((self._broken[name] for name in before if name in self._broken), None)
         if broken is not None:
-            raise _Unreached(broken)
+            raise Unreached(broken)
         if self._database is None or not self._made <= before:
             self._leave()
             self._database = self._stack.enter_context(empty_database(self.config, self.scratch_url))
@@ -100,7 +126,7 @@ class _Copy:
             if error is not None:
                 self._leave()
                 self._broken[parent] = error
-                raise _Unreached(error)
+                raise Unreached(error)
         self._made = before
         return database
 
@@ -109,24 +135,18 @@ class _Copy:
         self._stack.close()
 
 
-class _Unreached(Exception):
-    """A revision before fails on an empty database."""
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
 def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
     """Run revisions, and return what one of them raised."""
     try:
         with silent_alembic():
             failure = database.run(steps)
+    except Undo:
+        return None
     except Endless as error:
         return SafeOpsError(str(error))
     except SystemExit as error:
         return SafeOpsError(f"It ends the program by sys.exit({error.code!r}).")
-    return None if failure is None or isinstance(failure[1], _Undo) else failure[1]
+    return failure[1] if failure is not None else None
 
 
 def _is_refused(trace: Trace) -> bool:
@@ -153,7 +173,7 @@ def _traced_steps(
     def run(**arguments: Any) -> None:
         traced(body, trace, arguments)
         if not keep:
-            raise _Undo
+            raise Undo
 
     steps[-1].migration_fn = run
     return steps

@@ -97,6 +97,7 @@ class Trace:
         self._running: dict[int, _Running] = {}
         self._names: list[object] = []
         self._ended = 0
+        self._is_ignoring = False
         self._tracers: dict[int, tuple[Connection, Tracer]] = {}
 
     @property
@@ -127,14 +128,32 @@ class Trace:
         ended = any(sent.transaction is None or kind_of(sent.sql) is Kind.TRANSACTION for sent in writes)
         return not self.committed and not ended and len(self._names) <= 1 and (rolls_back or not writes)
 
+    @contextmanager
+    def ignoring(self) -> Iterator[None]:
+        """Take no statement of the block for one of the revision's."""
+        self._is_ignoring = True
+        try:
+            yield
+        finally:
+            self._is_ignoring = False
+
+    def comes(self, connection: Connection) -> None:
+        """Do what there is to do before a statement of the revision."""
+
+    def came(self, connection: Connection) -> None:
+        """Do what there is to do after a statement of the revision."""
+
     # Events -----------------------------------------------------------------------------------------------------
 
     def _before(
         self, connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool
     ) -> None:
+        if self._is_ignoring:
+            return
         if _runs_in_helper(sys._getframe(1)):
             self.committed = True
             return
+        self.comes(connection)
         times = len(parameters) if many else 1
         values = (parameters[0] if parameters else None) if many else parameters
         running = _Running(_sql(connection, statement, parameters), values, times, self._last)
@@ -151,11 +170,12 @@ class Trace:
         done = running is not None and running.tracer is not None and running.tracer.is_done(running.before)
         return True if done else None
 
-    def _after(self, _connection: Connection, cursor: Any, *_: Any) -> None:
+    def _after(self, connection: Connection, cursor: Any, *_: Any) -> None:
         running = self._running.pop(id(cursor), None)
         if running is not None:
             measured = running.tracer.end(running.before) if running.tracer is not None else Measured()
             self._add(running, measured)
+            self.came(connection)
 
     def _failed(self, context: ExceptionContext) -> None:
         running = self._running.pop(id(getattr(context.execution_context, "cursor", None)), None)

@@ -11,7 +11,7 @@ from safeops.databases import sqltext
 from safeops.databases.statements import words_of
 from safeops.judging.truths import BUILD, CATALOGUE, REWRITE, Measured
 from safeops.naming import Name
-from safeops.review import copies, tracing
+from safeops.review import tracing
 
 
 class Way(NamedTuple):
@@ -146,20 +146,3 @@ OF_THE_COPY = frozenset(
     (1044, 1045, 1142, 1143, 1227, 1048, 1062, 1216, 1217, 1264, 1366, 1406, 1451, 1452, 1524, 1644, 1205, 1213, 1114)
 )
 """The numbers of errors that rows, rights or the machine may cause."""
-
-
-class Copies(copies.Copies):
-    """Empties a database."""
-
-    def empty(self, kept: frozenset[str]) -> None:
-        self.run("SET foreign_key_checks = 0")
-        for kind, name in self.read(OBJECTS):
-            self.run(f"DROP {kind} IF EXISTS {self.quoted(name)}")
-        self.run("SET foreign_key_checks = 1")
-
-
-OBJECTS = """
-  SELECT CASE TABLE_TYPE WHEN 'VIEW' THEN 'VIEW' WHEN 'SEQUENCE' THEN 'SEQUENCE' ELSE 'TABLE' END, TABLE_NAME
-    FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()
-  UNION ALL SELECT ROUTINE_TYPE, ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = DATABASE()
-  UNION ALL SELECT 'EVENT', EVENT_NAME FROM information_schema.EVENTS WHERE EVENT_SCHEMA = DATABASE()"""
