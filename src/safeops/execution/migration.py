@@ -209,6 +209,11 @@ def _bind(context: MigrationContext) -> Connection:
     return context.connection
 
 
+def current_connection() -> Connection:
+    """Return the connection that Alembic gives to the revision that runs now."""
+    return _bind(alembic.op.get_context())
+
+
 _rendering: ContextVar[bool] = ContextVar("safeops_rendering", default=False)
 
 

@@ -11,8 +11,6 @@ from difflib import unified_diff
 from io import StringIO
 from typing import Any
 
-import alembic.op
-import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import Script
 from sqlalchemy.engine import Connection
@@ -20,6 +18,7 @@ from sqlalchemy.engine import Connection
 import safeops
 from safeops.databases import database_on
 from safeops.errors import Irreversible, SafeOpsError
+from safeops.execution.migration import current_connection
 from safeops.judging.replacements import Replacement
 from safeops.judging.sent import Recording, Sent
 from safeops.planned import summary
@@ -30,6 +29,8 @@ from safeops.review.tracing import Trace
 log = logging.getLogger("safeops")
 
 Written = tuple[Sent, Replacement]
+IMPORTS = "import safeops, sqlalchemy as sa\nfrom alembic import op"
+"""What a revision has imported, besides the names of safeops."""
 SHOWN = 10
 """Lines of a difference that are kept."""
 
@@ -187,7 +188,7 @@ def _runner(code: str) -> Step:
 
     def run() -> None:
         with redirect_stdout(StringIO()):
-            exec(code, {**names, "sa": sa, "op": alembic.op, "safeops": safeops})
+            exec(f"{IMPORTS}\n{code}", dict(names))
 
     return run
 
@@ -196,7 +197,7 @@ def _sender(sent: Sent) -> Step:
     def run() -> None:
         values: Any = sent.parameters
         options = {"no_parameters": True} if not values else {}
-        alembic.op.get_bind().exec_driver_sql(sent.sql, values or None, execution_options=options)
+        current_connection().exec_driver_sql(sent.sql, values or None, execution_options=options)
 
     return run
 
@@ -221,11 +222,13 @@ class _Original(Trace):
 
     def comes(self, connection: Connection) -> None:
         if len(self.events) == self._first:
-            self.before = _schema(connection)
+            with self.ignoring():
+                self.before = _schema(connection)
 
     def came(self, connection: Connection) -> None:
         if len(self.events) == self._last_one + 1:
-            self.after = _schema(connection)
+            with self.ignoring():
+                self.after = _schema(connection)
             raise Undo
 
 
@@ -258,7 +261,7 @@ class _Replaced(Trace):
         with self.ignoring():
             for step in self._steps:
                 step()
-            self._found.after = _schema(alembic.op.get_bind())
+            self._found.after = _schema(current_connection())
             if self._undo:
                 self._take_back()
         raise Undo
@@ -267,7 +270,7 @@ class _Replaced(Trace):
         try:
             for step in self._undo:
                 step()
-            self._found.undone = _schema(alembic.op.get_bind())
+            self._found.undone = _schema(current_connection())
         except Irreversible:
             self._undo = []
         except Exception as error:
