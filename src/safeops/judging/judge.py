@@ -26,6 +26,8 @@ MASS_ROWS = 2_000
 """Rows of one table that a transaction may change or lock; measured, an UPDATE of so many takes 0.04 s."""
 SMALL_TABLE = 1_000
 """Rows below which a table counts as small; measured, a rewrite of so many takes up to 0.02 s."""
+READING = frozenset({ops.SELECT, ops.INSERT, ops.CREATE_TABLE})
+"""What may read all rows of other tables, which an empty copy does not show."""
 RULES = {
     **dict.fromkeys((ops.CREATE_INDEX, ops.REINDEX, ops.DROP_INDEX), "index-blocks-writes"),
     **dict.fromkeys((ops.ADD_UNIQUE, ops.ADD_PRIMARY_KEY, ops.ADD_EXCLUSION), "key-builds"),
@@ -149,7 +151,8 @@ class Judge:
         if refusal is not None:
             yield self._writer.finding("fails", UNSAFE, operation, sent, refusal)
             return
-        if not self._is_opaque and is_absent(operation, self.schema):
+        absent = _found_nothing(operation, measured) or is_absent(operation, self.schema)
+        if absent and not self._is_opaque:
             return
         if self.server.ends_transaction(operation) or operation.kind in (ops.COMMIT, ops.ROLLBACK):
             self._transaction.end()
@@ -212,7 +215,7 @@ class Judge:
     def _effects(
         self, operation: Operation, truth: Truth | None, measured: Measured | None
     ) -> Iterator[tuple[Name, str, str]]:
-        if measured is not None and measured.exact:
+        if measured is not None and measured.exact and operation.kind not in READING:
             yield from measured.effects
             return
         for effect in truth.effects if truth is not None else ():
@@ -221,6 +224,12 @@ class Judge:
 
     def _is_strong(self, lock: str) -> bool:
         return self.server.blocks(lock) != "nothing"
+
+    def _hinders(self, lock: Lock) -> bool:
+        """Tell whether somebody waits for a lock: nobody writes to a materialized view."""
+        known = self.schema.table(lock.table)
+        is_view = known is not None and known.kind == "materialized view"
+        return self._is_strong(lock.lock) and not (is_view and self.server.blocks(lock.lock) == "writes")
 
     def _is_exempt(self, table: Name) -> bool:
         """Tell whether nothing waits for a table: it is new, has no rows, or few."""
@@ -258,7 +267,7 @@ class Judge:
     def _long(self, step: _Step) -> Iterator[Finding]:
         """Yield what takes long under a lock that blocks."""
         for lock in step.locks:
-            if lock.work in LONG and lock.work != ROWS and self._is_strong(lock.lock):
+            if lock.work in LONG and lock.work != ROWS and self._hinders(lock):
                 own = (step.truth.rule if step.truth is not None else "") or _rule(step.operation, lock.work)
                 rule = "held-lock" if lock.earlier else own
                 yield self._writer.locking(rule, UNSAFE, step.operation, step.sent, lock, self._why(step, lock))
@@ -347,6 +356,12 @@ def _part_of(measured: Measured | None, operation: Operation, *, last: bool) -> 
         return measured
     own = {table.name for table in (operation.table, operation.other) if table is not None}
     return replace(measured, effects=tuple(effect for effect in measured.effects if effect[0].name in own))
+
+
+def _found_nothing(operation: Operation, measured: Measured | None) -> bool:
+    """Tell whether a copy showed that what IF EXISTS is about does not exist."""
+    asked = measured is not None and measured.exact and operation.kind in (ops.DROP_TABLE, ops.DROP_COLUMN)
+    return asked and "if exists" in operation.traits and measured is not None and not measured.effects
 
 
 def _rule(operation: Operation, work: str) -> str:

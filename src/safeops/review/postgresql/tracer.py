@@ -66,10 +66,13 @@ class Tracer(tracing.Tracer):
     """Asks on the same session, inside the same transaction."""
 
     rolls_back = True
+    _old: frozenset[int] | None = None
+    """The relations that were there before the revision."""
 
     def begin(self, sql: str, parameters: Any) -> State | None:
         with suppress(Exception):
             before = self._state()
+            self._old = frozenset(before.relations) if self._old is None else self._old
             before.words = words_of(sql)
             if before.transaction == self._transaction_now():
                 return before
@@ -94,7 +97,7 @@ class Tracer(tracing.Tracer):
             return Measured(exact=False)
         with suppress(Exception):
             after = self._state()
-            measured = Measured(tuple(_effects(before, after)))
+            measured = Measured(tuple(_effects(before, after, self._old or frozenset())))
             if before.wrapped:
                 self._send("COMMIT")
             elif after.transaction != before.transaction:
@@ -152,10 +155,10 @@ def _needs_no_transaction(sql: str) -> bool:
 # What a statement did -------------------------------------------------------------------------------------------
 
 
-def _effects(before: State, after: State) -> Iterator[tuple[Name, str, str]]:
-    """Yield each table that was there before and that was locked or worked on."""
+def _effects(before: State, after: State, old: frozenset[int]) -> Iterator[tuple[Name, str, str]]:
+    """Yield each table that was there before the revision and that was locked or worked on."""
     for oid, table in before.relations.items():
-        if table.table != oid:
+        if table.table != oid or oid not in old:
             continue
         own = [one for one, relation in before.relations.items() if relation.table == oid]
         held = {lock for one in own for lock in after.held.get(one, ())}
