@@ -18,7 +18,7 @@ from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, HelperSent, Sent, Unseen
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.transactions import Transaction
-from safeops.judging.truths import CATALOGUE, LONG, REWRITE, ROWS, Measured, Truth, truth_of
+from safeops.judging.truths import BUILD, CATALOGUE, LONG, REWRITE, ROWS, SCAN, Measured, Truth, truth_of
 from safeops.judging.writer import Lock, Writer, shown
 from safeops.naming import Name
 
@@ -28,6 +28,13 @@ SMALL_TABLE = 1_000
 """Rows below which a table counts as small; measured, a rewrite of so many takes up to 0.02 s."""
 READING = frozenset({ops.SELECT, ops.INSERT, ops.CREATE_TABLE})
 """What may read all rows of other tables, which an empty copy does not show."""
+WORK = {
+    CATALOGUE: "changes the catalogue, which takes a moment",
+    SCAN: "reads all rows of {table}",
+    BUILD: "builds an index over all rows of {table}",
+    REWRITE: "writes all rows of {table} anew",
+}
+"""What a statement does while others wait."""
 RULES = {
     **dict.fromkeys((ops.CREATE_INDEX, ops.REINDEX, ops.DROP_INDEX), "index-blocks-writes"),
     **dict.fromkeys((ops.ADD_UNIQUE, ops.ADD_PRIMARY_KEY, ops.ADD_EXCLUSION), "key-builds"),
@@ -321,9 +328,9 @@ class Judge:
         yield self._writer.locking(rule, verdict, step.operation, step.sent, lock, why)
 
     def _why(self, step: _Step, lock: Lock) -> str:
-        waits = self.server.blocks(lock.lock)
-        what = "changes the catalogue only" if lock.work == CATALOGUE else f"does its work ({lock.work})"
-        return f"It takes {lock.lock} on {lock.table}, for which {waits} wait, and {what}{step.why}."
+        waits = self.server.blocks(lock.lock).capitalize()
+        work = WORK.get(lock.work, "works on {table}").format(table=lock.table)
+        return f"{waits} wait while it {work}{step.why}."
 
     # Notes ------------------------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from safeops.databases.base import Database
 from safeops.judging.finding import UNSAFE, Finding
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import Replacement, replacement_of
+from safeops.judging.rows import CHANGING
 from safeops.judging.schema import Schema
-from safeops.judging.sent import Sent
+from safeops.judging.sent import Place, Sent
 from safeops.judging.server import JudgedServer
 from safeops.naming import Name
 
@@ -36,6 +37,7 @@ class Writer:
     def __init__(self, database: Database, schema: Schema, seen: str) -> None:
         self.database, self.schema, self.seen = database, schema, seen
         self.server = JudgedServer.of(database)
+        self._sent: set[tuple[Place, str, Name | None]] = set()
 
     def locking(self, rule: str, verdict: str, operation: Operation, sent: Sent, lock: Lock, why: str) -> Finding:
         """Return a finding about a lock."""
@@ -71,11 +73,21 @@ class Writer:
 
     def _replacement(self, operation: Operation, sent: Sent) -> Replacement | None:
         try:
-            return replacement_of(operation, sent, self.schema, self.database)
+            return replacement_of(
+                operation, sent, self.schema, self.database, repeated=self._is_repeated(operation, sent)
+            )
         except Exception:
             # That there is no advice must not hide the finding.
             log.debug("no replacement for %s", sent.sql, exc_info=True)
             return None
+
+    def _is_repeated(self, operation: Operation, sent: Sent) -> bool:
+        """Tell whether the same line has sent the like before, as a loop does."""
+        if sent.place is None or operation.kind not in CHANGING:
+            return False
+        known, own = len(self._sent), (sent.place, operation.kind, operation.table)
+        self._sent.add(own)
+        return len(self._sent) == known
 
     def _full(self, table: Name | None) -> str | None:
         if table is None:
