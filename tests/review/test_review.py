@@ -72,6 +72,12 @@ def test_a_table_of_the_same_run_is_new(reviewing: Reviewing) -> None:
     assert reviewing.rules("r2", status=1) == {"r2": ["index-blocks-writes"]}
 
 
+def test_files_and_ranges_are_selected_too(reviewing: Reviewing) -> None:
+    reviewing.write("pass", TABLE, INDEX)
+    assert reviewing.rules("r0:r2") == {"r1": [], "r2": []}
+    assert reviewing.rules("versions/r2_one.py", status=1) == {"r2": ["index-blocks-writes"]}
+
+
 def test_json_is_one_object_whatever_the_project_prints(reviewing: Reviewing) -> None:
     noisy = 'import sys, warnings\nprint("hello")\nwarnings.warn("beware")\nsys.stdout.write("more")'
     reviewing.write(TABLE, f"{noisy}\n{INDEX}", head=noisy)

@@ -100,6 +100,7 @@ def _finding_lines(revision: ReviewedRevision, finding: Finding) -> Iterator[str
         for place, code in instead_of(finding):
             yield f"    {place}"
             yield from (f"{CODE * 2}{line}" for line in code.splitlines())
+        yield from _row("Advice", finding.advice and sentence(finding.advice))
         yield from _row("See", page_of(finding.rule))
 
 

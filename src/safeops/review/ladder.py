@@ -27,7 +27,7 @@ from safeops.review.offline import Environment, environment_of
 from safeops.review.replay import Replay
 from safeops.review.reviewed import UNSEEN, Reviewed, ReviewedRevision
 from safeops.review.scratch import record_scratch
-from safeops.review.selecting import Selection, select
+from safeops.review.selection import Selection, selected
 from safeops.review.stats import Stats, read_stats, stats_file
 from safeops.review.verdicts import Verdicts, is_complete, rung_of, with_rows
 from safeops.runner.revisions import MERGE, missing_downgrade, unmerged_heads
@@ -89,7 +89,7 @@ def review(
     environment = environment_of(config)
     if server_version is not None:
         environment.dialect.server_version_info = tuple(int(part) for part in server_version.split("."))
-    selection = select(environment, what, since=since, all_revisions=all_revisions)
+    selection = selected(config, what, since=since, all_=all_revisions)
     known = stats_file(config, stats)
     ladder = _Ladder(
         environment,
@@ -144,7 +144,7 @@ class _Ladder:
 
     def climb(self) -> list[_Found]:
         """Return what was found in each revision, the oldest first."""
-        together = {script.revision for script in self.selection.scripts} if self.selection.together else set()
+        together = {script.revision for script in self.selection.scripts} if self.selection.one_run else set()
         before = Before(self.environment.script, together, self.stats, self.live)
         found = []
         for script, replayed, recording in Replay(self.environment, self.selection.scripts):

@@ -154,6 +154,7 @@ def finding_as_json(finding: Finding) -> dict[str, Any]:
         "why": finding.why,
         "replacement": finding.replacement,
         "replacement_downgrade": finding.replacement_downgrade,
+        "advice": finding.advice,
     }
 
 

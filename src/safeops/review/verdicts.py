@@ -89,7 +89,7 @@ def with_rows(measured: Recording, exact: Iterable[Finding], wide: Iterable[Find
 
 def _judged(judge: Judge, event: Event) -> list[Finding]:
     try:
-        return judge.judge(event)
+        return judge.judge(event, getattr(event, "measured", None))
     except (SafeOpsError, DBAPIError):
         raise
     except Exception as error:

@@ -46,10 +46,13 @@ def _cell(text: str) -> str:
 
 
 def _instead(revision: ReviewedRevision, finding: Finding) -> Iterator[str]:
-    if not (code := instead_of(finding)):
+    code = instead_of(finding)
+    if not code and not finding.advice:
         return
     summary = f"<code>{_place(revision, finding)}</code>: what to write instead of <code>{finding.rule}</code>"
     yield from ("", f"<details><summary>{summary}</summary>", "")
     for place, text in code:
         yield from (place, "```python", text, "```")
+    if finding.advice:
+        yield from ("", sentence(finding.advice))
     yield from ("", "</details>")

@@ -62,8 +62,9 @@ def instead_of(finding: Finding) -> list[tuple[str, str]]:
 
 def with_instead(finding: Finding) -> str:
     """Return all that is to be said of a finding, with the code to write instead."""
-    code = (f"{place}\n{_indented(text)}" for place, text in instead_of(finding))
-    return "\n".join([message_of(finding), *code])
+    code = [f"{place}\n{_indented(text)}" for place, text in instead_of(finding)]
+    advice = [sentence(finding.advice)] if finding.advice else []
+    return "\n".join([message_of(finding), *code, *advice])
 
 
 def _indented(code: str) -> str:
