@@ -97,16 +97,40 @@ class TestColumns:
         ]
         assert "base type" in found.note
 
-    def test_each_statement_of_one_call_has_the_call_for_its_part(self, instead: Any) -> None:
+    def test_each_statement_of_one_call_has_what_takes_the_place_of_the_call(self, instead: Any) -> None:
         call = ops.AlterColumnOp("orders", "user_id", modify_type=sa.BigInteger(), modify_nullable=False)
-        assert (
-            instead(with_traits(kinds.SET_NOT_NULL, ORDERS), call=call).upgrade
-            == 'enforce_not_null("orders", "user_id")'
-        )
-        assert instead(with_traits(kinds.CHANGE_TYPE, ORDERS), call=call).upgrade.splitlines()[:2] == [
+        found = [instead(with_traits(kind, ORDERS), call=call) for kind in (kinds.SET_NOT_NULL, kinds.CHANGE_TYPE)]
+        assert found[0] == found[1]
+        assert found[0].upgrade.splitlines() == [
             'change = TypeChange("orders", "user_id", sa.BigInteger())',
             "change.expand()",
+            "change.switch()  # a revision of the next deploy",
+            "change.contract()  # and of the one after that",
+            'enforce_not_null("orders", "user_id")',
         ]
+
+    def test_a_statement_with_several_operations_is_replaced_as_a_whole(self, instead: Any) -> None:
+        sql = "ALTER TABLE orders ADD note text, ADD b float DEFAULT random(); CREATE INDEX ix ON orders (note)"
+        assert instead(with_traits(kinds.CREATE_INDEX, ORDERS, name="ix"), sql).upgrade.splitlines() == [
+            'add_column_if_missing("orders", sa.Column("note", sa.Text()))',
+            'add_column_if_missing("orders", sa.Column("b", sa.Double()))',
+            'set_server_default("orders", "b", sa.text("random()"))',
+            'backfill("orders", {"b": sa.text("random()")})',
+            'create_index_if_missing("ix", "orders", ["note"])',
+        ]
+
+    def test_what_has_no_call_stays_between_those_that_have_one(self, instead: Any) -> None:
+        sql = "CREATE VIEW v AS SELECT 1; CREATE INDEX ix ON orders (user_id)"
+        assert instead(with_traits(kinds.CREATE_INDEX, ORDERS, name="ix"), sql).upgrade.splitlines() == [
+            'op.execute("CREATE VIEW v AS SELECT 1")',
+            'create_index_if_missing("ix", "orders", ["user_id"])',
+        ]
+
+    def test_a_time_zone_is_said_in_both_directions(self, instead: Any) -> None:
+        call = ops.AlterColumnOp("orders", "at", modify_type=sa.DateTime(timezone=True), existing_type=sa.DateTime())
+        found = instead(with_traits(kinds.CHANGE_TYPE, ORDERS), call=call)
+        assert "using=\"at AT TIME ZONE 'UTC'\", reverse_using=\"at AT TIME ZONE 'UTC'\"" in found.upgrade
+        assert "taken for UTC" in found.note
 
     def test_a_type_that_only_widens_is_changed_at_once(self, instead: Any) -> None:
         call = ops.AlterColumnOp("users", "email", modify_type=sa.String(200), existing_type=sa.String(100))

@@ -55,7 +55,7 @@ class Writer:
     def finding(
         self, rule: str, verdict: str, operation: Operation, sent: Sent, why: str, *, table: Name | None = None
     ) -> Finding:
-        replacement = self._replacement(operation, sent) if verdict == UNSAFE else None
+        replacement = self._replacement(operation, sent, rule) if verdict == UNSAFE else None
         return Finding(
             rule,
             verdict,
@@ -71,11 +71,10 @@ class Writer:
             sent=sent,
         )
 
-    def _replacement(self, operation: Operation, sent: Sent) -> Replacement | None:
+    def _replacement(self, operation: Operation, sent: Sent, rule: str) -> Replacement | None:
         try:
-            return replacement_of(
-                operation, sent, self.schema, self.database, repeated=self._is_repeated(operation, sent)
-            )
+            repeated = self._is_repeated(operation, sent)
+            return replacement_of(operation, sent, self.schema, self.database, rule=rule, repeated=repeated)
         except Exception:
             # That there is no advice must not hide the finding.
             log.debug("no replacement for %s", sent.sql, exc_info=True)

@@ -14,6 +14,7 @@ call that it equals first, so that each replacement is made in one place:
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from alembic.operations import ops
@@ -22,12 +23,13 @@ from safeops.databases import Database
 from safeops.judging import operations
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import columns, others, rows, tables
-from safeops.judging.replacements.raw import RawSql
-from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Replacement
+from safeops.judging.replacements.others import index_for_key
+from safeops.judging.replacements.raw import RawSql, executed
+from safeops.judging.replacements.replacement import NO_KEY, NOTHING_TO_UNDO, About, Replacement, lacks_key, lines
 from safeops.judging.schema import Schema
 from safeops.judging.sent import Sent
 
-__all__ = ["NOTHING_TO_UNDO", "Replacement", "replacement_of"]
+__all__ = ["NOTHING_TO_UNDO", "Replacement", "index_for_key", "replacement_of"]
 
 _WRITERS: dict[type[Any], Any] = {
     ops.AddColumnOp: columns.add_column,
@@ -48,27 +50,44 @@ _WRITERS: dict[type[Any], Any] = {
 
 
 def replacement_of(
-    operation: Operation, sent: Sent, schema: Schema, database: Database, *, repeated: bool = False
+    operation: Operation,
+    sent: Sent,
+    schema: Schema,
+    database: Database,
+    *,
+    rule: str = "",
+    repeated: bool = False,
 ) -> Replacement | None:
-    """Return what to write instead of a statement, or of the part of it that an operation is.
+    """Return what to write instead of a statement: all of it, also if only one of its operations is unsafe.
 
-    Of a call of ``alembic.op`` that sends several statements each gets the call for its own part; a new column with an
-    index, a key or a check is one call, the same for each of them.
+    Of a call of ``alembic.op`` that sends several statements, each gets what takes the place of the whole call.
 
     Args:
         operation: What the statement does, with all its traits.
         sent: The statement.
         schema: What is known of the tables before it.
         database: The database, also offline.
+        rule: The rule of the finding.
         repeated: The same line sent it several times, as a loop over ranges of a key does.
 
     Returns:
         The calls; ``upgrade`` is empty if there is only advice. None if there is neither.
     """
     about = About(operation, schema, database)
+    if rule in others.BY_RULE and (special := others.BY_RULE[rule](operation, about)) is not None:
+        return special
     raw = RawSql.of(database)
+    given = sent.call.operation if sent.call is not None else None
+    parts = [] if type(given) in _WRITERS else raw.parts(sent)
+    if len(parts) > 1:
+        return _joined([_of_part(part, about, operation) for part in parts])
+    return _single(about, sent, raw, repeated or sent.times > 1 or sent.synthetic)
+
+
+def _single(about: About, sent: Sent, raw: RawSql, repeated: bool = False) -> Replacement | None:
+    operation = about.operation
     if operation.kind in (operations.UPDATE, operations.DELETE) and operation.table is not None:
-        return _of_rows(about, sent, raw, repeated or sent.times > 1 or sent.synthetic)
+        return _of_rows(about, sent, raw, repeated)
     given = sent.call.operation if sent.call is not None else None
     if type(given) not in _WRITERS:
         given = raw.call_of(operation, sent)
@@ -77,11 +96,33 @@ def replacement_of(
     return made or raw.own(operation, sent, about) or others.advised(operation, about)
 
 
+def _of_part(sql: str, about: About, wanted: Operation) -> Replacement:
+    """Return what to write instead of one operation of a statement that has several; itself, if there is nothing."""
+    found = about.judged(sql)
+    same = next((one for one in found if one == wanted), None)
+    for operation in [same] if same is not None else found:
+        made = _single(replace(about, operation=operation), Sent(sql), RawSql.of(about.database))
+        if made is not None and made.upgrade:
+            return made
+    return Replacement(executed(sql))
+
+
+def _joined(parts: list[Replacement]) -> Replacement:
+    """Return several replacements as one: the calls in order, what undoes them in the opposite one."""
+    undone = [part.downgrade for part in reversed(parts)]
+    return Replacement(
+        lines(*(part.upgrade for part in parts)),
+        lines(*undone) if all(undone) else "",
+        note=" ".join(dict.fromkeys(part.note for part in parts if part.note)),
+    )
+
+
 def _of_rows(about: About, sent: Sent, raw: RawSql, repeated: bool) -> Replacement | None:
-    assert about.operation.table is not None
-    found = raw.rows_of(about.operation, sent, repeated)
+    name, updates = about.operation.table, about.operation.kind == operations.UPDATE
+    assert name is not None
+    if updates and lacks_key(about, name):
+        return Replacement("", note=NO_KEY.format(name))
+    found = raw.rows_of(about, sent, repeated)
     if found is None:
         return Replacement("", note=rows.ADVICE)
-    if about.operation.kind == operations.UPDATE:
-        return rows.update(found, about.operation.table)
-    return rows.delete(found, about.operation.table, about)
+    return rows.update(found, name, about) if updates else rows.delete(found, name, about)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops import _sqlalchemy
 from safeops.judging import operations
 from safeops.judging.replacements import generated
 from safeops.judging.replacements.code import (
@@ -20,16 +21,26 @@ from safeops.judging.replacements.code import (
     with_imports,
 )
 from safeops.judging.replacements.raw import RawSql
-from safeops.judging.replacements.replacement import About, Replacement, lines
+from safeops.judging.replacements.replacement import NO_KEY, About, Replacement, key_of, lacks_key, lines
 from safeops.naming import Code, Name, call
 
 # Added ----------------------------------------------------------------------------------------------------------
 
 
-def add_column(added: ops.AddColumnOp, about: About) -> Replacement:
+def add_column(added: ops.AddColumnOp, about: About) -> Replacement | None:
     """Return the call that adds a column and fills it in batches if the server would write its value to each row."""
-    column, name = added.column, Name(added.table_name, added.schema)
+    return _added(Name(added.table_name, added.schema), added.column, about)
+
+
+def _added(name: Name, column: sa.Column[Any], about: About) -> Replacement | None:
     undo = call("drop_column_if_exists", name.name, str(column.name), schema=name.schema)
+    fills = about.operation.traits & FILLED or (not column.nullable and column.server_default is None)
+    if fills and lacks_key(about, name):
+        return Replacement("", note=NO_KEY.format(name))
+    if column.primary_key:
+        return _key(name, column, about, undo)
+    if generated.SERIAL in column.info:
+        return generated.serial(name, column, about, undo)
     if column.identity is not None:
         return generated.identity(name, column, about, undo)
     if column.computed is not None:
@@ -44,10 +55,27 @@ def add_column(added: ops.AddColumnOp, about: About) -> Replacement:
     return Replacement(with_imports(code), undo, one_to_one=True)
 
 
+FILLED = frozenset({"volatile default", "identity", "serial", "stored"})
+"""What gives each row a value of its own, which is written in batches instead."""
+
+
+def _key(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement | None:
+    """Return the calls that add a column, and then make it the primary key."""
+    plain = _sqlalchemy.copied(column)
+    plain.primary_key = plain.nullable = False
+    if "serial" in about.operation.traits:
+        plain.info[generated.SERIAL] = True
+    made = _added(name, plain, about)
+    if made is None:
+        return None
+    key = call("create_primary_key_if_missing", f"{name.name}_pkey", name.name, [str(column.name)], schema=name.schema)
+    return Replacement(lines(made.upgrade, key), undo, note=made.note)
+
+
 def _filled(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
     """Return the calls after which new rows get the default, and the rows of before have got it in batches."""
     database, own = about.database, str(column.name)
-    value = value_code(column.server_default, database)
+    value, key = value_code(column.server_default, database), key_of(about, name)
     if not column.nullable:
         code = call("add_required_column", name.name, column_code(column, database), populate=value, schema=name.schema)
         return Replacement(with_imports(code), undo)
@@ -58,7 +86,7 @@ def _filled(name: Name, column: sa.Column[Any], about: About, undo: str) -> Repl
             call(
                 "set_server_default", name.name, own, default_code(column.server_default, database), schema=name.schema
             ),
-            call("backfill", name.name, {own: value}, schema=name.schema),
+            call("backfill", name.name, {own: value}, key=key, schema=name.schema),
         ),
         undo,
     )
@@ -71,6 +99,7 @@ def _required(name: Name, column: sa.Column[Any], about: About, undo: str) -> Re
         name.name,
         column_code(column, about.database),
         populate=value or Code('sa.text("...")'),
+        key=key_of(about, name),
         schema=name.schema,
     )
     chosen = f"Only you know which value the existing rows get: {value or 'the dots'} is a guess."
@@ -100,44 +129,34 @@ def initial_value(type_: Any) -> Code | None:
 
 
 def alter_column(altered: ops.AlterColumnOp, about: About) -> Replacement | None:
-    """Return the call for the part of ``op.alter_column`` that a statement was."""
-    name, own = Name(altered.table_name, altered.schema), altered.column_name
-    match about.operation.kind:
-        case operations.SET_NOT_NULL | operations.ADD_NOT_NULL_CONSTRAINT:
-            return _nullable("enforce_not_null", "relax_not_null", name, own)
-        case operations.DROP_NOT_NULL:
-            return _nullable("relax_not_null", "enforce_not_null", name, own)
-        case operations.SET_DEFAULT | operations.DROP_DEFAULT:
-            return _default(altered, name, about)
-        case operations.CHANGE_TYPE if altered.modify_type is not None:
-            return change_type(name, own, sa.types.to_instance(altered.modify_type), altered, about)
-        case operations.RENAME_COLUMN if altered.modify_name:
-            return _rename(name, own, altered.modify_name)
-        case operations.COMMENT if altered.modify_comment is not False:
-            return _comment(name, own, altered)
-    return _whole(altered, name, about)
-
-
-def _whole(altered: ops.AlterColumnOp, name: Name, about: About) -> Replacement | None:
-    """Return the calls for all that a call changes, for servers that are told the whole column at once."""
-    kinds = [
-        (altered.modify_nullable is True, operations.DROP_NOT_NULL),
-        (altered.modify_type is not None, operations.CHANGE_TYPE),
-        (altered.modify_server_default is not False, operations.SET_DEFAULT),
-        (altered.modify_nullable is False, operations.SET_NOT_NULL),
-        (altered.modify_comment is not False, operations.COMMENT),
-        (bool(altered.modify_name), operations.RENAME_COLUMN),
-    ]
-    asked = [replace(about, operation=replace(about.operation, kind=kind)) for changes, kind in kinds if changes]
-    made = [one for part in asked if (one := alter_column(altered, part))]
+    """Return the calls for all that a call changes, whichever of its statements a finding is about."""
+    name = Name(altered.table_name, altered.schema)
+    made = list(_changes(altered, name, about))
     if not made:
         return None
+    undone = [one.downgrade for one in reversed(made)]
     return Replacement(
         lines(*(one.upgrade for one in made)),
-        lines(*(one.downgrade for one in reversed(made))),
+        lines(*undone) if all(undone) else "",
         one_to_one=len(made) == 1 and made[0].one_to_one,
         note=" ".join(one.note for one in made if one.note),
     )
+
+
+def _changes(altered: ops.AlterColumnOp, name: Name, about: About) -> Iterator[Replacement]:
+    own = altered.column_name
+    if altered.modify_nullable is True:
+        yield _nullable("relax_not_null", "enforce_not_null", name, own)
+    if altered.modify_type is not None:
+        yield change_type(name, own, sa.types.to_instance(altered.modify_type), altered, about)
+    if altered.modify_server_default is not False:
+        yield _default(altered, name, about)
+    if altered.modify_nullable is False:
+        yield _nullable("enforce_not_null", "relax_not_null", name, own)
+    if altered.modify_comment is not False:
+        yield _comment(name, own, altered)
+    if altered.modify_name:
+        yield _rename(name, own, altered.modify_name, about)
 
 
 def _nullable(do: str, undo: str, name: Name, column: str) -> Replacement:
@@ -174,30 +193,63 @@ def _or_none(value: str | None) -> Any:
 
 def change_type(name: Name, column: str, type_: Any, altered: ops.AlterColumnOp, about: About) -> Replacement:
     """Return the call that changes a type at once if no row is rewritten for it, else the phases."""
-    before = altered.existing_type or RawSql.of(about.database).type_named(about.column_type(name, column))
-    old = type_code(before) if before is not None else None
-    if about.operation.traits & {"widens", "already"}:
+    old = _old_type(name, column, altered, about)
+    if _is_brief(name, column, type_, old, about):
         code = call("alter_column_type", name.name, column, type_code(type_), schema=name.schema)
-        back = _phases(name, column, old, {}) if old else ""
+        back = _phases(name, column, type_code(old), {}, about) if old is not None else ""
         return Replacement(with_imports(code), with_imports(back) if back else "", one_to_one=True)
-    using = altered.kw.get("postgresql_using")
-    conversion = {} if using is None or _is_cast(using, column) else {"using": str(using)}
-    back = call("TypeChange", name.name, column, type_code(type_), **conversion, schema=name.schema)
+    conversion = _conversion(column, type_, old, altered)
+    change = call("TypeChange", name.name, column, type_code(type_), **conversion, schema=name.schema)
     return Replacement(
-        with_imports(_phases(name, column, type_code(type_), conversion)),
+        with_imports(_phases(name, column, type_code(type_), conversion, about)),
         lines(
-            with_imports(f"change = {back}"), "change.undo_contract()", "change.undo_switch()", "change.undo_expand()"
+            with_imports(f"change = {change}"),
+            *(f"change.undo_{phase}()" for phase in ("contract", "switch", "expand")),
         ),
-        note=PHASES,
+        note=f"{PHASES} {ZONE}" if "reverse_using" in conversion else PHASES,
     )
+
+
+def _old_type(name: Name, column: str, altered: ops.AlterColumnOp, about: About) -> Any:
+    if altered.existing_type is not None:
+        return sa.types.to_instance(altered.existing_type)
+    return RawSql.of(about.database).type_named(about.column_type(name, column))
+
+
+def _is_brief(name: Name, column: str, type_: Any, old: Any, about: About) -> bool:
+    """Tell whether the server changes the catalogue only, by the traits of the statement that Alembic sends."""
+    traits = about.operation.traits
+    if about.operation.kind != operations.CHANGE_TYPE:
+        table, own = about.database.quoted_table(name), about.database.quoted(column)
+        sql = f"ALTER TABLE {table} ALTER COLUMN {own} TYPE {about.database.type_text(type_)}"
+        traits = frozenset(trait for operation in about.judged(sql) for trait in operation.traits)
+    return bool(traits & {"widens", "already"}) and not traits & {"checked", "rebuilds index", "using"}
+
+
+UTC = "{} AT TIME ZONE 'UTC'"
+ZONE = "The values are taken for UTC: write the time zone that they are in."
+
+
+def _conversion(column: str, type_: Any, old: Any, altered: ops.AlterColumnOp) -> dict[str, str]:
+    using = altered.kw.get("postgresql_using")
+    if using is not None and not _is_cast(using, column):
+        return {"using": str(using)}
+    if isinstance(type_, sa.DateTime) and isinstance(old, sa.DateTime) and type_.timezone != old.timezone:
+        # Else the time zone of each session that writes would decide.
+        return dict.fromkeys(("using", "reverse_using"), UTC.format(column))
+    return {}
 
 
 PHASES = "switch() and contract() belong in revisions of their own, each a deploy later."
 
 
-def _phases(name: Name, column: str, type_: Any, conversion: dict[str, str]) -> str:
+def _phases(name: Name, column: str, type_: Any, conversion: dict[str, str], about: About) -> str:
     change = call("TypeChange", name.name, column, type_, **conversion, schema=name.schema)
-    return lines(f"change = {change}", "change.expand()", LATER.format("switch"), LAST.format("contract"))
+    return lines(f"change = {change}", expanded("change", about, name), LATER.format("switch"), LAST.format("contract"))
+
+
+def expanded(change: str, about: About, name: Name) -> str:
+    return call(f"{change}.expand", key=key_of(about, name))
 
 
 LATER = "change.{}()  # a revision of the next deploy"
@@ -213,23 +265,31 @@ def _is_cast(using: Any, column: str) -> bool:
 # Renamed and dropped ---------------------------------------------------------------------------------------------
 
 
-def _rename(name: Name, old: str, new: str) -> Replacement:
+def _rename(name: Name, old: str, new: str, about: About) -> Replacement:
     rename = call("ColumnRename", name.name, old, new, schema=name.schema)
-    return two_phases(rename, f"{name}.{old}")
+    return two_phases(rename, f"{name}.{old}", expanded("rename", about, name))
 
 
-def two_phases(rename: str, old: str) -> Replacement:
+def two_phases(rename: str, old: str, expand: str = "rename.expand()") -> Replacement:
     """Return the phases of a rename, for both directions."""
     return Replacement(
-        lines(f"rename = {rename}", "rename.expand()", "rename.contract()  # a revision of a later deploy"),
+        lines(f"rename = {rename}", expand, "rename.contract()  # a revision of a later deploy"),
         lines(f"rename = {rename}", "rename.undo_contract()", "rename.undo_expand()"),
         note=f"contract() belongs in a revision of its own, when no application uses {old} any more.",
     )
 
 
+CASCADE = (
+    "CASCADE drops what depends on it without saying what: drop those by name first, and then it, with archive=True, so that"
+    " it can be restored."
+)
+
+
 def drop_column(dropped: ops.DropColumnOp, about: About) -> Replacement:
     """Return the call that drops a column and keeps its values, so that it can be restored."""
     name, own = Name(dropped.table_name, dropped.schema), str(dropped.column_name)
+    if "cascade" in about.operation.traits:
+        return Replacement("", note=CASCADE)
     archive = None if lacks_key(about, name, own) else True
     upgrade = call("drop_column_if_exists", name.name, own, archive=archive, schema=name.schema)
     restored = _restored(dropped, name, own, about)
@@ -238,18 +298,6 @@ def drop_column(dropped: ops.DropColumnOp, about: About) -> Replacement:
     note = "Deploy an application that does not use it first."
     note += "" if archive else f" {name} has no key, so its values are not kept."
     return Replacement(upgrade, downgrade, one_to_one=True, note=note)
-
-
-def lacks_key(about: About, name: Name, column: str = "") -> bool:
-    """Tell whether a table is known to have no unique key of other columns, which an archive needs."""
-    table = about.schema.table(name)
-    if table is None or not table.complete:
-        return False
-    keys = [one.columns for one in table.constraints.values() if one.kind in ("primary key", "unique")]
-    keys += [index.columns for index in table.indexes.values() if index.unique]
-    nullable = {own for own, known in table.columns.items() if known.nullable is not False}
-    primary = {own for one in table.constraints.values() if one.kind == "primary key" for own in one.columns}
-    return not any(key and column not in key and not (nullable - primary) & {*key} for key in keys)
 
 
 def _restored(dropped: ops.DropColumnOp, name: Name, own: str, about: About) -> Code | None:

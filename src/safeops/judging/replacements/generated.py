@@ -10,8 +10,11 @@ from safeops import _sqlalchemy
 from safeops.databases import sqltext
 from safeops.judging.replacements.code import column_code, sql_of, with_imports
 from safeops.judging.replacements.raw import RawSql, executed
-from safeops.judging.replacements.replacement import About, Replacement, lines
+from safeops.judging.replacements.replacement import About, Replacement, key_of, lines
 from safeops.naming import Name, call
+
+SERIAL = "serial"
+"""Marks a column of raw SQL that a sequence numbers."""
 
 
 def identity(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement:
@@ -20,13 +23,34 @@ def identity(name: Name, column: sa.Column[Any], about: About, undo: str) -> Rep
     if own is None:
         code = call("add_column_if_missing", name.name, column_code(column, about.database), schema=name.schema)
         return Replacement(with_imports(code), undo, one_to_one=True)
-    before, numbers, after = own
+    return _numbered(name, column, own, about, undo)
+
+
+def serial(name: Name, column: sa.Column[Any], about: About, undo: str) -> Replacement | None:
+    """Return the calls that number the rows in batches by the sequence that numbers new rows too."""
+    own = RawSql.of(about.database).serial(name, column)
+    return None if own is None else _numbered(name, column, own, about, undo)
+
+
+def _numbered(name: Name, column: sa.Column[Any], by: tuple[str, str, str], about: About, undo: str) -> Replacement:
+    before, numbers, after = by
     next_number = call("sa.text", numbers)
-    numbered = column_code(_plain(column), about.database, nullable=False, server_default=next_number)
+    plain = _plain(column)
+    plain.unique = column.unique
+    numbered = column_code(plain, about.database, nullable=False, server_default=next_number)
     return Replacement(
         lines(
             executed(before),
-            with_imports(call("add_required_column", name.name, numbered, populate=next_number, schema=name.schema)),
+            with_imports(
+                call(
+                    "add_required_column",
+                    name.name,
+                    numbered,
+                    populate=next_number,
+                    key=key_of(about, name),
+                    schema=name.schema,
+                )
+            ),
             executed(after),
         ),
         undo,
@@ -51,7 +75,14 @@ def computed(name: Name, column: sa.Column[Any], about: About, undo: str) -> Rep
     return Replacement(
         lines(
             with_imports(call("add_column_if_missing", name.name, bare, schema=name.schema)),
-            call("backfill", name.name, {str(column.name): value}, where=True, schema=name.schema),
+            call(
+                "backfill",
+                name.name,
+                {str(column.name): value},
+                where=True,
+                key=key_of(about, name),
+                schema=name.schema,
+            ),
         ),
         undo,
         note="It ends in a plain column, which the application writes, or a trigger of yours: a stored one can only be added"

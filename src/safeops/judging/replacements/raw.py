@@ -9,6 +9,7 @@ from alembic.operations import ops
 
 from safeops.databases.ports import Port
 from safeops.judging import operations
+from safeops.judging.bound import bound_text
 from safeops.judging.operations import Operation
 from safeops.judging.replacements.replacement import About, Replacement
 from safeops.judging.replacements.rows import Rows
@@ -30,7 +31,11 @@ class RawSql(Port):
         make = _CALLS.get(operation.kind)
         return make(self, operation, operation.table) if make is not None and operation.table is not None else None
 
-    def rows_of(self, operation: Operation, sent: Sent, repeated: bool) -> Rows | None:
+    def parts(self, sent: Sent) -> list[str]:
+        """Return a text as one statement for each operation, with the values of its placeholders."""
+        return [bound_text(sent)]
+
+    def rows_of(self, about: About, sent: Sent, repeated: bool) -> Rows | None:
         """Return what an UPDATE or a DELETE does to which rows; None if too little is known.
 
         Of one that is ``repeated`` with other values, what compares a key with them is no condition.
@@ -51,6 +56,10 @@ class RawSql(Port):
 
     def identity(self, name: Name, column: sa.Column[Any]) -> tuple[str, str, str] | None:
         """Return how rows are numbered: SQL before, the default meanwhile, SQL after; None if a helper does it."""
+        return None
+
+    def serial(self, name: Name, column: sa.Column[Any]) -> tuple[str, str, str] | None:
+        """Return the same for a column that a sequence numbers; None if the server has no such columns."""
         return None
 
     def type_named(self, text: str | None) -> Any:

@@ -9,6 +9,7 @@ from safeops.databases import Database
 from safeops.homes import HOME_OF
 from safeops.judging.operations import Operation
 from safeops.judging.schema import Schema
+from safeops.judging.server import JudgedServer, Session
 from safeops.naming import Name
 
 NOTHING_TO_UNDO = "# Nothing to undo"
@@ -61,11 +62,48 @@ class About:
     schema: Schema
     database: Database
 
+    def judged(self, sql: str) -> list[Operation]:
+        """Return what a statement does, with what the server and the schema add."""
+        server = JudgedServer.of(self.database)
+        return [server.with_facts(operation, self.schema, Session()) for operation in server.parse(sql)]
+
     def column_type(self, table: Name, column: str) -> str | None:
         """Return the type of a column as the server writes it; None if it is not known."""
         known = self.schema.table(table)
         found = known.columns.get(column) if known else None
         return found.type if found else None
+
+
+def keys_of(about: About, name: Name) -> list[tuple[str, ...]] | None:
+    """Return the unique keys that are NOT NULL, the primary key first; None if they are not known."""
+    table = about.schema.table(name)
+    if table is None or not table.complete:
+        return None
+    primary = [one.columns for one in table.constraints.values() if one.kind == "primary key"]
+    unique = [one.columns for one in table.constraints.values() if one.kind == "unique"]
+    unique += [index.columns for index in table.indexes.values() if index.unique and index.valid]
+    required = {own for own, column in table.columns.items() if column.nullable is False}
+    return [*primary, *(columns for columns in unique if columns and required.issuperset(columns))]
+
+
+def lacks_key(about: About, name: Name, column: str = "") -> bool:
+    """Tell whether a table is known to have no unique key of other columns, which batches and an archive need."""
+    keys = keys_of(about, name)
+    return keys is not None and not any(column not in key for key in keys)
+
+
+def key_of(about: About, name: Name) -> list[str] | None:
+    """Return the columns to name as ``key=``; None if the primary key does, or nothing is known."""
+    table, keys = about.schema.table(name), keys_of(about, name)
+    if table is None or not keys or any(one.kind == "primary key" for one in table.constraints.values()):
+        return None
+    return [*keys[0]]
+
+
+NO_KEY = (
+    "{0} has no unique key that is NOT NULL, along which rows can be written in batches: give it one first, by"
+    ' create_primary_key_if_missing(). Where all may wait instead: with assured("why").'
+)
 
 
 def lines(*parts: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from safeops.judging.replacements.code import constant_code, escaped
-from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Replacement, lines
+from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Replacement, key_of, keys_of, lines
 from safeops.naming import Code, Name, call
 
 ADVICE = "Change the rows in batches, each a short transaction: backfill() does, with SQL or with a function of Python."
@@ -28,11 +28,11 @@ class Rows:
     condition: str | None
 
 
-def update(rows: Rows, name: Name) -> Replacement:
+def update(rows: Rows, name: Name, about: About) -> Replacement:
     """Return the backfill that writes the same values in batches, each row once."""
     values = {column: _value(value) for column, value in rows.values.items()}
     where = Code("True") if rows.condition is None else escaped(rows.condition)
-    code = call("backfill", name.name, values, where=where, schema=name.schema)
+    code = call("backfill", name.name, values, where=where, key=key_of(about, name), schema=name.schema)
     return Replacement(code, f"{NOTHING_TO_UNDO}: the values from before are not kept", one_to_one=True)
 
 
@@ -66,7 +66,5 @@ def delete(rows: Rows, name: Name, about: About) -> Replacement:
 
 
 def _key(about: About, name: Name) -> str | None:
-    """Return the column that is the primary key of a table, if it is known and a single one."""
-    table = about.schema.table(name)
-    keys = [one.columns for one in table.constraints.values() if one.kind == "primary key"] if table else []
-    return keys[0][0] if keys and len(keys[0]) == 1 else None
+    """Return the column that is a key of a table by itself, if one is known."""
+    return next((key[0] for key in keys_of(about, name) or () if len(key) == 1), None)

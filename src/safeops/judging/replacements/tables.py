@@ -7,7 +7,7 @@ from typing import Any
 from alembic.operations import ops
 
 from safeops.judging.replacements.code import columns_code, name_code, options_code, sql_of
-from safeops.judging.replacements.columns import two_phases
+from safeops.judging.replacements.columns import CASCADE, two_phases
 from safeops.judging.replacements.replacement import About, Replacement
 from safeops.naming import Code, Name, call
 
@@ -16,6 +16,8 @@ from safeops.naming import Code, Name, call
 
 def drop_table(dropped: ops.DropTableOp, about: About) -> Replacement:
     """Return the call that drops a table and keeps it aside, so that it can be restored."""
+    if "cascade" in about.operation.traits:
+        return Replacement("", note=CASCADE)
     given = {"schema": dropped.schema}
     return Replacement(
         call("drop_table_if_exists", dropped.table_name, archive=True, **given),
@@ -26,8 +28,16 @@ def drop_table(dropped: ops.DropTableOp, about: About) -> Replacement:
 
 
 def rename_table(renamed: ops.RenameTableOp, about: About) -> Replacement:
+    if str(renamed.table_name) == str(renamed.new_table_name):
+        return Replacement("", note=MOVED)
     rename = call("TableRename", str(renamed.table_name), str(renamed.new_table_name), schema=renamed.schema)
     return two_phases(rename, str(renamed.table_name))
+
+
+MOVED = (
+    "safeops has no call that moves a table to another schema: make an updatable view under the old name in the same"
+    " transaction, and drop it when no application uses that name any more."
+)
 
 
 def comment(commented: Any, about: About) -> Replacement:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN, ENUM
 
 from safeops.databases.steps import ddl_compiler
 from safeops.judging import operations
+from safeops.judging.bound import bound_text
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import raw
 from safeops.judging.replacements.others import renamed_value
@@ -32,8 +33,12 @@ class RawSql(raw.RawSql):
                 return command.made
         return super().call_of(operation, sent)
 
-    def rows_of(self, operation: Operation, sent: Sent, repeated: bool) -> Rows | None:
-        return rows.of(parsed(sent.sql, sent.parameters), operation, repeated)
+    def parts(self, sent: Sent) -> list[str]:
+        found = parsed(bound_text(sent), None).statements
+        return [text(part) for statement in found for part in commands.alone(statement)]
+
+    def rows_of(self, about: About, sent: Sent, repeated: bool) -> Rows | None:
+        return rows.of(parsed(sent.sql, sent.parameters), about, repeated)
 
     def named_type(self, text: str, known: KnownType | None) -> Any:
         name = Name(*reversed(text.replace('"', "").split("."))) if text.count(".") < 2 else Name(text)
@@ -54,6 +59,17 @@ class RawSql(raw.RawSql):
             f"ALTER TABLE {table} ALTER COLUMN {own} DROP DEFAULT, ALTER COLUMN {own} ADD {generated};\n"
             f"SELECT setval({real}, nextval({counts}));\n"
             f"DROP SEQUENCE {sequence}",
+        )
+
+    def serial(self, name: Name, column: sa.Column[Any]) -> tuple[str, str, str] | None:
+        sequence = self.database.quoted_table(Name(self.fitting(name.name, str(column.name), "seq"), name.schema))
+        type_ = self.database.type_text(column.type).lower()
+        counted = "" if type_ == "bigint" else f" AS {type_}"
+        owner = f"{self.database.quoted_table(name)}.{self.database.quoted(str(column.name))}"
+        return (
+            f"CREATE SEQUENCE IF NOT EXISTS {sequence}{counted}",
+            f"nextval({self.literal(sequence)})",
+            f"ALTER SEQUENCE {sequence} OWNED BY {owner}",
         )
 
     def own(self, operation: Operation, sent: Sent, about: About) -> Replacement | None:

@@ -12,6 +12,7 @@ from pglast import ast, enums
 
 from safeops.judging import operations
 from safeops.judging.operations import Operation
+from safeops.judging.replacements.generated import SERIAL
 from safeops.judging.replacements.postgresql.parsing import Parsed, columns_in, name_of, text
 from safeops.naming import Name
 
@@ -56,6 +57,17 @@ def of(parsed: Parsed, raw: Any) -> Iterator[Command]:
                 yield from _dropped(statement.removeType, objects)
 
 
+def alone(statement: Any) -> list[Any]:
+    """Return a statement as one for each of its commands."""
+    if not isinstance(statement, ast.AlterTableStmt) or len(statement.cmds or ()) < 2:
+        return [statement]
+    table, objtype, missing = statement.relation, statement.objtype, statement.missing_ok
+    return [
+        ast.AlterTableStmt(relation=table, objtype=objtype, missing_ok=missing, cmds=(command,))
+        for command in statement.cmds or ()
+    ]
+
+
 def _altered(command: Any, name: Name, raw: Any) -> Iterator[Command]:
     own, schema = command.name, name.schema
     match command.subtype:
@@ -93,8 +105,19 @@ def _changed(kind: str, name: Name, own: str, **changes: Any) -> Command:
 def _typed(definition: Any, name: Name, own: str, raw: Any) -> Iterator[Command]:
     type_ = raw.type_named(text(definition.typeName))
     using = {"postgresql_using": text(definition.raw_default)} if definition.raw_default is not None else {}
-    if type_ is not None and definition.collClause is None:
+    type_ = _collated(type_, definition.collClause)
+    if type_ is not None:
         yield _changed(operations.CHANGE_TYPE, name, own, modify_type=type_, **using)
+
+
+def _collated(type_: Any, clause: Any) -> Any:
+    """Return a type with its collation; None if the type cannot have one."""
+    if clause is None or type_ is None:
+        return type_
+    if not isinstance(type_, sa.String) or len(clause.collname) > 1:
+        return None
+    type_.collation = clause.collname[0].sval
+    return type_
 
 
 # Columns --------------------------------------------------------------------------------------------------------
@@ -102,14 +125,39 @@ def _typed(definition: Any, name: Name, own: str, raw: Any) -> Iterator[Command]
 
 def _column(definition: Any, raw: Any) -> sa.Column[Any] | None:
     """Return a column as the text defines it; None if it has a part that no ``sa.Column`` says."""
-    type_, constraints = raw.type_named(text(definition.typeName)), definition.constraints or ()
+    counted = _SERIALS.get(text(definition.typeName))
+    type_ = counted or raw.type_named(text(definition.typeName))
     parts: list[Any] = []
-    options: dict[str, Any] = {}
-    for constraint in constraints:
+    options: dict[str, Any] = {"info": {SERIAL: True}, "nullable": False} if counted else {}
+    for constraint in _settled(definition.constraints or ()):
         _add_part(constraint, parts, options)
-    if type_ is None or definition.collClause is not None or "unknown" in options:
+    type_ = _collated(type_, definition.collClause)
+    if type_ is None or "unknown" in options:
         return None
     return sa.Column(definition.colname, type_, *parts, **options)
+
+
+_SERIALS = {
+    **dict.fromkeys(("serial", "serial4"), sa.Integer()),
+    **dict.fromkeys(("bigserial", "serial8"), sa.BigInteger()),
+    **dict.fromkeys(("smallserial", "serial2"), sa.SmallInteger()),
+}
+
+
+def _settled(constraints: Any) -> list[Any]:
+    """Return the constraints of a column; when they are checked follows each as a constraint of its own."""
+    settled: list[Any] = []
+    for constraint in constraints:
+        match constraint.contype:
+            case Constr.CONSTR_ATTR_DEFERRABLE:
+                settled[-1].deferrable = True
+            case Constr.CONSTR_ATTR_DEFERRED:
+                settled[-1].initdeferred = settled[-1].deferrable = True
+            case Constr.CONSTR_ATTR_NOT_DEFERRABLE | Constr.CONSTR_ATTR_IMMEDIATE:
+                pass
+            case _:
+                settled.append(constraint)
+    return settled
 
 
 def _add_part(constraint: Any, parts: list[Any], options: dict[str, Any]) -> None:
@@ -129,6 +177,8 @@ def _add_part(constraint: Any, parts: list[Any], options: dict[str, Any]) -> Non
         case Constr.CONSTR_GENERATED:
             persisted = constraint.generated_kind == "s"
             parts.append(sa.Computed(sa.text(text(constraint.raw_expr)), persisted=persisted))
+        case Constr.CONSTR_PRIMARY:
+            options["primary_key"] = True
         case Constr.CONSTR_NULL:
             pass
         case _:

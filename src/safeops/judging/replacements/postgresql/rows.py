@@ -8,25 +8,32 @@ import sqlalchemy as sa
 from pglast import ast, enums
 
 from safeops.judging import operations
-from safeops.judging.operations import Operation
 from safeops.judging.replacements.postgresql.parsing import Bound, Parsed, name_of, text
+from safeops.judging.replacements.replacement import About, keys_of
 from safeops.judging.replacements.rows import Rows
 
 
-def of(parsed: Parsed, operation: Operation, repeated: bool) -> Rows | None:
+def of(parsed: Parsed, about: About, repeated: bool) -> Rows | None:
     """Return what the first statement on the table of an operation does; None if it has parts that no backfill has."""
-    kind = ast.UpdateStmt if operation.kind == operations.UPDATE else ast.DeleteStmt
+    name = about.operation.table
+    kind = ast.UpdateStmt if about.operation.kind == operations.UPDATE else ast.DeleteStmt
+    key = {column for columns in (keys_of(about, name) if name else None) or () for column in columns}
     for statement in parsed.statements:
-        if isinstance(statement, kind) and name_of(statement.relation).name == getattr(operation.table, "name", None):
-            return _read(statement, parsed.values, repeated)
+        if isinstance(statement, kind) and name_of(statement.relation).name == getattr(name, "name", None):
+            return _read(statement, parsed.values, repeated or _is_batch(statement.whereClause, key))
     return None
+
+
+def _is_batch(where: Any, key: set[str]) -> bool:
+    """Tell whether a condition takes a range of the key between two placeholders, as a loop over batches does."""
+    ranges = [part for part in _parts(where) if _is_range(part) and part.lexpr.fields[-1].sval in key]
+    signs = {part.name[0].sval for part in ranges}
+    return "BETWEEN" in signs or {"<", ">"} <= {sign[0] for sign in signs}
 
 
 def _read(statement: Any, values: list[Any], repeated: bool) -> Rows | None:
     targets = getattr(statement, "targetList", None) or ()
-    if statement.withClause or any(
-        isinstance(target.val, ast.MultiAssignRef) or target.indirection for target in targets
-    ):
+    if any(isinstance(target.val, ast.MultiAssignRef) or target.indirection for target in targets):
         return None
     where = statement.whereClause
     if repeated:
@@ -42,15 +49,23 @@ def _read(statement: Any, values: list[Any], repeated: bool) -> Rows | None:
 def _rows(statement: Any, targets: Any) -> Rows | None:
     others = getattr(statement, "fromClause", None) or getattr(statement, "usingClause", None)
     where = text(statement.whereClause) if statement.whereClause else None
+    before = f"{text(statement.withClause)} " if statement.withClause else ""
+    if before and (not others or _writes(statement.withClause)):
+        return None
     if not others:
         return Rows({target.name: value_of(target.val) for target in targets}, where)
     source = f"FROM {', '.join(map(text, others))}" + (f" WHERE {where}" if where else "")
     values = {target.name: value_of(target.val) for target in targets}
     read = {
-        column: sa.text(f"(SELECT {value.text} {source})") if isinstance(value, sa.TextClause) else value
+        column: sa.text(f"({before}SELECT {value.text} {source})") if isinstance(value, sa.TextClause) else value
         for column, value in values.items()
     }
-    return Rows(read, f"EXISTS (SELECT 1 {source})")
+    return Rows(read, f"EXISTS ({before}SELECT 1 {source})")
+
+
+def _writes(clause: Any) -> bool:
+    """Tell whether a WITH changes rows itself."""
+    return not all(isinstance(one.ctequery, ast.SelectStmt) for one in clause.ctes)
 
 
 def value_of(node: Any) -> Any:
