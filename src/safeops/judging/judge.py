@@ -111,7 +111,12 @@ class Judge:
         self._unbounded = self._is_opaque = False
 
     def judge(self, event: Event, measured: Measured | None = None) -> list[Finding]:
-        """Return what is to say of the next thing that the revision does."""
+        """Return what is to say of the next thing that the revision does.
+
+        Args:
+            event: What it does.
+            measured: What was measured of it; by default what a scratch copy showed, if the event brings that.
+        """
         match event:
             case Unseen():
                 return [Finding("unseen", UNSAFE, event.why, event.place, shown(event.sql), seen=self.seen)]
@@ -121,7 +126,7 @@ class Judge:
                 self.schema.apply(effects_of(event, self.database.dialect), new=True)
                 return []
             case Sent():
-                return list(self._sent(event, measured))
+                return list(self._sent(event, measured or event.measured))
 
     def end_revision(self) -> list[Finding]:
         """Return what is to say of a whole revision, and forget its transaction."""
