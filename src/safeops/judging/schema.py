@@ -124,6 +124,10 @@ class Facts(Port):
         """Return whether a function gives another value for each row; None if there is no such function."""
         return None
 
+    def settings(self) -> dict[str, str]:
+        """Return the settings of a session that change what statements do, by name in lower case."""
+        return {}
+
     @abstractmethod
     def rows_of(self, sql: str, parameters: object) -> int | None:
         """Return how many rows a statement would change, read or lock, as EXPLAIN tells without running it."""
