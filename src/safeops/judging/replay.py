@@ -147,6 +147,7 @@ def _add_column(table: KnownTable, operation: Operation) -> None:
         operation.type,
         nullable=operation.traits.isdisjoint({"not null", "identity", "serial"}),
         default=operation.expression,
+        generated=next((word for word in ("stored", "virtual") if word in operation.traits), None),
     )
     for part in operation.parts:
         _ON_TABLES[part.kind](table, part)

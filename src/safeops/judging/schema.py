@@ -22,6 +22,8 @@ class KnownColumn:
     nullable: bool | None = None
     default: str | None = None
     collation: str | None = None
+    generated: str | None = None
+    """"stored" or "virtual"."""
 
 
 @dataclass

@@ -145,6 +145,7 @@ FOUND = {
     "rebuilds index": "An index of the column has to be built anew.",
     "used by a view": "A view reads it.",
     "bounds proven": "A valid CHECK says of the partition what its bounds say.",
+    "builds index": "The new partition lacks an index of its parent.",
     "default excludes": "There is no default partition, or a valid CHECK keeps the rows of the new one out of it.",
     "partitioned referent": "The table that a foreign key refers to is partitioned.",
     "checked domain": "The type is a domain with rules of its own.",

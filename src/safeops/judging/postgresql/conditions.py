@@ -171,6 +171,14 @@ def _constraint(operation: Operation, table: KnownTable | None, schema: Schema, 
     return replace(operation, other=operation.other or known.referent), words
 
 
+def _altered(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    return (
+        _constraint(operation, table, schema, session)
+        if "constraint option" in operation.traits
+        else (operation, set())
+    )
+
+
 def _create_index(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     words = {"already"} if table is not None and operation.name in table.indexes else set()
     # Nobody leaves partitions out of a table that has none.
@@ -190,6 +198,9 @@ def _partition(operation: Operation, table: KnownTable | None, schema: Schema, s
 def _rewrite(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     if table is None or not table.complete:
         return operation, set()
+    column = table.columns.get(operation.column or "")
+    if column is not None and column.generated == "virtual":
+        return operation, {"virtual"}
     already = ("unlogged option" in operation.traits and table.unlogged) or (
         "logged" in operation.traits and not table.unlogged
     )
@@ -228,6 +239,7 @@ _SPECIAL: dict[str, Callable[[Operation, KnownTable | None, Schema, Session], Fo
     op.CREATE_VIEW: _create_table,
     op.ATTACH_PARTITION: _partition,
     op.REWRITE_TABLE: _rewrite,
+    op.ALTER_TABLE: _altered,
     op.UPDATE: _rows,
     op.DELETE: _rows,
     op.SELECT: _rows,

@@ -43,7 +43,7 @@ SELECT json_build_object(
       OR p.oid IN (SELECT relid FROM pg_partition_tree(CASE WHEN c.relkind = 'p' THEN c.oid END))),
   'columns', (
     SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
-      'not_null', a.attnotnull,
+      'not_null', a.attnotnull, 'generated', a.attgenerated,
       'collation', (SELECT l.collname FROM pg_collation l WHERE l.oid = a.attcollation)) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   'constraints', (
@@ -230,7 +230,8 @@ def _known(name: Name, raw: Mapping[str, Any]) -> KnownTable:
 
 def _column(raw: Mapping[str, Any], unproven: set[str]) -> KnownColumn:
     nullable = not raw["not_null"] or raw["name"] in unproven
-    return KnownColumn(raw["name"], raw["type"], nullable=nullable, collation=raw["collation"])
+    generated = {"s": "stored", "v": "virtual"}.get(raw["generated"])
+    return KnownColumn(raw["name"], raw["type"], nullable, collation=raw["collation"], generated=generated)
 
 
 def _constraint(raw: Mapping[str, Any]) -> KnownConstraint:

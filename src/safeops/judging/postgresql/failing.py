@@ -51,9 +51,13 @@ def _too_new(operation: Operation, version: Version) -> str | None:
         since = built_in()[name.name].since if name.schema is None and name.name in built_in() else 0
         if since > version[0]:
             return f"There is the function {name}() from PostgreSQL {since} on, and this server is {version[0]}."
-    if version < (18,) and _is_of_18(operation):
-        return f"Its syntax is that of PostgreSQL 18, and this server is {version[0]}."
+    needed = 18 if _is_of_18(operation) else _SINCE.get(operation.kind, 0)
+    if needed > version[0]:
+        return f"Its syntax is that of PostgreSQL {needed}, and this server is {version[0]}."
     return None
+
+
+_SINCE = {op.MERGE: 15}
 
 
 def _is_of_18(operation: Operation) -> bool:

@@ -297,6 +297,7 @@ def _renamed(kind: str, node: Any) -> Operation:
     words = _with(
         {"if exists": node.missing_ok, _PARTS_OF_A_TABLE.get(node.renameType.name, ""): kind == op.ALTER_TABLE}
     )
+    words |= {"rename"} if kind == op.ALTER_TABLE else frozenset()
     table = name_of(node.relation)
     other = Name(node.newname, table.schema) if kind == op.RENAME_TABLE else None
     column = node.subname if kind == op.RENAME_COLUMN else None

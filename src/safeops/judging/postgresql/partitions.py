@@ -21,7 +21,7 @@ def partition_words(operation: Operation, parent: KnownTable | None, schema: Sch
     bounds = range_of(getattr(operation.node, "bound", None) or getattr(operation.node, "partbound", None))
     part = schema.table(operation.other) if operation.other is not None else None
     default = default_partition(parent, schema) if parent is not None else None
-    words = set()
+    words = {"builds index"} if parent is not None and part is not None and _lacks_index(part, parent) else set()
     if bounds is not None and part is not None and _is_within(part, bounds):
         words.add("bounds proven")
     if _nothing_to_search(parent, default) or (
@@ -29,6 +29,12 @@ def partition_words(operation: Operation, parent: KnownTable | None, schema: Sch
     ):
         words.add("default excludes")
     return words
+
+
+def _lacks_index(part: KnownTable, parent: KnownTable) -> bool:
+    """Tell whether a table, all of which is known, has no index for one that its new parent has."""
+    own = {index.columns for index in part.indexes.values() if index.valid}
+    return part.complete and any(index.columns not in own for index in parent.indexes.values())
 
 
 def default_partition(parent: KnownTable, schema: Schema) -> KnownTable | None:

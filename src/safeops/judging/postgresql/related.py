@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.partitions import default_partition
 from safeops.judging.schema import Schema
@@ -10,8 +11,9 @@ from safeops.naming import Name
 
 def tables_of(on: str, operation: Operation, schema: Schema) -> list[Name]:
     """Return the tables that an effect is on."""
-    if on == "table":
-        return [operation.table] if operation.table is not None else []
+    if on in ("table", "index"):
+        # The planner locks each index of a table: whoever locks one keeps readers of the table waiting.
+        return _each(operation.table, schema) if operation.table is not None else _unknown(operation)
     if on == "other":
         return [operation.other] if operation.other is not None else []
     found = schema.table(operation.table) if operation.table is not None else None
@@ -23,6 +25,19 @@ def tables_of(on: str, operation: Operation, schema: Schema) -> list[Name]:
     if on == "sources" and found is not None:
         return list(found.reads)
     return _users(operation.name, schema) if on == "tables of the type" and operation.name else []
+
+
+def _unknown(operation: Operation) -> list[Name]:
+    """Return an index in the place of its table, which nobody knows."""
+    names_index = operation.kind in (op.REINDEX, op.DROP_INDEX, op.RENAME_INDEX)
+    return [Name(operation.name)] if names_index and operation.name else []
+
+
+def _each(table: Name, schema: Schema) -> list[Name]:
+    """Return a table; of "*" each that is known, of its schema if it has one."""
+    if table.name != "*":
+        return [table]
+    return [name for name in schema.tables if table.schema in (None, name.schema)] or [table]
 
 
 def _users(type_name: str, schema: Schema) -> list[Name]:

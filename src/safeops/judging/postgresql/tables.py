@@ -48,7 +48,7 @@ def _altered(table: Name, command: Any) -> list[Operation]:
         return made(table, command)
     kind, words = _PLAIN.get(AT(command.subtype), (op.ALTER_TABLE, (_words_of(command),)))
     name = command.name or _text_of(command.def_)
-    column = command.name if kind in _ABOUT_A_COLUMN else None
+    column = command.name if kind in _ABOUT_A_COLUMN or "expression" in words else None
     return [Operation(kind, table, name, column, traits=frozenset(words), node=command)]
 
 

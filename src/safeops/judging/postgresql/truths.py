@@ -21,6 +21,8 @@ LOCKS = (
 """The locks of a table, weakest first."""
 AS, RS, RE, SUE, S, SRE, E, AE = LOCKS
 SERVERS = ("14", "15", "18", "19")
+"""Those that the truths were measured on, by the examples of tests/review/postgresql_examples.py."""
+DOCUMENTED = "https://www.postgresql.org/docs/current/explicit-locking.html"
 
 
 def truth(
@@ -32,12 +34,17 @@ def truth(
     rule: str = "",
     since: Version = (),
     before: Version = (),
-    measured: tuple[str, ...] = (),
     source: str = "",
+    servers: tuple[str, ...] = SERVERS,
 ) -> Truth:
-    """Return a truth; traits are separated by commas."""
+    """Return a truth; traits are separated by commas. One without a source was measured on each server that it holds for."""
     made = tuple(Effect(*effect) for effect in effects)
+    measured = () if source else tuple(each for each in servers if _holds_on((int(each),), since, before))
     return Truth(kind, made, _words(when), _words(unless), frozenset(), since, before, why, measured, source, rule)
+
+
+def _holds_on(version: Version, since: Version, before: Version) -> bool:
+    return version >= since and (not before or version < before)
 
 
 def _words(listed: str) -> frozenset[str]:
@@ -69,7 +76,7 @@ COLUMNS = (
           why=_CHECKED),
     truth(op.ADD_COLUMN, on(AE, SCAN), REFERENT, when="inline references, constant default", rule="column-scans",
           why="a new column with a default has a value in each row, which is looked up in the other table"),
-    truth(op.ADD_COLUMN, on(AE, SCAN), when="virtual, not null", rule="column-scans", why=_CHECKED),
+    truth(op.ADD_COLUMN, on(AE, SCAN), when="virtual, not null", since=(18,), rule="column-scans", why=_CHECKED),
     truth(op.ADD_COLUMN, on(AE), REFERENT, when="inline references",
           why="a new column without a default is NULL in each row, so nothing is looked up"),
     truth(op.ADD_COLUMN, on(AE), when="virtual", since=(18,), why="its values are computed when they are read"),
@@ -97,14 +104,14 @@ TYPES = (
           why="every row and every index is written anew"),
 )
 CONSTRAINTS = (
-    truth(op.ADD_CHECK, on(AE), when="not valid", why="rows that exist are not checked"),
     truth(op.ADD_CHECK, on(AE), when="not enforced", since=(18,), why="nothing is checked"),
+    truth(op.ADD_CHECK, on(AE), when="not valid", why="rows that exist are not checked"),
     truth(op.ADD_CHECK, on(AE, SCAN), rule="check-scans", why=_CHECKED),
     truth(op.ADD_FOREIGN_KEY, on(SRE), REFERENT, when="inline"),
     truth(op.ADD_FOREIGN_KEY, on(SRE), REFERENT, when="new table"),
     truth(op.ADD_FOREIGN_KEY, on(SRE), REFERENT, when="empty table"),
-    truth(op.ADD_FOREIGN_KEY, on(SRE), REFERENT, when="not valid", why="rows that exist are not checked"),
     truth(op.ADD_FOREIGN_KEY, on(SRE), REFERENT, when="not enforced", since=(18,), why="nothing is checked"),
+    truth(op.ADD_FOREIGN_KEY, on(SRE), REFERENT, when="not valid", why="rows that exist are not checked"),
     truth(op.ADD_FOREIGN_KEY, on(SRE, SCAN), REFERENT, rule="foreign-key-scans",
           why="every row is looked up in the other table, while nobody can write to either"),
     truth(op.ADD_UNIQUE, on(AE), when="using index", why="the index is there already"),
@@ -115,9 +122,8 @@ CONSTRAINTS = (
     truth(op.ADD_PRIMARY_KEY, on(AE, BUILD), rule="key-builds", why="its index is built while the table is locked"),
     truth(op.ADD_EXCLUSION, on(AE, BUILD), rule="key-builds", why="its index is built while the table is locked"),
     truth(op.ADD_NOT_NULL_CONSTRAINT, on(AE), when="not valid", since=(18,), why="rows that exist are not checked"),
-    truth(op.ADD_NOT_NULL_CONSTRAINT, on(AE), when="already"),
-    truth(op.ADD_NOT_NULL_CONSTRAINT, on(AE), when="proven not null", why="a valid CHECK proves that no row is NULL"),
-    truth(op.ADD_NOT_NULL_CONSTRAINT, on(AE, SCAN), rule="not-null-scans", why=_CHECKED),
+    truth(op.ADD_NOT_NULL_CONSTRAINT, on(AE), when="proven not null", since=(18,), why="a valid CHECK proves that no row is NULL"),
+    truth(op.ADD_NOT_NULL_CONSTRAINT, on(AE, SCAN), rule="not-null-scans", since=(18,), why=_CHECKED),
     truth(op.VALIDATE_CONSTRAINT, on(SUE), when="already", why="the constraint is valid already"),
     truth(op.VALIDATE_CONSTRAINT, on(SUE, SCAN), on(RS, CATALOGUE, "other"),
           why="reads and writes go on while the rows are checked"),
@@ -135,7 +141,7 @@ INDEXES = (
     truth(op.DROP_INDEX, on(AE)),
     truth(op.RENAME_INDEX, on(SUE, CATALOGUE, "index")),
     truth(op.REINDEX, on(AE, REWRITE, "index"), when="tablespace", rule="table-rewrites",
-          why="the index is copied while it is locked"),
+          why="the index is copied while it is locked", servers=SERVERS[1:]),
     truth(op.REINDEX, on(SUE, BUILD), when="concurrently", why="reads and writes go on during the build"),
     truth(op.REINDEX, on(S, BUILD), on(AE, BUILD, "index"), rule="index-blocks-writes",
           why="nobody can write to the table during the build, nor read by the index"),
@@ -144,6 +150,12 @@ PARTITIONS = (
     truth(op.ATTACH_PARTITION, on(AE), on(AE, CATALOGUE, "default partition"), when="inline, default excludes"),
     truth(op.ATTACH_PARTITION, on(AE), on(AE, SCAN, "default partition"), when="inline", rule="partition-scans",
           why="the rows of the default partition are searched for those that belong to the new one"),
+    truth(op.ATTACH_PARTITION, on(SUE), on(AE, BUILD, "other"), on(AE, CATALOGUE, "default partition"),
+          when="builds index, default excludes", rule="partition-scans",
+          why="the new partition lacks an index of its parent, which is built while the partition is locked"),
+    truth(op.ATTACH_PARTITION, on(SUE), on(AE, BUILD, "other"), on(AE, SCAN, "default partition"),
+          when="builds index", rule="partition-scans",
+          why="the new partition lacks an index of its parent, which is built while the partition is locked"),
     truth(op.ATTACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), on(AE, CATALOGUE, "default partition"),
           when="bounds proven, default excludes", why="valid CHECKs prove that no row needs to be looked at"),
     truth(op.ATTACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), on(AE, SCAN, "default partition"),
@@ -155,7 +167,7 @@ PARTITIONS = (
     truth(op.ATTACH_PARTITION, on(SUE), on(AE, SCAN, "other"), on(AE, SCAN, "default partition"), rule="partition-scans",
           why="every row of the new partition is compared with its bounds"),
     truth(op.DETACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), when="concurrently"),
-    truth(op.DETACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), when="finalize"),
+    truth(op.DETACH_PARTITION, on(SUE), on(AE, CATALOGUE, "other"), when="finalize", source=DOCUMENTED),
     truth(op.DETACH_PARTITION, on(AE), on(AE, CATALOGUE, "other"), on(AE, CATALOGUE, "default partition")),
 )
 REWRITES = (
@@ -166,7 +178,7 @@ REWRITES = (
     truth(op.CLUSTER, on(AE, REWRITE), rule="table-rewrites", why="the table is copied while it is locked"),
     truth(op.VACUUM, on(AE, REWRITE), when="full", rule="table-rewrites", why="the table is copied while it is locked"),
     truth(op.VACUUM, on(SUE, SCAN)),
-    truth(op.ANALYZE, on(SUE, SCAN)),
+    truth(op.ANALYZE, on(SUE, NO_WORK), why="it reads a sample of the rows"),
     truth(op.REFRESH_VIEW, on(AE), when="no data"),
     truth(op.REFRESH_VIEW, on(E, NO_WORK), on(AS, SCAN, "sources"), when="concurrently", why="reads of the view go on"),
     truth(op.REFRESH_VIEW, on(AE, REWRITE), on(AS, SCAN, "sources"), rule="table-rewrites",
@@ -176,26 +188,27 @@ TABLES = (
     truth(op.CREATE_TABLE),
     truth(op.DROP_TABLE, on(AE), on(AE, CATALOGUE, "referents"), rule="drop-table",
           why="what still uses the table fails"),
-    truth(op.DROP_SCHEMA, on(AE), rule="drop-table", why="all tables of the schema are gone"),
+    truth(op.DROP_SCHEMA, on(AE), rule="drop-table", why="all tables of the schema are gone", source=DOCUMENTED),
     truth(op.RENAME_TABLE, on(AE), rule="rename-table", why="what still uses the old name fails"),
     truth(op.TRUNCATE, on(AE), rule="truncate", why="the rows are gone for good"),
     truth(op.ALTER_TABLE, on(SUE), when="statistics"),
     truth(op.ALTER_TABLE, on(SUE), when="column option"),
     truth(op.ALTER_TABLE, on(SUE), when="storage option"),
     truth(op.ALTER_TABLE, on(SUE), when="cluster option"),
-    truth(op.ALTER_TABLE, on(SRE), when="trigger", unless="drop"),
+    truth(op.ALTER_TABLE, on(SRE), when="trigger", unless="drop, rename"),
     truth(op.ALTER_TABLE, on(AE), on(SUE, CATALOGUE, "other"), when="inherit"),
     truth(op.ALTER_TABLE, on(SUE), when="inherited by"),
     truth(op.ALTER_TABLE, on(SUE, CATALOGUE, "index"), when="index option"),
     truth(op.ALTER_TABLE, on(AS), when="attach index"),
     truth(op.ALTER_TABLE, on(AE, SCAN), on(AE, CATALOGUE, "other"), when="constraint option, enforced", since=(18,),
           rule="foreign-key-scans", why=_CHECKED),
-    truth(op.ALTER_TABLE, on(AE), on(AE, CATALOGUE, "other"), when="constraint option"),
+    truth(op.ALTER_TABLE, on(AE), on(AE, CATALOGUE, "other"), when="constraint option, not enforced", since=(18,)),
     truth(op.ROW_LEVEL_SECURITY, on(AE), rule="row-level-security",
           why="roles that do not own the table see no rows until a policy lets them"),
     truth(op.ALTER_TABLE, on(AE)),
     truth(op.CREATE_TRIGGER, on(SRE)),
     truth(op.DROP_TRIGGER, on(AE)),
+    truth(op.COMMENT, on(SUE, CATALOGUE, "index"), when="on index"),
     truth(op.COMMENT, on(SUE)),
     truth(op.LOCK_TABLE, on(AE, NO_WORK), when="mode access exclusive", rule="lock-table"),
     truth(op.LOCK_TABLE, on(E, NO_WORK), when="mode exclusive", rule="lock-table"),
@@ -223,11 +236,11 @@ OBJECTS = (
     truth(op.DROP_VIEW, on(AE), rule="drop-table", why="what still uses the view fails"),
     truth(op.GRANT),
     truth(op.REVOKE, rule="revoke", why="what still needs the right fails"),
-    truth(op.OTHER),
+    truth(op.OTHER, source=DOCUMENTED),
     truth(op.SET_SESSION),
-    truth(op.BEGIN),
-    truth(op.COMMIT),
-    truth(op.ROLLBACK),
+    truth(op.BEGIN, source=DOCUMENTED),
+    truth(op.COMMIT, source=DOCUMENTED),
+    truth(op.ROLLBACK, source=DOCUMENTED),
     truth(op.SAVEPOINT),
 )
 QUERIES = (
@@ -243,7 +256,7 @@ QUERIES = (
           why="each row that it changes is locked until the transaction ends"),
     truth(op.DELETE, on(RE, ROWS), READ, rule="mass-update",
           why="each row that it deletes is locked until the transaction ends"),
-    truth(op.MERGE, on(RE, ROWS), READ, rule="mass-update",
+    truth(op.MERGE, on(RE, ROWS), READ, rule="mass-update", since=(15,),
           why="each row that it changes is locked until the transaction ends"),
 )
 # fmt: on

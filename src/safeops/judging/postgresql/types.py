@@ -46,8 +46,8 @@ def widens(old: str, new: str, *, utc: bool) -> bool:
     """
     (base, modifiers, array), (wanted, wanted_modifiers, wanted_array) = _parts(old), _parts(new)
     if array or wanted_array:
-        # The elements of an array are always written anew, unless they become binary the same without a limit.
-        return array and wanted_array and {base, wanted} <= {_VARCHAR, _TEXT} and not wanted_modifiers
+        # The elements of an array are always written anew.
+        return False
     if base == wanted:
         return _takes_more(base, modifiers, wanted_modifiers)
     if (base, wanted) in ((_TIMESTAMP, _TIMESTAMPTZ), (_TIMESTAMPTZ, _TIMESTAMP)):
