@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeGuard
 
 from safeops.errors import InvalidArgument
+
+GUARDS = ("raise", "warn", "off")
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,9 @@ class Settings:
         schema_for_state: The schema of the tables that safeops itself keeps; None is the default schema.
         flush_each_batch: Whether each batch of a backfill waits until it is on the disk. It need not: a crash of the
             server then loses the newest batches together with the note that they were done. PostgreSQL only.
+        guard: What happens to an unsafe statement that a revision sends itself: "raise", "warn" or "off".
+        guard_from: The oldest revision that is guarded, with all that follow it; None guards each.
+        small_table: Tables with fewer rows may be locked, scanned and rewritten; the guard lets that pass.
     """
 
     lock_timeout: float = 2.0
@@ -32,6 +37,9 @@ class Settings:
     target_seconds: float = 0.1
     schema_for_state: str | None = None
     flush_each_batch: bool = False
+    guard: str = "off"
+    guard_from: str | None = None
+    small_table: int = 1_000
 
     def with_(self, **changes: Any) -> Settings:
         """Return these settings with some changed, or raise InvalidArgument."""
@@ -43,16 +51,7 @@ class Settings:
                     remedy=f"The settings are {', '.join(sorted(known))}:",
                     code="configure(lock_timeout=2.0, retry_budget=120.0)",
                 )
-            if name == "flush_each_batch":
-                _check_flag(name, value)
-            elif name != "schema_for_state":
-                _check_seconds(name, value)
-            elif value is not None and not isinstance(value, str):
-                raise InvalidArgument(
-                    f"schema_for_state is {value!r}, not the name of a schema or None.",
-                    remedy="Write:",
-                    code='configure(schema_for_state="public")',
-                )
+            _CHECKS.get(name, _check_seconds)(name, value)
         return replace(self, **changes)
 
 
@@ -60,6 +59,38 @@ def _check_flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise InvalidArgument(
             f"{name} is {value!r}, not True or False.", remedy="Write:", code=f"configure({name}=True)"
+        )
+
+
+def _check_schema(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgument(
+            f"{name} is {value!r}, not the name of a schema or None.",
+            remedy="Write:",
+            code=f'configure({name}="public")',
+        )
+
+
+def _check_guard(name: str, value: object) -> None:
+    if value not in GUARDS:
+        raise InvalidArgument(
+            f"{name} is {value!r}, and it must be one of {', '.join(map(repr, GUARDS))}.",
+            remedy="Write:",
+            code=f'configure({name}="{GUARDS[0]}")',
+        )
+
+
+def _check_revision(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise InvalidArgument(
+            f"{name} is {value!r}, not a revision or None.", remedy="Write:", code=f'configure({name}="ae1027a6acf")'
+        )
+
+
+def _check_rows(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise InvalidArgument(
+            f"{name} is {value!r}, not a number of rows.", remedy="Write:", code=f"configure({name}=1000)"
         )
 
 
@@ -87,6 +118,13 @@ def _check_seconds(name: str, value: object) -> None:
         )
 
 
+_CHECKS: dict[str, Callable[[str, object], None]] = {
+    "flush_each_batch": _check_flag,
+    "schema_for_state": _check_schema,
+    "guard": _check_guard,
+    "guard_from": _check_revision,
+    "small_table": _check_rows,
+}
 _blocks: ContextVar[tuple[dict[str, Any], ...]] = ContextVar("safeops_settings", default=())
 _assured: ContextVar[str | None] = ContextVar("safeops_assured", default=None)
 
@@ -104,7 +142,7 @@ def settings(**changes: Any) -> Iterator[None]:
 
     Args:
         **changes: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
-            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``.
+            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``, ``guard``, ``small_table``.
 
     Raises:
         InvalidArgument: A setting is unknown or not a number of seconds.
@@ -139,7 +177,7 @@ def lock_timeout(seconds: float) -> AbstractContextManager[None]:
 
 @contextmanager
 def assured(reason: str) -> Iterator[None]:
-    """Skip the safety refusals of the helpers inside the block. What they promise otherwise still holds.
+    """Skip the safety refusals of the helpers, and of the guard, inside the block. What they promise otherwise still holds.
 
     Args:
         reason: Why it is fine here; required, and written to the log with each refusal that it skips.

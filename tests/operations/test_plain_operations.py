@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,8 @@ import pytest
 import sqlalchemy as sa
 from alembic import op
 from tests.concurrency.harness import idle_holder
-from tests.projects import Project, log_lines, migrate
+from tests.configured import Configured
+from tests.projects import log_lines, migrate
 from tests.runner.deploys import Deploy, said
 
 from safeops import LockNotAcquired, add_column_if_missing, migration_lock, settings
@@ -25,7 +25,6 @@ CHANGES = {
     "op": lambda: op.add_column("users", sa.Column("nick", sa.String(20))),
     "execute": lambda: op.execute("ALTER TABLE users ADD COLUMN nick varchar(20)"),
 }
-CONFIGURE = "from safeops import configure, settings, lock_timeout\nimport safeops"
 
 
 @pytest.fixture
@@ -46,25 +45,6 @@ def mode(users):
 
 def columns(users):
     return [column["name"] for column in sa.inspect(users.observer()).get_columns("users")]
-
-
-@dataclasses.dataclass
-class Plain(Project):
-    """A project whose env.py has one line of safeops: configure(). It knows no migration_lock."""
-
-    settings: str = "lock_timeout=0.3, retry_budget=1.0"
-
-    def __post_init__(self):
-        # Alembic has made its version table before.
-        self.revisions = {"r0": ("pass", "pass"), **self.revisions}
-        super().__post_init__()
-        env = self.folder / "migrations/env.py"
-        env.write_text(f"{env.read_text()}".replace("config = context.config", self.line, 1))
-        self.upgrade("r0")
-
-    @property
-    def line(self):
-        return f"from safeops import configure\nconfigure({self.settings})\nconfig = context.config"
 
 
 ADD = "op.add_column('users', sa.Column('nick', sa.String(20)))"
@@ -97,7 +77,7 @@ def let_go_after(users, seconds):
 @pytest.mark.parametrize("way", WAYS)
 def test_by_configure_alone_each_way_is_bounded_and_names_who_blocks(users, tmp_path, way):
     bound = "lock_timeout=1, retry_budget=1.2" if users.kind == "mysql" else "lock_timeout=0.3, retry_budget=1"
-    project = Plain(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings=bound)
+    project = Configured(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings=bound)
     with idle_holder(users, "users", mode(users)) as holder:
         began = time.monotonic()
         with pytest.raises(LockNotAcquired) as caught:
@@ -115,7 +95,7 @@ def test_by_configure_alone_each_way_is_bounded_and_names_who_blocks(users, tmp_
 @pytest.mark.only("pg18", "mysql", "sqlite")
 @pytest.mark.parametrize("way", WAYS)
 def test_they_are_tried_again_until_the_holder_lets_go(users, tmp_path, way):
-    project = Plain(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings="lock_timeout=0.2, retry_budget=20")
+    project = Configured(tmp_path, users, {"r1": (WAYS[way], "pass")}, settings="lock_timeout=0.2, retry_budget=20")
     with let_go_after(users, 1.5):
         project.upgrade()
     assert columns(users) == ["id", "nick"]
@@ -125,7 +105,7 @@ def test_they_are_tried_again_until_the_holder_lets_go(users, tmp_path, way):
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("env", ENVS)
 def test_whatever_env_py_looks_like(users, tmp_path, env):
-    project = Plain(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=0.2, retry_budget=20", env=env)
+    project = Configured(tmp_path, users, {"r1": (ADD, "pass")}, settings="lock_timeout=0.2, retry_budget=20", env=env)
     with let_go_after(users, 1.5):
         project.upgrade()
     assert columns(users) == ["id", "nick"]
@@ -135,7 +115,7 @@ def test_whatever_env_py_looks_like(users, tmp_path, env):
 @pytest.mark.parametrize("driver", ["psycopg", "psycopg2", "asyncpg"])
 def test_with_each_driver(users, tmp_path, driver):
     env = "async" if driver == "asyncpg" else "sync"
-    project = Plain(
+    project = Configured(
         tmp_path,
         users.with_driver(driver),
         {"r1": (ADD, "pass")},
@@ -151,7 +131,7 @@ def test_with_each_driver(users, tmp_path, driver):
 @pytest.mark.only("pg18")
 def test_what_its_transaction_has_done_before_is_rolled_back_and_said_to_be(users, tmp_path):
     users.execute("CREATE TABLE other (id int)")
-    project = Plain(
+    project = Configured(
         tmp_path,
         users,
         {"r1": (f"op.execute('INSERT INTO other VALUES (1)')\n{ADD}", "pass")},
@@ -169,7 +149,7 @@ def test_what_its_transaction_has_done_before_is_rolled_back_and_said_to_be(user
 @pytest.mark.only("mysql")
 def test_a_change_of_a_table_has_committed_what_came_before(users, tmp_path):
     users.execute("CREATE TABLE other (id int)")
-    project = Plain(
+    project = Configured(
         tmp_path,
         users,
         {"r1": (f"op.execute('INSERT INTO other VALUES (1)')\n{ADD}", "pass")},
@@ -201,7 +181,7 @@ def test_the_bound_outlives_a_commit_and_a_rollback_and_gives_way_to_one_of_the_
     body = f"{before}\nop.execute('CREATE TABLE seen AS SELECT current_setting(''lock_timeout'') AS value')".replace(
         "''lock_timeout''", "\\'lock_timeout\\'"
     )
-    Plain(
+    Configured(
         tmp_path, users.with_driver(driver), {"r1": (body, "pass")}, settings="lock_timeout=0.3", configure={}
     ).upgrade()
     assert users.query("SELECT value FROM seen") == [(expected,)]
@@ -214,7 +194,7 @@ def test_a_connection_of_the_revisions_own_is_bounded_too(users, tmp_path):
             own.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
             own.exec_driver_sql("CREATE TABLE seen AS SELECT current_setting('lock_timeout') AS value")
         """
-    Plain(tmp_path, users, {"r1": (body, "pass")}).upgrade()
+    Configured(tmp_path, users, {"r1": (body, "pass")}).upgrade()
     assert users.query("SELECT value FROM seen") == [("300ms",)]
 
 
@@ -223,7 +203,7 @@ def test_a_connection_of_the_revisions_own_is_bounded_too(users, tmp_path):
 def test_what_a_session_was_given_before_is_kept(users, tmp_path, inside):
     users.execute(f"ALTER DATABASE {users.name} SET lock_timeout = '8s'")
     body = f"{inside}\nop.execute('CREATE TABLE seen AS SELECT current_setting(\\'lock_timeout\\') AS value')"
-    Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.3").upgrade()
+    Configured(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.3").upgrade()
     assert users.query("SELECT value FROM seen") == [("8s",)]
 
 
@@ -283,7 +263,7 @@ def test_a_pooled_connection_goes_back_without_the_bound(users):
 @pytest.mark.only("pg18")
 def test_a_concurrent_build_is_not_cut_short_by_an_old_snapshot(users, tmp_path):
     body = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON users (id)')"
-    project = Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=20")
+    project = Configured(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=20")
     with ExitStack() as held:
         old = held.enter_context(users.observer().connect())
         old.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -298,7 +278,7 @@ def test_a_concurrent_build_is_not_cut_short_by_an_old_snapshot(users, tmp_path)
 @pytest.mark.only("pg18")
 def test_a_concurrent_build_that_waits_for_the_whole_budget_names_whom(users, tmp_path):
     body = "with op.get_context().autocommit_block():\n    op.execute('CREATE INDEX CONCURRENTLY ix ON users (id)')"
-    project = Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=1")
+    project = Configured(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=0.2, retry_budget=1")
     with users.observer().connect() as old:
         old.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         pid = old.exec_driver_sql("SELECT pg_backend_pid()").scalar()
@@ -318,7 +298,7 @@ def test_statements_cost_no_round_trip_each(users, tmp_path):
     original = waiting.send
     waiting.send = lambda connection, sql: (sent.append(sql), original(connection, sql))[1]
     try:
-        Plain(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=2").upgrade()
+        Configured(tmp_path, users, {"r1": (body, "pass")}, settings="lock_timeout=2").upgrade()
     finally:
         waiting.send = original
     assert len(sent) <= 3, sent

@@ -7,13 +7,14 @@ import os
 from typing import Any
 
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from safeops.databases.connections import of_a_url
-from safeops.errors import OutsideMigration
+from safeops.errors import InvalidArgument, OutsideMigration
 from safeops.execution import plain_operations
-from safeops.execution.migration import SETTINGS, config_of_command
+from safeops.execution.migration import SETTINGS, config_of_command, script_of_command
 from safeops.policy import Settings
 
 
@@ -26,14 +27,16 @@ def configure(**settings: Any) -> None:
 
     Args:
         **settings: Fields of ``Settings``: ``lock_timeout``, ``retry_budget``, ``statement_timeout``,
-            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``.
+            ``target_seconds`` in seconds, ``schema_for_state``, ``flush_each_batch``, and of the guard: ``guard`` as
+            "raise", "warn" or "off", ``guard_from``, ``small_table``.
 
     Raises:
-        InvalidArgument: A setting is unknown or not a number of seconds.
+        InvalidArgument: A setting is unknown or of another kind, or no file has the revision ``guard_from``.
+        NotReady: The guard is asked for, and its parsers are not installed.
         OutsideMigration: No Alembic command is running.
 
     Example:
-        configure(lock_timeout=1.0, retry_budget=300.0)
+        configure(lock_timeout=1.0, retry_budget=300.0, guard="raise")
     """
     config = config_of_command()
     if config is None:
@@ -45,7 +48,30 @@ def configure(**settings: Any) -> None:
         )
     _check_url(config)
     plain_operations.install()
-    config.attributes[SETTINGS] = config.attributes.get(SETTINGS, Settings()).with_(**settings)
+    wanted = config.attributes.get(SETTINGS, Settings()).with_(**settings)
+    if wanted.guard != "off":
+        _check_guard(wanted)
+    config.attributes[SETTINGS] = wanted
+
+
+def _check_guard(settings: Settings) -> None:
+    """Raise, before anything runs, if the guard could not do what is asked of it."""
+    # What judges is imported by whoever asks for it.
+    from safeops.execution.guard import check_parsers
+
+    check_parsers()
+    script = script_of_command()
+    if settings.guard_from is None or script is None:
+        return
+    try:
+        script.get_revision(settings.guard_from)
+    except CommandError as error:
+        raise InvalidArgument(
+            f"guard_from is {settings.guard_from!r}, and no file has that revision: {error}",
+            why="Revisions before it are let through, so a wrong one would switch the guard off.",
+            remedy="Name the first revision to guard; alembic history lists them:",
+            code='configure(guard="raise", guard_from="ae1027a6acf")',
+        ) from error
 
 
 def _check_url(config: Config) -> None:

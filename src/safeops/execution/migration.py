@@ -17,6 +17,7 @@ import alembic.op
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -311,6 +312,11 @@ def config_of_command() -> Config | None:
     except (NameError, AttributeError):
         return None
     return found
+
+
+def script_of_command() -> ScriptDirectory | None:
+    """Return the revisions of the Alembic command that runs env.py; None if none does."""
+    return getattr(_alembic.proxied(alembic.context), "script", None)
 
 
 def is_migrating() -> bool:

@@ -15,9 +15,10 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import Pool
 
+from safeops import _sqlalchemy
 from safeops.databases import database_on
 from safeops.databases.waiting import send_by
-from safeops.execution.migration import is_migrating, settings_of_command
+from safeops.execution.migration import current_settings, is_migrating, settings_of_command
 from safeops.execution.plain_statement import (
     KEY,
     PlainSession,
@@ -27,7 +28,7 @@ from safeops.execution.plain_statement import (
     names_in,
     not_acquired,
 )
-from safeops.execution.senders import sender
+from safeops.execution.senders import Sender, Who, sender
 from safeops.plan_mode import current_dry_run
 
 
@@ -97,21 +98,25 @@ def install() -> None:
 
 
 def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
-    return _sending(context, statement, lambda: context.dialect.do_execute(cursor, statement, parameters, context))
+    return _sending(
+        context, statement, parameters, lambda: context.dialect.do_execute(cursor, statement, parameters, context)
+    )
 
 
 def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) -> bool | None:
-    return _sending(context, statement, lambda: context.dialect.do_executemany(cursor, statement, parameters, context))
+    return _sending(
+        context, statement, parameters, lambda: context.dialect.do_executemany(cursor, statement, parameters, context)
+    )
 
 
 def _execute_plainly(cursor: Any, statement: str, context: Any) -> bool | None:
-    return _sending(context, statement, lambda: context.dialect.do_execute_no_params(cursor, statement, context))
+    return _sending(context, statement, None, lambda: context.dialect.do_execute_no_params(cursor, statement, context))
 
 
 def _transaction_ended(connection: Connection) -> None:
     session = connection.info.get(KEY) if not connection.invalidated else None
     if session is not None and not session.busy:
-        session.did = session.noted = False
+        session.end_transaction()
         _savepoint_ended(connection)
 
 
@@ -134,7 +139,7 @@ def _returned(driver: Any, record: Any) -> None:
         record.invalidate()
 
 
-def _sending(context: Any, sql: str, send: Callable[[], None]) -> bool | None:
+def _sending(context: Any, sql: str, parameters: Any, send: Callable[[], None]) -> bool | None:
     """Send a statement if it is one to look after, and return True; else leave that to SQLAlchemy."""
     connection = context.root_connection if context is not None else None
     if connection is None or current_dry_run() is not None:
@@ -149,6 +154,31 @@ def _sending(context: Any, sql: str, send: Callable[[], None]) -> bool | None:
     found = sender()
     session.busy = True
     try:
+        if found is not None:
+            _guard(found, connection, session, sql, parameters, many=bool(context.executemany))
         return PlainStatement(connection, session, found, sql, send).sent()
     finally:
         session.busy = False
+
+
+# The guard ------------------------------------------------------------------------------------------------------
+
+
+def _guard(
+    found: Sender, connection: Connection, session: PlainSession, sql: str, parameters: Any, *, many: bool
+) -> None:
+    """Have a statement judged before it is sent, if env.py asks for that."""
+    settings = current_settings(found.context)
+    if settings.guard == "off" or found.who is Who.ALEMBIC:
+        return
+    # What judges is imported by whoever asks for it.
+    from safeops.execution.guard import Sending, guard_of
+
+    guard = guard_of(found, settings)
+    if guard is not None and found.who is Who.HELPER:
+        guard.helper_sent(connection, sql)
+    elif guard is not None:
+        is_plain = _sqlalchemy.is_autocommit(connection)
+        guard.check(
+            found, settings, connection, Sending(sql, parameters, many, session.number, is_plain, session.ended)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ NAMES = 20
 """How many of the words of a statement are looked up as names of tables."""
 CONTROL = frozenset({Kind.SESSION, Kind.SAVEPOINT, Kind.TRANSACTION})
 """What waits for no lock on a table."""
+BEGINNING = frozenset({"BEGIN", "START"})
 _LOCKING = frozenset({("FOR", "UPDATE"), ("FOR", "SHARE"), ("FOR", "NO"), ("FOR", "KEY")})
 
 
@@ -51,6 +53,8 @@ class PlainSession:
         did: Its transaction has changed or locked something.
         noted: Alembic has written to its version table in it.
         busy: It is being looked after: statements are sent as they are.
+        number: The number of its transaction in this process.
+        ended: The revision has ended its transaction by SQL of its own.
     """
 
     bounded: bool = False
@@ -61,6 +65,19 @@ class PlainSession:
     did: bool = False
     noted: bool = False
     busy: bool = False
+    number: int = 0
+    ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.end_transaction()
+
+    def end_transaction(self) -> None:
+        """Take what comes for part of another transaction."""
+        self.did = self.noted = self.ended = False
+        self.number = next(_numbers)
+
+
+_numbers = itertools.count(1)
 
 
 class PlainStatement:
@@ -107,7 +124,8 @@ class PlainStatement:
         if self.waiting.touches_bound(self.sql):
             session.bounded = session.ours = False
         if self.kind is Kind.TRANSACTION or self.waiting.commits(self.words or ("",)):
-            session.did = session.noted = False
+            session.end_transaction()
+            session.ended = self.kind is Kind.TRANSACTION and not BEGINNING.issuperset(self.words[:1])
         elif self.kind is Kind.WRITES and self.sender is not None and self.sender.who is Who.ALEMBIC:
             session.noted = True
         elif self.kind is Kind.WRITES or _locks_rows(self.words):

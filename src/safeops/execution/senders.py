@@ -31,13 +31,15 @@ class Sender:
         context: The context of the migration.
         step: Alembic's step, which knows the revision; None before the first one.
         who: Whose code it is.
-        frame: The line of the revision's own code; None for others.
+        innermost: The frame that sends it.
+        outermost: The frame of Alembic that runs the revision.
     """
 
     context: MigrationContext
     step: Any
     who: Who
-    frame: FrameType | None = None
+    innermost: FrameType | None = None
+    outermost: FrameType | None = None
 
     @property
     def revision(self) -> str:
@@ -55,10 +57,9 @@ def sender() -> Sender | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_ours(frame):
         frame = frame.f_back
-    through_helper, inner, own = False, None, None
+    through_helper, inner, innermost = False, None, frame
     while frame is not None and frame.f_code is not _RUN:
         through_helper = through_helper or _is_ours(frame)
-        own = own or (None if _is_library(frame) else frame)
         inner, frame = frame, frame.f_back
     if frame is None:
         return None
@@ -67,7 +68,7 @@ def sender() -> Sender | None:
         return Sender(context, step, Who.HELPER)
     if inner is None or not _is_body(inner, context, step):
         return Sender(context, step, Who.ALEMBIC)
-    return Sender(context, step, Who.REVISION, own)
+    return Sender(context, step, Who.REVISION, innermost, frame)
 
 
 def _is_ours(frame: FrameType) -> bool:
@@ -76,7 +77,7 @@ def _is_ours(frame: FrameType) -> bool:
 
 
 def _is_library(frame: FrameType) -> bool:
-    """Tell whether a frame is one between the line that sends and the driver."""
+    """Tell whether a frame is Alembic's or SQLAlchemy's."""
     name = str(frame.f_globals.get("__name__", ""))
     return name == "<string>" or name.partition(".")[0] in ("alembic", "sqlalchemy", "contextlib")
 
