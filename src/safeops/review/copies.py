@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -17,12 +18,13 @@ from safeops.databases import database_on
 from safeops.databases.connections import run_on_connection
 from safeops.databases.ports import Port
 from safeops.planned import summary
-from safeops.runner.environment import explaining_errors
+from safeops.runner.environment import ReachedDatabase, explaining_errors
 from safeops.runner.temporary_database import (
     PREFIX,
     TemporaryDatabase,
     TemporaryDatabases,
     check_empty,
+    reached_for_copies,
     scratch_url_of,
     temporary_database,
 )
@@ -52,33 +54,37 @@ class Copies(Port):
         """Drop all that is in this database, except what was kept."""
 
 
-@contextmanager
-def empty_database(config: Config, scratch_url: str | None) -> Iterator[TemporaryDatabase]:
-    """Provide an empty database of the project's kind; the user's own one is as empty afterwards as it was.
+class EmptyDatabases:
+    """Provides empty databases of the project's kind; the user's own one is as empty afterwards as it was.
 
     Args:
         config: The configuration of the project.
+        script: Its revisions.
         scratch_url: An empty database. Others are created beside it if its user may; None creates them on the project's
             server.
-
-    Raises:
-        NotReady: None can be created, or the one at ``scratch_url`` is not empty.
     """
-    with explaining_errors():
-        if scratch_url is None:
-            with temporary_database(config) as database:
+
+    def __init__(self, config: Config, script: ScriptDirectory, scratch_url: str | None) -> None:
+        self.config, self.script, self.scratch_url = config, script, scratch_url
+        self._reached: ReachedDatabase | None = None
+
+    @contextmanager
+    def another(self) -> Iterator[TemporaryDatabase]:
+        """Provide one, or raise NotReady: none can be created, or the one at ``scratch_url`` is not empty."""
+        with explaining_errors():
+            if self.scratch_url is None:
+                self._reached = self._reached or reached_for_copies(self.config)
+                with temporary_database(self.config, reached=self._reached) as database:
+                    yield database
+                return
+            url = scratch_url_of(self.scratch_url)
+            given = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
+            name = _created_beside(given)
+            kept = _emptied(given) if name is None else _dropped(given, name)
+            used = url if name is None else url.set(database=name)
+            text = used.render_as_string(hide_password=False)
+            with kept, temporary_database(self.config, text, script=self.script) as database:
                 yield database
-            return
-        url = scratch_url_of(scratch_url)
-        given = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
-        name = _created_beside(given)
-        if name is None:
-            with _emptied(given), temporary_database(config, scratch_url) as database:
-                yield database
-            return
-        beside = url.set(database=name).render_as_string(hide_password=False)
-        with _dropped(given, name), temporary_database(config, beside) as database:
-            yield database
 
 
 def _created_beside(given: Engine) -> str | None:

@@ -15,7 +15,7 @@ from safeops import _alembic
 from safeops.errors import SafeOpsError
 from safeops.judging.sent import Recording, Sent
 from safeops.review.containment import silent_alembic
-from safeops.review.copies import empty_database
+from safeops.review.copies import EmptyDatabases
 from safeops.review.recorder import Endless
 from safeops.review.tracing import Trace, traced
 from safeops.runner.revisions import scripts_of, steps_between
@@ -35,9 +35,8 @@ def record_scratch(config: Config, selected: Sequence[Script], scratch_url: str 
     Raises:
         NotReady: No database can be made, or the one at ``scratch_url`` is not empty.
     """
-    script = scripts_of(config)
-    before = {one.revision: _before(script, one) for one in selected}
     with closing(Copy(config, scratch_url)) as copy:
+        before = {one.revision: _before(copy.script, one) for one in selected}
         for place, one in enumerate(selected):
             needed = any(one.revision in before[later.revision] for later in selected[place + 1 :])
             yield _recorded(copy, one, keep=needed)
@@ -80,7 +79,8 @@ class Copy:
     """
 
     def __init__(self, config: Config, scratch_url: str | None) -> None:
-        self.config, self.script, self.scratch_url = config, scripts_of(config), scratch_url
+        self.script = scripts_of(config)
+        self._databases = EmptyDatabases(config, self.script, scratch_url)
         self._stack = ExitStack()
         self._database: TemporaryDatabase | None = None
         self._made: frozenset[str] = frozenset()
@@ -119,7 +119,7 @@ class Copy:
             raise Unreached(broken)
         if self._database is None or not self._made <= before:
             self._leave()
-            self._database = self._stack.enter_context(empty_database(self.config, self.scratch_url))
+            self._database = self._stack.enter_context(self._databases.another())
         database = self._database
         for parent in parents if self._made != before else ():
             error = _run(database, partial(_steps, self.script, parent))

@@ -116,30 +116,44 @@ class TemporaryDatabase:
 
 
 @contextmanager
-def temporary_database(config: Config, url: str | None = None) -> Iterator[TemporaryDatabase]:
+def temporary_database(
+    config: Config,
+    url: str | None = None,
+    *,
+    reached: ReachedDatabase | None = None,
+    script: ScriptDirectory | None = None,
+) -> Iterator[TemporaryDatabase]:
     """Provide an empty database of the project's kind.
 
     Args:
         config: The configuration of the project.
         url: An empty database to use, which is not emptied afterwards; None creates one on the project's server, and drops
             it.
+        reached: The project's own database, if it was reached before.
+        script: The revisions of the project, if they were loaded before.
 
     Raises:
         NotReady: None can be created, or the one at ``url`` is not empty.
     """
-    with ending_on_signals(), _given(scratch_url_of(url), config) if url is not None else _created(config) as temporary:
-        yield temporary
+    with ending_on_signals():
+        given = None if url is None else _given(scratch_url_of(url), config, script or scripts_of(config))
+        with given or _created(config, reached or reached_for_copies(config)) as temporary:
+            yield temporary
 
 
 # Created for the block ------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _created(config: Config) -> Iterator[TemporaryDatabase]:
+def reached_for_copies(config: Config) -> ReachedDatabase:
+    """Return the project's own database, or its server if there is no such database yet."""
     # On SQLite connecting would create the project's database, which is not needed.
+    with _creating_nothing(), explaining_errors():
+        return reach(config)
+
+
+@contextmanager
+def _created(config: Config, reached: ReachedDatabase) -> Iterator[TemporaryDatabase]:
     with _creating_nothing():
-        with explaining_errors():
-            reached = reach(config)
         name = _create(reached)
     live, engine = reached.engine.url, reached.engine
     url = live.set(database=name)
@@ -198,7 +212,7 @@ def _close_connections(engine: Engine) -> None:
 
 
 @contextmanager
-def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
+def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[TemporaryDatabase]:
     engine = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
     mark = sa.Table(f"{PREFIX}{uuid.uuid4().hex[:12]}", sa.MetaData(), sa.Column("id", sa.Integer))
 
@@ -210,7 +224,6 @@ def _given(url: URL, config: Config) -> Iterator[TemporaryDatabase]:
         run_on_connection(engine, begin)
     try:
         with redirecting(None, url), _environment(url), without_migration_lock():
-            script = scripts_of(config)
             yield TemporaryDatabase(
                 _config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name)
             )
