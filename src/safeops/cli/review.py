@@ -9,10 +9,10 @@ from safeops.cli.command import CODE, Argument, Command, config_of, fitting
 from safeops.errors import InvalidArgument
 from safeops.judging.finding import UNSAFE, Finding
 from safeops.judging.judge import SMALL_TABLE
-from safeops.review.ladder import review
 from safeops.review.reports import FORMATS
 from safeops.review.reports.words import instead_of, lock_of, page_of, sentence, work_of
 from safeops.review.reviewed import Reviewed, ReviewedRevision, place_of, shown_path
+from safeops.review.reviewing import review
 
 HANG = " " * 12
 

@@ -98,6 +98,14 @@ def _rename_table(schema: Schema, operation: Operation) -> None:
             constraint.referent = new if constraint.referent == old else constraint.referent
 
 
+def _replace_table(schema: Schema, operation: Operation) -> None:
+    """The table stays what it is, with the columns and so on of the copy that takes its place."""
+    copy = schema.tables.pop(schema.key(operation.other), None) if operation.other is not None else None
+    if copy is not None and operation.table is not None:
+        table = _found(schema, operation.table)
+        table.columns, table.constraints, table.indexes = copy.columns, copy.constraints, copy.indexes
+
+
 def _attach(schema: Schema, operation: Operation) -> None:
     if operation.table is not None and operation.other is not None:
         part = _found(schema, operation.other)
@@ -351,6 +359,7 @@ _ON_SCHEMAS: dict[str, Callable[[Schema, Operation], None]] = {
     op.DROP_TABLE: _drop_table,
     op.DROP_SCHEMA: _drop_schema,
     op.RENAME_TABLE: _rename_table,
+    op.REPLACE_TABLE: _replace_table,
     op.ATTACH_PARTITION: _attach,
     op.DETACH_PARTITION: _detach,
     op.DROP_INDEX: _drop_index,

@@ -127,7 +127,7 @@ class Facts(Port):
         return None
 
     def settings(self) -> dict[str, str]:
-        """Return the settings of the session that change what statements do, by name in lower case."""
+        """Return the settings of a session that change what statements do, by name in lower case."""
         return {}
 
     @abstractmethod

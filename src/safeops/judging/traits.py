@@ -150,6 +150,9 @@ FOUND = {
     "partitioned referent": "The table that a foreign key refers to is partitioned.",
     "checked domain": "The type is a domain with rules of its own.",
     "in a transaction": "It is part of a transaction.",
+    # SQLite
+    "batch": "Alembic's batch mode does it, by a copy of the table.",
+    "write-ahead log": "The file has journal_mode=WAL.",
     # MariaDB and MySQL
     "unknown column": "Nothing is known of the column that is changed.",
     "changes type": "The new type is stored in another way.",

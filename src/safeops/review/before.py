@@ -67,20 +67,33 @@ class Before:
 
     def schema(self, script: Script, replayed: Schema) -> NotedSchema:
         """Return the schema before a revision, from the one that the files before it make."""
-        earlier = self._earlier(script)
         live = self._live
-        if live is not None and script.revision not in live.applied:
-            schema = NotedSchema(live.facts, live.home)
-            for revision in earlier:
-                schema.apply(self._changes.get(revision, ()), new=True)
-        else:
-            # A live database that has had the revision shows what exists after it; the sizes are right all the same.
-            schema = NotedSchema(**vars(replayed))
-            self._size(schema)
+        # A live database that has had the revision shows what exists after it; the sizes are right all the same.
+        schema = (
+            self._replayed(replayed) if live is None or script.revision in live.applied else self._read(script, live)
+        )
+        schema.changes = []
+        return schema
+
+    def _replayed(self, replayed: Schema) -> NotedSchema:
+        schema = NotedSchema(**vars(replayed))
+        facts = self._live.facts if self._live is not None else None
+        for name in {*schema.tables, *map(_name_of, self._stats.rows)}:
+            found = facts.table(name) if facts is not None else None
+            rows = found.rows if found is not None else self._stats.of(name, schema.home)
+            known = schema.tables.get(schema.key(name))
+            if rows is not None and not (known and known.new):
+                schema.tables.setdefault(schema.key(name), KnownTable(schema.key(name))).rows = rows
+        return schema
+
+    def _read(self, script: Script, live: Live) -> NotedSchema:
+        """Return what the live database has, and what pending revisions before this one change."""
+        schema, earlier = NotedSchema(live.facts, live.home), self._earlier(script)
+        for revision in earlier:
+            schema.apply(self._changes.get(revision, ()), new=True)
         schema.settle()
         for name in {name for revision in earlier for name in self._made.get(revision, ()) if name in schema.tables}:
             schema.tables[name].new = True
-        schema.changes = []
         return schema
 
     def keep(self, script: Script, schema: NotedSchema) -> None:
@@ -93,14 +106,6 @@ class Before:
         """Return the revisions before one that were judged, the oldest first."""
         newest_first = [one.revision for one in self._script.iterate_revisions(script.revision, "base")]
         return [one for one in reversed(newest_first) if one != script.revision and one in self._changes]
-
-    def _size(self, schema: Schema) -> None:
-        facts = self._live.facts if self._live is not None else None
-        for name in {*schema.tables, *map(_name_of, self._stats.rows)}:
-            found = facts.table(name) if facts is not None else None
-            rows = found.rows if found is not None else self._stats.of(name, schema.home)
-            if rows is not None:
-                schema.tables.setdefault(schema.key(name), KnownTable(schema.key(name))).rows = rows
 
 
 def _name_of(full: str) -> Name:

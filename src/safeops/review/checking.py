@@ -14,8 +14,8 @@ from alembic.config import Config
 from safeops.errors import SafeOpsError
 from safeops.judging.judge import SMALL_TABLE
 from safeops.planned import summary
-from safeops.review.ladder import review
 from safeops.review.reviewed import Reviewed
+from safeops.review.reviewing import review
 from safeops.runner.checks import Checked, check
 from safeops.runner.revision_run import DONE, Result
 

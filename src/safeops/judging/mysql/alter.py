@@ -121,9 +121,12 @@ def added_column(reader: Reader) -> Iterator[Operation]:
         return
     column = reader.name()
     declared = definition(reader)
+    kind = op.ADD_PRIMARY_KEY if "primary key" in declared.traits else op.ADD_UNIQUE
+    key = Operation(kind, name=PRIMARY if kind == op.ADD_PRIMARY_KEY else column, columns=(str(column),))
     yield Operation(
         op.ADD_COLUMN,
         column=column,
+        parts=(key,) if "inline unique" in declared.traits else (),
         type=declared.type,
         expression=declared.default,
         traits=frozenset(declared.traits),

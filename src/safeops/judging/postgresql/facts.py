@@ -133,7 +133,7 @@ class Facts(Port):
         return found[0][0] if found else None
 
     def settings(self) -> dict[str, str]:
-        return {"timezone": str(self.scalar("SELECT current_setting('timezone')"))}
+        return {"timezone": str(self.scalar("SELECT current_setting('TimeZone')"))}
 
     def rows_of(self, sql: str, parameters: object) -> int | None:
         from safeops.judging.postgresql.estimates import question

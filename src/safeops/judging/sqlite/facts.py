@@ -1,0 +1,80 @@
+"""What a live SQLite database answers about its tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+
+from safeops.judging.row_statements import name_of, quiet
+from safeops.judging.schema import Facts as Port
+from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable
+from safeops.naming import Name
+
+MOST = 1_000_000
+"""Rows beyond which a table is not counted on: the count itself reads them."""
+
+
+class Facts(Port):
+    """Asks PRAGMA about tables, counts rows, and has EXPLAIN QUERY PLAN say whether an index finds them."""
+
+    def table(self, name: Name) -> KnownTable | None:
+        kinds = self.read("SELECT type FROM sqlite_master WHERE name = :name", name=name.name)
+        if not kinds:
+            return None
+        table = KnownTable(name, kind=kinds[0][0], complete=True)
+        if table.kind == "table":
+            table.rows = self._count(f"SELECT 1 FROM {self.quoted(name.name)}")
+            table.empty = table.rows == 0
+        self._read_columns(table)
+        self._read_indexes(table)
+        return table
+
+    def table_of_index(self, index: Name) -> Name | None:
+        found = self.scalar("SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = :name", name=index.name)
+        return Name(found) if found else None
+
+    def rows_of(self, sql: str, parameters: object) -> int | None:
+        """Return how many rows a statement goes through: all of the table unless an index finds those that it is about."""
+        del parameters
+        with quiet():
+            tree: Any = sqlglot.parse_one(sql, read="sqlite")
+        table = name_of(tree.this) if isinstance(tree, (exp.Update, exp.Delete)) else None
+        if table is None:
+            return self._count(sql) if isinstance(tree, exp.Query) else None
+        plan = self._run(f"EXPLAIN QUERY PLAN {sql}")
+        where = tree.args.get("where")
+        if where is None or any(str(row[-1]).startswith("SCAN") for row in plan):
+            known = self.table(table)
+            return known.rows if known is not None else None
+        return self._count(f"SELECT 1 FROM {self.quoted(table.name)} {where.sql('sqlite')}")
+
+    def _count(self, sql: str) -> int:
+        return int(self._run(f"SELECT count(*) FROM (SELECT 1 FROM ({sql.rstrip('; ')}) LIMIT {MOST})")[0][0])
+
+    def _run(self, sql: str) -> list[Any]:
+        return list(self.database.connection.exec_driver_sql(sql))
+
+    def _read_columns(self, table: KnownTable) -> None:
+        keys: dict[int, str] = {}
+        for _, name, type_, not_null, default, key, hidden in self._pragma("table_xinfo", table.name):
+            kept = "virtual" if hidden == 2 else default
+            table.columns[name] = KnownColumn(name, str(type_).lower(), not not_null, kept)
+            if key:
+                keys[key] = name
+        if keys:
+            columns = tuple(keys[place] for place in sorted(keys))
+            table.constraints["primary key"] = KnownConstraint("primary key", "primary key", columns)
+        for number, _, referent, column, *_ in self._pragma("foreign_key_list", table.name):
+            named = f"foreign key {number}"
+            before = table.constraints[named].columns if named in table.constraints else ()
+            table.constraints[named] = KnownConstraint(named, "foreign key", (*before, column), referent=Name(referent))
+
+    def _read_indexes(self, table: KnownTable) -> None:
+        for _, name, unique, *_ in self._pragma("index_list", table.name):
+            columns = tuple(row[2] for row in self._pragma("index_info", Name(name)) if row[2] is not None)
+            table.indexes[name] = KnownIndex(name, columns, bool(unique))
+
+    def _pragma(self, pragma: str, name: Name) -> list[Any]:
+        return self._run(f"PRAGMA {pragma}({self.quoted(name.name)})")

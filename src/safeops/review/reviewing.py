@@ -1,0 +1,156 @@
+"""Reviews revisions before they are deployed: selects them, takes them up the ladder, and takes away what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.script import Script
+
+from safeops.databases import Database, database_for
+from safeops.judging.judge import SMALL_TABLE
+from safeops.judging.sent import Recording
+from safeops.review import baseline as baselines
+from safeops.review.acceptance import RULES, Acceptance
+from safeops.review.before import Live
+from safeops.review.ladder import Found, Ladder
+from safeops.review.live import applied_at, counted, reading
+from safeops.review.models import Released
+from safeops.review.offline import Environment, environment_of
+from safeops.review.replay import Replay
+from safeops.review.reviewed import Reviewed, ReviewedRevision
+from safeops.review.scratch import record_scratch
+from safeops.review.selection import Selection, selected
+from safeops.review.stats import Stats, default_file, read_stats, stats_file
+from safeops.review.stats import write_stats as save_stats
+from safeops.review.verdicts import Verdicts
+from safeops.runner.revisions import steps_between
+
+
+def review(
+    config: Config,
+    what: Sequence[str] = (),
+    *,
+    since: str | None = None,
+    all_revisions: bool = False,
+    url: str | None = None,
+    scratch_url: str | None = None,
+    scratch: bool = False,
+    server_version: str | None = None,
+    small_table: int = SMALL_TABLE,
+    stats: str | Path | None = None,
+    write_stats: bool = False,
+    fix: bool = False,
+    baseline: str | Path | None = None,
+    write_baseline: bool = False,
+) -> Reviewed:
+    """Judge revisions before they are deployed: what they lock, for how long, what they break, and what to write instead.
+
+    Steps: selects the revisions; runs ``upgrade()`` of each on a connection that records, and of those before it, to know
+    what exists; with ``url`` reads the live database; with ``scratch_url`` runs them on an empty copy, and asks the
+    server what each statement locked and did; judges each statement with the locks that its transaction holds; takes away
+    what a comment, ``assured(...)`` or the baseline accepts. No table of the project's is changed.
+
+    Args:
+        config: The configuration of the project.
+        what: Revisions, ranges of them as ``"ae1027:head"``, or files. By default what is pending on the project's database;
+            if that cannot be reached, what the merge base with the main branch lacks.
+        since: A git ref or a revision: what has been added since.
+        all_revisions: All revisions, each on its own.
+        url: The live database, which is only read: sizes, and what exists.
+        scratch_url: An empty database of the project's kind, to run the revisions on.
+        scratch: Run them on an empty database that is made on the project's own server, and dropped.
+        server_version: The version of the server as ``"15"``, for what no server is asked; by default the newest.
+        small_table: Tables with fewer rows may be locked for as long as it takes.
+        stats: A file with the numbers of rows; by default ``stats.json`` beside the configuration, if there is one.
+        write_stats: Write that file, from the database at ``url``.
+        fix: Write the safe call into the files, where one takes the place of another.
+        baseline: A file of findings to accept.
+        write_baseline: Write that file, so that it accepts everything that is unsafe now.
+
+    Returns:
+        What was found: ``exit_status`` is 1 if something is unsafe, 2 if something could not be seen.
+
+    Raises:
+        InvalidArgument: There is no such revision or file, or a file cannot be read.
+        NotReady: The database at ``scratch_url`` is not empty, or no copy can be made.
+        SafeOpsError: The revisions cannot be loaded, or a database cannot be reached.
+
+    Example:
+        found = review(Config("alembic.ini"), since="origin/main")
+        raise SystemExit(found.exit_status)
+    """
+    environment = _environment(config, server_version)
+    selection = _selection(config, environment, what, since, all_revisions, url)
+    ladder = Ladder(
+        environment.script,
+        list(Replay(environment, selection.scripts, one_run=selection.one_run)),
+        _measured(config, selection.scripts, scratch_url) if scratch or scratch_url else {},
+        Released(config, environment.options.get("target_metadata")),
+        selection.one_run,
+    )
+    known = stats_file(config, stats)
+    sizes = read_stats(known) if known is not None and not write_stats else Stats()
+    verdicts = Verdicts(database_for(environment.dialect, None), small_table)
+
+    def on_live(database: Database, live: Live) -> list[Found]:
+        if write_stats:
+            save_stats(known or default_file(config), counted(database, live))
+        return ladder.climb(replace(verdicts, database=database, settings=live.facts.settings()), sizes, live)
+
+    found = ladder.climb(verdicts, sizes) if url is None else reading(url, environment, on_live)
+    revisions = _accepted(found, None if baseline is None else Path(baseline), write_baseline=write_baseline)
+    remarks = (*_which(selection), *ladder.released.remarks)
+    return Reviewed(revisions, verdicts.database.product, remarks)
+
+
+def _which(selection: Selection) -> Iterator[str]:
+    if selection.why != "named":
+        yield f"Reviewed: {selection.why}"
+
+
+def _environment(config: Config, server_version: str | None) -> Environment:
+    environment = environment_of(config)
+    if server_version is not None:
+        environment.dialect.server_version_info = tuple(int(part) for part in server_version.split("."))
+    return environment
+
+
+def _measured(config: Config, scripts: Sequence[Script], scratch_url: str | None) -> dict[str, Recording]:
+    return {recording.revision: recording for recording in record_scratch(config, scripts, scratch_url)}
+
+
+def _selection(
+    config: Config,
+    environment: Environment,
+    what: Sequence[str],
+    since: str | None,
+    all_revisions: bool,
+    url: str | None,
+) -> Selection:
+    """Return the revisions to review; of those that are not named none that the database at ``url`` has had."""
+    if url is None or what:
+        return selected(config, what, since=since, all_=all_revisions)
+    applied = applied_at(url, environment)
+    if since is None and not all_revisions:
+        steps = steps_between(environment.script, "heads", sorted(applied))
+        return Selection(tuple(step.revision for step in steps), "pending on the database at --url", one_run=True)
+    found = selected(config, since=since, all_=all_revisions)
+    return replace(found, scripts=tuple(one for one in found.scripts if one.revision not in applied))
+
+
+# What is accepted -----------------------------------------------------------------------------------------------
+
+
+def _accepted(found: list[Found], baseline: Path | None, *, write_baseline: bool) -> tuple[ReviewedRevision, ...]:
+    """Return the revisions without what is accepted; with ``write_baseline`` all of it is from now on."""
+    if baseline is not None and write_baseline:
+        baselines.write(baseline, _without(found, Acceptance(RULES)))
+    keys = baselines.accepted_in(baseline, "review") if baseline is not None else ()
+    return _without(found, Acceptance(RULES, keys))
+
+
+def _without(found: list[Found], acceptance: Acceptance) -> tuple[ReviewedRevision, ...]:
+    return tuple(acceptance.applied(one.revision, one.findings, complete=one.complete) for one in found)
