@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -46,6 +47,18 @@ def executing_by(context: MigrationContext, execute: Callable[..., Any]) -> Iter
         yield
     finally:
         del impl._exec
+
+
+@contextmanager
+def environment_kept() -> Iterator[None]:
+    """Have ``alembic.context`` and ``alembic.op`` refer afterwards to what they refer to now. 1.16.0 to 1.20.1."""
+    before = [proxied(module) for module in (import_module("alembic.context"), import_module("alembic.op"))]
+    try:
+        yield
+    finally:
+        for proxy in before:
+            if proxy is not None:
+                proxy._install_proxy()
 
 
 @contextmanager

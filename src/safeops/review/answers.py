@@ -20,11 +20,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from safeops.databases import sqltext
-from safeops.databases.ports import Port
 from safeops.databases.statements import Kind, kind_of, words_of
-from safeops.judging.schema import KnownColumn, KnownTable, Schema
+from safeops.judging.schema import KnownColumn, KnownTable
 from safeops.naming import Name
 from safeops.review.connection import Answer
+from safeops.review.known import Known
+from safeops.review.pretended import PretendedServer
 from safeops.review.recorder import Recorder
 
 FIRST = 20_011
@@ -54,6 +55,7 @@ FILLED = Manner()
 """The text is one that a revision changes if it cleans up any."""
 EMPTY = Manner(rows=0)
 NULLS = Manner(nulls=True)
+SEVERAL = Manner(rows=3)
 OTHERS: tuple[Manner, ...] = tuple(
     Manner(text=text)
     for text in (
@@ -68,43 +70,18 @@ OTHERS: tuple[Manner, ...] = tuple(
 """What to try where the code of a revision cannot work with the text: numbers, JSON, a date."""
 
 
-class PretendedServer(Port):
-    """What a server of a family says of itself."""
-
-    place = "safeops.review.pretended_{family}:PretendedServer"
-    asked = "A review"
-
-    version: tuple[int, ...] = ()
-    home: str | None = None
-    isolation_level: str = "READ COMMITTED"
-
-    def begins_again(self, driver: str) -> bool:
-        """Tell whether a driver begins a transaction by itself after a COMMIT that was sent as text."""
-        return True
-
-    def value_of(self, words: Sequence[str]) -> Any:
-        """Return what an expression or a setting is, by its words in upper case; None if it is not known."""
-        return None
-
-    def prepare(self, dialect: Any) -> None:
-        """Have a dialect know the server, as if it had connected."""
-        dialect.server_version_info = self.version
-        dialect.default_schema_name = self.home
-        dialect.default_isolation_level = self.isolation_level
-
-
 class MadeUpAnswers:
     """Answers each statement of a revision.
 
     Args:
         recorder: Counts the statements, and gets the values that are made up.
-        schema: What is known of the tables.
+        known: What is known of the tables.
         server: What the server says of itself.
         manner: How rows are made up.
     """
 
-    def __init__(self, recorder: Recorder, schema: Schema, server: PretendedServer, manner: Manner) -> None:
-        self.recorder, self.schema, self.server, self.manner = recorder, schema, server, manner
+    def __init__(self, recorder: Recorder, known: Known, server: PretendedServer, manner: Manner) -> None:
+        self.recorder, self.known, self.server, self.manner = recorder, known, server, manner
         self.made_up = False
         self._numbers = count(FIRST)
 
@@ -125,6 +102,13 @@ class MadeUpAnswers:
 
     # Queries ----------------------------------------------------------------------------------------------------
 
+    def none_of(self, sql: str, columns: Sequence[tuple[str, Any]]) -> Answer:
+        """Answer a query as if there were no rows any more."""
+        items = select_list(sql)
+        known = columns or self._columns_of(items, self._source(sql))
+        is_one_row = _is_aggregate(items) and "GROUP" not in words_of(sql)
+        return self._none_of(items, known) if is_one_row else Answer([name for name, _ in known], [])
+
     def _query(self, sql: str, words: tuple[str, ...], columns: Sequence[tuple[str, Any]]) -> Answer:
         items = select_list(sql)
         known = columns or self._columns_of(items, self._source(sql))
@@ -139,7 +123,7 @@ class MadeUpAnswers:
         again = self.recorder.repeats(sql)
         if alone and again > AGAIN:
             return self._none_of(items, known)
-        return self._rows(known, 1 if alone or again <= AGAIN else 0)
+        return self._rows(known, 1 if alone else self.manner.rows if again <= AGAIN else 0)
 
     def _expressions(self, items: Sequence[Sequence[str]], columns: Sequence[tuple[str, Any]]) -> Answer:
         """Answer a query of no table."""
@@ -193,7 +177,7 @@ class MadeUpAnswers:
             if word.upper() == "FROM":
                 qualified = words[place + 2 : place + 3] == ["."] and len(words) > place + 3
                 name = Name(words[place + 3], words[place + 1]) if qualified else Name(words[place + 1])
-                return self.schema.table(name)
+                return self.known.schema.table(name)
         return None
 
     # Values -----------------------------------------------------------------------------------------------------

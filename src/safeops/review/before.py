@@ -10,7 +10,7 @@ from alembic.script import Script, ScriptDirectory
 from safeops.judging.operations import Operation
 from safeops.judging.schema import Facts, KnownTable, Schema
 from safeops.naming import Name
-from safeops.review.replay import copied
+from safeops.review.known import copied
 from safeops.review.stats import Stats
 
 

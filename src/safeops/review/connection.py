@@ -19,11 +19,13 @@ class Answer:
         columns: The names of its columns; None if it returns no rows.
         rows: Its rows.
         count: How many rows it has changed.
+        is_real: Whether a database has told it, in the way of its driver.
     """
 
     columns: Sequence[str] | None = None
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     count: int = -1
+    is_real: bool = False
 
 
 class Answers(Protocol):
@@ -119,6 +121,7 @@ class RecordingCursor:
     lastrowid = 1
     description: Sequence[tuple[Any, ...]] | None = None
     rowcount = -1
+    is_real = False
 
     def __init__(self, connection: RecordingConnection) -> None:
         self.connection = connection
@@ -138,6 +141,7 @@ class RecordingCursor:
         if answer.columns is not None:
             self.description = [(name, *([None] * 6)) for name in answer.columns]
         self._rows = iter(answer.rows)
+        self.is_real = answer.is_real
         self.rowcount = answer.count if answer.count >= 0 else len(answer.rows) or times
         return self
 

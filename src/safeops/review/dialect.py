@@ -2,37 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+import copy
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
+from inspect import signature
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.engine.default import DefaultDialect
-from sqlalchemy.exc import MissingGreenlet, NoSuchTableError
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.exc import MissingGreenlet
+from sqlalchemy.pool import NullPool
 from sqlalchemy.util import await_only
 
 from safeops import _sqlalchemy
-from safeops.databases import database_for, family_of
-from safeops.judging.schema import KnownConstraint, KnownTable, Schema
+from safeops.databases import family_of
+from safeops.judging.schema import KnownConstraint, KnownTable
 from safeops.naming import Name
-from safeops.review.answers import MadeUpAnswers, Manner, PretendedServer, type_named
-from safeops.review.connection import Driver, RecordingConnection, RecordingCursor
+from safeops.review.answers import type_named
+from safeops.review.connection import Answers, Driver, RecordingConnection, RecordingCursor
+from safeops.review.known import Known
+from safeops.review.pretended import PretendedServer
 from safeops.review.recorder import Recorder
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Values:
-    """An execution whose values are those of Python already, so that no type converts them."""
+    """An execution whose values may be those of Python already: then no type converts them."""
 
-    def get_result_processor(self, *_: Any) -> None:
-        return None
+    cursor: Any
+
+    def get_result_processor(self, *arguments: Any) -> Any:
+        if not self.cursor.is_real:
+            return None
+        return super().get_result_processor(*arguments)  # type: ignore[misc]
+
+
+def _or_live(method: F) -> F:
+    """Ask the live database, if there is one, about a table that the revision has not changed."""
+
+    parameters = signature(method)
+
+    @wraps(method)
+    def asked(self: RecordingDialect, *arguments: Any, **options: Any) -> Any:
+        given = parameters.bind(self, *arguments, **options).arguments
+        if self.live is None or self.known.has_changed(Name(given["table_name"], given.get("schema"))):
+            return method(self, *arguments, **options)
+        named = {name: given[name] for name in ("table_name", "index_name", "schema") if name in given}
+        return getattr(self.live, method.__name__)(**named)
+
+    return asked  # type: ignore[return-value]
 
 
 class RecordingDialect(DefaultDialect):
     """What differs from the driver's own dialect: nothing but the connection is asked, and no value is converted."""
 
-    schema: Schema
+    known: Known
+    live: Any = None
+    """An inspector of the live database, which knows the tables that the revision has not changed."""
     supports_sane_rowcount = False
     supports_sane_multi_rowcount = False
     use_insertmanyvalues_wo_returning = False
@@ -98,11 +126,13 @@ class RecordingDialect(DefaultDialect):
 
     # The catalogue ----------------------------------------------------------------------------------------------
 
+    @_or_live
     def has_table(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> bool:
-        return self.schema.table(Name(table_name, schema)) is not None
+        return self.known.schema.table(Name(table_name, schema)) is not None
 
+    @_or_live
     def has_index(self, connection: Any, table_name: str, index_name: str, schema: str | None = None, **_: Any) -> bool:
-        table = self.schema.table(Name(table_name, schema))
+        table = self.known.schema.table(Name(table_name, schema))
         return table is not None and index_name in table.indexes
 
     def has_sequence(self, *_: Any, **__: Any) -> bool:
@@ -112,24 +142,27 @@ class RecordingDialect(DefaultDialect):
         return schema_name in self.get_schema_names(connection)
 
     def has_type(self, connection: Any, type_name: str, schema: str | None = None, **_: Any) -> bool:
-        return self.schema.type(Name(type_name, schema)) is not None
+        return self.known.schema.type(Name(type_name, schema)) is not None
 
     def get_schema_names(self, connection: Any, **_: Any) -> list[str]:
         homes = [self.default_schema_name] if self.default_schema_name else []
-        return sorted({*homes, *(name.schema for name in self.schema.tables if name.schema)})
+        return sorted({*homes, *(name.schema for name in self.known.schema.tables if name.schema)})
 
     def get_table_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
-        return self._named("table", schema)
+        return self._named("table", schema, "get_table_names")
 
     def get_view_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
-        return self._named("view", schema)
+        return self._named("view", schema, "get_view_names")
 
     def get_materialized_view_names(self, connection: Any, schema: str | None = None, **_: Any) -> list[str]:
-        return self._named("materialized view", schema)
+        return self._named("materialized view", schema, "get_materialized_view_names")
 
-    def _named(self, kind: str, schema: str | None) -> list[str]:
-        home = self.schema.key(Name("", schema)).schema
-        return [name.name for name, table in self.schema.tables.items() if name.schema == home and table.kind == kind]
+    def _named(self, kind: str, schema: str | None, live: str = "") -> list[str]:
+        known = self.known.schema
+        home = known.key(Name("", schema)).schema
+        own = [name.name for name, table in known.tables.items() if name.schema == home and table.kind == kind]
+        there = getattr(self.live, live)(schema=schema) if self.live is not None else []
+        return sorted({*own, *(name for name in there if known.key(Name(name, schema)) not in known.gone)})
 
     def get_temp_table_names(self, *_: Any, **__: Any) -> list[str]:
         return []
@@ -148,16 +181,16 @@ class RecordingDialect(DefaultDialect):
         return []
 
     def _types(self, kind: str) -> list[Name]:
-        return [name for name, type_ in self.schema.types.items() if type_.kind == kind]
+        return [name for name, type_ in self.known.schema.types.items() if type_.kind == kind]
 
     # A table ----------------------------------------------------------------------------------------------------
 
     def _known(self, table_name: str, schema: str | None) -> KnownTable:
-        table = self.schema.table(Name(table_name, schema))
-        if table is None:
-            raise NoSuchTableError(table_name)
-        return table
+        """Return a table; one that no revision has made may exist all the same, and nothing is known of it."""
+        name = Name(table_name, schema)
+        return self.known.schema.table(name) or KnownTable(name)
 
+    @_or_live
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         return [
             {
@@ -176,6 +209,7 @@ class RecordingDialect(DefaultDialect):
         own = getattr(self, "ischema_names", {}).get((text or "").partition("(")[0])
         return made if made is not None else _made_of(own)
 
+    @_or_live
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
         found = self._constraints(table_name, schema, "primary key")
         columns = list(found[0].columns) if found else []
@@ -184,6 +218,7 @@ class RecordingDialect(DefaultDialect):
     def _constraints(self, table_name: str, schema: str | None, kind: str) -> list[KnownConstraint]:
         return [one for one in self._known(table_name, schema).constraints.values() if one.kind == kind]
 
+    @_or_live
     def get_foreign_keys(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         return [
             {
@@ -200,30 +235,35 @@ class RecordingDialect(DefaultDialect):
         ]
 
     def _referred(self, key: KnownConstraint) -> list[str]:
-        referent = self.schema.table(key.referent) if key.referent is not None else None
+        referent = self.known.schema.table(key.referent) if key.referent is not None else None
         keys = [one for one in referent.constraints.values() if one.kind == "primary key"] if referent else []
         own = list(keys[0].columns) if keys else []
         return own if len(own) == len(key.columns) else ["id"] * len(key.columns)
 
+    @_or_live
     def get_indexes(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         return [
             {"name": index.name, "column_names": list(index.columns), "unique": index.unique, "dialect_options": {}}
             for index in self._known(table_name, schema).indexes.values()
         ]
 
+    @_or_live
     def get_unique_constraints(
         self, connection: Any, table_name: str, schema: str | None = None, **_: Any
     ) -> list[Any]:
         found = self._constraints(table_name, schema, "unique")
         return [{"name": one.name, "column_names": list(one.columns), "comment": None} for one in found]
 
+    @_or_live
     def get_check_constraints(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
         found = self._constraints(table_name, schema, "check")
         return [{"name": one.name, "sqltext": one.expression, "comment": None} for one in found]
 
+    @_or_live
     def get_table_comment(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
         return {"text": None}
 
+    @_or_live
     def get_table_options(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
         return {}
 
@@ -271,29 +311,48 @@ def _recording(own: Any) -> type[RecordingDialect]:
     return type(f"Recording{own.__name__}", (RecordingDialect, own), members)
 
 
-def recording_connection(own: Any, recorder: Recorder, schema: Schema, manner: Manner) -> Connection:
-    """Return a connection that records what it is sent.
+def recording_dialect(own: Any, known: Known) -> Any:
+    """Return a dialect like another one, as if it had connected, that records.
 
     Args:
         own: The dialect of the project.
-        recorder: Gets what is sent.
-        schema: What is known of the tables.
-        manner: How rows are made up for what it reads.
+        known: What is known of the tables.
     """
     kind: Any = type(own)
-    dialect: Any = _recording(kind)(paramstyle=own.default_paramstyle)
-    if getattr(own, "is_mariadb", False):
-        dialect.is_mariadb = True
-    server = PretendedServer.of(database_for(dialect, None))
-    server.prepare(dialect)
-    dialect.dbapi, dialect.schema = Driver(), schema
-    answers = MadeUpAnswers(recorder, schema, server, manner)
-    driver = RecordingConnection(
-        recorder,
-        answers,
-        begins_again=server.begins_again(dialect.driver),
-        doubles_percents=dialect.paramstyle in ("format", "pyformat"),
-    )
-    pool = StaticPool(lambda: driver, dialect=dialect)  # type: ignore[arg-type]
-    # Not by connect(), which may be led here.
-    return Connection(Engine(pool, dialect, URL.create(f"{family_of(own)}+{own.driver}", database="app")))
+    if getattr(own, "default_isolation_level", None) is not None:
+        # It has connected.
+        dialect: Any = copy.copy(own)
+        dialect.__class__ = kind if isinstance(own, RecordingDialect) else _recording(kind)
+    else:
+        dialect = _recording(kind)(paramstyle=own.default_paramstyle)
+        if getattr(own, "is_mariadb", False):
+            dialect.is_mariadb = True
+        PretendedServer.for_dialect(dialect).prepare(dialect)
+        dialect.server_version_info = own.server_version_info or dialect.server_version_info
+    dialect.dbapi, dialect.known = Driver(), known
+    return dialect
+
+
+def recording_connection(dialect: Any, recorder: Recorder, answers: Answers) -> Connection:
+    """Return a connection that records what it is sent, of an engine that gives others.
+
+    Args:
+        dialect: The dialect, made by ``recording_dialect``.
+        recorder: Gets what is sent.
+        answers: Answers it.
+    """
+    server = PretendedServer.for_dialect(dialect)
+
+    def connect() -> Any:
+        return RecordingConnection(
+            recorder,
+            answers,
+            begins_again=server.begins_again(dialect.driver),
+            doubles_percents=dialect.paramstyle in ("format", "pyformat"),
+        )
+
+    url = URL.create(f"{family_of(dialect)}+{dialect.driver}", database="app")
+    # With a compiled statement SQLAlchemy keeps how its values are converted, which differs where some are made up.
+    cached = 0 if dialect.live is not None else 500
+    # Not by connect(), which may be led elsewhere.
+    return Connection(Engine(NullPool(connect, dialect=dialect), dialect, url, query_cache_size=cached))

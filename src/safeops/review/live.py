@@ -15,7 +15,7 @@ from safeops.errors import InvalidArgument
 from safeops.judging.schema import Facts
 from safeops.naming import Name
 from safeops.review.before import Live
-from safeops.review.offline import Environment
+from safeops.review.runs import Environment
 from safeops.review.stats import Stats
 from safeops.runner.environment import VERSION_OPTIONS, current_on, explaining_errors, refuse_missing
 from safeops.runner.revisions import unknown_revisions

@@ -15,7 +15,8 @@ from sqlalchemy.engine import Engine
 
 from safeops.errors import SafeOpsError
 from safeops.review.models import models_of
-from safeops.review.offline import Environment, environment_of
+from safeops.review.offline import environment_of
+from safeops.review.runs import Environment
 
 
 def main() -> None:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import traceback
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import redirect_stdout
 from typing import Any
 
 from alembic.config import Config
-from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
-from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy.engine import Connection
 
 from safeops import _sqlalchemy
 from safeops.errors import SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.judging.schema import Schema
-from safeops.judging.sent import Event, Recording, Sent, Unseen
+from safeops.judging.sent import Recording
 from safeops.planned import summary
-from safeops.review.answers import EMPTY, FILLED, NULLS, OTHERS, Manner
-from safeops.review.containment import contained, silent_alembic
-from safeops.review.dialect import recording_connection
-from safeops.review.recorder import Endless, Recorder
+from safeops.review.answers import EMPTY, MadeUpAnswers
+from safeops.review.containment import silent_alembic
+from safeops.review.dialect import recording_connection, recording_dialect
+from safeops.review.known import Effects, Known
+from safeops.review.pretended import PretendedServer
+from safeops.review.recorder import Recorder
+from safeops.review.runs import Environment, Rung
 from safeops.runner.revisions import scripts_of
 
 OWN = frozenset(
@@ -45,34 +41,6 @@ OWN = frozenset(
     )
 )
 """The options of a command, or of its way of rendering SQL."""
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What env.py says of its database.
-
-    Args:
-        config: The configuration of the project.
-        script: Its revisions.
-        dialect: The dialect, without a connection.
-        options: What env.py gives ``context.configure()``.
-        arguments: What env.py gives ``context.run_migrations()``, and Alembic hands to each revision.
-    """
-
-    config: Config
-    script: ScriptDirectory
-    dialect: Dialect
-    options: Mapping[str, Any] = field(repr=False)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-    @contextmanager
-    def operations(self, connection: Connection) -> Iterator[MigrationContext]:
-        """Have ``alembic.op`` and ``alembic.context`` work on a connection, as for a revision that runs."""
-        with EnvironmentContext(self.config, self.script, as_sql=False, destination_rev=None) as environment:
-            environment.configure(connection=connection, **self.options)
-            context = environment.get_context()
-            with Operations.context(context):
-                yield context
 
 
 class _Reached(BaseException):
@@ -128,7 +96,11 @@ def _described(config: Config, script: ScriptDirectory, *, as_sql: bool) -> Envi
 
 
 def _recording_to_nowhere(engine: Any) -> Connection:
-    return recording_connection(engine.dialect, Recorder(""), Schema(), EMPTY)
+    recorder = Recorder("")
+    known = Known(Schema(), recorder, Effects(engine.dialect))
+    dialect = recording_dialect(engine.dialect, known)
+    answers = MadeUpAnswers(recorder, known, PretendedServer.for_dialect(dialect), EMPTY)
+    return recording_connection(dialect, recorder, answers)
 
 
 def _unreadable(offline: Exception, online: Exception) -> SafeOpsError:
@@ -141,153 +113,12 @@ def _unreadable(offline: Exception, online: Exception) -> SafeOpsError:
     )
 
 
-# Recording ------------------------------------------------------------------------------------------------------
-
-
 def record_offline(environment: Environment, script: Script, schema: Schema) -> Recording:
-    """Return what a revision sends.
-
-    A revision that reads rows runs several times: with a row that is made up, with one that is NULL, and with none. What
-    any of these sends counts.
+    """Return what a revision sends, with rows that are made up; see ``Rung.record``.
 
     Args:
         environment: What env.py says.
         script: The revision.
         schema: What is known of the tables before it.
     """
-    first = _run(environment, script, schema, FILLED)
-    if not first.was_made_up:
-        return first.recording(script)
-    filled = first if first.error is None else _most_done(first, environment, script, schema)
-    nulls, empty = (_run(environment, script, schema, manner) for manner in (NULLS, EMPTY))
-    events = _united(_united(filled.events, nulls.events), empty.events)
-    refuses = filled.refuses_rows and empty.error is None
-    failed = None if refuses else filled.failure
-    return _Run(events, filled.error if failed else None, True, failed).recording(script)
-
-
-def _most_done(first: _Run, environment: Environment, script: Script, schema: Schema) -> _Run:
-    """Return the first run that ends, with other texts made up; else the one that sent most before it failed."""
-    if first.refuses_rows or isinstance(first.error, Endless):
-        return first
-    runs = [first]
-    for manner in OTHERS:
-        run = _run(environment, script, schema, manner)
-        if run.error is None:
-            return run
-        runs.append(run)
-    return max(runs, key=lambda run: len(run.events))
-
-
-def unseen_recording(script: Script, why: str) -> Recording:
-    """Return the recording of a revision that could not be run."""
-    return Recording(script.revision, script.path, "unseen", (Unseen(why),))
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A run of a revision.
-
-    Args:
-        events: What it sent.
-        error: What it raised; None if it ended.
-        was_made_up: Whether rows were made up for it.
-        failure: That it was not seen in full; None if it ended.
-        refuses_rows: Whether it raised an error of its own, as a revision does that finds duplicates.
-    """
-
-    events: list[Event]
-    error: BaseException | None
-    was_made_up: bool = False
-    failure: Unseen | None = None
-    refuses_rows: bool = False
-
-    def recording(self, script: Script) -> Recording:
-        error = self.error if isinstance(self.error, Exception) else None
-        failures = [self.failure] if self.failure is not None else []
-        return Recording(script.revision, script.path, "offline", (*self.events, *failures), error)
-
-
-def _run(environment: Environment, script: Script, schema: Schema, manner: Manner) -> _Run:
-    recorder = Recorder(script.module.__file__ or script.path)
-    connection = recording_connection(environment.dialect, recorder, schema, manner)
-    answers = connection.connection.dbapi_connection.answers  # type: ignore[union-attr]
-    error: BaseException | None = None
-    try:
-        with contained(), recorder.recording(), environment.operations(connection) as context, _in_transaction(context):
-            _call(environment, script)
-    except (KeyboardInterrupt, MemoryError):
-        raise
-    except BaseException as raised:
-        error = raised
-    finally:
-        with suppress(Exception):
-            connection.close()
-    if error is None:
-        return _Run(recorder.events, None, answers.made_up)
-    own = _raises_itself(script, error)
-    return _Run(recorder.events, error, answers.made_up, _failure(recorder, error), own)
-
-
-@contextmanager
-def _in_transaction(context: MigrationContext) -> Iterator[None]:
-    """Begin a transaction for a revision, as env.py and Alembic do together."""
-    with context.begin_transaction(), context.begin_transaction(_per_migration=True):
-        yield
-
-
-def _call(environment: Environment, script: Script) -> None:
-    upgrade: Callable[..., Any] = script.module.upgrade
-    if not environment.dialect.is_async:
-        upgrade(**environment.arguments)
-        return
-    # op.run_async() awaits in a greenlet, as under an asynchronous env.py.
-    asyncio.run(greenlet_spawn(upgrade, **environment.arguments))
-
-
-def _failure(recorder: Recorder, error: BaseException) -> Unseen:
-    """Return that a revision ended early, so that what would follow cannot be seen."""
-    said = str(error) if isinstance(error, Endless) else f"It raised {type(error).__name__}: {error}".rstrip(": ")
-    recorder.unseen(said, error=error)
-    failure = recorder.events.pop()
-    assert isinstance(failure, Unseen)
-    return failure
-
-
-def _raises_itself(script: Script, error: BaseException) -> bool:
-    """Tell whether a line of the revision raises an error or exits, not something that it calls."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = frames[-1]
-    return last.filename == script.module.__file__ and (last.line or "").startswith(("raise", "assert", "sys.exit"))
-
-
-def _united(events: Sequence[Event], others: Sequence[Event]) -> list[Event]:
-    """Return what either run has sent: what only the other one has comes before what both sent next."""
-    last = {_key(event): place for place, event in enumerate(events)}
-    before: defaultdict[int, list[Event]] = defaultdict(list)
-    waiting: list[Event] = []
-    for other in others:
-        if _key(other) not in last:
-            waiting.append(other)
-            continue
-        before[last[_key(other)]] += waiting
-        waiting = []
-    united = [one for place, event in enumerate(events) for one in (*before[place], event)]
-    return list(_in_one_count([*united, *waiting], set(map(id, events))))
-
-
-def _in_one_count(events: Iterable[Event], ours: set[int]) -> Iterator[Event]:
-    """Yield statements of another run as part of the transaction of the one before, because each run counts its own."""
-    number: int | None = None
-    for event in events:
-        if not isinstance(event, Sent) or event.transaction is None:
-            yield event
-        elif id(event) in ours or number is None:
-            number = event.transaction
-            yield event
-        else:
-            yield replace(event, transaction=number)
-
-
-def _key(event: Event) -> tuple[Any, ...]:
-    return (type(event), getattr(event, "sql", ""), getattr(event, "name", ""), event.place)
+    return Rung(environment).record(script, schema)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from safeops.review import answers
+from safeops.review import pretended
 
 VALUES = {
     "VERSION": "8.4.0",
@@ -19,7 +19,7 @@ VALUES = {
 }
 
 
-class PretendedServer(answers.PretendedServer):
+class PretendedServer(pretended.PretendedServer):
     version = (8, 4, 0)
     isolation_level = "REPEATABLE READ"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from safeops import _sqlalchemy
-from safeops.review import answers
+from safeops.review import pretended
 
 VALUES = {
     "VERSION": "PostgreSQL 18.1 on x86_64-pc-linux-gnu, 64-bit",
@@ -30,7 +30,7 @@ VALUES = {
 }
 
 
-class PretendedServer(answers.PretendedServer):
+class PretendedServer(pretended.PretendedServer):
     version = (18, 1)
     home = "public"
 

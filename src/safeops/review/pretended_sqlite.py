@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from safeops.review import answers
+from safeops.review import pretended
 
 VALUES = {"SQLITE_VERSION": sqlite3.sqlite_version, "FOREIGN_KEYS": 0, "JOURNAL_MODE": "delete"}
 
 
-class PretendedServer(answers.PretendedServer):
+class PretendedServer(pretended.PretendedServer):
     version = sqlite3.sqlite_version_info
     isolation_level = "SERIALIZABLE"
 

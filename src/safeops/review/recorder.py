@@ -69,10 +69,9 @@ class Recorder:
             replace(sent, synthetic=self._is_synthetic(sql, parameters), assured=given.assured or assurance())
         )
 
-    def unseen(self, why: str, sql: str = "", error: BaseException | None = None) -> None:
-        """Record that something cannot be seen, at the line that raised an error, or at the one that runs."""
-        place = self.place() if error is None else self._place_of(error)
-        self.events.append(Unseen(why, place, sql))
+    def unseen(self, why: str, error: BaseException) -> Unseen:
+        """Return that something cannot be seen, at the line that raised an error."""
+        return Unseen(why, self._place_of(error))
 
     def repeats(self, sql: str) -> int:
         """Count how often the newest statement was sent from its line, whatever its numbers are."""

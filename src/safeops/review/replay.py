@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from copy import copy
-from dataclasses import replace
 
 from alembic.script import Script
 
 from safeops import _alembic
-from safeops.databases import database_for
-from safeops.judging.bound import bound_text
-from safeops.judging.helper_effects import effects_of
-from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownTable, Schema
-from safeops.judging.sent import Event, HelperSent, Recording, Sent
-from safeops.judging.server import JudgedServer
-from safeops.review.offline import Environment, record_offline
-
-log = logging.getLogger("safeops")
+from safeops.judging.schema import Schema
+from safeops.judging.sent import Recording
+from safeops.review.known import Effects, copied
+from safeops.review.offline import record_offline
+from safeops.review.runs import Environment
 
 
 class Replay:
@@ -38,8 +30,7 @@ class Replay:
         self._order = list(_with_ancestors(environment, self._wanted))
         self._children = Counter(parent for script in self._order for parent in _alembic.parents(script))
         self._after: dict[str, Schema] = {}
-        database = database_for(environment.dialect, None)
-        self._server = JudgedServer.of(database) if JudgedServer.serves(database) else None
+        self._effects = Effects(environment.dialect)
 
     def __iter__(self) -> Iterator[tuple[Script, Schema, Recording]]:
         """Yield each revision to review with the schema before it, which is the caller's to change, and what it sends."""
@@ -48,14 +39,15 @@ class Replay:
             recording = record_offline(self.environment, script, before)
             if script.revision in self._wanted:
                 yield script, copied(before), recording
-            self._apply(before, recording.events, new=self.one_run and script.revision in self._wanted)
+            for event in recording.events:
+                self._effects.apply(before, event, new=self.one_run and script.revision in self._wanted)
             if self._children[script.revision]:
                 self._after[script.revision] = before
 
     def _before(self, script: Script) -> Schema:
         """Return a schema that nobody else changes."""
         found = [self._taken(parent) for parent in _alembic.parents(script)]
-        schema = found[0] if found else Schema(home=self._server.default_schema if self._server else None)
+        schema = found[0] if found else Schema(home=self._effects.home)
         for other in found[1:]:
             _merge(schema, other)
         return schema
@@ -64,22 +56,6 @@ class Replay:
         """Return the schema after a revision: a copy for as long as another revision follows it."""
         self._children[parent] -= 1
         return copied(self._after[parent]) if self._children[parent] else self._after.pop(parent)
-
-    def _apply(self, schema: Schema, events: Iterable[Event], *, new: bool) -> None:
-        for event in events:
-            try:
-                schema.apply(self._operations(event), new=new)
-            except Exception:
-                # A review goes on with what is known without it.
-                log.debug("what %s makes is not known", event, exc_info=True)
-
-    def _operations(self, event: Event) -> Iterable[Operation]:
-        match event:
-            case Sent() if self._server is not None:
-                return self._server.parse(bound_text(event))
-            case HelperSent():
-                return effects_of(event, self.environment.dialect)
-        return ()
 
 
 def _with_ancestors(environment: Environment, wanted: Iterable[str]) -> Iterator[Script]:
@@ -90,22 +66,6 @@ def _with_ancestors(environment: Environment, wanted: Iterable[str]) -> Iterator
         if script.revision in needed:
             needed.update(_alembic.parents(script))
     yield from (script for script in reversed(newest_first) if script.revision in needed)
-
-
-def copied(schema: Schema) -> Schema:
-    """Return a schema that can be changed without changing the other."""
-    tables = {name: _copied_table(table) for name, table in schema.tables.items()}
-    types = {name: copy(type_) for name, type_ in schema.types.items()}
-    return replace(schema, tables=tables, types=types, gone=set(schema.gone))
-
-
-def _copied_table(table: KnownTable) -> KnownTable:
-    return replace(
-        table,
-        columns={name: copy(column) for name, column in table.columns.items()},
-        constraints={name: copy(constraint) for name, constraint in table.constraints.items()},
-        indexes={name: copy(index) for name, index in table.indexes.items()},
-    )
 
 
 def _merge(schema: Schema, other: Schema) -> None:

@@ -18,9 +18,10 @@ from safeops.review.before import Live
 from safeops.review.ladder import Found, Ladder
 from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
-from safeops.review.offline import Environment, environment_of
+from safeops.review.offline import environment_of
 from safeops.review.replay import Replay
 from safeops.review.reviewed import Reviewed, ReviewedRevision
+from safeops.review.runs import Environment
 from safeops.review.scratch import record_scratch
 from safeops.review.selection import Selection, selected
 from safeops.review.stats import Stats, default_file, read_stats, stats_file

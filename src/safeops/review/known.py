@@ -1,0 +1,117 @@
+"""What is known of the tables while a revision runs: what was there before it, and what it has sent so far."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
+from functools import lru_cache
+
+from sqlalchemy.engine import Dialect
+
+from safeops.databases import database_for
+from safeops.judging.bound import bound_text
+from safeops.judging.helper_effects import effects_of
+from safeops.judging.operations import Operation
+from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.sent import Event, HelperSent, Sent
+from safeops.judging.server import JudgedServer
+from safeops.naming import Name
+from safeops.review.recorder import Recorder
+
+log = logging.getLogger("safeops")
+
+
+class Effects:
+    """What is known to be changed by what a revision sends.
+
+    Args:
+        dialect: The dialect of the project.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        database = database_for(dialect, None)
+        self._dialect = dialect
+        self._server = JudgedServer.of(database) if JudgedServer.serves(database) else None
+        # A loop sends the same text again and again.
+        self._parsed = lru_cache(maxsize=64)(self._server.parse if self._server is not None else lambda _: [])
+
+    @property
+    def home(self) -> str | None:
+        """The default schema."""
+        return self._server.default_schema if self._server is not None else None
+
+    def apply(self, schema: Schema, event: Event, *, new: bool = False) -> list[Operation]:
+        """Change a schema as an event does, and return what that does.
+
+        Args:
+            schema: What is known before it.
+            event: What was sent.
+            new: A table that it makes counts as made by this run.
+        """
+        try:
+            operations = list(self._operations(event))
+            schema.apply(operations, new=new)
+        except Exception:
+            # A review goes on with what is known without it.
+            log.debug("what %s makes is not known", event, exc_info=True)
+            return []
+        return operations
+
+    def _operations(self, event: Event) -> Iterable[Operation]:
+        match event:
+            case Sent():
+                return self._parsed(bound_text(event))
+            case HelperSent():
+                return effects_of(event, self._dialect)
+        return ()
+
+
+class Known:
+    """What exists while a revision runs.
+
+    Args:
+        before: What is known before it, which is not changed.
+        recorder: Has what it has sent so far.
+        effects: Tells what that changes.
+    """
+
+    def __init__(self, before: Schema, recorder: Recorder, effects: Effects) -> None:
+        self._schema, self._recorder, self._effects = before, recorder, effects
+        self._seen = 0
+        self._changed: set[Name] = set()
+
+    @property
+    def schema(self) -> Schema:
+        """What is known now."""
+        news = self._recorder.events[self._seen :]
+        if news and not self._seen:
+            self._schema = copied(self._schema)
+        for event in news:
+            operations = self._effects.apply(self._schema, event)
+            self._changed.update(name for one in operations for name in (one.table, one.other) if name is not None)
+        self._seen += len(news)
+        return self._schema
+
+    def has_changed(self, name: Name) -> bool:
+        """Tell whether the revision has sent something about a table."""
+        schema = self.schema
+        return schema.key(name) in {schema.key(changed) for changed in self._changed}
+
+
+def copied(schema: Schema) -> Schema:
+    """Return a schema that can be changed without changing the other."""
+    tables = {name: _copied_table(table) for name, table in schema.tables.items()}
+    types = {name: copy(type_) for name, type_ in schema.types.items()}
+    return replace(schema, tables=tables, types=types, gone=set(schema.gone))
+
+
+def _copied_table(table: KnownTable) -> KnownTable:
+    return replace(
+        table,
+        columns={name: copy(column) for name, column in table.columns.items()},
+        constraints={name: copy(constraint) for name, constraint in table.constraints.items()},
+        indexes={name: copy(index) for name, index in table.indexes.items()},
+        read_by=dict(table.read_by),
+    )
