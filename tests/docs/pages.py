@@ -103,5 +103,5 @@ def pages(folder: str = "") -> list[Path]:
 
 def with_revisions() -> list[Path]:
     """Those of which each Python block is one revision, or lines of one."""
-    apart = (DOCS / "tutorial.md", *pages("errors"))
+    apart = (DOCS / "tutorial.md", *pages("errors"), *pages("rules"))
     return [page for page in pages() if page not in apart and any(one.is_revision for one in blocks(page))]

@@ -82,6 +82,7 @@ def is_fragment(block: Block) -> bool:
     """Lines that stand for the body of an upgrade()."""
     apart = block.is_revision or block.is_env or is_followed(block) or block.mark("not run") is not None
     elsewhere = block.page.stem == "tutorial" or (block.page.parent.name == "errors" and block.page.stem != "S000")
+    elsewhere = elsewhere or block.page.parent.name == "rules"
     return block.language == "python" and not apart and not elsewhere
 
 

@@ -27,6 +27,8 @@ def is_tried(block: Block) -> bool:
         return True
     if block.page.parent.name == "errors" and block.page.stem != "S000":
         return block.section in ("What it says", "What to do")
+    if block.page.parent.name == "rules":
+        return block.language == "python"
     if block.page.stem == "tutorial":
         return block.language in ("sh", "text", "python")
     return (

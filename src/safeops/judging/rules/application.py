@@ -169,9 +169,8 @@ APPLICATION = (
             "Give the review a scratch copy (`--scratch-url`), on which the revision really runs; or write it as"
             " calls of safeops."
         ),
-        bad="op.execute(\"DO $$ BEGIN EXECUTE 'CREATE INDEX ix_users_age ON users (age)'; END $$\")",
-        good='create_index_if_missing("ix_users_age", "users", ["age"])',
-        undo='drop_index_if_exists("ix_users_age", "users")',
+        bad='op.execute("CALL forget_old_users()")',
+        good='backfill("users", {"status": "old"}, where="age > 60")',
         kinds=(op.OPAQUE,),
     ),
 )

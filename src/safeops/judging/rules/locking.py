@@ -215,12 +215,15 @@ LOCKING = (
             " would stop nobody stops all."
         ),
         instead="Let each step commit by itself, as the helpers do.",
-        bad=('op.add_column("users", sa.Column("nick", sa.Text()))\nop.execute("UPDATE users SET nick = name")'),
+        bad=(
+            'op.add_column("users", sa.Column("nick", sa.Text()))\n'
+            'op.execute("CREATE TABLE totals AS SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id")'
+        ),
         good=(
             'add_column_if_missing("users", sa.Column("nick", sa.Text()))\n'
-            'backfill("users", {"nick": sa.text("name")}, where=True)'
+            'op.execute("CREATE TABLE totals AS SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id")'
         ),
-        undo='drop_column_if_exists("users", "nick")',
+        undo='drop_table_if_exists("totals")\ndrop_column_if_exists("users", "nick")',
     ),
     Rule(
         "mass-update",
