@@ -51,8 +51,8 @@ def _index() -> str:
         "# Rules\n",
         _prose(
             "What `safeops review`, `safeops check` and the guard say of plain `op` calls and of SQL. A finding names its"
-            " rule, and each has a page. To accept one, put a comment with a reason on the statement or above it; one without a"
-            " reason, of another rule, or without a finding is a finding itself:"
+            " rule, and each has a page. To accept one, put a comment with a reason on the statement or above it; one"
+            " without a reason, of another rule, or without a finding is a finding itself:"
         ),
         '```python\nop.create_index("ix_flags", "flags", ["name"])  # safeops: allow index-blocks-writes -- 40 rows\n```\n',
     ]

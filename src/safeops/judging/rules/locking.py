@@ -156,9 +156,8 @@ LOCKING = (
         ),
         bad='op.execute("ALTER TABLE users ADD COLUMN score int DEFAULT 1 CHECK (score > 0)")',
         good=(
-            "add_column_if_missing(\n"
-            '    "users", sa.Column("score", sa.Integer(), sa.CheckConstraint("score > 0"), server_default="1")\n'
-            ")"
+            'add_column_if_missing("users", sa.Column("score", sa.Integer(), sa.CheckConstraint("score > 0"),'
+            ' server_default="1"))'
         ),
         undo='drop_column_if_exists("users", "score")',
         kinds=(op.ADD_COLUMN,),
