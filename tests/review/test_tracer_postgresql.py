@@ -279,3 +279,33 @@ def test_helpers_are_recorded_and_run(tmp_path: Path, database: Database) -> Non
     assert (first.call and first.call.name, built.call and built.call.name) == ("add_column", "create_index")
     assert effects_of(built.measured) == {(USERS, "SHARE", BUILD)}
     assert "nick" in str(after.error)
+
+
+@pytest.mark.only("pg18")
+def test_drivers(tmp_path: Path, database: Database) -> None:
+    """psycopg2 stays outside of a transaction after a COMMIT that was sent as text; an async env.py is traced too."""
+    upgrade = """
+        op.execute("ALTER TABLE users ADD COLUMN nick text DEFAULT random()::text")
+        op.execute("COMMIT")
+        op.execute("CREATE INDEX CONCURRENTLY ix_nick ON users (nick)")
+        op.execute("CREATE INDEX ix_name ON users (name)")
+        """
+    (tmp_path / "sync").mkdir()
+    project = project_of(tmp_path / "sync", database.with_driver("psycopg2"), r1=upgrade, r2=upgrade)
+    for recording in recorded(project, "r1", "r2"):
+        assert recording.error is None
+        first, commit, concurrent, alone = sent_by(recording)
+        assert [one.transaction for one in (first, commit, concurrent, alone)] == [0, 0, None, None]
+        assert effects_of(first.measured) == {(USERS, EXCLUSIVE, REWRITE)}
+        assert effects_of(alone.measured) == {(USERS, "SHARE", BUILD)}
+    project = Project(tmp_path, database.with_driver("asyncpg"), env="async")
+    project.write("tables", BASE, down=None)
+    change = 'op.execute("ALTER TABLE users ALTER COLUMN id TYPE bigint")'
+    project.write("r1", f"{change}\nwith op.get_context().autocommit_block():\n    {change}", down="tables")
+    [recording] = recorded(project, "r1")
+    assert recording.error is None
+    inside, outside = sent_by(recording)
+    assert [inside.transaction, outside.transaction] == [0, None]
+    assert effects_of(inside.measured) == {(USERS, EXCLUSIVE, REWRITE)}
+    assert outside.measured is not None
+    assert outside.measured.exact

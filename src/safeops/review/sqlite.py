@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 from safeops.judging.truths import Measured
@@ -22,5 +23,11 @@ class Tracer(tracing.Tracer):
     def transaction(self, before: object) -> object:
         return before
 
-    def is_of_the_copy(self, error: BaseException) -> bool:
-        return isinstance(error, sqlite3.IntegrityError)
+    def is_of_the_copy(self, before: object, error: BaseException) -> bool:
+        missing = "no such table" in str(error) and not self._has_tables()
+        return missing or isinstance(error, sqlite3.IntegrityError)
+
+    def _has_tables(self) -> bool:
+        with closing(self.database.connection.connection.cursor()) as cursor:
+            cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return not all(tracing.is_own(name) for (name,) in cursor.fetchall())

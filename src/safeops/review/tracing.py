@@ -21,11 +21,17 @@ from safeops.judging.sent import Event, Sent
 from safeops.judging.truths import Measured
 from safeops.planned import summary
 from safeops.review.recorder import Recorder
+from safeops.runner.readiness import VERSION_TABLE
 
 UNMEASURED = frozenset({Kind.TRANSACTION, Kind.SESSION, Kind.SAVEPOINT})
 """What locks no table; a question before ``SET TRANSACTION`` would make the server refuse it."""
 IGNORED = ("safeops.review.", "safeops._alembic")
 """Modules whose frames do not make a statement one of a helper."""
+
+
+def is_own(table: str) -> bool:
+    """Tell whether a table is one that Alembic or safeops keeps for itself."""
+    return table == VERSION_TABLE or table.startswith("safeops_")
 
 
 class Tracer(Port):
@@ -51,10 +57,13 @@ class Tracer(Port):
 
     def failed(self, before: Any, error: BaseException) -> Measured:
         """Return that the server refused a statement, and why."""
-        return Measured(error=summary(error), of_the_copy=self.is_of_the_copy(error))
+        return Measured(error=summary(error), of_the_copy=self.is_of_the_copy(before, error))
 
-    def is_of_the_copy(self, error: BaseException) -> bool:
-        """Tell whether an error may come from the copy, which has no rows, and from its server."""
+    def is_of_the_copy(self, before: Any, error: BaseException) -> bool:
+        """Tell whether an error may come from the copy, which has no rows, and from its server.
+
+        If no revision has made a table yet, those that one is missing are made by something else.
+        """
         return False
 
     def transaction(self, before: Any) -> object:

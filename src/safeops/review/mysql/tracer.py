@@ -124,9 +124,14 @@ class Tracer(tracing.Tracer):
     def transaction(self, before: Change) -> object:
         return before.transaction
 
-    def is_of_the_copy(self, error: BaseException) -> bool:
+    def is_of_the_copy(self, before: Change, error: BaseException) -> bool:
         number = next(iter(getattr(error, "args", ())), None)
-        return number in OF_THE_COPY
+        return number in OF_THE_COPY or (number in MISSING and not self._has_tables())
+
+    def _has_tables(self) -> bool:
+        with closing(self.database.connection.connection.cursor()) as cursor:
+            cursor.execute("SHOW TABLES")
+            return not all(tracing.is_own(str(name)) for (name,) in cursor.fetchall())
 
     def _is_autocommit(self) -> bool:
         driver: Any = self.database.connection.connection.dbapi_connection
@@ -146,3 +151,5 @@ OF_THE_COPY = frozenset(
     (1044, 1045, 1142, 1143, 1227, 1048, 1062, 1216, 1217, 1264, 1366, 1406, 1451, 1452, 1524, 1644, 1205, 1213, 1114)
 )
 """The numbers of errors that rows, rights or the machine may cause."""
+MISSING = frozenset({1051, 1054, 1072, 1091, 1146, 1176})
+"""The numbers of errors about a table, a column or an index that there is not."""

@@ -36,6 +36,8 @@ OPAQUE = frozenset({"DO", "CALL", "EXECUTE"})
 HIDDEN = re.compile(r"\b(COMMIT|ROLLBACK)\b", re.IGNORECASE)
 OF_THE_COPY = re.compile(r"22...|23...|42501|53...|55P03|57...|58...|P0...")
 """The codes of errors that rows, rights or the machine may cause: a copy without rows may differ."""
+MISSING = frozenset({"42P01", "42703", "42704", "3F000", "42883"})
+"""The codes of errors about a table, a column, a type, a schema or a function that there is not."""
 LACKING = re.compile(r"\b(role|tablespace|extension)\b", re.IGNORECASE)
 
 
@@ -60,6 +62,10 @@ class State:
     transaction: str | None = None
     words: tuple[str, ...] = ()
     wrapped: bool = False
+
+    @property
+    def has_tables(self) -> bool:
+        return any(one.table == oid and not tracing.is_own(one.name.name) for oid, one in self.relations.items())
 
 
 class Tracer(tracing.Tracer):
@@ -111,10 +117,11 @@ class Tracer(tracing.Tracer):
                 self._send("ROLLBACK")
         return super().failed(before, error)
 
-    def is_of_the_copy(self, error: BaseException) -> bool:
+    def is_of_the_copy(self, before: State | None, error: BaseException) -> bool:
         code = str(getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or "")
         lacks = code in ("42704", "0A000") and LACKING.search(str(error))
-        return bool(OF_THE_COPY.fullmatch(code) or lacks)
+        unmade = code in MISSING and before is not None and not before.has_tables
+        return bool(OF_THE_COPY.fullmatch(code) or lacks or unmade)
 
     # Reading ----------------------------------------------------------------------------------------------------
 
