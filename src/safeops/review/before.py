@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from alembic.script import Script, ScriptDirectory
 
 from safeops.judging.operations import Operation
 from safeops.judging.schema import Facts, KnownTable, Schema
+from safeops.judging.sent import Recording
 from safeops.naming import Name
 from safeops.review.known import copied
 from safeops.review.stats import Stats
@@ -41,11 +42,13 @@ class Live:
         facts: What it answers.
         home: Its default schema.
         applied: The revisions that it has had.
+        record: Returns what a revision sends that reads this database, given what exists before it.
     """
 
     facts: Facts
-    home: str | None = None
-    applied: frozenset[str] = frozenset()
+    home: str | None
+    applied: frozenset[str]
+    record: Callable[[Script, Schema], Recording]
 
 
 class Before:

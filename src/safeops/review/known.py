@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
+from typing import Any
 
 from sqlalchemy.engine import Dialect
 
@@ -104,7 +105,12 @@ def copied(schema: Schema) -> Schema:
     """Return a schema that can be changed without changing the other."""
     tables = {name: _copied_table(table) for name, table in schema.tables.items()}
     types = {name: copy(type_) for name, type_ in schema.types.items()}
-    return replace(schema, tables=tables, types=types, gone=set(schema.gone))
+    return replace(schema, tables=tables, types=types, gone=set(schema.gone), **_lists_of(schema))
+
+
+def _lists_of(schema: Schema) -> dict[str, Any]:
+    values = {one.name: getattr(schema, one.name) for one in fields(schema)}
+    return {name: list(value) for name, value in values.items() if isinstance(value, list)}
 
 
 def _copied_table(table: KnownTable) -> KnownTable:

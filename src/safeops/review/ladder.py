@@ -6,7 +6,7 @@ The rungs: a connection that only records, the live database that is only read, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 from alembic.script import Script, ScriptDirectory
@@ -22,8 +22,6 @@ from safeops.review.reviewed import UNSEEN, ReviewedRevision
 from safeops.review.stats import Stats
 from safeops.review.verdicts import Verdicts, is_complete, rung_of, with_rows
 from safeops.runner.revisions import MERGE, missing_downgrade, unmerged_heads
-
-LIVE = "live"
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,8 @@ class Ladder:
         found = []
         for script, replayed, recording in self.recorded:
             schema = before.schema(script, replayed)
-            wide = recording if schema.facts is None else replace(recording, seen=LIVE)
+            is_ahead = live is not None and script.revision not in live.applied
+            wide = live.record(script, schema) if live is not None and is_ahead else recording
             found.append(self._revision(script, schema, wide, verdicts))
             before.keep(script, schema)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from safeops.errors import InvalidArgument
 from safeops.judging.schema import Facts
 from safeops.naming import Name
 from safeops.review.before import Live
+from safeops.review.reads import record_live
 from safeops.review.runs import Environment
 from safeops.review.stats import Stats
 from safeops.runner.environment import VERSION_OPTIONS, current_on, explaining_errors, refuse_missing
@@ -40,7 +42,9 @@ def reading(url: str, environment: Environment, body: Callable[[Database, Live],
         database = database_on(connection)
         with database.read_only_session():
             applied = frozenset(_applied(connection, environment))
-            return body(database, Live(Facts.of(database), connection.dialect.default_schema_name, applied))
+            home = connection.dialect.default_schema_name
+            record = partial(record_live, environment, database)
+            return body(database, Live(Facts.of(database), home, applied, record))
 
     with explaining_errors():
         return run_on_connection(_engine(url), read)
