@@ -422,6 +422,31 @@ def test_the_lines_to_change(shape: str, tmp_path: Path) -> None:
     alembic(tmp_path, "upgrade head")
 
 
+GUARDED = 'configure(lock_timeout=2.0, guard="raise")\n'
+
+
+@pytest.mark.parametrize("parsers", [True, False])
+def test_a_new_env_py_has_the_guard_if_its_parsers_are_here(
+    init_files: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsers: bool
+) -> None:
+    monkeypatch.setattr("safeops.authoring.env_file.missing_parsers", lambda: [] if parsers else ["pglast"])
+    init_files()
+    text = (tmp_path / "migrations" / "env.py").read_text()
+    assert (GUARDED in text) is parsers
+    assert ("\nconfigure(lock_timeout=2.0)\n" in text) is not parsers
+    # How to get it is told in any case.
+    assert 'guard="raise"' in text and "alembic-safeops[review]" in text
+
+
+def test_an_existing_env_py_gets_the_guard(tmp_path: Path) -> None:
+    text = HEAD + SHAPES["begin"][0]
+    assert f"from safeops.autogenerate import safe_operations\n\n{GUARDED}" in advise(text).text
+    older = text.replace("\n\n", "\nfrom safeops import configure\n\nconfigure(\n    lock_timeout=1.0,\n)\n\n", 1)
+    assert 'configure(\n    lock_timeout=1.0, guard="raise",\n)' in advise(older).text
+    declined = older.replace("lock_timeout=1.0,", 'lock_timeout=1.0, guard="off"')
+    assert 'guard="raise"' not in advise(declined).text
+
+
 def test_loggers_are_kept_however_the_call_is_written() -> None:
     for call in ("fileConfig(name)", "fileConfig(name,)", "fileConfig(\n    name,\n)"):
         text = f"{HEAD}{call}\ncontext.configure(connection=c)\nwith context.begin_transaction():\n    pass\n"

@@ -1,28 +1,14 @@
-"""The env.py of a project: which of its lines must change, and whether it runs."""
+"""The env.py of a project: which of its lines must change."""
 
 from __future__ import annotations
 
 import ast
-import io
-import json
-import os
-import subprocess
-import sys
-import tempfile
-import traceback
-from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
-from typing import Any, NamedTuple
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event
-
-from safeops.authoring.project import Project, template_text
+from safeops.authoring.project import template_text
+from safeops.execution.guard import missing_parsers
 
 _Scope = ast.FunctionDef | ast.AsyncFunctionDef | ast.Module
 
@@ -49,6 +35,8 @@ class _EnvFile:
     edits: list[tuple[int, int, str]] = field(default_factory=list)
     by_hand: list[str] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)
+    settings: str = ""
+    """The line below the imports that calls ``configure()``."""
 
     def __post_init__(self) -> None:
         # Columns of the syntax tree count bytes.
@@ -100,6 +88,7 @@ def advise(text: str) -> Advice:
         if connection:
             _commit_before(env, scope, call, connection)
             _lock(env, scope, call, connection)
+    _configure(env)
     _connect_instead_of_begin(env)
     _keep_loggers(env)
     _import(env)
@@ -221,6 +210,37 @@ def _has_name(tree: ast.Module, name: str) -> bool:
     return any(name in (getattr(node, key, None) for key in ("name", "id", "attr")) for node in nodes)
 
 
+GUARD = ', guard="raise"'
+
+
+def with_guard(text: str) -> str:
+    """Return a new env.py as it is; without the guard if its parsers are not installed here."""
+    return text.replace(GUARD, "") if missing_parsers() else text
+
+
+def _configure(env: _EnvFile) -> None:
+    """Have one line bound what revisions send, and guard it."""
+    calls = [node for node in ast.walk(env.tree) if isinstance(node, ast.Call) and _configures_safeops(node)]
+    if not calls:
+        env.imports.append("from safeops import configure")
+        env.settings = with_guard(f"configure(lock_timeout=2.0{GUARD})")
+    elif not missing_parsers() and not any(_keyword(call, "guard") or _is_open(call) for call in calls):
+        given = _arguments(calls[0])
+        env.insert(max(map(env.end, given)), GUARD)
+
+
+def _configures_safeops(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Name(id="configure") | ast.Attribute(value=ast.Name(id="safeops"), attr="configure"):
+            return True
+    return False
+
+
+def _is_open(call: ast.Call) -> bool:
+    """Tell whether its arguments are not all written there."""
+    return not call.keywords or any(keyword.arg is None for keyword in call.keywords)
+
+
 def _connect_instead_of_begin(env: _EnvFile) -> None:
     begun = {item.context_expr for item in _entered(ast.walk(env.tree)) if item.optional_vars is not None}
     for call in _calls(ast.walk(env.tree), "begin", "begin_twophase"):
@@ -246,7 +266,8 @@ def _import(env: _EnvFile) -> None:
     imports = [node for node in env.tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     if missing and imports:
         after = (imports[-1].end_lineno or 0) + 1
-        env.insert(env.line(after), "\n" + "".join(f"{line}\n" for line in missing))
+        lines = [*missing, *(["", env.settings] if env.settings else [])]
+        env.insert(env.line(after), "\n" + "".join(f"{line}\n" for line in lines))
 
 
 def _with_multidb_replaced(text: str) -> str:
@@ -266,9 +287,10 @@ def _online_part(text: str) -> ast.FunctionDef | None:
 
 
 CHECKLIST = """Whatever the shape of this env.py, what runs the migrations should come to:
-    from safeops import migration_lock
+    from safeops import configure, migration_lock
     from safeops.autogenerate import safe_operations
 
+    configure(lock_timeout=2.0, guard="raise")
     with engine.connect() as connection:
         context.configure(
             connection=connection,
@@ -290,102 +312,3 @@ _NO_BEGIN_TRANSACTION = """Nothing begins Alembic's own transaction around conte
 
 _BEGIN = """Line {line} begins a transaction, which a helper cannot step out of: {code}
     Take engine.connect(), and leave the transaction to context.begin_transaction()."""
-
-
-# A trial, in a separate process and without a database ----------------------------------------------------------
-
-TRIAL_SECONDS = 60
-# Any database will do for an env.py that renders nothing; this one needs no driver.
-_ANY_URL = "sqlite://"
-
-
-class Failure(NamedTuple):
-    """Which of several texts failed, and how: ``line 3: ModuleNotFoundError: ...``"""
-
-    number: int
-    text: str
-
-
-def try_env(project: Project, *texts: str) -> Failure | None:
-    """Run each text as the env.py of a project, as for ``--sql`` but with no revision; return what failed first."""
-    with tempfile.TemporaryDirectory() as folder:
-        given = {
-            "ini": str(project.ini),
-            "toml": project.config.toml_file_name,
-            "section": project.config.config_ini_section,
-            "directory": str(project.directory.absolute()),
-            "env": str(project.env.absolute()),
-            "texts": texts,
-            "folder": folder,
-            "multidb": project.is_multidb,
-            "x": getattr(project.config.cmd_opts, "x", None),
-        }
-        command = [sys.executable, "-W", "ignore", "-m", __name__]
-        try:
-            done = subprocess.run(
-                command, input=json.dumps(given), capture_output=True, text=True, timeout=TRIAL_SECONDS
-            )
-        except subprocess.TimeoutExpired:
-            return Failure(0, f"It had not ended after {TRIAL_SECONDS} s.")
-        answer = Path(folder) / "answer"
-        if answer.exists():
-            return Failure(*json.loads(answer.read_text(encoding="utf-8")))
-        return None if done.returncode == 0 else Failure(0, done.stderr.strip()[-300:])
-
-
-def _main() -> None:
-    given = json.loads(sys.stdin.read())
-    # `-m` puts the current folder first, which the command `alembic` does not.
-    sys.path[:] = [os.path.abspath(entry) for entry in sys.path[1:]]
-    event.listen(Engine, "do_connect", _refuse)
-    here = os.getcwd()
-    for number, text in enumerate(given["texts"]):
-        os.chdir(here)
-        try:
-            _run(given, text)
-        except BaseException as error:
-            answer = json.dumps((number, _described(error, given["env"])))
-            (Path(given["folder"]) / "answer").write_text(answer, encoding="utf-8")
-            return
-
-
-def _run(given: dict[str, Any], text: str) -> None:
-    config = Config(
-        os.path.abspath(given["ini"]),
-        given["toml"],
-        ini_section=given["section"],
-        output_buffer=io.StringIO(),
-        stdout=io.StringIO(),
-        cmd_opts=Namespace(x=given["x"]),
-    )
-    _fill_in(config)
-    config.set_main_option("script_location", given["directory"].replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    sys.path[:] = [os.path.abspath(entry) for entry in sys.path]
-    code = compile(text, given["env"], "exec")
-    with EnvironmentContext(config, script, fn=lambda *_: [], as_sql=True, destination_rev="head", tag=None):
-        if given["multidb"]:
-            # Such an env.py writes a file for each database into the current folder.
-            os.chdir(given["folder"])
-        exec(code, {"__name__": "env_py", "__file__": given["env"]})
-
-
-def _fill_in(config: Config) -> None:
-    for section in config.file_config.sections():
-        url = config.file_config.get(section, "sqlalchemy.url", raw=True, fallback=None)
-        if url is not None and (not url or url.startswith("driver://")):
-            config.file_config.set(section, "sqlalchemy.url", _ANY_URL)
-
-
-def _refuse(*_: Any) -> None:
-    raise RuntimeError("it connects to the database, also where it is run offline (--sql)")
-
-
-def _described(error: BaseException, env: str) -> str:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == env]
-    place = f"line {lines[-1]}: " if lines else ""
-    return f"{place}{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-
-
-if __name__ == "__main__":
-    _main()

@@ -12,7 +12,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.config import Config
 
-from safeops.authoring.env_file import CHECKLIST, Advice, advise, try_env
+from safeops.authoring.env_file import CHECKLIST, Advice, advise, with_guard
+from safeops.authoring.env_trial import try_env
 from safeops.authoring.project import (
     Project,
     Say,
@@ -75,7 +76,7 @@ def _wanted_files(project: Project) -> Iterator[WantedFile]:
     """Yield the files in the order in which they are written: the guide describes those before it."""
     if not project.configured or not (project.ini.exists() or project.env.exists()):
         yield WantedFile(project.ini, _configuration(project))
-    yield WantedFile(project.env, rendered("env.py.template"))
+    yield WantedFile(project.env, with_guard(rendered("env.py.template")))
     template = template_text("multidb.script.py.mako" if project.is_multidb else "script.py.mako")
     yield WantedFile(project.directory / "script.py.mako", template, _is_shipped_by_alembic)
     yield WantedFile(project.directory / GUIDE, guide(project), is_untouched_guide)

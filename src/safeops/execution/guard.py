@@ -41,7 +41,7 @@ _INVOKE = AbstractOperations.invoke.__code__
 
 def check_parsers() -> None:
     """Raise NotReady if what reads SQL is not installed."""
-    missing = [name for name in PARSERS if find_spec(name) is None]
+    missing = missing_parsers()
     if missing:
         raise NotReady(
             f"The guard reads each statement with a parser, and {' and '.join(missing)} is not installed.",
@@ -49,6 +49,11 @@ def check_parsers() -> None:
             remedy='Install them wherever migrations run, or write configure(guard="off"):',
             code="pip install 'alembic-safeops[review]'",
         )
+
+
+def missing_parsers() -> list[str]:
+    """Return what the guard needs and is not installed."""
+    return [name for name in PARSERS if find_spec(name) is None]
 
 
 _guards: WeakKeyDictionary[MigrationContext, Guard] = WeakKeyDictionary()
