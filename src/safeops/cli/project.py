@@ -12,9 +12,13 @@ from typing import Any
 from safeops.authoring.init import guide, init
 from safeops.authoring.project import find_project
 from safeops.cli.command import SCRATCH, Argument, Command, config_of, fitting, shown_path
+from safeops.cli.review import review_lines
 from safeops.errors import InvalidArgument
 from safeops.planned import RUN, SKIP, UNKNOWN, PlannedCall, size_text
-from safeops.runner.checks import ERROR, Checked, Finding, check
+from safeops.review.checking import CheckedAndReviewed, check_and_review, check_only
+from safeops.review.reports.github import command, commands
+from safeops.review.reviewed import path_in_repository
+from safeops.runner.checks import ERROR, Finding
 from safeops.runner.planning import Plan, plan
 from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
@@ -114,14 +118,15 @@ HEADS = Command(
 )
 
 
-def _check(options: Namespace) -> Checked:
+def _check(options: Namespace) -> CheckedAndReviewed:
     if options.write_baseline and options.baseline is None:
         raise InvalidArgument(
             "There is no file to write the baseline to.",
             remedy="Say which:",
             code="safeops check --baseline check-baseline.json --write-baseline",
         )
-    return check(
+    run = check_only if options.no_review else check_and_review
+    return run(
         config_of(options),
         scratch_url=options.scratch_url,
         since=options.since,
@@ -131,32 +136,35 @@ def _check(options: Namespace) -> Checked:
     )
 
 
-def _check_lines(result: Checked) -> Iterator[str]:
-    for finding in result.findings:
+def _check_lines(result: CheckedAndReviewed) -> Iterator[str]:
+    checked = result.checked
+    for finding in checked.findings:
         place = f"{shown_path(finding.file)}:{finding.line}: " if finding.file else ""
         yield from fitting(f"{place}{finding.level}: {finding.message}")
         if os.environ.get("GITHUB_ACTIONS"):
             yield _annotation(finding)
-    errors = sum(finding.level == ERROR for finding in result.findings)
+    errors = sum(finding.level == ERROR for finding in checked.findings)
     outcome = f"{errors} error{'' if errors == 1 else 's'}" if errors else "all well"
-    accepted = f", {result.accepted} accepted" if result.accepted else ""
-    yield f"{result.revisions} revision{'' if result.revisions == 1 else 's'}: {outcome}{accepted}"
+    accepted = f", {checked.accepted} accepted" if checked.accepted else ""
+    yield f"{checked.revisions} revision{'' if checked.revisions == 1 else 's'}: {outcome}{accepted}"
+    yield from _reviewed_lines(result)
+
+
+def _reviewed_lines(result: CheckedAndReviewed) -> Iterator[str]:
+    if result.not_reviewed:
+        yield from fitting(f"Not reviewed: {result.not_reviewed}", "  ")
+    if result.reviewed is not None and result.reviewed.revisions:
+        yield ""
+        yield from review_lines(result.reviewed)
+        if os.environ.get("GITHUB_ACTIONS"):
+            yield from commands(result.reviewed)
 
 
 def _annotation(finding: Finding) -> str:
     """Write a finding as a command of GitHub's runners, which show it at its line."""
-    # https://docs.github.com/actions/reference/workflow-commands-for-github-actions
-    place = f"file={_property(shown_path(finding.file))},line={finding.line or 1}," if finding.file else ""
+    file = path_in_repository(finding.file) if finding.file else None
     level = "error" if finding.level == ERROR else "notice"
-    return f"::{level} {place}title=safeops check::{_data(finding.message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    return command(level, finding.message, title="safeops check", file=file, line=finding.line)
 
 
 CHECK = Command(
@@ -164,13 +172,14 @@ CHECK = Command(
     _check,
     help="check the revisions: for continuous integration",
     description="Looks for one head, a way back from every revision, up, down and up again on a scratch database, models "
-    "that agree, and SQL that can be rendered. On GitHub what it finds is shown at its line. A comment in a "
-    "file accepts what is found in it: # safeops: allow KIND -- why",
-    exit_statuses="0 all well, 1 found wanting, 3 gave up, 4 raised",
+    "that agree, and SQL that can be rendered; and reviews what is new. On GitHub what it finds is shown at its line. A "
+    "comment in a file accepts what is found in it: # safeops: allow KIND -- why",
+    exit_statuses="0 all well, 1 found wanting, 2 something could not be seen, 3 gave up, 4 raised",
     example="safeops check --scratch-url postgresql+psycopg://ci@localhost/scratch",
     arguments=(
         SCRATCH,
         Argument("--since", metavar="REV", help="of REV and what is before it, ask only that it loads and runs"),
+        Argument("--no-review", action="store_true", help="do not review what is new, as safeops review does"),
         Argument("--baseline", metavar="FILE", help="accept the findings in this file"),
         Argument("--write-baseline", action="store_true", help="write that file: accept all that is found now"),
         Argument(

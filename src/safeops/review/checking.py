@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,16 @@ from alembic.config import Config
 from safeops.errors import SafeOpsError
 from safeops.judging.judge import SMALL_TABLE
 from safeops.planned import summary
+from safeops.review.offline import environment_of
 from safeops.review.reviewed import Reviewed
-from safeops.review.reviewing import review
+from safeops.review.reviewing import Asked, reviewed
+from safeops.review.selection import selected
+from safeops.review.stats import stats_file
 from safeops.runner.checks import Checked, check
-from safeops.runner.revision_run import DONE, Result
+from safeops.runner.revision_run import DONE, Result, ending_on_signals
+
+FAILS = "fails"
+"""The rule of what a server refuses."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +81,46 @@ def check_and_review(
         found = check_and_review(Config("alembic.ini"), since="ae1027")
         raise SystemExit(found.exit_status)
     """
-    review_now = partial(
-        review, config, since=since, small_table=small_table, baseline=baseline, write_baseline=write_baseline
-    )
-    # First, while the scratch database is empty: a check leaves it full.
-    reviewed, why = _reviewed(review_now, scratch_url)
+    file = None if baseline is None else Path(baseline)
+    asked = Asked(small_table, stats=stats_file(config), baseline=file, write_baseline=write_baseline)
+    with ending_on_signals():
+        # First, while the scratch database is empty: a check leaves it full.
+        found, why = _reviewed(config, since, asked, scratch_url)
     checked = check(
         config, scratch_url=scratch_url, since=since, ignore=ignore, baseline=baseline, write_baseline=write_baseline
     )
-    return CheckedAndReviewed(checked, reviewed, why)
+    loads = all(finding.kind != "load" for finding in checked.findings)
+    return CheckedAndReviewed(checked, found and _told_once(found, checked), why if loads else "")
 
 
-def _reviewed(review_now: Callable[..., Reviewed], scratch_url: str | None) -> tuple[Reviewed | None, str]:
+def _told_once(reviewed: Reviewed, checked: Checked) -> Reviewed:
+    """Return a review without the failures that the check has told of already."""
+    failed = {finding.revision for finding in checked.findings if finding.kind == "up"}
+    return replace(
+        reviewed,
+        revisions=tuple(
+            replace(one, findings=tuple(finding for finding in one.findings if finding.rule != FAILS))
+            if one.revision in failed
+            else one
+            for one in reviewed.revisions
+        ),
+    )
+
+
+def check_only(config: Config, **options: Any) -> CheckedAndReviewed:
+    """Check a project, and review nothing."""
+    return CheckedAndReviewed(check(config, **options))
+
+
+def _reviewed(config: Config, since: str | None, asked: Asked, scratch_url: str | None) -> tuple[Reviewed | None, str]:
     """Return a review on an empty copy, or else without a database; or why there is none."""
-    with suppress(SafeOpsError):
-        return review_now(scratch_url=scratch_url, scratch=scratch_url is None), ""
     try:
-        return review_now(), ""
+        selection = selected(config, since=since)
+        if not selection.one_run:
+            return None, f"which revisions are new is not known ({selection.why})"
+        environment = environment_of(config)
+        with suppress(SafeOpsError):
+            return reviewed(environment, selection, replace(asked, scratch=True, scratch_url=scratch_url)), ""
+        return reviewed(environment, selection, asked), ""
     except SafeOpsError as error:
         return None, summary(error)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import Script
 
 from safeops.databases import Database, database_for
+from safeops.errors import SafeOpsError
 from safeops.judging.judge import SMALL_TABLE
 from safeops.judging.sent import Recording
+from safeops.judging.server import JudgedServer
 from safeops.review import baseline as baselines
 from safeops.review.acceptance import RULES, Acceptance
 from safeops.review.before import Live
@@ -27,7 +29,33 @@ from safeops.review.selection import Selection, selected
 from safeops.review.stats import Stats, default_file, read_stats, stats_file
 from safeops.review.stats import write_stats as save_stats
 from safeops.review.verdicts import Verdicts
+from safeops.runner.revision_run import ending_on_signals
 from safeops.runner.revisions import steps_between
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a review may read, and what it takes for fine.
+
+    Args:
+        small_table: Tables with fewer rows may be locked for as long as it takes.
+        url: The live database.
+        scratch: Whether the revisions run on an empty copy.
+        scratch_url: An empty database for that; None makes one on the project's own server.
+        stats: The file with the numbers of rows, if there is one.
+        write_stats: Whether it is to be written.
+        baseline: The file of accepted findings.
+        write_baseline: Whether it is to be written.
+    """
+
+    small_table: int = SMALL_TABLE
+    url: str | None = None
+    scratch: bool = False
+    scratch_url: str | None = None
+    stats: Path | None = None
+    write_stats: bool = False
+    baseline: Path | None = None
+    write_baseline: bool = False
 
 
 def review(
@@ -83,28 +111,35 @@ def review(
         found = review(Config("alembic.ini"), since="origin/main")
         raise SystemExit(found.exit_status)
     """
-    environment = _environment(config, server_version)
-    selection = _selection(config, environment, what, since, all_revisions, url)
+    file = None if baseline is None else Path(baseline)
+    known = stats_file(config, stats)
+    asked = Asked(small_table, url, scratch or bool(scratch_url), scratch_url, known, write_stats, file, write_baseline)
+    with ending_on_signals():
+        environment = _environment(config, server_version)
+        return reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
+
+
+def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Reviewed:
+    """Return what is found in the revisions that were selected."""
+    verdicts = Verdicts(database_for(environment.dialect, None), asked.small_table)
+    _refuse_without_parser(verdicts.database)
     ladder = Ladder(
         environment.script,
         list(Replay(environment, selection.scripts, one_run=selection.one_run)),
-        _measured(config, selection.scripts, scratch_url) if scratch or scratch_url else {},
-        Released(config, environment.options.get("target_metadata")),
+        _measured(environment.config, selection.scripts, asked.scratch_url) if asked.scratch else {},
+        Released(environment.config, environment.options.get("target_metadata")),
         selection.one_run,
     )
-    known = stats_file(config, stats)
-    sizes = read_stats(known) if known is not None and not write_stats else Stats()
-    verdicts = Verdicts(database_for(environment.dialect, None), small_table)
+    sizes = read_stats(asked.stats) if asked.stats is not None and not asked.write_stats else Stats()
 
     def on_live(database: Database, live: Live) -> list[Found]:
-        if write_stats:
-            save_stats(known or default_file(config), counted(database, live))
+        if asked.write_stats:
+            save_stats(asked.stats or default_file(environment.config), counted(database, live))
         return ladder.climb(replace(verdicts, database=database, settings=live.facts.settings()), sizes, live)
 
-    found = ladder.climb(verdicts, sizes) if url is None else reading(url, environment, on_live)
-    revisions = _accepted(found, None if baseline is None else Path(baseline), write_baseline=write_baseline)
-    remarks = (*_which(selection), *ladder.released.remarks)
-    return Reviewed(revisions, verdicts.database.product, remarks)
+    found = ladder.climb(verdicts, sizes) if asked.url is None else reading(asked.url, environment, on_live)
+    revisions = _accepted(found, asked.baseline, write_baseline=asked.write_baseline)
+    return Reviewed(revisions, verdicts.database.product, (*_which(selection), *ladder.released.remarks))
 
 
 def _which(selection: Selection) -> Iterator[str]:
@@ -117,6 +152,18 @@ def _environment(config: Config, server_version: str | None) -> Environment:
     if server_version is not None:
         environment.dialect.server_version_info = tuple(int(part) for part in server_version.split("."))
     return environment
+
+
+def _refuse_without_parser(database: Database) -> None:
+    try:
+        JudgedServer.of(database).parse("SELECT 1")
+    except ImportError as error:
+        raise SafeOpsError(
+            f"A review needs {error.name}, which is not installed.",
+            why="It reads SQL by the parser of the database itself, which most projects need at no other time.",
+            remedy="Install what a review needs:",
+            code="pip install 'alembic-safeops[review]'",
+        ) from error
 
 
 def _measured(config: Config, scripts: Sequence[Script], scratch_url: str | None) -> dict[str, Recording]:

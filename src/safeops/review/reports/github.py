@@ -15,10 +15,11 @@ LEVELS = {UNSAFE: "error", BRIEF: "notice", NOTE: "notice"}
 
 
 def render(reviewed: Reviewed) -> str:
-    return "\n".join([*_commands(reviewed), reviewed.summary()])
+    return "\n".join([*commands(reviewed), reviewed.summary()])
 
 
-def _commands(reviewed: Reviewed) -> Iterator[str]:
+def commands(reviewed: Reviewed) -> Iterator[str]:
+    """Yield a command for each finding."""
     for revision in reviewed.revisions:
         for finding in revision.all:
             place = place_of(revision, finding)
