@@ -122,7 +122,7 @@ class Judge:
                 return [Finding("unseen", UNSAFE, event.why, event.place, shown(event.sql), seen=self.seen)]
             case HelperSent():
                 # A helper commits what came before it.
-                self._transaction.end()
+                self._end_transaction()
                 self.schema.apply(effects_of(event, self.database.dialect), new=True)
                 return []
             case Sent():
@@ -132,11 +132,15 @@ class Judge:
         """Return what is to say of a whole revision, and forget its transaction."""
         finding = self._writer.finding
         found = [finding("missing-index", NOTE, key, sent, _no_index(key)) for key, sent in self._unindexed()]
-        self._transaction.end()
+        self._end_transaction()
         self._added_keys.clear()
         self._rows.forget()
         self._unbounded = self._is_opaque = False
         return found
+
+    def _end_transaction(self) -> None:
+        self._transaction.end()
+        self.session.new_values.clear()
 
     # A statement ------------------------------------------------------------------------------------------------
 
@@ -149,13 +153,14 @@ class Judge:
         operations = self.server.parse(bound_text(sent))
         for place, operation in enumerate(operations):
             own = _part_of(measured, operation, last=place == len(operations) - 1)
-            yield from self._operation(self.server.with_facts(operation, self.schema, self.session), sent, own)
+            hinted = self.server.hinted(operation, sent.call.operation if sent.call is not None else None)
+            yield from self._operation(self.server.with_facts(hinted, self.schema, self.session), sent, own)
         if sent.transaction is None:
-            self._transaction.end()
+            self._end_transaction()
 
     def _enter(self, number: int | None) -> None:
         if number is None or number != self._transaction.number:
-            self._transaction.end()
+            self._end_transaction()
             self._transaction.number = number
 
     def _operation(self, operation: Operation, sent: Sent, measured: Measured | None) -> Iterator[Finding]:
@@ -167,11 +172,11 @@ class Judge:
         if absent and not self._is_opaque:
             return
         if self.server.ends_transaction(operation) or operation.kind in (ops.COMMIT, ops.ROLLBACK):
-            self._transaction.end()
+            self._end_transaction()
         self._note_settings(operation)
         yield from self._judged(operation, sent, measured)
         if self.server.ends_transaction(operation):
-            self._transaction.end()
+            self._end_transaction()
         self.schema.apply([operation], new=True)
 
     def _refusal(self, operation: Operation) -> str | None:

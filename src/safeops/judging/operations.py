@@ -53,6 +53,8 @@ class Operation:
         opaque: Why no parser understands it.
         parts: What a new table consists of: its columns and constraints; of a new column its constraints. They are for the
             model of what exists; what they lock is told by operations of their own, or by traits.
+        old_type: The type that the call of ``op`` says the column has had; what exists is asked first.
+        sql: Its own statement, of a text that has several.
         node: The parser's own object, for a family's own use.
     """
 
@@ -68,6 +70,8 @@ class Operation:
     rows: int | None = None
     opaque: str = ""
     parts: tuple[Operation, ...] = field(default=(), repr=False)
+    old_type: str | None = None
+    sql: str = field(default="", repr=False, compare=False)
     node: Any = field(default=None, repr=False, compare=False)
 
     def with_traits(self, *traits: str) -> Operation:

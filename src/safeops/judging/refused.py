@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safeops.judging import operations as ops
 from safeops.judging.operations import Operation
-from safeops.judging.schema import Schema
+from safeops.judging.schema import KnownTable, Schema
 
 FILLING = frozenset({"constant default", "volatile default", "identity", "serial", "stored", "virtual"})
 """What gives the rows of a table a value in a new column."""
@@ -12,10 +12,22 @@ NEEDING_TABLE = frozenset(
     {
         *(ops.ADD_COLUMN, ops.DROP_COLUMN, ops.RENAME_COLUMN, ops.CHANGE_TYPE, ops.SET_NOT_NULL, ops.DROP_NOT_NULL),
         *(ops.SET_DEFAULT, ops.DROP_DEFAULT, ops.DROP_TABLE, ops.CREATE_INDEX, ops.ADD_CHECK, ops.ADD_FOREIGN_KEY),
-        *(ops.ADD_UNIQUE, ops.ADD_PRIMARY_KEY, ops.VALIDATE_CONSTRAINT, ops.DROP_CONSTRAINT, ops.UPDATE, ops.DELETE),
+        *(
+            ops.ADD_UNIQUE,
+            ops.ADD_PRIMARY_KEY,
+            ops.VALIDATE_CONSTRAINT,
+            ops.DROP_CONSTRAINT,
+            ops.RENAME_CONSTRAINT,
+            ops.UPDATE,
+            ops.DELETE,
+        ),
     }
 )
 """What is refused, or with IF EXISTS does nothing, if there is no such table."""
+ABOUT_A_COLUMN = frozenset(
+    {ops.DROP_COLUMN, ops.RENAME_COLUMN, ops.CHANGE_TYPE, ops.SET_NOT_NULL, ops.DROP_NOT_NULL, ops.SET_DEFAULT}
+)
+ABOUT_A_CONSTRAINT = frozenset({ops.VALIDATE_CONSTRAINT, ops.DROP_CONSTRAINT, ops.RENAME_CONSTRAINT})
 
 
 def refused_by_rows(operation: Operation, schema: Schema) -> str | None:
@@ -30,12 +42,30 @@ def refused_by_rows(operation: Operation, schema: Schema) -> str | None:
 
 
 def is_absent(operation: Operation, schema: Schema) -> bool:
-    """Tell whether a live database is certain not to have the table of an operation."""
-    asked = schema.facts is not None and operation.kind in NEEDING_TABLE
-    return asked and operation.table is not None and schema.table(operation.table) is None
+    """Tell whether a live database is certain not to have what an operation is about."""
+    if schema.facts is None:
+        return False
+    if operation.kind == ops.DROP_INDEX and operation.table is None:
+        return True
+    if operation.table is None or operation.kind not in NEEDING_TABLE:
+        return False
+    known = schema.table(operation.table)
+    return known is None or (known.complete and _lacks(known, operation))
+
+
+def _lacks(table: KnownTable, operation: Operation) -> bool:
+    if operation.kind in ABOUT_A_CONSTRAINT:
+        guessed = any(each.guessed for each in table.constraints.values())
+        return operation.name not in table.constraints and not guessed
+    return operation.kind in ABOUT_A_COLUMN and operation.column not in table.columns
 
 
 def refused_as_absent(operation: Operation, schema: Schema) -> str | None:
     if not is_absent(operation, schema) or "if exists" in operation.traits:
         return None
-    return f"There is no table {operation.table}."
+    if operation.table is None:
+        return f"There is no index {operation.name}."
+    if schema.table(operation.table) is None:
+        return f"There is no table {operation.table}."
+    what = f"constraint {operation.name}" if operation.kind in ABOUT_A_CONSTRAINT else f"column {operation.column}"
+    return f"The table {operation.table} has no {what}."

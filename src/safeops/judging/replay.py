@@ -16,6 +16,8 @@ def replay(schema: Schema, operation: Operation, *, new: bool) -> None:
     """Change what is known as an operation does; ``new`` says that a table made by it counts as made by this run."""
     if operation.kind == op.CREATE_TABLE:
         _create_table(schema, operation, new=new)
+    elif operation.kind == op.CREATE_TYPE:
+        _create_type(schema, operation, new=new)
     elif operation.kind in _ON_TABLES and operation.table is not None:
         table = _found(schema, operation.table)
         _ON_TABLES[operation.kind](table, operation)
@@ -246,7 +248,9 @@ def _add_constraint(table: KnownTable, operation: Operation) -> None:
     middle = columns if kind not in ("primary key",) else ()
     name = operation.name or _index_taken(operation) or "_".join([table.name.name, *middle, suffix])
     valid = operation.traits.isdisjoint({"not valid", "not enforced"})
-    table.constraints[name] = KnownConstraint(name, kind, columns, operation.expression or "", valid, operation.other)
+    made = KnownConstraint(name, kind, columns, operation.expression or "", valid, operation.other)
+    made.guessed = not operation.name
+    table.constraints[name] = made
     if kind in ("unique", "primary key", "exclusion"):
         table.indexes[name] = KnownIndex(name, columns, unique=kind != "exclusion")
     if kind == "primary key" or (kind == "not null" and valid):
@@ -294,10 +298,12 @@ def _rename(kept: dict[str, KnownConstraint] | dict[str, KnownIndex], old: str, 
 # Types and views -----------------------------------------------------------------------------------------------------
 
 
-def _create_type(schema: Schema, operation: Operation) -> None:
+def _create_type(schema: Schema, operation: Operation, *, new: bool) -> None:
     name = schema.key(_name_of(operation))
     kind = next((word for word in ("domain", "composite", "range") if word in operation.traits), "enum")
-    schema.types[name] = KnownType(name, kind, operation.type, "rules" in operation.traits)
+    checks = tuple(part.expression for part in operation.parts if part.expression is not None)
+    required = "not null" in operation.traits
+    schema.types[name] = KnownType(name, kind, operation.type, bool(checks) or required, new, checks, required)
 
 
 def _alter_type(schema: Schema, operation: Operation) -> None:
@@ -305,7 +311,9 @@ def _alter_type(schema: Schema, operation: Operation) -> None:
     if known is None:
         return
     if operation.traits & {"domain add constraint", "domain set not null"}:
-        schema.types[known.name] = replace(known, has_rules=True)
+        added = tuple(part.expression for part in operation.parts if part.expression is not None)
+        required = known.required or "domain set not null" in operation.traits
+        schema.types[known.name] = replace(known, has_rules=True, checks=known.checks + added, required=required)
     elif "rename" in operation.traits and operation.expression is not None:
         del schema.types[known.name]
         name = Name(operation.expression, known.name.schema)
@@ -364,7 +372,6 @@ _ON_SCHEMAS: dict[str, Callable[[Schema, Operation], None]] = {
     op.DETACH_PARTITION: _detach,
     op.DROP_INDEX: _drop_index,
     op.RENAME_INDEX: _rename_index,
-    op.CREATE_TYPE: _create_type,
     op.ALTER_TYPE: _alter_type,
     op.DROP_TYPE: _drop_type,
     op.CREATE_VIEW: _create_view,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from safeops.databases.ports import Port
 from safeops.judging.operations import Operation
@@ -35,6 +35,8 @@ class KnownConstraint:
     expression: str = ""
     valid: bool = True
     referent: Name | None = None
+    guessed: bool = False
+    """The server has named it, in its own way: with a number if the name was taken."""
 
 
 @dataclass
@@ -59,6 +61,7 @@ class KnownTable:
         new: Whether the same run of revisions has made it.
         complete: Whether the columns and so on are all that there are; False if it was only seen in passing.
         partitioned: Whether it is partitioned; its partitions are tables with ``parent``.
+        tablespace: Where its files are, if that is known.
         kind: "table", "view", "materialized view", "foreign table".
         reads: Of a view: the tables that it reads.
         read_by: The views that read it, with the columns that they read; "*" is all.
@@ -79,6 +82,7 @@ class KnownTable:
     parent: Name | None = None
     is_default_partition: bool = False
     unlogged: bool = False
+    tablespace: str | None = None
     kind: str = "table"
     reads: frozenset[Name] = frozenset()
     read_by: dict[Name, frozenset[str]] = field(default_factory=dict)
@@ -94,6 +98,7 @@ class KnownType:
     kind: str
     base: str | None = None
     has_rules: bool = False
+    new: bool = False
     checks: tuple[str, ...] = ()
     """Of a domain: its rules, over VALUE."""
     required: bool = False
@@ -182,6 +187,7 @@ class Schema:
         """Take each table for one that existed before: the revisions so far have been deployed."""
         for table in self.tables.values():
             table.new = False
+        self.types = {name: replace(type_, new=False) for name, type_ in self.types.items()}
 
     def apply(self, operations: Iterable[Operation], *, new: bool) -> None:
         """Change what is known as operations do; ``new`` says that a table made here counts as made by this run."""

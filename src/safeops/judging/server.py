@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from safeops.databases.ports import Port
-from safeops.judging.operations import Operation
+from safeops.judging.operations import CHANGE_TYPE, Operation
 from safeops.judging.schema import Schema
 from safeops.judging.truths import Truth
 from safeops.naming import Name
@@ -25,6 +28,8 @@ class Session:
 
     driver: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+    new_values: set[str] = field(default_factory=set)
+    """What the transaction has added to enums that existed before."""
 
 
 class JudgedServer(Port):
@@ -57,6 +62,21 @@ class JudgedServer(Port):
     @abstractmethod
     def with_facts(self, operation: Operation, schema: Schema, session: Session) -> Operation:
         """Return an operation with the traits that what exists and the session add, and with its table found."""
+
+    def hinted(self, operation: Operation, called: Any) -> Operation:
+        """Return an operation with what the call of ``op`` that sent it tells of the column so far.
+
+        Args:
+            operation: The operation.
+            called: Alembic's operation object; None if it was not sent by one.
+        """
+        existing = getattr(called, "existing_type", None)
+        if operation.kind != CHANGE_TYPE or existing is None:
+            return operation
+        made = existing() if isinstance(existing, type) else existing
+        with suppress(SQLAlchemyError):
+            return replace(operation, old_type=str(made.compile(dialect=self.database.dialect)).lower())
+        return operation
 
     @abstractmethod
     def blocks(self, lock: str) -> str:

@@ -27,7 +27,6 @@ SHOWN = {
     "on index": "It is about an index.",
     "inline": "It is part of CREATE TABLE.",
     "enforced": "ENFORCED.",
-    "rules": "The domain has a CHECK, or is NOT NULL.",
     # tables
     "as select": "The table is made of a query.",
     "like": "It has the columns of another table.",
@@ -145,6 +144,8 @@ FOUND = {
     "rebuilds index": "An index of the column has to be built anew.",
     "used by a view": "A view reads it.",
     "bounds proven": "A valid CHECK says of the partition what its bounds say.",
+    "uses new value": "It uses a value that its own transaction has added to an enum.",
+    "default partition exists": "The partitioned table has a default partition.",
     "builds index": "The new partition lacks an index of its parent.",
     "default excludes": "There is no default partition, or a valid CHECK keeps the rows of the new one out of it.",
     "partitioned referent": "The table that a foreign key refers to is partitioned.",

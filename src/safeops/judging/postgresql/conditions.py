@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from pglast import ast
+
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.columns import default_words
-from safeops.judging.postgresql.partitions import partition_words
+from safeops.judging.postgresql.nodes import walk
+from safeops.judging.postgresql.partitions import default_partition, partition_words
 from safeops.judging.postgresql.proofs import has_check, proves_not_null
 from safeops.judging.postgresql.rows import bounded
 from safeops.judging.postgresql.types import is_same, widens
@@ -25,6 +28,7 @@ def with_facts(operation: Operation, schema: Schema, session: Session) -> Operat
     found = _with_table(operation, schema)
     table = schema.table(found.table) if found.table is not None else None
     words = _words_of_table(table, schema)
+    words |= {"uses new value"} if session.new_values and _uses(found, session.new_values) else set()
     words |= {"used by a view"} if _is_read(found, table) else set()
     special = _SPECIAL.get(found.kind)
     if special is not None:
@@ -39,6 +43,12 @@ def _words_of_table(table: KnownTable | None, schema: Schema) -> set[str]:
     shown = {"new table": table.new, "empty table": table.empty, "unlogged": table.unlogged}
     shown["partitioned"] = table.partitioned
     return {word for word, holds in shown.items() if holds}
+
+
+def _uses(operation: Operation, values: set[str]) -> bool:
+    """Tell whether a statement contains one of these texts."""
+    constants = (one.val for one in walk(operation.node) if isinstance(one, ast.A_Const))
+    return any(isinstance(one, ast.String) and one.sval in values for one in constants)
 
 
 def _is_read(operation: Operation, table: KnownTable | None) -> bool:
@@ -97,17 +107,18 @@ def _with_asked_default(operation: Operation, schema: Schema) -> Operation:
 
 def _change_type(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     column = table.columns.get(operation.column or "") if table is not None else None
-    if column is None or column.type is None or operation.type is None:
+    old = (column.type if column is not None else None) or operation.old_type
+    if old is None or operation.type is None:
         return operation, set()
     utc = session.settings.get("timezone", "").strip("'\"").lower() in UTC
     collation = "collation" in operation.traits
     words: set[str] = set()
-    if is_same(column.type, operation.type):
+    if is_same(old, operation.type):
         words = {"widens"} if collation else {"already"}
-    elif _stays(column.type, operation.type, schema, utc=utc):
+    elif _stays(old, operation.type, schema, utc=utc):
         words = {"widens"}
     if table is not None and words:
-        words |= _consequences(operation, table, column.type, collation=collation)
+        words |= _consequences(operation, table, old, collation=collation)
     return operation, words
 
 
@@ -191,6 +202,20 @@ def _create_table(operation: Operation, table: KnownTable | None, schema: Schema
     return operation, {"already"} if table is not None else set()
 
 
+def _alter_type(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    namespace, _, name = (operation.name or "").rpartition(".")
+    known = schema.type(Name(name, namespace or None))
+    # A type that the same run has made may be used with all its values at once.
+    if "add value" in operation.traits and operation.expression is not None and not (known is not None and known.new):
+        session.new_values.add(operation.expression)
+    return operation, set()
+
+
+def _detach(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    exists = table is not None and default_partition(table, schema) is not None
+    return operation, {"default partition exists"} if exists else set()
+
+
 def _partition(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     return operation, partition_words(operation, table, schema)
 
@@ -201,6 +226,8 @@ def _rewrite(operation: Operation, table: KnownTable | None, schema: Schema, ses
     column = table.columns.get(operation.column or "")
     if column is not None and column.generated == "virtual":
         return operation, {"virtual"}
+    if "tablespace" in operation.traits and operation.name is not None:
+        return operation, {"already"} if table.tablespace == operation.name else set()
     already = ("unlogged option" in operation.traits and table.unlogged) or (
         "logged" in operation.traits and not table.unlogged
     )
@@ -238,6 +265,8 @@ _SPECIAL: dict[str, Callable[[Operation, KnownTable | None, Schema, Session], Fo
     op.CREATE_TABLE: _create_table,
     op.CREATE_VIEW: _create_table,
     op.ATTACH_PARTITION: _partition,
+    op.DETACH_PARTITION: _detach,
+    op.ALTER_TYPE: _alter_type,
     op.REWRITE_TABLE: _rewrite,
     op.ALTER_TABLE: _altered,
     op.UPDATE: _rows,

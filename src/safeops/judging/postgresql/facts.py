@@ -31,6 +31,8 @@ SELECT json_build_object(
     SELECT json_build_array(p.relname, nullif(s.nspname, current_schema())) FROM pg_inherits h
     JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace s ON s.oid = p.relnamespace
     WHERE h.inhrelid = c.oid AND c.relispartition),
+  'tablespace', (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = coalesce(nullif(c.reltablespace, 0),
+    (SELECT dattablespace FROM pg_database WHERE datname = current_database()))),
   'is_default', EXISTS (SELECT FROM pg_partitioned_table t WHERE t.partdefid = c.oid),
   'default', (
     SELECT json_build_array(p.relname, nullif(s.nspname, current_schema())) FROM pg_partitioned_table t
@@ -72,8 +74,8 @@ SELECT json_build_object(
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid = to_regclass(:quoted)"""
 TYPE = """
-SELECT t.typtype, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END,
-  t.typnotnull OR EXISTS (SELECT FROM pg_constraint k WHERE k.contypid = t.oid)
+SELECT t.typtype, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, t.typnotnull,
+  ARRAY(SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')
 FROM pg_type t WHERE t.oid = to_regtype(:quoted)"""
 OF_INDEX = """
 SELECT c.relname, nullif(n.nspname, current_schema()) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
@@ -117,8 +119,10 @@ class Facts(Port):
         found = self._ask(TYPE, quoted=self._quoted_type(name))
         if not found:
             return None
-        letter, base, has_rules = found[0]
-        return KnownType(name, TYPES.get(letter, letter), base, bool(has_rules))
+        letter, base, required, checks = found[0]
+        rules = tuple(_expression(check) for check in checks)
+        kind = TYPES.get(letter, letter)
+        return KnownType(name, kind, base, bool(rules) or required, checks=rules, required=required)
 
     def table_of_index(self, index: Name) -> Name | None:
         found = self._ask(OF_INDEX, quoted=self.quoted_table(index))
@@ -223,6 +227,7 @@ def _known(name: Name, raw: Mapping[str, Any]) -> KnownTable:
         is_default_partition=raw["is_default"],
         default_partition=default,
         unlogged=raw["unlogged"],
+        tablespace=raw["tablespace"],
         kind=KINDS[raw["kind"]],
         read_by={Name(one["name"], one["schema"]): frozenset(one["columns"] or ()) for one in raw["readers"] or ()},
     )
@@ -235,11 +240,17 @@ def _column(raw: Mapping[str, Any], unproven: set[str]) -> KnownColumn:
 
 
 def _constraint(raw: Mapping[str, Any]) -> KnownConstraint:
-    definition = (raw["definition"] or "").removesuffix(" NOT VALID").removesuffix(" NO INHERIT")
-    expression = definition.removeprefix("CHECK ")
+    expression = _expression(raw["definition"] or "")
     referent = Name(raw["referent"], raw["referent_schema"]) if raw["referent"] else None
     kind = CONSTRAINTS.get(raw["type"], raw["type"])
     return KnownConstraint(raw["name"], kind, tuple(raw["columns"] or ()), expression, raw["valid"], referent)
+
+
+def _expression(definition: str) -> str:
+    """Return the condition of a CHECK."""
+    for ending in (" NOT VALID", " NOT ENFORCED", " NO INHERIT"):
+        definition = definition.removesuffix(ending)
+    return definition.removeprefix("CHECK ")
 
 
 def _index(raw: Mapping[str, Any]) -> KnownIndex:

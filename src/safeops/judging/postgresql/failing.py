@@ -21,6 +21,8 @@ def failure(operation: Operation, session: Session, version: Version, *, in_tran
     """Return why the server is certain to refuse an operation; None if it is not."""
     if in_transaction and (what := _needs_no_transaction(operation)):
         return f"{what} cannot run inside a transaction: put it into op.get_context().autocommit_block()."
+    if in_transaction and "uses new value" in operation.traits:
+        return "It uses a value that its own transaction has added to an enum: PostgreSQL wants that committed first."
     return _on_partitioned(operation, version) or _too_new(operation, version) or _used(operation)
 
 
@@ -31,6 +33,8 @@ def _needs_no_transaction(operation: Operation) -> str | None:
 
 
 def _on_partitioned(operation: Operation, version: Version) -> str | None:
+    if operation.kind == op.DETACH_PARTITION and operation.traits >= {"concurrently", "default partition exists"}:
+        return f"DETACH PARTITION CONCURRENTLY is refused while {operation.table} has a default partition."
     if "partitioned" not in operation.traits:
         return None
     if operation.kind == op.CREATE_INDEX and "concurrently" in operation.traits:

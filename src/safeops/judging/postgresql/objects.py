@@ -96,15 +96,15 @@ def create_range(node: Any) -> Iterator[Operation]:
 
 def create_domain(node: Any) -> Iterator[Operation]:
     kinds = {one.contype for one in node.constraints or ()}
-    rules = bool(kinds & {ConstrType.CONSTR_CHECK, ConstrType.CONSTR_NOTNULL})
-    name = str(dotted(node.domainname))
-    yield Operation(
-        op.CREATE_TYPE,
-        name=name,
-        type=type_text(node.typeName),
-        traits=_with({"domain": True, "rules": rules}),
-        node=node,
-    )
+    words = _with({"domain": True, "not null": ConstrType.CONSTR_NOTNULL in kinds})
+    name, type_ = str(dotted(node.domainname)), type_text(node.typeName)
+    yield Operation(op.CREATE_TYPE, name=name, type=type_, traits=words, parts=_rules(node.constraints), node=node)
+
+
+def _rules(constraints: Any) -> tuple[Operation, ...]:
+    """Return the checks of a domain, over VALUE."""
+    checks = [one for one in constraints or () if one.contype == ConstrType.CONSTR_CHECK]
+    return tuple(Operation(op.ADD_CHECK, name=one.conname, expression=sql_of(one.raw_expr)) for one in checks)
 
 
 def _type(kind: str, name: Name, node: Any, *words: str) -> Operation:
@@ -134,7 +134,8 @@ def alter_domain(node: Any) -> Iterator[Operation]:
     change = _DOMAIN_CHANGES.get(_letter(node.subtype), "default")
     not_valid = isinstance(node.def_, ast.Constraint) and node.def_.skip_validation
     words = _with({"domain": True, f"domain {change}": True, "not valid": not_valid})
-    yield Operation(op.ALTER_TYPE, name=str(dotted(node.typeName)), traits=words, node=node)
+    parts = _rules([node.def_]) if isinstance(node.def_, ast.Constraint) else ()
+    yield Operation(op.ALTER_TYPE, name=str(dotted(node.typeName)), traits=words, parts=parts, node=node)
 
 
 def _letter(value: Any) -> str:

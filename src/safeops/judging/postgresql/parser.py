@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from pglast import ast
@@ -84,7 +85,8 @@ def _of(statement: Statement) -> list[Operation]:
     if isinstance(node, ast.PrepareStmt):
         return _of(Statement(statement.sql, node.query))
     reader = _READERS.get(type(node))
-    return list(reader(node)) if reader is not None else [Operation(op.OTHER, node=node)]
+    found = reader(node) if reader is not None else [Operation(op.OTHER, node=node)]
+    return [one if one.sql else replace(one, sql=statement.sql) for one in found]
 
 
 def _explained(node: Any) -> list[Operation]:

@@ -21,8 +21,8 @@ def valid_checks(table: KnownTable) -> list[Any]:
 
 
 def has_check(table: KnownTable, column: str) -> bool:
-    """Tell whether a check is about a column."""
-    checks = [each for each in table.constraints.values() if each.kind == "check"]
+    """Tell whether a check is about a column; one that is not valid is not verified again either."""
+    checks = [each for each in table.constraints.values() if each.kind == "check" and each.valid]
     return any(column in each.columns for each in checks)
 
 

@@ -160,7 +160,8 @@ def _writes_within(node: Any) -> Iterator[Operation]:
 
 def _written(node: Any) -> Iterator[Operation]:
     kinds = {ast.InsertStmt: insert, ast.UpdateStmt: update, ast.DeleteStmt: delete, ast.MergeStmt: merge}
-    yield from kinds[type(node)](node)
+    sql = sql_of(node) or ""
+    yield from (replace(one, sql=sql) for one in kinds[type(node)](node))
 
 
 def _named_queries(node: Any) -> frozenset[str]:
