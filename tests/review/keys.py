@@ -77,7 +77,9 @@ def project(folder: Path, revisions: Sequence[str], url: str = "", key: Path = K
     if [*revisions] == ["*"]:
         shutil.copytree(key / "revisions", versions)
     else:
-        shutil.copytree(key / "revisions" / "steps", versions / "steps")
+        versions.mkdir(parents=True)
+        if (key / "revisions" / "steps").is_dir():
+            shutil.copytree(key / "revisions" / "steps", versions / "steps")
         for name in (f"revisions/{BASE}_base.py", *revisions):
             shutil.copy(key / name, versions)
     (folder / "migrations" / "env.py").write_text(ENV)

@@ -43,9 +43,9 @@ def column(reader: Reader) -> Operation:
         read = _RULES.get(reader.next())
         if read is not None:
             read(reader, found)
-    return Operation(op.ADD_COLUMN, column=name, type=found.type or None, expression=found.default).with_traits(
-        *found.traits
-    )
+    keys = tuple(Operation(kind, columns=(str(name),)) for kind in found.keys)
+    made = Operation(op.ADD_COLUMN, column=name, type=found.type or None, expression=found.default, parts=keys)
+    return made.with_traits(*found.traits)
 
 
 def _not(reader: Reader, found: _Column) -> None:
