@@ -205,6 +205,7 @@ def _set_default(table: KnownTable, operation: Operation) -> None:
 def _create_index(table: KnownTable, operation: Operation) -> None:
     name = operation.name or "_".join([table.name.name, *operation.columns, "idx"])
     table.indexes.setdefault(name, KnownIndex(name, operation.columns, "unique" in operation.traits))
+    table.traits |= {"fulltext table"} if "fulltext" in operation.traits else set()
 
 
 def _drop_index(schema: Schema, operation: Operation) -> None:

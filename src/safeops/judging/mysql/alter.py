@@ -27,6 +27,7 @@ _REBUILDING_OPTIONS = frozenset(
     {"ROW_FORMAT", "KEY_BLOCK_SIZE", "FORCE", "PAGE_COMPRESSED", "PAGE_COMPRESSION_LEVEL", "TABLESPACE", "COMPRESSION"}
 )
 _COPYING_OPTIONS = frozenset({"ORDER", "ENCRYPTED", "ENCRYPTION", "ENCRYPTION_KEY_ID", "UNION", "DATA", "CONNECTION"})
+EXISTS = "if exists"
 PRIMARY = "PRIMARY"
 """The name of each primary key, whatever the statement calls it."""
 _LOCAL_TABLESPACE = "it takes the files of the table away or brings others, which leaves no table to use meanwhile"
@@ -34,10 +35,9 @@ _LOCAL_TABLESPACE = "it takes the files of the table away or brings others, whic
 
 def alter_table(reader: Reader) -> Iterator[Operation]:
     """What ``ALTER TABLE`` does; the reader stands after these words."""
-    reader.accept("IF", "EXISTS")
+    asked = {EXISTS} if reader.accept("IF", "EXISTS") else set()
     table = reader.table()
     reader.accept("NOWAIT") or (reader.accept("WAIT") and reader.take())
-    asked: set[str] = set()
     made: list[Operation] = []
     for words in _actions(reader.rest):
         action = Reader(words, reader.sql)
@@ -103,10 +103,10 @@ def _add(action: Reader) -> Iterator[Operation]:
         yield key
     else:
         action.accept("COLUMN")
-        action.accept("IF", "NOT", "EXISTS")
+        traits = (EXISTS,) if action.accept("IF", "NOT", "EXISTS") else ()
         group = action.group()
         for words in split(group, ",") if group is not None else [action.rest]:
-            yield from added_column(Reader(words, action.sql))
+            yield from (each.with_traits(*traits) for each in added_column(Reader(words, action.sql)))
 
 
 def _partitions(action: Reader) -> frozenset[str]:
@@ -140,8 +140,9 @@ _INDEXES = {"INDEX": (), "KEY": (), "FULLTEXT": ("fulltext",), "SPATIAL": ("spat
 def constraint(reader: Reader) -> Operation | None:
     """Go past an index or a constraint, and return what adds it; None if none is next."""
     start, name = reader.place, None
+    exists = False
     if reader.accept("CONSTRAINT"):
-        reader.accept("IF", "NOT", "EXISTS")
+        exists = reader.accept("IF", "NOT", "EXISTS")
         name = None if reader.key() in ("PRIMARY", "UNIQUE", "FOREIGN", "CHECK") else reader.name()
     word = reader.next()
     read = _CONSTRAINTS.get(word)
@@ -149,6 +150,7 @@ def constraint(reader: Reader) -> Operation | None:
     if found is None:
         reader.place = start
         return None
+    found = found.with_traits(*((EXISTS,) if exists else ()))
     return found if name is None or found.kind == op.ADD_PRIMARY_KEY else replace(found, name=name)
 
 
@@ -162,7 +164,7 @@ def _index(word: str, reader: Reader) -> Operation | None:
 
 def indexed(reader: Reader, *traits: str, kind: str = op.CREATE_INDEX) -> Operation:
     """Go past the name, the type and the columns of an index, and return what creates it."""
-    reader.accept("IF", "NOT", "EXISTS")
+    traits = (*traits, EXISTS) if reader.accept("IF", "NOT", "EXISTS") else traits
     name = None if reader.key() in ("(", "USING") else reader.name()
     reader.accept("USING") and reader.take()
     return _over(reader, Operation(kind, name=name, traits=frozenset(traits)))
@@ -189,11 +191,11 @@ def _unique(reader: Reader) -> Operation | None:
 
 def _foreign(reader: Reader) -> Operation | None:
     reader.accept("KEY")
-    reader.accept("IF", "NOT", "EXISTS")
+    traits = frozenset({EXISTS} if reader.accept("IF", "NOT", "EXISTS") else ())
     name = None if reader.key() == "(" else reader.name()
     columns = reader.names()
     reader.accept("REFERENCES")
-    return Operation(op.ADD_FOREIGN_KEY, name=name, columns=columns, other=reader.table())
+    return Operation(op.ADD_FOREIGN_KEY, name=name, columns=columns, other=reader.table(), traits=traits)
 
 
 def _check(reader: Reader) -> Operation | None:
@@ -235,7 +237,7 @@ def _drop(action: Reader) -> Iterator[Operation]:
 
 
 def _named(kind: str, action: Reader, *traits: str) -> Operation:
-    exists = {"if exists"} if action.accept("IF", "EXISTS") else set()
+    exists = {EXISTS} if action.accept("IF", "EXISTS") else set()
     return Operation(kind, name=action.name(), traits=frozenset({*traits, *exists}))
 
 

@@ -20,6 +20,10 @@ _WITHIN_TRANSACTIONS = frozenset(
     {op.UPDATE, op.DELETE, op.INSERT, op.SELECT, op.SET_SESSION, op.SAVEPOINT, op.LOCK_TABLE, op.OPAQUE, op.OTHER}
 )
 """All else commits before and after it."""
+_GUARDED = frozenset(
+    {op.ADD_COLUMN, op.DROP_COLUMN, op.CREATE_INDEX, op.DROP_INDEX, op.ADD_UNIQUE, op.ADD_FOREIGN_KEY, op.ADD_CHECK}
+    | {op.DROP_CONSTRAINT, op.RENAME_COLUMN, op.CHANGE_TYPE, op.RENAME_TABLE}
+)
 _STRENGTH = locks_of(STRENGTH)
 _RANKS = {"algorithm instant": 0, "algorithm nocopy": 1, "algorithm inplace": 2}
 _LOCKS = frozenset({"lock none", "lock shared", "lock exclusive"})
@@ -35,6 +39,10 @@ class JudgedServer(Port):
     compares_json = True
     changes: ClassVar[existing.Changes] = existing.MYSQL
     instant_takes_lock: ClassVar[bool] = False
+    lacks: ClassVar[tuple[tuple[frozenset[str], str, str], ...]] = (
+        (_GUARDED, "if exists", "IF EXISTS or IF NOT EXISTS here"),
+    )
+    """Kinds, a trait, and what is a syntax error for both."""
 
     def parse(self, sql: str) -> list[Operation]:
         return operations_of(sql)
@@ -60,7 +68,10 @@ class JudgedServer(Port):
         return found.with_traits(*_traits(operation, table))
 
     def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
-        """Return why the server refuses the ALGORITHM or LOCK that is asked for: it does so rather than block."""
+        """Return why the server refuses a statement; ALGORITHM and LOCK that it cannot keep it refuses rather than block."""
+        for kinds, trait, syntax in self.lacks:
+            if operation.kind in kinds and trait in operation.traits:
+                return f"{self.product} has no {syntax}."
         asked = frozenset(trait for trait in operation.traits if trait.startswith(("algorithm ", "lock ")))
         if not asked or "unknown column" in operation.traits:
             return None
@@ -85,6 +96,10 @@ class MariaDBJudgedServer(JudgedServer):
 
     changes = existing.MARIADB
     instant_takes_lock = True
+    lacks = (
+        (frozenset({op.CREATE_INDEX, op.ADD_UNIQUE}), "functional", "index of an expression"),
+        (frozenset({op.ADD_CHECK}), "not enforced", "NOT ENFORCED"),
+    )
 
 
 def _traits(operation: Operation, table: KnownTable | None) -> set[str]:

@@ -134,12 +134,12 @@ def _create(reader: Reader) -> Iterator[Operation]:
 
 
 def _create_index(reader: Reader, kind: str) -> Iterator[Operation]:
-    reader.accept("IF", "NOT", "EXISTS")
+    exists = ["if exists"] if reader.accept("IF", "NOT", "EXISTS") else []
     name = reader.name()
     reader.accept("USING") and reader.take()
     reader.accept("ON")
     table = reader.table()
-    made = indexed(reader, *([kind] if kind else []))
+    made = indexed(reader, *([kind] if kind else []), *exists)
     yield replace(made, table=table, name=name).with_traits(*_asked(reader))
 
 

@@ -97,7 +97,9 @@ def _columns() -> Iterator[Truth]:
     drop = op.DROP_COLUMN
     yield from _copies(drop, "primary key", why="the table loses its primary key")
     yield _truth(drop, _online(REWRITE), "compressed table", why="a compressed table is rebuilt")
-    yield _truth(drop, _online(REWRITE), "fulltext table", why="the table has a FULLTEXT index")
+    yield _truth(drop, _online(REWRITE), "fulltext table", "indexed", why="its FULLTEXT index is dropped with it")
+    yield from _copies(drop, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
+    yield _truth(drop, shared, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
     yield _truth(drop, _online(), "indexed", why="its indexes are dropped with it")
     yield _truth(drop, _BRIEF, why="the column is dropped in the metadata")
     yield _truth(op.RENAME_COLUMN, _BRIEF)

@@ -45,6 +45,8 @@ class JudgedServer(Port):
         return _STRENGTH.get(lock, 0)
 
     def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
+        if operation.kind in (op.ADD_COLUMN, op.DROP_COLUMN) and "if exists" in operation.traits:
+            return "SQLite has no IF EXISTS or IF NOT EXISTS for columns."
         if operation.kind != op.ADD_COLUMN:
             return None
         found = [why for trait, why in _IMPOSSIBLE.items() if trait in operation.traits]

@@ -96,12 +96,16 @@ def _altered(reader: Reader) -> Iterator[Operation]:
     elif reader.accept("ADD"):
         found = constraint(reader)
         reader.accept("COLUMN")
-        yield found if found is not None else column(reader)
+        exists = ("if exists",) if reader.accept("IF", "NOT", "EXISTS") else ()
+        yield found if found is not None else column(reader).with_traits(*exists)
     elif reader.accept("DROP"):
         named = reader.accept("CONSTRAINT")
         reader.accept("COLUMN")
+        traits = frozenset({"if exists"} if reader.accept("IF", "EXISTS") else ())
         name = reader.name()
-        yield Operation(op.DROP_CONSTRAINT, name=name) if named else Operation(op.DROP_COLUMN, column=name)
+        yield (
+            Operation(op.DROP_CONSTRAINT, name=name) if named else Operation(op.DROP_COLUMN, column=name, traits=traits)
+        )
     elif reader.accept("ALTER"):
         reader.accept("COLUMN")
         name = reader.name()
