@@ -215,6 +215,9 @@ def test_what_only_happens_without_rows_is_seen_too(tmp_path: Path) -> None:
         ("import socket\nsocket.create_connection(('127.0.0.1', 9))", "connects to the network"),
         ("import subprocess\nsubprocess.run(['true'])", "starts another program"),
         ("import os\nos.fork()", "forks"),
+        ("import os\nos._exit(0)", "ends the process"),
+        ("input()", "asks a question"),
+        ("while True:\n    pass", "It was stopped after 0.5 s"),
         ("while True:\n    op.execute('UPDATE users SET a = 1')", "stopped after 10,000 statements"),
         (
             "while True:\n    try:\n        op.execute('UPDATE users SET a = 1')\n    except Exception:\n        pass",
@@ -223,8 +226,11 @@ def test_what_only_happens_without_rows_is_seen_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_seen_is_told_and_ends_no_review(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, body: str, told: str
 ) -> None:
+    monkeypatch.setattr(
+        "safeops.review.containment.LONGEST", 0.5 if "pass" in body[-8:] and "try" not in body else 30.0
+    )
     config = project(
         tmp_path, f"op.execute('UPDATE users SET z = 1')\nprint('noise')\n{body}", "op.execute('SELECT 1')"
     )
@@ -234,6 +240,22 @@ def test_what_cannot_be_seen_is_told_and_ends_no_review(
     assert sql(first)[0] == "UPDATE users SET z = 1"
     assert sql(second) == ["SELECT 1"]
     assert capsys.readouterr().out == ""
+
+
+def test_what_a_revision_was_refused_is_told_if_it_goes_on(tmp_path: Path) -> None:
+    body = """
+        import subprocess, time
+        try:
+            subprocess.run(["true"])
+        except Exception:
+            pass
+        time.sleep(1000)
+        op.execute("SELECT 1")
+    """
+    recording = recorded(tmp_path, body)
+    assert [event.why for event in recording.events if isinstance(event, Unseen)] == [
+        "It starts another program, which a review does not let it do."
+    ]
 
 
 def test_helpers_are_recorded_and_do_not_run(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class Rung:
         made_up = MadeUpAnswers(recorder, dialect.known, PretendedServer.for_dialect(dialect), manner)
         connection = recording_connection(dialect, recorder, self.answers(made_up) if self.answers else made_up)
         try:
-            with contained(), recorder.recording(), _leading_to(connection.engine):
+            with contained() as refused, recorder.recording(), _leading_to(connection.engine):
                 self._upgrade(script, connection)
         except (KeyboardInterrupt, MemoryError):
             raise
@@ -131,7 +131,8 @@ class Rung:
         finally:
             with suppress(Exception):
                 connection.close()
-        return _Run(recorder.events, made_up.made_up)
+        # It went on, but what it does with an answer cannot be seen.
+        return _Run([*recorder.events, *map(Unseen, refused)], made_up.made_up)
 
     def _upgrade(self, script: Script, connection: Connection) -> None:
         def upgrade() -> None:
