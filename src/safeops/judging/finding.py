@@ -33,6 +33,7 @@ class Finding:
         replacement: The call of safeops to write instead.
         replacement_downgrade: Its inverse.
         advice: What the replacement does not say, or what to do if there is none.
+        tried: What came of the replacement on a scratch copy: "same", "differs" or "failed"; None if it was not tried.
         seen: The rung that saw it.
         operation: What it does.
         sent: What was sent.
@@ -53,6 +54,7 @@ class Finding:
     replacement: str | None = None
     replacement_downgrade: str | None = None
     advice: str = ""
+    tried: str | None = None
     seen: str = "offline"
     operation: Operation | None = field(default=None, repr=False, compare=False)
     sent: Sent | None = field(default=None, repr=False, compare=False)

@@ -10,26 +10,6 @@ from safeops.review.allowed import Allowed
 from safeops.review.baseline import Key, key_of
 from safeops.review.reviewed import Accepted, ReviewedRevision, by_line
 
-RULES = frozenset(
-    {
-        *("index-blocks-writes", "foreign-key-scans", "check-scans", "key-builds", "not-null-scans", "type-rewrites"),
-        *("column-rewrites", "column-scans", "table-rewrites", "partition-scans", "held-lock", "mass-update"),
-        *("locks-rows", "drop-column", "drop-table", "rename-column", "rename-table", "rename-enum-value", "truncate"),
-        *(
-            "narrowing",
-            "revoke",
-            "row-level-security",
-            "fails",
-            "no-lock-timeout",
-            "lock-table",
-            "brief-lock",
-            "unseen",
-        ),
-        *("missing-index", "json-type", "cached-plan", "missing-downgrade", "lossy-downgrade", "several-heads"),
-    }
-)
-"""The rules that a comment may accept."""
-
 
 class Acceptance:
     """Takes away what is accepted from what was found.

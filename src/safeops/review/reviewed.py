@@ -155,6 +155,7 @@ def finding_as_json(finding: Finding) -> dict[str, Any]:
         "replacement": finding.replacement,
         "replacement_downgrade": finding.replacement_downgrade,
         "advice": finding.advice,
+        "tried": finding.tried,
     }
 
 

@@ -12,10 +12,11 @@ from alembic.script import Script
 from safeops.databases import Database, database_for
 from safeops.errors import SafeOpsError
 from safeops.judging.judge import SMALL_TABLE
+from safeops.judging.rules import RULES
 from safeops.judging.sent import Recording
 from safeops.judging.server import JudgedServer
 from safeops.review import baseline as baselines
-from safeops.review.acceptance import RULES, Acceptance
+from safeops.review.acceptance import Acceptance
 from safeops.review.before import Live
 from safeops.review.ladder import Found, Ladder
 from safeops.review.live import applied_at, counted, reading
@@ -28,6 +29,7 @@ from safeops.review.scratch import record_scratch
 from safeops.review.selection import Selection, selected
 from safeops.review.stats import Stats, default_file, read_stats, stats_file
 from safeops.review.stats import write_stats as save_stats
+from safeops.review.trying import with_trials
 from safeops.review.verdicts import Verdicts
 from safeops.runner.revision_run import ending_on_signals
 from safeops.runner.revisions import steps_between
@@ -139,6 +141,8 @@ def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Re
 
     found = ladder.climb(verdicts, sizes) if asked.url is None else reading(asked.url, environment, on_live)
     revisions = _accepted(found, asked.baseline, write_baseline=asked.write_baseline)
+    if asked.scratch:
+        revisions = tuple(with_trials(environment.config, revisions, ladder.measured, asked.scratch_url))
     return Reviewed(revisions, verdicts.database.product, (*_which(selection), *ladder.released.remarks))
 
 
