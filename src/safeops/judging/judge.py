@@ -224,9 +224,11 @@ class Judge:
             if self._is_exempt(table):
                 continue
             self._transaction.hold(self.schema.key(table), lock, described, self.server.strength)
-            held = self._transaction.held.get(self.schema.key(table), (lock, ""))[0]
-            under = held if work in LONG and work != ROWS else lock
-            found.append(Lock(table, under, work, earlier=under != lock and not self._is_strong(lock)))
+            held, by = self._transaction.held.get(self.schema.key(table), (lock, ""))
+            if work in LONG and work != ROWS and held != lock:
+                found.append(Lock(table, held, work, earlier=not self._is_strong(lock), by=by))
+            else:
+                found.append(Lock(table, lock, work))
         return found
 
     def _effects(
@@ -340,7 +342,8 @@ class Judge:
     def _why(self, step: _Step, lock: Lock) -> str:
         waits = self.server.blocks(lock.lock).capitalize()
         work = WORK.get(lock.work, "works on {table}").format(table=lock.table)
-        return f"{waits} wait while it {work}{step.why}."
+        since = f", under the {lock.lock} that {lock.by} took earlier in the transaction" if lock.by else ""
+        return f"{waits} wait while it {work}{since}{step.why}."
 
     # Notes ------------------------------------------------------------------------------------------------------
 

@@ -23,12 +23,21 @@ SHOWN = 300
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock on a table that counts, the work under it, and whether an earlier statement took it."""
+    """A lock on a table that counts, and the work under it.
+
+    Args:
+        table: The table.
+        lock: The lock that the transaction holds on it by then.
+        work: What is done under it.
+        earlier: The lock of the statement alone would block nobody.
+        by: The earlier statement that took the lock; empty if it is that of the statement.
+    """
 
     table: Name
     lock: str
     work: str
     earlier: bool = False
+    by: str = ""
 
 
 class Writer:
