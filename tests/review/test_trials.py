@@ -105,3 +105,16 @@ def test_statements_of_one_call(tmp_path: Path, database: Database) -> None:
 def test_advice_is_not_tried(tmp_path: Path, database: Database) -> None:
     assert tried(tmp_path, database, INDEX, Replacement("", note="Do something else.")) == [None]
     assert tried(tmp_path, database, "op.execute('SELECT no')", GOOD) == [None]
+
+
+@pytest.mark.only("pg18")
+def test_a_revision_that_catches_everything(tmp_path: Path, database: Database) -> None:
+    """It cannot go on after the statement that is tried; nor does an autocommit block stand in the way."""
+    upgrade = f"""
+        try:
+            with op.get_context().autocommit_block():
+                {INDEX}
+        except Exception:
+            op.execute("DROP TABLE users")
+        """
+    assert tried(tmp_path, database, upgrade, GOOD) == [Trial(has_undo=True)]

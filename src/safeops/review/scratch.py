@@ -17,7 +17,7 @@ from safeops.judging.sent import Recording, Sent
 from safeops.review.containment import silent_alembic
 from safeops.review.copies import EmptyDatabases
 from safeops.review.recorder import Endless
-from safeops.review.tracing import Trace, traced
+from safeops.review.tracing import Stopped, Trace, traced
 from safeops.runner.revisions import scripts_of, steps_between
 from safeops.runner.temporary_database import Steps, TemporaryDatabase
 
@@ -56,10 +56,6 @@ def _before(script: ScriptDirectory, one: Script) -> frozenset[str]:
     """Return all revisions that come before one."""
     found = {each.revision for each in script.iterate_revisions(one.revision, "base")}
     return frozenset(found - {one.revision})
-
-
-class Undo(BaseException):
-    """Has Alembic roll back what a revision has done; no ``except Exception`` of its own must catch that."""
 
 
 class Unreached(Exception):
@@ -104,6 +100,8 @@ class Copy:
         before = _before(self.script, one)
         database = self._at(before, _parents(self.script, one))
         error = _run(database, partial(_traced_steps, self.script, one.revision, trace, keep))
+        if trace.stopped:
+            error = None
         if error is None and keep:
             self._made = before | {one.revision}
         elif not trace.is_undone:
@@ -140,13 +138,11 @@ def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
     try:
         with silent_alembic():
             failure = database.run(steps)
-    except Undo:
-        return None
     except Endless as error:
         return SafeOpsError(str(error))
     except SystemExit as error:
         return SafeOpsError(f"It ends the program by sys.exit({error.code!r}).")
-    return failure[1] if failure is not None else None
+    return failure[1] if failure is not None and not isinstance(failure[1], Stopped) else None
 
 
 def _is_refused(trace: Trace) -> bool:
@@ -173,7 +169,7 @@ def _traced_steps(
     def run(**arguments: Any) -> None:
         traced(body, trace, arguments)
         if not keep:
-            raise Undo
+            raise Stopped
 
     steps[-1].migration_fn = run
     return steps

@@ -93,6 +93,13 @@ class _Recorder(Recorder):
         return False
 
 
+class Stopped(Exception):
+    """A revision has been run as far as is needed: Alembic rolls it back.
+
+    It is an Exception: SQLAlchemy closes the connection for others.
+    """
+
+
 class Trace:
     """What a revision did, as it comes.
 
@@ -101,7 +108,7 @@ class Trace:
     """
 
     def __init__(self, file: str) -> None:
-        self.committed = False
+        self.committed = self.stopped = False
         self._recorder = _Recorder(file)
         self._running: dict[int, _Running] = {}
         self._names: list[object] = []
@@ -146,6 +153,11 @@ class Trace:
         finally:
             self._is_ignoring = False
 
+    def stop(self) -> None:
+        """End the revision here."""
+        self.stopped = True
+        raise Stopped
+
     def comes(self, connection: Connection) -> None:
         """Do what there is to do before a statement of the revision."""
 
@@ -159,6 +171,9 @@ class Trace:
     ) -> None:
         if self._is_ignoring:
             return
+        if self.stopped:
+            # The revision has caught it, and goes on.
+            raise Stopped
         if _runs_in_helper(sys._getframe(1)):
             self.committed = True
             return

@@ -6,7 +6,7 @@ import ast
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import unified_diff
 from io import StringIO
 from typing import Any
@@ -23,7 +23,7 @@ from safeops.judging.replacements import Replacement
 from safeops.judging.sent import Recording, Sent
 from safeops.planned import summary
 from safeops.review.catalogue import Catalogue
-from safeops.review.scratch import Copy, Undo, Unreached
+from safeops.review.scratch import Copy, Unreached
 from safeops.review.tracing import Trace
 
 log = logging.getLogger("safeops")
@@ -107,12 +107,10 @@ class Trials:
         old = _Original(one.path, group[0], group[-1])
         new = _Replaced(one.path, group[0], code, _undo(written))
         try:
-            if self._copy.run(one, old) is not None or old.after is None:
-                return None
-            raised = self._copy.run(one, new)
+            raised = self._copy.run(one, old) or self._copy.run(one, new)
         except Unreached:
             return None
-        return new.trial(old) if raised is None else Trial(error=_said(raised))
+        return new.trial(old) if raised is None and old.stopped and new.stopped else None
 
 
 # Which statements -----------------------------------------------------------------------------------------------
@@ -218,7 +216,7 @@ class _Original(Trace):
         super().__init__(file)
         self._first, self._last_one = first, last
         self.before: list[str] = []
-        self.after: list[str] | None = None
+        self.after: list[str] = []
 
     def comes(self, connection: Connection) -> None:
         if len(self.events) == self._first:
@@ -229,14 +227,7 @@ class _Original(Trace):
         if len(self.events) == self._last_one + 1:
             with self.ignoring():
                 self.after = _schema(connection)
-            raise Undo
-
-
-@dataclass
-class _Schemas:
-    after: list[str] = field(default_factory=list)
-    undone: list[str] | None = None
-    undo_error: str | None = None
+            self.stop()
 
 
 class _Replaced(Trace):
@@ -252,39 +243,49 @@ class _Replaced(Trace):
     def __init__(self, file: str, first: int, steps: list[Step], undo: list[Step]) -> None:
         super().__init__(file)
         self._first, self._steps, self._undo = first, steps, undo
-        self._found = _Schemas()
+        self._made: list[str] = []
+        self._undone: list[str] | None = None
+        self._error: Exception | None = None
+        self._undo_error: Exception | None = None
 
     def comes(self, connection: Connection) -> None:
         if len(self.events) != self._first:
             return
         self.committed = True
         with self.ignoring():
-            for step in self._steps:
-                step()
-            self._found.after = _schema(current_connection())
-            if self._undo:
+            self._error = _raised(self._steps)
+            if self._error is None:
+                self._made = _schema(current_connection())
                 self._take_back()
-        raise Undo
+        self.stop()
 
     def _take_back(self) -> None:
-        try:
-            for step in self._undo:
-                step()
-            self._found.undone = _schema(current_connection())
-        except Irreversible:
-            self._undo = []
-        except Exception as error:
-            self._found.undo_error = _said(error)
+        self._undo_error = _raised(self._undo)
+        if isinstance(self._undo_error, Irreversible):
+            self._undo, self._undo_error = [], None
+        elif self._undo and self._undo_error is None:
+            self._undone = _schema(current_connection())
 
     def trial(self, original: _Original) -> Trial:
-        undone = self._found.undone
+        """Return what came of it."""
+        if self._error is not None:
+            return Trial(error=_said(self._error))
         return Trial(
             None,
-            _differences(original.after or [], self._found.after),
-            self._found.undo_error,
-            () if undone is None else _differences(original.before, undone),
+            _differences(original.after, self._made),
+            _said(self._undo_error) if self._undo_error is not None else None,
+            () if self._undone is None else _differences(original.before, self._undone),
             bool(self._undo),
         )
+
+
+def _raised(steps: list[Step]) -> Exception | None:
+    try:
+        for step in steps:
+            step()
+    except Exception as error:
+        return error
+    return None
 
 
 def _schema(connection: Connection) -> list[str]:

@@ -24,10 +24,6 @@ DESCRIBED = """
           FROM relations JOIN pg_attribute ON attrelid = oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
          WHERE relkind NOT IN ('i', 'I', 't', 'S') AND attnum > 0 AND NOT attisdropped
         UNION ALL
-        SELECT 'order of columns', attrelid::regclass::text, string_agg(attname, ', ' ORDER BY attnum)
-          FROM relations JOIN pg_attribute ON attrelid = oid
-         WHERE relkind NOT IN ('i', 'I', 't', 'S') AND attnum > 0 AND NOT attisdropped GROUP BY attrelid
-        UNION ALL
         SELECT 'index', i.relation, row(pg_get_indexdef(indexrelid), indisprimary, indisvalid, indisready, indisclustered,
                indisreplident, indimmediate, i.reloptions)::text
           FROM relations i JOIN pg_index ON indexrelid = i.oid JOIN relations t ON t.oid = indrelid
@@ -71,7 +67,8 @@ DESCRIBED = """
           FROM pg_statistic_ext s JOIN spaces n ON n.oid = stxnamespace
         UNION ALL
         SELECT 'comment', pg_describe_object(classoid, d.objoid, objsubid), description
-          FROM pg_description d WHERE (d.objoid >= 16384 OR (classoid = 'pg_namespace'::regclass AND d.objoid = 2200))
+          FROM pg_description d WHERE left(description, 8) <> 'safeops '
+               AND (d.objoid >= 16384 OR (classoid = 'pg_namespace'::regclass AND d.objoid = 2200))
                AND (classoid <> 'pg_class'::regclass OR d.objoid IN (SELECT oid FROM relations))
         UNION ALL
         SELECT 'extension', extname::text, extnamespace::regnamespace::text FROM pg_extension
@@ -91,7 +88,10 @@ DESCRIBED = """
 
 
 class Catalogue(catalogue.Catalogue):
-    """Asks the system catalogue, inside the transaction that is open."""
+    """Asks the system catalogue, inside the transaction that is open.
+
+    The order of columns is left out, which no change keeps, and so are the notes that helpers leave in comments.
+    """
 
     def lines(self) -> list[str]:
         return [line for (line,) in self.fetched(DESCRIBED)]
