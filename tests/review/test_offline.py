@@ -285,3 +285,55 @@ def test_op_run_async_works(tmp_path: Path) -> None:
     recording = recorded(tmp_path, "op.run_async(change, 7)", head=head, url=URLS["asyncpg"])
     assert recording.error is None
     assert [one.parameters for one in statements(recording)] == [(7,)]
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("SELECT 1 FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'name'", 1),
+        ("SELECT 1 FROM information_schema.columns WHERE table_name = 'users' AND column_name = 'nick'", None),
+        ("SELECT column_name FROM information_schema.columns WHERE table_name = 'users'", "id"),
+        ("SELECT count(*) FROM information_schema.columns WHERE table_schema='public' AND table_name = 'users'", 3),
+        ("SELECT is_nullable FROM information_schema.columns WHERE table_name='users' AND column_name='name'", "NO"),
+        ("SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_name = 'users')", True),
+        ("SELECT EXISTS (SELECT 1 FROM information_schema.tables WHERE table_name = 'gone')", False),
+        ("SELECT 1 FROM pg_indexes WHERE indexname = 'ix_name'", 1),
+        ("SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = 'ix_name'", 1),
+        ("SELECT 1 FROM pg_indexes WHERE indexname = 'ix_gone' AND tablename = 'users'", None),
+        ("SELECT conname FROM pg_constraint WHERE conrelid = 'users'::regclass AND contype = 'c'", "ck"),
+        ("SELECT 1 FROM pg_constraint WHERE conname = 'ck_gone'", None),
+        ("SELECT 1 FROM pg_type WHERE typname = 'kind'", 1),
+        ("SELECT to_regclass('public.users')", "public.users"),
+        ("SELECT to_regclass('gone')", None),
+    ],
+)
+def test_a_query_of_the_catalogue_is_answered_by_what_earlier_revisions_made(
+    tmp_path: Path, query: str, answer: object
+) -> None:
+    base = """
+        op.execute("CREATE TYPE kind AS ENUM ('a')")
+        op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("at", sa.DateTime),
+                        sa.Column("name", sa.Text, nullable=False))
+        op.create_index("ix_name", "users", ["name"])
+        op.execute("ALTER TABLE users ADD CONSTRAINT ck CHECK (id > 0)")
+    """
+    body = f"""
+        found = op.get_bind().scalar(sa.text({query!r}))
+        op.execute(f"SELECT {{found!r}}")
+    """
+    _, recording = recordings(project(tmp_path, base, body))
+    assert sql(recording)[-1] == f"SELECT {answer!r}"
+
+
+def test_what_the_revision_itself_has_made_is_there(tmp_path: Path) -> None:
+    body = """
+        op.create_table("users", sa.Column("id", sa.Integer, primary_key=True))
+        op.add_column("users", sa.Column("nick", sa.Text()))
+        assert sa.inspect(op.get_bind()).has_table("users")
+        assert [one["name"] for one in sa.inspect(op.get_bind()).get_columns("users")] == ["id", "nick"]
+        query = "SELECT 1 FROM information_schema.columns WHERE table_name = :table AND column_name = :column"
+        assert op.get_bind().scalar(sa.text(query), {"table": "users", "column": "nick"}) == 1
+        op.drop_column("users", "nick")
+        assert op.get_bind().scalar(sa.text(query), {"table": "users", "column": "nick"}) is None
+    """
+    assert recorded(tmp_path, body).error is None

@@ -23,6 +23,7 @@ from safeops.databases import sqltext
 from safeops.databases.statements import Kind, kind_of, words_of
 from safeops.judging.schema import KnownColumn, KnownTable
 from safeops.naming import Name
+from safeops.review.catalogue_reads import Found, is_catalogue, rows_for, value_of
 from safeops.review.connection import Answer
 from safeops.review.known import Known
 from safeops.review.pretended import PretendedServer
@@ -33,7 +34,6 @@ FIRST = 20_011
 AGAIN = 10
 """How often the same statement on the same line gets rows: a loop that runs for as long as there are some must end."""
 COUNTING = frozenset({"COUNT", "SUM", "MAX", "MIN", "AVG", "EXISTS", "BOOL_OR", "BOOL_AND"})
-CATALOGUES = frozenset({"INFORMATION_SCHEMA", "PG_CATALOG", "SQLITE_MASTER", "SQLITE_SCHEMA"})
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,33 @@ class MadeUpAnswers:
             return self._rows(columns or self._columns_of(_after_returning(sql), None), 1)
         if kind_of(sql) is not Kind.READS:
             return Answer(count=-1 if self.recorder.repeats(sql) <= AGAIN else 0)
-        if words[:1] in (("SHOW",), ("PRAGMA",)):
+        if words[:1] in (("SHOW",), ("PRAGMA",)) and not is_catalogue(words):
             return self._of_server(words)
+        if is_catalogue(words):
+            found = rows_for(sql, parameters, self.known.schema)
+            return self._of_catalogue(sql, found, columns)
         return self._query(sql, words, columns)
 
     def _of_server(self, words: tuple[str, ...]) -> Answer:
         value = self.server.value_of(words[1:])
         return Answer(["value"], [] if value is None else [(value,)])
+
+    def _of_catalogue(self, sql: str, found: Sequence[Found], columns: Sequence[tuple[str, Any]]) -> Answer:
+        """Answer a query of the catalogue by what it finds."""
+        items = select_list(sql)
+        names = [name for name, _ in columns or self._columns_of(items, None)]
+        if not items:
+            # A PRAGMA: its second column is the name.
+            return Answer(["number", "name"], [(number, one.name) for number, one in enumerate(found)])
+        if _is_aggregate(items) and "GROUP" not in words_of(sql):
+            return Answer(names, [tuple(_counted(item, len(found)) for item in items)[: len(names)]])
+        rows = [tuple(self._part(item, one) for item in items) for one in found]
+        return Answer(names, [(*row, *([None] * len(names)))[: len(names)] for row in rows])
+
+    def _part(self, item: Sequence[str], found: Found) -> Any:
+        plain = item[:-2] if len(item) > 2 and item[-2].upper() == "AS" else item
+        value = value_of(plain, found)
+        return _literal(plain) if value is None else value
 
     # Queries ----------------------------------------------------------------------------------------------------
 
@@ -114,8 +134,6 @@ class MadeUpAnswers:
         known = columns or self._columns_of(items, self._source(sql))
         if "FROM" not in words:
             return self._expressions(items, known)
-        if _is_catalogue(words):
-            return Answer([name for name, _ in known], [])
         self.made_up = True
         alone = _is_aggregate(items) and "GROUP" not in words
         if not self.manner.rows:
@@ -127,13 +145,16 @@ class MadeUpAnswers:
 
     def _expressions(self, items: Sequence[Sequence[str]], columns: Sequence[tuple[str, Any]]) -> Answer:
         """Answer a query of no table."""
-        values = [self.server.value_of([word.upper() for word in item]) for item in items]
-        values += [None] * (len(columns) - len(values))
-        row = tuple(
-            _literal(item) if value is None else value
-            for value, item in zip(values, [*items, *([[]] * len(values))], strict=False)
-        )
-        return Answer([name for name, _ in columns], [row[: len(columns)]])
+        values = [*map(self._expression, items), *([1] * len(columns))]
+        return Answer([name for name, _ in columns], [tuple(values[: len(columns)])])
+
+    def _expression(self, item: Sequence[str]) -> Any:
+        if len(item) > 2 and item[0].upper() == "TO_REGCLASS":
+            text = str(_literal(item[2:3]))
+            namespace, _, name = text.rpartition(".")
+            return text if self.known.schema.table(Name(name, namespace or None)) is not None else None
+        value = self.server.value_of([word.upper() for word in item])
+        return _literal(item) if value is None else value
 
     def _none_of(self, items: Sequence[Sequence[str]], columns: Sequence[tuple[str, Any]]) -> Answer:
         """Answer an aggregate of no rows."""
@@ -330,8 +351,8 @@ def _is_aggregate(items: Sequence[Sequence[str]]) -> bool:
     )
 
 
-def _is_catalogue(words: Sequence[str]) -> bool:
-    return any(word in CATALOGUES or (word.startswith("PG_") and word != "PG_SLEEP") for word in words)
+def _counted(item: Sequence[str], rows: int) -> Any:
+    return bool(rows) if any(word.upper() == "EXISTS" for word in item) else rows
 
 
 def _literal(item: Sequence[str]) -> Any:
