@@ -21,7 +21,15 @@ from safeops.judging.replacements.code import (
     with_imports,
 )
 from safeops.judging.replacements.raw import RawSql
-from safeops.judging.replacements.replacement import NO_KEY, About, Replacement, key_of, lacks_key, lines
+from safeops.judging.replacements.replacement import (
+    NO_KEY,
+    NOTHING_TO_UNDO,
+    About,
+    Replacement,
+    key_of,
+    lacks_key,
+    lines,
+)
 from safeops.naming import Code, Name, call
 
 # Added ----------------------------------------------------------------------------------------------------------
@@ -146,23 +154,28 @@ def alter_column(altered: ops.AlterColumnOp, about: About) -> Replacement | None
 def _changes(altered: ops.AlterColumnOp, name: Name, about: About) -> Iterator[Replacement]:
     own = altered.column_name
     if altered.modify_nullable is True:
-        yield _nullable("relax_not_null", "enforce_not_null", name, own)
+        yield _nullable(altered, name, about)
     if altered.modify_type is not None:
         yield change_type(name, own, sa.types.to_instance(altered.modify_type), altered, about)
     if altered.modify_server_default is not False:
         yield _default(altered, name, about)
     if altered.modify_nullable is False:
-        yield _nullable("enforce_not_null", "relax_not_null", name, own)
+        yield _nullable(altered, name, about)
     if altered.modify_comment is not False:
         yield _comment(name, own, altered)
     if altered.modify_name:
         yield _rename(name, own, altered.modify_name, about)
 
 
-def _nullable(do: str, undo: str, name: Name, column: str) -> Replacement:
-    return Replacement(
-        call(do, name.name, column, schema=name.schema), call(undo, name.name, column, schema=name.schema), True
-    )
+def _nullable(altered: ops.AlterColumnOp, name: Name, about: About) -> Replacement:
+    column, takes_null = altered.column_name, bool(altered.modify_nullable)
+    do, undo = ("relax_not_null", "enforce_not_null") if takes_null else ("enforce_not_null", "relax_not_null")
+    code, back = (call(helper, name.name, column, schema=name.schema) for helper in (do, undo))
+    known = about.schema.table(name)
+    before = known.columns.get(column) if known else None
+    if before is not None and before.nullable is takes_null:
+        return Replacement(code, f"{NOTHING_TO_UNDO}: {name}.{column} was so before", one_to_one=True)
+    return Replacement(code, back, one_to_one=True)
 
 
 def _default(altered: ops.AlterColumnOp, name: Name, about: About) -> Replacement:

@@ -95,7 +95,7 @@ def domain(name: Name, column: sa.Column[Any], about: About, undo: str) -> Repla
     known = about.schema.type(_type_name(column))
     own = str(column.name)
     quoted = about.database.quoted(own)
-    checks = [sqltext.with_word(check, "VALUE", quoted) for check in known.checks] if known else []
+    checks = [_of_column(check, quoted) for check in known.checks] if known else []
     base = RawSql.of(about.database).base_of(column.type, known)
     if base is None:
         return Replacement("", "", note=DOMAIN)
@@ -116,6 +116,10 @@ def domain(name: Name, column: sa.Column[Any], about: About, undo: str) -> Repla
         undo,
         note=DOMAIN,
     )
+
+
+def _of_column(check: str, column: str) -> str:
+    return sqltext.with_word(sqltext.with_word(check, "VALUE", column), "value", column)
 
 
 DOMAIN = (

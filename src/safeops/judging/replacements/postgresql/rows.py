@@ -49,7 +49,7 @@ def _read(statement: Any, values: list[Any], repeated: bool) -> Rows | None:
 def _rows(statement: Any, targets: Any) -> Rows | None:
     others = getattr(statement, "fromClause", None) or getattr(statement, "usingClause", None)
     where = text(statement.whereClause) if statement.whereClause else None
-    before = f"{text(statement.withClause)} " if statement.withClause else ""
+    before = _with(statement.withClause) if statement.withClause else ""
     if before and (not others or _writes(statement.withClause)):
         return None
     if not others:
@@ -61,6 +61,10 @@ def _rows(statement: Any, targets: Any) -> Rows | None:
         for column, value in values.items()
     }
     return Rows(read, f"EXISTS ({before}SELECT 1 {source})")
+
+
+def _with(clause: Any) -> str:
+    return f"WITH {'RECURSIVE ' if clause.recursive else ''}{', '.join(map(text, clause.ctes))} "
 
 
 def _writes(clause: Any) -> bool:
