@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from tests.catalogue import assert_same, unordered
 from tests.projects import Project
 from tests.review.recorded import project
@@ -21,6 +22,7 @@ from safeops.judging.server import Session
 from safeops.review.fix import fixed, write_fixes
 from safeops.review.offline import environment_of
 from safeops.review.replay import Replay
+from safeops.review.reviewing import review
 
 TABLES = """
 op.create_table("users", sa.Column("id", sa.Integer, primary_key=True), sa.Column("email", sa.String(100)),
@@ -387,6 +389,21 @@ def test_a_file_is_rewritten_unless_the_database_has_applied_it(tmp_path: Path) 
     assert write_fixes(found) == [file.resolve()]
     assert b'    create_index_if_missing("ix", "users", ["email"])\r\n' in file.read_bytes()
     assert write_fixes(judged(tmp_path, file.read_text())) == []
+
+
+@pytest.mark.only("pg18")
+def test_a_review_rewrites_what_no_database_has_had(database: Database, tmp_path: Path) -> None:
+    index = 'op.create_index("ix_users_email", "users", ["email"])'
+    config = project(tmp_path, TABLES, index.replace("email", "notes"), index, url=database.url.render_as_string(False))
+    command.upgrade(config, "r1")
+    applied, pending = (tmp_path / "versions" / f"{name}_one.py" for name in ("r1", "r2"))
+    before = applied.read_text()
+    found = review(config, all_revisions=True, fix=True)
+    assert applied.read_text() == before
+    assert 'create_index_if_missing("ix_users_email", "users", ["email"])' in pending.read_text()
+    assert [remark.split()[0] for remark in found.remarks if "one.py" in remark] == ["Rewrote", "Left"]
+    command.upgrade(config, "head")
+    assert not review(config, ["r2"]).revisions[0].findings
 
 
 @pytest.mark.only("pg18")

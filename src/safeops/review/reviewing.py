@@ -18,6 +18,7 @@ from safeops.judging.server import JudgedServer
 from safeops.review import baseline as baselines
 from safeops.review.acceptance import Acceptance
 from safeops.review.before import Live
+from safeops.review.fixing import with_fixes
 from safeops.review.ladder import Found, Ladder
 from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
@@ -118,7 +119,8 @@ def review(
     asked = Asked(small_table, url, scratch or bool(scratch_url), scratch_url, known, write_stats, file, write_baseline)
     with ending_on_signals():
         environment = _environment(config, server_version)
-        return reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
+        found = reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
+        return with_fixes(found, environment, url) if fix else found
 
 
 def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Reviewed:

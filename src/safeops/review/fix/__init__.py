@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from safeops.judging.finding import Finding
-from safeops.review.fix.revision import Revision
 
 log = logging.getLogger("safeops")
 
@@ -25,6 +24,9 @@ def fixed(source: str, findings: Iterable[Finding]) -> str:
         source: Its text.
         findings: The findings of the revision, by their lines in this very text.
     """
+    # Loaded only where something is rewritten: it takes as long as a small review.
+    from safeops.review.fix.revision import Revision
+
     return Revision(source).rewritten(findings)
 
 

@@ -1,0 +1,45 @@
+"""Has a review rewrite what it found, in revisions that the database has not had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from safeops.judging.finding import Finding
+from safeops.review.fix import write_fixes
+from safeops.review.live import applied_at
+from safeops.review.reviewed import Reviewed, ReviewedRevision, shown_path
+from safeops.review.runs import Environment
+from safeops.review.selection import selected
+
+
+def with_fixes(found: Reviewed, environment: Environment, url: str | None) -> Reviewed:
+    """Rewrite calls in the files of a review, and add which files that were.
+
+    Args:
+        found: What was found. It tells of the files as they were.
+        environment: What env.py says.
+        url: The live database; None asks the project's own, and if that cannot be reached, the main branch.
+    """
+    new = _new(environment, url)
+    fixable = [one for one in found.revisions if one.revision in new]
+    written = write_fixes(finding for one in fixable for finding in _of_its_file(one))
+    kept = [one for one in found.revisions if one.revision not in new and any(_of_its_file(one))]
+    remarks = [f"Rewrote calls in {shown_path(str(file))}: look at the change, and review it again" for file in written]
+    remarks += [f"Left {shown_path(one.file)} as it is: a database has had it" for one in kept]
+    return replace(found, remarks=(*found.remarks, *remarks))
+
+
+def _new(environment: Environment, url: str | None) -> set[str]:
+    """Return the revisions that no database has had, as far as anybody can tell."""
+    if url is not None:
+        return {script.revision for script in environment.script.walk_revisions()} - applied_at(url, environment)
+    return {script.revision for script in selected(environment.config).scripts}
+
+
+def _of_its_file(one: ReviewedRevision) -> Iterator[Finding]:
+    """Yield the findings in the revision's own file: what it calls elsewhere, others may have called before."""
+    for finding in one.findings:
+        if finding.place is not None and Path(finding.place.file).resolve() == Path(one.file).resolve():
+            yield finding
