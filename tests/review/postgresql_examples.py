@@ -259,6 +259,7 @@ EXAMPLES = [
         "ANALYZE users",
     ),
     *_all("ALTER TABLE users SET TABLESPACE beside", "ALTER INDEX users_email SET TABLESPACE beside", since=15),
+    *_all("ALTER TABLE log SET TABLESPACE beside", since=15),
     *_all("ALTER TABLE users ALTER COLUMN twin SET EXPRESSION AS (id * 3)", since=17),
     Example(
         "ALTER TABLE bare ALTER COLUMN x SET EXPRESSION AS (id * 3)",
@@ -272,6 +273,7 @@ EXAMPLES = [
         "CREATE TABLE fresh AS SELECT * FROM users",
         "DROP TABLE bare",
         "DROP TABLE items",
+        "DROP TABLE log_2026",
         "ALTER TABLE bare RENAME TO b",
         "ALTER TABLE bare SET SCHEMA beside",
         "TRUNCATE bare",
@@ -324,6 +326,7 @@ EXAMPLES = [
         "ALTER DOMAIN amount DROP NOT NULL",
         "ALTER DOMAIN amount SET DEFAULT 5",
         "DROP TYPE mood",
+        "DROP DOMAIN amount CASCADE",
         "CREATE VIEW v AS SELECT id FROM users",
         "CREATE OR REPLACE VIEW named AS SELECT id, name FROM users",
         "DROP VIEW named",

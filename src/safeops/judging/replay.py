@@ -8,7 +8,15 @@ from dataclasses import replace
 from safeops.databases import sqltext
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable, KnownType, Schema
+from safeops.judging.schema import (
+    KnownColumn,
+    KnownConstraint,
+    KnownFunction,
+    KnownIndex,
+    KnownTable,
+    KnownType,
+    Schema,
+)
 from safeops.naming import Name
 
 
@@ -325,6 +333,18 @@ def _drop_type(schema: Schema, operation: Operation) -> None:
     schema.types.pop(schema.key(_name_of(operation)), None)
 
 
+_HARMLESS = frozenset({op.SELECT, op.OTHER})
+
+
+def _create_function(schema: Schema, operation: Operation) -> None:
+    if "function" not in operation.traits:
+        return
+    volatile = "stable" not in operation.traits
+    locks = any(part.kind not in _HARMLESS or "for update" in part.traits for part in operation.parts)
+    harmless = not volatile or ("code is read" in operation.traits and not locks)
+    schema.functions[schema.key(_name_of(operation))] = KnownFunction(volatile, harmless)
+
+
 def _create_view(schema: Schema, operation: Operation) -> None:
     if operation.table is not None:
         name = schema.key(operation.table)
@@ -376,5 +396,6 @@ _ON_SCHEMAS: dict[str, Callable[[Schema, Operation], None]] = {
     op.ALTER_TYPE: _alter_type,
     op.DROP_TYPE: _drop_type,
     op.CREATE_VIEW: _create_view,
+    op.OTHER: _create_function,
     op.DROP_VIEW: _drop_table,
 }

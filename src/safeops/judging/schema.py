@@ -105,6 +105,14 @@ class KnownType:
     """Of a domain: it takes no NULL."""
 
 
+@dataclass(frozen=True)
+class KnownFunction:
+    """A function that a revision has made: whether it is volatile, and whether its code changes and locks nothing."""
+
+    volatile: bool
+    harmless: bool
+
+
 class Facts(Port):
     """What a live database, or a scratch copy, answers about its tables. It only reads."""
 
@@ -154,6 +162,7 @@ class Schema:
     tables: dict[Name, KnownTable] = field(default_factory=dict)
     types: dict[Name, KnownType] = field(default_factory=dict)
     gone: set[Name] = field(default_factory=set)
+    functions: dict[Name, KnownFunction] = field(default_factory=dict)
 
     def key(self, name: Name) -> Name:
         """Return the name as it is kept here: without the default schema."""
@@ -182,6 +191,15 @@ class Schema:
             if found is not None:
                 self.types[own] = found
         return self.types.get(own)
+
+    def function(self, name: str) -> KnownFunction | None:
+        """Return what is known of a function; one that the live database calls stable changes nothing."""
+        namespace, _, plain = name.rpartition(".")
+        own = self.key(Name(plain, namespace or None))
+        volatile = self.facts.is_volatile(name) if own not in self.functions and self.facts is not None else None
+        if volatile is not None:
+            self.functions[own] = KnownFunction(volatile, harmless=not volatile)
+        return self.functions.get(own)
 
     def settle(self) -> None:
         """Take each table for one that existed before: the revisions so far have been deployed."""

@@ -84,9 +84,12 @@ SHOWN = {
     "rename value": "A value of an enum is renamed.",
     "rename": "It gets another name.",
     "function": "A function or a procedure.",
+    "stable": "It is declared STABLE or IMMUTABLE.",
+    "code is read": "Its code is SQL or PL/pgSQL, which was read.",
     # sessions
     "local": "SET LOCAL: until the transaction ends.",
     "reset": "RESET, or SET ... TO DEFAULT.",
+    "in a block": "It is part of a DO block.",
     "rollback to": "ROLLBACK TO a savepoint.",
     "mode access share": "LOCK TABLE ... IN ACCESS SHARE MODE.",
     "mode row share": "LOCK TABLE ... IN ROW SHARE MODE.",

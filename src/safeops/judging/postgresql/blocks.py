@@ -22,9 +22,21 @@ def call(node: Any) -> Iterator[Operation]:
     yield Operation(op.OPAQUE, name=str(name), opaque=why, node=node)
 
 
-def create_function(node: Any) -> Iterator[Operation]:
-    """Creating a function runs none of it."""
-    yield Operation(op.OTHER, name=str(".".join(words_of(node.funcname))), traits=frozenset({"function"}), node=node)
+def create_function(node: Any, read: Read) -> Iterator[Operation]:
+    """Creating a function runs none of it; what its code does is kept for who calls it."""
+    options = {one.defname: one.arg for one in node.options or ()}
+    body = " ".join(words_of(options.get("as")))
+    language = options["language"].sval if "language" in options else "sql"
+    traits = {"function"} | ({"stable"} if text(options.get("volatility")) in ("stable", "immutable") else set())
+    parts: tuple[Operation, ...] = ()
+    if body and language in ("sql", "plpgsql"):
+        parts = tuple(read(body) if language == "sql" else _of_body(body, read))
+        traits.add("code is read")
+    yield Operation(op.OTHER, name=".".join(words_of(node.funcname)), traits=frozenset(traits), parts=parts, node=node)
+
+
+def text(option: Any) -> str:
+    return str(getattr(option, "sval", ""))
 
 
 def do_block(node: Any, read: Read) -> Iterator[Operation]:
@@ -59,7 +71,13 @@ def _in_tree(tree: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
             yield from _in_tree(one, read, in_loop=in_loop)
     elif isinstance(tree, dict):
         for kind, inner in tree.items():
-            yield from _of_node(kind, inner, read, in_loop=in_loop or kind in _LOOPS)
+            repeats = kind in _LOOPS and not _commits(inner)
+            yield from _of_node(kind, inner, read, in_loop=in_loop or repeats)
+
+
+def _commits(tree: Any) -> bool:
+    """Tell whether a loop commits as it goes: what it repeats is then a transaction of its own each time."""
+    return "PLpgSQL_stmt_commit" in json.dumps(tree)
 
 
 def _of_node(kind: str, inner: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
@@ -70,7 +88,8 @@ def _of_node(kind: str, inner: Any, read: Read, *, in_loop: bool) -> Iterator[Op
         yield from _dynamic(inner["query"]["PLpgSQL_expr"]["query"], read)
         yield from _in_tree(inner.get("body"), read, in_loop=in_loop)
     elif kind in ("PLpgSQL_stmt_commit", "PLpgSQL_stmt_rollback"):
-        yield Operation(op.COMMIT if kind == "PLpgSQL_stmt_commit" else op.ROLLBACK)
+        ends = op.COMMIT if kind == "PLpgSQL_stmt_commit" else op.ROLLBACK
+        yield Operation(ends, traits=frozenset({"in a block"}))
     elif kind == "PLpgSQL_stmt_call":
         yield from _in_tree(inner, read, in_loop=in_loop)
     else:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from pglast import ast
-from pglast.enums import A_Expr_Kind
+from pglast.enums import A_Expr_Kind, SubLinkType
 
-from safeops.judging.postgresql.nodes import column_of, comparison, conjuncts, is_constant, number_of, words_of
+from safeops.judging.postgresql.nodes import column_of, comparison, conjuncts, is_constant, number_of, text_of, words_of
 
 
 def rows_bound(where: Any, keys: Collection[str]) -> int | None:
@@ -37,11 +37,34 @@ def _names_key(part: Any, keys: Collection[str]) -> bool:
 def _bound(part: Any, keys: Collection[str]) -> int | None:
     compared = comparison(part)
     if compared is not None:
-        return 1 if compared[1] == "=" and compared[0] in keys and is_constant(compared[2]) else None
+        return 1 if compared[1] == "=" and compared[0] in keys and _is_one_value(compared[2]) else None
     if isinstance(part, ast.SubLink) and column_of(part.testexpr) in keys:
         return _limit_of(part.subselect)
     listed = _listed(part, keys)
     return len(listed) if listed is not None else _between(part, keys)
+
+
+def _is_one_value(node: Any) -> bool:
+    """Tell whether an expression is one value for the whole statement: a constant, or a query of its own."""
+    return is_constant(node) or (isinstance(node, ast.SubLink) and node.subLinkType == SubLinkType.EXPR_SUBLINK)
+
+
+def joined_values(node: Any, keys: Collection[str]) -> int | None:
+    """Return how many rows of values a statement is joined with by a key; None if it is not."""
+    sources = [*(getattr(node, "fromClause", None) or ()), *(getattr(node, "usingClause", None) or ())]
+    queries: list[Any] = [one.subquery for one in sources if isinstance(one, ast.RangeSubselect)]
+    lists = [query.valuesLists for query in queries]
+    if len(sources) != 1 or len(lists) != 1 or not lists[0]:
+        return None
+    joined = any(_joins_key(part, keys) for part in conjuncts(node.whereClause))
+    return len(lists[0]) if joined else None
+
+
+def _joins_key(part: Any, keys: Collection[str]) -> bool:
+    if not isinstance(part, ast.A_Expr) or words_of(part.name) != ["="]:
+        return False
+    columns = [column_of(part.lexpr), column_of(part.rexpr)]
+    return None not in columns and any(column in keys for column in columns)
 
 
 def _listed(part: Any, keys: Collection[str]) -> list[Any] | None:
@@ -52,10 +75,18 @@ def _listed(part: Any, keys: Collection[str]) -> list[Any] | None:
         values = _elements(part.rexpr)
     elif part.kind == A_Expr_Kind.AEXPR_OP_ANY:
         array = part.rexpr.arg if isinstance(part.rexpr, ast.TypeCast) else part.rexpr
-        values = list(array.elements or ()) if isinstance(array, ast.A_ArrayExpr) else [None]
+        values = _array(array)
     else:
         return None
     return values if all(is_constant(value) for value in values) else None
+
+
+def _array(node: Any) -> list[Any]:
+    """Return the values of ARRAY[...], or as many as the text of an array has."""
+    if isinstance(node, ast.A_ArrayExpr):
+        return list(node.elements or ())
+    text = text_of(node) or ""
+    return [node] * len(text.strip("{}").split(",")) if text.startswith("{") else [None]
 
 
 def _elements(listed: Any) -> list[Any]:

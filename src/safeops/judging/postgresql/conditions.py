@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from pglast import ast
+from pglast.enums import ConstrType
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
@@ -96,11 +97,16 @@ def _type_name(written: str | None) -> Name:
 
 
 def _with_asked_default(operation: Operation, schema: Schema) -> Operation:
-    """Ask the database whether functions that are not built in are volatile."""
-    if "volatile default" not in operation.traits or schema.facts is None:
+    """Ask what is known of functions that are not built in: whether they are volatile."""
+    if "volatile default" not in operation.traits:
         return operation
-    default = next(one.raw_expr for one in operation.node.constraints if one.raw_expr is not None)
-    if "volatile default" in default_words(default, schema.facts.is_volatile):
+
+    def ask(name: str) -> bool | None:
+        known = schema.function(name)
+        return known.volatile if known is not None else None
+
+    default = next(one.raw_expr for one in operation.node.constraints if one.contype == ConstrType.CONSTR_DEFAULT)
+    if "volatile default" in default_words(default, ask):
         return operation
     return replace(operation, traits=(operation.traits - {"volatile default"}) | {"constant default"})
 
@@ -211,6 +217,13 @@ def _alter_type(operation: Operation, table: KnownTable | None, schema: Schema, 
     return operation, set()
 
 
+def _opaque(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
+    known = schema.function(operation.name) if operation.name is not None else None
+    if known is None or not known.harmless:
+        return operation, set()
+    return replace(operation, kind=op.OTHER, opaque=""), set()
+
+
 def _detach(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     exists = table is not None and default_partition(table, schema) is not None
     return operation, {"default partition exists"} if exists else set()
@@ -267,6 +280,7 @@ _SPECIAL: dict[str, Callable[[Operation, KnownTable | None, Schema, Session], Fo
     op.ATTACH_PARTITION: _partition,
     op.DETACH_PARTITION: _detach,
     op.ALTER_TYPE: _alter_type,
+    op.OPAQUE: _opaque,
     op.REWRITE_TABLE: _rewrite,
     op.ALTER_TABLE: _altered,
     op.UPDATE: _rows,

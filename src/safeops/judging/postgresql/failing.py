@@ -23,6 +23,8 @@ def failure(operation: Operation, session: Session, version: Version, *, in_tran
         return f"{what} cannot run inside a transaction: put it into op.get_context().autocommit_block()."
     if in_transaction and "uses new value" in operation.traits:
         return "It uses a value that its own transaction has added to an enum: PostgreSQL wants that committed first."
+    if in_transaction and "in a block" in operation.traits:
+        return "COMMIT and ROLLBACK in a DO block are refused inside a transaction: send it in an autocommit_block()."
     return _on_partitioned(operation, version) or _too_new(operation, version) or _used(operation)
 
 

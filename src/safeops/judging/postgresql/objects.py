@@ -252,6 +252,9 @@ def drop(node: Any) -> Iterator[Operation]:
             yield Operation(kind, name, str(name), traits=words | _materialized(what), node=node)
         else:
             yield Operation(kind, name=str(name), traits=words, node=node)
+            if kind == op.DROP_TYPE and cascade:
+                # With the type go the columns that have it.
+                yield Operation(op.DROP_COLUMN, name=str(name), traits=words, node=node)
 
 
 def _materialized(what: str) -> frozenset[str]:
@@ -259,7 +262,7 @@ def _materialized(what: str) -> frozenset[str]:
 
 
 def drop_owned(node: Any) -> Iterator[Operation]:
-    yield Operation(op.DROP_TABLE, EVERY_TABLE, traits=frozenset({"cascade"}), node=node)
+    yield Operation(op.DROP_TABLE, name="all that the role owns", traits=frozenset({"cascade"}), node=node)
 
 
 _RENAMED = {

@@ -56,7 +56,10 @@ _READERS: dict[type, Callable[[Any], Iterable[Operation]]] = {
     ast.LockStmt: rows.lock,
     ast.DoStmt: lambda node: do_block(node, operations),
     ast.CallStmt: call,
-    ast.CreateFunctionStmt: create_function,
+    ast.CreateSchemaStmt: lambda node: [
+        one for element in node.schemaElts or () for one in _of(Statement("", element))
+    ],
+    ast.CreateFunctionStmt: lambda node: create_function(node, operations),
 }
 _OPAQUE = {
     ast.ExecuteStmt: "it runs a prepared statement, whose text is elsewhere",
@@ -70,7 +73,15 @@ _OPAQUE = {
 
 def operations(sql: str) -> list[Operation]:
     """Return what each statement of a text does."""
-    return [operation for statement in statements(sql) for operation in _of(statement)]
+    return [operation for statement in statements(sql) for operation in _certain(statement)]
+
+
+def _certain(statement: Statement) -> list[Operation]:
+    try:
+        return _of(statement)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
+        # A statement of a form that nobody has met yet must never stop a review, nor pass as seen.
+        return [Operation(op.OPAQUE, opaque=f"its form is not known here ({type(error).__name__}: {error})")]
 
 
 def _of(statement: Statement) -> list[Operation]:
@@ -85,7 +96,8 @@ def _of(statement: Statement) -> list[Operation]:
     if isinstance(node, ast.PrepareStmt):
         return _of(Statement(statement.sql, node.query))
     reader = _READERS.get(type(node))
-    found = reader(node) if reader is not None else [Operation(op.OTHER, node=node)]
+    found = list(reader(node)) if reader is not None else []
+    found = found or [Operation(op.OTHER, node=node)]
     return [one if one.sql else replace(one, sql=statement.sql) for one in found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.partitions import default_partition
-from safeops.judging.schema import Schema
+from safeops.judging.schema import KnownTable, Schema
 from safeops.naming import Name
 
 
@@ -18,13 +18,21 @@ def tables_of(on: str, operation: Operation, schema: Schema) -> list[Name]:
         return [operation.other] if operation.other is not None else []
     found = schema.table(operation.table) if operation.table is not None else None
     if on == "default partition" and found is not None:
-        default = default_partition(found, schema)
-        return [default.name] if default is not None else []
+        return _default_beside(found, operation, schema)
+    if on == "parent" and found is not None:
+        return [found.parent] if found.parent is not None else []
     if on == "referents" and found is not None:
         return [each.referent for each in found.constraints.values() if each.referent is not None]
     if on == "sources" and found is not None:
         return list(found.reads)
     return _users(operation.name, schema) if on == "tables of the type" and operation.name else []
+
+
+def _default_beside(table: KnownTable, operation: Operation, schema: Schema) -> list[Name]:
+    """Return the default partition of a table, or of the table that a partition to be dropped belongs to."""
+    parent = schema.table(table.parent) if operation.kind == op.DROP_TABLE and table.parent is not None else table
+    default = default_partition(parent, schema) if parent is not None else None
+    return [default.name] if default is not None and default is not table else []
 
 
 def _unknown(operation: Operation) -> list[Name]:

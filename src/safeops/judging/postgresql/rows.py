@@ -11,7 +11,7 @@ from pglast.enums import OnConflictAction
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.postgresql.bounds import is_by_key, rows_bound
+from safeops.judging.postgresql.bounds import is_by_key, joined_values, rows_bound
 from safeops.judging.postgresql.functions import is_known
 from safeops.judging.postgresql.nodes import (
     columns_in,
@@ -98,6 +98,7 @@ def bounded(operation: Operation, keys: Collection[str]) -> Operation:
     """Return a statement about rows with how many there are at most, if its condition compares a key with values."""
     where = getattr(operation.node, "whereClause", None)
     rows = rows_bound(where, keys)
+    rows = joined_values(operation.node, keys) if rows is None else rows
     by_key = {"by key"} if where is not None and is_by_key(where, keys) else set()
     limit = number_of(getattr(operation.node, "limitCount", None))
     if limit is not None and operation.kind == op.SELECT:
@@ -177,9 +178,16 @@ def _reads(node: Any, also: Collection[str] = ()) -> Iterator[Operation]:
             for relation in _tables_of(query, named):
                 seen.add(relation)
                 yield _read(relation, query)
+    elsewhere = {id(one) for part in walk(node) if isinstance(part, _NAMES_NO_SOURCE) for one in walk(part)}
     for relation in walk(node):
-        if isinstance(relation, ast.RangeVar) and _is_table(relation, named) and name_of(relation) not in seen:
-            yield Operation(op.SELECT, name_of(relation), node=relation)
+        if isinstance(relation, ast.RangeVar) and _is_table(relation, named) and id(relation) not in elsewhere:
+            if name_of(relation) not in seen:
+                yield Operation(op.SELECT, name_of(relation), node=relation)
+            seen.add(name_of(relation))
+
+
+_NAMES_NO_SOURCE = (ast.IntoClause, ast.LockingClause, ast.InsertStmt, ast.UpdateStmt, ast.DeleteStmt, ast.MergeStmt)
+"""Parts of a query that name tables which they do not read, or whose reads are told with what they change."""
 
 
 def _tables_of(query: Any, named: Collection[str]) -> Iterator[Name]:

@@ -252,4 +252,4 @@ def names_in(objects: Any) -> list[Name]:
 
 
 def _name_in(words: list[str]) -> Name:
-    return Name(words[-1], words[-2] if len(words) > 1 else None)
+    return Name(words[-1] if words else "", words[-2] if len(words) > 1 else None)

@@ -175,6 +175,8 @@ REWRITES = (
     truth(op.REWRITE_TABLE, on(AE), when="already", why="it is so already"),
     truth(op.REWRITE_TABLE, on(AE), when="expression, virtual", since=(18,),
           why="its values are computed when they are read"),
+    truth(op.REWRITE_TABLE, on(AE), when="partitioned, tablespace", servers=SERVERS[1:],
+          why="a partitioned table has no rows of its own"),
     truth(op.REWRITE_TABLE, on(AE, REWRITE), rule="table-rewrites", why="the table is copied while it is locked"),
     truth(op.CLUSTER, on(AE, REWRITE), rule="table-rewrites", why="the table is copied while it is locked"),
     truth(op.VACUUM, on(AE, REWRITE), when="full", rule="table-rewrites", why="the table is copied while it is locked"),
@@ -187,7 +189,7 @@ REWRITES = (
 )
 TABLES = (
     truth(op.CREATE_TABLE),
-    truth(op.DROP_TABLE, on(AE), on(AE, CATALOGUE, "referents"), rule="drop-table",
+    truth(op.DROP_TABLE, on(AE), on(AE, CATALOGUE, "referents"), on(AE, CATALOGUE, "parent"), rule="drop-table",
           why="what still uses the table fails"),
     truth(op.DROP_SCHEMA, on(AE), rule="drop-table", why="all tables of the schema are gone", source=DOCUMENTED),
     truth(op.RENAME_TABLE, on(AE), rule="rename-table", why="what still uses the old name fails"),
@@ -231,6 +233,7 @@ OBJECTS = (
     truth(op.ALTER_TYPE, on(S, SCAN, "tables of the type"), when="domain validate constraint", rule="check-scans",
           why="every row of each table that uses the domain is checked, while nobody can write to it"),
     truth(op.ALTER_TYPE),
+    truth(op.DROP_TYPE, on(AE, CATALOGUE, "tables of the type"), when="cascade"),
     truth(op.DROP_TYPE),
     truth(op.CREATE_VIEW, on(AE), when="replace, already"),
     truth(op.CREATE_VIEW),
