@@ -38,7 +38,7 @@ def tried(folder: Path, database: Database, upgrade: str, *instead: Replacement 
 INDEX = "op.create_index('ix_name', 'users', ['name'])"
 GOOD = Replacement(
     "create_index_if_missing('ix_name', 'users', ['name'])",
-    "drop_index_if_exists('ix_name', 'users', columns=['name'])",
+    "drop_index_if_exists('ix_name', 'users')",
 )
 
 
