@@ -1,0 +1,21 @@
+"""explain_analyze
+
+Revision ID: m085
+Revises: base0000
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "m085"
+down_revision = "base0000"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("EXPLAIN ANALYZE UPDATE users SET notes = 'x'")
+
+
+def downgrade() -> None:
+    pass
