@@ -111,10 +111,13 @@ class Others:
     def __init__(self, url: sa.URL, tables: set[str]) -> None:
         self.hindered: set[str] = set()
         self._waits = dict.fromkeys(tables, 0.0)
+        self._since: dict[int, tuple[str, float]] = {}
         self._over = threading.Event()
         statements = [(table, sql) for table in sorted(tables) for sql in (f"SELECT 1 FROM `{table}` LIMIT 1",)]
         statements += [(table, f"DELETE FROM `{table}` WHERE id = -1") for table in sorted(tables)]
-        self._threads = [threading.Thread(target=self._try, args=(_connect(url), *each)) for each in statements]
+        self._threads = [
+            threading.Thread(target=self._try, args=(_connect(url), *each), daemon=True) for each in statements
+        ]
 
     def __enter__(self) -> Others:
         for thread in self._threads:
@@ -125,16 +128,19 @@ class Others:
     def __exit__(self, *_: object) -> None:
         length = time.monotonic() - self._began
         self._over.set()
-        for thread in self._threads:
-            thread.join(30)
+        for table, since in list(self._since.values()):
+            # Whoever waits for LOCK TABLES waits on.
+            self._waits[table] = max(self._waits[table], time.monotonic() - since)
         self.hindered = {table for table, wait in self._waits.items() if wait > max(0.5 * length, 0.02)}
 
     def _try(self, connection: Any, table: str, sql: str) -> None:
         with suppress(pymysql.err.MySQLError), connection, connection.cursor() as cursor:
             while not self._over.is_set():
                 began = time.monotonic()
+                self._since[threading.get_ident()] = table, began
                 cursor.execute(sql)
                 cursor.fetchall()
+                self._since.pop(threading.get_ident())
                 self._waits[table] = max(self._waits[table], time.monotonic() - began)
                 time.sleep(0.001)
 

@@ -49,6 +49,13 @@ def traits_of_session(session: Session) -> Iterator[str]:
         yield "not strict"
 
 
+def traits_of_table(table: KnownTable | None) -> Iterator[str]:
+    if table is not None:
+        yield from table.traits
+        yield from ["empty table"] if table.new or table.empty else []
+        yield from {f"{column.generated} table" for column in table.columns.values() if column.generated is not None}
+
+
 # A new column ---------------------------------------------------------------------------------------------------------
 
 

@@ -65,10 +65,11 @@ class Facts(Port):
     def _read_columns(self, table: KnownTable) -> None:
         for column, type_, nullable, default, collation, extra in self._rows(_COLUMNS, table.name):
             kept = "auto_increment" if "auto_increment" in (extra or "").lower() else default
-            table.columns[column] = KnownColumn(column, _text(type_), nullable == "YES", _text(kept), collation)
-            for word in ("virtual", "stored"):
-                if f"{word} generated" in (extra or "").lower():
-                    table.traits |= {f"{word} table"}
+            generated = next(
+                (word for word in ("virtual", "stored") if f"{word} generated" in (extra or "").lower()), None
+            )
+            known = KnownColumn(column, _text(type_), nullable == "YES", _text(kept), collation, generated)
+            table.columns[column] = known
 
     def _read_indexes(self, table: KnownTable) -> None:
         columns: dict[str, list[str]] = {}

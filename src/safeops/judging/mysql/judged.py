@@ -58,9 +58,7 @@ class JudgedServer(Port):
 
     def with_facts(self, operation: Operation, schema: Schema, session: Session) -> Operation:
         table = schema.table(operation.table) if operation.table is not None else None
-        found = operation.with_traits(
-            *existing.traits_of_session(session), *(table.traits if table is not None else ())
-        )
+        found = operation.with_traits(*existing.traits_of_session(session), *existing.traits_of_table(table))
         if operation.kind in (op.UPDATE, op.DELETE, op.SELECT):
             return bounded(found, existing.keys_of(table)) if table is not None and table.complete else found
         if operation.kind == op.CHANGE_TYPE:

@@ -148,14 +148,13 @@ def _indexes() -> Iterator[Truth]:
 
 
 def _constraints() -> Iterator[Truth]:
-    brief_on_referent = Effect("other", METADATA)
-    yield _truth(
-        op.ADD_FOREIGN_KEY, (*_online(BUILD), brief_on_referent), "unchecked keys", why="foreign_key_checks is 0"
-    )
-    for each in _copies(
-        op.ADD_FOREIGN_KEY, why="the rows are checked by copying the table while foreign_key_checks is 1"
-    ):
-        yield replace(each, effects=(*each.effects, brief_on_referent))
+    brief, read = Effect("other", METADATA), Effect("other", SHARED_ROWS, SCAN)
+    key = op.ADD_FOREIGN_KEY
+    yield _truth(key, (*_METADATA, brief), "inline", why="the table is new")
+    yield _truth(key, (*_METADATA, brief), "empty table", why="there are no rows to check")
+    yield _truth(key, (*_online(BUILD), brief), "unchecked keys", why="foreign_key_checks is 0")
+    why = "the rows are checked by copying the table while foreign_key_checks is 1, and those that they refer to are locked"
+    yield from (replace(each, effects=(*each.effects, read)) for each in _copies(key, why=why))
     yield _truth(op.ADD_CHECK, _BRIEF, "not enforced", products=MYSQL)
     yield from _copies(op.ADD_CHECK, why="the rows are checked by copying the table")
     yield from _copies(op.VALIDATE_CONSTRAINT, products=MYSQL, why="the rows are checked by copying the table")

@@ -59,8 +59,8 @@ class Facts(Port):
     def _read_columns(self, table: KnownTable) -> None:
         keys: dict[int, str] = {}
         for _, name, type_, not_null, default, key, hidden in self._pragma("table_xinfo", table.name):
-            kept = "virtual" if hidden == 2 else default
-            table.columns[name] = KnownColumn(name, str(type_).lower(), not not_null, kept)
+            generated = {2: "virtual", 3: "stored"}.get(hidden)
+            table.columns[name] = KnownColumn(name, str(type_).lower(), not not_null, default, generated=generated)
             if key:
                 keys[key] = name
         if keys:

@@ -68,7 +68,7 @@ class JudgedServer(Port):
         if "batch" in found.traits and table is not None and found.kind == op.REWRITE_TABLE:
             return _lost(found, table, schema.table(found.other) if found.other is not None else None)
         if found.kind == op.DROP_COLUMN and table is not None and found.column in table.columns:
-            return found.with_traits(*({"virtual"} if table.columns[found.column].default == "virtual" else ()))
+            return found.with_traits(*({"virtual"} if table.columns[found.column].generated == "virtual" else ()))
         return found
 
 
