@@ -241,6 +241,23 @@ def test_a_table_of_an_earlier_revision_of_the_run_is_new(users, tmp_path):
     Configured(tmp_path, users, revisions, settings=RAISE).upgrade()
 
 
+def test_in_one_transaction_the_locks_of_an_earlier_revision_are_held(users, tmp_path):
+    users.execute("CREATE TABLE busy AS SELECT * FROM users")
+    revisions = {
+        "r1": ("op.add_column('users', sa.Column('nick', sa.Text()))", "pass"),
+        "r2": ("op.execute('CREATE TABLE t AS SELECT * FROM busy')\nop.create_index('ix', 't', ['id'])", "pass"),
+        "r3": (
+            "op.execute('ALTER TABLE busy ADD CONSTRAINT c CHECK (id > 0) NOT VALID')\n"
+            "op.execute('ALTER TABLE busy VALIDATE CONSTRAINT c')",
+            "pass",
+        ),
+    }
+    project = Configured(tmp_path, users, revisions, settings=RAISE, env="one_transaction")
+    with pytest.raises(UnsafeOperation):
+        project.upgrade()
+    assert project.current() == ("r0",)
+
+
 def test_a_table_of_an_earlier_run_is_not(users, tmp_path):
     revisions = {
         "r1": ("op.execute('CREATE TABLE t AS SELECT * FROM users')", "pass"),

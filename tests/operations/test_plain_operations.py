@@ -304,6 +304,27 @@ def test_statements_cost_no_round_trip_each(users, tmp_path):
     assert len(sent) <= 3, sent
 
 
+@pytest.mark.only("pg18", "mysql")
+def test_what_may_have_come_half_the_way_is_not_tried_again(users, tmp_path):
+    users.execute("INSERT INTO users VALUES (1)", "CREATE TABLE log (n int)")
+    many = "op.get_bind().execute(sa.text('INSERT INTO log SELECT :n FROM users WHERE id = :n FOR UPDATE'), VALUES)"
+    body = f"VALUES = [{{'n': 0}}, {{'n': 1}}]\nwith op.get_context().autocommit_block():\n    {many}"
+    bound = "lock_timeout=1, retry_budget=20"
+    project = Configured(tmp_path, users, {"r1": (body, "pass")}, settings=bound)
+    with users.observer().connect() as other:
+        other.exec_driver_sql("UPDATE users SET id = 1")
+        with pytest.raises(LockNotAcquired, match="INSERT INTO log"):
+            project.upgrade()
+    assert not any("not yet" in line for line in project.log)
+
+
+@pytest.mark.only("sqlite")
+def test_a_long_script_is_read_by_its_head(users, tmp_path):
+    body = "rows = ', '.join(f'({n})' for n in range(40_000))\nop.execute(f'INSERT INTO users VALUES {rows}')"
+    Configured(tmp_path, users, {"r1": (body, "pass")}).upgrade()
+    assert users.query("SELECT count(*) FROM users") == [(40_000,)]
+
+
 # Under migration_lock -------------------------------------------------------------------------------------------
 
 

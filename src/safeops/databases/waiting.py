@@ -34,7 +34,7 @@ class Waiting(Port):
         """
         return None
 
-    def touches_bound(self, sql: str) -> bool:
+    def touches_bound(self, sql: str, words: Sequence[str]) -> bool:
         """Tell whether a statement may set or lift the bound."""
         return False
 

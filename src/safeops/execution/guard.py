@@ -33,6 +33,7 @@ log = logging.getLogger("safeops")
 
 PARSERS = ("pglast", "sqlglot")
 SEEN = "live"
+LONGEST = 300
 APPLICATION = frozenset(one.rule for one in BREAKS.values())
 """The rules of what breaks the application: a downgrade takes back what no released code uses any more."""
 CHANGING_ROWS = frozenset({ops.SELECT, ops.INSERT, ops.UPDATE, ops.DELETE, ops.MERGE})
@@ -61,12 +62,15 @@ _guards: WeakKeyDictionary[MigrationContext, Guard] = WeakKeyDictionary()
 
 def guard_of(sender: Sender, settings: Settings) -> Guard | None:
     """Return what judges the statements of a run; None if its revision is not guarded."""
-    if settings.guard == "off" or not _is_guarded(sender, settings.guard_from):
+    if settings.guard == "off":
         return None
     found = _guards.get(sender.context)
     if found is None:
         found = _guards[sender.context] = Guard()
-    return found
+    key = sender.revision, settings.guard_from
+    if key not in found.guarded:
+        found.guarded[key] = _is_guarded(sender, settings.guard_from)
+    return found if found.guarded[key] else None
 
 
 def _is_guarded(sender: Sender, oldest: str | None) -> bool:
@@ -117,7 +121,8 @@ class Guard:
     def __init__(self) -> None:
         self._judge: Judge | None = None
         self._connection: Connection | None = None
-        self._revision = ""
+        self.guarded: dict[tuple[str, str | None], bool] = {}
+        self._revision: tuple[str, int | None] = ("", None)
         self._call: tuple[Any, int] = (None, 0)
         self._numbers = itertools.count(1)
 
@@ -160,8 +165,10 @@ class Guard:
     def _unsafe(self, sender: Sender, settings: Settings, connection: Connection, sent: Sent) -> list[Finding]:
         judge = self._judge_on(connection)
         judge.small_table = settings.small_table
-        if self._revision != sender.revision:
-            self._revision = sender.revision
+        revision, transaction = self._revision
+        self._revision = sender.revision, sent.transaction
+        if revision != sender.revision and (transaction is None or transaction != sent.transaction):
+            # Of several revisions in one transaction the locks of the first are held to the end of the last.
             judge.end_revision()
         if _changes_definitions(judge, sent):
             _look_again(judge)
@@ -215,7 +222,7 @@ def _look_again(judge: Judge) -> None:
 
 
 def _changes_definitions(judge: Judge, sent: Sent) -> bool:
-    if kind_of(sent.sql) in (Kind.SESSION, Kind.SAVEPOINT, Kind.TRANSACTION):
+    if kind_of(sent.sql[:LONGEST]) in (Kind.SESSION, Kind.SAVEPOINT, Kind.TRANSACTION):
         return False
     return any(one.kind not in CHANGING_ROWS for one in judge.server.parse(sent.sql))
 
@@ -310,4 +317,4 @@ def _state(connection: Connection, sent: Sent) -> str:
 
 def _shown(sql: str) -> str:
     line = " ".join(sql.split())
-    return line if len(line) <= 300 else f"{line[:297]}..."
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."

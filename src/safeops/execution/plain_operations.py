@@ -58,6 +58,7 @@ def bounded_waiting(connection: Connection) -> Iterator[None]:
             database.run(bound[0])
         session = _session_of(connection)
         session.locked, session.lock_bound = True, bound is not None
+        session.lose_bound()
     try:
         yield
     except DBAPIError as error:
@@ -66,7 +67,7 @@ def bounded_waiting(connection: Connection) -> Iterator[None]:
         raise not_acquired(database, error, blockers_of(database, names_in(error.statement or ""))) from error
     finally:
         if not connection.closed and not connection.invalidated:
-            session.locked = session.lock_bound = False
+            session.locked = session.lock_bound = session.bounded = False
             # In a failed transaction, which is rolled back with what it has set.
             with suppress(SQLAlchemyError), ending(connection):
                 if bound is not None:
@@ -123,7 +124,7 @@ def _transaction_ended(connection: Connection) -> None:
 def _savepoint_ended(connection: Connection, *_: Any) -> None:
     session = connection.info.get(KEY) if not connection.invalidated else None
     if session is not None and not session.restoring:
-        session.bounded = session.ours = False
+        session.lose_bound()
 
 
 def _returned(driver: Any, record: Any) -> None:
@@ -156,7 +157,7 @@ def _sending(context: Any, sql: str, parameters: Any, send: Callable[[], None]) 
     try:
         if found is not None:
             _guard(found, connection, session, sql, parameters, many=bool(context.executemany))
-        return PlainStatement(connection, session, found, sql, send).sent()
+        return PlainStatement(connection, session, found, sql, send, many=bool(context.executemany)).sent()
     finally:
         session.busy = False
 

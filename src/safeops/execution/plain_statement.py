@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from safeops.databases import database_on, sqltext
 from safeops.databases.base import Database
 from safeops.databases.connections import CONNECTING, watching
 from safeops.databases.server_errors import message_of
-from safeops.databases.statements import Kind, kind_of, kinds_in, words_of
+from safeops.databases.statements import OPAQUE, Kind, kind_of, kinds_in, words_of
 from safeops.databases.steps import Step
 from safeops.databases.waiting import Waiting
 from safeops.errors import LockNotAcquired, UnsupportedOnDatabase
@@ -32,10 +33,13 @@ from safeops.policy import Settings
 KEY = "safeops.waiting"
 """Where the state of a session is kept, with its connection."""
 LONGEST = 200
+LONG_TEXT = 100_000
+"""Characters above which a statement is a script, or a load of rows."""
 NAMES = 20
 """How many of the words of a statement are looked up as names of tables."""
 CONTROL = frozenset({Kind.SESSION, Kind.SAVEPOINT, Kind.TRANSACTION})
 """What waits for no lock on a table."""
+_ENDING = re.compile(r"\b(COMMIT|ROLLBACK|SAVEPOINT)\b", re.IGNORECASE)
 BEGINNING = frozenset({"BEGIN", "START"})
 _LOCKING = frozenset({("FOR", "UPDATE"), ("FOR", "SHARE"), ("FOR", "NO"), ("FOR", "KEY")})
 
@@ -71,6 +75,10 @@ class PlainSession:
     def __post_init__(self) -> None:
         self.end_transaction()
 
+    def lose_bound(self) -> None:
+        """Note that a bound of a transaction has ended with it."""
+        self.bounded, self.ours = self.lock_bound, False
+
     def end_transaction(self) -> None:
         """Take what comes for part of another transaction."""
         self.did = self.noted = self.ended = False
@@ -84,10 +92,18 @@ class PlainStatement:
     """A statement that is about to be sent."""
 
     def __init__(
-        self, connection: Connection, session: PlainSession, found: Sender | None, sql: str, send: Callable[[], None]
+        self,
+        connection: Connection,
+        session: PlainSession,
+        found: Sender | None,
+        sql: str,
+        send: Callable[[], None],
+        *,
+        many: bool = False,
     ) -> None:
+        self.many = many
         self.connection, self.session, self.sender, self.sql, self.send = connection, session, found, sql, send
-        self.words, self.kind = words_of(sql), kind_of(sql)
+        self.words, self.kind, self.kinds = _read(sql)
 
     def sent(self) -> bool | None:
         """Send it if it is the revision's own, bounded; return whether it was sent."""
@@ -117,11 +133,11 @@ class PlainStatement:
 
     def _note(self) -> None:
         """Note what the statement does to its transaction, and to the bound."""
-        session, kinds = self.session, kinds_in(self.sql)
-        transactional = bool(kinds & {Kind.TRANSACTION, Kind.SAVEPOINT})
+        session = self.session
+        transactional = bool(self.kinds & {Kind.TRANSACTION, Kind.SAVEPOINT})
         if self.waiting.ends_with_transaction and not session.restoring and transactional:
-            session.bounded = session.ours = False
-        if self.waiting.touches_bound(self.sql):
+            session.lose_bound()
+        if self.waiting.touches_bound(self.sql, self.words):
             session.bounded = session.ours = False
         if self.kind is Kind.TRANSACTION or self.waiting.commits(self.words or ("",)):
             session.end_transaction()
@@ -165,11 +181,14 @@ class PlainStatement:
 
     def _may_be_repeated(self, outside: bool) -> bool:
         """Tell whether nothing of the transaction is held, or lost, while it is tried again."""
-        if self.sender is None or self.sender.who is not Who.REVISION or Kind.TRANSACTION in kinds_in(self.sql):
+        if self.sender is None or self.sender.who is not Who.REVISION or Kind.TRANSACTION in self.kinds:
             return False
         # A savepoint keeps what Alembic has written to its version table, which nobody waits for.
         did = self.session.did or (self.session.noted and not self.waiting.aborts_transactions)
         free = outside or self.waiting.commits(self.words) or not did
+        if self.many or not OPAQUE.isdisjoint(self.words[:1]):
+            # It may have come half the way, which only a savepoint takes back.
+            return free and not outside and self.waiting.aborts_transactions
         return free and (outside or self.kind is Kind.WRITES)
 
     def _send_again_and_again(self, terms: Terms, outside: bool) -> None:
@@ -257,6 +276,14 @@ def blockers_of(database: Database, names: list[Name]) -> list[str]:
             return database.blockers(names)
     except SQLAlchemyError:
         return []
+
+
+def _read(sql: str) -> tuple[tuple[str, ...], Kind, frozenset[Kind]]:
+    """Return the words of a statement, what it does, and what its parts do; of a long text only its head is read."""
+    if len(sql) <= LONG_TEXT:
+        return words_of(sql), kind_of(sql), frozenset(kinds_in(sql))
+    ends = {Kind.TRANSACTION} if _ENDING.search(sql) else set()
+    return words_of(sql[:LONGEST]), Kind.WRITES, frozenset({Kind.WRITES, *ends})
 
 
 def _locks_rows(words: tuple[str, ...]) -> bool:

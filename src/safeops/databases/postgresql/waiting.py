@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from safeops.databases import waiting
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.session import announced_session
-from safeops.databases.statements import words_of
 
 SETTING = "lock_timeout"
 # Looks and sets at once: a bound of the role, of env.py or of the revision is kept.
@@ -40,8 +39,8 @@ class Waiting(waiting.Waiting):
         sql = sealed(BOUND.format(name=SETTING, value=value, local=str(local).lower()))
         return self.send(sql)[0][0] is not None
 
-    def touches_bound(self, sql: str) -> bool:
-        return SETTING in sql.lower() or not {"RESET", "DISCARD"}.isdisjoint(words_of(sql))
+    def touches_bound(self, sql: str, words: Sequence[str]) -> bool:
+        return SETTING in sql.lower() or not {"RESET", "DISCARD"}.isdisjoint(words)
 
     def waits_inside(self, words: Sequence[str]) -> bool:
         # REFRESH MATERIALIZED VIEW CONCURRENTLY waits at its beginning only.
