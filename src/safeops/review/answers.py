@@ -89,7 +89,7 @@ class MadeUpAnswers:
         """Return what a statement returns; ``columns`` are those that SQLAlchemy expects, with their types."""
         words = words_of(sql)
         if "RETURNING" in words:
-            return self._rows(columns or self._columns_of(_after_returning(sql), None), 1)
+            return self._rows(columns or self._columns_of(_after_returning(sql), None), _inserted(sql))
         if kind_of(sql) is not Kind.READS:
             return Answer(count=-1 if self.recorder.repeats(sql) <= AGAIN else 0)
         if words[:1] in (("SHOW",), ("PRAGMA",)) and not is_catalogue(words):
@@ -323,6 +323,17 @@ def _after_returning(sql: str) -> list[list[str]]:
     tokens = [text for _, text in sqltext.tokens(sql)]
     place = next(place for place, token in enumerate(tokens) if token.upper() == "RETURNING")
     return list(_columns(tokens[place + 1 :]))
+
+
+def _inserted(sql: str) -> int:
+    """Return how many rows a statement lists after VALUES; 1 if it lists none."""
+    tokens = [text for _, text in sqltext.tokens(sql)]
+    depth, groups, is_listing = 0, 0, False
+    for token in tokens:
+        is_listing = (is_listing or token.upper() == "VALUES") and token.upper() not in ("RETURNING", "ON")
+        groups += is_listing and depth == 0 and token == "("
+        depth += (token == "(") - (token == ")")
+    return max(groups, 1)
 
 
 def _columns(tokens: Sequence[str]) -> Iterator[list[str]]:

@@ -39,14 +39,13 @@ class _Watch:
 
     def __init__(self) -> None:
         self.refused: list[str] | None = None
+        self.refuses_scripts = False
         self._is_hooked = False
 
     @contextmanager
     def on(self) -> Iterator[list[str]]:
         """Refuse for the block, and note what was refused: the code may catch the error."""
-        if not self._is_hooked:
-            sys.addaudithook(self._look)
-            self._is_hooked = True
+        self.hook()
         refused: list[str] = []
         self.refused = refused
         try:
@@ -54,7 +53,15 @@ class _Watch:
         finally:
             self.refused = None
 
-    def _look(self, event: str, _arguments: Any) -> None:
+    def hook(self) -> None:
+        """Have Python tell from now on what it is about to do."""
+        if not self._is_hooked:
+            sys.addaudithook(self._look)
+            self._is_hooked = True
+
+    def _look(self, event: str, arguments: Any) -> None:
+        if self.refuses_scripts and event == "open" and _is_script(*arguments[:2]):
+            raise Contained("It writes a script of SQL.")
         if self.refused is not None and event in REFUSED:
             self.refuse(REFUSED[event])
 
@@ -65,7 +72,22 @@ class _Watch:
         raise Contained(why)
 
 
+def _is_script(path: Any, mode: Any) -> bool:
+    return str(mode or "").startswith("w") and str(path).endswith(".sql")
+
+
 _watch = _Watch()
+
+
+@contextmanager
+def refusing_scripts() -> Iterator[None]:
+    """Keep env.py from writing scripts of SQL for the block, as Alembic's for several databases does."""
+    _watch.hook()
+    _watch.refuses_scripts = True
+    try:
+        yield
+    finally:
+        _watch.refuses_scripts = False
 
 
 @contextmanager

@@ -188,7 +188,7 @@ class RecordingDialect(DefaultDialect):
     def _known(self, table_name: str, schema: str | None) -> KnownTable:
         """Return a table; one that no revision has made may exist all the same, and nothing is known of it."""
         name = Name(table_name, schema)
-        return self.known.schema.table(name) or KnownTable(name)
+        return self.known.schema.table(name) or self.known.of_models(name) or KnownTable(name)
 
     @_or_live
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
@@ -245,6 +245,7 @@ class RecordingDialect(DefaultDialect):
         return [
             {"name": index.name, "column_names": list(index.columns), "unique": index.unique, "dialect_options": {}}
             for index in self._known(table_name, schema).indexes.values()
+            if index.name not in self._known(table_name, schema).constraints
         ]
 
     @_or_live

@@ -9,13 +9,14 @@ from dataclasses import fields, replace
 from functools import lru_cache
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 
 from safeops.databases import database_for
 from safeops.judging.bound import bound_text
 from safeops.judging.helper_effects import effects_of
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import KnownColumn, KnownTable, Schema
 from safeops.judging.sent import Event, HelperSent, Sent
 from safeops.judging.server import JudgedServer
 from safeops.naming import Name
@@ -60,6 +61,14 @@ class Effects:
             return []
         return operations
 
+    def column(self, column: sa.Column[Any]) -> KnownColumn:
+        """Return what is known of a column of a model."""
+        try:
+            type_ = str(column.type.compile(dialect=self._dialect)).lower()
+        except sa.exc.SQLAlchemyError:
+            type_ = None
+        return KnownColumn(column.name, type_, column.nullable)
+
     def _operations(self, event: Event) -> Iterable[Operation]:
         match event:
             case Sent():
@@ -76,10 +85,13 @@ class Known:
         before: What is known before it, which is not changed.
         recorder: Has what it has sent so far.
         effects: Tells what that changes.
+        models: The metadata of the models, which tell of tables that no revision has made.
     """
 
-    def __init__(self, before: Schema, recorder: Recorder, effects: Effects) -> None:
-        self._schema, self._recorder, self._effects = before, recorder, effects
+    def __init__(
+        self, before: Schema, recorder: Recorder, effects: Effects, models: Iterable[sa.MetaData] = ()
+    ) -> None:
+        self._schema, self._recorder, self._effects, self._models = before, recorder, effects, models
         self._seen = 0
         self._changed: set[Name] = set()
 
@@ -94,6 +106,15 @@ class Known:
             self._changed.update(name for one in operations for name in (one.table, one.other) if name is not None)
         self._seen += len(news)
         return self._schema
+
+    def of_models(self, name: Name) -> KnownTable | None:
+        """Return a table as the models have it; its constraints and indexes are not known."""
+        for metadata in self._models:
+            table = metadata.tables.get(str(name))
+            if table is not None:
+                columns = {one.name: self._effects.column(one) for one in table.columns}
+                return KnownTable(name, columns)
+        return None
 
     def has_changed(self, name: Name) -> bool:
         """Tell whether the revision has sent something about a table."""

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import io
-from contextlib import redirect_stdout
+import logging
+from contextlib import redirect_stdout, suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
@@ -13,19 +18,21 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy.engine import Connection
 
 from safeops import _sqlalchemy
+from safeops.databases import KINDS, family_of
 from safeops.errors import SafeOpsError
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.judging.schema import Schema
-from safeops.judging.sent import Recording
+from safeops.judging.sent import Recording, Sent, Unseen
 from safeops.planned import summary
 from safeops.review.answers import EMPTY, MadeUpAnswers
-from safeops.review.containment import silent_alembic
+from safeops.review.containment import refusing_scripts, silent_alembic
 from safeops.review.dialect import recording_connection, recording_dialect
 from safeops.review.known import Effects, Known
 from safeops.review.pretended import PretendedServer
 from safeops.review.recorder import Recorder
 from safeops.review.runs import Environment, Rung
 from safeops.runner.revisions import scripts_of
+from safeops.runner.temporary_database import config_for, environment_variable
 
 OWN = frozenset(
     (
@@ -41,6 +48,9 @@ OWN = frozenset(
     )
 )
 """The options of a command, or of its way of rendering SQL."""
+MOST_TIMES = 10
+"""How often env.py may run the revisions."""
+log = logging.getLogger("safeops")
 
 
 class _Reached(BaseException):
@@ -48,20 +58,66 @@ class _Reached(BaseException):
 
 
 def environment_of(config: Config) -> Environment:
-    """Return what env.py says, without a database: as for ``--sql``, or else with a connection that only records."""
+    """Return what env.py says, without a database.
+
+    It runs as for ``--sql``; or else as online, with connections that only record; or else as for ``--sql``, with a URL
+    that is assumed, since it may want one from where this process has none.
+
+    Raises:
+        SafeOpsError: It fails in each of these ways.
+    """
     script = scripts_of(config)
-    try:
-        return _described(config, script, as_sql=True)
-    except Exception as offline:
+    errors: list[Exception] = []
+    for way in (_as_for_sql, _as_online, _with_a_url):
         try:
-            with _sqlalchemy.connecting_by(_recording_to_nowhere):
-                return _described(config, script, as_sql=False)
-        except Exception as online:
-            raise _unreadable(offline, online) from online
+            first, *others = way(config, script)
+            return replace(first, others=tuple(others))
+        except Exception as error:
+            log.debug("env.py could not be run", exc_info=True)
+            errors.append(error)
+    raise _unreadable(errors[0], errors[1])
 
 
-def _described(config: Config, script: ScriptDirectory, *, as_sql: bool) -> Environment:
+def _as_for_sql(config: Config, script: ScriptDirectory) -> list[Environment]:
+    with refusing_scripts():
+        return _each(config, script, as_sql=True)
+
+
+def _as_online(config: Config, script: ScriptDirectory) -> list[Environment]:
+    with _sqlalchemy.connecting_by(_recording_to_nowhere):
+        return _each(config, script, as_sql=False)
+
+
+def _with_a_url(config: Config, script: ScriptDirectory) -> list[Environment]:
+    texts = [Path(one.path).read_text(errors="replace") for one in script.walk_revisions()]
+    # The first is the one that most users have.
+    kind = max(
+        KINDS, key=lambda kind: sum(f"dialects.{kind}" in one or f"dialects import {kind}" in one for one in texts)
+    )
+    url = sa.make_url(f"{kind}://assumed@127.0.0.1/assumed")
+    with environment_variable(url), refusing_scripts():
+        found = _each(config_for(config, url), script, as_sql=True)
+    remark = f"env.py needs a URL that it does not have here: {url.get_backend_name()} was assumed"
+    return [replace(one, config=config, remark=remark) for one in found]
+
+
+def _each(config: Config, script: ScriptDirectory, *, as_sql: bool) -> list[Environment]:
+    """Return what env.py says each time that it runs the revisions."""
     found: list[Environment] = []
+    while len(found) < MOST_TIMES:
+        another = _described(config, script, len(found), as_sql)
+        if another is None:
+            break
+        found.append(another)
+    if not found:
+        raise SafeOpsError("env.py does not call context.run_migrations().")
+    return found
+
+
+def _described(config: Config, script: ScriptDirectory, skipped: int, as_sql: bool) -> Environment | None:
+    """Run env.py until it runs the revisions for the next time; None if it ends before."""
+    found: list[Environment] = []
+    times = count()
 
     class Step:
         """Takes the place of the revisions."""
@@ -76,6 +132,9 @@ def _described(config: Config, script: ScriptDirectory, *, as_sql: bool) -> Envi
             found.append(Environment(config, script, self.context.dialect, options, arguments))
             raise _Reached
 
+    def steps(_: Any, context: MigrationContext) -> list[Any]:
+        return [Step(context)] if next(times) == skipped else []
+
     options: dict[str, Any] = {"starting_rev": None, "destination_rev": None, "tag": None}
     before, config.output_buffer = config.output_buffer, io.StringIO()
     try:
@@ -83,16 +142,13 @@ def _described(config: Config, script: ScriptDirectory, *, as_sql: bool) -> Envi
             redirect_stdout(io.StringIO()),
             silent_alembic(),
             without_migration_lock(),
-            EnvironmentContext(config, script, fn=lambda _, context: [Step(context)], as_sql=as_sql, **options),
+            suppress(_Reached),
+            EnvironmentContext(config, script, fn=steps, as_sql=as_sql, **options),
         ):
             script.run_env()
-    except _Reached:
-        pass
     finally:
         config.output_buffer = before
-    if not found:
-        raise SafeOpsError("env.py does not call context.run_migrations().")
-    return found[0]
+    return found[0] if found else None
 
 
 def _recording_to_nowhere(engine: Any) -> Connection:
@@ -121,4 +177,23 @@ def record_offline(environment: Environment, script: Script, schema: Schema) -> 
         script: The revision.
         schema: What is known of the tables before it.
     """
-    return Rung(environment).record(script, schema)
+    first = Rung(environment).record(script, schema)
+    for other in environment.others:
+        first = _joined(first, environment, other, Rung(other).record(script, schema))
+    return first
+
+
+def _joined(first: Recording, environment: Environment, other: Environment, second: Recording) -> Recording:
+    """Return what a revision sends to several databases, one after the other."""
+    if family_of(other.dialect) != family_of(environment.dialect):
+        why = f"env.py also runs it on {other.dialect.dialect_description}, which is not judged together."
+        return replace(first, events=(*first.events, Unseen(why)))
+    begun = {one.transaction for one in first.events if isinstance(one, Sent) and one.transaction is not None}
+    after = max(begun, default=-1) + 1
+    events = [
+        replace(one, transaction=one.transaction + after)
+        if isinstance(one, Sent) and one.transaction is not None
+        else one
+        for one in second.events
+    ]
+    return replace(first, events=(*first.events, *events), error=first.error or second.error)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.operations import Operations
 from alembic.runtime.environment import EnvironmentContext
@@ -19,6 +20,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.util import greenlet_spawn
 
 from safeops import _alembic, _sqlalchemy
+from safeops.databases.statements import words_of
 from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, Recording, Sent, Unseen
 from safeops.review.answers import EMPTY, FILLED, NULLS, OTHERS, SEVERAL, MadeUpAnswers, Manner
@@ -27,7 +29,7 @@ from safeops.review.containment import contained
 from safeops.review.dialect import RecordingDialect, recording_connection, recording_dialect
 from safeops.review.known import Effects, Known
 from safeops.review.pretended import PretendedServer
-from safeops.review.recorder import NUMBER, Endless, Recorder
+from safeops.review.recorder import Endless, Recorder
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Environment:
         dialect: The dialect.
         options: What env.py gives ``context.configure()``.
         arguments: What env.py gives ``context.run_migrations()``, and Alembic hands to each revision.
+        others: The same for each further time that env.py runs the revisions, as for several databases.
+        remark: What was assumed; empty if nothing was.
     """
 
     config: Config
@@ -47,6 +51,14 @@ class Environment:
     dialect: Dialect
     options: Mapping[str, Any] = field(repr=False)
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Environment, ...] = ()
+    remark: str = ""
+
+    @property
+    def models(self) -> tuple[sa.MetaData, ...]:
+        """The metadata of the models."""
+        found = self.options.get("target_metadata")
+        return tuple(found) if isinstance(found, (list, tuple)) else () if found is None else (found,)
 
     @contextmanager
     def operations(self, connection: Connection) -> Iterator[MigrationContext]:
@@ -114,11 +126,10 @@ class Rung:
 
     def _run(self, script: Script, schema: Schema, manner: Manner) -> _Run:
         recorder = Recorder(script.module.__file__ or script.path)
-        dialect = recording_dialect(
-            self.environment.dialect, Known(schema, recorder, Effects(self.environment.dialect))
-        )
+        known = Known(schema, recorder, Effects(self.environment.dialect), self.environment.models)
+        dialect = recording_dialect(self.environment.dialect, known)
         dialect.live = self.live
-        made_up = MadeUpAnswers(recorder, dialect.known, PretendedServer.for_dialect(dialect), manner)
+        made_up = MadeUpAnswers(recorder, known, PretendedServer.for_dialect(dialect), manner)
         connection = recording_connection(dialect, recorder, self.answers(made_up) if self.answers else made_up)
         try:
             with contained() as refused, recorder.recording(), _leading_to(connection.engine):
@@ -238,5 +249,11 @@ def _in_one_count(events: Iterable[Event], ours: set[int]) -> Iterator[Event]:
             yield replace(event, transaction=number)
 
 
+BEGINNING = 5
+"""The first words of a statement, which tell it from others on the same line, whatever values are in its text."""
+
+
 def _key(event: Event) -> tuple[Any, ...]:
-    return (type(event), NUMBER.sub("0", getattr(event, "sql", "")), getattr(event, "name", ""), event.place)
+    if isinstance(event, Sent):
+        return (words_of(event.sql)[:BEGINNING], event.place)
+    return (type(event), getattr(event, "name", ""), event.place)

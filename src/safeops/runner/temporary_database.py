@@ -164,10 +164,10 @@ def _created(config: Config, reached: ReachedDatabase) -> Iterator[TemporaryData
     try:
         # A pool that outlives env.py may hold open connections.
         _close_connections(engine)
-        with redirecting(live, url), _environment(url), without_migration_lock():
+        with redirecting(live, url), environment_variable(url), without_migration_lock():
             if not run_on_connection(engine, is_here):
                 raise elsewhere(str(live.database))
-            yield TemporaryDatabase(_config_for(config, url), reached.script, is_here)
+            yield TemporaryDatabase(config_for(config, url), reached.script, is_here)
     finally:
         _close_connections(engine)
         _drop(reached, name)
@@ -223,9 +223,9 @@ def _given(url: URL, config: Config, script: ScriptDirectory) -> Iterator[Tempor
     with explaining_errors():
         run_on_connection(engine, begin)
     try:
-        with redirecting(None, url), _environment(url), without_migration_lock():
+        with redirecting(None, url), environment_variable(url), without_migration_lock():
             yield TemporaryDatabase(
-                _config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name)
+                config_for(config, url), script, lambda connection: sa.inspect(connection).has_table(mark.name)
             )
     finally:
         run_on_connection(engine, lambda connection: mark.drop(connection, checkfirst=True))
@@ -258,7 +258,7 @@ def scratch_url_of(text: str) -> URL:
 # What env.py reads ----------------------------------------------------------------------------------------------
 
 
-def _config_for(config: Config, url: URL) -> Config:
+def config_for(config: Config, url: URL) -> Config:
     """Return a copy of a configuration with another database, in each place where env.py files read its URL."""
     text = url.render_as_string(hide_password=False)
     copied = copy.copy(config)
@@ -274,7 +274,8 @@ def _config_for(config: Config, url: URL) -> Config:
 
 
 @contextmanager
-def _environment(url: URL) -> Iterator[None]:
+def environment_variable(url: URL) -> Iterator[None]:
+    """Set the environment variable that most env.py files read, for the block."""
     before = os.environ.get("DATABASE_URL")
     os.environ["DATABASE_URL"] = url.render_as_string(hide_password=False)
     try:
