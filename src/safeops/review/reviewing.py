@@ -145,7 +145,11 @@ def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Re
     revisions = _accepted(found, asked.baseline, write_baseline=asked.write_baseline)
     if asked.scratch:
         revisions = tuple(with_trials(environment.config, revisions, ladder.measured, asked.scratch_url))
-    return Reviewed(revisions, verdicts.database.product, (*_which(selection), *ladder.released.remarks))
+    return Reviewed(
+        revisions,
+        verdicts.database.product,
+        (*_which(selection), *filter(None, [environment.remark]), *ladder.released.remarks),
+    )
 
 
 def _which(selection: Selection) -> Iterator[str]:
