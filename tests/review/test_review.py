@@ -152,6 +152,16 @@ def test_a_baseline_outlives_moved_lines_and_other_values(reviewing: Reviewing) 
     assert reviewing.rules("--all", "--baseline", "known.json", status=1)["r1"] == ["drop-column"]
 
 
+def test_fix_writes_what_is_equal_and_reviews_again(reviewing: Reviewing) -> None:
+    reviewing.write(TABLE, f"{INDEX}\nop.execute('TRUNCATE users')")
+    said = reviewing.text("r1", "--fix", status=1)
+    assert "Rewrote versions/r1_one.py" in said and "index-blocks-writes" not in said and "truncate" in said
+    assert 'create_index_if_missing("ix_users_name", "users", ["name"])' in reviewing.file("r1").read_text()
+    before = reviewing.file("r1").read_text()
+    reviewing.text("r1", "--fix", status=1)
+    assert reviewing.file("r1").read_text() == before
+
+
 # What is known of the server ------------------------------------------------------------------------------------
 
 

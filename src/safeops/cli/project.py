@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safeops.authoring.init import guide, init
 from safeops.authoring.project import find_project
@@ -15,7 +15,6 @@ from safeops.cli.command import SCRATCH, Argument, Command, config_of, fitting, 
 from safeops.cli.review import review_lines
 from safeops.errors import InvalidArgument
 from safeops.planned import RUN, SKIP, UNKNOWN, PlannedCall, size_text
-from safeops.review.checking import CheckedAndReviewed, check_and_review, check_only
 from safeops.review.reports.github import command, commands
 from safeops.review.reviewed import path_in_repository
 from safeops.runner.checks import ERROR, Finding
@@ -23,6 +22,9 @@ from safeops.runner.planning import Plan, plan
 from safeops.runner.revision_run import DONE, PENDING, Result
 from safeops.runner.revisions import MERGE, Pending, heads, merge, scripts_of, stay_apart
 from safeops.runner.status_report import NORMAL, UNKNOWN_REVISION, Attention, Status, status
+
+if TYPE_CHECKING:
+    from safeops.review.checking import CheckedAndReviewed
 
 
 def _init(options: Namespace) -> int:
@@ -119,6 +121,9 @@ HEADS = Command(
 
 
 def _check(options: Namespace) -> CheckedAndReviewed:
+    # The other commands need none of it.
+    from safeops.review.checking import check_and_review, check_only
+
     if options.write_baseline and options.baseline is None:
         raise InvalidArgument(
             "There is no file to write the baseline to.",

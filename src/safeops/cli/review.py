@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from safeops.cli.command import CODE, Argument, Command, config_of, fitting
 from safeops.errors import InvalidArgument
 from safeops.judging.finding import UNSAFE, Finding
-from safeops.judging.judge import SMALL_TABLE
+from safeops.policy import Settings
 from safeops.review.reports import FORMATS
 from safeops.review.reports.words import instead_of, lock_of, page_of, sentence, work_of
 from safeops.review.reviewed import Reviewed, ReviewedRevision, place_of, shown_path
-from safeops.review.reviewing import review
 
 HANG = " " * 12
 
 
 def _review(options: Namespace) -> Reviewed:
+    # The other commands need none of it.
+    from safeops.review.reviewing import review
+
     if options.write_baseline and options.baseline is None:
         raise InvalidArgument(
             "There is no file to write the baseline to.",
@@ -155,8 +157,8 @@ REVIEW = Command(
             "--small-table",
             metavar="ROWS",
             type=_rows,
-            default=SMALL_TABLE,
-            help=f"tables with fewer rows may be locked for as long as it takes (default: {SMALL_TABLE})",
+            default=Settings.small_table,
+            help=f"tables with fewer rows may be locked for as long as it takes (default: {Settings.small_table})",
         ),
         Argument(
             "--stats", metavar="FILE", help="the tables' numbers of rows (default: stats.json beside alembic.ini)"

@@ -150,7 +150,7 @@ class Judge:
             why = f"The server refuses it on an empty copy: {measured.error}"
             yield self._writer.finding("fails", UNSAFE, Operation(ops.OTHER), sent, why)
             return
-        operations = self.server.parse(bound_text(sent))
+        operations = self.server.operations(bound_text(sent))
         for place, operation in enumerate(operations):
             own = _part_of(measured, operation, last=place == len(operations) - 1)
             hinted = self.server.hinted(operation, sent.call.operation if sent.call is not None else None)

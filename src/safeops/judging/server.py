@@ -32,6 +32,10 @@ class Session:
     """What the transaction has added to enums that existed before."""
 
 
+MOST_PARSED = 256
+_PARSED: dict[Any, list[Operation]] = {}
+
+
 class JudgedServer(Port):
     """How a family's statements are judged."""
 
@@ -58,6 +62,15 @@ class JudgedServer(Port):
         What no parser understands is one OPAQUE operation, with the reason. Placeholders of any driver (``%(a)s``, ``%s``,
         ``$1``, ``:a``, ``?``) count as values.
         """
+
+    def operations(self, sql: str) -> list[Operation]:
+        """Return what a text does, as ``parse`` tells; a text that comes again, as on another rung, is not parsed again."""
+        key = type(self), self.product, self.database.version, sql
+        if key not in _PARSED:
+            if len(_PARSED) >= MOST_PARSED:
+                _PARSED.clear()
+            _PARSED[key] = self.parse(sql)
+        return list(_PARSED[key])
 
     @abstractmethod
     def with_facts(self, operation: Operation, schema: Schema, session: Session) -> Operation:

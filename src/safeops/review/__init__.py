@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
-from safeops.review.checking import CheckedAndReviewed, check_and_review
-from safeops.review.reviewed import Accepted, Reviewed, ReviewedRevision
-from safeops.review.reviewing import review
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from safeops.review.checking import CheckedAndReviewed, check_and_review
+    from safeops.review.reviewed import Accepted, Reviewed, ReviewedRevision
+    from safeops.review.reviewing import review
 
 __all__ = ["Accepted", "CheckedAndReviewed", "Reviewed", "ReviewedRevision", "check_and_review", "review"]
+
+# Loaded when first used: the other commands pay for none of it.
+_HOMES = {
+    "CheckedAndReviewed": "checking",
+    "check_and_review": "checking",
+    "Accepted": "reviewed",
+    "Reviewed": "reviewed",
+    "ReviewedRevision": "reviewed",
+    "review": "reviewing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -47,7 +47,8 @@ class Allowed:
 
     def reason_for(self, rule: str, line: int) -> str | None:
         """Return the reason of the comment that accepts findings of a rule on a line; None if none does."""
-        lines = self._lines_about(line)
+        # Most files have none, and then there is no need to read their statements.
+        lines = self._lines_about(line) if self._comments else set()
         for comment in self._comments:
             if comment.reason and comment.line in lines and rule in comment.names:
                 self._used.add((comment.line, rule))
@@ -87,6 +88,8 @@ class Allowed:
 
     @cached_property
     def _comments(self) -> list[Comment]:
+        if ALLOWED.search(self._text) is None:
+            return []
         found = ((line, ALLOWED.match(text)) for line, text in self._comment_lines.items())
         return [
             Comment(line, tuple(names_of(match)), (match[2] or "").strip())

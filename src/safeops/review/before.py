@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from alembic.script import Script, ScriptDirectory
@@ -56,15 +56,13 @@ class Before:
 
     Args:
         script: The revisions of the project.
-        together: Those that are deployed together: a table that one of them makes is new to the others.
+        one_run: Whether one deploy runs those of the review: a table that one makes is new to the others.
         stats: How many rows the tables have.
         live: The live database, if there is one.
     """
 
-    def __init__(
-        self, script: ScriptDirectory, together: Collection[str], stats: Stats, live: Live | None = None
-    ) -> None:
-        self._script, self._together, self._stats, self._live = script, together, stats, live
+    def __init__(self, script: ScriptDirectory, one_run: bool, stats: Stats, live: Live | None = None) -> None:
+        self._script, self._one_run, self._stats, self._live = script, one_run, stats, live
         self._made: dict[str, set[Name]] = {}
         self._changes: dict[str, list[Operation]] = {}
 
@@ -102,7 +100,7 @@ class Before:
     def keep(self, script: Script, schema: NotedSchema) -> None:
         """Note what a revision has changed in the schema that was before it."""
         self._changes[script.revision] = schema.changes
-        if script.revision in self._together:
+        if self._one_run:
             self._made[script.revision] = {name for name, table in schema.tables.items() if table.new}
 
     def _earlier(self, script: Script) -> list[str]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import fields, replace
-from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -24,6 +22,8 @@ from safeops.review.recorder import Recorder
 
 log = logging.getLogger("safeops")
 
+T = TypeVar("T")
+
 
 class Effects:
     """What is known to be changed by what a revision sends.
@@ -36,8 +36,6 @@ class Effects:
         database = database_for(dialect, None)
         self._dialect = dialect
         self._server = JudgedServer.of(database) if JudgedServer.serves(database) else None
-        # A loop sends the same text again and again.
-        self._parsed = lru_cache(maxsize=64)(self._server.parse if self._server is not None else lambda _: [])
 
     @property
     def home(self) -> str | None:
@@ -71,8 +69,8 @@ class Effects:
 
     def _operations(self, event: Event) -> Iterable[Operation]:
         match event:
-            case Sent():
-                return self._parsed(bound_text(event))
+            case Sent() if self._server is not None:
+                return self._server.operations(bound_text(event))
             case HelperSent():
                 return effects_of(event, self._dialect)
         return ()
@@ -125,7 +123,7 @@ class Known:
 def copied(schema: Schema) -> Schema:
     """Return a schema that can be changed without changing the other."""
     tables = {name: _copied_table(table) for name, table in schema.tables.items()}
-    types = {name: copy(type_) for name, type_ in schema.types.items()}
+    types = {name: _twin(type_) for name, type_ in schema.types.items()}
     return replace(schema, tables=tables, types=types, gone=set(schema.gone), **_lists_of(schema))
 
 
@@ -137,8 +135,15 @@ def _lists_of(schema: Schema) -> dict[str, Any]:
 def _copied_table(table: KnownTable) -> KnownTable:
     return replace(
         table,
-        columns={name: copy(column) for name, column in table.columns.items()},
-        constraints={name: copy(constraint) for name, constraint in table.constraints.items()},
-        indexes={name: copy(index) for name, index in table.indexes.items()},
+        columns={name: _twin(column) for name, column in table.columns.items()},
+        constraints={name: _twin(constraint) for name, constraint in table.constraints.items()},
+        indexes={name: _twin(index) for name, index in table.indexes.items()},
         read_by=dict(table.read_by),
     )
+
+
+def _twin(known: T) -> T:
+    """Return a shallow copy, several times as fast as by ``copy``."""
+    made = object.__new__(type(known))
+    made.__dict__.update(known.__dict__)
+    return made

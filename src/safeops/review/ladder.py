@@ -5,7 +5,7 @@ The rungs: a connection that only records, the live database that is only read, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,7 +46,7 @@ class Ladder:
     """
 
     script: ScriptDirectory
-    recorded: list[tuple[Script, Schema, Recording]]
+    recorded: Iterable[tuple[Script, Schema, Recording]]
     measured: dict[str, Recording]
     released: Released
     one_run: bool
@@ -59,8 +59,7 @@ class Ladder:
             stats: How many rows the tables have.
             live: The live database, if it may be read.
         """
-        together = {script.revision for script, *_ in self.recorded} if self.one_run else set()
-        before = Before(self.script, together, stats, live)
+        before = Before(self.script, self.one_run, stats, live)
         found = []
         for script, replayed, recording in self.recorded:
             schema = before.schema(script, replayed)

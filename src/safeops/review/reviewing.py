@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,14 +25,15 @@ from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
 from safeops.review.offline import environment_of
 from safeops.review.replay import Replay
-from safeops.review.reviewed import Reviewed, ReviewedRevision
+from safeops.review.reviewed import Reviewed, ReviewedRevision, shown_path
 from safeops.review.runs import Environment
 from safeops.review.scratch import record_scratch
-from safeops.review.selection import Selection, selected
+from safeops.review.selection import Selection, not_waiting, selected
 from safeops.review.stats import Stats, default_file, read_stats, stats_file
 from safeops.review.stats import write_stats as save_stats
 from safeops.review.trying import with_trials
 from safeops.review.verdicts import Verdicts
+from safeops.runner.environment import reach_existing
 from safeops.runner.revision_run import ending_on_signals
 from safeops.runner.revisions import steps_between
 
@@ -117,19 +119,54 @@ def review(
     file = None if baseline is None else Path(baseline)
     known = stats_file(config, stats)
     asked = Asked(small_table, url, scratch or bool(scratch_url), scratch_url, known, write_stats, file, write_baseline)
-    with ending_on_signals():
+
+    def again() -> Reviewed:
         environment = _environment(config, server_version)
         found = reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
         return with_fixes(found, environment, url) if fix else found
+
+    with ending_on_signals():
+        found = again()
+        changed = _fixed(found, _applied_files(config, url)) if fix else []
+        return _with_remarks(again(), [f"Rewrote {shown_path(str(path))}" for path in changed]) if changed else found
+
+
+def _fixed(found: Reviewed, applied: Sequence[str]) -> list[Path]:
+    """Rewrite the files that findings are about, and return those that have changed."""
+    try:
+        from safeops.review.fix import write_fixes
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return write_fixes(found.findings, applied)
+
+
+def _with_remarks(found: Reviewed, remarks: Sequence[str]) -> Reviewed:
+    return replace(found, remarks=(*remarks, *found.remarks))
+
+
+def _applied_files(config: Config, url: str | None) -> list[str]:
+    """Return the files of the revisions that the database at a URL, or that of the project, has had."""
+    environment = environment_of(config)
+    applied: frozenset[str] = frozenset()
+    if url is not None:
+        applied = applied_at(url, environment)
+    else:
+        # Where there is no database, none is known to have had any.
+        with suppress(Exception), not_waiting():
+            reached = reach_existing(config)
+            applied = frozenset(one.revision for one in environment.script.iterate_revisions(reached.current, "base"))
+    return [one.path for one in environment.script.walk_revisions() if one.revision in applied]
 
 
 def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Reviewed:
     """Return what is found in the revisions that were selected."""
     verdicts = Verdicts(database_for(environment.dialect, None), asked.small_table)
     _refuse_without_parser(verdicts.database)
+    recorded = Replay(environment, selection.scripts, one_run=selection.one_run)
     ladder = Ladder(
         environment.script,
-        list(Replay(environment, selection.scripts, one_run=selection.one_run)),
+        # Under an asynchronous driver there is no loop left for them later.
+        recorded if asked.url is None else list(recorded),
         _measured(environment.config, selection.scripts, asked.scratch_url) if asked.scratch else {},
         Released(environment.config, environment.options.get("target_metadata")),
         selection.one_run,
@@ -168,12 +205,16 @@ def _refuse_without_parser(database: Database) -> None:
     try:
         JudgedServer.of(database).parse("SELECT 1")
     except ImportError as error:
-        raise SafeOpsError(
-            f"A review needs {error.name}, which is not installed.",
-            why="It reads SQL by the parser of the database itself, which most projects need at no other time.",
-            remedy="Install what a review needs:",
-            code="pip install 'alembic-safeops[review]'",
-        ) from error
+        raise _not_installed(error) from error
+
+
+def _not_installed(error: ImportError) -> SafeOpsError:
+    return SafeOpsError(
+        f"A review needs {error.name}, which is not installed.",
+        why="It reads SQL and Python by parsers that most projects need at no other time.",
+        remedy="Install what a review needs:",
+        code="pip install 'alembic-safeops[review]'",
+    )
 
 
 def _measured(config: Config, scripts: Sequence[Script], scratch_url: str | None) -> dict[str, Recording]:

@@ -206,7 +206,7 @@ def _changed_in(fields: Sequence[str]) -> Iterator[str]:
 
 def _new(config: Config, script: ScriptDirectory) -> Selection:
     try:
-        with _not_waiting():
+        with not_waiting():
             reached = reach_existing(config)
     except Exception as error:
         return _lacking(script, f"the database cannot be reached: {summary(error)}")
@@ -225,7 +225,8 @@ def _lacking(script: ScriptDirectory, why: str) -> Selection:
     return _changed(script, base, f"added or changed since {branch}, because {why}")
 
 
-def _not_waiting() -> AbstractContextManager[None]:
+def not_waiting() -> AbstractContextManager[None]:
+    """Have connecting fail within moments where no server answers, for the block."""
     return listening(Engine, "do_connect", _refuse_silent_server)
 
 
