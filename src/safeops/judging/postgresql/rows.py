@@ -35,12 +35,9 @@ def select(node: Any) -> Iterator[Operation]:
     into = getattr(node, "intoClause", None)
     if into is not None:
         yield Operation(op.CREATE_TABLE, name_of(into.rel), traits=frozenset({"as select"}), node=node)
-    reads = list(_reads(node))
-    calls = list(_calls(node))
-    yield from reads
-    yield from calls
-    yield from _writes_within(node)
-    if not reads and not calls and into is None:
+    found = [*_reads(node), *_calls(node), *_writes_within(node)]
+    yield from found
+    if not found and into is None:
         yield Operation(op.OTHER, node=node)
 
 

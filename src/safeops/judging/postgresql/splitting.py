@@ -42,9 +42,10 @@ def _text(plain: str, raw: Any) -> str:
 
 def _parsed(sql: str) -> Statement:
     try:
-        return Statement(sql, parse_sql(sql)[0].stmt)
+        found = parse_sql(sql)
     except ParseError as error:
         return Statement(sql, error=str(error.args[0]))
+    return Statement(sql, found[0].stmt) if found else Statement(sql, error="there is no statement in it")
 
 
 # Placeholders --------------------------------------------------------------------------------------------------------

@@ -189,8 +189,8 @@ REWRITES = (
 )
 TABLES = (
     truth(op.CREATE_TABLE),
-    truth(op.DROP_TABLE, on(AE), on(AE, CATALOGUE, "referents"), on(AE, CATALOGUE, "parent"), rule="drop-table",
-          why="what still uses the table fails"),
+    truth(op.DROP_TABLE, on(AE), on(AE, CATALOGUE, "referents"), on(AE, CATALOGUE, "parent"),
+          on(AE, CATALOGUE, "default partition"), rule="drop-table", why="what still uses the table fails"),
     truth(op.DROP_SCHEMA, on(AE), rule="drop-table", why="all tables of the schema are gone", source=DOCUMENTED),
     truth(op.RENAME_TABLE, on(AE), rule="rename-table", why="what still uses the old name fails"),
     truth(op.TRUNCATE, on(AE), rule="truncate", why="the rows are gone for good"),
