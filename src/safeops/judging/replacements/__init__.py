@@ -21,6 +21,7 @@ from alembic.operations import ops
 
 from safeops.databases import Database
 from safeops.judging import operations
+from safeops.judging.bound import bound_text
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import columns, others, rows, tables
 from safeops.judging.replacements.others import index_for_key
@@ -79,6 +80,8 @@ def replacement_of(
     raw = RawSql.of(database)
     given = sent.call.operation if sent.call is not None else None
     parts = [] if type(given) in _WRITERS else raw.parts(sent)
+    if parts is None:
+        return _of_all(about, sent, raw, repeated)
     if len(parts) > 1:
         return _joined([_of_part(part, about, operation) for part in parts])
     return _single(about, sent, raw, repeated or sent.times > 1 or sent.synthetic)
@@ -94,6 +97,19 @@ def _single(about: About, sent: Sent, raw: RawSql, repeated: bool = False) -> Re
     writer = _WRITERS.get(type(given))
     made: Replacement | None = writer(given, about) if writer is not None else None
     return made or raw.own(operation, sent, about) or others.advised(operation, about)
+
+
+def _of_all(about: About, sent: Sent, raw: RawSql, repeated: bool) -> Replacement | None:
+    """Return what to write instead of a statement that cannot be taken apart: all that it does, or nothing."""
+    found = about.judged(bound_text(sent))
+    made = [_single(replace(about, operation=one), sent, raw, repeated) for one in found]
+    if len(found) < 2:
+        return _single(about, sent, raw, repeated or sent.times > 1 or sent.synthetic)
+    whole = [one for one in made if one is not None and one.upgrade]
+    if len(whole) == len(found):
+        return _joined(whole)
+    own = _single(about, sent, raw, repeated)
+    return None if own is None else Replacement("", note=own.note)
 
 
 def _of_part(sql: str, about: About, wanted: Operation) -> Replacement:
@@ -125,4 +141,6 @@ def _of_rows(about: About, sent: Sent, raw: RawSql, repeated: bool) -> Replaceme
     found = raw.rows_of(about, sent, repeated)
     if found is None:
         return Replacement("", note=rows.ADVICE)
-    return rows.update(found, name, about) if updates else rows.delete(found, name, about)
+    if updates:
+        return rows.update(found, name, about)
+    return rows.delete(raw.deleted_batch(name, rows.key_column(about, name), found.condition))

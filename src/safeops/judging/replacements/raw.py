@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.databases.ports import Port
 from safeops.judging import operations
-from safeops.judging.bound import bound_text
 from safeops.judging.operations import Operation
 from safeops.judging.replacements.replacement import About, Replacement
-from safeops.judging.replacements.rows import Rows
+from safeops.judging.replacements.rows import BATCH, Rows
 from safeops.judging.replacements.types import type_of
 from safeops.judging.schema import KnownType
 from safeops.judging.sent import Sent
@@ -31,9 +30,9 @@ class RawSql(Port):
         make = _CALLS.get(operation.kind)
         return make(self, operation, operation.table) if make is not None and operation.table is not None else None
 
-    def parts(self, sent: Sent) -> list[str]:
-        """Return a text as one statement for each operation, with the values of its placeholders."""
-        return [bound_text(sent)]
+    def parts(self, sent: Sent) -> list[str] | None:
+        """Return a text as one statement for each operation, with the values of its placeholders; None if it cannot."""
+        return None
 
     def rows_of(self, about: About, sent: Sent, repeated: bool) -> Rows | None:
         """Return what an UPDATE or a DELETE does to which rows; None if too little is known.
@@ -41,6 +40,18 @@ class RawSql(Port):
         Of one that is ``repeated`` with other values, what compares a key with them is no condition.
         """
         return None
+
+    row_id: ClassVar[str] = "rowid"
+    """What the server itself calls a row by, for tables whose key is not known."""
+
+    has_writable_views: ClassVar[bool] = True
+    """A view takes the place of a table, so that it can be used under two names."""
+
+    def deleted_batch(self, name: Name, key: str | None, condition: str | None) -> str:
+        """Return the statement that deletes a batch of rows."""
+        table, own = self.quoted_table(name), self.quoted(key) if key else self.row_id
+        where = f" WHERE {condition}" if condition else ""
+        return f"DELETE FROM {table} WHERE {own} IN (SELECT {own} FROM {table}{where} LIMIT {BATCH})"
 
     def own(self, operation: Operation, sent: Sent, about: About) -> Replacement | None:
         """Return the replacement for what only this family has; None if there is none."""
@@ -119,8 +130,7 @@ def _type(raw: RawSql, operation: Operation, name: Name) -> Made:
 
 
 def _rename_column(raw: RawSql, operation: Operation, name: Name) -> Made:
-    new = operation.name or (operation.other.name if operation.other else None)
-    return _alter(raw, operation, name, modify_name=new) if new else None
+    return _alter(raw, operation, name, modify_name=operation.expression) if operation.expression else None
 
 
 def _rename_table(raw: RawSql, operation: Operation, name: Name) -> Made:

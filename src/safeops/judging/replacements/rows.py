@@ -45,13 +45,8 @@ def _value(value: Any) -> Code:
 BATCH = 5_000
 
 
-def delete(rows: Rows, name: Name, about: About) -> Replacement:
-    """Return a loop that deletes in batches, each a transaction of its own."""
-    table = about.database.quoted_table(name)
-    own = _key(about, name)
-    key = about.database.quoted(own) if own else "ctid"
-    where = f" WHERE {rows.condition}" if rows.condition else ""
-    sql = f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table}{where} LIMIT {BATCH})"
+def delete(sql: str) -> Replacement:
+    """Return a loop that deletes a batch at a time, each in a transaction of its own."""
     return Replacement(
         lines(
             f"batch = {call('sa.text', escaped(sql))}",
@@ -65,6 +60,6 @@ def delete(rows: Rows, name: Name, about: About) -> Replacement:
     )
 
 
-def _key(about: About, name: Name) -> str | None:
+def key_column(about: About, name: Name) -> str | None:
     """Return the column that is a key of a table by itself, if one is known."""
     return next((key[0] for key in keys_of(about, name) or () if len(key) == 1), None)

@@ -8,6 +8,7 @@ from alembic.operations import ops
 
 from safeops.judging.replacements.code import columns_code, name_code, options_code, sql_of
 from safeops.judging.replacements.columns import CASCADE, two_phases
+from safeops.judging.replacements.raw import RawSql
 from safeops.judging.replacements.replacement import About, Replacement
 from safeops.naming import Code, Name, call
 
@@ -30,6 +31,8 @@ def drop_table(dropped: ops.DropTableOp, about: About) -> Replacement:
 def rename_table(renamed: ops.RenameTableOp, about: About) -> Replacement:
     if str(renamed.table_name) == str(renamed.new_table_name):
         return Replacement("", note=MOVED)
+    if not RawSql.of(about.database).has_writable_views:
+        return Replacement("", note="Rename it in the deploy that brings the application which knows the new name.")
     rename = call("TableRename", str(renamed.table_name), str(renamed.new_table_name), schema=renamed.schema)
     return two_phases(rename, str(renamed.table_name))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from pglast import ast
@@ -26,6 +26,8 @@ from safeops.naming import Name, call
 
 class RawSql(raw.RawSql):
     """How SQL of PostgreSQL is read."""
+
+    row_id: ClassVar[str] = "ctid"
 
     def call_of(self, operation: Operation, sent: Sent) -> Made:
         for command in commands.of(parsed(sent.sql, sent.parameters), self):
