@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,24 @@ class Repository:
                     return None
         return None
 
+    def shared_with(self, ref: str) -> str | None:
+        """Return the newest commit that HEAD shares with a ref, or that of the ref; None if there is no such ref."""
+        return self.merge_base(ref) or self.commit(ref)
+
+    def main_branch(self) -> str | None:
+        """Return the branch that changes are merged into; None if that is the current one, or if there is none."""
+        try:
+            current = _git(self.root, "symbolic-ref", "--quiet", "--short", "HEAD")
+        except NoRepository:
+            current = ""
+        return next((branch for branch in MAIN_BRANCHES if branch != current and self.commit(branch)), None)
+
+    def changed_since(self, commit: str) -> set[Path]:
+        """Return the files that were added or changed since a commit, whether that was committed or not."""
+        changed = _git(self.root, "diff", "--name-status", "-M100%", "-z", commit, "--").split("\0")
+        new = _git(self.root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+        return {(self.root / name).resolve() for name in (*_changed_in(changed), *new) if name}
+
     def before(self, file: Path) -> str | None:
         """Return the last commit of this branch without a file, whichever merge brought it; HEAD if it is not committed."""
         found = ("log", "--first-parent", "-m", "--no-renames", "--diff-filter=A", "--format=%H", "-1", "--", str(file))
@@ -66,6 +85,17 @@ class Repository:
                 files.extraction_filter = tarfile.data_filter
             files.extractall(folder)
         archive.unlink()
+
+
+def _changed_in(fields: Sequence[str]) -> Iterator[str]:
+    """Yield the files of ``git diff --name-status``; one that was only renamed is not changed."""
+    rest = iter(fields)
+    for status in rest:
+        name = next(rest, "")
+        if status[:1] in ("R", "C"):
+            next(rest, "")
+        elif status != "D":
+            yield name
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,11 +17,10 @@ from sqlalchemy.engine import Engine
 from safeops.databases.connections import listening
 from safeops.errors import InvalidArgument
 from safeops.planned import summary
+from safeops.review.repository import NoRepository, Repository
 from safeops.runner.environment import reach_existing
 from safeops.runner.revisions import no_such_revision, scripts_of, steps_between, unknown_revisions
 
-MAIN_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
-"""What the branch may be called that a change is merged into."""
 PATIENCE = 3.0
 """Seconds to wait for a server that may not be there."""
 
@@ -124,9 +122,10 @@ def _since(script: ScriptDirectory, since: str) -> Selection:
     known = {one.revision for one in script.walk_revisions()}
     if since in known:
         return _following(script, since)
-    base = Git(Path(script.dir)).merge_base(since)
-    if base is not None:
-        return _changed(script, base, f"added or changed since {since}")
+    repository = _repository(script)
+    base = repository.shared_with(since) if repository is not None else None
+    if repository is not None and base is not None:
+        return _changed(script, repository, base, f"added or changed since {since}")
     try:
         return _following(script, script.get_revision(since).revision)
     except CommandError as error:
@@ -147,58 +146,17 @@ def _parents(script: Script) -> Iterator[str]:
     yield from () if down is None else (down,) if isinstance(down, str) else down
 
 
-def _changed(script: ScriptDirectory, base: str, why: str) -> Selection:
-    changed = Git(Path(script.dir)).changed_since(base)
+def _repository(script: ScriptDirectory) -> Repository | None:
+    try:
+        return Repository.around(Path(script.dir).resolve())
+    except NoRepository:
+        return None
+
+
+def _changed(script: ScriptDirectory, repository: Repository, base: str, why: str) -> Selection:
+    changed = repository.changed_since(base)
     revisions = {one.revision for one in script.walk_revisions() if Path(one.path).resolve() in changed}
     return Selection(_ordered(script, revisions), why, one_run=True)
-
-
-class Git:
-    """The git repository that has a project; there may be none.
-
-    Args:
-        folder: A folder in it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder.resolve()
-
-    def merge_base(self, ref: str) -> str | None:
-        """Return the newest commit that a ref and the current branch share; None if there is no such ref, or no git."""
-        commit = self._asked("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
-        return (self._asked("merge-base", commit, "HEAD") or commit) if commit else None
-
-    def main_branch(self) -> str | None:
-        """Return the branch that changes are merged into; None if that is the current one, or if there is none."""
-        current = self._asked("symbolic-ref", "--quiet", "--short", "HEAD")
-        return next((name for name in MAIN_BRANCHES if name != current and self.merge_base(name)), None)
-
-    def changed_since(self, commit: str) -> set[Path]:
-        """Return the files that were added or changed since a commit, committed or not."""
-        root = Path(self._asked("rev-parse", "--show-toplevel") or ".")
-        lines = (self._asked("diff", "--name-status", "-M100%", "-z", commit, "--") or "").split("\0")
-        new = (self._asked("ls-files", "--others", "--exclude-standard", "--full-name", "-z", ":/") or "").split("\0")
-        return {(root / name).resolve() for name in (*_changed_in(lines), *new) if name}
-
-    def _asked(self, *arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(self._folder), *arguments], capture_output=True, text=True, check=False, timeout=60
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip("\n") if done.returncode == 0 else None
-
-
-def _changed_in(fields: Sequence[str]) -> Iterator[str]:
-    """Yield the files of ``git diff --name-status``; one that was only renamed is not changed."""
-    rest = iter(fields)
-    for status in rest:
-        name = next(rest, "")
-        if status[:1] in ("R", "C"):
-            next(rest, "")
-        elif status != "D":
-            yield name
 
 
 # New ------------------------------------------------------------------------------------------------------------
@@ -217,12 +175,13 @@ def _new(config: Config, script: ScriptDirectory) -> Selection:
 
 
 def _lacking(script: ScriptDirectory, why: str) -> Selection:
-    git = Git(Path(script.dir))
-    branch = git.main_branch()
-    base = git.merge_base(branch) if branch is not None else None
-    if base is None:
-        return _all(script, f"all there are, because {why}")
-    return _changed(script, base, f"added or changed since {branch}, because {why}")
+    repository = _repository(script)
+    branch = repository.main_branch() if repository is not None else None
+    base = repository.shared_with(branch) if repository is not None and branch is not None else None
+    if repository is not None and base is not None:
+        with suppress(NoRepository):
+            return _changed(script, repository, base, f"added or changed since {branch}, because {why}")
+    return _all(script, f"all there are, because {why}")
 
 
 def not_waiting() -> AbstractContextManager[None]:
