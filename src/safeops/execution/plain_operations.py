@@ -17,13 +17,15 @@ from sqlalchemy.pool import Pool
 
 from safeops import _sqlalchemy
 from safeops.databases import database_on
-from safeops.databases.waiting import send_by
-from safeops.execution.migration import current_settings, is_migrating, settings_of_command
+from safeops.databases.waiting import Waiting, send_by
+from safeops.errors import UnsupportedOnDatabase
+from safeops.execution.migration import current_settings, is_configured, is_migrating, settings_of_command
 from safeops.execution.plain_statement import (
     KEY,
     PlainSession,
     PlainStatement,
     blockers_of,
+    bound_transaction,
     ending,
     names_in,
     not_acquired,
@@ -89,6 +91,7 @@ def install() -> None:
         "do_execute": _execute,
         "do_executemany": _execute_many,
         "do_execute_no_params": _execute_plainly,
+        "begin": _transaction_begun,
         "commit": _transaction_ended,
         "rollback": _transaction_ended,
         "rollback_savepoint": _savepoint_ended,
@@ -112,6 +115,17 @@ def _execute_many(cursor: Any, statement: str, parameters: Any, context: Any) ->
 
 def _execute_plainly(cursor: Any, statement: str, context: Any) -> bool | None:
     return _sending(context, statement, None, lambda: context.dialect.do_execute_no_params(cursor, statement, context))
+
+
+def _transaction_begun(connection: Connection) -> None:
+    """Bound a transaction of a revision from its beginning, for what the driver sends without SQLAlchemy."""
+    if current_dry_run() is not None or not is_migrating() or (found := sender()) is None:
+        return
+    if found.who is not Who.HELPER and is_configured(found.context):
+        with suppress(NotImplementedError, UnsupportedOnDatabase):
+            session, waiting = _session_of(connection), Waiting.of(database_on(connection))
+            if not session.busy:
+                bound_transaction(waiting, session, current_settings(found.context))
 
 
 def _transaction_ended(connection: Connection) -> None:

@@ -115,6 +115,9 @@ class PlainStatement:
         own = self.sender is not None and self.sender.who is Who.REVISION and self._is_wanted(self.sender)
         if not own:
             self._restore()
+        if self.sender is not None and self.sender.who is Who.ALEMBIC and is_configured(self.sender.context):
+            # The transaction in which Alembic reads its version goes on as that of the first revision.
+            bound_transaction(self.waiting, self.session, self._settings())
         handled = self._send() if own or self._is_alembics_under_bound() else None
         self._note()
         return handled
@@ -156,8 +159,7 @@ class PlainStatement:
         if self.kind in CONTROL or not self.words:
             return None
         settings = self._settings()
-        if not self.session.bounded:
-            self._bound(settings)
+        bound_session(self.waiting, self.session, settings)
         terms, outside = Terms(self.database, settings), self._is_outside()
         if outside and self.waiting.waits_inside(self.words) and (self.session.ours or self.session.lock_bound):
             self._send_watched(terms)
@@ -169,12 +171,6 @@ class PlainStatement:
 
     def _settings(self) -> Settings:
         return current_settings(self.sender.context) if self.sender is not None else settings_of_command()
-
-    def _bound(self, settings: Settings) -> None:
-        autocommit = _sqlalchemy.is_autocommit(self.connection)
-        restoring = self.waiting.bound(settings.lock_timeout, autocommit=autocommit)
-        self.session.bounded, self.session.ours = True, restoring is not None
-        self.session.restoring = restoring or self.session.restoring
 
     def _is_outside(self) -> bool:
         return _sqlalchemy.is_autocommit(self.connection) or not self.waiting.is_in_transaction()
@@ -288,6 +284,22 @@ def _read(sql: str) -> tuple[tuple[str, ...], Kind, frozenset[Kind]]:
 
 def _locks_rows(words: tuple[str, ...]) -> bool:
     return any(pair in _LOCKING for pair in pairwise(words))
+
+
+def bound_transaction(waiting: Waiting, session: PlainSession, settings: Settings) -> None:
+    """Bound a transaction as it begins, where the bound ends with it."""
+    if waiting.ends_with_transaction and not _sqlalchemy.is_autocommit(waiting.database.connection):
+        bound_session(waiting, session, settings)
+
+
+def bound_session(waiting: Waiting, session: PlainSession, settings: Settings) -> None:
+    """Bound a session, or its transaction, unless it is bounded."""
+    if session.bounded:
+        return
+    autocommit = _sqlalchemy.is_autocommit(waiting.database.connection)
+    restoring = waiting.bound(settings.lock_timeout, autocommit=autocommit)
+    session.bounded, session.ours = True, restoring is not None
+    session.restoring = restoring or session.restoring
 
 
 @contextmanager

@@ -7,12 +7,9 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from safeops.databases import waiting
-from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.session import announced_session
 
 SETTING = "lock_timeout"
-# Looks and sets at once: a bound of the role, of env.py or of the revision is kept.
-BOUND = "SELECT CASE WHEN current_setting('{name}') = '0' THEN set_config('{name}', '{value}', {local}) END"
 SAVEPOINT = "safeops_plain"
 IDLE = 0
 """The transaction status of libpq for a session without a transaction."""
@@ -36,8 +33,11 @@ class Waiting(waiting.Waiting):
         return f"SET {SETTING} = 0" if self._set(value, local=False) else None
 
     def _set(self, value: int, *, local: bool) -> bool:
-        sql = sealed(BOUND.format(name=SETTING, value=value, local=str(local).lower()))
-        return self.send(sql)[0][0] is not None
+        """Set it unless it is set; a revision may still choose its isolation level after SHOW and SET."""
+        if self.send(f"SHOW {SETTING}")[0][0] != "0":
+            return False
+        self.send(f"SET {'LOCAL ' if local else ''}{SETTING} = {value}")
+        return True
 
     def touches_bound(self, sql: str, words: Sequence[str]) -> bool:
         return SETTING in sql.lower() or not {"RESET", "DISCARD"}.isdisjoint(words)
