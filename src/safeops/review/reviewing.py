@@ -35,7 +35,6 @@ from safeops.review.trying import with_trials
 from safeops.review.verdicts import Verdicts
 from safeops.runner.environment import reach_existing
 from safeops.runner.revision_run import ending_on_signals
-from safeops.runner.revisions import steps_between
 
 
 @dataclass(frozen=True)
@@ -232,12 +231,12 @@ def _selection(
     """Return the revisions to review; of those that are not named none that the database at ``url`` has had."""
     if url is None or what:
         return selected(config, what, since=since, all_=all_revisions)
+    found = selected(config, since=since, all_=all_revisions or since is None)
     applied = applied_at(url, environment)
+    pending = tuple(one for one in found.scripts if one.revision not in applied)
     if since is None and not all_revisions:
-        steps = steps_between(environment.script, "heads", sorted(applied))
-        return Selection(tuple(step.revision for step in steps), "pending on the database at --url", one_run=True)
-    found = selected(config, since=since, all_=all_revisions)
-    return replace(found, scripts=tuple(one for one in found.scripts if one.revision not in applied))
+        return Selection(pending, "pending on the database at --url", one_run=True)
+    return replace(found, scripts=pending)
 
 
 # What is accepted -----------------------------------------------------------------------------------------------
