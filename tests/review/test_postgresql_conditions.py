@@ -113,6 +113,8 @@ def test_a_call_tells_the_old_type_of_a_column_that_is_not_known() -> None:
         ("CREATE INDEX CONCURRENTLY i ON users (name)", 18, True, True),
         ("CREATE INDEX CONCURRENTLY i ON users (name)", 18, False, False),
         ("VACUUM users", 18, True, True),
+        ("SELECT 1; CREATE INDEX CONCURRENTLY i ON users (name)", 18, False, True),
+        ("CREATE INDEX i ON users (name); ALTER TABLE users ADD UNIQUE USING INDEX users_age", 18, True, False),
         ("ALTER TABLE users ADD u uuid DEFAULT uuidv7()", 15, True, True),
         ("ALTER TABLE users ADD u uuid DEFAULT uuidv7()", 18, True, False),
         ("ALTER TABLE users ADD v int GENERATED ALWAYS AS (id) VIRTUAL", 17, True, True),

@@ -26,6 +26,8 @@ def replay(schema: Schema, operation: Operation, *, new: bool) -> None:
         _create_table(schema, operation, new=new)
     elif operation.kind == op.CREATE_TYPE:
         _create_type(schema, operation, new=new)
+    elif operation.kind == op.CREATE_VIEW:
+        _create_view(schema, operation, new=new)
     elif operation.kind in _ON_TABLES and operation.table is not None:
         table = _found(schema, operation.table)
         _ON_TABLES[operation.kind](table, operation)
@@ -345,10 +347,11 @@ def _create_function(schema: Schema, operation: Operation) -> None:
     schema.functions[schema.key(_name_of(operation))] = KnownFunction(volatile, harmless)
 
 
-def _create_view(schema: Schema, operation: Operation) -> None:
+def _create_view(schema: Schema, operation: Operation, *, new: bool) -> None:
     if operation.table is not None:
         name = schema.key(operation.table)
-        schema.tables[name] = KnownTable(name, kind="view")
+        known = schema.tables.get(name)
+        schema.tables[name] = KnownTable(name, kind="view", new=new if known is None else known.new)
         schema.gone.discard(name)
         _reads(schema, schema.tables[name], operation)
 
@@ -395,7 +398,6 @@ _ON_SCHEMAS: dict[str, Callable[[Schema, Operation], None]] = {
     op.RENAME_INDEX: _rename_index,
     op.ALTER_TYPE: _alter_type,
     op.DROP_TYPE: _drop_type,
-    op.CREATE_VIEW: _create_view,
     op.OTHER: _create_function,
     op.DROP_VIEW: _drop_table,
 }

@@ -147,6 +147,7 @@ FOUND = {
     "rebuilds index": "An index of the column has to be built anew.",
     "used by a view": "A view reads it.",
     "bounds proven": "A valid CHECK says of the partition what its bounds say.",
+    "not unique": "The index that a key is to take is not unique, or not valid.",
     "uses new value": "It uses a value that its own transaction has added to an enum.",
     "default partition exists": "The partitioned table has a default partition.",
     "builds index": "The new partition lacks an index of its parent.",

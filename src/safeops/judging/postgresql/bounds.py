@@ -35,6 +35,8 @@ def _names_key(part: Any, keys: Collection[str]) -> bool:
 
 
 def _bound(part: Any, keys: Collection[str]) -> int | None:
+    if _is_false(part):
+        return 0
     compared = comparison(part)
     if compared is not None:
         return 1 if compared[1] == "=" and compared[0] in keys and _is_one_value(compared[2]) else None
@@ -42,6 +44,16 @@ def _bound(part: Any, keys: Collection[str]) -> int | None:
         return _limit_of(part.subselect)
     listed = _listed(part, keys)
     return len(listed) if listed is not None else _between(part, keys)
+
+
+def _is_false(part: Any) -> bool:
+    """Tell whether a condition is FALSE, or compares two numbers that differ, as 1 = 0."""
+    if isinstance(part, ast.A_Const):
+        return isinstance(part.val, ast.Boolean) and not part.val.boolval
+    if not isinstance(part, ast.A_Expr) or words_of(part.name) != ["="]:
+        return False
+    numbers = number_of(part.lexpr), number_of(part.rexpr)
+    return None not in numbers and numbers[0] != numbers[1]
 
 
 def _is_one_value(node: Any) -> bool:

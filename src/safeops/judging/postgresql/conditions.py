@@ -86,7 +86,9 @@ Found = tuple[Operation, set[str]]
 
 def _add_column(operation: Operation, table: KnownTable | None, schema: Schema, session: Session) -> Found:
     words = {"already"} if table is not None and operation.column in table.columns else set()
-    known = schema.type(_type_name(operation.type))
+    # The elements of an array are checked when there are some: a new column has none.
+    is_array = (operation.type or "").endswith("[]")
+    known = schema.type(_type_name(operation.type)) if not is_array else None
     words |= {"checked domain"} if known is not None and known.kind == "domain" and known.has_rules else set()
     return _with_asked_default(operation, schema), words
 
@@ -166,7 +168,9 @@ def _key(operation: Operation, table: KnownTable | None, schema: Schema, session
     index = table.indexes.get(operation.expression or "")
     columns = operation.columns or (index.columns if index is not None else ())
     proven = [_is_required(table, column) for column in columns]
-    return replace(operation, columns=columns), {"proven not null"} if proven and all(proven) else set()
+    words = {"proven not null"} if proven and all(proven) else set()
+    words |= {"not unique"} if index is not None and not (index.unique and index.valid) else set()
+    return replace(operation, columns=columns), words
 
 
 def _is_required(table: KnownTable, column: str) -> bool:

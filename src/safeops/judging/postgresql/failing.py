@@ -19,12 +19,15 @@ _OUTSIDE = {
 
 def failure(operation: Operation, session: Session, version: Version, *, in_transaction: bool) -> str | None:
     """Return why the server is certain to refuse an operation; None if it is not."""
+    in_transaction = in_transaction or "in a transaction" in operation.traits
     if in_transaction and (what := _needs_no_transaction(operation)):
         return f"{what} cannot run inside a transaction: put it into op.get_context().autocommit_block()."
     if in_transaction and "uses new value" in operation.traits:
         return "It uses a value that its own transaction has added to an enum: PostgreSQL wants that committed first."
     if in_transaction and "in a block" in operation.traits:
         return "COMMIT and ROLLBACK in a DO block are refused inside a transaction: send it in an autocommit_block()."
+    if "not unique" in operation.traits:
+        return f"A key takes only an index that is unique, valid and of the whole table; {operation.expression} is not."
     return _on_partitioned(operation, version) or _too_new(operation, version) or _used(operation)
 
 

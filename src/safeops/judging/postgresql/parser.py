@@ -73,7 +73,10 @@ _OPAQUE = {
 
 def operations(sql: str) -> list[Operation]:
     """Return what each statement of a text does."""
-    return [operation for statement in statements(sql) for operation in _certain(statement)]
+    found = statements(sql)
+    read = [operation for statement in found for operation in _certain(statement)]
+    # The server runs several statements of one text in a transaction of its own.
+    return read if len(found) < 2 else [one.with_traits("in a transaction") for one in read]
 
 
 def _certain(statement: Statement) -> list[Operation]:

@@ -26,10 +26,24 @@ def alter_table(node: Any) -> Iterator[Operation]:
     if kind == "OBJECT_TYPE":
         yield Operation(op.ALTER_TYPE, name=str(table), traits=frozenset({"attribute"}), node=node)
         return
-    for command in node.cmds:
+    for command in sorted(node.cmds, key=_pass_of):
         made = _altered_index(table, command) if kind == "OBJECT_INDEX" else _altered(table, command)
         for one in made:
             yield _marked(one, node, command)
+
+
+_PASSES = (
+    (AT.AT_DropColumn, AT.AT_DropConstraint),
+    (AT.AT_AlterColumnType,),
+    (AT.AT_AddColumn,),
+    (AT.AT_SetNotNull, AT.AT_DropNotNull, AT.AT_ColumnDefault, AT.AT_AddIdentity),
+    (AT.AT_AddConstraint,),
+)
+"""The order in which the server works through the subcommands of a statement; what is not listed comes last."""
+
+
+def _pass_of(command: Any) -> int:
+    return next((place for place, kinds in enumerate(_PASSES) if command.subtype in kinds), len(_PASSES))
 
 
 def _marked(operation: Operation, node: Any, command: Any) -> Operation:
