@@ -72,6 +72,34 @@ def rows_of(sql: str, dialect: str) -> list[Operation] | None:
     return list(selected(tree)) if isinstance(tree, exp.Query) else None
 
 
+def reading(sql: str, dialect: str) -> str | None:
+    """Return a query that reads the rows that a statement works on, and locks none; None if it is no such statement."""
+    try:
+        with quiet():
+            tree: Any = sqlglot.parse_one(sql, read=dialect)
+    except (SqlglotError, RecursionError):
+        return None
+    if isinstance(tree, (exp.Update, exp.Delete)):
+        return _selecting(tree).sql(dialect)
+    query = tree.expression if isinstance(tree, exp.Insert) else tree
+    if not isinstance(query, exp.Query) or isinstance(query, exp.Values):
+        return None
+    for each in query.find_all(exp.Select):
+        each.set("locks", None)
+    return query.sql(dialect)
+
+
+def _selecting(tree: Any) -> exp.Select:
+    """Return the query with the tables, the condition and the limit of an UPDATE or a DELETE."""
+    query = exp.select("1").from_(tree.this.copy())
+    for table in tree.args.get("using") or ():
+        query = query.join(table.copy())
+    for part in ("where", "limit", "with_"):
+        if tree.args.get(part) is not None:
+            query.set(part, tree.args[part].copy())
+    return query
+
+
 def name_of(table: Any) -> Name | None:
     """Return the name of a table, as the tree has it; None of a subquery."""
     found = table.this if isinstance(table, exp.Schema) else table

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
+
+from safeops.judging.row_statements import reading
 from safeops.judging.schema import Facts as Port
 from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.naming import Name
@@ -23,6 +26,7 @@ _REFERENCES = """SELECT CONSTRAINT_NAME, COLUMN_NAME, REFERENCED_TABLE_SCHEMA, R
     FROM information_schema.KEY_COLUMN_USAGE
     WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND TABLE_NAME = :name AND REFERENCED_TABLE_NAME IS NOT NULL
     ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION"""
+SETTINGS = ("sql_mode", "foreign_key_checks", "lock_wait_timeout", "innodb_lock_wait_timeout")
 _OF_INDEX = """SELECT DISTINCT TABLE_NAME FROM information_schema.STATISTICS
     WHERE TABLE_SCHEMA = COALESCE(:schema, DATABASE()) AND INDEX_NAME = :name"""
 
@@ -45,16 +49,33 @@ class Facts(Port):
         self._read_constraints(table)
         return table
 
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the session that change what statements do."""
+        names = ", ".join(f"'{name}'" for name in SETTINGS)
+        return {
+            name.lower(): str(value) for name, value in self.read(f"SHOW VARIABLES WHERE Variable_name IN ({names})")
+        }
+
     def table_of_index(self, index: Name) -> Name | None:
         found = self._rows(_OF_INDEX, index)
         return Name(found[0][0], index.schema) if len(found) == 1 else None
 
     def rows_of(self, sql: str, parameters: object) -> int | None:
-        """Return how many rows the server expects to go through; each of them is locked by a statement that changes some."""
+        """Return how many rows the server expects to go through; each of them is locked by a statement that changes some.
+
+        A query in its place is explained: within a READ ONLY transaction both servers refuse to explain others.
+        """
         del parameters
+        query = reading(sql, "mysql")
+        if query is None:
+            return None
         # MySQL answers as a tree otherwise, which tells no numbers apart.
         how = "FORMAT=TRADITIONAL " if self.product == "MySQL" else ""
-        read = self.database.connection.exec_driver_sql(f"EXPLAIN {how}{sql}".replace("%", "%%"))
+        try:
+            read = self.database.connection.exec_driver_sql(f"EXPLAIN {how}{query}".replace("%", "%%"))
+        except DBAPIError:
+            # A table of the revision's own is not there yet.
+            return None
         places = [place for place, name in enumerate(read.keys()) if name.lower() == "rows"]
         numbers = [row[places[0]] for row in read if places and row[places[0]] is not None]
         return max(map(int, numbers)) if numbers else 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlglot
-from sqlglot import exp
+from sqlalchemy.exc import DBAPIError
 
-from safeops.judging.row_statements import name_of, quiet
+from safeops.judging.row_statements import reading
 from safeops.judging.schema import Facts as Port
 from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.naming import Name
@@ -31,6 +30,10 @@ class Facts(Port):
         self._read_indexes(table)
         return table
 
+    def settings(self) -> dict[str, str]:
+        """Return the settings of the session that change what statements do."""
+        return {name: str(self._run(f"PRAGMA {name}")[0][0]) for name in ("journal_mode", "foreign_keys")}
+
     def table_of_index(self, index: Name) -> Name | None:
         found = self.scalar("SELECT tbl_name FROM sqlite_master WHERE type = 'index' AND name = :name", name=index.name)
         return Name(found) if found else None
@@ -38,17 +41,17 @@ class Facts(Port):
     def rows_of(self, sql: str, parameters: object) -> int | None:
         """Return how many rows a statement goes through: all of the table unless an index finds those that it is about."""
         del parameters
-        with quiet():
-            tree: Any = sqlglot.parse_one(sql, read="sqlite")
-        table = name_of(tree.this) if isinstance(tree, (exp.Update, exp.Delete)) else None
-        if table is None:
-            return self._count(sql) if isinstance(tree, exp.Query) else None
-        plan = self._run(f"EXPLAIN QUERY PLAN {sql}")
-        where = tree.args.get("where")
-        if where is None or any(str(row[-1]).startswith("SCAN") for row in plan):
-            known = self.table(table)
-            return known.rows if known is not None else None
-        return self._count(f"SELECT 1 FROM {self.quoted(table.name)} {where.sql('sqlite')}")
+        query = reading(sql, "sqlite")
+        try:
+            return None if query is None else self._read_by(query)
+        except DBAPIError:
+            # A table of the revision's own is not there yet.
+            return None
+
+    def _read_by(self, query: str) -> int:
+        scanned = [words[1] for words in map(_words, self._run(f"EXPLAIN QUERY PLAN {query}")) if words[0] == "SCAN"]
+        tables = [table for name in scanned if (table := self.table(Name(name))) is not None]
+        return max([self._count(query), *(table.rows or 0 for table in tables)])
 
     def _count(self, sql: str) -> int:
         return int(self._run(f"SELECT count(*) FROM (SELECT 1 FROM ({sql.rstrip('; ')}) LIMIT {MOST})")[0][0])
@@ -78,3 +81,7 @@ class Facts(Port):
 
     def _pragma(self, pragma: str, name: Name) -> list[Any]:
         return self._run(f"PRAGMA {pragma}({self.quoted(name.name)})")
+
+
+def _words(row: Any) -> list[str]:
+    return [*str(row[-1]).split(), ""]
