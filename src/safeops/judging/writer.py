@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from safeops.databases.base import Database
-from safeops.judging.finding import UNSAFE, Finding
+from safeops.judging.finding import NOTE, Finding
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import Replacement, replacement_of
 from safeops.judging.rows import CHANGING
@@ -64,7 +64,7 @@ class Writer:
     def finding(
         self, rule: str, verdict: str, operation: Operation, sent: Sent, why: str, *, table: Name | None = None
     ) -> Finding:
-        replacement = self._replacement(operation, sent, rule) if verdict == UNSAFE else None
+        replacement = self._replacement(operation, sent, rule) if verdict != NOTE else None
         return Finding(
             rule,
             verdict,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from safeops.judging.finding import Finding
@@ -14,21 +13,21 @@ from safeops.review.runs import Environment
 from safeops.review.selection import selected
 
 
-def with_fixes(found: Reviewed, environment: Environment, url: str | None) -> Reviewed:
-    """Rewrite calls in the files of a review, and add which files that were.
+def fixed_files(found: Reviewed, environment: Environment, url: str | None) -> tuple[bool, list[str]]:
+    """Rewrite calls in the files of a review; tell whether any has changed, and which, and which stayed as they are.
 
     Args:
-        found: What was found. It tells of the files as they were.
+        found: What was found.
         environment: What env.py says.
         url: The live database; None asks the project's own, and if that cannot be reached, the main branch.
     """
     new = _new(environment, url)
-    fixable = [one for one in found.revisions if one.revision in new]
-    written = write_fixes(finding for one in fixable for finding in _of_its_file(one))
+    written = write_fixes(finding for one in found.revisions if one.revision in new for finding in _of_its_file(one))
     kept = [one for one in found.revisions if one.revision not in new and any(_of_its_file(one))]
-    remarks = [f"Rewrote calls in {shown_path(str(file))}: look at the change, and review it again" for file in written]
-    remarks += [f"Left {shown_path(one.file)} as it is: a database has had it" for one in kept]
-    return replace(found, remarks=(*found.remarks, *remarks))
+    return bool(written), [
+        *(f"Rewrote {shown_path(str(file))}" for file in written),
+        *(f"Left {shown_path(one.file)} as it is: a database has had it" for one in kept),
+    ]
 
 
 def _new(environment: Environment, url: str | None) -> set[str]:

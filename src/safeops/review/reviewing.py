@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,21 +18,19 @@ from safeops.judging.server import JudgedServer
 from safeops.review import baseline as baselines
 from safeops.review.acceptance import Acceptance
 from safeops.review.before import Live
-from safeops.review.fixing import with_fixes
 from safeops.review.ladder import Found, Ladder
 from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
 from safeops.review.offline import environment_of
 from safeops.review.replay import Replay
-from safeops.review.reviewed import Reviewed, ReviewedRevision, shown_path
+from safeops.review.reviewed import Reviewed, ReviewedRevision
 from safeops.review.runs import Environment
 from safeops.review.scratch import record_scratch
-from safeops.review.selection import Selection, not_waiting, selected
+from safeops.review.selection import Selection, selected
 from safeops.review.stats import Stats, default_file, read_stats, stats_file
 from safeops.review.stats import write_stats as save_stats
 from safeops.review.trying import with_trials
 from safeops.review.verdicts import Verdicts
-from safeops.runner.environment import reach_existing
 from safeops.runner.revision_run import ending_on_signals
 
 
@@ -121,40 +118,25 @@ def review(
 
     def again() -> Reviewed:
         environment = _environment(config, server_version)
-        found = reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
-        return with_fixes(found, environment, url) if fix else found
+        return reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
 
     with ending_on_signals():
         found = again()
-        changed = _fixed(found, _applied_files(config, url)) if fix else []
-        return _with_remarks(again(), [f"Rewrote {shown_path(str(path))}" for path in changed]) if changed else found
+        changed, remarks = _fixed(found, config, url) if fix else (False, [])
+        return _with_remarks(again() if changed else found, remarks)
 
 
-def _fixed(found: Reviewed, applied: Sequence[str]) -> list[Path]:
-    """Rewrite the files that findings are about, and return those that have changed."""
+def _fixed(found: Reviewed, config: Config, url: str | None) -> tuple[bool, list[str]]:
+    """Rewrite the files that findings are about; tell whether any has changed, and which, and which stayed."""
     try:
-        from safeops.review.fix import write_fixes
+        from safeops.review.fixing import fixed_files
     except ImportError as error:
         raise _not_installed(error) from error
-    return write_fixes(found.findings, applied)
+    return fixed_files(found, environment_of(config), url)
 
 
 def _with_remarks(found: Reviewed, remarks: Sequence[str]) -> Reviewed:
     return replace(found, remarks=(*remarks, *found.remarks))
-
-
-def _applied_files(config: Config, url: str | None) -> list[str]:
-    """Return the files of the revisions that the database at a URL, or that of the project, has had."""
-    environment = environment_of(config)
-    applied: frozenset[str] = frozenset()
-    if url is not None:
-        applied = applied_at(url, environment)
-    else:
-        # Where there is no database, none is known to have had any.
-        with suppress(Exception), not_waiting():
-            reached = reach_existing(config)
-            applied = frozenset(one.revision for one in environment.script.iterate_revisions(reached.current, "base"))
-    return [one.path for one in environment.script.walk_revisions() if one.revision in applied]
 
 
 def reviewed(environment: Environment, selection: Selection, asked: Asked) -> Reviewed:
