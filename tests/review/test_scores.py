@@ -1,4 +1,4 @@
-"""A review knows the key: few false alarms and few misses, on each rung of the ladder, and nothing that it cannot see passes as fine."""
+"""A review knows the key: few false alarms and few misses, on each rung of the ladder."""
 
 from __future__ import annotations
 
@@ -44,52 +44,11 @@ def test_a_few_of_the_key_without_a_server(tmp_path: Path) -> None:
     assert found == {one["revision"]: one["unsafe"]["18"] for one in entries}
 
 
-SAMPLE = frozenset(
-    [
-        "r001",
-        "r005",
-        "r006",
-        "r011",
-        "r020",
-        "r040",
-        "r050",
-        "r057",
-        "r066",
-        "r083",
-        "r086",
-        "r087",
-        "r092",
-        "r104",
-        "r106",
-        "r128",
-        "r141",
-        "r145",
-        "r155",
-        "r157",
-        "k005",
-        "k016",
-        "k043",
-        "k070",
-        "k073",
-        "k083",
-        "k116",
-        "k119",
-        "k120",
-        "k123",
-        "k127",
-        "k128",
-        "k149",
-        "k150",
-        "k162",
-        "k163",
-        "k166",
-        "k181",
-        "k182",
-        "k210",
-        "k219",
-        "k221",
-    ]
-)
+SAMPLE = {
+    *("r001", "r005", "r006", "r011", "r020", "r040", "r050", "r057", "r066", "r083", "r086", "r087", "r092", "r104"),
+    *("r106", "r128", "r141", "r145", "r155", "r157", "k005", "k016", "k043", "k070", "k073", "k083", "k116", "k119"),
+    *("k120", "k123", "k127", "k128", "k149", "k150", "k162", "k163", "k166", "k181", "k182", "k210", "k219", "k221"),
+}
 
 
 def test_a_score_counts() -> None:
