@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 
-from safeops.databases import sqltext
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
 from safeops.judging.schema import (
-    KnownColumn,
-    KnownConstraint,
     KnownFunction,
-    KnownIndex,
     KnownTable,
     KnownType,
     Schema,
 )
+from safeops.judging.table_changes import ON_TABLES, forget, rename
 from safeops.naming import Name
 
 
@@ -28,9 +25,9 @@ def replay(schema: Schema, operation: Operation, *, new: bool) -> None:
         _create_type(schema, operation, new=new)
     elif operation.kind == op.CREATE_VIEW:
         _create_view(schema, operation, new=new)
-    elif operation.kind in _ON_TABLES and operation.table is not None:
+    elif operation.kind in ON_TABLES and operation.table is not None:
         table = _found(schema, operation.table)
-        _ON_TABLES[operation.kind](table, operation)
+        ON_TABLES[operation.kind](table, operation)
     elif operation.kind in _ON_SCHEMAS:
         _ON_SCHEMAS[operation.kind](schema, operation)
 
@@ -66,8 +63,8 @@ def _create_table(schema: Schema, operation: Operation, *, new: bool) -> None:
     schema.gone.discard(name)
     _reads(schema, made, operation)
     for part in operation.parts:
-        if part.kind in _ON_TABLES:
-            _ON_TABLES[part.kind](made, part)
+        if part.kind in ON_TABLES:
+            ON_TABLES[part.kind](made, part)
 
 
 def _drop_table(schema: Schema, operation: Operation) -> None:
@@ -79,7 +76,7 @@ def _drop_table(schema: Schema, operation: Operation) -> None:
         schema.gone.add(gone)
     for table in schema.tables.values():
         table.read_by.pop(name, None)
-        _forget(table.constraints, [each.name for each in table.constraints.values() if each.referent == name])
+        forget(table.constraints, [each.name for each in table.constraints.values() if each.referent == name])
 
 
 def _partitions(schema: Schema, parent: Name) -> list[Name]:
@@ -132,103 +129,20 @@ def _detach(schema: Schema, operation: Operation) -> None:
         part.parent, part.is_default_partition = None, False
 
 
-def _truncate(table: KnownTable, _operation: Operation) -> None:
-    table.empty, table.rows = True, 0
-
-
-def _insert(table: KnownTable, _operation: Operation) -> None:
-    if table.empty:
-        table.empty, table.rows = False, None
-
-
-def _rewrite(table: KnownTable, operation: Operation) -> None:
-    if "logged" in operation.traits:
-        table.unlogged = False
-    elif "unlogged option" in operation.traits:
-        table.unlogged = True
-
-
-# Columns -------------------------------------------------------------------------------------------------------------
-
-
-def _add_column(table: KnownTable, operation: Operation) -> None:
-    if operation.column is None or ("if exists" in operation.traits and operation.column in table.columns):
-        return
-    table.columns[operation.column] = KnownColumn(
-        operation.column,
-        operation.type,
-        nullable=operation.traits.isdisjoint({"not null", "identity", "serial"}),
-        default=operation.expression,
-        generated=next((word for word in ("stored", "virtual") if word in operation.traits), None),
-    )
-    for part in operation.parts:
-        _ON_TABLES[part.kind](table, part)
-
-
-def _drop_column(table: KnownTable, operation: Operation) -> None:
-    if operation.column is None:
-        return
-    table.columns.pop(operation.column, None)
-    _forget(table.constraints, [one for one, each in table.constraints.items() if operation.column in each.columns])
-    _forget(table.indexes, [one for one, each in table.indexes.items() if operation.column in each.columns])
-
-
-def _rename_column(table: KnownTable, operation: Operation) -> None:
-    old, new = operation.column, operation.expression
-    if old is None or new is None:
-        return
-    if old in table.columns:
-        column = table.columns.pop(old)
-        column.name = new
-        table.columns[new] = column
-    for index in table.indexes.values():
-        index.columns = tuple(new if one == old else one for one in index.columns)
-    for constraint in table.constraints.values():
-        constraint.columns = tuple(new if one == old else one for one in constraint.columns)
-        constraint.expression = sqltext.with_word(constraint.expression, old, new)
-
-
-def _column(table: KnownTable, operation: Operation) -> KnownColumn:
-    name = operation.column or ""
-    return table.columns.setdefault(name, KnownColumn(name))
-
-
-def _change_type(table: KnownTable, operation: Operation) -> None:
-    _column(table, operation).type = operation.type
-
-
-def _set_not_null(table: KnownTable, operation: Operation) -> None:
-    _column(table, operation).nullable = False
-
-
-def _drop_not_null(table: KnownTable, operation: Operation) -> None:
-    _column(table, operation).nullable = True
-
-
-def _set_default(table: KnownTable, operation: Operation) -> None:
-    _column(table, operation).default = operation.expression
-
-
-# Indexes and constraints ---------------------------------------------------------------------------------------------
-
-
-def _create_index(table: KnownTable, operation: Operation) -> None:
-    name = operation.name or "_".join([table.name.name, *operation.columns, "idx"])
-    table.indexes.setdefault(name, KnownIndex(name, operation.columns, "unique" in operation.traits))
-    table.traits |= {"fulltext table"} if "fulltext" in operation.traits else set()
+# Indexes, by their names alone -----------------------------------------------------------------------------------------
 
 
 def _drop_index(schema: Schema, operation: Operation) -> None:
     table = _table_of_index(schema, operation)
     if table is not None:
-        _forget(table.indexes, [_plain(operation.name)])
+        forget(table.indexes, [_plain(operation.name)])
 
 
 def _rename_index(schema: Schema, operation: Operation) -> None:
     table = _table_of_index(schema, operation)
     if table is not None and operation.expression is not None:
-        _rename(table.indexes, _plain(operation.name), operation.expression)
-        _rename(table.constraints, _plain(operation.name), operation.expression)
+        rename(table.indexes, _plain(operation.name), operation.expression)
+        rename(table.constraints, _plain(operation.name), operation.expression)
 
 
 def _table_of_index(schema: Schema, operation: Operation) -> KnownTable | None:
@@ -240,70 +154,6 @@ def _table_of_index(schema: Schema, operation: Operation) -> KnownTable | None:
 
 def _plain(name: str | None) -> str:
     return (name or "").rpartition(".")[2]
-
-
-_CONSTRAINTS = {
-    op.ADD_CHECK: ("check", "check"),
-    op.ADD_FOREIGN_KEY: ("foreign key", "fkey"),
-    op.ADD_UNIQUE: ("unique", "key"),
-    op.ADD_PRIMARY_KEY: ("primary key", "pkey"),
-    op.ADD_EXCLUSION: ("exclusion", "excl"),
-    op.ADD_NOT_NULL_CONSTRAINT: ("not null", "not_null"),
-}
-
-
-def _add_constraint(table: KnownTable, operation: Operation) -> None:
-    kind, suffix = _CONSTRAINTS[operation.kind]
-    taken = table.indexes.pop(_index_taken(operation), None)
-    columns = operation.columns or (taken.columns if taken is not None else ())
-    middle = columns if kind not in ("primary key",) else ()
-    name = operation.name or _index_taken(operation) or "_".join([table.name.name, *middle, suffix])
-    valid = operation.traits.isdisjoint({"not valid", "not enforced"})
-    made = KnownConstraint(name, kind, columns, operation.expression or "", valid, operation.other)
-    made.guessed = not operation.name
-    table.constraints[name] = made
-    if kind in ("unique", "primary key", "exclusion"):
-        table.indexes[name] = KnownIndex(name, columns, unique=kind != "exclusion")
-    if kind == "primary key" or (kind == "not null" and valid):
-        _require(table, columns)
-
-
-def _index_taken(operation: Operation) -> str:
-    return (operation.expression or "") if "using index" in operation.traits else ""
-
-
-def _require(table: KnownTable, columns: Iterable[str]) -> None:
-    for column in columns:
-        table.columns.setdefault(column, KnownColumn(column)).nullable = False
-
-
-def _validate(table: KnownTable, operation: Operation) -> None:
-    constraint = table.constraints.get(operation.name or "")
-    if constraint is not None:
-        constraint.valid = True
-        _require(table, constraint.columns if constraint.kind == "not null" else ())
-
-
-def _drop_constraint(table: KnownTable, operation: Operation) -> None:
-    for kept in (table.constraints, table.indexes):
-        _forget(kept, [operation.name or ""])
-
-
-def _rename_constraint(table: KnownTable, operation: Operation) -> None:
-    for kept in (table.constraints, table.indexes):
-        _rename(kept, operation.name or "", operation.expression or "")
-
-
-def _forget(kept: dict[str, KnownConstraint] | dict[str, KnownIndex], names: Iterable[str]) -> None:
-    for name in names:
-        kept.pop(name, None)
-
-
-def _rename(kept: dict[str, KnownConstraint] | dict[str, KnownIndex], old: str, new: str) -> None:
-    if old in kept:
-        found = kept.pop(old)
-        found.name = new
-        kept[new] = found  # type: ignore[assignment]
 
 
 # Types and views -----------------------------------------------------------------------------------------------------
@@ -369,24 +219,6 @@ def _name_of(operation: Operation) -> Name:
     return Name(name, namespace or None)
 
 
-_ON_TABLES: dict[str, Callable[[KnownTable, Operation], None]] = {
-    op.ADD_COLUMN: _add_column,
-    op.DROP_COLUMN: _drop_column,
-    op.RENAME_COLUMN: _rename_column,
-    op.CHANGE_TYPE: _change_type,
-    op.SET_NOT_NULL: _set_not_null,
-    op.DROP_NOT_NULL: _drop_not_null,
-    op.SET_DEFAULT: _set_default,
-    op.DROP_DEFAULT: _set_default,
-    op.CREATE_INDEX: _create_index,
-    **dict.fromkeys(_CONSTRAINTS, _add_constraint),
-    op.VALIDATE_CONSTRAINT: _validate,
-    op.DROP_CONSTRAINT: _drop_constraint,
-    op.RENAME_CONSTRAINT: _rename_constraint,
-    op.TRUNCATE: _truncate,
-    op.INSERT: _insert,
-    op.REWRITE_TABLE: _rewrite,
-}
 _ON_SCHEMAS: dict[str, Callable[[Schema, Operation], None]] = {
     op.DROP_TABLE: _drop_table,
     op.DROP_SCHEMA: _drop_schema,

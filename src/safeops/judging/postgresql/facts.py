@@ -20,7 +20,7 @@ from safeops.naming import Name
 if TYPE_CHECKING:
     from safeops.judging.postgresql.estimates import Question
 
-PATIENCE = ("SET LOCAL lock_timeout = '100ms'", "SET LOCAL statement_timeout = '1s'")
+PATIENCE = "SELECT set_config('lock_timeout', '100ms', true), set_config('statement_timeout', '1s', true)"
 """How long a question may take."""
 # The definitions are rendered by functions that lock no table, which pg_get_expr() would.
 TABLE = """
@@ -185,8 +185,7 @@ class Facts(Port):
         inside, name = self._is_in_transaction(), "safeops_asks"
         self.run(f"SAVEPOINT {name}" if inside else "BEGIN READ ONLY")
         try:
-            for setting in PATIENCE:
-                self.run(setting)
+            self.run(PATIENCE)
             yield
         finally:
             self.run(f"ROLLBACK TO SAVEPOINT {name}" if inside else "ROLLBACK")
