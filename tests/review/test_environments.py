@@ -136,3 +136,16 @@ def test_a_batch_copies_a_table_that_an_earlier_revision_has_made(tmp_path: Path
     """
     _, recording = recordings(project(tmp_path, base, body, url="sqlite:////nowhere/app.db"))
     assert [text.split()[0] for text in sql(recording)] == ["CREATE", "INSERT", "DROP", "ALTER"]
+
+
+def test_a_batch_on_a_table_that_nothing_is_known_of(tmp_path: Path) -> None:
+    body = """
+        with op.batch_alter_table("users", recreate="always") as batch:
+            batch.alter_column("name", nullable=False)
+            batch.drop_column("age")
+            batch.drop_constraint("fk_team", type_="foreignkey")
+            batch.add_column(sa.Column("nick", sa.Text()))
+    """
+    (recording,) = recordings(project(tmp_path, body, url="sqlite:////nowhere/app.db"))
+    assert recording.error is None
+    assert [text.split()[0] for text in sql(recording)] == ["CREATE", "INSERT", "DROP", "ALTER"]

@@ -188,7 +188,8 @@ class RecordingDialect(DefaultDialect):
     def _known(self, table_name: str, schema: str | None) -> KnownTable:
         """Return a table; one that no revision has made may exist all the same, and nothing is known of it."""
         name = Name(table_name, schema)
-        return self.known.schema.table(name) or self.known.of_models(name) or KnownTable(name)
+        found = self.known.schema.table(name) or self.known.of_models(name)
+        return self.known.as_batches_suppose(name, found)
 
     @_or_live
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
@@ -206,8 +207,7 @@ class RecordingDialect(DefaultDialect):
 
     def _type(self, text: str | None) -> Any:
         made = type_named(text)
-        own = getattr(self, "ischema_names", {}).get((text or "").partition("(")[0])
-        return made if made is not None else _made_of(own)
+        return made if made is not None else _Named(text or "text")
 
     @_or_live
     def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> Any:
@@ -294,11 +294,20 @@ async def _nothing() -> None:
     pass
 
 
-def _made_of(type_: Any) -> Any:
-    try:
-        return type_()
-    except TypeError:
-        return sa.types.NullType()
+class _Named(sa.types.UserDefinedType[Any]):
+    """A type of which only the name is known.
+
+    Args:
+        name: What the server calls it.
+    """
+
+    cache_ok = True
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def get_col_spec(self, **_: Any) -> str:
+        return self.name.upper()
 
 
 @lru_cache(maxsize=16)

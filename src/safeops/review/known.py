@@ -14,13 +14,15 @@ from safeops.databases import database_for
 from safeops.judging.bound import bound_text
 from safeops.judging.helper_effects import effects_of
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownColumn, KnownTable, Schema
+from safeops.judging.schema import KnownColumn, KnownConstraint, KnownTable, Schema
 from safeops.judging.sent import Event, HelperSent, Sent
 from safeops.judging.server import JudgedServer
 from safeops.naming import Name
 from safeops.review.recorder import Recorder
 
 log = logging.getLogger("safeops")
+KINDS = {"foreignkey": "foreign key", "unique": "unique", "check": "check", "primary": "primary key"}
+"""The kinds of constraints by what Alembic calls them."""
 
 T = TypeVar("T")
 
@@ -113,6 +115,24 @@ class Known:
                 columns = {one.name: self._effects.column(one) for one in table.columns}
                 return KnownTable(name, columns)
         return None
+
+    def as_batches_suppose(self, name: Name, found: KnownTable | None) -> KnownTable:
+        """Return a table with the columns and constraints that a batch changes or drops: it must have them."""
+        table = _copied_table(found) if found is not None else KnownTable(name)
+        for operation in self._recorder.batched:
+            if getattr(operation, "table_name", None) != name.name:
+                continue
+            column, constraint = getattr(operation, "column_name", None), getattr(operation, "constraint_name", None)
+            if column is not None:
+                table.columns.setdefault(column, KnownColumn(column))
+            kind = KINDS.get(getattr(operation, "constraint_type", None) or "")
+            if kind is not None and constraint is not None:
+                columns = tuple(table.columns)[:1]
+                made = KnownConstraint(constraint, kind, columns, "true", referent=Name("others"))
+                table.constraints.setdefault(constraint, made)
+        if not table.columns:
+            table.columns["id"] = KnownColumn("id", "integer")
+        return table
 
     def has_changed(self, name: Name) -> bool:
         """Tell whether the revision has sent something about a table."""

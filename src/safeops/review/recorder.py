@@ -51,6 +51,8 @@ class Recorder:
     def __post_init__(self) -> None:
         self.events: list[Event] = []
         self.helpers = 0
+        self.batched: list[Any] = []
+        """The operations of batches, which suppose that a table has certain columns and constraints."""
         self._transactions = 0
         self._calls = 0
         self._given: _Given | None = None
@@ -128,6 +130,8 @@ class Recorder:
     def _invoke(self, operations: Any, operation: Any, invoke: Any) -> Any:
         before, self._given = self._given, self._given or self._new_call(operation)
         batch = _alembic.batch_of(operations, self._began)
+        if batch is not None:
+            self.batched.append(operation)
         try:
             return invoke(operations, operation)
         finally:
