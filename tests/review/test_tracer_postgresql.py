@@ -14,6 +14,7 @@ from tests.servers import Database
 from safeops.errors import NotReady
 from safeops.judging.sent import HelperSent, Recording, Sent
 from safeops.judging.truths import Measured
+from safeops.review.postgresql import Copies
 from safeops.review.scratch import record_scratch
 
 pytestmark = pytest.mark.only("pg15", "pg18")
@@ -309,3 +310,19 @@ def test_drivers(tmp_path: Path, database: Database) -> None:
     assert effects_of(inside.measured) == {(USERS, EXCLUSIVE, REWRITE)}
     assert outside.measured is not None
     assert outside.measured.exact
+
+
+def test_a_session_of_the_revisions_own(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it builds concurrently waits for nobody of ours; where a revision waits for itself, that ends."""
+    monkeypatch.setattr(Copies, "limits", ("SET lock_timeout = '300ms'",))
+    own = """
+        op.execute("SELECT count(*) FROM users")
+        with op.get_bind().engine.connect().execution_options(isolation_level="AUTOCOMMIT") as own:
+            own.execute(sa.text("CREATE INDEX CONCURRENTLY ix_own ON orders (user_id)"))
+        """
+    project = project_of(tmp_path, database, r1=own, r2='op.execute("LOCK TABLE orders")' + own)
+    built, waiting = recorded(project, "r1", "r2")
+    assert (built.seen, built.error) == ("scratch", None)
+    assert [one.transaction for one in sent_by(built)] == [0, None]
+    assert waiting.seen == "unseen"
+    assert "lock timeout" in str(waiting.error)

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool
 
-from safeops.databases import database_on
-from safeops.databases.connections import run_on_connection
+from safeops import _sqlalchemy
+from safeops.databases import database_class, database_on
+from safeops.databases.connections import listening, run_on_connection
 from safeops.databases.ports import Port
+from safeops.errors import UnsupportedOnDatabase
 from safeops.planned import summary
 from safeops.runner.environment import ReachedDatabase, explaining_errors
 from safeops.runner.temporary_database import (
@@ -31,12 +34,17 @@ from safeops.runner.temporary_database import (
 
 log = logging.getLogger("safeops")
 
+LIMITED = "safeops_limited_waiting"
+
 
 class Copies(Port):
     """Creates databases beside an empty one that the user gave, or empties that one again."""
 
     place = "safeops.review.{family}:Copies"
     asked = "A review on a scratch copy"
+
+    limits: ClassVar[tuple[str, ...]] = ()
+    """What has a session give up a wait: on a copy nobody but the revision itself can be in the way."""
 
     def create(self, name: str) -> str:
         """Create a database like this one; return what a URL names it by."""
@@ -85,6 +93,26 @@ class EmptyDatabases:
             text = used.render_as_string(hide_password=False)
             with kept, temporary_database(self.config, text, script=self.script) as database:
                 yield database
+
+
+@contextmanager
+def limited_waiting() -> Iterator[None]:
+    """Have the sessions of the block give up waits that would not end."""
+
+    def limit(driver: Any, record: Any, proxy: Any) -> None:
+        if record.info.setdefault(LIMITED, False):
+            return
+        record.info[LIMITED] = True
+        with suppress(UnsupportedOnDatabase):
+            limits = Copies.class_of(database_class(_sqlalchemy.dialect_of(proxy))).limits
+            with closing(driver.cursor()) as cursor:
+                for statement in limits:
+                    cursor.execute(statement)
+            # A setting ends with its transaction unless that is committed.
+            driver.commit()
+
+    with listening(Pool, "checkout", limit):
+        yield
 
 
 def _created_beside(given: Engine) -> str | None:

@@ -15,7 +15,7 @@ from safeops import _alembic
 from safeops.errors import SafeOpsError
 from safeops.judging.sent import Recording, Sent
 from safeops.review.containment import silent_alembic
-from safeops.review.copies import EmptyDatabases
+from safeops.review.copies import EmptyDatabases, limited_waiting
 from safeops.review.recorder import Endless
 from safeops.review.tracing import Stopped, Trace, traced
 from safeops.runner.revisions import scripts_of, steps_between
@@ -136,7 +136,7 @@ class Copy:
 def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
     """Run revisions, and return what one of them raised."""
     try:
-        with silent_alembic():
+        with silent_alembic(), limited_waiting():
             failure = database.run(steps)
     except Endless as error:
         return SafeOpsError(str(error))

@@ -113,6 +113,9 @@ class TemporaryDatabase:
         connection = context.connection
         if connection is None or not self.is_here(connection):
             raise elsewhere(str(connection.engine.url.database) if connection is not None else "no connection")
+        # On PostgreSQL a query with parameters holds its snapshot until the next statement, and a concurrent build of
+        # another session would wait for it.
+        connection.exec_driver_sql("SELECT 1")
 
 
 @contextmanager

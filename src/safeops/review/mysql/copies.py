@@ -8,6 +8,8 @@ from safeops.review import copies
 class Copies(copies.Copies):
     """Empties a database."""
 
+    limits = ("SET SESSION lock_wait_timeout = 10, SESSION innodb_lock_wait_timeout = 10",)
+
     def empty(self, kept: frozenset[str]) -> None:
         self.run("SET foreign_key_checks = 0")
         for kind, name in self.read(OBJECTS):

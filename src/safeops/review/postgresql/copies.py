@@ -24,6 +24,8 @@ EXTENSIONS = "SELECT extname FROM pg_extension"
 class Copies(copies.Copies):
     """Databases made of the given one, with the extensions that it has; and emptying it."""
 
+    limits = ("SET lock_timeout = '10s'", "SET statement_timeout = '120s'")
+
     def create(self, name: str) -> str:
         template = self.scalar("SELECT current_database()")
         self.run(f"CREATE DATABASE {self.quoted(name)} TEMPLATE {self.quoted(template)}")

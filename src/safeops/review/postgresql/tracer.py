@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from safeops.databases.statements import words_of
@@ -39,6 +39,9 @@ OF_THE_COPY = re.compile(r"22...|23...|42501|53...|55P03|57...|58...|P0...")
 MISSING = frozenset({"42P01", "42703", "42704", "3F000", "42883"})
 """The codes of errors about a table, a column, a type, a schema or a function that there is not."""
 LACKING = re.compile(r"\b(role|tablespace|extension)\b", re.IGNORECASE)
+
+
+_numbers = count()
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,9 @@ class Tracer(tracing.Tracer):
     def _send(self, sql: str) -> Sequence[Sequence[Any]]:
         """Send a statement past SQLAlchemy, so that nobody who listens takes it for the revision's."""
         with closing(self.database.connection.connection.cursor()) as cursor:
-            cursor.execute(sql)
+            # A text that comes again is prepared by psycopg, and what has been prepared holds a snapshot until the next
+            # statement: a concurrent build of another session would wait for it.
+            cursor.execute(f"{sql} -- {next(_numbers)}")
             return list(cursor.fetchall()) if cursor.description else []
 
 
