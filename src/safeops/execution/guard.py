@@ -179,13 +179,15 @@ class Guard:
 
     def _judge_on(self, connection: Connection) -> Judge:
         """Return the judge of a database; each engine that a revision uses has its own tables."""
-        if self._judge is None or not self._is_current(connection):
+        known = self._judge if self._is_current(connection) else None
+        self._connection = connection
+        if known is None:
             database = database_for(connection.dialect, self._current)
             facts = Facts.of(database) if Facts.serves(database) else None
             schema = Schema(facts, home=connection.dialect.default_schema_name)
-            self._judge = Judge(database, schema, Session(connection.dialect.driver), seen=SEEN)
-        self._connection = connection
-        return self._judge
+            settings = facts.settings() if facts is not None else {}
+            self._judge = known = Judge(database, schema, Session(connection.dialect.driver, settings), seen=SEEN)
+        return known
 
     def _is_current(self, connection: Connection) -> bool:
         return self._connection is not None and self._connection.engine is connection.engine

@@ -19,7 +19,9 @@ class Facts(Port):
     """Asks PRAGMA about tables, counts rows, and has EXPLAIN QUERY PLAN say whether an index finds them."""
 
     def table(self, name: Name) -> KnownTable | None:
-        kinds = self.read("SELECT type FROM sqlite_master WHERE name = :name", name=name.name)
+        kinds = self.read(
+            "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') AND name = :name", name=name.name
+        )
         if not kinds:
             return None
         table = KnownTable(name, kind=kinds[0][0], complete=True)
