@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from safeops.databases import Database, database_for
 from safeops.judging import operations as kinds
 from safeops.judging.operations import Operation
-from safeops.judging.replacements import Replacement, replacement_of
+from safeops.judging.replacements import Replacement, placeholders, replacement_of
 from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable, KnownType, Schema
 from safeops.judging.sent import Call, Sent
 from safeops.naming import Name
@@ -242,3 +242,18 @@ def test_where_there_is_no_call_there_is_advice(instead: Any) -> None:
     found = instead(with_traits(kinds.REWRITE_TABLE, ORDERS), "ALTER TABLE orders SET TABLESPACE fast")
     assert (found.upgrade, found.downgrade) == ("", "")
     assert "pg_repack" in found.note
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters", "numbered", "values"),
+    [
+        ("a = %(x)s AND b = %(y)s OR c = %(x)s", {"x": 1, "y": 2}, "a = $1 AND b = $2 OR c = $1", [1, 2]),
+        ("a = %s AND b LIKE '%%s'", (1,), "a = $1 AND b LIKE '%s'", [1]),
+        ("a = $2 AND b = $1", [1, 2], "a = $1 AND b = $2", [2, 1]),
+        ("a = :x AND b::text = ':x' -- :x", {"x": 1}, "a = $1 AND b::text = ':x' -- :x", [1]),
+        ("a % 5 = 0 AND b = $$ :x $$", None, "a % 5 = 0 AND b = $$ :x $$", []),
+    ],
+)
+def test_placeholders_of_any_driver_are_numbered(sql: str, parameters: Any, numbered: str, values: list[Any]) -> None:
+    found = placeholders.numbered(sql, parameters)
+    assert (found.sql, found.values) == (numbered, values)

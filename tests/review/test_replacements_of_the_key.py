@@ -69,18 +69,21 @@ def replaced(folder: Path) -> Iterator[tuple[str, str]]:
         found = [one for event in recording.events for one in judge.judge(event)]
         unsafe = [one for one in found if one.verdict == UNSAFE and one.replacement]
         own = [one for one in unsafe if one.place is not None and Path(one.place.file).samefile(script.path)]
+        text = with_replacements(Path(script.path).read_text(), own)
         # What another module does is not the revision's to change.
-        if own and len(own) == len(unsafe):
-            yield f"revisions/{Path(script.path).name}", with_replacements(Path(script.path).read_text(), own)
+        if text is not None and own and len(own) == len(unsafe):
+            yield f"revisions/{Path(script.path).name}", text
 
 
-def with_replacements(source: str, findings: list[Finding]) -> str:
-    """Put what is to be written instead in the place of the statements that findings are about."""
+def with_replacements(source: str, findings: list[Finding]) -> str | None:
+    """Put what is to be written instead in the place of the statements that findings are about; None if it is a block."""
     lines, tree = source.splitlines(), ast.parse(source)
     spans: dict[tuple[int, int, int], list[str]] = {}
     for finding in findings:
         assert finding.place is not None
         span = _statement(tree, finding.place.line)
+        if span is None:
+            return None
         if finding.replacement not in spans.setdefault(span, []):
             spans[span].append(str(finding.replacement))
     for (first, last, indent), codes in sorted(spans.items(), reverse=True):
@@ -92,12 +95,12 @@ def with_replacements(source: str, findings: list[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _statement(tree: ast.AST, line: int) -> tuple[int, int, int]:
+def _statement(tree: ast.AST, line: int) -> tuple[int, int, int] | None:
     """Return the lines of the simple statement that a line belongs to, and its indentation."""
     blocks = (ast.FunctionDef, ast.With, ast.For, ast.If, ast.While, ast.Try)
     own = [node for node in ast.walk(tree) if isinstance(node, ast.stmt) and not isinstance(node, blocks)]
-    found = next(node for node in own if node.lineno <= line <= (node.end_lineno or node.lineno))
-    return found.lineno, found.end_lineno or found.lineno, found.col_offset
+    found = next((node for node in own if node.lineno <= line <= (node.end_lineno or node.lineno)), None)
+    return None if found is None else (found.lineno, found.end_lineno or found.lineno, found.col_offset)
 
 
 def ran(folder: Path, file: str, url: sa.URL, text: str | None = None) -> Exception | None:
