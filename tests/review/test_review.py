@@ -201,6 +201,14 @@ def test_heads_and_downgrades_are_notes(reviewing: Reviewing) -> None:
     assert [revision for revision, rule in sorted(notes) if rule == "several-heads"] == ["r1"]
 
 
+def test_a_downgrade_that_loses_values_is_a_note(reviewing: Reviewing) -> None:
+    reviewing.write(TABLE, "op.drop_column('users', 'name')")
+    file = reviewing.file("r1")
+    file.write_text(file.read_text().replace("def downgrade():\n    pass", "def downgrade():\n    " + ADD))
+    (note,) = reviewing.json("r1", status=1)["revisions"][0]["notes"]
+    assert note["rule"] == "lossy-downgrade" and file.read_text().splitlines()[note["line"] - 1] == "def downgrade():"
+
+
 def test_what_is_wrong_with_the_arguments_is_told(reviewing: Reviewing) -> None:
     reviewing.write(TABLE)
     assert reviewing.text("nosuch", status=4) == ""

@@ -134,7 +134,7 @@ REVIEW = Command(
     "would send; with --url it also reads the live one; on a scratch copy it runs them, and asks the server. A comment "
     "on a statement accepts what is found there: # safeops: allow RULE -- why",
     exit_statuses="0 fine, 1 unsafe, 2 something could not be seen, 4 raised",
-    example="safeops review --since origin/main --scratch-url postgresql+psycopg://ci@localhost/scratch",
+    example="safeops review --since origin/main --format github",
     arguments=(
         Argument(
             "what",

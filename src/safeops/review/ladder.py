@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from alembic.script import Script, ScriptDirectory
 
@@ -21,7 +22,10 @@ from safeops.review.models import Released
 from safeops.review.reviewed import UNSEEN, ReviewedRevision
 from safeops.review.stats import Stats
 from safeops.review.verdicts import Verdicts, is_complete, rung_of, with_rows
-from safeops.runner.revisions import MERGE, missing_downgrade, unmerged_heads
+from safeops.runner.revisions import MERGE, line_of, missing_downgrade, unmerged_heads
+
+LOSING = frozenset({"drop-column", "drop-table", "truncate"})
+"""The rules of what loses values."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Ladder:
         else:
             exact = verdicts.of(measured, schema.apart(), uses)
             findings, seen = with_rows(measured, exact, verdicts.of(wide, schema, uses)), measured
-        notes = [*_downgrade(script), *self._heads(script)]
+        notes = [*_downgrade(script, findings), *self._heads(script)]
         revision = ReviewedRevision(script.revision, script.path, script.doc or "", rung_of(seen))
         return Found(revision, [*findings, *notes], is_complete(seen))
 
@@ -97,8 +101,11 @@ class Ladder:
             yield Finding("several-heads", NOTE, why, Place(script.path, 1))
 
 
-def _downgrade(script: Script) -> Iterator[Finding]:
+def _downgrade(script: Script, findings: Iterable[Finding]) -> Iterator[Finding]:
     missing = missing_downgrade(script)
     if missing is not None:
         line, what = missing
         yield Finding("missing-downgrade", NOTE, f"The revision {what}.", Place(script.path, line))
+    elif any(finding.rule in LOSING for finding in findings):
+        why = "It cannot bring back the values that upgrade() drops: nothing keeps them."
+        yield Finding("lossy-downgrade", NOTE, why, Place(script.path, line_of(Path(script.path), "def downgrade")))
