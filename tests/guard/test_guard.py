@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
+
 import pytest
 import sqlalchemy as sa
+from tests.concurrency.harness import idle_holder
 from tests.configured import Configured
 from tests.runner.deploys import Deploy, said
 
@@ -284,6 +288,23 @@ def test_a_database_is_made_revision_by_revision_as_test_suites_do(database, tmp
     for revision in revisions:
         project.upgrade(revision)
     assert project.current() == ("r5",)
+
+
+@pytest.mark.parametrize("mode", ["ACCESS SHARE", "ACCESS EXCLUSIVE"])
+def test_what_passes_is_bounded_and_tried_again(users, tmp_path, mode):
+    project = guarded(
+        tmp_path,
+        users,
+        "op.add_column('users', sa.Column('nick', sa.Text()))",
+        'guard="raise", lock_timeout=0.2, retry_budget=20',
+    )
+    with ExitStack() as held:
+        held.enter_context(idle_holder(users, "users", mode))
+        timer = threading.Timer(1.5, held.close)
+        timer.start()
+        project.upgrade()
+        timer.join()
+    assert any("not yet ALTER TABLE users ADD COLUMN nick" in line for line in project.log)
 
 
 ENV = 'from safeops import configure; configure(guard="raise", lock_timeout=2.0)'
