@@ -149,6 +149,15 @@ def test_what_is_unsafe_is_refused(users, tmp_path, case):
     assert users.query("SELECT count(*) FROM users WHERE age = 1 AND id % 90 <> 1") == [(0,)]
 
 
+@pytest.mark.parametrize("after", ["", "\nop.add_column('users', sa.Column('nick', sa.Text()))"])
+def test_a_revision_that_catches_the_refusal_does_not_end_well(users, tmp_path, after):
+    project = guarded(tmp_path, users, f"try:\n    {INDEX}\nexcept Exception:\n    pass{after}")
+    with pytest.raises(UnsafeOperation, match="index-blocks-writes"):
+        project.upgrade()
+    assert project.current() == ("r0",)
+    assert indexes(users) == []
+
+
 def test_a_warning_lets_it_run(users, tmp_path):
     project = guarded(tmp_path, users, INDEX, 'guard="warn"')
     project.upgrade()

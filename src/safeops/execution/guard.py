@@ -73,6 +73,13 @@ def guard_of(sender: Sender, settings: Settings) -> Guard | None:
     return found if found.guarded[key] else None
 
 
+def check_refusal(context: MigrationContext) -> None:
+    """Raise a refusal again: a revision that catches it must not be taken for one that has ended well."""
+    guard = _guards.get(context)
+    if guard is not None and guard.refusal is not None:
+        raise guard.refusal
+
+
 def _is_guarded(sender: Sender, oldest: str | None) -> bool:
     """Tell whether a revision is the oldest one that is guarded, or follows it."""
     script = sender.context.script
@@ -121,6 +128,7 @@ class Guard:
     def __init__(self) -> None:
         self._judge: Judge | None = None
         self._connection: Connection | None = None
+        self.refusal: UnsafeOperation | None = None
         self.guarded: dict[tuple[str, str | None], bool] = {}
         self._revision: tuple[str, int | None] = ("", None)
         self._call: tuple[Any, int] = (None, 0)
@@ -135,6 +143,7 @@ class Guard:
             connection: Gets the statement, and answers what is known of its tables.
             sending: The statement.
         """
+        check_refusal(sender.context)
         if not JudgedServer.serves(database_class(connection.dialect)):
             return
         place, call = _place(sender), self._call_of(sender)
@@ -151,7 +160,8 @@ class Guard:
         elif settings.guard == "warn":
             log.warning("revision %s: unsafe: %s\n%s", sender.revision, _told(found), _shown(sent.sql))
         else:
-            raise _refused(sender, connection, sent, found)
+            self.refusal = _refused(sender, connection, sent, found)
+            raise self.refusal
 
     def helper_sent(self, connection: Connection, sql: str) -> None:
         """Note what a helper creates: it is no table that others wait for."""

@@ -184,15 +184,20 @@ def _guard(
 ) -> None:
     """Have a statement judged before it is sent, if env.py asks for that."""
     settings = current_settings(found.context)
-    if settings.guard == "off" or found.who is Who.ALEMBIC:
+    if settings.guard == "off":
         return
     # What judges is imported by whoever asks for it.
-    from safeops.execution.guard import Sending, guard_of
+    from safeops.execution.guard import Sending, check_refusal, guard_of
 
+    if found.who is Who.ALEMBIC:
+        check_refusal(found.context)
+        return
     guard = guard_of(found, settings)
-    if guard is not None and found.who is Who.HELPER:
+    if guard is None:
+        return
+    if found.who is Who.HELPER:
         guard.helper_sent(connection, sql)
-    elif guard is not None:
+    else:
         is_plain = _sqlalchemy.is_autocommit(connection)
         guard.check(
             found, settings, connection, Sending(sql, parameters, many, session.number, is_plain, session.ended)

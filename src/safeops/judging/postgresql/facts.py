@@ -7,6 +7,7 @@ long; what it meets, a missing right or a lock of others, ends with the savepoin
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 PATIENCE = "SELECT set_config('lock_timeout', '100ms', true), set_config('statement_timeout', '1s', true)"
 """How long a question may take."""
-# The definitions are rendered by functions that lock no table, which pg_get_expr() would.
 TABLE = """
 SELECT json_build_object(
   'name', c.relname, 'schema', nullif(n.nspname, current_schema()), 'kind', c.relkind, 'unlogged', c.relpersistence = 'u',
@@ -59,7 +59,9 @@ SELECT json_build_object(
   'indexes', (
     SELECT json_agg(json_build_object('name', r.relname, 'unique', i.indisunique AND i.indpred IS NULL,
       'valid', i.indisvalid AND i.indisready, 'columns', (
-        SELECT json_agg(pg_get_indexdef(i.indexrelid, x.place::int, true) ORDER BY x.place)
+        SELECT json_agg(CASE WHEN x.number > 0 THEN (
+            SELECT quote_ident(a.attname) FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = x.number)
+          ELSE pg_get_indexdef(i.indexrelid, x.place::int, true) END ORDER BY x.place)
         FROM unnest(i.indkey::int[]) WITH ORDINALITY x (number, place) WHERE x.place <= i.indnkeyatts)))
     FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid WHERE i.indrelid = c.oid),
   'readers', (
@@ -73,6 +75,9 @@ SELECT json_build_object(
 )::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.oid = to_regclass(:quoted)"""
+_LOCKING = re.compile(r"pg_get_(?:constraint|index)def\([^)]*\)")
+WITHOUT_LOCKS = _LOCKING.sub("NULL", TABLE)
+"""The same without what locks the table to write its definitions."""
 TYPE = """
 SELECT t.typtype, CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END, t.typnotnull,
   ARRAY(SELECT pg_get_constraintdef(k.oid) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c')
@@ -101,7 +106,12 @@ TYPES = {"d": "domain", "e": "enum", "c": "composite", "r": "range", "b": "base"
 
 class Facts(Port):
     def table(self, name: Name) -> KnownTable | None:
-        found = self._ask(TABLE, quoted=self.quoted_table(name))
+        found = self._answer(TABLE, quoted=self.quoted_table(name))
+        if found is None:
+            # Another session holds the table: its name, its size and its columns are known without a lock.
+            found = self._answer(WITHOUT_LOCKS, quoted=self.quoted_table(name))
+        if found is None:
+            return KnownTable(name)
         if not found:
             return None
         raw = json.loads(found[0][0])
@@ -173,11 +183,15 @@ class Facts(Port):
 
     def _ask(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """Return the rows of an answer; none if the server refuses the question or takes too long."""
+        return self._answer(sql, **parameters) or []
+
+    def _answer(self, sql: str, **parameters: Any) -> Sequence[Sequence[Any]] | None:
+        """Return the rows of an answer; None if the server refuses the question or takes too long."""
         try:
             with self._briefly():
                 return self.read(sql, **parameters)
         except SQLAlchemyError:
-            return []
+            return None
 
     @contextmanager
     def _briefly(self) -> Iterator[None]:
@@ -253,7 +267,7 @@ def _expression(definition: str) -> str:
 
 
 def _index(raw: Mapping[str, Any]) -> KnownIndex:
-    columns = tuple(one.strip('"') for one in raw["columns"] or ())
+    columns = tuple((one or "").strip('"') for one in raw["columns"] or ())
     return KnownIndex(raw["name"], columns, raw["unique"], raw["valid"])
 
 
