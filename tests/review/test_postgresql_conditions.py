@@ -118,6 +118,8 @@ def test_a_call_tells_the_old_type_of_a_column_that_is_not_known() -> None:
         ("ALTER TABLE users ADD u uuid DEFAULT uuidv7()", 15, True, True),
         ("ALTER TABLE users ADD u uuid DEFAULT uuidv7()", 18, True, False),
         ("ALTER TABLE users ADD v int GENERATED ALWAYS AS (id) VIRTUAL", 17, True, True),
+        ("ALTER TABLE users ALTER CONSTRAINT c NOT ENFORCED", 17, True, True),
+        ("ALTER TABLE users ALTER CONSTRAINT c DEFERRABLE", 17, True, False),
         ("ALTER TABLE users ALTER name TYPE varchar", 18, True, True),
         ("DO $$ BEGIN COMMIT; END $$", 18, True, True),
         ("MERGE INTO users USING users o ON true WHEN MATCHED THEN DELETE", 14, True, True),

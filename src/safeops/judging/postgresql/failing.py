@@ -74,7 +74,8 @@ def _is_of_18(operation: Operation) -> bool:
     return (
         (kind == op.ADD_COLUMN and "virtual" in traits)
         or kind == op.ADD_NOT_NULL_CONSTRAINT
-        or (kind in (op.ADD_CHECK, op.ADD_FOREIGN_KEY) and "not enforced" in traits)
+        or (kind in (op.ADD_COLUMN, op.ADD_CHECK, op.ADD_FOREIGN_KEY) and "not enforced" in traits)
+        or (kind == op.ALTER_TABLE and "constraint option" in traits and "deferrable" not in traits)
     )
 
 
