@@ -315,12 +315,12 @@ def test_drivers(tmp_path: Path, database: Database) -> None:
 def test_a_session_of_the_revisions_own(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it builds concurrently waits for nobody of ours; where a revision waits for itself, that ends."""
     monkeypatch.setattr(Copies, "limits", ("SET lock_timeout = '300ms'",))
-    own = """
-        op.execute("SELECT count(*) FROM users")
-        with op.get_bind().engine.connect().execution_options(isolation_level="AUTOCOMMIT") as own:
-            own.execute(sa.text("CREATE INDEX CONCURRENTLY ix_own ON orders (user_id)"))
-        """
-    project = project_of(tmp_path, database, r1=own, r2='op.execute("LOCK TABLE orders")' + own)
+    first, lock = 'op.execute("SELECT count(*) FROM users")\n', 'op.execute("LOCK TABLE orders")\n'
+    own = (
+        'with op.get_bind().engine.connect().execution_options(isolation_level="AUTOCOMMIT") as own:\n'
+        '    own.execute(sa.text("CREATE INDEX CONCURRENTLY ix_own ON orders (user_id)"))'
+    )
+    project = project_of(tmp_path, database, r1=first + own, r2=lock + own)
     built, waiting = recorded(project, "r1", "r2")
     assert (built.seen, built.error) == ("scratch", None)
     assert [one.transaction for one in sent_by(built)] == [0, None]
