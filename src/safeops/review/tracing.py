@@ -139,9 +139,11 @@ class Trace:
     @property
     def is_undone(self) -> bool:
         """Whether a rollback takes back all that was done."""
-        writes = [sent for sent in self.events if isinstance(sent, Sent) and kind_of(sent.sql) is not Kind.READS]
+        sent = [event for event in self.events if isinstance(event, Sent)]
+        # A query outside of any transaction may call a function that writes.
+        ended = any(one.transaction is None or kind_of(one.sql) is Kind.TRANSACTION for one in sent)
+        writes = any(kind_of(one.sql) is not Kind.READS for one in sent)
         rolls_back = all(tracer.rolls_back for _, tracer in self._tracers.values())
-        ended = any(sent.transaction is None or kind_of(sent.sql) is Kind.TRANSACTION for sent in writes)
         return not self.committed and not ended and len(self._names) <= 1 and (rolls_back or not writes)
 
     @contextmanager

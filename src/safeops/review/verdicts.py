@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +21,9 @@ from safeops.review.baseline import normalised
 from safeops.review.reviewed import UNSEEN
 
 log = logging.getLogger("safeops")
+
+OF_ROWS = frozenset({"mass-update", "locks-rows"})
+"""The rules about how many rows a transaction changes."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def is_complete(recording: Recording) -> bool:
     return recording.error is None and not any(isinstance(event, Unseen) for event in recording.events)
 
 
-def with_rows(measured: Recording, exact: Iterable[Finding], wide: Iterable[Finding]) -> list[Finding]:
+def with_rows(measured: Recording, exact: Sequence[Finding], wide: Sequence[Finding]) -> list[Finding]:
     """Return what an empty copy has shown, and what happens only where there are rows.
 
     Args:
@@ -77,14 +80,11 @@ def with_rows(measured: Recording, exact: Iterable[Finding], wide: Iterable[Find
         wide: The findings of another rung, which makes rows up, or reads them.
     """
     sent = {normalised(event.sql) for event in measured.events if isinstance(event, Sent)}
-    return [
-        *exact,
-        *(
-            finding
-            for finding in wide
-            if finding.verdict != NOTE and finding.sent is not None and normalised(finding.sent.sql) not in sent
-        ),
-    ]
+    judged = {normalised(finding.statement) for finding in exact}
+    # A loop that ends where no rows are left sends its statement once to an empty table.
+    rows = [finding for finding in wide if finding.rule in OF_ROWS and normalised(finding.statement) not in judged]
+    unsent = [finding for finding in wide if finding.sent is not None and normalised(finding.sent.sql) not in sent]
+    return [*exact, *(one for one in wide if one.verdict != NOTE and (one in rows or one in unsent))]
 
 
 def _judged(judge: Judge, event: Event) -> list[Finding]:
