@@ -12,9 +12,10 @@ from tests.servers import Database
 
 from safeops.databases.postgresql import PostgreSQL
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownColumn, KnownTable
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql import Facts, JudgedServer
-from safeops.judging.schema import KnownColumn, KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.server import Session
 from safeops.naming import Name
 

@@ -11,9 +11,10 @@ from sqlalchemy.dialects import postgresql
 
 from safeops.databases import Database, database_for
 from safeops.judging import operations as kinds
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownIndex, KnownTable, KnownType
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import Replacement, placeholders, replacement_of
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable, KnownType, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.sent import Call, Sent
 from safeops.naming import Name
 

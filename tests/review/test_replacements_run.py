@@ -21,9 +21,10 @@ import safeops
 from safeops._sqlalchemy import copied
 from safeops.databases import database_for
 from safeops.judging import operations as kinds
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownTable, KnownType
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import Replacement, replacement_of
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownTable, KnownType, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.sent import Call, Sent
 from safeops.naming import Name
 

@@ -12,9 +12,10 @@ from tests.servers import Database
 
 from safeops.databases import database_on
 from safeops.judging import operations as op
+from safeops.judging.existing import Facts
 from safeops.judging.mysql.statements import operations_of
 from safeops.judging.mysql.truths import TRUTHS
-from safeops.judging.schema import Facts, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.truths import truth_of
 from safeops.naming import Name

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from safeops.databases import database_on
 from safeops.judging import operations as op
-from safeops.judging.schema import Facts, Schema
+from safeops.judging.existing import Facts
+from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.sqlite.statements import operations_of
 from safeops.judging.truths import LONG, truth_of

@@ -21,9 +21,10 @@ from safeops.errors import NotReady, UnsafeOperation
 from safeops.execution.senders import Sender
 from safeops.judging import operations as ops
 from safeops.judging.application import BREAKS
+from safeops.judging.existing import Facts
 from safeops.judging.finding import UNSAFE, Finding
 from safeops.judging.judge import Judge
-from safeops.judging.schema import Facts, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.sent import Call, Place, Sent
 from safeops.judging.server import JudgedServer, Session
 from safeops.naming import Name

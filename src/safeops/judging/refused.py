@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from safeops.judging import operations as ops
+from safeops.judging.existing import KnownTable
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import Schema
 
 FILLING = frozenset({"constant default", "volatile default", "identity", "serial", "stored", "virtual"})
 """What gives the rows of a table a value in a new column."""

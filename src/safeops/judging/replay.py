@@ -6,18 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from safeops.judging import operations as op
+from safeops.judging.existing import Existing, KnownFunction, KnownTable, KnownType
 from safeops.judging.operations import Operation
-from safeops.judging.schema import (
-    KnownFunction,
-    KnownTable,
-    KnownType,
-    Schema,
-)
 from safeops.judging.table_changes import ON_TABLES, forget, rename
 from safeops.naming import Name
 
 
-def replay(schema: Schema, operation: Operation, *, new: bool) -> None:
+def replay(schema: Existing, operation: Operation, *, new: bool) -> None:
     """Change what is known as an operation does; ``new`` says that a table made by it counts as made by this run."""
     if operation.kind == op.CREATE_TABLE:
         _create_table(schema, operation, new=new)
@@ -32,7 +27,7 @@ def replay(schema: Schema, operation: Operation, *, new: bool) -> None:
         _ON_SCHEMAS[operation.kind](schema, operation)
 
 
-def _found(schema: Schema, name: Name) -> KnownTable:
+def _found(schema: Existing, name: Name) -> KnownTable:
     """Return a table; one that is only seen in passing is known from then on, but not completely."""
     known = schema.table(name)
     if known is None:
@@ -47,7 +42,7 @@ _INCOMPLETE = frozenset({"as select", "like", "inherits"})
 """Its columns are those of other tables."""
 
 
-def _create_table(schema: Schema, operation: Operation, *, new: bool) -> None:
+def _create_table(schema: Existing, operation: Operation, *, new: bool) -> None:
     if operation.table is None or ("if exists" in operation.traits and schema.table(operation.table) is not None):
         return
     name = schema.key(operation.table)
@@ -67,7 +62,7 @@ def _create_table(schema: Schema, operation: Operation, *, new: bool) -> None:
             ON_TABLES[part.kind](made, part)
 
 
-def _drop_table(schema: Schema, operation: Operation) -> None:
+def _drop_table(schema: Existing, operation: Operation) -> None:
     if operation.table is None:
         return
     name = schema.key(operation.table)
@@ -79,17 +74,17 @@ def _drop_table(schema: Schema, operation: Operation) -> None:
         forget(table.constraints, [each.name for each in table.constraints.values() if each.referent == name])
 
 
-def _partitions(schema: Schema, parent: Name) -> list[Name]:
+def _partitions(schema: Existing, parent: Name) -> list[Name]:
     own = [name for name, table in schema.tables.items() if table.parent == parent]
     return own + [below for name in own for below in _partitions(schema, name)]
 
 
-def _drop_schema(schema: Schema, operation: Operation) -> None:
+def _drop_schema(schema: Existing, operation: Operation) -> None:
     for name in [name for name in schema.tables if name.schema == operation.name]:
         _drop_table(schema, Operation(op.DROP_TABLE, name))
 
 
-def _rename_table(schema: Schema, operation: Operation) -> None:
+def _rename_table(schema: Existing, operation: Operation) -> None:
     if operation.table is None or operation.other is None:
         return
     old, new = schema.key(operation.table), schema.key(operation.other)
@@ -107,7 +102,7 @@ def _rename_table(schema: Schema, operation: Operation) -> None:
             constraint.referent = new if constraint.referent == old else constraint.referent
 
 
-def _replace_table(schema: Schema, operation: Operation) -> None:
+def _replace_table(schema: Existing, operation: Operation) -> None:
     """The table stays what it is, with the columns and so on of the copy that takes its place."""
     copy = schema.tables.pop(schema.key(operation.other), None) if operation.other is not None else None
     if copy is not None and operation.table is not None:
@@ -115,7 +110,7 @@ def _replace_table(schema: Schema, operation: Operation) -> None:
         table.columns, table.constraints, table.indexes = copy.columns, copy.constraints, copy.indexes
 
 
-def _attach(schema: Schema, operation: Operation) -> None:
+def _attach(schema: Existing, operation: Operation) -> None:
     if operation.table is not None and operation.other is not None:
         part = _found(schema, operation.other)
         part.parent = schema.key(operation.table)
@@ -123,7 +118,7 @@ def _attach(schema: Schema, operation: Operation) -> None:
         _found(schema, operation.table).partitioned = True
 
 
-def _detach(schema: Schema, operation: Operation) -> None:
+def _detach(schema: Existing, operation: Operation) -> None:
     if operation.other is not None:
         part = _found(schema, operation.other)
         part.parent, part.is_default_partition = None, False
@@ -132,20 +127,20 @@ def _detach(schema: Schema, operation: Operation) -> None:
 # Indexes, by their names alone -----------------------------------------------------------------------------------------
 
 
-def _drop_index(schema: Schema, operation: Operation) -> None:
+def _drop_index(schema: Existing, operation: Operation) -> None:
     table = _table_of_index(schema, operation)
     if table is not None:
         forget(table.indexes, [_plain(operation.name)])
 
 
-def _rename_index(schema: Schema, operation: Operation) -> None:
+def _rename_index(schema: Existing, operation: Operation) -> None:
     table = _table_of_index(schema, operation)
     if table is not None and operation.expression is not None:
         rename(table.indexes, _plain(operation.name), operation.expression)
         rename(table.constraints, _plain(operation.name), operation.expression)
 
 
-def _table_of_index(schema: Schema, operation: Operation) -> KnownTable | None:
+def _table_of_index(schema: Existing, operation: Operation) -> KnownTable | None:
     if operation.table is not None:
         return schema.table(operation.table)
     found = schema.table_of_index(Name(_plain(operation.name))) if operation.name else None
@@ -159,7 +154,7 @@ def _plain(name: str | None) -> str:
 # Types and views -----------------------------------------------------------------------------------------------------
 
 
-def _create_type(schema: Schema, operation: Operation, *, new: bool) -> None:
+def _create_type(schema: Existing, operation: Operation, *, new: bool) -> None:
     name = schema.key(_name_of(operation))
     kind = next((word for word in ("domain", "composite", "range") if word in operation.traits), "enum")
     checks = tuple(part.expression for part in operation.parts if part.expression is not None)
@@ -167,7 +162,7 @@ def _create_type(schema: Schema, operation: Operation, *, new: bool) -> None:
     schema.types[name] = KnownType(name, kind, operation.type, bool(checks) or required, new, checks, required)
 
 
-def _alter_type(schema: Schema, operation: Operation) -> None:
+def _alter_type(schema: Existing, operation: Operation) -> None:
     known = schema.type(_name_of(operation))
     if known is None:
         return
@@ -181,14 +176,14 @@ def _alter_type(schema: Schema, operation: Operation) -> None:
         schema.types[name] = replace(known, name=name)
 
 
-def _drop_type(schema: Schema, operation: Operation) -> None:
+def _drop_type(schema: Existing, operation: Operation) -> None:
     schema.types.pop(schema.key(_name_of(operation)), None)
 
 
 _HARMLESS = frozenset({op.SELECT, op.OTHER})
 
 
-def _create_function(schema: Schema, operation: Operation) -> None:
+def _create_function(schema: Existing, operation: Operation) -> None:
     if "function" not in operation.traits:
         return
     volatile = "stable" not in operation.traits
@@ -197,7 +192,7 @@ def _create_function(schema: Schema, operation: Operation) -> None:
     schema.functions[schema.key(_name_of(operation))] = KnownFunction(volatile, harmless)
 
 
-def _create_view(schema: Schema, operation: Operation, *, new: bool) -> None:
+def _create_view(schema: Existing, operation: Operation, *, new: bool) -> None:
     if operation.table is not None:
         name = schema.key(operation.table)
         known = schema.tables.get(name)
@@ -206,7 +201,7 @@ def _create_view(schema: Schema, operation: Operation, *, new: bool) -> None:
         _reads(schema, schema.tables[name], operation)
 
 
-def _reads(schema: Schema, view: KnownTable, operation: Operation) -> None:
+def _reads(schema: Existing, view: KnownTable, operation: Operation) -> None:
     """Keep which tables a view reads, at both ends."""
     for part in operation.parts:
         if part.kind == op.SELECT and part.table is not None:
@@ -219,7 +214,7 @@ def _name_of(operation: Operation) -> Name:
     return Name(name, namespace or None)
 
 
-_ON_SCHEMAS: dict[str, Callable[[Schema, Operation], None]] = {
+_ON_SCHEMAS: dict[str, Callable[[Existing, Operation], None]] = {
     op.DROP_TABLE: _drop_table,
     op.DROP_SCHEMA: _drop_schema,
     op.RENAME_TABLE: _rename_table,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from safeops.databases import sqltext
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 
 # Rows ----------------------------------------------------------------------------------------------------------------
 

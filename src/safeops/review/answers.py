@@ -21,7 +21,7 @@ from sqlalchemy.engine import Dialect
 
 from safeops.databases import sqltext
 from safeops.databases.statements import Kind, kind_of, words_of
-from safeops.judging.schema import KnownColumn, KnownTable
+from safeops.judging.existing import KnownColumn, KnownTable
 from safeops.naming import Name
 from safeops.review.catalogue_reads import Found, is_catalogue, rows_for, value_of
 from safeops.review.connection import Answer

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from alembic.script import Script, ScriptDirectory
 
+from safeops.judging.existing import Facts, KnownTable
 from safeops.judging.operations import Operation
-from safeops.judging.schema import Facts, KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.sent import Recording
 from safeops.naming import Name
 from safeops.review.known import copied

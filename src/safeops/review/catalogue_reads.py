@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from safeops.databases import sqltext
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.existing import KnownTable
+from safeops.judging.schema import Schema
 from safeops.naming import Name
 
 KINDS = {

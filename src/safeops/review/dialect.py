@@ -17,7 +17,7 @@ from sqlalchemy.util import await_only
 
 from safeops import _sqlalchemy
 from safeops.databases import family_of
-from safeops.judging.schema import KnownConstraint, KnownTable
+from safeops.judging.existing import KnownConstraint, KnownTable
 from safeops.naming import Name
 from safeops.review.answers import type_named
 from safeops.review.connection import Answers, Driver, RecordingConnection, RecordingCursor

@@ -12,9 +12,10 @@ from sqlalchemy.engine import Dialect
 
 from safeops.databases import database_for
 from safeops.judging.bound import bound_text
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownTable
 from safeops.judging.helper_effects import effects_of
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, HelperSent, Sent
 from safeops.judging.server import JudgedServer
 from safeops.naming import Name

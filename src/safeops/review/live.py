@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 from safeops.databases import Database, database_on
 from safeops.databases.connections import check_host, run_on_connection
 from safeops.errors import InvalidArgument
-from safeops.judging.schema import Facts
+from safeops.judging.existing import Facts
 from safeops.naming import Name
 from safeops.review.before import Live
 from safeops.review.reads import record_live

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownColumn, KnownTable
 from safeops.judging.mysql.columns import Definition
 from safeops.judging.mysql.types import appends, declared, length_in_bytes, lengthens
 from safeops.judging.operations import Operation
-from safeops.judging.schema import KnownColumn, KnownTable
 from safeops.judging.server import Session
 
 _VOLATILE = frozenset({"UUID", "UUID_SHORT", "SYS_GUID", "SYSDATE", "NEXTVAL", "NEXT", "LASTVAL", "UUID_V4", "UUID_V7"})

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.judging.existing import Facts as Port
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.judging.row_statements import reading
-from safeops.judging.schema import Facts as Port
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.naming import Name
 
 _TABLE = """SELECT TABLE_TYPE, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH, CREATE_OPTIONS, ROW_FORMAT

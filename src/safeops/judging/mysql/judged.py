@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import ClassVar
 
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownTable
 from safeops.judging.mysql import existing
 from safeops.judging.mysql.statements import operations_of
 from safeops.judging.mysql.truths import BLOCKS, COPY, COPY_EXCLUSIVE, COPY_ONLINE, INSTANT, ONLINE, STRENGTH, TRUTHS
 from safeops.judging.operations import Operation
 from safeops.judging.row_statements import bounded
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer as Port
 from safeops.judging.server import Session, locks_of
 from safeops.judging.truths import REWRITE, Truth, truth_of

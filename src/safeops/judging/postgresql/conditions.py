@@ -9,6 +9,7 @@ from pglast import ast
 from pglast.enums import ConstrType
 
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownTable
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.columns import default_words
 from safeops.judging.postgresql.nodes import walk
@@ -16,7 +17,7 @@ from safeops.judging.postgresql.partitions import default_partition, partition_w
 from safeops.judging.postgresql.proofs import has_check, proves_not_null
 from safeops.judging.postgresql.rows import bounded
 from safeops.judging.postgresql.types import is_same, widens
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.server import Session
 from safeops.naming import Name
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from safeops.judging.schema import Facts as Port
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable, KnownType
+from safeops.judging.existing import Facts as Port
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownIndex, KnownTable, KnownType
 from safeops.naming import Name
 
 if TYPE_CHECKING:

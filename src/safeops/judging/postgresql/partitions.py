@@ -6,10 +6,11 @@ from typing import Any
 
 from pglast import ast
 
+from safeops.judging.existing import KnownTable
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.nodes import comparison, number_of, text_of
 from safeops.judging.postgresql.proofs import comparisons, proves_not_null, valid_checks
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import Schema
 
 Value = int | str
 Range = tuple[Value | None, Value | None]

@@ -8,8 +8,8 @@ from typing import Any
 from pglast import ast
 from pglast.enums import BoolExprType, NullTestType
 
+from safeops.judging.existing import KnownTable
 from safeops.judging.postgresql.nodes import column_of, comparison, conjuncts, value_of
-from safeops.judging.schema import KnownTable
 
 expression = lru_cache(maxsize=512)(value_of)
 

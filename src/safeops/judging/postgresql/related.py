@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownTable
 from safeops.judging.operations import Operation
 from safeops.judging.postgresql.partitions import default_partition
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.naming import Name
 
 

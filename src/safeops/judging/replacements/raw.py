@@ -9,11 +9,11 @@ from alembic.operations import ops
 
 from safeops.databases.ports import Port
 from safeops.judging import operations
+from safeops.judging.existing import KnownType
 from safeops.judging.operations import Operation
 from safeops.judging.replacements.replacement import About, Replacement
 from safeops.judging.replacements.rows import BATCH, Rows
 from safeops.judging.replacements.types import type_of
-from safeops.judging.schema import KnownType
 from safeops.judging.sent import Sent
 from safeops.naming import Code, Name, call
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.judging.existing import Facts as Port
+from safeops.judging.existing import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.judging.row_statements import reading
-from safeops.judging.schema import Facts as Port
-from safeops.judging.schema import KnownColumn, KnownConstraint, KnownIndex, KnownTable
 from safeops.naming import Name
 
 MOST = 1_000_000

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 from sqlglot import exp
 
 from safeops.judging import operations as op
+from safeops.judging.existing import KnownTable
 from safeops.judging.operations import Operation
 from safeops.judging.row_statements import bounded
-from safeops.judging.schema import KnownTable, Schema
+from safeops.judging.schema import Schema
 from safeops.judging.server import JudgedServer as Port
 from safeops.judging.server import Session, locks_of
 from safeops.judging.sqlite.statements import COPY, operations_of

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import DOMAIN, ENUM
 from safeops.databases.steps import ddl_compiler
 from safeops.judging import operations
 from safeops.judging.bound import bound_text
+from safeops.judging.existing import KnownType
 from safeops.judging.operations import Operation
 from safeops.judging.replacements import raw
 from safeops.judging.replacements.others import renamed_value
@@ -19,7 +20,6 @@ from safeops.judging.replacements.postgresql.parsing import name_of, parsed, tex
 from safeops.judging.replacements.raw import Made, executed
 from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Replacement, lines
 from safeops.judging.replacements.rows import Rows
-from safeops.judging.schema import KnownType
 from safeops.judging.sent import Sent
 from safeops.naming import Name, call
 
