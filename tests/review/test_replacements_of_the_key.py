@@ -35,6 +35,12 @@ ENDS_ELSEWHERE = {
     "k164": "the calls of a batch are one statement",
     "k176": "a savepoint cannot be committed",
     "k214": "the table is not there",
+    "m008": "a stored column cannot be added without a rewrite",
+    "m009": "a domain with rules cannot either",
+    "m011": "a domain with rules cannot either",
+    "m026": "the sequence of a key gets the type of its column too",
+    "m112": "the line is in a class of its own",
+    "m131": "a stored column cannot be added without a rewrite",
     "r011": "a domain with rules cannot be added without a rewrite",
     "r049": "no server takes a value of an enum back",
 }

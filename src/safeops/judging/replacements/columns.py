@@ -142,6 +142,8 @@ def alter_column(altered: ops.AlterColumnOp, about: About) -> Replacement | None
     made = list(_changes(altered, name, about))
     if not made:
         return None
+    if not all(one.upgrade for one in made):
+        return Replacement("", note=" ".join(one.note for one in made if one.note))
     undone = [one.downgrade for one in reversed(made)]
     return Replacement(
         lines(*(one.upgrade for one in made)),
@@ -211,6 +213,8 @@ def change_type(name: Name, column: str, type_: Any, altered: ops.AlterColumnOp,
         code = call("alter_column_type", name.name, column, type_code(type_), schema=name.schema)
         back = _phases(name, column, type_code(old), {}, about) if old is not None else ""
         return Replacement(with_imports(code), with_imports(back) if back else "", one_to_one=True)
+    if lacks_key(about, name):
+        return Replacement("", note=NO_KEY.format(name))
     conversion = _conversion(column, type_, old, altered)
     change = call("TypeChange", name.name, column, type_code(type_), **conversion, schema=name.schema)
     return Replacement(
@@ -279,6 +283,8 @@ def _is_cast(using: Any, column: str) -> bool:
 
 
 def _rename(name: Name, old: str, new: str, about: About) -> Replacement:
+    if lacks_key(about, name):
+        return Replacement("", note=NO_KEY.format(name))
     rename = call("ColumnRename", name.name, old, new, schema=name.schema)
     return two_phases(rename, f"{name}.{old}", expanded("rename", about, name))
 

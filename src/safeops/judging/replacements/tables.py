@@ -20,6 +20,9 @@ def drop_table(dropped: ops.DropTableOp, about: About) -> Replacement:
     if "cascade" in about.operation.traits:
         return Replacement("", note=CASCADE)
     given = {"schema": dropped.schema}
+    known = about.schema.table(Name(dropped.table_name, dropped.schema))
+    if known is not None and (known.parent is not None or known.partitioned):
+        return Replacement(call("drop_table_if_exists", dropped.table_name, **given), note=PARTITION)
     return Replacement(
         call("drop_table_if_exists", dropped.table_name, archive=True, **given),
         call("restore_table", dropped.table_name, **given),
@@ -37,6 +40,9 @@ def rename_table(renamed: ops.RenameTableOp, about: About) -> Replacement:
     return two_phases(rename, str(renamed.table_name))
 
 
+PARTITION = (
+    "safeops keeps no archive of a partition, nor of a table that has some: copy what you want to keep, or detach it."
+)
 MOVED = (
     "safeops has no call that moves a table to another schema: make an updatable view under the old name in the same"
     " transaction, and drop it when no application uses that name any more."

@@ -87,6 +87,8 @@ class RawSql(raw.RawSql):
                 return renamed_value(operation, about, _type(typed), old, new)
             case ast.AlterEnumStmt(typeName=typed, newVal=str() as new) if operation.kind == operations.ALTER_TYPE:
                 return _added_value(statement, _type(typed), new)
+            case ast.AlterTableStmt() if operation.kind == operations.ADD_NOT_NULL_CONSTRAINT:
+                return _named_not_null(statement, operation)
             case ast.ReindexStmt() if operation.kind == operations.REINDEX:
                 return self._reindex(statement)
             case ast.DropStmt() if operation.kind == operations.DROP_INDEX:
@@ -122,6 +124,18 @@ class RawSql(raw.RawSql):
             return None
         undo = call("drop_constraint_if_exists", own, name.name, type_="primary", schema=name.schema)
         return Replacement(lines(*not_null, executed(text(statement))), undo)
+
+
+def _named_not_null(statement: Any, operation: Operation) -> Replacement | None:
+    """Return what adds NOT NULL under a name of the author's: for new rows first, then proved for all."""
+    name, own = operation.table, operation.name
+    if name is None or own is None:
+        return None
+    statement.cmds[0].def_.skip_validation, statement.cmds[0].def_.initially_valid = True, False
+    return Replacement(
+        lines(executed(text(statement)), call("validate_constraint", own, name.name, schema=name.schema)),
+        call("drop_constraint_if_exists", own, name.name, schema=name.schema),
+    )
 
 
 def _type(parts: Any) -> Name:

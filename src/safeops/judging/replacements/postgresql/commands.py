@@ -234,7 +234,7 @@ def _constraint(added: Any, name: Name) -> Iterator[Command]:
             yield Command(operations.ADD_FOREIGN_KEY, name, added.conname, _foreign_key(added, name, options))
         case Constr.CONSTR_UNIQUE | Constr.CONSTR_PRIMARY:
             yield _key(added, name)
-        case Constr.CONSTR_NOTNULL:
+        case Constr.CONSTR_NOTNULL if not added.conname:
             column = added.keys[0].sval
             yield Command(
                 operations.ADD_NOT_NULL_CONSTRAINT,
