@@ -33,6 +33,8 @@ class KnownConstraint:
     expression: str = ""
     valid: bool = True
     referent: Name | None = None
+    referred: tuple[str, ...] = ()
+    """The columns of the referent; empty if they are those of its primary key, or are not known."""
     guessed: bool = False
     """The server has named it, in its own way: with a number if the name was taken."""
 

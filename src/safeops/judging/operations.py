@@ -45,6 +45,7 @@ class Operation:
         column: The column that it is about.
         columns: The columns of an index, a key, or those that an UPDATE sets.
         other: Another table that it locks or reads: the referent, the new name, the partition, the source of an INSERT.
+        other_columns: The columns of the referent that a foreign key names.
         type: The type of a column as the text writes it, in lower case.
         expression: The SQL of a default, a check, a condition, a USING; the value of a setting; the new name of what is
             renamed other than a table; the index that a key takes.
@@ -64,6 +65,7 @@ class Operation:
     column: str | None = None
     columns: tuple[str, ...] = ()
     other: Name | None = None
+    other_columns: tuple[str, ...] = ()
     type: str | None = None
     expression: str | None = None
     traits: frozenset[str] = frozenset()

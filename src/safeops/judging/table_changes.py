@@ -115,7 +115,9 @@ def _add_constraint(table: KnownTable, operation: Operation) -> None:
     middle = columns if kind not in ("primary key",) else ()
     name = operation.name or _index_taken(operation) or "_".join([table.name.name, *middle, suffix])
     valid = operation.traits.isdisjoint({"not valid", "not enforced"})
-    made = KnownConstraint(name, kind, columns, operation.expression or "", valid, operation.other)
+    made = KnownConstraint(
+        name, kind, columns, operation.expression or "", valid, operation.other, operation.other_columns
+    )
     made.guessed = not operation.name
     table.constraints[name] = made
     if kind in ("unique", "primary key", "exclusion"):

@@ -198,7 +198,7 @@ class MadeUpAnswers:
             if word.upper() == "FROM":
                 qualified = words[place + 2 : place + 3] == ["."] and len(words) > place + 3
                 name = Name(words[place + 3], words[place + 1]) if qualified else Name(words[place + 1])
-                return self.known.schema.table(name) or self.known.of_models(name)
+                return self.known.table(name)
         return None
 
     # Values -----------------------------------------------------------------------------------------------------

@@ -188,8 +188,7 @@ class RecordingDialect(DefaultDialect):
     def _known(self, table_name: str, schema: str | None) -> KnownTable:
         """Return a table; one that no revision has made may exist all the same, and nothing is known of it."""
         name = Name(table_name, schema)
-        found = self.known.schema.table(name) or self.known.of_models(name)
-        return self.known.as_batches_suppose(name, found)
+        return self.known.as_batches_suppose(name, self.known.table(name))
 
     @_or_live
     def get_columns(self, connection: Any, table_name: str, schema: str | None = None, **_: Any) -> list[Any]:
@@ -235,6 +234,8 @@ class RecordingDialect(DefaultDialect):
         ]
 
     def _referred(self, key: KnownConstraint) -> list[str]:
+        if key.referred:
+            return list(key.referred)
         referent = self.known.schema.table(key.referent) if key.referent is not None else None
         keys = [one for one in referent.constraints.values() if one.kind == "primary key"] if referent else []
         own = list(keys[0].columns) if keys else []

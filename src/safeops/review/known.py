@@ -108,7 +108,17 @@ class Known:
         self._seen += len(news)
         return self._schema
 
-    def of_models(self, name: Name) -> KnownTable | None:
+    def table(self, name: Name) -> KnownTable | None:
+        """Return a table: what revisions tell of it, and where they have not made it, also what the models do."""
+        found = self.schema.table(name)
+        if found is not None and found.complete:
+            return found
+        modelled = self._of_models(name)
+        if found is None or modelled is None:
+            return found or modelled
+        return replace(found, columns={**modelled.columns, **found.columns})
+
+    def _of_models(self, name: Name) -> KnownTable | None:
         """Return a table as the models have it; its constraints and indexes are not known."""
         for metadata in self._models:
             table = metadata.tables.get(str(name))

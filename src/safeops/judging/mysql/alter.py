@@ -195,7 +195,9 @@ def _foreign(reader: Reader) -> Operation | None:
     name = None if reader.key() == "(" else reader.name()
     columns = reader.names()
     reader.accept("REFERENCES")
-    return Operation(op.ADD_FOREIGN_KEY, name=name, columns=columns, other=reader.table(), traits=traits)
+    other = reader.table()
+    referred = reader.names() if reader.key() == "(" else ()
+    return Operation(op.ADD_FOREIGN_KEY, name=name, columns=columns, other=other, other_columns=referred, traits=traits)
 
 
 def _check(reader: Reader) -> Operation | None:

@@ -109,6 +109,7 @@ def constraint(table: Name, node: Any) -> Operation:
         column=columns[0] if kind == op.ADD_NOT_NULL_CONSTRAINT and columns else None,
         columns=columns,
         other=name_of(node.pktable) if node.pktable is not None else None,
+        other_columns=tuple(words_of(node.pk_attrs)),
         expression=node.indexname or sql_of(node.raw_expr),
         traits=frozenset(_constraint_words(node)),
         node=node,

@@ -140,7 +140,9 @@ def _table_references(reader: Reader) -> Operation | None:
     reader.accept("KEY")
     columns = reader.names()
     reader.accept("REFERENCES")
-    return Operation(op.ADD_FOREIGN_KEY, columns=columns, other=reader.table()) if columns else None
+    other = reader.table()
+    referred = reader.names() if reader.key() == "(" else ()
+    return Operation(op.ADD_FOREIGN_KEY, columns=columns, other=other, other_columns=referred) if columns else None
 
 
 _CONSTRAINTS: dict[str, Callable[[Reader], Operation | None]] = {
