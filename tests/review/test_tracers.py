@@ -165,3 +165,20 @@ def test_tables_that_something_else_makes(tmp_path: Path, database: Database) ->
     project.write("b", "op.create_table('mine', sa.Column('id', sa.Integer()))", down="a")
     project.write("c", "op.add_column('users', sa.Column('a', sa.Integer()))", down="b")
     assert [one.seen for one in recorded(project, "a", "b", "c")] == ["scratch"] * 3
+
+
+@pytest.mark.only("mariadb", "mysql97")
+def test_a_user_of_one_database(tmp_path: Path, database: Database, new_database: Any) -> None:
+    """Who may create no other is given the database itself, which is empty again afterwards."""
+    given = new_database()
+    user = f"plain_{given.name}"
+    given.execute(
+        f"CREATE USER '{user}'@'%' IDENTIFIED BY 'pw'",
+        f"GRANT ALL ON `{given.name}`.* TO '{user}'@'%'",
+    )
+    upgrade = "op.execute('CREATE VIEW seen AS SELECT id FROM users')\nop.drop_column('orders', 'state')"
+    project = project_of(tmp_path, database, r1=upgrade, r2=upgrade)
+    url = given.url.set(username=user, password="pw").render_as_string(hide_password=False)
+    assert [one.seen for one in recorded(project, "r1", "r2", scratch_url=url)] == ["scratch", "scratch"]
+    assert given.query("SHOW TABLES") == []
+    given.execute(f"DROP USER '{user}'@'%'")
