@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, Pool
 
@@ -93,6 +93,20 @@ class EmptyDatabases:
             text = used.render_as_string(hide_password=False)
             with kept, temporary_database(self.config, text, script=self.script) as database:
                 yield database
+
+
+def learn_version(dialect: Dialect, config: Config, scratch_url: str | None) -> None:
+    """Have a dialect without a connection know the version and the product of the server that the copies are made on."""
+
+    with explaining_errors():
+        if scratch_url is None:
+            known = reached_for_copies(config).engine.dialect
+        else:
+            engine = sa.create_engine(scratch_url_of(scratch_url), poolclass=NullPool, hide_parameters=True)
+            known = run_on_connection(engine, lambda connection: connection.dialect)
+    for name in ("server_version_info", "is_mariadb"):
+        if hasattr(known, name):
+            setattr(dialect, name, getattr(known, name))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from safeops.databases import Database, database_on
@@ -65,18 +65,6 @@ def _engine(url: str) -> sa.Engine:
         engine, "do_connect", lambda dialect, _, arguments, named: refuse_missing(dialect, arguments, named)
     )
     return engine
-
-
-def learn_version(dialect: Dialect, url: str) -> None:
-    """Have a dialect without a connection know the version and the product of the server at a URL."""
-
-    def learn(connection: Connection) -> None:
-        for name in ("server_version_info", "is_mariadb"):
-            if hasattr(connection.dialect, name):
-                setattr(dialect, name, getattr(connection.dialect, name))
-
-    with explaining_errors():
-        run_on_connection(_engine(url), learn)
 
 
 def applied_at(url: str, environment: Environment) -> frozenset[str]:

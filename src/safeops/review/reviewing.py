@@ -18,8 +18,9 @@ from safeops.judging.server import JudgedServer
 from safeops.review import baseline as baselines
 from safeops.review.acceptance import Acceptance
 from safeops.review.before import Live
+from safeops.review.copies import learn_version
 from safeops.review.ladder import Found, Ladder
-from safeops.review.live import applied_at, counted, learn_version, reading
+from safeops.review.live import applied_at, counted, reading
 from safeops.review.models import Released
 from safeops.review.offline import environment_of
 from safeops.review.replay import Replay
@@ -117,7 +118,7 @@ def review(
     asked = Asked(small_table, url, scratch or bool(scratch_url), scratch_url, known, write_stats, file, write_baseline)
 
     def again() -> Reviewed:
-        environment = _environment(config, server_version, scratch_url)
+        environment = _environment(config, server_version, asked)
         return reviewed(environment, _selection(config, environment, what, since, all_revisions, url), asked)
 
     with ending_on_signals():
@@ -175,12 +176,12 @@ def _which(selection: Selection) -> Iterator[str]:
         yield f"Reviewed: {selection.why}"
 
 
-def _environment(config: Config, server_version: str | None, scratch_url: str | None) -> Environment:
+def _environment(config: Config, server_version: str | None, asked: Asked) -> Environment:
     environment = environment_of(config)
     if server_version is not None:
         environment.dialect.server_version_info = tuple(int(part) for part in server_version.split("."))
-    elif scratch_url is not None:
-        learn_version(environment.dialect, scratch_url)
+    elif asked.scratch:
+        learn_version(environment.dialect, config, asked.scratch_url)
     return environment
 
 
