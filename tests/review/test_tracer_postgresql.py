@@ -326,3 +326,14 @@ def test_a_session_of_the_revisions_own(tmp_path: Path, database: Database, monk
     assert [one.transaction for one in sent_by(built)] == [0, None]
     assert waiting.seen == "unseen"
     assert "lock timeout" in str(waiting.error)
+
+
+@pytest.mark.only("pg18")
+def test_a_given_database_with_somebody_in_it(tmp_path: Path, database: Database, new_database: Any) -> None:
+    """It cannot be copied then: it is used itself, and emptied each time."""
+    given = new_database()
+    project = project_of(tmp_path, database, **dict.fromkeys(("r1", "r2"), "op.execute('COMMIT')\nprint('here')"))
+    with given.observer().connect():
+        found = recorded(project, "r1", "r2", scratch_url=given.url.render_as_string(hide_password=False))
+    assert [(one.seen, one.error) for one in found] == [("scratch", None)] * 2
+    assert left_over(given) == []

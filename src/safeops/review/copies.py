@@ -75,6 +75,7 @@ class EmptyDatabases:
     def __init__(self, config: Config, script: ScriptDirectory, scratch_url: str | None) -> None:
         self.config, self.script, self.scratch_url = config, script, scratch_url
         self._reached: ReachedDatabase | None = None
+        self._beside = True
 
     @contextmanager
     def another(self) -> Iterator[TemporaryDatabase]:
@@ -87,7 +88,9 @@ class EmptyDatabases:
                 return
             url = scratch_url_of(self.scratch_url)
             given = sa.create_engine(url, poolclass=NullPool, hide_parameters=True)
-            name = _created_beside(given)
+            name = _created_beside(given) if self._beside else None
+            # On PostgreSQL to be refused takes 5 s where somebody is connected to the given one.
+            self._beside = name is not None
             kept = _emptied(given) if name is None else _dropped(given, name)
             used = url if name is None else url.set(database=name)
             text = used.render_as_string(hide_password=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, redirect_stdout
 from functools import partial
+from io import StringIO
 from typing import Any
 
 from alembic.config import Config
@@ -136,7 +137,7 @@ class Copy:
 def _run(database: TemporaryDatabase, steps: Steps) -> Exception | None:
     """Run revisions, and return what one of them raised."""
     try:
-        with silent_alembic(), limited_waiting():
+        with silent_alembic(), limited_waiting(), redirect_stdout(StringIO()):
             failure = database.run(steps)
     except Endless as error:
         return SafeOpsError(str(error))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -264,6 +263,6 @@ def _sql(connection: Connection, statement: str, parameters: Any) -> str:
 
 
 def traced(body: Callable[..., Any], trace: Trace, arguments: dict[str, Any]) -> None:
-    """Run the body of a revision, and follow what it does; what it prints is lost."""
-    with trace.listening(), redirect_stdout(io.StringIO()):
+    """Run the body of a revision, and follow what it does."""
+    with trace.listening():
         body(**arguments)
