@@ -19,8 +19,8 @@ from typing import Any
 Levels = dict[str, int]
 
 SECONDS = 600
-AT_ONCE = 40
-"""Files of one call, so that what one of them does to a tool is found out by calling it for each."""
+AT_ONCE = 50
+"""Files of one call: some of the linters take no more than 100."""
 SEVERITIES = {
     name: level
     for level, names in enumerate(
@@ -119,21 +119,22 @@ def worst(found: Iterable[tuple[object, str]]) -> Levels:
     return levels
 
 
-def in_parts(material: Material, ask: Callable[[Sequence[Path]], Levels]) -> Levels:
-    """Ask for many files at once; if the linter dies of one, for each of them."""
-    levels: Levels = {}
+def in_parts(files: Sequence[Path], ask: Callable[[Sequence[Path]], Levels]) -> Levels:
+    """Ask for many files at once; if the linter dies of one, for the halves, so that only that one goes unanswered."""
+    if not files:
+        return {}
+    try:
+        return ask(files)
+    except Silent:
+        half = len(files) // 2
+        return in_parts(files[:half], ask) | in_parts(files[half:], ask) if half else {}
+
+
+def asked(material: Material, ask: Callable[[Sequence[Path]], Levels]) -> Levels:
+    """Ask for all of the SQL, some files at a time."""
     files = list(material.sql.values())
-    for first in range(0, len(files), AT_ONCE):
-        part = files[first : first + AT_ONCE]
-        try:
-            levels |= ask(part)
-        except Silent:
-            for file in part:
-                try:
-                    levels |= ask([file])
-                except Silent:
-                    continue
-    return levels
+    parts = [in_parts(files[first : first + AT_ONCE], ask) for first in range(0, len(files), AT_ONCE)]
+    return {revision: level for part in parts for revision, level in part.items()}
 
 
 # Those that read SQL --------------------------------------------------------------------------------------------
@@ -161,12 +162,12 @@ def migration_checker(programs: Path, material: Material) -> Levels:
             for finding in statement["findings"]
         )
 
-    return in_parts(material, ask)
+    return asked(material, ask)
 
 
 def safemigrate(programs: Path, material: Material) -> Levels:
     command = (programs / "safemigrate-lint", "--severity", "critical,warning,style")
-    return in_parts(
+    return asked(
         material,
         lambda files: worst((one["file"], one["severity"]) for one in parsed(called(*command, *files))),
     )
@@ -181,13 +182,18 @@ def pgfence(programs: Path, material: Material) -> Levels:
             (one["filePath"], check["risk"].replace("SAFE", "ok")) for one in answer for check in one["checks"]
         )
 
-    return in_parts(material, ask)
+    return asked(material, ask)
 
 
 def locksafe(programs: Path, material: Material) -> Levels:
-    folder = next(iter(material.sql.values())).parent
-    answer = parsed(called(programs / "locksafe", "check", folder, "--format", "json"))
-    return worst((one["file"], one["severity"]) for one in answer)
+    """One file at a time: of several it names only the folder."""
+
+    def ask(files: Sequence[Path]) -> Levels:
+        answer = parsed(called(programs / "locksafe", "analyze", files[0], "--format", "json"))
+        return worst((files[0], one["severity"]) for one in answer)
+
+    parts = [in_parts([file], ask) for file in material.sql.values()]
+    return {revision: level for part in parts for revision, level in part.items()}
 
 
 def migration_lint(programs: Path, material: Material) -> Levels:

@@ -4,7 +4,7 @@
 
 Each linter is installed into an environment of its own (kept in FOLDER for the next time), and asked for each revision
 of tests/review/key_postgresql, whose truth was measured on the server. A linter with several severities is taken at the
-one that serves it best, by the harmonic mean of precision and recall. Prints a table in Markdown.
+one that serves it best: the largest difference between its recall and its share of false alarms. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def best(tool: str, levels: Levels, entries: Sequence[dict[str, Any]], version: 
         score(tool, frozenset(one for one, found in levels.items() if found >= level), entries, version, seconds)
         for level in sorted({*SEVERITIES.values()})
     ]
-    return max(tries, key=lambda one: 2 * one.precision * one.recall / max(one.precision + one.recall, 1e-9))
+    safe = len(entries) - len(tries[0].expected)
+    return max(tries, key=lambda one: one.recall - len(one.false_alarms) / safe)
 
 
 def _installed(linter: Linter, home: Path) -> tuple[Path, str]:
