@@ -1,6 +1,6 @@
 """How well `safeops review` knows the key: precision and recall, false alarms and misses.
 
-    python -m tests.review.scoring [--on pg18] [--rungs offline,scratch,url]
+    python -m tests.review.scoring [--on pg18] [--rungs offline,scratch,url] [--only k]
 
 The whole key is reviewed by one command, each revision on its own: offline, with an empty database to run it on, or with
 the filled one to look at.
@@ -109,11 +109,12 @@ def unsafe_in(answer: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
 class Scorer:
     """Reviews the key on a server, on each rung."""
 
-    def __init__(self, server: PostgreSQL, folder: Path) -> None:
+    def __init__(self, server: PostgreSQL, folder: Path, only: str = "") -> None:
         self.filled = keys.Filled(server, folder / "base")
         self.version = str(server.version[0])
         self.folder = folder
-        self.entries = keys.load()
+        self.entries = [entry for entry in keys.load() if entry["revision"].startswith(only)]
+        self.files = [entry["file"] for entry in self.entries] if only else ["*"]
 
     def __call__(self, rung: str) -> tuple[Score, dict[str, dict[str, Any]]]:
         began = time.monotonic()
@@ -123,28 +124,31 @@ class Scorer:
         return score(f"{rung} on {self.version}", unsafe_in(answer), entries, self.version, seconds), answer
 
     def _offline(self) -> dict[str, dict[str, Any]]:
-        return reviewed(keys.project(self.folder, ["*"]), "--server-version", self.version)
+        return reviewed(keys.project(self.folder, self.files), "--server-version", self.version)
 
     def _scratch(self) -> dict[str, dict[str, Any]]:
         empty = self.filled.server.new_database()
-        return reviewed(keys.project(self.folder, ["*"]), "--scratch-url", empty.render_as_string())
+        return reviewed(keys.project(self.folder, self.files), "--scratch-url", empty.render_as_string())
 
     def _url(self) -> dict[str, dict[str, Any]]:
         with self.filled.copied() as url:
-            return reviewed(keys.project(self.folder, ["*"], url.render_as_string()), "--url", url.render_as_string())
+            return reviewed(
+                keys.project(self.folder, self.files, url.render_as_string()), "--url", url.render_as_string()
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Scores safeops review over the key.")
     parser.add_argument("--on", default="pg15,pg18", help="the servers")
     parser.add_argument("--rungs", default=",".join(RUNGS))
+    parser.add_argument("--only", default="", help="only revisions that begin so")
     options = parser.parse_args()
     for name in options.on.split(","):
         server = start(name)
         assert isinstance(server, PostgreSQL)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                scorer = Scorer(server, Path(folder))
+                scorer = Scorer(server, Path(folder), options.only)
                 for rung in options.rungs.split(","):
                     tell(*scorer(rung), scorer.entries)
         finally:
