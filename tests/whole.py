@@ -1,6 +1,7 @@
 """What `python -m pytest` leaves to `python -m pytest --whole`, which CI runs, and how many processes run the tests.
 
-The mark `whole` is for what repeats a proof elsewhere: other versions of a server, more seeds, phases and rounds.
+The mark `whole` is for what repeats a proof elsewhere: other versions of a server, more seeds, phases and rounds. What takes
+minutes because it measures each entry of a key again is `exhaustive`, and runs by hand: `python -m pytest --exhaustive`.
 Here it comes to every test on a server other than the first of CORE that the test is for, or the one that its mark
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
 `smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases asks for.
@@ -23,12 +24,17 @@ USUAL = 300.0
 
 T = TypeVar("T")
 
-_whole = False
+_whole = _exhaustive = False
 
 
 def several(short: T, whole: T) -> T:
     """Of two numbers of rounds, or lists of cases, the one that this run has time for."""
     return whole if _whole else short
+
+
+def sample(cases: Sequence[T], step: int) -> Sequence[T]:
+    """One in so many of the cases; all of them with --exhaustive."""
+    return cases if _exhaustive else cases[::step]
 
 
 def one_in(number: int, cases: Sequence[Any]) -> list[Any]:
@@ -40,11 +46,13 @@ def one_in(number: int, cases: Sequence[Any]) -> list[Any]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("safeops")
     group.addoption("--whole", action="store_true", help="the tests marked whole too, as CI does")
+    group.addoption("--exhaustive", action="store_true", help="the tests marked exhaustive too, and all of each sample")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    global _whole
-    _whole = config.getoption("--whole")
+    global _whole, _exhaustive
+    _exhaustive = config.getoption("--exhaustive")
+    _whole = config.getoption("--whole") or _exhaustive
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,8 +60,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not (config.getoption("--databases") or config.getoption("--all-postgresql")):
         _mark_by_server(items)
     # A test that is named by its parameters is meant, as one that has failed in CI.
-    if not _whole and not any("[" in argument for argument in config.args):
-        _deselect(config, items)
+    if not any("[" in argument for argument in config.args):
+        _deselect(config, items, [] if _whole else ["whole"], [] if _exhaustive else ["exhaustive"])
     # Those that may take long come first: at the end one worker would be at them while the others have nothing to do.
     items.sort(key=_seconds, reverse=True)
 
@@ -72,11 +80,13 @@ def _mark_by_server(items: Sequence[pytest.Item]) -> None:
             item.add_marker("whole")
 
 
-def _deselect(config: pytest.Config, items: list[pytest.Item]) -> None:
+def _deselect(config: pytest.Config, items: list[pytest.Item], *marks: list[str]) -> None:
+    """Leave out the tests with one of these marks."""
+    unwanted = {mark for names in marks for mark in names}
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
-        (left_out if any(item.iter_markers("whole")) else kept).append(item)
+        (kept if unwanted.isdisjoint(mark.name for mark in item.iter_markers()) else left_out).append(item)
     items[:] = kept
     config.hook.pytest_deselected(items=left_out)
 

@@ -43,7 +43,7 @@ def test_a_part_of_the_key(server: Server) -> None:
     assert wrong(server, FAMILIES[server.kind].load()[::16]) == {}
 
 
-@pytest.mark.whole
+@pytest.mark.exhaustive
 @pytest.mark.timeout(1800)
 @pytest.mark.only("mysql", "sqlite")
 def test_the_key(server: Server) -> None:

@@ -109,12 +109,12 @@ def unsafe_in(answer: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
 class Scorer:
     """Reviews the key on a server, on each rung."""
 
-    def __init__(self, server: PostgreSQL, folder: Path, only: str = "") -> None:
+    def __init__(self, server: PostgreSQL, folder: Path, entries: Sequence[dict[str, Any]]) -> None:
         self.filled = keys.Filled(server, folder / "base")
         self.version = str(server.version[0])
         self.folder = folder
-        self.entries = [entry for entry in keys.load() if entry["revision"].startswith(only)]
-        self.files = [entry["file"] for entry in self.entries] if only else ["*"]
+        self.entries = entries
+        self.files = [entry["file"] for entry in entries]
 
     def __call__(self, rung: str) -> tuple[Score, dict[str, dict[str, Any]]]:
         began = time.monotonic()
@@ -148,7 +148,8 @@ def main() -> None:
         assert isinstance(server, PostgreSQL)
         try:
             with tempfile.TemporaryDirectory() as folder:
-                scorer = Scorer(server, Path(folder), options.only)
+                entries = [entry for entry in keys.load() if entry["revision"].startswith(options.only)]
+                scorer = Scorer(server, Path(folder), entries)
                 for rung in options.rungs.split(","):
                     tell(*scorer(rung), scorer.entries)
         finally:

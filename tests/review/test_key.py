@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.review import keys
 from tests.review.measure_key import judge, measured
+from tests.whole import sample
 
 ENTRIES = keys.load()
 
@@ -29,7 +30,7 @@ def test_nearly_half_of_the_key_is_safe(version: str) -> None:
 def test_the_servers_say_what_the_key_says(name: str, tmp_path: Path) -> None:
     version = name.removeprefix("pg")
     differences = {}
-    for entry, truth in measured(name, ENTRIES, tmp_path):
+    for entry, truth in measured(name, sample(ENTRIES, 20), tmp_path):
         now = judge({**entry, "truth": {version: truth}})
         if _told(truth) != _told(entry["truth"][version]) or now[version] != entry["unsafe"][version]:
             differences[entry["revision"]] = (truth, entry["truth"][version])

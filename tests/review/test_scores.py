@@ -9,6 +9,7 @@ import pytest
 from tests.review import keys
 from tests.review.scoring import Score, Scorer, reviewed
 from tests.servers import PostgreSQL, start
+from tests.whole import sample
 
 LEAST = {"offline": (0.95, 0.90), "scratch": (0.98, 0.97), "url": (0.98, 0.97)}
 """Precision and recall that each rung must have, over what it can know."""
@@ -19,7 +20,7 @@ def scorer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     server = start(request.param)
     assert isinstance(server, PostgreSQL)
     try:
-        yield Scorer(server, tmp_path_factory.mktemp("key"))
+        yield Scorer(server, tmp_path_factory.mktemp("key"), sample(keys.load(), 5))
     finally:
         server.stop()
 
