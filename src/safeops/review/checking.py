@@ -61,7 +61,8 @@ def check_and_review(
 ) -> CheckedAndReviewed:
     """Check a project, and review its new revisions: what is pending, or what the merge base with the main branch lacks.
 
-    A project whose new revisions cannot be told from the others, and one without the extra ``review``, is only checked.
+    All revisions are reviewed, each on its own, if the new ones cannot be told from the others: then name the newest old one
+    with ``since``. Without the extra ``review`` a project is only checked.
 
     Args:
         config: The configuration of the project.
@@ -116,8 +117,6 @@ def _reviewed(config: Config, since: str | None, asked: Asked, scratch_url: str 
     """Return a review on an empty copy, or else without a database; or why there is none."""
     try:
         selection = selected(config, since=since)
-        if not selection.one_run:
-            return None, f"which revisions are new is not known ({selection.why})"
         environment = environment_of(config)
         with suppress(SafeOpsError):
             return reviewed(environment, selection, replace(asked, scratch=True, scratch_url=scratch_url)), ""
