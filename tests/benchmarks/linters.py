@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -143,9 +145,7 @@ def asked(material: Material, ask: Callable[[Sequence[Path]], Levels]) -> Levels
 def squawk(*options: str) -> Callable[[Path, Material], Levels]:
     def levels(programs: Path, material: Material) -> Levels:
         command = (programs / "squawk", "--reporter", "json", "--pg-version", "18", *options)
-        return in_parts(
-            material, lambda files: worst((one["file"], "error") for one in parsed(called(*command, *files)))
-        )
+        return asked(material, lambda files: worst((one["file"], "error") for one in parsed(called(*command, *files))))
 
     return levels
 
@@ -198,12 +198,19 @@ def locksafe(programs: Path, material: Material) -> Levels:
 
 def migration_lint(programs: Path, material: Material) -> Levels:
     """It looks at what is new in a git repository, and prints the kind of each statement."""
-    folder = next(iter(material.sql.values())).parent
-    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-    for command in (("init", "-q"), (*author, "commit", "-q", "--allow-empty", "-m", "base"), ("add", "-A")):
-        called("git", "-C", folder, *command)
     options = ("--loader", "local_git", "--extractor", "raw_sql", "--squawk-pg-version", "18")
-    return worst(_by_kind(called(programs / "migration-lint", *options, folder=folder)))
+
+    def ask(files: Sequence[Path]) -> Levels:
+        with tempfile.TemporaryDirectory() as folder:
+            git = ("git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@example.org")
+            called(*git, "init", "-q")
+            called(*git, "commit", "-q", "--allow-empty", "-m", "base")
+            for file in files:
+                shutil.copy(file, folder)
+            called(*git, "add", "-A")
+            return worst(_by_kind(called(programs / "migration-lint", *options, folder=Path(folder))))
+
+    return asked(material, ask)
 
 
 def _by_kind(text: str) -> Iterator[tuple[str, str]]:
