@@ -62,7 +62,7 @@ def _safeops(name: str, entries: Sequence[dict[str, Any]], folder: Path) -> Iter
     server = start(name)
     assert isinstance(server, PostgreSQL)
     try:
-        scorer = Scorer(server, folder)
+        scorer = Scorer(server, folder, entries)
         for rung in RUNGS:
             found, answer = scorer(rung)
             # Over all of the key, also what can be known only with a database.
