@@ -344,6 +344,8 @@ EXAMPLES = [
     *_all(
         "SELECT count(*) FROM users",
         "SELECT name FROM users WHERE id = 5",
+        "SELECT coalesce(max(id), 0) + 1 FROM users",
+        "SELECT id, name FROM users ORDER BY id LIMIT 3",
         "SELECT count(*) FROM (SELECT id FROM users FOR UPDATE) s",
         "SELECT name FROM users WHERE id = 5 FOR SHARE",
         "INSERT INTO nothing SELECT id FROM users",

@@ -107,6 +107,7 @@ SHOWN = {
     "where": "There is a condition.",
     "limit": "There is a LIMIT.",
     "by key": "The condition compares a whole key with values.",
+    "end of key": "No more than the lowest or highest values of a key are read.",
     "for update": "The rows that it reads are locked.",
     "from table": "The rows come from another table.",
     # MariaDB and MySQL

@@ -8,7 +8,17 @@ from typing import Any
 from pglast import ast
 from pglast.enums import A_Expr_Kind, SubLinkType
 
-from safeops.judging.postgresql.nodes import column_of, comparison, conjuncts, is_constant, number_of, text_of, words_of
+from safeops.judging.postgresql.nodes import (
+    column_of,
+    comparison,
+    conjuncts,
+    functions_in,
+    is_constant,
+    number_of,
+    text_of,
+    walk,
+    words_of,
+)
 
 
 def rows_bound(where: Any, keys: Collection[str]) -> int | None:
@@ -25,6 +35,30 @@ def rows_bound(where: Any, keys: Collection[str]) -> int | None:
 def is_by_key(where: Any, keys: Collection[str]) -> bool:
     """Tell whether a condition compares a key with values, or with a parameter, so that an index finds the rows."""
     return any(_names_key(part, keys) for part in conjuncts(where))
+
+
+def reads_an_end(query: Any, keys: Collection[str]) -> bool:
+    """Tell whether a query reads no more than the ends of a key's index: ``SELECT max(id)``, or ``ORDER BY id LIMIT 10``."""
+    if not isinstance(query, ast.SelectStmt) or query.whereClause or query.groupClause or query.distinctClause:
+        return False
+    if number_of(query.limitCount) is not None and query.sortClause:
+        return _is_key(query.sortClause[0].node, keys) and not functions_in(query.targetList)
+    ends = [one for one in walk(query.targetList) if _is_end(one, keys)]
+    references = [one for one in walk(query.targetList) if isinstance(one, ast.ColumnRef)]
+    others = [one for one in functions_in(query.targetList) if one.name not in ("min", "max")]
+    return bool(ends) and len(ends) == len(references) and not others
+
+
+def _is_end(node: Any, keys: Collection[str]) -> bool:
+    if not isinstance(node, ast.FuncCall) or words_of(node.funcname)[-1] not in ("min", "max"):
+        return False
+    arguments = node.args or ()
+    return len(arguments) == 1 and _is_key(arguments[0], keys)
+
+
+def _is_key(node: Any, keys: Collection[str]) -> bool:
+    column = column_of(node)
+    return column is not None and column in keys
 
 
 def _names_key(part: Any, keys: Collection[str]) -> bool:

@@ -11,7 +11,7 @@ from pglast.enums import OnConflictAction
 
 from safeops.judging import operations as op
 from safeops.judging.operations import Operation
-from safeops.judging.postgresql.bounds import is_by_key, joined_values, rows_bound
+from safeops.judging.postgresql.bounds import is_by_key, joined_values, reads_an_end, rows_bound
 from safeops.judging.postgresql.functions import is_known
 from safeops.judging.postgresql.nodes import (
     columns_in,
@@ -100,7 +100,9 @@ def bounded(operation: Operation, keys: Collection[str]) -> Operation:
     limit = number_of(getattr(operation.node, "limitCount", None))
     if limit is not None and operation.kind == op.SELECT:
         rows = limit if rows is None else min(rows, limit)
-    return replace(operation, rows=rows, traits=(operation.traits - {"by key"}) | by_key)
+    if operation.kind == op.SELECT and reads_an_end(operation.node, keys):
+        by_key.add("end of key")
+    return replace(operation, rows=rows, traits=(operation.traits - {"by key", "end of key"}) | by_key)
 
 
 def copy(node: Any) -> Iterator[Operation]:

@@ -252,6 +252,7 @@ QUERIES = (
     truth(op.SELECT, on(RS, ROWS), when="for update", rule="locks-rows",
           why="each row that it reads is locked until the transaction ends"),
     truth(op.SELECT, on(AS, NO_WORK), when="by key"),
+    truth(op.SELECT, on(AS, NO_WORK), when="end of key"),
     truth(op.SELECT, on(AS, SCAN)),
     truth(op.INSERT, on(RE, ROWS), READ, when="on conflict update", rule="mass-update",
           why="each row that it updates is locked until the transaction ends"),
