@@ -78,6 +78,8 @@ def _mark_by_server(items: Sequence[pytest.Item]) -> None:
         wanted = {*CORE} if _is_for_each(item) else {*CORE} & {first.get(_test_of(item), "")}
         if not _servers_of(item) <= wanted:
             item.add_marker("whole")
+        if any(not _servers_of(item).isdisjoint(mark.args) for mark in item.iter_markers("by_hand")):
+            item.add_marker("exhaustive")
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], *marks: list[str]) -> None:

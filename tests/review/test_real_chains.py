@@ -34,7 +34,9 @@ SEEN = {"optuna": 1.0, "dagster": 0.9, "mlflow": 0.6}
 """The share of revisions that are seen although the application is not there, which some ask for their tables."""
 
 
-@pytest.mark.parametrize("kind", URLS)
+@pytest.mark.parametrize(
+    "kind", ["postgresql", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("mysql", "sqlite"))]
+)
 @pytest.mark.parametrize("real", PROJECTS, ids=str)
 def test_no_revision_ends_the_review(real: Real, kind: str, tmp_path: Path) -> None:
     (tmp_path / "stand_ins").mkdir()

@@ -55,7 +55,7 @@ def test_what_is_put_in_place_ends_in_the_same_schema(servers: Any, name: str, t
     server = servers(name)
     filled = keys.Filled(server, tmp_path / "base")
     wrong = {}
-    for file, text in sample([*replaced(tmp_path / "all")], 10):
+    for file, text in sample([*replaced(tmp_path / "all")], 20):
         revision = Path(file).name[:4]
         with filled.copied() as plain, filled.copied() as safe:
             if ran(tmp_path / revision / "plain", file, plain) is not None:

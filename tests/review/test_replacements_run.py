@@ -280,6 +280,7 @@ def schema_of(database: Database) -> str:
 
 
 @pytest.mark.only("pg15", "pg18")
+@pytest.mark.by_hand("pg15")
 @pytest.mark.parametrize("name", CASES)
 def test_a_replacement_ends_where_the_statement_does(new_database: Callable[[], Database], name: str) -> None:
     plain, safe = new_database(), new_database()
