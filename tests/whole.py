@@ -5,12 +5,15 @@ minutes because it measures each entry of a key again is `exhaustive`, and runs 
 Here it comes to every test on a server other than the first of CORE that the test is for, or the one that its mark
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
 `smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases asks for.
+Of the servers in BETWEEN, `--whole` gives each test the one that its name falls on, and of what runs on MariaDB it leaves
+MySQL every second case; what has the mark `smoke`, crashes a helper or takes it up and down runs on all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
+from zlib import crc32
 
 import pytest
 
@@ -18,6 +21,9 @@ from tests.servers import ALL, CORE
 
 LIFE = {"crash_everywhere", "up_up_down_down_up"}
 """What a test calls to see a helper through its life."""
+
+BETWEEN = ("pg14", "pg16", "pg17")
+"""Servers between those of CORE, or older: what differs on them is tried by tests that name them."""
 
 USUAL = 300.0
 """Seconds that a test may take, as pyproject.toml says."""
@@ -75,11 +81,26 @@ def _seconds(item: pytest.Item) -> float:
 def _mark_by_server(items: Sequence[pytest.Item]) -> None:
     first = _first_servers(items)
     for item in items:
+        if not _is_on_each(item) and _is_left_out(item):
+            item.add_marker("exhaustive")
         wanted = {*CORE} if _is_for_each(item) else {*CORE} & {first.get(_test_of(item), "")}
         if not _servers_of(item) <= wanted:
             item.add_marker("whole")
         if any(not _servers_of(item).isdisjoint(mark.args) for mark in item.iter_markers("by_hand")):
             item.add_marker("exhaustive")
+
+
+def _is_on_each(item: pytest.Item) -> bool:
+    """Tell whether a test runs on each of its servers: it says which, or takes a helper through its life."""
+    named = {name for mark in item.iter_markers("only") for name in mark.args}
+    return _is_for_each(item) or not named.isdisjoint(ALL)
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    servers = _servers_of(item)
+    if servers and servers <= {*BETWEEN}:
+        return servers != {BETWEEN[crc32(_test_of(item).encode()) % len(BETWEEN)]}
+    return servers == {"mysql97"} and crc32(item.nodeid.encode()) % 2 == 0
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], *marks: list[str]) -> None:
