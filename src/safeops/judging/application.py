@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from safeops.judging.operations import (
+    ALTER_TYPE,
     DROP_COLUMN,
     DROP_SCHEMA,
     DROP_TABLE,
@@ -69,9 +70,16 @@ BREAKS = {
 }
 
 
+RENAMED_TYPE = Breaks(
+    "rename-enum-value",
+    "Drivers cast values to the type by its name: the released application uses the old one, and fails.",
+)
+
+
 def breaks(operation: Operation, uses: Uses | None) -> Breaks | None:
     """Return how an operation breaks the application; None if it does not, or if nothing uses the thing any more."""
-    found = BREAKS.get(operation.kind)
+    is_renamed = operation.kind == ALTER_TYPE and "rename" in operation.traits
+    found = RENAMED_TYPE if is_renamed else BREAKS.get(operation.kind)
     if found is None or not found.unless_unused or uses is None or operation.table is None:
         return found
     column = operation.column if operation.kind in (DROP_COLUMN, RENAME_COLUMN) else None

@@ -277,6 +277,9 @@ class Judge:
 
     def _is_unreleased(self, operation: Operation) -> bool:
         """Tell whether no released application can miss what an operation breaks: this run has made it, or it is empty."""
+        if operation.kind == ops.ALTER_TYPE:
+            renamed = self.schema.type(Name(operation.name or ""))
+            return renamed is not None and renamed.new
         if operation.table is None:
             return False
         known = self.schema.table(operation.table)

@@ -43,9 +43,15 @@ def refused_by_rows(operation: Operation, schema: Schema) -> str | None:
 
 
 def is_absent(operation: Operation, schema: Schema) -> bool:
-    """Tell whether a live database is certain not to have what an operation is about."""
+    """Tell whether it is certain that what an operation is about does not exist.
+
+    A live database tells that. Without one, only that a table that revisions have made lacks a column: tables may have been
+    made before the first revision.
+    """
     if schema.facts is None:
-        return False
+        known = schema.table(operation.table) if operation.table is not None else None
+        made = known is not None and known.complete and "if exists" in operation.traits
+        return made and known is not None and operation.kind in ABOUT_A_COLUMN and _lacks(known, operation)
     if operation.kind == ops.DROP_INDEX and operation.table is None:
         return True
     if operation.table is None or operation.kind not in NEEDING_TABLE:

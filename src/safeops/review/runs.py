@@ -215,10 +215,19 @@ def _once_for_all(events: Sequence[Event], several: Sequence[Event]) -> list[Eve
             count[_key(event)] += event.times if isinstance(event, Sent) else 1
     return [
         replace(event, synthetic=False)
-        if isinstance(event, Sent) and event.synthetic and more[_key(event)] <= once[_key(event)]
+        if isinstance(event, Sent)
+        and event.synthetic
+        and more[_key(event)] <= once[_key(event)]
+        and not _has_list(event)
         else event
         for event in events
     ]
+
+
+def _has_list(sent: Sent) -> bool:
+    """Tell whether a value is a list: it takes more rows without being sent more often."""
+    values = sent.parameters.values() if isinstance(sent.parameters, Mapping) else sent.parameters or ()
+    return any(isinstance(value, (list, tuple)) for value in values)
 
 
 def _united(events: Sequence[Event], others: Sequence[Event]) -> list[Event]:
