@@ -23,10 +23,14 @@ def test_by_default_a_mechanism_is_tried_once_and_a_life_on_each_of_the_core():
     assert lives == {f"test_what_does_not_look_fails[{server}]" for server in ("pg18", "mariadb", "sqlite")}
 
 
-def test_with_whole_each_runs_everywhere():
+def test_with_whole_each_runs_on_each_kind_and_exhaustive_everywhere():
     names = collected("--whole")
-    assert {f"test_each_database_is_new_and_empty[{server}]" for server in ("pg18", "mysql97", "sqlite")} <= names
-    assert "test_every_postgresql_starts[pg14]" in names
+    assert {f"test_each_database_is_new_and_empty[{server}]" for server in ("pg18", "mariadb", "sqlite")} <= names
+    assert {f"test_what_does_not_look_fails[{server}]" for server in ("pg18", "mariadb", "mysql97", "sqlite")} <= names
+    everywhere = collected("--exhaustive")
+    assert names < everywhere
+    assert {f"test_each_database_is_new_and_empty[{server}]" for server in ("pg18", "mysql97", "sqlite")} <= everywhere
+    assert "test_every_postgresql_starts[pg14]" in everywhere
 
 
 def test_all_run_on_the_servers_that_are_asked_for():
