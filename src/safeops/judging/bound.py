@@ -11,8 +11,6 @@ from typing import Any
 from safeops.databases import sqltext
 from safeops.judging.sent import Sent
 
-NUMBERED, NAMED, FORMATTED = "$", ":", "%"
-
 
 def bound_text(sent: Sent) -> str:
     """Return the text of a statement with literals in the place of its placeholders; as it is without parameters."""

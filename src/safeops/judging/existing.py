@@ -62,6 +62,7 @@ class KnownTable:
         complete: Whether the columns and so on are all that there are; False if it was only seen in passing.
         partitioned: Whether it is partitioned; its partitions are tables with ``parent``.
         tablespace: Where its files are, if that is known.
+        access_method: How they are kept, as "heap", if that is known.
         kind: "table", "view", "materialized view", "foreign table".
         reads: Of a view: the tables that it reads.
         read_by: The views that read it, with the columns that they read; "*" is all.
@@ -83,6 +84,7 @@ class KnownTable:
     is_default_partition: bool = False
     unlogged: bool = False
     tablespace: str | None = None
+    access_method: str | None = None
     kind: str = "table"
     reads: frozenset[Name] = frozenset()
     read_by: dict[Name, frozenset[str]] = field(default_factory=dict)

@@ -246,6 +246,8 @@ def _rewrite(operation: Operation, table: KnownTable | None, schema: Schema, ses
         return operation, {"virtual"}
     if "tablespace" in operation.traits and operation.name is not None:
         return operation, {"already"} if table.tablespace == operation.name else set()
+    if "access method" in operation.traits and operation.name is not None:
+        return operation, {"already"} if table.access_method == operation.name else set()
     already = ("unlogged option" in operation.traits and table.unlogged) or (
         "logged" in operation.traits and not table.unlogged
     )

@@ -31,6 +31,7 @@ SELECT json_build_object(
     SELECT json_build_array(p.relname, nullif(s.nspname, current_schema())) FROM pg_inherits h
     JOIN pg_class p ON p.oid = h.inhparent JOIN pg_namespace s ON s.oid = p.relnamespace
     WHERE h.inhrelid = c.oid AND c.relispartition),
+  'access_method', (SELECT m.amname FROM pg_am m WHERE m.oid = c.relam),
   'tablespace', (SELECT s.spcname FROM pg_tablespace s WHERE s.oid = coalesce(nullif(c.reltablespace, 0),
     (SELECT dattablespace FROM pg_database WHERE datname = current_database()))),
   'is_default', EXISTS (SELECT FROM pg_partitioned_table t WHERE t.partdefid = c.oid),
@@ -241,6 +242,7 @@ def _known(name: Name, raw: Mapping[str, Any]) -> KnownTable:
         default_partition=default,
         unlogged=raw["unlogged"],
         tablespace=raw["tablespace"],
+        access_method=raw["access_method"],
         kind=KINDS[raw["kind"]],
         read_by={Name(one["name"], one["schema"]): frozenset(one["columns"] or ()) for one in raw["readers"] or ()},
     )
