@@ -15,7 +15,7 @@ from tests.docs.pages import DOCS, ROOT, Block, blocks, name_of, pages, with_rev
 from tests.docs.running import is_fragment
 from tests.docs.sql import is_rendered, is_run, is_sent, is_sent_by_env
 
-PARTS = ["Bad", "Good", "What the database does", "On each database", "Undoing it"]
+PARTS = ["Do this", "Not this", "What the database does", "On each database", "Undo"]
 DEEDS = [page for page in pages("how-to") if page.stem != "index"]
 LINES = 70
 REVIEWED = "When somebody forgets"
