@@ -18,7 +18,7 @@ from tests.docs.sql import is_rendered, is_run, is_sent, is_sent_by_env
 PARTS = ["Do this", "Not this", "What the database does", "On each database", "Undo"]
 DEEDS = [page for page in pages("how-to") if page.stem != "index"]
 LINES = 70
-REVIEWED = "When somebody forgets"
+REVIEWED = "Review revisions in CI"
 """The section of README whose block test_readme.py compares with what a review prints."""
 NOT_RUN = {"how-to/several-runners": 1, "how-to/offline": 1, "how-to/check-in-ci": 2, "how-to/review-in-ci": 3}
 
@@ -75,12 +75,12 @@ def test_the_links_lead_somewhere() -> None:
             assert re.match(r"https?://", link) or (page.parent / link).exists(), (page.name, link)
 
 
-def test_every_helper_stands_in_the_reference_and_in_the_table_of_locks() -> None:
+def test_each_helper_is_in_the_reference_and_in_the_table_of_locks() -> None:
     reference = "".join(page.read_text() for page in pages("reference"))
-    readme = (ROOT / "README.md").read_text()
+    locks = (DOCS / "reference/locks.md").read_text()
     public = [name for name in safeops.__all__ if name[0].islower()]
     assert not [name for name in public if f":: safeops.{name}\n" not in reference]
-    assert not [name for name in public if f"`{name}" not in readme]
+    assert not [name for name in public if f"`{name}" not in locks]
     assert ":: safeops.autogenerate.safe_operations\n" in reference
 
 
@@ -94,7 +94,7 @@ def test_the_reference_makes_what_would_be_out_of_date() -> None:
     assert all(f"def {name}" in (DOCS / "conf.py").read_text() for name in ("patterns", "command_line"))
 
 
-def test_the_two_commands_stand_in_the_readme() -> None:
+def test_the_two_commands_are_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "\n    pip install -e '.[demo]' && python examples/cities/run.py\n" in readme
     assert "\n    pip install -e '.[test]' && python -m pytest\n" in readme

@@ -102,7 +102,7 @@ def review(
         write_baseline: Write that file, so that it accepts everything that is unsafe now.
 
     Returns:
-        What was found: ``exit_status`` is 1 if something is unsafe, 2 if something could not be seen.
+        The report. Its ``exit_status`` is 1 if something is unsafe, 2 if something could not be seen.
 
     Raises:
         InvalidArgument: There is no such revision or file, or a file cannot be read.
