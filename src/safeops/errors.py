@@ -1,7 +1,7 @@
 """Every error that safeops raises.
 
     SafeOpsError                    S000
-      InvalidArgument               S001  an argument is wrong; also a ValueError
+      InvalidArgument               S001  an argument is wrong, unknown or missing; also a ValueError and a TypeError
       OutsideMigration              S002  a helper was called where no migration runs
       TransactionNotOurs            S003  env.py holds the transaction that a helper must step out of
       OnlineOnly                    S004  the deed needs to look at rows; `--sql` cannot
@@ -141,8 +141,8 @@ def _rebuild(cls: type[SafeOpsError], state: dict[str, str]) -> SafeOpsError:
     return error
 
 
-class InvalidArgument(SafeOpsError, ValueError):
-    """An argument of a helper is wrong; the message shows the call as it should be."""
+class InvalidArgument(SafeOpsError, ValueError, TypeError):
+    """An argument of a helper is wrong, unknown or missing; the message shows the call as it should be."""
 
     number = "S001"
 

@@ -81,7 +81,7 @@ def _written(value: Any) -> str:
 
 def column_code(column: Any) -> Code:
     """Write a ``sqlalchemy.Column`` out as code, as far as a message needs it."""
-    rest = "" if column.nullable else ", nullable=False"
+    rest = ", primary_key=True" if column.primary_key else "" if column.nullable else ", nullable=False"
     default = default_code(column)
     rest += f", server_default={default}" if default else ""
     return Code(f"sa.Column({_written(str(column.name))}, {type_code(column.type)}{rest})")

@@ -8,11 +8,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeGuard
 
+from safeops.arguments import Keywords, arguments_checked
 from safeops.errors import InvalidArgument
 
 GUARDS = ("raise", "warn", "off")
 
 
+@arguments_checked()
 @dataclass(frozen=True)
 class Settings:
     """The settings of a run of migrations.
@@ -43,16 +45,13 @@ class Settings:
 
     def with_(self, **changes: Any) -> Settings:
         """Return these settings with some changed, or raise InvalidArgument."""
-        known = {field.name for field in fields(self)}
+        Settings(**changes)
         for name, value in changes.items():
-            if name not in known:
-                raise InvalidArgument(
-                    f"There is no setting {name!r}.",
-                    remedy=f"The settings are {', '.join(sorted(known))}:",
-                    code="configure(lock_timeout=2.0, retry_budget=120.0)",
-                )
             _CHECKS.get(name, _check_seconds)(name, value)
         return replace(self, **changes)
+
+
+SETTINGS = Keywords(tuple(field.name for field in fields(Settings)))
 
 
 def _check_flag(name: str, value: object) -> None:
@@ -136,6 +135,7 @@ def in_force(base: Settings) -> Settings:
     return base
 
 
+@arguments_checked(SETTINGS)
 @contextmanager
 def settings(**changes: Any) -> Iterator[None]:
     """Change settings for the helpers inside the block.
@@ -159,6 +159,7 @@ def settings(**changes: Any) -> Iterator[None]:
         _blocks.reset(token)
 
 
+@arguments_checked()
 def lock_timeout(seconds: float) -> AbstractContextManager[None]:
     """Bound how long each attempt at a lock may wait, for the helpers inside the block.
 
@@ -175,6 +176,7 @@ def lock_timeout(seconds: float) -> AbstractContextManager[None]:
     return settings(lock_timeout=seconds)
 
 
+@arguments_checked()
 @contextmanager
 def assured(reason: str) -> Iterator[None]:
     """Skip the safety refusals of the helpers, and of the guard, inside the block. What they promise otherwise still holds.

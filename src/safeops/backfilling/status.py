@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import partial
 
+from safeops.arguments import arguments_checked
 from safeops.backfilling.batch import CANCELLED
 from safeops.backfilling.port import Batches
 from safeops.backfilling.spec import BackfillSpec
@@ -58,6 +59,7 @@ class BackfillState:
     runner: str | None
 
 
+@arguments_checked()
 def backfill_status() -> list[BackfillState]:
     """Return the state of all backfills of this database, by name.
 

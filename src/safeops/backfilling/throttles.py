@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
+from safeops.arguments import arguments_checked
 from safeops.backfilling.port import Replica, ServerLoad
 from safeops.backfilling.progress import BackfillProgress, Throttle
 from safeops.backfilling.replicas import KnownReplicas, LogPositions, PerThread, address, url_of
@@ -41,6 +42,7 @@ def wall_clock(zone: tzinfo) -> datetime:
 # The five ------------------------------------------------------------------------------------------------------------
 
 
+@arguments_checked()
 def replica_lag(
     max_seconds: float, urls: Iterable[str | sa.URL] = (), give_up_after: float = GIVE_UP_AFTER
 ) -> Throttle:
@@ -77,6 +79,7 @@ def replica_lag(
     )
 
 
+@arguments_checked()
 def active_sessions(max_count: int) -> Throttle:
     """Pause a backfill while more than ``max_count`` other sessions are active in its database.
 
@@ -103,6 +106,7 @@ def active_sessions(max_count: int) -> Throttle:
     return _ActiveSessions(max_count)
 
 
+@arguments_checked()
 def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
     """Pause a backfill while the time of day is not between ``start`` and ``end``.
 
@@ -132,6 +136,7 @@ def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
     return _TimeWindow(start, end, tz)
 
 
+@arguments_checked()
 def rows_per_second(n: float) -> Throttle:
     """Pause a backfill while it has processed more than ``n`` rows a second since the first batch.
 
@@ -150,6 +155,7 @@ def rows_per_second(n: float) -> Throttle:
     return _RowsPerSecond(_above_zero("n", n, "rows_per_second(5_000)"))
 
 
+@arguments_checked()
 def pause_file(path: str | os.PathLike[str]) -> Throttle:
     """Pause a backfill while a file exists: create it to pause, remove it to continue.
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.sql import visitors
 
 from safeops import _sqlalchemy
+from safeops.arguments import arguments_checked
 from safeops.backfilling.port import Batches
 from safeops.databases import sqltext
 from safeops.databases.base import Database
@@ -181,6 +182,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _READS = "__safeops_reads__"
 
 
+@arguments_checked()
 def reads(*columns: str, writes: Sequence[str] | None = None) -> Callable[[F], F]:
     """Declare which columns ``backfill`` passes to a function, and which it returns values for.
 

@@ -11,13 +11,16 @@ from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from safeops.arguments import arguments_checked
 from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, OutsideMigration
 from safeops.execution import plain_operations
 from safeops.execution.migration import SETTINGS, config_of_command, script_of_command
+from safeops.policy import SETTINGS as KEYWORDS
 from safeops.policy import Settings
 
 
+@arguments_checked(KEYWORDS)
 def configure(**settings: Any) -> None:
     """Set what the revisions of this run are allowed to do. Call it in env.py.
 

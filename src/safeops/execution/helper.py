@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
+from safeops.arguments import NO_KEYWORDS, Keywords, arguments_checked, bind
 from safeops.databases.definitions import Table
 from safeops.errors import PhaseMissing
 from safeops.execution import inspect
@@ -240,6 +241,7 @@ def helper(
     loses: bool = False,
     example: Mapping[str, Any] | None = None,
     choices: Mapping[str, tuple[str | None, ...]] | None = None,
+    keywords: Keywords = NO_KEYWORDS,
 ) -> Callable[[Callable[Concatenate[HelperCall, P], R]], Callable[P, R]]:
     """Make a function with these declarations a helper; it gets the call as its first argument.
 
@@ -255,7 +257,7 @@ def helper(
 
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = _bound(declaration, args, kwargs)
+            given = bind(signature, declaration.name, args, kwargs, keywords)
             if recorded_instead(declaration.name, given):
                 return _plausible(declaration)  # type: ignore[no-any-return]
             with running(declaration.name, given, loses=loses) as migration:
@@ -271,12 +273,15 @@ def helper(
     return decorate
 
 
-def composite(said: Said, *, retried: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def composite(
+    said: Said, *, retried: bool = False, keywords: Keywords = NO_KEYWORDS
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a function, or a phase of a change over several deploys, a helper that gets the migration itself.
 
     Args:
         said: What is said of its calls.
-        retried: It looks anew and goes on if another runner was faster with a step of it.
+        retried: It inspects the table again and continues if another runner was faster with a step of it.
+        keywords: What it accepts as ``**kw``.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -286,7 +291,10 @@ def composite(said: Said, *, retried: bool = False) -> Callable[[Callable[P, R]]
 
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> R:
-            given = vars(args[0]) if is_phase else _bound(declaration, args, kwargs)
+            change = args[0] if is_phase and args else None
+            code = change._call(function.__name__).removesuffix("()") if isinstance(change, PhasedChange) else name
+            bound = bind(declaration.signature, name, args, kwargs, keywords, code)
+            given = vars(change) if is_phase else bound
             if recorded_instead(name, given):
                 return _plausible(declaration)  # type: ignore[no-any-return]
             with planned_as(name, given):
@@ -303,18 +311,10 @@ def described(said: Said) -> Callable[[C], C]:
     """Declare what is said of the calls of a function that needs no migration."""
 
     def decorate(function: C) -> C:
-        return _declared(function, Declaration(function.__name__, said, signatures.signature(function)))
+        declaration = Declaration(function.__name__, said, signatures.signature(function))
+        return _declared(arguments_checked()(function), declaration)
 
     return decorate
-
-
-def _bound(declaration: Declaration, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
-    try:
-        bound = declaration.signature.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{declaration.name}(): {error}") from None
-    bound.apply_defaults()
-    return bound.arguments
 
 
 def _plausible(declaration: Declaration) -> Any:

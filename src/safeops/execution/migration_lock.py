@@ -13,6 +13,7 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from safeops.arguments import arguments_checked
 from safeops.databases import database_class, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import side_connection
@@ -54,6 +55,7 @@ def without_migration_lock() -> Iterator[list[Connection]]:
         _needless.reset(token)
 
 
+@arguments_checked()
 @contextmanager
 def migration_lock(connection: Connection, *, timeout: float | None = None) -> Iterator[None]:
     """Let one runner at a time migrate a database; the others wait, and then find nothing to do.

@@ -22,7 +22,7 @@ from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_column, check_subscribers_of_state
 from safeops.naming import Name, call, column_code
-from safeops.required_column.populating import NOTHING_DONE, Populating, RequiredArguments
+from safeops.required_column.populating import NOTHING_DONE, OPTIONS, Populating, RequiredArguments
 from safeops.schema import columns
 from safeops.schema.alter_column import enforce_not_null
 from safeops.schema.prerequisites import check_types, prepare
@@ -38,7 +38,8 @@ ROUNDS = 4
         "adds column {1} to {0}, fills it, and makes it NOT NULL",
         f"It is added empty, filled in short batches, and checked {GO_ON}; new rows are filled from the start.",
         noun="column",
-    )
+    ),
+    keywords=OPTIONS,
 )
 def add_required_column(
     table_name: str,
@@ -108,7 +109,6 @@ def add_required_column(
     with running("add_required_column") as migration:
         arguments = RequiredArguments(migration, table_name, column, schema)
         arguments.check_table()
-        arguments.check_options(backfill_options)
         _check_column(arguments, column)
         required = _required(arguments, column)
         populating = Populating.of(arguments, required, populate, where, backfill_options)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
+from safeops.arguments import Keywords
 from safeops.backfilling.backfill import Arguments, execute, progress_name, render_updates
 from safeops.backfilling.batch import Limits
 from safeops.backfilling.port import Batches
@@ -24,9 +25,11 @@ from safeops.databases.triggers import ROW, Filler
 from safeops.errors import InvalidArgument
 from safeops.execution.inspect import check_has_columns, look_into
 from safeops.execution.migration import Migration
-from safeops.naming import Code, Name, call, column_code, fitting, nearest
+from safeops.naming import Code, Name, call, column_code, fitting
 
-OPTIONS = ("name", "key", "batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress")
+OPTIONS = Keywords(
+    ("name", "key", "batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress")
+)
 NOTHING_DONE = BackfillReport(0, 0, 0.0, True, 0)
 
 
@@ -61,14 +64,6 @@ class RequiredArguments(Arguments):
             error = self.invalid(wrong)
             error.in_any_case = True
             raise error
-
-    def check_options(self, options: Iterable[str]) -> None:
-        for unknown in sorted(set(options) - set(OPTIONS)):
-            raise InvalidArgument(
-                f"add_required_column() does not know {unknown}=.",
-                remedy=f"{nearest(unknown, OPTIONS, 'options of a backfill')} Write:",
-                code=self.corrected(),
-            )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.ddl.postgresql import CreateExcludeConstraintOp
 from alembic.operations import ops
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 
+from safeops.arguments import Keywords
 from safeops.databases import sqltext
 from safeops.errors import InvalidArgument
 from safeops.execution.helper import GO_ON, HelperCall, Said, helper
@@ -21,6 +23,7 @@ from safeops.schema.refusals import IF_DIFFERENT
     Said("adds check {0} to {1}", f"Rows are checked {GO_ON}; MariaDB cannot, and asks for assured().", noun="check"),
     example={"condition": "age >= 0"},
     choices={"if_different": IF_DIFFERENT},
+    keywords=Keywords(("comment", "deferrable", "info", "initially"), sa.CheckConstraint),
 )
 def create_check_constraint_if_missing(
     migration: HelperCall,
@@ -93,6 +96,7 @@ def as_sql(condition: Any) -> Any:
     ),
     example={"elements": Code('("room", "="), ("during", "&&"), using="gist"')},
     choices={"if_different": IF_DIFFERENT},
+    keywords=Keywords(("comment", "deferrable", "info", "initially", "ops", "using"), ExcludeConstraint),
 )
 def create_exclude_constraint_if_missing(
     migration: HelperCall,

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.arguments import Keywords
 from safeops.databases.definitions import Table, differences
 from safeops.databases.steps import Plan
 from safeops.errors import InvalidArgument
@@ -45,6 +46,7 @@ ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
         "remote_cols": lambda given: [f"key of {given['referent_table']}"],
     },
     choices={"if_different": IF_DIFFERENT},
+    keywords=Keywords(("comment", "info", "link_to_name", "use_alter"), sa.ForeignKeyConstraint),
 )
 def create_foreign_key_if_missing(
     migration: HelperCall,

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.exc import DBAPIError
 
+from safeops.arguments import Keywords
 from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
 from safeops.execution.helper import GO_ON, HelperCall, Said, existing_or_skip, helper, shown_columns
@@ -31,6 +32,7 @@ from safeops.schema.refusals import (
 @helper(
     Said("builds index {0} on {1}", f"It is built {GO_ON}.", noun="index"),
     example={"columns": shown_columns},
+    keywords=Keywords(("info", "quote", "if_not_exists"), sa.Index),
     choices={"if_different": IF_DIFFERENT},
 )
 def create_index_if_missing(

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from alembic.operations import ops
 
+from safeops.arguments import Keywords
 from safeops.execution.helper import GO_ON, HelperCall, Said, helper, shown_columns
 from safeops.execution.inspect import check_choice, check_columns
 from safeops.schema.constraints import create
@@ -17,6 +19,7 @@ from safeops.schema.refusals import IF_DIFFERENT, KEEP_OR_RAISE
     Said("makes {2} of {1} unique", f"Its index is built {GO_ON}.", kind="makes ... unique"),
     example={"columns": shown_columns},
     choices={"if_different": IF_DIFFERENT},
+    keywords=Keywords(("comment", "info"), sa.UniqueConstraint),
 )
 def create_unique_constraint_if_missing(
     migration: HelperCall,
@@ -82,6 +85,7 @@ def create_unique_constraint_if_missing(
     changes={"nullable"},
     example={"columns": shown_columns},
     choices={"if_different": KEEP_OR_RAISE},
+    keywords=Keywords(("comment", "deferrable", "info", "initially"), sa.PrimaryKeyConstraint),
 )
 def create_primary_key_if_missing(
     migration: HelperCall,

@@ -13,6 +13,7 @@ from alembic.operations import ops
 from safeops import _sqlalchemy
 from safeops.archive.archiving import archive_table, finish_archive
 from safeops.archive.port import Archives
+from safeops.arguments import Keywords
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
@@ -54,6 +55,9 @@ from safeops.schema.refusals import (
     "table {table}",
     example={"columns": Code('sa.Column("id", sa.BigInteger, primary_key=True)')},
     choices={"if_different": KEEP_OR_RAISE},
+    keywords=Keywords(
+        ("if_not_exists", "implicit_returning", "info", "listeners", "prefixes", "quote", "quote_schema"), sa.Table
+    ),
 )
 def create_table_if_missing(
     migration: HelperCall,

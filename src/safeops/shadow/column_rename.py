@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
+from safeops.arguments import arguments_checked
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.triggers import Pair
 from safeops.execution.helper import CHECKED, IN_SYNC, Said, composite
@@ -12,10 +13,12 @@ from safeops.execution.inspect import check_has_columns, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, fitting
+from safeops.shadow.fill import OPTIONS
 from safeops.shadow.phases import ColumnChange, Phase
 from safeops.shadow.port import ShadowColumns
 
 
+@arguments_checked()
 @dataclass(frozen=True)
 class ColumnRename(ColumnChange):
     """A rename of a column that no application has to stop for.
@@ -44,6 +47,7 @@ class ColumnRename(ColumnChange):
             kind="adds ..., filled and in step",
         ),
         retried=True,
+        keywords=OPTIONS,
     )
     def expand(self, **backfill_options: Any) -> bool:
         """Both names exist, and what is written under one is read under the other.
@@ -139,7 +143,7 @@ class ColumnRename(ColumnChange):
         """
         return self._stopped("undo_expand")
 
-    @composite(Said("brings {0}.{1} back, filled and in step with {2}", IN_SYNC), retried=True)
+    @composite(Said("brings {0}.{1} back, filled and in step with {2}", IN_SYNC), retried=True, keywords=OPTIONS)
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The old name exists again, filled and in sync: the inverse of ``contract``.
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from safeops.arguments import Keywords
 from safeops.backfilling.backfill import backfill
 from safeops.backfilling.batch import CANCELLED
 from safeops.backfilling.run import BackfillReport
@@ -15,7 +16,7 @@ from safeops.backfilling.state import Part, State
 from safeops.backfilling.status import forget_backfill
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair, changed_since_inspection
-from safeops.errors import BackfillIncomplete, InvalidArgument, ViolatingRows
+from safeops.errors import BackfillIncomplete, ViolatingRows
 from safeops.execution.inspect import existing, look_into
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, fitting
@@ -23,7 +24,7 @@ from safeops.shadow.port import ShadowColumns
 
 ROUNDS = 4
 """How often rows are filled that are found without a value afterwards: their keys moved in the meantime."""
-OPTIONS = frozenset({"batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress", "key"})
+OPTIONS = Keywords(("key", "batch_size", "target_seconds", "pause", "throttles", "executor", "connect", "progress"))
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,6 @@ class Fill:
             remedy=f"{CANCELLED.format(', '.join(triggers)) if triggers else unknown} This query finds them all:",
             code=f"SELECT * FROM {database.quoted_table(pair.table)} WHERE {self.unfilled}",
             state=f"{pair.source} has all values. {pair.shadow} exists, and running again continues from there.",
-        )
-
-
-def check_options(code: str, options: dict[str, Any]) -> None:
-    """Raise InvalidArgument for what is no option of a phase that fills."""
-    unknown = sorted(set(options) - OPTIONS)
-    if unknown:
-        raise InvalidArgument(
-            f"{code} has no option {', '.join(unknown)}.",
-            remedy=f"It takes {', '.join(sorted(OPTIONS))}, as backfill() does:",
-            code=f"{code.removesuffix('()')}(batch_size=1000)",
         )
 
 

@@ -28,7 +28,7 @@ from safeops.execution.replication import check_subscribers_of_column, check_sub
 from safeops.naming import Name
 from safeops.schema import refusals
 from safeops.schema.refusals import explained_dependents, refuse_dependents
-from safeops.shadow.fill import Fill, check_options, progress_of, said, unchanged, unconvertible
+from safeops.shadow.fill import Fill, progress_of, said, unchanged, unconvertible
 from safeops.shadow.port import ShadowColumns
 
 log = logging.getLogger("safeops")
@@ -338,7 +338,6 @@ class ColumnChange(PhasedChange):
             options: Those of ``backfill``.
             copies_indexes: Whether the shadow column gets the default, the indexes and the constraints too.
         """
-        check_options(self._call(name), options)
         if (rendered := self._rendered(name)) is not None:
             return rendered
         with self._running(name) as phase:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import sqlalchemy as sa
 
+from safeops.arguments import arguments_checked
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
@@ -16,6 +17,7 @@ from safeops.execution.inspect import check_has_columns, look_into, skipped
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, fitting
 from safeops.schema.alter_column import refuse_in_place_only
+from safeops.shadow.fill import OPTIONS
 from safeops.shadow.original_types import OriginalType, check_sql, check_type, has_type, refuse_needless
 from safeops.shadow.phases import ColumnChange, Phase
 from safeops.shadow.port import ShadowColumns
@@ -23,6 +25,7 @@ from safeops.shadow.port import ShadowColumns
 log = logging.getLogger("safeops")
 
 
+@arguments_checked()
 @dataclass(frozen=True)
 class TypeChange(ColumnChange):
     """A change of a column's type that would rewrite the table, without stopping anybody.
@@ -58,6 +61,7 @@ class TypeChange(ColumnChange):
             kind="adds a copy of ... in its new type, filled and in step",
         ),
         retried=True,
+        keywords=OPTIONS,
     )
     def expand(self, **backfill_options: Any) -> bool:
         """A hidden column of the new type exists beside the column, filled and in sync, with its indexes and constraints.
@@ -259,6 +263,7 @@ class TypeChange(ColumnChange):
             kind="brings the column of the old type of ... back",
         ),
         retried=True,
+        keywords=OPTIONS,
     )
     def undo_contract(self, **backfill_options: Any) -> bool:
         """The hidden column of the old type exists again, filled and in sync: the inverse of ``contract``.

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, replace
 
 from sqlalchemy.exc import DBAPIError
 
+from safeops.arguments import arguments_checked
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Plan
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, SafeOpsError, UnknownTable
@@ -22,6 +23,7 @@ from safeops.schema.refusals import explained_dependents, refuse_dependents
 from safeops.table_rename.port import RenamedTable, TableRenames
 
 
+@arguments_checked()
 @dataclass(frozen=True)
 class TableRename(PhasedChange):
     """A table is renamed, and its old name stays readable and writable until every application knows the new one.
