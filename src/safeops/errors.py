@@ -2,37 +2,37 @@
 
     SafeOpsError                    S000
       InvalidArgument               S001  an argument is wrong, unknown or missing; also a ValueError and a TypeError
-      OutsideMigration              S002  a helper was called where no migration runs
-      TransactionNotOurs            S003  env.py holds the transaction that a helper must step out of
-      OnlineOnly                    S004  the deed needs to look at rows; `--sql` cannot
-      UnsupportedOnDatabase         S005  this server has no such thing
+      OutsideMigration              S002  a helper was called while no migration is running
+      TransactionNotOurs            S003  env.py holds a transaction that a helper must commit
+      OnlineOnly                    S004  the operation must inspect the live database; `--sql` cannot
+      UnsupportedOnDatabase         S005  this server does not have the feature
       UnknownTable                  S101
       UnknownColumn                 S102
       UnknownConstraint             S103
       UnknownType                   S104
-      DefinitionMismatch            S201  the name is taken by another definition
+      DefinitionMismatch            S201  the name exists with another definition
       UnsafeOperation               S301  it would block the application or lose data
-      DependentObjects              S302  something else stands on what would be dropped
-      PhaseMissing                  S303  the phase before this one has not finished
-      LockNotAcquired               S401  others held the lock for the whole retry budget
-      ServerRefused                 S402  a right, space, memory or time was missing, or the server is read only
-      Unreachable                   S403  the server cannot be reached, or the connection to it was lost
-      OrphanedRows                  S501  rows that break a foreign key
-      DuplicateRows                 S502  rows that break a unique constraint
-      ViolatingRows                 S503  rows that break a check or a not null
-      BackfillIncomplete            S601  rows are left without a value
-      BackfillConflict              S602  the name stands for other work, or for work that goes on
-      BackfillStopped               S603  a signal, a throttle or a lost connection ended it; its progress is kept
-      BackfillFunctionFailed        S604  the function raised, or returned what cannot be written
-      Irreversible                  S701  the revision says that it cannot be undone
-      NotCurrent                    S702  the database is not at the revisions that the code needs
-      BackupFailed                  S703  a backup was not made, or not restored
-      NotReady                      S704  the checklist before an upgrade, or a rollback, found something in the way
-      RevisionFailed                S705  a revision raised while it ran; what was finished before it stands
+      DependentObjects              S302  other objects depend on what would be dropped
+      PhaseMissing                  S303  a phase was called before the previous one was complete
+      LockNotAcquired               S401  other sessions held the lock for the whole retry budget
+      ServerRefused                 S402  a privilege, space, memory or time was missing, or the server is read-only
+      Unreachable                   S403  the server cannot be reached, or the connection was lost
+      OrphanedRows                  S501  rows violate a foreign key
+      DuplicateRows                 S502  rows violate a unique constraint
+      ViolatingRows                 S503  rows violate a check or a NOT NULL
+      BackfillIncomplete            S601  rows still have no value
+      BackfillConflict              S602  the name belongs to another backfill, or to one that is running
+      BackfillStopped               S603  a signal, a throttle or a lost connection stopped it; its progress is kept
+      BackfillFunctionFailed        S604  the function raised, or returned a value that cannot be written
+      Irreversible                  S701  the revision declares that it cannot be undone
+      NotCurrent                    S702  the database is not at the revisions that the code requires
+      BackupFailed                  S703  a backup was not made or not restored
+      NotReady                      S704  a pre-flight check before an upgrade or a rollback failed
+      RevisionFailed                S705  a revision raised; the steps completed before it are kept
       Unhealthy                     S706  the health check after an upgrade failed
 
-A message says what is wrong, why the database behaves so, what to do instead as code, whether anything was changed,
-and whether running again is safe. The code at its end names the page in docs/errors.
+A message has five parts: what failed, why, what to do instead as code, whether anything was changed, and whether running
+again is safe. Each is given once. The code at the end names the page in docs/errors.
 """
 
 from __future__ import annotations
@@ -43,33 +43,33 @@ from alembic.util import CommandError
 
 NOTHING_CHANGED = "Nothing was changed; running again is safe."
 SHOWN = 8
-"""How many of the changes before an error are listed."""
+"""The number of earlier changes that a message lists."""
 
 
 class SafeOpsError(CommandError):
-    """The parent of all errors of safeops. Alembic's own commands print it without a traceback.
+    """The parent of all errors of safeops. Alembic's commands print it without a traceback.
 
     Args:
-        problem: What is wrong, with the author's own names.
+        problem: What failed, with the author's own names.
         why: Why the database or Alembic behaves so.
         remedy: What to do instead, as a sentence that introduces ``code``.
-        code: The lines to write, made of the author's own arguments.
+        code: The lines to write, with the author's own arguments.
         state: What was changed, and whether running again is safe.
     """
 
     number = "S000"
     in_any_case = False
-    """No earlier step could make it right: the call itself is not finished."""
+    """The call itself is incomplete: no earlier step could make it succeed."""
     kept: Sequence[str] = ()
-    """What was finished before it and is kept."""
+    """The steps that the call completed, which are kept."""
     left: Sequence[str] = ()
-    """What could not be removed after it."""
+    """What could not be removed after the failure."""
     about: Sequence[str] = ()
-    """What it is about besides the arguments of the call: names, or descriptions of the server with names in them."""
+    """What it concerns in addition to the arguments of the call: names, or the server's texts that contain names."""
     earlier: Sequence[str] = ()
     """What earlier calls of the same revision have changed."""
     unexpected = False
-    """The server gave it outside the statements that wait and are tried again, or with a code that safeops does not know."""
+    """It came from a statement that is not retried, or with an error code that safeops does not know."""
 
     def __init__(
         self,
@@ -86,26 +86,40 @@ class SafeOpsError(CommandError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        sentences = "\n".join(part for part in (self.problem, self.why, self.state, self.remedy) if part)
-        code = "".join(f"\n    {line}" for line in self.code.splitlines())
-        return f"{sentences}{code}  [{self.number}]"
+        code = "\n".join(f"    {line}" for line in self.code.splitlines())
+        return "\n".join(part for part in (self.problem, self.why, self.remedy, code, self.state) if part) + (
+            f"  [{self.number}]"
+        )
 
     def __repr__(self) -> str:
-        # What was changed is often added after the error was made, which ``args`` does not know.
+        # The state is often added after the error was made; ``args`` does not contain it.
         return f"{type(self).__name__}({str(self)!r})"
+
+    def as_json(self) -> dict[str, str | None]:
+        """Return the parts of the message as data, for ``--json``."""
+        return {
+            "code": self.number,
+            "number": self.number,
+            "problem": self.problem,
+            "why": self.why,
+            "remedy": self.remedy,
+            "code_block": self.code,
+            "state": self.state,
+            "message": str(self),
+        }
 
     @property
     def state(self) -> str:
-        """Whether anything was changed, and whether to run again: as set, or as what is kept tells it."""
-        earlier = f" Done earlier in this revision, and kept: {_listed(self.earlier)}." if self.earlier else ""
+        """Whether anything was changed, and whether to run again."""
+        earlier = f" Completed earlier in this revision and kept: {_listed(self.earlier)}." if self.earlier else ""
         if self._state:
             return f"{self._state}{earlier}"
         if self.kept or self.left:
-            kept = [f"Finished before and kept: {_listed(self.kept)}."] if self.kept else []
-            left = [f"Left behind, because the same sessions block its removal: {thing}." for thing in self.left]
-            return f"{' '.join([*kept, *left])} Running again goes on from there.{earlier}"
+            kept = [f"Completed and kept: {_listed(self.kept)}."] if self.kept else []
+            left = [f"Could not be removed, because the same sessions block it: {thing}." for thing in self.left]
+            return f"{' '.join([*kept, *left])}{earlier} Running again continues from there."
         return (
-            f"This step changed nothing.{earlier} Running again is safe: it skips what is done."
+            f"This step changed nothing.{earlier} Running again is safe and skips what is done."
             if earlier
             else NOTHING_CHANGED
         )
@@ -115,22 +129,30 @@ class SafeOpsError(CommandError):
         self._state = text
 
     def set_work(self, done: Sequence[str], left: Sequence[str]) -> None:
-        """Report what the call has come to, whatever was said of its state before."""
+        """Replace the state by the steps that the call completed, and by what it could not remove."""
         self._state, self.kept, self.left = "", tuple(done), tuple(left)
 
     def after(self, own: Sequence[str], earlier: Sequence[str]) -> None:
-        """Report what was changed before it: by the call that raised it, and by earlier calls of the same revision."""
+        """Add the changes before it: of the call that raised it, and of earlier calls of the same revision."""
         if not self.kept and not self.left:
             self.kept = tuple(own)
         self.earlier = self.earlier or tuple(earlier)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # An executor hands errors from process to process, and keyword-only arguments do not survive the default.
+        # Executors pickle errors, and the default passes no keyword-only arguments.
         return _rebuild, (type(self), self.__dict__)
 
 
+def error_as_json(error: BaseException) -> dict[str, str | None]:
+    """Return any error as the object of ``--json``: one of another library has a message, and no code."""
+    if isinstance(error, SafeOpsError):
+        return error.as_json()
+    parts = dict.fromkeys(("code", "number", "problem", "why", "remedy", "code_block", "state"))
+    return {**parts, "message": str(error) or type(error).__name__}
+
+
 def _listed(done: Sequence[str]) -> str:
-    more = [f"{len(done) - SHOWN} changes before these"] if len(done) > SHOWN else []
+    more = [f"and {len(done) - SHOWN} earlier changes"] if len(done) > SHOWN else []
     return "; ".join([*done[-SHOWN:], *more])
 
 
@@ -148,19 +170,19 @@ class InvalidArgument(SafeOpsError, ValueError, TypeError):
 
 
 class OutsideMigration(SafeOpsError):
-    """A helper was called where no Alembic migration is running."""
+    """A helper was called while no Alembic migration is running."""
 
     number = "S002"
 
 
 class TransactionNotOurs(SafeOpsError):
-    """The transaction around the migration belongs to env.py, so that a helper cannot step out of it."""
+    """The transaction around the migration belongs to env.py, so a helper cannot commit it."""
 
     number = "S003"
 
 
 class OnlineOnly(SafeOpsError):
-    """The deed has to look at the live database, which ``--sql`` cannot do."""
+    """The operation must inspect the live database, which ``--sql`` cannot do."""
 
     number = "S004"
 
@@ -176,7 +198,7 @@ def online_only(change: str, why: str) -> OnlineOnly:
 
 
 class UnsupportedOnDatabase(SafeOpsError):
-    """This server has no such thing; the message says what was asked, what it is, and what would be needed."""
+    """This server does not have the feature; the message names what was requested, the server, and what is required."""
 
     number = "S005"
 
@@ -194,7 +216,7 @@ class UnknownColumn(SafeOpsError):
 
 
 class UnknownConstraint(SafeOpsError):
-    """The constraint does not exist; the message names those of the table."""
+    """The constraint does not exist; the message names the constraints of the table."""
 
     number = "S103"
 
@@ -206,25 +228,25 @@ class UnknownType(SafeOpsError):
 
 
 class DefinitionMismatch(SafeOpsError):
-    """The name is taken by a thing of another definition; the message names each difference."""
+    """The name exists with another definition; the message names each difference."""
 
     number = "S201"
 
 
 class UnsafeOperation(SafeOpsError):
-    """The deed would block the application or lose data; the message shows the safe call."""
+    """The operation would block the application or lose data; the message shows the safe call."""
 
     number = "S301"
 
 
 class DependentObjects(SafeOpsError):
-    """Something else depends on what would be dropped; the message lists it with its definition."""
+    """Other objects depend on what would be dropped; the message lists them with their definitions."""
 
     number = "S302"
 
 
 class PhaseMissing(SafeOpsError):
-    """The phase before this one has not finished; the message shows the call that is missing."""
+    """The previous phase is not complete; the message shows the missing call."""
 
     number = "S303"
 
@@ -236,90 +258,90 @@ class LockNotAcquired(SafeOpsError):
 
 
 class ServerRefused(SafeOpsError):
-    """The server refused a statement: a right, space, memory or time was missing, or it is read only."""
+    """The server refused a statement: a privilege, space, memory or time was missing, or it is read-only."""
 
     number = "S402"
 
 
 class Unreachable(SafeOpsError):
-    """The server cannot be reached, or the connection to it was lost."""
+    """The server cannot be reached, or the connection was lost."""
 
     number = "S403"
 
 
 class OrphanedRows(SafeOpsError):
-    """Rows refer to rows that do not exist; the message has their count, some keys and a query for all."""
+    """Rows refer to rows that do not exist; the message gives their count, some keys and a query for all."""
 
     number = "S501"
 
 
 class DuplicateRows(SafeOpsError):
-    """Rows share a key that is to be unique; the message has their count, some keys and a query for all."""
+    """Rows share a key that must be unique; the message gives their count, some keys and a query for all."""
 
     number = "S502"
 
 
 class ViolatingRows(SafeOpsError):
-    """Rows break a check or a not null; the message has their count, some keys and a query for all."""
+    """Rows violate a check or a NOT NULL; the message gives their count, some keys and a query for all."""
 
     number = "S503"
 
 
 class BackfillIncomplete(SafeOpsError):
-    """Rows are left without a value: it came out NULL, a trigger took it back, or the application writes rows without it."""
+    """Rows still have no value: the value was NULL, a trigger removed it, or the application writes rows without it."""
 
     number = "S601"
 
 
 class BackfillConflict(SafeOpsError):
-    """Progress is kept under the name of a backfill, but it is that of other work, or somebody is at work on it."""
+    """The name belongs to another backfill, or to a backfill that another runner is executing."""
 
     number = "S602"
 
 
 class BackfillStopped(SafeOpsError):
-    """A signal, a throttle or a lost connection ended a backfill; its progress is kept, and running again goes on."""
+    """A signal, a throttle or a lost connection stopped a backfill; its progress is kept, and running again continues."""
 
     number = "S603"
 
 
 class BackfillFunctionFailed(SafeOpsError):
-    """The function of a backfill raised, or returned what cannot be written; the message names the rows."""
+    """A backfill function raised, or returned a value that cannot be written; the message names the rows."""
 
     number = "S604"
 
 
 class Irreversible(SafeOpsError):
-    """The revision cannot be undone; the message tells the reason that its author gave."""
+    """The revision cannot be undone; the message gives its author's reason."""
 
     number = "S701"
 
 
 class NotCurrent(SafeOpsError):
-    """The database is not at the revisions that the code needs; the message names both, and the command."""
+    """The database is not at the revisions that the code requires; the message names both, and the command."""
 
     number = "S702"
 
 
 class BackupFailed(SafeOpsError):
-    """A backup was not made, or not restored; the message says what was found, what is needed, and what stands."""
+    """A backup was not made or not restored; the message gives what was found, what is required, and what exists now."""
 
     number = "S703"
 
 
 class NotReady(SafeOpsError):
-    """The checklist found something in the way; the message says what to do about it. Nothing was begun."""
+    """A pre-flight check failed; the message explains what to do. Nothing was started."""
 
     number = "S704"
 
 
 class RevisionFailed(SafeOpsError):
-    """A revision raised while it ran; the message says what stands, what to do, and where running again goes on."""
+    """A revision raised; the message gives what is kept, what to do, and the command to run again."""
 
     number = "S705"
 
 
 class Unhealthy(SafeOpsError):
-    """The health check after an upgrade failed; the message says whether the upgrade stands or was taken back."""
+    """The health check after an upgrade failed; the message reports whether the upgrade was kept or reverted."""
 
     number = "S706"

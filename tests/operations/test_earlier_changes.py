@@ -59,11 +59,13 @@ def test_a_refusal_names_what_earlier_calls_have_done(t: Database) -> None:
     error = raised(t, body)
     assert isinstance(error, InvalidArgument)
     assert "Nothing was changed" not in str(error)
-    before = "This step changed nothing. Done earlier in this revision, and kept: created table n; dropped column t.u"
+    before = (
+        "This step changed nothing. Completed earlier in this revision and kept: created table n; dropped column t.u"
+    )
     assert error.state.startswith(before)
     assert "; filled 1 row of " in error.state
     # What is done is skipped, and is not told again.
-    assert "Done earlier" not in raised(t, body).state.replace("filled 1 row", "")
+    assert "Completed earlier" not in raised(t, body).state.replace("filled 1 row", "")
 
 
 def test_nothing_was_changed_where_nothing_was(t: Database) -> None:
@@ -82,7 +84,7 @@ def test_an_error_names_what_its_own_call_and_what_earlier_ones_have_done(t: Dat
 
     error = raised(t, body)
     assert isinstance(error, BackfillIncomplete)
-    own, earlier = error.state.split(" Done earlier in this revision, and kept: ")
+    own, earlier = error.state.split(" Completed earlier in this revision and kept: ")
     assert own.startswith("All other rows are done and kept")
     assert earlier.startswith("set the default 'new' of t.c")
 
@@ -121,7 +123,7 @@ def test_what_was_done_earlier_is_told_once(database: Database) -> None:
         "ALTER TABLE t ADD CONSTRAINT wanted CHECK (a > 0 AND a IS NOT NULL) NOT VALID",
     )
     error = raised(database, TypeChange("t", "b", sa.BigInteger).expand)
-    assert error.state.count("Done earlier in this revision") == 1
+    assert error.state.count("Completed earlier in this revision") == 1
 
 
 def test_a_downgrade_that_had_come_to_its_end_runs_again(t: Database) -> None:
@@ -143,4 +145,4 @@ def test_a_downgrade_that_had_come_to_its_end_runs_again(t: Database) -> None:
 def test_an_error_lists_what_was_finished_before_it() -> None:
     with pytest.raises(InvalidArgument) as caught, keeping(["made a", "made b"]), keeping(["made c"]):
         raise InvalidArgument("It is wrong.")
-    assert caught.value.state == "Finished before and kept: made a; made b; made c. Running again goes on from there."
+    assert caught.value.state == "Completed and kept: made a; made b; made c. Running again continues from there."

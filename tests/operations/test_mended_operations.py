@@ -108,7 +108,7 @@ class TestACompanionThatCannotBe:
             return sa.Column("c", sa.Integer, *args, server_default="1")
 
         call = lambda: add_column_if_missing("users", column(sa.CheckConstraint("c > 1")))  # noqa: E731
-        with pytest.raises(Exception, match=r"Finished before and kept: added column users\.c"):
+        with pytest.raises(Exception, match=r"Completed and kept: added column users\.c"):
             migrate(database, call)
         database.execute("UPDATE users SET c = 2")
         assert [migrate(database, call), migrate(database, call)] == [True, False]

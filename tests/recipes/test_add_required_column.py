@@ -166,7 +166,7 @@ def test_companions_are_built(database):
 
 def test_a_value_that_breaks_a_companion_is_told_before_not_null(database):
     database.execute(*WORLD)
-    with pytest.raises(DuplicateRows, match="Finished before and kept"):
+    with pytest.raises(DuplicateRows, match="Completed and kept"):
         migrate(database, lambda: required("same", slug(unique=True)))
     assert not is_not_null(database)
     database.execute("INSERT INTO users (id, name, team_id, visits) VALUES (100, 'Old', 1, 1)")
@@ -199,7 +199,7 @@ def test_where_without_a_default_leaves_rows_and_says_so(database, populate):
     with pytest.raises(ViolatingRows, match=r"30 rows have NULL in .*slug") as error:
         migrate(database, lambda: required(populate, where="visits > 30 AND slug IS NULL"))
     assert "where= leaves them out" in str(error.value)
-    assert "Finished before and kept" in str(error.value)
+    assert "Completed and kept" in str(error.value)
     assert not is_not_null(database)
     database.execute("UPDATE users SET slug = 'mine' WHERE slug IS NULL")
     migrate(database, lambda: required(populate, where="visits > 30 AND slug IS NULL"))

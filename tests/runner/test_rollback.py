@@ -80,9 +80,9 @@ def test_a_downgrade_that_fails(database: Database, tmp_path: Path, capsys: pyte
     said(capsys)
     assert project.main("rollback", "-3", "--yes") == 4
     text = " ".join(said(capsys).split())
-    assert "Revision r2 failed" in text and "The database is at r2. Finished in this run: r3." in text
+    assert "Revision r2 failed" in text and "The database is at r2. Completed in this run: r3." in text
     # -3 would be another revision by now.
-    assert text.rstrip().endswith("alembic.ini rollback base [S705]")
+    assert "alembic.ini rollback base The database is at r2." in text and text.rstrip().endswith("[S705]")
     project.write("r2", *THREE["r2"], down="r1")
     assert rollback(project.config, "base").current == ()
 
@@ -107,7 +107,7 @@ def test_from_a_merge_the_ways_back_are_named(
     said(capsys)
     assert project.main("rollback", "--yes") == 3
     text = said(capsys)
-    assert "safeops rollback a\n" in text and "safeops rollback b " in text
+    assert "safeops rollback a\n" in text and "safeops rollback b\n" in text
     assert project.main("rollback", "a", "--yes") == 0
     assert set(project.current()) == {"a", "b"}
     with pytest.raises(NotReady, match="the revision -1 may be one of several"):

@@ -74,7 +74,7 @@ def test_a_revision_that_fails_says_what_stands_and_running_again_goes_on(
     assert project.main("upgrade") == 4
     text = " ".join(said(capsys).split())
     assert "Revision r2 failed after" in text and "at r2.py:" in text and "nowhere" in text
-    assert "The database is at r1. Finished in this run: r1." in text
+    assert "The database is at r1. Completed in this run: r1." in text
     assert ("rolled back" in text) == (database.kind == "postgresql")
     assert project.current() == ("r1",)
     project.write("r2", *THREE["r2"], down="r1")
@@ -90,12 +90,12 @@ def test_all_revisions_in_one_transaction(database: Database, tmp_path: Path) ->
     with pytest.raises(RevisionFailed) as raised:
         upgrade(project.config)
     stands = (
-        "no revision. No revision was finished"
+        "no revision. No revision was completed"
         if database.kind == "postgresql"
-        else "r2. Finished in this run: r1, r2."
+        else "r2. Completed in this run: r1, r2."
     )
     assert f"The database is at {stands}" in str(raised.value)
-    assert ("in one transaction: r1, r2" in str(raised.value)) == (database.kind == "postgresql")
+    assert ("one transaction: r1, r2" in str(raised.value)) == (database.kind == "postgresql")
     assert project.current() == (() if database.kind == "postgresql" else ("r2",))
 
 
@@ -288,7 +288,7 @@ def test_a_signal_in_a_backfill_is_no_failure(database: Database, tmp_path: Path
         text = " ".join(runner.stderr.read().split())
         assert runner.wait() == 3
     assert "Revision r1 was stopped after " in text and "the cause" not in text
-    assert f"Running it again goes on there: safeops -c {project.folder}/alembic.ini upgrade r1" in text
+    assert f"Run again to continue: safeops -c {project.folder}/alembic.ini upgrade r1" in text
 
 
 @pytest.mark.only("pg18")
@@ -409,7 +409,7 @@ def test_a_health_check_that_nobody_could_make(database: Database, tmp_path: Pat
 @pytest.mark.only("sqlite")
 def test_a_way_back_that_fails_after_a_failed_health_check(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, {**THREE, "r2": (THREE["r2"][0], 'irreversible("because")')})
-    with pytest.raises(RevisionFailed, match="Taking it back failed too") as raised:
+    with pytest.raises(RevisionFailed, match="Reverting the upgrade failed too") as raised:
         upgrade(project.config, health_check="exit 1", health_patience=0, rollback_on_failure=True)
     assert "The database is at r2." in str(raised.value)
     with pytest.raises(InvalidArgument, match="no health check"):

@@ -19,7 +19,7 @@ from safeops.errors import DefinitionMismatch, LockNotAcquired, SafeOpsError, Un
 from safeops.execution.migration import Migration, Terms
 from safeops.naming import Name
 from safeops.plan_mode import DryRun, current_dry_run, recorded
-from safeops.planned import PlannedStatement
+from safeops.planned import PlannedStatement, could_not
 from safeops.policy import assurance
 
 MOST = 20
@@ -160,9 +160,9 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
 def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
     said = str(error.orig).splitlines()[0]
     return DefinitionMismatch(
-        f"This was not done: {step.does}. It came or went since safeops looked: {said}.",
-        why="Another runner has changed it meanwhile, or a thing of another kind has the name.",
-        remedy="Run again, which looks anew; and let env.py run one migration at a time:",
+        f"{could_not(step.does)}: it was created or dropped after the inspection: {said}.",
+        why="Another runner changed it at the same time, or an object of another kind has the name.",
+        remedy="Run again, which inspects again. Allow one migration at a time in env.py:",
         code="with engine.connect() as connection, migration_lock(connection):\n    ...",
     )
 
@@ -304,20 +304,18 @@ def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -
 
 
 def _gave_up(
-    migration: Terms, deed: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
+    migration: Terms, does: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
 ) -> LockNotAcquired:
     listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
     if step is not None and step.waits_inside:
-        problem = (
-            f"it had waited {spent:.1f} s for older transactions. This was not done: {deed}.\nIt waited for:{listed}"
-        )
-        why = "Done online it lets reads and writes go on, and has to wait for every transaction that began before it."
+        problem = f"older transactions did not end within {spent:.1f} s.\nStill open:{listed}"
+        why = "An online change does not block reads or writes, but it must wait for every transaction that began before it."
     else:
         times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
-        problem = f"{spent:.1f} s and {times}. This was not done: {deed}.\nThe lock is held by:{listed}"
+        problem = f"the lock was not granted within {spent:.1f} s ({times}).\nHeld by:{listed}"
         why = (
-            "A strong lock waits for every transaction that uses the table, and all later statements wait behind it, so"
-            " each attempt is short and lets them pass."
+            "The change must wait for every transaction that uses the table, and all later statements queue behind it."
+            " Each attempt is therefore short, and the queue can pass between attempts."
         )
-    remedy, code = "End those sessions, or give it more time:", "with settings(retry_budget=600):\n    ..."
-    return work.reported(LockNotAcquired(f"Gave up after {problem}", why=why, remedy=remedy, code=code))
+    remedy, code = "End those sessions, or allow more time:", "with settings(retry_budget=600):\n    ..."
+    return work.reported(LockNotAcquired(f"{could_not(does)}: {problem}", why=why, remedy=remedy, code=code))

@@ -105,12 +105,8 @@ def _roll_back(config: Config, reached: ReachedDatabase, run: RevisionRun, probl
     try:
         downgrade.run_on(reached, config, command_line(config, "rollback", f"-{len(scripts)}"))
     except RevisionFailed as error:
-        raise RevisionFailed(
-            f"{problem}\nTaking it back failed too. {error.problem}",
-            state=error.state,
-            remedy=error.remedy,
-            code=error.code,
-        ) from error
+        error.problem = f"{problem}\nReverting the upgrade failed too. {error.problem}"
+        raise
 
 
 # The check ------------------------------------------------------------------------------------------------------

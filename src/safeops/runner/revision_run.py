@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 import signal
-import textwrap
 import threading
 import time
 import traceback
@@ -27,7 +26,7 @@ from safeops import _alembic
 from safeops.backfilling.interruption import SIGNALS, Stop
 from safeops.databases import database_for
 from safeops.databases.connections import run_on_connection
-from safeops.errors import BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
+from safeops.errors import NOTHING_CHANGED, BackfillStopped, LockNotAcquired, RevisionFailed, SafeOpsError
 from safeops.execution.migration_lock import held_lock, without_migration_lock
 from safeops.planned import summary
 from safeops.runner.environment import ReachedDatabase, explaining_errors
@@ -157,21 +156,27 @@ def _is_caused_by(error: BaseException, *kinds: type[BaseException]) -> bool:
 def _failed(
     run: RevisionRun, running: Pending, error: Exception, reached: ReachedDatabase, rerun: str
 ) -> RevisionFailed:
-    name = f"{running.revision} ({running.message})" if running.message else running.revision
-    seconds = time.monotonic() - run.started
-    place = _place_of(error, reached.script)
+    """Return the error of a revision: the message and the code of its cause, and what is true of the database now."""
     stopped = _is_caused_by(error, BackfillStopped)
-    ended = "was stopped" if stopped else "failed"
-    message = str(error) if isinstance(error, SafeOpsError) else summary(error)
-    return RevisionFailed(
-        f"Revision {name} {ended} after {seconds:.1f} s{f', at {place}' if place else ''}:\n"
-        + textwrap.indent(message, "  "),
-        state=f"{_state(run, reached)}\n{_kept(run, running, reached, error)}",
-        remedy="Running it again goes on there:"
-        if stopped
-        else "Once the cause is put right, running it again goes on there:",
-        code=rerun,
-    )
+    heading = _heading(run, running, error, reached, "was stopped" if stopped else "failed")
+    again = "Run again to continue:" if stopped else "Fix the cause and run again, which continues from there:"
+    state = f"{_state(run, reached)}\n{_kept(run, running, reached, error)}"
+    if not isinstance(error, SafeOpsError):
+        return RevisionFailed(f"{heading}\n{summary(error)}", remedy=again, code=rerun, state=state)
+    state = f"{'This step changed nothing.' if error.state == NOTHING_CHANGED else error.state}\n{state}"
+    failed = RevisionFailed(f"{heading}\n{error.problem}", why=error.why, remedy=again, code=rerun, state=state)
+    if error.remedy and not stopped:
+        failed.remedy, failed.code = error.remedy, error.code
+        failed.state = f"{state}\n{again}\n    {rerun}"
+    failed.number = error.number
+    return failed
+
+
+def _heading(run: RevisionRun, running: Pending, error: Exception, reached: ReachedDatabase, ended: str) -> str:
+    name = f"{running.revision} ({running.message})" if running.message else running.revision
+    place = _place_of(error, reached.script)
+    seconds = time.monotonic() - run.started
+    return f"Revision {name} {ended} after {seconds:.1f} s{f', at {place}' if place else ''}:"
 
 
 def _place_of(error: BaseException, script: ScriptDirectory) -> str:
@@ -187,29 +192,29 @@ def _state(run: RevisionRun, reached: ReachedDatabase) -> str:
     try:
         current = reached.current_now()
     except Exception as error:
-        return f"What stands cannot be seen now ({summary(error)}); safeops status tells later."
+        return f"The current revision cannot be read now ({summary(error)}). Run safeops status later."
     at = f"The database is at {', '.join(current) or 'no revision'}."
     contained = {script.revision for script in reached.script.iterate_revisions(current or "base", "base")}
     # env.py may run all revisions in one transaction, which is rolled back as a whole.
     done = [applied.revision for applied in run.applied if (applied.revision in contained) is run.is_upgrade]
     undone = [applied.revision for applied in run.applied if applied.revision not in done]
-    finished = f"Finished in this run: {', '.join(done)}." if done else "No revision was finished in this run."
-    rolled_back = f" Rolled back with it, as env.py runs all in one transaction: {', '.join(undone)}." if undone else ""
+    finished = f"Completed in this run: {', '.join(done)}." if done else "No revision was completed in this run."
+    rolled_back = f" Also rolled back, because env.py uses one transaction: {', '.join(undone)}." if undone else ""
     return f"{at} {finished}{rolled_back}"
 
 
 def _kept(run: RevisionRun, running: Pending, reached: ReachedDatabase, error: Exception) -> str:
-    """Describe what the revision that failed has left."""
-    # A helper's error reports itself what helpers did before it.
-    kept = f"What helpers of {running.revision} have done is kept; they find it and continue."
+    """Describe what is kept of the revision that failed."""
+    # A helper's error lists the completed steps itself.
+    kept = f"Completed helper steps of {running.revision} are kept, and skipped by the next run. "
     helpers = "" if isinstance(error, SafeOpsError) else kept
     if run.transactional:
-        return f"{helpers} What it did by op. since the last of them was rolled back.".strip()
+        return f"{helpers}Its op.* calls after the last helper were rolled back."
     name = database_for(reached.engine.dialect, None).product
-    also = (
-        f"What it did by op. may be kept too, because {name} commits each change at once: look before you run it again."
+    return (
+        f"{helpers}Its op.* calls may be kept too, because {name} commits each change at once: check the schema before you"
+        " run it again."
     )
-    return f"{helpers} {also}".strip()
 
 
 # The migration lock ---------------------------------------------------------------------------------------------
