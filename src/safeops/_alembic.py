@@ -5,7 +5,9 @@ Each docstring ends with the versions in which the part was seen to work; tests/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
@@ -14,11 +16,58 @@ from typing import Any
 from alembic import util
 from alembic.autogenerate import comparators, render
 from alembic.autogenerate.api import AutogenContext
+from alembic.config import Config
 from alembic.ddl import postgresql
 from alembic.operations import AbstractOperations, ops
 from alembic.operations.batch import BatchOperationsImpl
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+
+# Commands -------------------------------------------------------------------------------------------------------
+
+
+def print_errors_once(config: Config) -> None:
+    """Have the command of this configuration print an error by its log alone, if a terminal shows that. 1.16.0 to 1.20.1.
+
+    Alembic logs an error and prints it too, and on a terminal it prints all lines as one paragraph, the code among them.
+    """
+    if not isinstance(config.messaging_opts, _QuietIfLogged):
+        config.messaging_opts = _QuietIfLogged(config.messaging_opts)
+
+
+class _QuietIfLogged(Mapping[str, Any]):
+    """Alembic's messaging options: quiet while it prints an error that a terminal shows as a log line."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = options
+
+    def __getitem__(self, name: str) -> Any:
+        logged = name == "quiet" and isinstance(sys.exc_info()[1], util.CommandError) and _log_is_shown()
+        return logged or self._options[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+
+def _log_is_shown() -> bool:
+    logger: logging.Logger | None = logging.getLogger("alembic.util.messaging")
+    if logger is None or not logger.isEnabledFor(logging.ERROR):
+        return False
+    handlers: list[logging.Handler] = []
+    while logger is not None:
+        handlers += logger.handlers
+        logger = logger.parent if logger.propagate else None
+    # Without any, logging itself writes to standard error.
+    return not handlers or any(
+        isinstance(handler, logging.StreamHandler)
+        and handler.stream in (sys.stdout, sys.stderr)
+        and handler.level <= logging.ERROR
+        for handler in handlers
+    )
+
 
 # Running migrations ---------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from tests.servers import _free_port
 from safeops import SafeOpsError, UnknownTable, Unreachable
 from safeops.cli import main
 
-FEW = 14
+FEW = 12
 
 
 @pytest.fixture
@@ -32,8 +32,7 @@ def with_url(project: Path, url: str) -> None:
 
 def few_lines(printed: str) -> str:
     assert "Traceback" not in printed
-    # Alembic prints a message, and logs it.
-    assert len(printed.splitlines()) <= 2 * FEW
+    assert len([line for line in printed.splitlines() if line.strip()]) <= FEW
     return printed
 
 
@@ -63,12 +62,20 @@ def test_a_url_that_does_not_connect(
         assert not any(secret in printed for secret in ("S3", "et@", "S3cr", ":et"))
 
 
-@pytest.mark.parametrize("begins", ["postgres", "mysql+nosuch", "mysql+asyncmy"])
-def test_a_url_without_a_driver(project: Path, begins: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("begins", "remedy"),
+    [
+        ("postgres", "postgresql+psycopg://user:password@localhost/database"),
+        ("mysql+nosuch", "mysql+pymysql://user:password@localhost/database"),
+        ("mysql+asyncmy", "pip install asyncmy"),
+        ("mysql", "pip install mysqlclient"),
+    ],
+)
+def test_a_url_without_a_driver(project: Path, begins: str, remedy: str, capsys: pytest.CaptureFixture[str]) -> None:
     url = f"{begins}://u:S3cret@127.0.0.1/x"
     with_url(project, url)
     shown = few_lines(alembic(project, "upgrade head", fails=True))
-    assert f"There is no driver for {begins}://" in shown
+    assert remedy in shown
     capsys.readouterr()
     assert main(["status"]) == 4
     (project / "a.dump").touch()
@@ -109,8 +116,7 @@ def test_what_the_file_says_does_not_matter_where_it_is_not_used(project: Path, 
 
 def test_env_may_fill_in_what_the_file_leaves_open(project: Path) -> None:
     with_url(project, f"sqlite:///{project}/%(DB_NAME)s.sqlite")
-    told = few_lines(alembic(project, "upgrade head", fails=True))
-    assert "cannot be read" in told
+    assert "%(name)s without a value" in few_lines(alembic(project, "upgrade head", fails=True))
     line = r"(?m)^configure\(lock_timeout=2.0.*\)$"
     substitute(
         project / "migrations/env.py",

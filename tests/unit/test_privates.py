@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from alembic.operations import ops
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from alembic.util.messaging import err
 from sqlalchemy.dialects import postgresql
 
 import safeops
@@ -239,3 +242,29 @@ def test_whether_a_connection_commits_each_statement() -> None:
         assert _sqlalchemy.is_autocommit(connection.execution_options(isolation_level="AUTOCOMMIT"))
     with sa.create_engine("sqlite://", isolation_level="AUTOCOMMIT").connect() as connection:
         assert _sqlalchemy.is_autocommit(connection)
+
+
+@pytest.mark.parametrize(("handlers", "printed"), [(["stderr"], False), (["a file"], True)])
+def test_an_error_is_printed_only_if_its_log_is_not_shown(
+    handlers: list[str], printed: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config()
+    _alembic.print_errors_once(config)
+    _alembic.print_errors_once(config)
+    handler = logging.StreamHandler() if handlers == ["stderr"] else logging.FileHandler(tmp_path / "log")
+    logger = logging.getLogger("alembic")
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        raise CommandError("failed\n    code")
+    except CommandError as error:
+        with pytest.raises(SystemExit):
+            err(str(error), **config.messaging_opts)
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = True
+        handler.close()
+    shown = capsys.readouterr()
+    assert ("FAILED" in shown.out) is printed
+    assert ("failed\n    code" in shown.err) is not printed
+    assert config.messaging_opts["quiet"] is False

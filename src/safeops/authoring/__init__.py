@@ -18,11 +18,12 @@ from sqlalchemy import dialects
 from safeops.authoring.command_line import refuse_long, refused, requested
 from safeops.authoring.descriptions import Description, described, in_docstring, paragraph, reasons, summary
 from safeops.authoring.layout import WIDTH, laid_out, parsed
+from safeops.databases.connections import explain_url_errors
 from safeops.errors import InvalidArgument
 from safeops.homes import HOME_OF
 from safeops.schema.refusals import NOTHING_TO_UNDO
 
-__all__ = ["Page"]
+__all__ = ["Page", "explain_url_errors"]
 
 OFFERED = (
     "add_column_if_missing",

@@ -22,9 +22,16 @@ from safeops.databases.server_errors import message_of
 from safeops.errors import InvalidArgument, SafeOpsError, Unreachable
 
 ENCODED = (
-    "In a URL the characters @ : / ? # % of a user or a password are written as %40 %3A %2F %3F %23 %25, and in alembic.ini"
-    " each % is doubled, as in %%40."
+    "In the user and the password of a URL, write @ : / ? # % as %40 %3A %2F %3F %23 %25. In alembic.ini, double each %, as"
+    " in %%40."
 )
+PACKAGES = {
+    "MySQLdb": "mysqlclient",
+    "mysql": "mysql-connector-python",
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+}
+"""The package to install for the module of a driver, if its name is another one."""
 ENCODE = "python -c \"import getpass, urllib.parse; print(urllib.parse.quote(getpass.getpass(), safe=''))\""
 
 
@@ -61,17 +68,19 @@ def explain_connecting(applies: Callable[[], bool]) -> None:
 
 def unreachable(url: URL | None, words: str) -> Unreachable:
     """Return the error of a server that does not answer, or that refuses the login."""
-    if url is not None and _splits_a_password(url):
+    if url is not None and (_splits_a_password(url) or _has_the_rest_of_a_password(url)):
+        part = "host" if _splits_a_password(url) else "database name"
         return Unreachable(
-            "The database cannot be reached: the host in its URL contains an @.",
-            why=f"Most likely an @ in the password ends it too early. {ENCODED}",
-            remedy="This prints a password as a URL takes it:",
+            f"The database cannot be reached: the {part} in its URL contains an @.",
+            why=f"Most likely the password contains characters that are not percent-encoded. {ENCODED}",
+            remedy="This command prints a password in the form that a URL needs:",
             code=ENCODE,
         )
     return Unreachable(
         f"The database cannot be reached: {words}.",
-        remedy="Check that the server runs, and the URL that env.py connects to. In that URL, a password with @ : / or %"
-        " must be percent-encoded.",
+        remedy="Check that the server is running, and the URL that env.py connects to. The characters @ : / % of a password"
+        " must be percent-encoded in it." + (" The URL, without its password and options:" if url is not None else ""),
+        code="" if url is None else url.set(query={}).render_as_string(hide_password=True),
     )
 
 
@@ -85,12 +94,17 @@ def _splits_a_password(url: URL) -> bool:
     return "@" in (url.host or "")
 
 
+def _has_the_rest_of_a_password(url: URL) -> bool:
+    """Return whether a / in the password ends the host too early. The path of a file may contain an @."""
+    return url.host is not None and "@" in (url.database or "")
+
+
 def malformed_url() -> InvalidArgument:
     """Return the error of a URL that cannot be read, of which nothing is shown: any part may be one of the password."""
     return InvalidArgument(
         "The URL of the database cannot be read.",
         why=f"It must look like postgresql+psycopg://user:password@host:5432/database. {ENCODED}",
-        remedy="This prints a password as a URL takes it:",
+        remedy="This command prints a password in the form that a URL needs:",
         code=ENCODE,
     )
 
@@ -98,22 +112,50 @@ def malformed_url() -> InvalidArgument:
 def interpolated() -> InvalidArgument:
     """Return the error of a lone % in alembic.ini, of which nothing is shown either."""
     return InvalidArgument(
-        "A value in alembic.ini, most likely sqlalchemy.url, contains a % that is not doubled.",
-        why=f"The file takes % for the beginning of a reference. {ENCODED}",
+        "In alembic.ini, most likely in sqlalchemy.url, a % is not doubled, or a %(name)s without a value is used.",
+        why=f"In this file a single % begins a reference to another value. {ENCODED}",
         remedy="Double each % there, for example:",
         code="sqlalchemy.url = postgresql+psycopg://user:p%%40ssword@localhost/database",
     )
 
 
-def without_driver(error: Exception) -> InvalidArgument:
-    """Return the error of a URL that begins with what SQLAlchemy does not know, or whose driver is not installed."""
+def without_driver(module: str, error: ImportError) -> InvalidArgument:
+    """Return the error of a URL whose driver is not installed."""
+    package = PACKAGES.get(module, module)
     return InvalidArgument(
-        f"The URL of the database names a driver that is not there: {error}.",
-        why="The URL begins with the database and its driver. SQLAlchemy does not know postgres://, and for postgresql://,"
-        " mysql:// and mariadb:// without a driver it takes its own choice (psycopg2 or psycopg, mysqlclient).",
-        remedy="Install that driver, or name one that is installed, for example:",
+        f"The driver of the database URL cannot be imported: {error}.",
+        why="The URL names the driver after a +. Without one SQLAlchemy uses mysqlclient for MySQL and MariaDB, and for"
+        " PostgreSQL psycopg2 (psycopg from SQLAlchemy 2.1 on).",
+        remedy="Install it, or name an installed driver in the URL, such as postgresql+psycopg:// or mysql+pymysql://:",
+        code=f'pip install "{package}"' if "[" in package else f"pip install {package}",
+    )
+
+
+def unknown_dialect(error: Exception) -> InvalidArgument:
+    """Return the error of a URL that begins with a name that SQLAlchemy does not know."""
+    return InvalidArgument(
+        f"The database URL begins with an unknown database or driver: {error}.",
+        why="SQLAlchemy's names are postgresql (not postgres), mysql, mariadb and sqlite, each with a driver after a +.",
+        remedy="Write the database and its driver, for example:",
         code="postgresql+psycopg://user:password@localhost/database\nmysql+pymysql://user:password@localhost/database",
     )
+
+
+@contextmanager
+def explain_url_errors() -> Iterator[None]:
+    """Have an error that a URL causes explain itself, without a part of its password.
+
+    Example:
+        with explain_url_errors():
+            engine = create_engine(url)
+    """
+    try:
+        yield
+    except Exception as error:
+        explained = of_a_url(error)
+        if explained is None:
+            raise
+        raise explained from None
 
 
 def of_a_url(error: BaseException) -> SafeOpsError | None:
@@ -123,10 +165,10 @@ def of_a_url(error: BaseException) -> SafeOpsError | None:
     if isinstance(error, (ConnectionError, socket.gaierror)):
         return unreachable(None, str(error))
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if isinstance(error, sa.exc.NoSuchModuleError) or (
-        isinstance(error, ImportError) and any(map(_imports_a_driver, frames))
-    ):
-        return without_driver(error)
+    if isinstance(error, sa.exc.NoSuchModuleError):
+        return unknown_dialect(error)
+    if isinstance(error, ImportError) and any(map(_imports_a_driver, frames)):
+        return without_driver((error.name or _module(frames[-1])).partition(".")[0], error)
     parsing = (
         isinstance(error, (sa.exc.ArgumentError, ValueError))
         and frames

@@ -11,6 +11,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from safeops._alembic import print_errors_once
 from safeops.arguments import arguments_checked
 from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, OutsideMigration
@@ -49,6 +50,7 @@ def configure(**settings: Any) -> None:
             remedy="Call it in env.py before context.configure(), or around helpers write:",
             code="with settings(lock_timeout=1.0):",
         )
+    print_errors_once(config)
     _check_url(config)
     plain_operations.install()
     wanted = config.attributes.get(SETTINGS, Settings()).with_(**settings)
@@ -87,9 +89,9 @@ def _check_url(config: Config) -> None:
         # env.py may be about to give these values: config.set_section_option(...).
         return
     except (configparser.InterpolationError, ArgumentError, ValueError) as error:
-        told = of_a_url(error)
-        if told is not None:
-            raise told from None
+        explained = of_a_url(error)
+        if explained is not None:
+            raise explained from None
         raise
 
 
