@@ -5,7 +5,7 @@ A comment right above a block says what a reader need not see:
     <!-- fails: TEXT -->            it ends in this error
     <!-- offline fails: TEXT -->    it does under --sql
     <!-- takes: MODE on TABLE -->   PostgreSQL holds this lock when it has run
-    <!-- on: NAME -->               SQL that is sent to that database, where nothing is said to PostgreSQL
+    <!-- on: NAME -->               SQL that is sent to that database instead of PostgreSQL; Python that also runs on it
     <!-- on NAME: ERROR -->         on that database it ends in this error, before anything is changed
     <!-- stays: REASON -->          its downgrade does not bring back the schema as it was
     <!-- one way -->                its downgrade is refused

@@ -30,6 +30,13 @@ orders = sa.Table(
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("kind", sa.String(20), nullable=False),
 )
+invoices = sa.Table("invoices", tables, sa.Column("id", sa.Integer, primary_key=True))
+invoice_lines = sa.Table(
+    "invoice_lines",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id", name="fk_invoice_lines_invoice"), nullable=False),
+)
 old_orders = sa.Table(
     "old_orders",
     tables,
@@ -62,6 +69,8 @@ def set_the_scene(database: Database) -> None:
         )
         amounts = [{"id": n, "user_id": n, "total": n * 100, "kind": "shop"} for n in range(1, ROWS + 1)]
         connection.execute(orders.insert(), amounts)
+        connection.execute(invoices.insert(), [{"id": n} for n in range(1, ROWS + 1)])
+        connection.execute(invoice_lines.insert(), [{"id": n, "invoice_id": n} for n in range(1, ROWS + 1)])
         connection.execute(old_orders.insert(), [{"id": 1, "total": 5}])
         if database.kind == "postgresql":
             connection.exec_driver_sql("CREATE TYPE order_status AS ENUM ('open', 'paid')")

@@ -52,6 +52,17 @@ def test_a_fragment_does_what_the_page_says(database: Database, block: Block) ->
         assert offline in type(raised.value).__name__
 
 
+@pytest.mark.only("mariadb", "mysql97")
+@pytest.mark.parametrize(
+    "block",
+    [one for one in FRAGMENTS if one.mark("on") == "mysql"],
+    ids=lambda one: f"{name_of(one.page)}-{one.number}",
+)
+def test_a_fragment_for_mysql_runs_there(database: Database, block: Block) -> None:
+    set_the_scene(database)
+    run_fragment(database, block)
+
+
 @pytest.mark.only("pg18")
 def test_sql_to_be_run_is_run(database: Database) -> None:
     shown = [one for page in pages() for one in blocks(page) if is_run(one)]
