@@ -1,4 +1,4 @@
-"""The tables that stand, with rows, before the code of a page runs."""
+"""The tables and rows that exist before the code of a page runs."""
 
 from __future__ import annotations
 
@@ -30,13 +30,6 @@ orders = sa.Table(
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("kind", sa.String(20), nullable=False),
 )
-invoices = sa.Table("invoices", tables, sa.Column("id", sa.Integer, primary_key=True))
-invoice_lines = sa.Table(
-    "invoice_lines",
-    tables,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("invoice_id", sa.ForeignKey("invoices.id", name="fk_invoice_lines_invoice"), nullable=False),
-)
 old_orders = sa.Table(
     "old_orders",
     tables,
@@ -46,6 +39,13 @@ old_orders = sa.Table(
 # Without a key: what can be walked along is missing.
 events = sa.Table("events", tables, sa.Column("kind", sa.String(20)), sa.Column("day", sa.Date))
 tags = sa.Table("tags", tables, sa.Column("user_id", sa.Integer, nullable=False), sa.Column("tag", sa.String(40)))
+invoices = sa.Table("invoices", tables, sa.Column("id", sa.Integer, primary_key=True))
+invoice_lines = sa.Table(
+    "invoice_lines",
+    tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("invoice_id", sa.ForeignKey("invoices.id", name="fk_invoice_lines_invoice"), nullable=False),
+)
 
 
 def set_the_scene(database: Database) -> None:
