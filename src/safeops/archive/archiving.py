@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -217,13 +216,14 @@ def _copy(migration: Migration, table: Table, column: str, record: Record, key: 
         migration,
         record,
         BackfillSpec(_name_of(record, "copy"), table.name, columns, index, (column,), None, False, update),
+        "archiving",
     )
     done.append("copied all its values")
 
 
-def _run_batches(migration: Migration, record: Record, spec: BackfillSpec) -> None:
+def _run_batches(migration: Migration, record: Record, spec: BackfillSpec, verb: str) -> None:
     limits = Limits(migration.settings.target_seconds)
-    with closing(Reporter()) as reporter:
+    with Reporter.of(verb, spec.table, spec.columns, migration.database) as reporter:
         run = partial(BackfillRun, migration, spec, limits, reporter)
         try:
             report = run().execute()
@@ -312,7 +312,10 @@ def _put_back(migration: Migration, table: Table, record: Record, definition: di
     restore_values = partial(archives.restore_values, table, names, column, record.archive, fill)
     name = _name_of(record, "restore")
     _run_batches(
-        migration, record, BackfillSpec(name, table.name, key, index, (column,), None, False, restore_values(RANGE))
+        migration,
+        record,
+        BackfillSpec(name, table.name, key, index, (column,), None, False, restore_values(RANGE)),
+        "restoring",
     )
     _refuse_lost(migration, table, names, record)
     if archives.default_is_late(dict(definition)) and fill is not None:

@@ -6,7 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,8 +74,8 @@ def backfill(
             processes or other machines. None does them here.
         connect: How a worker connects: a URL, or a callable that travels to it and returns an Engine. None is the engine
             of the migration on threads, and its URL elsewhere.
-        progress: Called with a ``BackfillProgress`` after each batch, with workers now and then. None writes a log line
-            every 10 s, and draws a bar on a terminal if ``tqdm`` is installed.
+        progress: Called with a ``BackfillProgress`` after each batch; with workers, every 0.5 s. None shows the progress on
+            a terminal (as a bar if ``rich`` is installed), and logs it every 10 s elsewhere.
         schema: The schema of the table.
 
     Returns:
@@ -132,7 +132,7 @@ def execute(
     connect: Connect | None = None,
 ) -> BackfillReport:
     """Run a backfill, and report it in the log and for the errors of later calls."""
-    with closing(Reporter()) as reporter:
+    with Reporter.of("backfilling", spec.table, spec.columns, migration.database) as reporter:
         report = BackfillRun(migration, spec, limits, progress or reporter, executor, connect).execute()
     log.info("backfill %s: %d rows in %d batches (%.1f s)", spec.name, report.rows, report.batches, report.seconds)
     if report.rows:

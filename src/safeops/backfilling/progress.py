@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from safeops.backfilling.port import Bound
+from safeops.backfilling.terminal import TerminalLine, rendered, terminal
 from safeops.databases.base import Database
 from safeops.naming import Name
 
@@ -19,6 +19,9 @@ log = logging.getLogger("safeops")
 RECENT = 30.0
 """Seconds over which the rate is measured."""
 REPORT_EVERY = 10.0
+"""Seconds between two log lines."""
+SHOW_AFTER, DRAW_EVERY = 0.5, 0.1
+"""Seconds after which a terminal shows the progress, and between two changes of what it shows."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +60,42 @@ class BackfillProgress:
 
     def __str__(self) -> str:
         """Return the line for the log."""
+        if self.total is None:
+            rows = f"{self.walked:,} rows"
+        else:
+            rows = f"{_percent(self)} ({self.walked:,} of about {max(self.total, self.walked):,} rows)"
+        left = f", about {_duration(self.seconds_left)} left" if self.seconds_left else ""
         size = f", batches of {self.batch_size:,}" if self.batch_size else ""
-        of = f" of about {max(self.total, self.walked):,}" if self.total is not None else ""
-        left = "" if self.seconds_left is None else f", about {_duration(self.seconds_left)} left"
         waits = f", waiting: {self.waiting}" if self.waiting else ""
-        return f"{self.walked:,}{of} rows, {self.rows_per_second:,.0f} rows/s{left}{size}{waits}"
+        return f"{rows}, {self.rows_per_second:,.0f} rows/s{left}{size}{waits}"
 
 
 Throttle = Callable[[BackfillProgress], "str | None"]
 """Returns why the next batch must wait; None if it need not."""
 
 
+def _share(progress: BackfillProgress) -> float | None:
+    """Return which part is done; the total is an estimate, so a run that has not ended is never shown as complete."""
+    if progress.total is None:
+        return None
+    return min(progress.walked / max(progress.total, progress.walked, 1), 0.99)
+
+
+def _percent(progress: BackfillProgress) -> str:
+    return f"{int(100 * (_share(progress) or 0))} %"
+
+
+def _short(number: float) -> str:
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= 10 * size:
+            return f"{number / size:,.0f}{unit}"
+        if number >= size and size > 1e3:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:,.0f}"
+
+
 def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(max(round(seconds), 1), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
@@ -159,39 +185,86 @@ class Meter:
 
 
 class Reporter:
-    """Logs the progress of a backfill every 10 s, or draws a bar on a terminal if tqdm is installed."""
+    """Shows the progress of a backfill as a line on a terminal; elsewhere it is logged every 10 s.
 
-    def __init__(self) -> None:
-        self._reported = time.monotonic()
-        self._bar: Any = None
-        self._has_looked = False
+    Args:
+        verb: What is done, such as "backfilling".
+        what: To what.
+    """
+
+    def __init__(self, verb: str, what: str) -> None:
+        self._verb, self._what = verb, what
+        self._began = self._reported = time.monotonic()
+        self._line: TerminalLine | None = None
+        self._last: BackfillProgress | None = None
+        self._has_terminal = True
+        self._drawn = 0.0
+
+    @classmethod
+    def of(cls, verb: str, table: Name, columns: tuple[str, ...], database: Database) -> Reporter:
+        """Return one that names the columns, without the schema if it is the default one."""
+        short = table.at(database.dialect.default_schema_name)
+        return cls(verb, ".".join(filter(None, (str(short), ", ".join(columns)))))
+
+    def __enter__(self) -> Reporter:
+        return self
 
     def __call__(self, progress: BackfillProgress) -> None:
-        if not self._has_looked:
-            self._bar, self._has_looked = _bar(progress), True
-        # A bar is falsy if there is nothing to do, and without a total it has no truth at all.
-        if self._bar is not None:
-            self._draw(progress)
-        elif time.monotonic() - self._reported >= REPORT_EVERY:
-            self._reported = time.monotonic()
-            log.info("backfill %s: %s", progress.name, progress)
+        self._last, now = progress, time.monotonic()
+        if self._line is None and self._has_terminal and now - self._began >= SHOW_AFTER:
+            stream = terminal()
+            self._line = None if stream is None else TerminalLine(stream)
+            self._has_terminal = stream is not None
+        if self._line is not None:
+            if now - self._drawn >= DRAW_EVERY:
+                self._draw(self._line, _figures(progress), _share(progress))
+        elif now - self._reported >= REPORT_EVERY:
+            self._reported = now
+            log.info("%s %s: %s", self._verb, self._what, progress)
 
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._line is not None and self._last is not None:
+            is_finished = kind is None
+            figures = _figures_at_end(self._last) if is_finished else _figures(self._last)
+            self._draw(self._line, figures, 1.0 if is_finished else _share(self._last))
+        self._close()
 
-    def _draw(self, progress: BackfillProgress) -> None:
-        self._bar.total = None if progress.total is None else max(progress.total, progress.walked)
-        self._bar.n = progress.walked
-        self._bar.set_postfix_str(f"waiting: {progress.waiting}" if progress.waiting else "", refresh=False)
-        self._bar.refresh()
+    def _draw(self, line: TerminalLine, figures: list[list[str]], share: float | None) -> None:
+        self._drawn = time.monotonic()
+        try:
+            line.draw(rendered([f"{self._verb} {self._what}", self._what], figures, share))
+        except (OSError, ValueError):
+            # The terminal was closed, as after a lost SSH connection. The work continues without it.
+            self._close()
+            self._has_terminal = False
+
+    def _close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        self._line = None
 
 
-def _bar(progress: BackfillProgress) -> Any:
-    if not sys.stderr.isatty():
-        return None
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        return None
-    return tqdm(desc=progress.name, total=progress.total, initial=progress.walked, unit=" rows", unit_scale=True)
+def _figures(progress: BackfillProgress) -> list[list[str]]:
+    """Return what a terminal shows: in full, and shorter. Numbers are padded, so that the line keeps its layout."""
+    full, short = [f"{progress.walked:,} rows"], [f"{_short(progress.walked)} rows"]
+    if progress.total is not None:
+        total = f"{max(progress.total, progress.walked):,}"
+        percent = f"{_percent(progress):>4}"
+        full = [percent, f"{progress.walked:>{len(total)},} of about {total} rows"]
+        short = [percent, f"{_short(progress.walked):>5}/{_short(max(progress.total, progress.walked))} rows"]
+    if progress.waiting:
+        return [[*full, f"waiting: {progress.waiting}"], [*short, f"waiting: {progress.waiting}"]]
+    full.append(f"{progress.rows_per_second:>7,.0f} rows/s")
+    short.append(f"{_short(progress.rows_per_second):>5} rows/s")
+    if progress.seconds_left:
+        full.append(f"about {_duration(progress.seconds_left)} left")
+        short.append(f"{_duration(progress.seconds_left)} left")
+    return [full, short]
+
+
+def _figures_at_end(progress: BackfillProgress) -> list[list[str]]:
+    rate, took = progress.rows_per_second, _duration(progress.seconds)
+    return [
+        ["100 %", f"{progress.walked:,} rows", f"{rate:,.0f} rows/s", f"took {took}"],
+        ["100 %", f"{_short(progress.walked)} rows", f"{_short(rate)} rows/s", f"took {took}"],
+    ]
