@@ -19,7 +19,7 @@ CLASSES = {
     for one in vars(errors).values()
     if inspect.isclass(one) and issubclass(one, errors.SafeOpsError)
 }
-SECTIONS = ["What it says", "Why", "What to do", "What was changed, and running again"]
+SECTIONS = ["The message", "Why it happens", "What to do", "State and running again"]
 
 
 @pytest.mark.only("pg18")
@@ -37,7 +37,7 @@ def test_the_message_of_another_database_is_real(database: Database, number: str
 def _message_and_remedy(database: Database, number: str, folder: Path) -> None:
     set_the_scene(database)
     page = blocks(DOCS / "errors" / f"{number}.md")
-    code, message = (one for one in page if one.section == "What it says")
+    code, message = (one for one in page if one.section == "The message")
     error = provoke(database, number, code.code, folder)
     assert error.number == number
     assert _comparable(str(error)) == _comparable(message.code)

@@ -28,7 +28,7 @@ def is_tried(block: Block) -> bool:
     if block.language.startswith("{"):
         return True
     if block.page.parent.name == "errors" and block.page.stem != "S000":
-        return block.section in ("What it says", "What to do")
+        return block.section in ("The message", "What to do")
     if block.page.parent.name == "rules":
         return block.language == "python"
     if block.page.name == "README.md" and block.section == REVIEWED:
