@@ -20,7 +20,17 @@ html_theme = "furo"
 exclude_patterns = ["_build"]
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented_params"
-nitpicky = False
+nitpicky = True
+# Types of Python, SQLAlchemy and Alembic: links to them need their inventories from the network, which CI does not have.
+nitpick_ignore_regex = [("py:class", r"(alembic|collections|concurrent|contextlib|os|pathlib|sqlalchemy)\..*")]
+nitpick_ignore = [
+    # Types in signatures that are not part of the public interface.
+    ("py:class", "safeops.backfilling.values.F"),
+    ("py:class", "safeops.databases.base.Database"),
+    ("py:class", "safeops.judging.operations.Operation"),
+    ("py:class", "safeops.judging.sent.Place"),
+    ("py:class", "safeops.judging.sent.Sent"),
+]
 myst_heading_anchors = 3
 
 

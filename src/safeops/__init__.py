@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from safeops.shadow.type_change import TypeChange
     from safeops.table_rename import TableRename
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Archive",

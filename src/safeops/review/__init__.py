@@ -6,24 +6,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from safeops.judging.finding import Finding
     from safeops.review.checking import CheckedAndReviewed, check_and_review
     from safeops.review.reviewed import Accepted, Reviewed, ReviewedRevision
     from safeops.review.reviewing import review
 
-__all__ = ["Accepted", "CheckedAndReviewed", "Reviewed", "ReviewedRevision", "check_and_review", "review"]
+__all__ = ["Accepted", "CheckedAndReviewed", "Finding", "Reviewed", "ReviewedRevision", "check_and_review", "review"]
 
 # Loaded when first used: the other commands pay for none of it.
 _HOMES = {
-    "CheckedAndReviewed": "checking",
-    "check_and_review": "checking",
-    "Accepted": "reviewed",
-    "Reviewed": "reviewed",
-    "ReviewedRevision": "reviewed",
-    "review": "reviewing",
+    "CheckedAndReviewed": "safeops.review.checking",
+    "check_and_review": "safeops.review.checking",
+    "Accepted": "safeops.review.reviewed",
+    "Finding": "safeops.judging.finding",
+    "Reviewed": "safeops.review.reviewed",
+    "ReviewedRevision": "safeops.review.reviewed",
+    "review": "safeops.review.reviewing",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)
