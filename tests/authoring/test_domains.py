@@ -30,7 +30,7 @@ def test_a_column_of_a_domain_with_rules(authored: Authored) -> None:
     authored.run(models(users()))
     text = authored.write(models(users(sa.Column("size", above(), server_default="1", nullable=False))))
     assert "add_column_if_missing('users', sa.Column('size'" in body(text)
-    assert "domain with rules of its own" in comments(text)
+    assert "domain with constraints" in comments(text)
     assert 'create_check_constraint_if_missing("ck_users_size", "users", "(size > 0)")' in comments(text)
     authored.database.execute("INSERT INTO users (id) VALUES (1)")
     with pytest.raises(UnsafeOperation, match="ck_users_size"):

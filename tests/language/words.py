@@ -44,10 +44,10 @@ INSTEAD: dict[str, str] = {
     r"(?<!there )(is|are|was|were) no(?! longer\b)": "is not a, there is no",
     r"beware": "warning",
     r"as well as not|see(s|n)? to it|is there as|whence|thereby|thereof|wherein|whereby|hereby": "plain English",
-    # One spelling of English: British, as in "catalogue" and "licence".
+    # One spelling of English: British, as in "catalogue" and "licence". "Materialized view" is SQL.
     r"colors?|colored|behaviors?|licenses?|catalogs?|favor\w*|neighbors?|honor(s|ed)?": "the British spelling",
-    r"(normal|serial|initial|optim|organ|recogn|real|summar|minim|maxim|special|general|canonical|final|custom|"
-    r"synchron|material|local|author|token|categor|paramet[e]?r)iz(e|es|ed|er|ers|ing|ation|ations)": "-ise, -isation",
+    r"(normal|serial|initial|optim|organ|recogn|real|summar|minim|maxim|special|general|canonical|final|custom|synchron|"
+    r"material(?!ized view)|local|author|token|categor|parametr)iz(e|es|ed|er|ers|ing|ation|ations)": "-ise, -isation",
 }
 
 PATTERNS = {re.compile(rf"\b(?:{pattern})\b", re.I): instead for pattern, instead in INSTEAD.items()}

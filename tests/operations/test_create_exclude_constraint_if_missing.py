@@ -84,5 +84,5 @@ class TestWhatItRefuses:
 @pytest.mark.only("mysql", "sqlite")
 def test_elsewhere(database):
     database.execute("CREATE TABLE bookings (id integer PRIMARY KEY, during integer)")
-    words = ["An exclusion constraint was asked for", "this server is", "would need PostgreSQL"]
+    words = ["An exclusion constraint was requested", "this server is", "would need PostgreSQL"]
     assert_refused(database, [Expect(create, words, UnsupportedOnDatabase)])

@@ -55,7 +55,7 @@ def node(database):
 @pytest.mark.parametrize(
     ("type_", "words"),
     [
-        (domain("Above 0"), ["domain with rules of its own", "integer", 'create_check_constraint_if_missing("ck_t_d"']),
+        (domain("Above 0"), ["domain with constraints", "integer", 'create_check_constraint_if_missing("ck_t_d"']),
         (Named("inner_one"), ["(d > 0) AND (", "d", "<> 7)"]),
         (domain("given"), ['enforce_not_null("t", "d")']),
         (Named("token"), ["differ from row to row", "add_required_column"]),

@@ -135,7 +135,7 @@ def test_an_account_without_process_is_told_what_it_may_not_see(database, app):
     with idle_holder(database, "users") as other, pytest.raises(LockNotAcquired) as error:
         migrate(app, add)
     assert f"session {other.pid}, user safeops" in str(error.value)
-    assert "may not see" not in str(error.value)
+    assert "cannot see" not in str(error.value)
 
 
 def test_an_account_without_process_waits_for_another_runner(database, app):

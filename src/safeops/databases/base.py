@@ -120,7 +120,7 @@ class Database(ABC):
         """Return what env.py may have set on this session that decides how names are resolved, and what may be done.
 
         Args:
-            role: The role too; not for a session of another login, which may not take it.
+            role: The role too; not for a session of another login, which cannot set it.
         """
         return ()
 
@@ -135,7 +135,7 @@ class Database(ABC):
         return nullcontext()
 
     def session_bound(self, seconds: float) -> tuple[str, str] | None:
-        """Return what bounds the waiting for locks of a whole session, and what takes that back.
+        """Return the SQL that bounds a whole session's waits for locks, and the SQL that lifts the bound.
 
         None if env.py, the role or the server has set one already.
         """
@@ -168,7 +168,7 @@ class Database(ABC):
         return nullcontext(Watch())
 
     def enter_autocommit(self) -> None:
-        """Have each statement of this connection commit by itself, with every driver."""
+        """Put this connection into autocommit, with every driver."""
 
     def leave_autocommit(self) -> None:
         """Restore what ``enter_autocommit`` has changed."""
@@ -267,7 +267,7 @@ class Database(ABC):
         return bool(self.scalar(f"SELECT EXISTS (SELECT 1 FROM {self.quoted_table(table.name)})"))
 
     def same_named(self, existing: Table, wanted: Constraint) -> Constraint | None:
-        """Return the existing constraint that a wanted one would conflict with; a table has one primary key at most."""
+        """Return the existing constraint that a requested one would conflict with; a table has one primary key at most."""
         if wanted.kind == "primary key":
             return next(iter(existing.of_kind(wanted.kind)), None)
         return existing.constraints.get(wanted.name)
@@ -276,11 +276,11 @@ class Database(ABC):
         """Return the constraint that a drop by this name, and by this ``type_`` of Alembic, means."""
         return existing.constraints.get(name)
 
-    # Wanting ----------------------------------------------------------------------------------------------------
+    # Requested definitions ---------------------------------------------------------------------------------------
 
     @abstractmethod
     def wanted_column(self, column: sa.Column[Any]) -> Column:
-        """Return a column as the server would spell it, as far as is known without asking it."""
+        """Return a column as the server would spell it, as far as is known without a query."""
 
     @abstractmethod
     def wanted_index(self, index: sa.Index) -> Index:

@@ -1,4 +1,4 @@
-"""Connections besides the migration's own, and why a server cannot be reached."""
+"""Connections in addition to the migration's own, and why a server cannot be reached."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def _outside(engine: Engine, other_than: Any, session_settings: SessionSettings)
     with copy.connect() as fresh:
         if fresh.connection.driver_connection is other_than:
             # A creator that always returns the same one. Disposing of the pool would close it.
-            raise InvalidArgument("The engine has one connection only, and another one is needed beside it.")
+            raise InvalidArgument("The engine has only one connection, and a second one is needed.")
         try:
             own = fresh.execution_options(isolation_level="AUTOCOMMIT")
             if session_settings:

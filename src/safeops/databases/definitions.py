@@ -224,7 +224,7 @@ def names_in(thing: Index | Constraint) -> set[str]:
 
 @dataclass(frozen=True)
 class Difference:
-    """One part in which an existing definition differs from the wanted one."""
+    """One part in which an existing definition differs from the requested one."""
 
     part: str
     existing: Any
@@ -241,7 +241,7 @@ def _shown(value: Any) -> str:
 
 
 def differences(existing: Thing, wanted: Thing, ignoring: frozenset[str] = frozenset()) -> list[Difference]:
-    """Name each part in which two things differ; parts that are no part of the definition do not count."""
+    """Name each part in which two things differ; parts outside the definition do not count."""
     found = []
     for part in fields(existing):
         label = part.metadata.get("label")

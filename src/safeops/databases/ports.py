@@ -1,6 +1,6 @@
 """Ports: what a part of safeops needs of a database, as an abstract class with one implementation a family.
 
-A port is given a database; it is no part of it. A family without an implementation is refused with a clear error. If the
+A port is given a database; it is not a part of it. A family without an implementation is refused with a clear error. If the
 port has no abstract methods, it is its own default implementation.
 """
 
@@ -30,7 +30,7 @@ class Port(ABC):
     """
 
     place: ClassVar[str]
-    """Where the implementations are: a module with ``{family}`` in it, a colon, and the name of the class."""
+    """The place of the implementations: a module with ``{family}`` in it, a colon, and the name of the class."""
     asked: ClassVar[str] = "This"
     """What the message calls it if a family has no implementation."""
 
@@ -103,7 +103,7 @@ SUPPORTED = "PostgreSQL, MariaDB, MySQL or SQLite"
 
 def unsupported(asked: str, server: str, needed: str, remedy: str = "", code: str = "") -> UnsupportedOnDatabase:
     """Return the error for what a server does not have."""
-    problem = f"{asked} was asked for, this server is {server}, and it would need {needed}."
+    problem = f"{asked} was requested, this server is {server}, and it would need {needed}."
     return UnsupportedOnDatabase(problem, remedy=remedy, code=code)
 
 

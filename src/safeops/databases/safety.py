@@ -103,7 +103,7 @@ class Safety(Port):
         return None
 
     def computed_as(self, existing: Table, column: str) -> tuple[str, bool] | None:
-        """Return the expression of a column and whether it is stored, on servers where SQLAlchemy may reflect another's."""
+        """Return the expression of a column and whether it is stored, if SQLAlchemy may reflect another's."""
         return None
 
     def checks_of_columns(self, existing: Table) -> list[Constraint]:
@@ -132,11 +132,11 @@ class Safety(Port):
         """Raise UnsupportedOnDatabase for an index or a key of a column whose values no table keeps."""
 
     def default_is_constant(self, column: sa.Column[Any]) -> bool:
-        """Return, without asking the server, whether every row gets the same value from the default."""
+        """Return, without a query, whether every row gets the same value from the default."""
         if column.identity is not None or column.computed is not None:
             return False
         words = sqltext.canonical(self.database.default_text(column) or "NULL").replace("now()", "")
-        # A parenthesis inside a string is no call.
+        # A parenthesis inside a string is not a call.
         return not any(kind == "op" and text == "(" for kind, text in sqltext.tokens(words))
 
 

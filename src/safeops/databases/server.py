@@ -93,7 +93,7 @@ class Abilities(Port):
     counts_letters: ClassVar[bool] = False
 
     builds_indexes_online: ClassVar[bool] = True
-    """Reads and writes go on while an index is built."""
+    """An index build does not block reads and writes."""
 
     validates_constraints_later: ClassVar[bool] = False
     """A constraint can be added for new rows first, and checked against old rows later."""
@@ -164,7 +164,7 @@ class Abilities(Port):
     """No other connection can reach the database."""
 
     fills_before_not_null: ClassVar[bool] = True
-    """A trigger gives a row its value before NOT NULL is checked, so it can stay in place for good."""
+    """A trigger gives a row its value before NOT NULL is checked, so it can stay in place permanently."""
 
     sees_sessions_with: ClassVar[str] = ""
     """What the server requires before it shows a user the sessions of others."""
@@ -248,7 +248,7 @@ class Sizes(Port):
 
     @abstractmethod
     def bytes_of_database(self) -> int | None:
-        """Return how large it is; None if this user may not see that."""
+        """Return how large it is; None if this user cannot see that."""
 
 
 class RunnerLock(Port):

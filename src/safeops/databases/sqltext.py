@@ -1,7 +1,7 @@
 """SQL expressions as text: tokens, and one canonical spelling of what two servers write differently.
 
 A server keeps ``age > 0`` as ``(age > 0)``, ``status IN ('a')`` as ``(status)::text = ANY ...`` or with backticks. Two
-spellings with the same canonical form mean the same. Forms that differ prove nothing; then the server is asked.
+spellings with the same canonical form mean the same. Forms that differ prove nothing; then the server is queried.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def without_comments(sql: str) -> str:
 
 
 def is_one_group(parts: Sequence[str]) -> bool:
-    """Tell whether the parenthesis that opens tokens is closed by the last of them."""
+    """Return whether the parenthesis that opens tokens is closed by the last of them."""
     depth = 0
     for place, part in enumerate(parts):
         depth += (part == "(") - (part == ")")

@@ -72,11 +72,11 @@ class Triggers(Port):
         """Describe the author's triggers that run on an UPDATE of the table, and may cancel it or take its values back."""
         return []
 
-    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+    def check_triggers(self, feature: str, table: Name, *, locks_table: bool) -> None:
         """Raise what keeps this server or account from making triggers, before anything is changed.
 
         Args:
-            asked: What needs them, for the message.
+            feature: What needs them, for the message.
             table: The table.
             locks_table: It also needs a lock that keeps all other sessions from writing.
         """
@@ -104,7 +104,7 @@ class Pair:
         name: What the triggers and functions that keep them in sync are named after; it begins with ``safeops``.
         table: The table, in its schema.
         source: The column that carries the names of its indexes and constraints, its default and its identity.
-        shadow: The column that follows it. Where ``winner`` is given, applications write it too.
+        shadow: The column that follows it. If ``winner`` is given, applications write it too.
         winner: Which of the two wins if one statement changes both; None: the source alone is written, and the
             shadow only follows.
         type: The type of the shadow as the server spells it; None is that of the source, with its collation.
@@ -133,7 +133,7 @@ class Pair:
 
     @property
     def literal_note(self) -> str:
-        """The pair as a literal, for a database whose dumps lose or break comments. Percent-encoded with another letter:
+        """The pair as a literal, for a database whose dumps lose or break comments. Percent-encoded with another character:
         a catalogue shows a literal without its backslashes, and a driver takes % for a parameter."""
         encoded = quote(self._as_json, safe=" {}[]:,().").replace("%", "=")
         return f"'{MARK}{encoded}'"
@@ -169,8 +169,8 @@ def changed_since_inspection(pair: Pair) -> DefinitionMismatch:
     """Return the error for a pair that changed since safeops inspected it; raise it as it is."""
     error = DefinitionMismatch(
         f"{pair.source} and {pair.shadow} of {pair.table} are not what they were when safeops looked.",
-        why="Another runner has gone on with them meanwhile.",
-        remedy="Run again, which looks anew; and let env.py run one migration at a time:",
+        why="Another runner has changed them in the meantime.",
+        remedy="Run again, which inspects them again, and let env.py run one migration at a time:",
         code="with engine.connect() as connection, migration_lock(connection):\n    ...",
     )
     error.__cause__ = LookupError(pair.name)

@@ -28,26 +28,26 @@ class Waiting(Port):
     """After an error a transaction takes no further statement."""
 
     def bound(self, seconds: float, *, autocommit: bool) -> str | None:
-        """Bound the waiting of the statements to come; return what takes that back, empty if it ends by itself.
+        """Bound the waits of the next statements; return the SQL that lifts the bound, empty if it ends automatically.
 
         None if env.py, the role, the server or the revision has set a bound.
         """
         return None
 
     def touches_bound(self, sql: str, words: Sequence[str]) -> bool:
-        """Tell whether a statement may set or lift the bound."""
+        """Return whether a statement may set or lift the bound."""
         return False
 
     def commits(self, words: Sequence[str]) -> bool:
-        """Tell whether the server commits before and after such a statement by itself."""
+        """Return whether the server commits before and after such a statement automatically."""
         return False
 
     def waits_inside(self, words: Sequence[str]) -> bool:
-        """Tell whether a statement waits for other transactions in the middle of its work, where a bound would kill it."""
+        """Return whether a statement waits for other transactions in the middle of its work, when a bound would kill it."""
         return False
 
     def is_in_transaction(self) -> bool:
-        """Tell whether the session is in a transaction now, also one that SQLAlchemy does not know of."""
+        """Return whether the session is in a transaction now, also one that SQLAlchemy does not know of."""
         return self.database.connection.in_transaction()
 
     @contextmanager

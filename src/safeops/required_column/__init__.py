@@ -261,7 +261,7 @@ class _Required:
             return self.migration.online_only(f"The backfill of {self.name}", "A Python function needs the rows.")
         return self.migration.online_only(
             f"NOT NULL of {self.shown}",
-            f"{self.database.product} wants the whole definition again, which only the live table has.",
+            f"{self.database.product} needs the whole definition again, which only the live table has.",
         )
 
     def _check(self, table: Table) -> None:

@@ -110,7 +110,7 @@ class MySQL(Session):
     def has_schema(self, schema: str) -> bool:
         return bool(self.scalar("SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = :schema", schema=schema))
 
-    # Wanting ----------------------------------------------------------------------------------------------------
+    # Requested definitions ---------------------------------------------------------------------------------------
 
     def wanted_column(self, column: sa.Column[Any]) -> Column:
         bare, charset, collation = spelling.split_type(self.type_text(column.type))
@@ -168,7 +168,7 @@ class MySQL(Session):
         return Constraint("PRIMARY" if primary else named, "primary key" if primary else "unique", columns)
 
     def same_named(self, table: Table, wanted: Constraint) -> Constraint | None:
-        """Return the constraint with the name of a wanted one; keys do not share their names with other constraints."""
+        """Return the constraint with the name of a requested one; keys do not share their names with other constraints."""
         if wanted.kind == "primary key":
             # The author's key replaces the server's own.
             return None if has_generated_key(table) else super().same_named(table, wanted)
@@ -189,10 +189,10 @@ class MySQL(Session):
             )
         return next((constraint for constraint in named if kind in (None, constraint.kind)), None)
 
-    # Asking -----------------------------------------------------------------------------------------------------
+    # Probing ----------------------------------------------------------------------------------------------------
 
     def probe(self, table: Table, wanted: sa.Column[Any] | sa.Index | sa.Constraint) -> Any:
-        """Have the server spell it on an empty temporary copy; a column is first compared without asking."""
+        """Have the server spell it on an empty temporary copy; a column is first compared without a query."""
         if isinstance(wanted, sa.Column):
             return self._asked_column(table, wanted)
         if isinstance(wanted, sa.CheckConstraint):

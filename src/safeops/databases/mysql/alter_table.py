@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from safeops.databases.mysql import MySQL
 
 GUARD = "/*guard*/ "
-"""Marks where MariaDB accepts IF EXISTS or IF NOT EXISTS."""
+"""Marks the place in which MariaDB accepts IF EXISTS or IF NOT EXISTS."""
 INSTANT = ", ALGORITHM=INSTANT"
 ONLINE = ", ALGORITHM=INPLACE, LOCK=NONE"
 # Without it a value that does not fit becomes another one: NULL turns into 0, a long text is cut.
@@ -97,7 +97,7 @@ class AlterTable(ddl.DDL):
     # Online -----------------------------------------------------------------------------------------------------
 
     def keeps_fulltext_column(self, table: Table) -> bool:
-        """Tell whether a FULLTEXT index that was dropped left the hidden column with which the server refuses INSTANT."""
+        """Return whether a FULLTEXT index that was dropped left the hidden column with which the server refuses INSTANT."""
         if any(item.kind == "fulltext" for item in showcreate.read(table.sql).items):
             return False
         views = f"information_schema.{self.database.abilities.catalogue}"
@@ -125,7 +125,7 @@ class AlterTable(ddl.DDL):
         copied_if_empty: Table | None = None,
         offline: str | None = None,
     ) -> Step:
-        """Plan an ALTER: INSTANT if that is to be expected, else INPLACE without a lock, else refused.
+        """Plan an ALTER: INSTANT if the server is expected to accept that, else INPLACE without a lock, else refused.
 
         Args:
             name: The table.
@@ -157,7 +157,7 @@ class AlterTable(ddl.DDL):
         )
 
     def _is_empty(self, table: Table) -> bool:
-        """Tell whether a table has no rows. One that others lock may have some: the step waits for it, and names them."""
+        """Return whether a table has no rows. One that others lock may have some: the step waits for it, and names them."""
         try:
             return not self.database.has_rows(table)
         except DBAPIError as error:
@@ -166,7 +166,7 @@ class AlterTable(ddl.DDL):
             return False
 
     def may_copy(self, action: str) -> bool:
-        """Tell whether the server copies the table for it, as far as the definition tells."""
+        """Return whether the server copies the table for it, as far as the definition shows."""
         words = [text.lower() for kind, text in sqltext.tokens(action) if kind not in ("string", "quoted")]
         if not _COPIED.isdisjoint(words):
             return True
@@ -267,7 +267,7 @@ class Indexes(AlterTable):
             yield match[1], match[2] or ""
 
     def expressions_of(self, index: sa.Index) -> list[str]:
-        """Return the elements of an index that are no columns, without the parentheses around them."""
+        """Return the elements of an index that are expressions, without the parentheses around them."""
         elements = (element for element, _ in self._directed(index))
         return [spelling.without_parentheses(element) for element in elements if not spelling.is_plain(element)]
 
@@ -327,7 +327,7 @@ class Indexes(AlterTable):
         return [index.name for index in table.indexes.values() if index.name != but and covers(index.names, columns)]
 
     def is_made_for_key(self, table: Table, index: Index) -> bool:
-        """Tell whether an index was made for the foreign key of the same name, and is dropped with it."""
+        """Return whether an index was made for the foreign key of the same name, and is dropped with it."""
         own = [key for key in foreign_keys_in(table) if key.name == index.name and key.columns == index.names]
         others = [key for key in foreign_keys_in(table) if key not in own and covers(index.names, key.columns)]
         needed = any(not self.covering(table, key.columns, index.name) for key in others)
@@ -348,5 +348,5 @@ def foreign_keys_in(table: Table) -> list[Constraint]:
 
 
 def covers(index: tuple[str, ...], columns: tuple[str, ...]) -> bool:
-    """Tell whether an index begins with the columns."""
+    """Return whether an index begins with the columns."""
     return tuple(map(str.casefold, index[: len(columns)])) == tuple(map(str.casefold, columns))

@@ -123,7 +123,7 @@ def index_of(item: Item, table: str) -> Index:
 
 
 def _options(words: list[str]) -> tuple[str, ...]:
-    """Keep what changes an index: InnoDB has one kind of tree, whatever USING requests."""
+    """Keep what changes an index: InnoDB has one kind of tree and ignores USING."""
     text = " ".join(words).replace("`", "").lower()
     options = text.replace("using btree", "").replace("using hash", "").replace("=", " ").split()
     return (" ".join(options),) if options else ()

@@ -1,6 +1,6 @@
-"""The plans of MariaDB and MySQL for tables and columns. Each statement commits by itself.
+"""The plans of MariaDB and MySQL for tables and columns. Each statement commits separately.
 
-Every ALTER names its algorithm and lock, so that the server refuses rather than blocks:
+Every ALTER names its algorithm and lock, so the server refuses it instead of blocking:
 https://mariadb.com/kb/en/innodb-online-ddl-overview/, https://dev.mysql.com/doc/refman/8.0/en/innodb-online-ddl-operations.html
 """
 
@@ -155,7 +155,7 @@ class Columns(Indexes):
             nullable = self.when(takes_null, f"{head} SET DEFAULT NULL{INSTANT}")
             return f"{check}{nullable};\n{self.when(refuses_it, f'{head} DROP DEFAULT{INSTANT}')}"
         if re.search(r"\bON\s+UPDATE\b", default, re.I):
-            raise online_only(f"ON UPDATE of {name}.{column}", "It stands in the definition of the column alone.")
+            raise online_only(f"ON UPDATE of {name}.{column}", "It is a part of the column's whole definition.")
         sql = f"{head} SET DEFAULT {self.default_clause(default)}{INSTANT}"
         return self._refusing_large(name, column, large) + self.when(self.column_where(name, column, "TRUE"), sql)
 
@@ -228,7 +228,7 @@ class Columns(Indexes):
         if lost:
             asked = f"{', '.join(map(repr, lost))} in the comment of {what}"
             raise self.database.unsupported(
-                asked, "a server that keeps letters of four bytes in comments", "Leave them out."
+                asked, "a server that stores characters of four bytes in comments", "Leave them out."
             )
 
     def _refuse_state(self, table: Table, column: str | None, what: str) -> None:
@@ -265,7 +265,7 @@ class Columns(Indexes):
         """Return the table, or raise OnlineOnly."""
         if table is not None:
             return table
-        why = f"{self.product} wants the whole definition of the column again, which only the live table has."
+        why = f"{self.product} needs the column's whole definition, which only the live table has."
         raise online_only(change, why)
 
     def default_clause(self, default: str) -> str:

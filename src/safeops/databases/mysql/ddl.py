@@ -31,7 +31,7 @@ GENERATED_KEY = "my_row_id"
 
 
 def has_generated_key(table: Table) -> bool:
-    """Tell whether the primary key is the invisible one that MySQL makes under sql_generate_invisible_primary_key."""
+    """Return whether the primary key is the invisible one that MySQL makes under sql_generate_invisible_primary_key."""
     return table.primary_key == (GENERATED_KEY,) and definition_of(table, GENERATED_KEY).get("INVISIBLE") is not None
 
 
@@ -62,7 +62,7 @@ class DDL(Columns):
 
     @property
     def _copy_note(self) -> str:
-        return f"/* {self.product} copies the table for a check: writes wait meanwhile */ "
+        return f"/* {self.product} copies the table for a check; writes wait until it is done */ "
 
     def _enforce(self, name: Name, check: str, table: Table) -> Step:
         """MySQL alone has NOT ENFORCED checks; it copies the table to check all rows."""
@@ -99,7 +99,7 @@ class DDL(Columns):
     def _add_foreign_key(self, name: Name, key: sa.ForeignKeyConstraint, table: Table | None) -> Plan:
         """Add it unchecked, which needs no lock: the server checks new rows from then on. Then check the existing rows.
 
-        Until then a second key of the same definition marks the first one as unchecked, so that a stopped run is resumed
+        Until then a second key of the same definition marks the first one as unchecked, so a stopped run resumes
         there. One statement adds both, and unlike a comment the mark cannot be overwritten.
         https://mariadb.com/kb/en/innodb-online-ddl-operations-with-the-inplace-alter-algorithm/#alter-table-add-foreign-key
         """

@@ -79,7 +79,7 @@ VERSIONED = 4119
 
 
 def number_of(error: BaseException) -> int | None:
-    """Return the server's number of an error, whatever the driver calls it."""
+    """Return the server's number of an error, with every driver."""
     original = getattr(error, "orig", None) or error
     for raised in (original, getattr(original, "__cause__", None)):
         number = getattr(raised, "errno", None) or next(iter(getattr(raised, "args", ())), None)
@@ -89,7 +89,7 @@ def number_of(error: BaseException) -> int | None:
 
 
 def message_of(error: DBAPIError) -> str:
-    """Return the server's own words, whatever the driver puts around them."""
+    """Return the server's own words, without what the driver puts around them."""
     words: Sequence[Any] = getattr(error.orig, "args", ())
     return str(words[1] if len(words) > 1 else error.orig)
 
@@ -104,7 +104,7 @@ def name_taken(step: Step, kind: str) -> DefinitionMismatch:
 
 def triggers_not_allowed(asked: str, state: str = "") -> UnsafeOperation:
     return UnsafeOperation(
-        f"{asked} account may not create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
+        f"{asked} account cannot create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
         why="With statements in the log, a replica runs what the trigger does with other privileges, so the server requires"
         " SUPER, or the setting that its triggers can be trusted.",
         remedy="Have an administrator run this, keep it in the server's configuration, and run again:",

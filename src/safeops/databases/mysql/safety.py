@@ -77,7 +77,7 @@ class Safety(safety.Safety):
         return self.changed_in_place(column, table, keys) if is_fixed else None
 
     def _is_fixed(self, table: Table, column: str) -> bool:
-        """Tell whether no second column of another type can replace one."""
+        """Return whether no second column of another type can replace one."""
         own = column.casefold()
         if own in map(str.casefold, table.primary_key) or is_counted(table, column):
             return True
@@ -133,7 +133,7 @@ class Safety(safety.Safety):
             )
             for key in keys
         ]
-        block = 'with assured("writes may wait meanwhile"):'
+        block = 'with assured("writes can wait while the table is copied"):'
         return "\n".join([*drops, block, *(f"    {line}" for line in changes), *creates])
 
     def check_type_change(self, column: sa.Column[Any], table: Table) -> None:
@@ -153,7 +153,7 @@ class Safety(safety.Safety):
         bare, charset, collation = spelling.split_type(self.database.type_text(column.type))
         existing = table.columns[str(column.name)]
         if (charset or collation) and (collation or charset) != existing.collation:
-            return f"{self.product} copies the table to write another character set, and writes wait meanwhile"
+            return f"{self.product} copies the table to convert the character set, and writes wait until it is done"
         return self._copied(table, existing.name, existing.type, spelling.type_name(bare))
 
     def type_refusal_back(self, column: sa.Column[Any], former: sa.Column[Any], table: Table) -> str | None:
@@ -164,7 +164,7 @@ class Safety(safety.Safety):
 
     def _copied(self, table: Table, column: str, old: str, new: str) -> str | None:
         if not spelling.widened(old, new):
-            return f"{self.product} copies the table, and writes wait meanwhile"
+            return f"{self.product} copies the table, and writes wait until it is done"
         lengths = spelling.lengths(old, new)
         if lengths and lengths[0] <= 255 < lengths[1] * 4:
             before, after = (length * self._bytes_a_character(table, column) for length in lengths)
@@ -194,7 +194,7 @@ class Safety(safety.Safety):
     def invalid_name_reason(self, name: str) -> str | None:
         # https://mariadb.com/kb/en/identifier-names/
         if max(map(ord, name)) > 0xFFFF:
-            return "letters beyond U+FFFF, such as emoji, cannot stand in a name"
+            return "a name cannot contain characters beyond U+FFFF, such as emoji"
         return "a name cannot end with a space" if name.endswith(" ") else None
 
     def check_column_support(self, column: sa.Column[Any]) -> None:
@@ -296,7 +296,7 @@ class Dependents(safety.Dependents):
         )
 
     def check_droppable(self, table: Table, column: str) -> None:
-        """Try it on an empty copy: what keeps INSTANT from a table is for no catalogue to tell.
+        """Try it on an empty copy: no catalogue shows whether INSTANT is possible.
 
         https://mariadb.com/kb/en/instant-add-column-for-innodb/
         """
@@ -332,12 +332,12 @@ class Dependents(safety.Dependents):
     def _not_in_a_moment(self, table: Table, column: str, said: str, *, rebuild: bool = False) -> UnsafeOperation:
         return UnsafeOperation(
             f"{table.name}.{column} cannot be dropped with archive=True: {self.database.describe()} does not drop a column"
-            f" of {table.name} in a moment.",
-            why=f"It says: {said}. Writes would wait while the table is rebuilt, since none may fall between the archive"
-            " and the drop.",
+            f" of {table.name} by a catalogue change alone.",
+            why=f"The server reports: {said}. Writes would wait for the rebuild, since no write can come between the"
+            " archive and the drop.",
             remedy="Rebuild the table first, which writes do not wait for:"
             if rebuild
-            else "Drop what stands in the way first; or copy what you want to keep, and drop the column without an archive:",
+            else "Drop what prevents it first; or copy the values to keep, and drop the column without an archive:",
             code=self.database.ddl.rebuild_call(table)
             if rebuild
             else self.database.ddl.written_call("drop_column_if_exists", table.name, column),

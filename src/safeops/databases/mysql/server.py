@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class ServerErrors(server.ServerErrors):
-    """Turns what the server says of a definition into an error that says what to do."""
+    """Turns the server's errors about a definition into errors that show what to do."""
 
     def explained(self, error: DBAPIError) -> SafeOpsError | None:
         number = number_of(error)
@@ -48,7 +48,7 @@ class ServerErrors(server.ServerErrors):
             return UnsafeOperation(
                 f"{self.database.describe()} does not change a system-versioned table: {message_of(error)}",
                 why="Its history keeps the rows as they were, in the columns of that time.",
-                remedy="Where the history may be changed along with the table, let the session do that:",
+                remedy="If the history can be changed along with the table, allow that for the session:",
                 code="op.execute(\"SET SESSION system_versioning_alter_history = 'KEEP'\")",
             )
         if number not in REMEDIES:
@@ -127,7 +127,7 @@ class Abilities(server.Abilities):
     """The version that has JSON_TABLE."""
 
     batch_modes: ClassVar[tuple[str, ...]] = ()
-    """What SQL_MODE needs, so that each assignment of an UPDATE sees the row as it was.
+    """What SQL_MODE needs for each assignment of an UPDATE to see the row as it was.
     https://mariadb.com/kb/en/sql_mode/#simultaneous_assignment"""
 
     guards_natively: ClassVar[bool] = False
@@ -144,7 +144,7 @@ class Abilities(server.Abilities):
     """CREATE TABLE with a foreign key waits for the lock of the table that it refers to."""
 
     copies_for_expressions: ClassVar[bool] = True
-    """ADD COLUMN copies the table where the default is an expression."""
+    """ADD COLUMN copies the table if the default is an expression."""
 
     role_code = "GRANT ALL ON the_database.* TO the_user;  -- as an administrator"
 
@@ -153,7 +153,7 @@ class Abilities(server.Abilities):
     accepting_writes = "SET SESSION TRANSACTION READ WRITE"
 
     explaining: ClassVar[str] = "EXPLAIN FORMAT=TRADITIONAL"
-    """What makes the server show its plan as a table that tells which share of the rows a condition leaves."""
+    """What makes the server show its plan as a table with the share of rows that a condition leaves."""
 
     renames_what_is_used: ClassVar[bool] = False
     """Checks, generated columns, defaults, indexes on expressions and the partitioning follow a column to its new name."""
@@ -171,7 +171,7 @@ class Abilities(server.Abilities):
     """The default of a TEXT has parentheses, that of a DATETIME(6) the digits of its time."""
 
     counts_errors_in_handlers: ClassVar[bool] = False
-    """@@error_count tells a handler whether a warning is a refusal."""
+    """@@error_count shows a handler whether a warning is a refusal."""
 
     without_copy: ClassVar[str] = ", ALGORITHM=INPLACE"
     """Has the server refuse what would take long."""
@@ -231,7 +231,7 @@ BATCH = Lock("the rows of a batch", ROWS)
 
 
 class Sizes(server.Sizes):
-    """Asks MariaDB and MySQL."""
+    """Sizes from MariaDB and MySQL."""
 
     database: MySQL
 
@@ -247,7 +247,7 @@ class Sizes(server.Sizes):
         return None if found is None else int(found)
 
     def explain(self, sql: str) -> None:
-        # Of a session that is to read only the server does not plan an UPDATE either.
+        # In a read-only session the server does not plan an UPDATE either.
         with self.database.allowing_probes():
             super().explain(sql)
 

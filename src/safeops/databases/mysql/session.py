@@ -104,7 +104,7 @@ class Session(Database):
 
     @property
     def is_clustered(self) -> bool:
-        """Tell whether the server is a node of a Galera cluster, whose locks and sessions are its own."""
+        """Return whether the server is a node of a Galera cluster, whose locks and sessions are its own."""
         found = self.read("SHOW GLOBAL VARIABLES WHERE Variable_name = 'wsrep_on'")
         return bool(found) and str(found[0][1]).upper() == "ON"
 
@@ -201,7 +201,7 @@ class Session(Database):
             return []
         user, _, host = str(self.scalar("SELECT CURRENT_USER()")).rpartition("@")
         account = f"{self.literal(user)}@{self.literal(host)}"
-        return [f"perhaps sessions of others, which this account may not see: GRANT PROCESS ON *.* TO {account}"]
+        return [f"perhaps sessions of other accounts, which this account cannot see: GRANT PROCESS ON *.* TO {account}"]
 
     def sees_all_sessions(self) -> bool:
         try:

@@ -33,7 +33,7 @@ class Definition:
         return self.clauses.get("NULL") != "NOT NULL"
 
     def with_(self, **changes: str | None) -> Definition:
-        """Return it with clauses set, or removed by None; underscores in their names stand for spaces."""
+        """Return it with clauses set, or removed by None; underscores in their names mean spaces."""
         named = {name.replace("_", " "): text for name, text in changes.items()}
         kept = {name: text for name, text in {**self.clauses, **named}.items() if text is not None}
         return Definition(kept)

@@ -32,7 +32,7 @@ _RESERVED = RESERVED_WORDS_MARIADB | RESERVED_WORDS_MYSQL
 _WHOLE = {"tinyint", "smallint", "mediumint", "int", "bigint"}
 _LENGTH_ONE = {"char", "binary", "bit"}
 _TYPE = re.compile(r"^([a-z][a-z0-9_ ]*?)\s*(?:\((.*?)\))?((?:\s+(?:unsigned|signed|zerofill))*)$", re.S | re.I)
-# What a server runs, or is advised by, is no comment.
+# What a server runs, or uses as a hint, is not a comment.
 _COMMENT = re.compile(
     r"""('(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`)|/\*(?!M?!|\+).*?\*/|(?:--(?=\s|$)|\#)[^\n]*""", re.S
 )
@@ -82,7 +82,7 @@ def split_type(text: str) -> tuple[str, str | None, str | None]:
 
 
 def default(text: str | None, on_update: str | None = None) -> str | None:
-    """Spell a default one way, with ON UPDATE at its end, as SQLAlchemy has it."""
+    """Spell a default uniformly, with ON UPDATE at its end, as SQLAlchemy has it."""
     if text is None or text.upper() == "NULL":
         text = None
     whole = text if on_update is None else f"{text or 'NULL'} ON UPDATE {on_update}"
@@ -104,7 +104,7 @@ def without_parentheses(text: str) -> str:
 
 
 def same_value(first: str | None, second: str | None) -> bool:
-    """Tell whether two defaults are the same number, or the same text written with other escapes."""
+    """Return whether two defaults are the same number, or the same text written with other escapes."""
     if first is None or second is None:
         return False
     if first.startswith("'") and second.startswith("'"):
@@ -130,12 +130,12 @@ def unquoted(text: str) -> str:
 
 
 def is_plain(element: str) -> bool:
-    """Tell whether an element of an index is a column, or the beginning of one."""
+    """Return whether an element of an index is a column, or the beginning of one."""
     return bool(re.fullmatch(r"(`(?:[^`]|``)*`|[^\W\d]\w*)(\(\d+\))?(\s+(asc|desc))?", element.strip(), re.I))
 
 
 def index_element(text: str) -> str:
-    """Put an expression into its own parentheses: without them it is no element of an index."""
+    """Put an expression into its own parentheses: without them it is not an element of an index."""
     match = re.fullmatch(r"(.*?)(\s+(?:asc|desc))?", text, re.I | re.S)
     if is_plain(text) or match is None or without_parentheses(match[1]) != match[1]:
         return text
@@ -143,7 +143,7 @@ def index_element(text: str) -> str:
 
 
 def expression(text: str) -> str:
-    """Spell the strings of an expression one way: the server writes a quote in them as \\', most authors as ''."""
+    """Spell the strings of an expression uniformly: the server writes a quote in them as \\', most authors as ''."""
     return re.sub(r"`(?:[^`]|``)*`|'(?:[^'\\]|''|\\.)*'", _respelled, text, flags=re.S)
 
 
@@ -155,13 +155,13 @@ def _respelled(match: re.Match[str]) -> str:
 
 
 def computed(expression: str, kind: str) -> str:
-    """Spell a generated column one way: its expression, and whether it is stored."""
+    """Spell a generated column uniformly: its expression, and whether it is stored."""
     stored = kind.upper() in ("STORED", "PERSISTENT")
     return sqltext.canonical(expression) + (" stored" if stored else "")
 
 
 def widened(old: str, new: str) -> bool:
-    """Tell whether a type accepts all values of another and stores each in the same way."""
+    """Return whether a type accepts all values of another and stores each in the same way."""
     if old == new:
         return True
     sizes = lengths(old, new)
@@ -174,7 +174,7 @@ def widened(old: str, new: str) -> bool:
 
 
 def lengths(old: str, new: str) -> tuple[int, int] | None:
-    """Return the lengths of two types that differ in nothing else; None where they do."""
+    """Return the lengths of two types that differ in nothing else; None if they do."""
     found = re.fullmatch(r"(varchar|varbinary)\((\d+)\)\n\1\((\d+)\)", f"{old}\n{new}")
     return (int(found[2]), int(found[3])) if found else None
 
@@ -186,7 +186,7 @@ def action(text: str | None) -> str | None:
 
 
 def names(sql: str, column: str) -> bool:
-    """Tell whether SQL, in the server's spelling, names a column."""
+    """Return whether SQL, in the server's spelling, names a column."""
     words = (sqltext.unquoted(word) for kind, word in sqltext.tokens(sql) if kind in ("word", "quoted"))
     return any(word.casefold() == column.casefold() for word in words)
 
@@ -218,12 +218,12 @@ def _is_taken_bare(default: str, type_: str) -> bool:
 
 
 def needs_expression(type_: str) -> bool:
-    """Tell whether columns of the type accept a default only as an expression."""
+    """Return whether columns of the type accept a default only as an expression."""
     return _EXPRESSIONS_ONLY.match(type_.strip()) is not None
 
 
 def respelled(found: Definition) -> Definition:
-    """Spell the default of a definition as its type requires: TEXT an expression, a moment the digits of the type."""
+    """Spell the default of a definition as its type requires: TEXT an expression, a time the digits of the type."""
     type_, default, on_update = found.clauses["type"], found.get("DEFAULT"), found.get("ON UPDATE")
     if default is None:
         return found
@@ -235,7 +235,7 @@ def respelled(found: Definition) -> Definition:
 
 
 def needs_definition(default: str | None, type_: str) -> bool:
-    """Tell whether the default can only be set or removed by the column's whole definition."""
+    """Return whether the default can only be set or removed by the column's whole definition."""
     if default is None:
         return needs_expression(type_)
     bare = without_parentheses(default.strip())
@@ -244,7 +244,7 @@ def needs_definition(default: str | None, type_: str) -> bool:
 
 
 def is_constant(expression: str) -> bool:
-    """Tell whether an expression certainly has the same value for each row: it calls nothing."""
+    """Return whether an expression certainly has the same value for each row: it calls nothing."""
     strings = r"'(?:[^'\\]|''|\\.)*'"
     return not re.search(r"\w\s*\(|\bcurrent_|\blocaltime|\butc_", re.sub(strings, "", expression), re.I)
 

@@ -31,10 +31,10 @@ class Triggers(triggers.Triggers):
 
     database: MySQL
 
-    def check_triggers(self, asked: str, table: Name, *, locks_table: bool) -> None:
+    def check_triggers(self, feature: str, table: Name, *, locks_table: bool) -> None:
         if locks_table and self.database.is_clustered:
             raise self.database.unsupported(
-                asked,
+                feature,
                 "LOCK TABLES that holds on every node: in a Galera cluster it holds on one, and can stop all others",
                 "Change the table in place by op.alter_column() while no application is connected.",
             )
@@ -44,9 +44,9 @@ class Triggers(triggers.Triggers):
         with self.logging_rows():
             error = self._trigger_refused(table)
         if error is not None and number_of(error) == NO_TRIGGERS:
-            raise triggers_not_allowed(f"{asked} needs triggers. This") from error
+            raise triggers_not_allowed(f"{feature} needs triggers. This") from error
         if error is not None:
-            raise _not_granted(asked, table) from error
+            raise _not_granted(feature, table) from error
 
     @contextmanager
     def logging_rows(self) -> Iterator[None]:
@@ -93,12 +93,12 @@ class Triggers(triggers.Triggers):
             # Two runners at once may both have found none.
             create = "CREATE OR REPLACE" if self.database.abilities.guards_natively else "CREATE"
             sql = f"{create} TRIGGER {quoted} BEFORE {event} ON {self.database.quoted_here(name)} FOR EACH ROW {body}"
-            yield Step(sql, f"rows of {name} are given their {filler.column} by {event}", (name,))
+            yield Step(sql, f"created the fill trigger of {name}.{filler.column} ({event})", (name,))
 
     def _body(self, filler: Filler) -> str:
         column = f"NEW.{self.quoted(filler.column)}"
         value = spelling.without_comments(self.filled_query(filler))
-        # The write is the application's: without the column it would have gone well.
+        # The write is the application's: without the column it would have succeeded.
         return (
             "BEGIN DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END;"
             f" IF {column} IS NULL THEN SET {column} = ({value}); END IF; END"
@@ -131,9 +131,9 @@ class Triggers(triggers.Triggers):
         return [f"trigger {self.quoted(row[0])}" for row in rows]
 
 
-def _not_granted(asked: str, table: Name) -> UnsafeOperation:
+def _not_granted(feature: str, table: Name) -> UnsafeOperation:
     return UnsafeOperation(
-        f"{asked} needs triggers, and this account has no TRIGGER privilege on {table}.",
+        f"{feature} needs triggers, and this account has no TRIGGER privilege on {table}.",
         why="While two columns are kept in sync, or values are archived, triggers copy what applications write.",
         remedy="Have an administrator run this with the account of the migrations, and run again:",
         code="GRANT TRIGGER ON database_name.* TO account;",
@@ -143,7 +143,7 @@ def _not_granted(asked: str, table: Name) -> UnsafeOperation:
 def _logs_statements(error: DBAPIError) -> UnsafeOperation:
     return UnsafeOperation(
         f"Rows are filled at READ COMMITTED, which the server refuses while its binary log takes statements"
-        f" (binlog_format=STATEMENT, error 1665), and this account may not change that for its session: {error.orig}",
+        f" (binlog_format=STATEMENT, error 1665), and this account cannot change that for its session: {error.orig}",
         why="At that level other sessions can insert between the rows of a batch; a replica that runs the statement alone"
         " could come to other rows.",
         remedy="Have an administrator run one of these, and run again:",

@@ -47,7 +47,7 @@ class PostgreSQL(Session):
     def __init__(self, dialect: Dialect, connection: Callable[[], Connection] | None) -> None:
         super().__init__(dialect, connection)
         if connection is None:
-            # The server cannot be asked; since 9.1 a backslash in a string is a plain character.
+            # There is no server to query; since 9.1 a backslash in a string is a plain character.
             _sqlalchemy.keep_backslashes(self.dialect)
 
     # Spelling ---------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ class PostgreSQL(Session):
     def has_schema(self, schema: str) -> bool:
         return bool(self.scalar("SELECT 1 FROM pg_namespace WHERE nspname = :schema", schema=schema))
 
-    # Wanting ----------------------------------------------------------------------------------------------------
+    # Requested definitions ---------------------------------------------------------------------------------------
 
     def wanted_column(self, column: sa.Column[Any]) -> Column:
         spelled, collation = split_collation(self.type_text(column.type))
@@ -181,7 +181,7 @@ class PostgreSQL(Session):
                     self.run(f"ALTER TABLE {PROBE} ADD {self.ddl.constraint_spec(wanted)}")
                 copy = self.table(probe)
         except sa.exc.DBAPIError as error:
-            # A lock timeout is no answer, and a retry may help.
+            # A lock timeout is not an answer, and a retry may help.
             if self.errors.is_lock_failure(error) or self.errors.is_cut_short(error):
                 raise
             return None
@@ -244,9 +244,9 @@ class PostgreSQL(Session):
         may, role, database = self.read(sql)[0]
         if not may:
             raise UnsafeOperation(
-                f"Role {role} may not create temporary tables in database {database}, which safeops needs here.",
-                why="It has PostgreSQL itself spell a definition, and tell whether a change would rewrite the table, on an"
-                " empty temporary copy.",
+                f"Role {role} cannot create temporary tables in database {database}, which safeops needs here.",
+                why="On an empty temporary copy, PostgreSQL shows how it spells a definition and whether a change rewrites"
+                " the table.",
                 remedy="Let the owner of the database run:",
                 code=f"GRANT TEMPORARY ON DATABASE {self.quoted(database)} TO {self.quoted(role)}",
             )

@@ -283,9 +283,9 @@ UNKNOWN = -1
 BREAKS = frozenset(
     re.findall(
         r"\w+",
-        """all and any array as asc between by case collate cross desc distinct else end escape exists filter from full
-    group having ilike in inner into is join lateral left like limit not offset on or order over returning right
-    select set some then union using values when where with""",
+        """ALL AND ANY ARRAY AS ASC BETWEEN BY CASE COLLATE CROSS DESC DISTINCT ELSE END ESCAPE EXISTS FILTER FROM FULL
+    GROUP HAVING ILIKE IN INNER INTO IS JOIN LATERAL LEFT LIKE LIMIT NOT OFFSET ON OR ORDER OVER RETURNING RIGHT
+    SELECT SET SOME THEN UNION USING VALUES WHEN WHERE WITH""".lower(),
     )
 )
 
@@ -336,7 +336,7 @@ def _rows(texts: Sequence[str]) -> list[list[int]]:
 
 
 def _is_part(texts: Sequence[str], at: int) -> bool:
-    """Return whether it is a part of a longer operator that the tokenizer does not know, such as <<."""
+    """Return whether it is a part of a longer operator that the tokeniser does not know, such as <<."""
     behind = texts[at + 1] if at + 1 < len(texts) else ""
     return texts[at] in ("^", "@", "?", "!") or (texts[at] in "<>=" and behind in ("<", ">", "="))
 
@@ -344,6 +344,6 @@ def _is_part(texts: Sequence[str], at: int) -> bool:
 def _is_binary(texts: Sequence[str], at: int) -> bool:
     before, behind = (texts[place].lower() if 0 <= place < len(texts) else "" for place in (at - 1, at + 1))
     is_star = texts[at] == "*" and (before in ("", "(", ".", "select", ",") or behind in ("", ")", ",", "from"))
-    # The second half of := is no operator.
+    # The second half of := is not an operator.
     starts = before in ("", "(", "[", ",", ".", ":", "operator", *STRENGTH, *(BREAKS - {"end"}))
     return not (is_star or starts)

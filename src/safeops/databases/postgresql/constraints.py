@@ -27,7 +27,7 @@ class ConstraintDDL(IndexDDL):
     """The plans for constraints and NOT NULL."""
 
     def set_not_null(self, name: Name, column: str, existing: Table | None) -> Plan:
-        """Prove it under a weak lock first, so that SET NOT NULL finds the proof and does not scan.
+        """Prove it under a weak lock first: SET NOT NULL then finds the proof and does not scan.
 
         https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-DESC-SET-DROP-NOT-NULL
         """

@@ -206,7 +206,7 @@ class DDL(ConstraintDDL):
         return self.comment_on("COLUMN", quoted, column.comment or "")
 
     def column_attributes(self, name: Name, column: str, parts: Mapping[str, Any]) -> Iterator[str]:
-        """Render what a column has beside its type and default: storage, statistics, options, comment and grants.
+        """Render what a column has in addition to its type and default: storage, statistics, options, comment and grants.
 
         Args:
             name: The table.

@@ -65,7 +65,7 @@ class Safety(safety.Safety):
             return None
         if domain and domain.has_rules:
             return (
-                f"{self.database.type_text(column.type)} is a domain with rules of its own, so PostgreSQL rewrites the whole"
+                f"{self.database.type_text(column.type)} is a domain with constraints, so PostgreSQL rewrites the whole"
                 " table under an ACCESS EXCLUSIVE lock to check every row"
             )
         return (
@@ -183,13 +183,13 @@ def _list(text: str | None) -> list[str]:
 
 # An index of a partitioned table takes those of its partitions along; rows are found by the identity of their partition.
 LOST_REPLICA_IDENTITIES = """
-WITH RECURSIVE going AS (
+WITH RECURSIVE dropped AS (
   SELECT indexrelid AS id FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
   WHERE i.indrelid = :id AND r.relname = ANY (CAST(:indexes AS text[]))
-  UNION SELECT h.inhrelid FROM pg_inherits h JOIN going ON h.inhparent = going.id),
+  UNION SELECT h.inhrelid FROM pg_inherits h JOIN dropped ON h.inhparent = dropped.id),
 lost AS (
-  SELECT c.oid AS id, c.relname, n.nspname, r.relname AS index FROM going JOIN pg_index i ON i.indexrelid = going.id
-  JOIN pg_class r ON r.oid = going.id JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  SELECT c.oid AS id, c.relname, n.nspname, r.relname AS index FROM dropped JOIN pg_index i ON i.indexrelid = dropped.id
+  JOIN pg_class r ON r.oid = dropped.id JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind = 'r' AND (c.relreplident = 'i' AND i.indisreplident OR c.relreplident = 'd' AND i.indisprimary)),
 above AS (
   SELECT id AS leaf, id FROM lost UNION SELECT a.leaf, h.inhparent FROM above a JOIN pg_inherits h ON h.inhrelid = a.id),
@@ -201,7 +201,7 @@ published AS (
 SELECT l.nspname, l.relname, l.index, string_agg(DISTINCT p.pubname, ', ' ORDER BY p.pubname),
   (SELECT min(r.relname) FROM pg_index i JOIN pg_class r ON r.oid = i.indexrelid
    WHERE i.indrelid = l.id AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-   AND i.indexrelid NOT IN (SELECT id FROM going) AND NOT EXISTS (
+   AND i.indexrelid NOT IN (SELECT id FROM dropped) AND NOT EXISTS (
      SELECT FROM pg_attribute a WHERE a.attrelid = l.id AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull))
 FROM lost l JOIN published p ON p.leaf = l.id GROUP BY l.id, l.nspname, l.relname, l.index ORDER BY 1, 2
 """
@@ -342,8 +342,8 @@ class Dependents(safety.Dependents):
         return next(self.database.ddl.leftovers(existing, name, foreign_key=name), None) is not None
 
 
-# The server refuses to drop what another thing depends on normally, unless that goes along (automatically). What would go
-# along is named too if it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
+# The server refuses to drop what another thing depends on normally, but drops what depends on it automatically. That
+# is named too if it is more than the column's own. https://www.postgresql.org/docs/current/catalog-pg-depend.html
 DEPENDENTS_OF_COLUMN = """
 WITH RECURSIVE columns AS (
   SELECT a.attrelid AS id, a.attnum AS number, a.attname FROM pg_attribute a

@@ -34,7 +34,7 @@ DEPENDENT = "2BP01"
 CANCELLED = "57014"
 DOES_NOT_EXIST = {"42P01", "42703", "42704"}
 _CODES: Mapping[Kind, tuple[str, ...]] = {
-    # The last six: an administrator, a crash or a timeout of its own ended the session.
+    # The last six: an administrator, a crash or a session timeout ended the session.
     "lost": ("08", "57P01", "57P02", "57P03", "57P05", "25P03", "25P04"),
     "held": ("55P03", "40P01"),
     "rights": ("28", FORBIDDEN),

@@ -81,7 +81,7 @@ WHERE source = 'session' AND name NOT LIKE '%timeout' AND name NOT LIKE '%transa
   AND (context = 'user' OR (SELECT rolsuper FROM pg_roles WHERE rolname = session_user))
 ORDER BY name"""
 
-# No view shows them. The role comes last: it may not be allowed to set the others.
+# No view shows them. The role comes last: it might lack the right to set the others.
 ROLES = "SELECT current_setting('session_authorization'), current_setting('role')"
 
 _TABLES_HIDING_ROWS = """
@@ -210,7 +210,7 @@ class Session(Database):
 
     def is_gone(self, session: str) -> bool:
         existing = self.read(f"{_SESSION_NAME} WHERE pid = {int(session.split()[1])}")
-        # Of the sessions of others some roles see no more than that they are there.
+        # Some roles see only that the sessions of others exist.
         return not existing or existing[0][0] not in (None, session)
 
     @contextmanager
@@ -249,7 +249,7 @@ class Session(Database):
         grant = f"ALTER ROLE {owner} BYPASSRLS;  -- in psql, by a superuser"
         unforced = f"op.execute('ALTER TABLE {quoted} NO FORCE ROW LEVEL SECURITY')  # before; FORCE again after it"
         return UnsafeOperation(
-            f"Row security of {name} applies to role {role}, so this migration may not see all of its rows.",
+            f"Row security of {name} applies to role {role}, so this migration might not see all of its rows.",
             why="Hidden rows would not be filled, compared or checked, and their values would be lost. PostgreSQL applies"
             " the policies to each role that has no BYPASSRLS, and with FORCE ROW LEVEL SECURITY to the owner too.",
             remedy="Run the migration with a role that sees all rows. "
@@ -275,7 +275,7 @@ def pooled(database: Database, connection: Connection) -> UnsupportedOnDatabase:
     """Return the error of a connection whose statements reach sessions of others."""
     url = connection.engine.url.set(host="SERVER", port=5432, password=None, query={})
     return UnsupportedOnDatabase(
-        "A migration was asked for over a pooler in transaction mode (PgBouncer, Supavisor or the like), the server behind"
+        "A migration was requested over a pooler in transaction mode (PgBouncer, Supavisor or the like), the server behind"
         f" it is {database.describe()}, and it would need a direct connection.",
         why="Such a pooler gives each transaction another session of the server, which serves the application too. The"
         " settings and the migration lock of a run would end up in sessions of the application, and stay there.",

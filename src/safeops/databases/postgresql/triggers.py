@@ -63,7 +63,7 @@ class Triggers(triggers.Triggers):
             if any(row[3] == body for row in self.fillers(existing, filler.column)):
                 return
             self._tell_of_later(existing, name)
-        table, does = filler.table, f"new rows of {filler.table} are given their {filler.column}"
+        table, does = filler.table, f"created the fill trigger of {filler.table}.{filler.column}"
         yield Step(
             # Two runners at once could not replace one function: the second waits here.
             f"LOCK TABLE {self.quoted_table(table)} IN SHARE ROW EXCLUSIVE MODE",
@@ -110,7 +110,7 @@ class Triggers(triggers.Triggers):
     def stop_filling(self, name: Name, column: str, existing: Table | None) -> Plan:
         found = self.unfilling(name, column, existing)
         if found:
-            yield Step(found[0], f"new rows of {name} are not given their {column} any more", (name,), then=found[1:])
+            yield Step(found[0], f"dropped the fill trigger of {name}.{column}", (name,), then=found[1:])
 
     def unfilling(self, name: Name, column: str, existing: Table | None) -> tuple[str, ...]:
         if existing is None:
@@ -130,4 +130,4 @@ class Triggers(triggers.Triggers):
         rows = self.read(UPDATE_TRIGGERS, table=self.quoted_table(table))
         return [f"{kind} {self.quoted(name)}" for kind, name in rows]
 
-    # What goes away takes its trigger along -----------------------------------------------------------------------
+    # Triggers of what is dropped ----------------------------------------------------------------------------------

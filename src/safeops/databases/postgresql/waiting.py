@@ -25,7 +25,7 @@ class Waiting(waiting.Waiting):
         value = max(int(seconds * 1000), 1)
         if not autocommit:
             ours = self._set(value, local=True)
-            # After a raw COMMIT some drivers begin no transaction: what is local is gone with the statement that set it.
+            # After a raw COMMIT some drivers begin no transaction: a local setting ends with the statement that set it.
             if not ours or self.is_in_transaction():
                 return "" if ours else None
         else:

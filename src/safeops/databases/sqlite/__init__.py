@@ -113,7 +113,7 @@ class SQLite(Session):
             )
         return existing
 
-    # Wanting ----------------------------------------------------------------------------------------------------
+    # Requested definitions ---------------------------------------------------------------------------------------
 
     def default_text(self, column: sa.Column[Any]) -> str | None:
         found = super().default_text(column)

@@ -184,7 +184,7 @@ class _Reader:
         if column is None:
             parts["autoincrement"] = any(token.word == "AUTOINCREMENT" for token in self.tokens[self.at :])
             parts["columns"] = self.names()
-        # A descending INTEGER PRIMARY KEY is no row id.
+        # A descending INTEGER PRIMARY KEY is not a row id.
         parts["expression"] = "DESC" if self.accept("DESC") else None
         self.accept("ASC")
         parts["conflict"] = self._conflict()

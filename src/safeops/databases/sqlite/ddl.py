@@ -138,7 +138,9 @@ class DDL(ddl.DDL):
         edit = rebuild.adding_constraint(self.constraint_spec(constraint), nullable)
         yield self.rebuilt(table, f"added {constraint.name} to {name}", edit)
         if isinstance(constraint, sa.ForeignKeyConstraint) and not self.scalar("PRAGMA foreign_keys"):
-            log.info("%s holds on connections that say PRAGMA foreign_keys=ON; this one does not", constraint.name)
+            log.info(
+                "%s is enforced on connections with PRAGMA foreign_keys=ON; this connection has it off", constraint.name
+            )
 
     def replace_index(self, name: Name, index: sa.Index, table: Table | None) -> Plan:
         sql = self.database.rendered(CreateIndex(index, if_not_exists=True))
@@ -220,7 +222,7 @@ class DDL(ddl.DDL):
         """Return the table, or raise OnlineOnly."""
         if table is not None:
             return table
-        why = "SQLite has no IF EXISTS for columns and constraints, and a rebuild starts from the table as it stands."
+        why = "SQLite has no IF EXISTS for columns and constraints, and a rebuild starts from the live table's definition."
         raise online_only(change, why)
 
     def _leave_comments(self, *things: Any) -> None:

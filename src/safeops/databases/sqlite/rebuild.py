@@ -38,8 +38,8 @@ class Rebuild(Step):
         edit: Makes the new definition of it.
         without: The indexes that do not come back.
         referring: Other tables whose foreign keys are checked afterwards, as those of the table always are.
-        natively: Statements that do the same without a rebuild, where SQLite accepts them.
-        values: What columns get that are not to have their own values, as SQL over the old row; by name.
+        natively: Statements that do the same without a rebuild, if SQLite accepts them.
+        values: The new values of columns, as SQL over the old row; by name. The other columns keep theirs.
     """
 
     table: Name = field(default_factory=lambda: Name(""))
@@ -72,7 +72,7 @@ def _done_natively(database: Session, step: Rebuild) -> bool:
     except sa.exc.OperationalError as error:
         if database.errors.is_lock_failure(error):
             raise
-        # As where any view of the file, be it one of another table, is broken already.
+        # For example, any view in the file is already broken, even one of another table.
         log.info("SQLite cannot %s, so the table is rebuilt: %s", step.sql, error.orig)
         return False
     return True
@@ -125,7 +125,7 @@ class _Rebuilding:
         ]
 
     def copy(self) -> None:
-        """Copy all rows with their row ids, whatever ON CONFLICT says; another number of rows is an error."""
+        """Copy all rows with their row ids, despite any ON CONFLICT clause; another number of rows is an error."""
         given = {quoted(name): value for name, value in self.step.values}
         taken = {**{column: column for column in self.columns()}, **given}
         targets, values = ", ".join(taken), ", ".join(taken.values())
@@ -159,7 +159,7 @@ class _Rebuilding:
         self.run(f"INSERT INTO {sequence} (name, seq) VALUES ({self.literal}, {counter})")
 
     def orphans(self) -> Counter[tuple[str, str]] | None:
-        """Count the rows that break a foreign key; None where a key is broken itself, so that SQLite cannot tell."""
+        """Count the rows that break a foreign key; None if a key itself is broken, which SQLite cannot check."""
         found: Counter[tuple[str, str]] = Counter()
         for table in (self.name, *self.step.referring):
             check = f"pragma_foreign_key_check({literal(table)}, {literal(self.schema)})"
@@ -206,11 +206,11 @@ def _is_ours(trigger: str) -> bool:
 Edit = Callable[[str], str]
 
 NOTE = " /* safeops: for the primary key */"
-"""Stands behind a NOT NULL that a primary key brought with it: dropping the key gives NULL back."""
+"""Follows a NOT NULL that a primary key brought with it: dropping the key makes the column nullable again."""
 
 
 def adding_column(spec: str) -> Edit:
-    """Put a column where ALTER TABLE ADD COLUMN puts it: before the constraints of the table."""
+    """Put a column before the constraints of the table, as ALTER TABLE ADD COLUMN does."""
     return lambda sql: _inserted(sql, parse(sql).columns[-1].end, f", {spec}")
 
 
@@ -238,7 +238,7 @@ def adding_constraint(spec: str, not_null: Sequence[str] = ()) -> Edit:
             sql = setting_not_null(name, NOTE)(sql)
         text = parse(sql)
         end = max([text.columns[-1].end, *(clause.end for clause in text.constraints)])
-        # On a line of its own: SQLAlchemy takes two quoted names in one line for one.
+        # On a separate line: SQLAlchemy reads two quoted names in one line as one.
         return _inserted(sql, end, f",\n\t{spec}")
 
     return edit
@@ -300,7 +300,7 @@ def changing_type(name: str, type_: str, collation: str | None) -> Edit:
 
 
 def is_of_column_alone(text: TableText, clause: Clause, column: str) -> bool:
-    """Tell whether a constraint of the table names this column and no other."""
+    """Return whether a constraint of the table names this column and no other."""
     if clause.kind == "check":
         named = {folded(token.name) for token in tokens(clause.expression or "") if token.kind in ("word", "quoted")}
         return {folded(part.name) for part in text.columns} & named == {folded(column)}
@@ -323,7 +323,7 @@ def _with_clause(sql: str, column: ColumnText, kind: str, wanted: str, after: Se
 
 
 def _place_after(column: ColumnText, *kinds: str) -> int:
-    """Return the place after the type and the clauses of these kinds, where SQLAlchemy writes what comes next."""
+    """Return the place after the type and the clauses of these kinds, in which SQLAlchemy writes what comes next."""
     return max([column.type_end, *(clause.end for clause in column.clauses if clause.kind in kinds)])
 
 

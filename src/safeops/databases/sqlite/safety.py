@@ -22,7 +22,7 @@ PROBE = "safeops_probe"
 
 
 class Safety(safety.Safety):
-    """Refusals and dependents. SQLite tracks no dependencies, so that the text of views and triggers has to tell."""
+    """Refusals and dependents. SQLite tracks no dependencies, so the text of views and triggers is searched."""
 
     database: SQLite
 
@@ -32,7 +32,7 @@ class Safety(safety.Safety):
         if isinstance(constraint, sa.ForeignKeyConstraint):
             self.database.ddl.constraint_spec(constraint)
             if (constraint.match or "SIMPLE").upper() != "SIMPLE":
-                needed = "a server that heeds it; SQLite reads it and goes by SIMPLE"
+                needed = "a server that enforces it; SQLite parses it and enforces SIMPLE"
                 raise self.database.unsupported(f"MATCH {constraint.match}", needed)
         elif constraint.deferrable or constraint.initially:
             raise self.database.unsupported(
@@ -81,7 +81,7 @@ class Safety(safety.Safety):
         )
 
     def _lost(self, table: Table, column: str, old: str, new: str) -> str | None:
-        """Say whether values would not come back from the new type as they are."""
+        """Describe whether a round trip through the new type would change values."""
         with self.database.allowing_probes():
             return self._lost_on_copy(table, column, old, new)
 
@@ -168,7 +168,7 @@ class Dependents(safety.Dependents):
 
 
 def _takes_all(found: Iterable[Token]) -> bool:
-    """Tell whether a view selects ``*`` or ``t.*``; in a product or in ``count(*)`` it follows something else."""
+    """Return whether a view selects ``*`` or ``t.*``; in a product or in ``count(*)`` it follows something else."""
     before = ""
     for token in found:
         if token.text == "*" and before in ("SELECT", "DISTINCT", "ALL", ",", "."):

@@ -25,13 +25,13 @@ LOCKED = ("database is locked", "database table is locked", "database schema is 
 
 
 class ServerErrors(server.ServerErrors):
-    """Tells by their codes."""
+    """Distinguishes errors by their codes."""
 
     def kind_of(self, error: DBAPIError) -> Kind:
         if error.connection_invalidated:
             return "lost"
         code = getattr(error.orig, "sqlite_errorcode", None)
-        # Python 3.10 does not tell the code.
+        # Python 3.10 does not give the code.
         if code is None:
             return "violation" if isinstance(error, sa.exc.IntegrityError) else "other"
         return KINDS.get(code) or KINDS.get(code & 0xFF, "other")
@@ -39,7 +39,7 @@ class ServerErrors(server.ServerErrors):
     def is_lock_failure(self, error: BaseException) -> bool:
         original = getattr(error, "orig", None) or error
         code = getattr(original, "sqlite_errorcode", None)
-        # Python 3.10 does not tell the code.
+        # Python 3.10 does not give the code.
         return str(original).startswith(LOCKED) if code is None else code & 0xFF in LOCK_FAILURES
 
     def is_race(self, error: BaseException, step: Step) -> bool:
@@ -95,7 +95,7 @@ COUNTED_BYTES = 1 << 28
 
 
 class Sizes(server.Sizes):
-    """Asks SQLite."""
+    """Sizes from SQLite."""
 
     strongest_lock = Lock("the file", WRITES, BRIEFLY)
 
@@ -129,7 +129,7 @@ class FileLock:
         self._held: sqlite3.Connection | None = None
 
     def acquire(self) -> bool:
-        """Take the lock; False where another has it."""
+        """Take the lock; False if another process has it."""
         if self.path is None:
             return True
         own = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
@@ -155,7 +155,7 @@ class FileLock:
             self._held = None
 
     def holder(self) -> str | None:
-        """Describe who holds the lock, as far as he has said."""
+        """Describe the holder of the lock, as far as it has described itself."""
         if self.path is None:
             return None
         try:

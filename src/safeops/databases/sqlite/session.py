@@ -114,7 +114,7 @@ class Session(Database):
     def enter_autocommit(self) -> None:
         if not self.connection.in_transaction():
             self.connection.begin()
-        # The engine may have said BEGIN now, as it does with SQLAlchemy's own recipe for sqlite3.
+        # The engine may have sent BEGIN now, as it does with SQLAlchemy's own recipe for sqlite3.
         driver: Any = self.connection.connection.driver_connection
         # From Python 3.12 on the driver may keep a transaction open at all times.
         self._was_never_autocommit = getattr(driver, "autocommit", None) is False
@@ -130,7 +130,7 @@ class Session(Database):
 
     def blockers(self, tables: Sequence[Name]) -> list[str]:
         path = next((row[2] for row in self.read("PRAGMA database_list") if row[1] == "main"), "")
-        unknown = f"another connection to {path or 'the database'}; SQLite does not tell which"
+        unknown = f"another connection to {path or 'the database'}; SQLite does not report which"
         return holders(path) or [unknown]
 
     now = "((julianday('now') - 2440587.5) * 86400.0)"
@@ -195,7 +195,7 @@ def _described(pid: int) -> str:
 
 
 def _started(pid: int) -> str:
-    """Return when a process began, where the system tells (Linux); empty where it has ended."""
+    """Return when a process began, if the system reports that (Linux); empty if it has ended."""
     try:
         # The name of the program, in parentheses, may have blanks. https://man7.org/linux/man-pages/man5/proc.5.html
         state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

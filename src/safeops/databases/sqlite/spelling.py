@@ -1,4 +1,4 @@
-"""How SQLite spells what SQLAlchemy constructs ask for, and which spellings mean the same."""
+"""How SQLite spells what SQLAlchemy constructs request, and which spellings mean the same."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Token:
 
 
 def folded(name: str) -> str:
-    """Return a name as SQLite compares it: only the case of ASCII letters does not count."""
+    """Return a name as SQLite compares it: it ignores the case of A to Z alone."""
     return re.sub("[A-Z]+", lambda match: match.group().lower(), name)
 
 
@@ -75,7 +75,7 @@ def items_of(sql: str, start: int = 0) -> list[str]:
 
 
 def items(whole: Sequence[Token], opened: int) -> tuple[list[Sequence[Token]], int]:
-    """Split a parenthesised list at its commas; return the parts, and the place where the list ends."""
+    """Split a parenthesised list at its commas; return the parts, and the place of its end."""
     found, depth, first = [], 0, opened + 1
     for place in range(opened, len(whole)):
         text = whole[place].text
@@ -151,7 +151,7 @@ def default_clause(text: str) -> str:
 
 
 def computed(expression: str, stored: bool) -> str:
-    """Spell a generated column; where it is kept, that is a part of its definition."""
+    """Spell a generated column; that it is stored is a part of its definition."""
     return f"{sqltext.canonical(expression)} STORED" if stored else expression
 
 

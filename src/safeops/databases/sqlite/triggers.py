@@ -25,17 +25,17 @@ class Triggers(triggers.Triggers):
     def fill_new_rows(self, filler: Filler, table: Table | None) -> Plan:
         table = self.database.ddl.live(table, f"Triggers new rows of {filler.table}")
         if table.name.schema:
-            # A rebuild could not bring back a trigger whose text names its file.
+            # A rebuild could not restore a trigger whose text names its file.
             return
         existing = self._fillers(table.name, filler.column)
         for name, sql in self._triggers(filler, table):
             if existing.get(name) != sql:
-                does = f"rows of {table.name} are given their {filler.column}: {name}"
+                does = f"created the fill trigger of {table.name}.{filler.column}: {name}"
                 yield Step(f"DROP TRIGGER IF EXISTS {self.quoted(name)}", does, (table.name,), (sql,))
 
     def _triggers(self, filler: Filler, table: Table) -> list[tuple[str, str]]:
         quoted, column = self.quoted(table.name.name), self.quoted(filler.column)
-        # Not of the column itself: what the trigger writes would start it again where triggers are recursive.
+        # Not of the column itself: what the trigger writes would fire it again if triggers are recursive.
         others = self.quoted(*(name for name in table.columns if folded(name) != folded(filler.column)))
         # A value that breaks a constraint is left out: the write is the application's.
         update = (
@@ -64,7 +64,7 @@ class Triggers(triggers.Triggers):
         table = self.database.ddl.live(table, f"Triggers new rows of {name}")
         drops = [f"DROP TRIGGER IF EXISTS {self.quoted(trigger)}" for trigger in self._fillers(table.name, column)]
         if drops:
-            does = f"new rows of {name} are not given their {column} any more"
+            does = f"dropped the fill trigger of {name}.{column}"
             yield Step(drops[0], does, (table.name,), tuple(drops[1:]))
 
     def _fillers(self, table: Name, column: str) -> dict[str, str]:
