@@ -17,7 +17,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config, main
 
-UNCHANGED = {"PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT"}
+UNCHANGED = {"PATH", "PYTHONPATH", "HOME", "LANG", "LD_LIBRARY_PATH", "TMPDIR", "SYSTEMROOT"}
 
 MODELS = """from sqlalchemy import String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column

@@ -1,4 +1,4 @@
-"""Writes the pages of the rules in docs/rules, from the data of the rules and of what is true of each database.
+"""Writes the pages of the rules in docs/rules, from the data of the rules and the truths about each database.
 
 python -m tests.docs.rule_pages
 """
@@ -23,9 +23,9 @@ from tests.docs.pages import DOCS
 FOLDER = DOCS / "rules"
 DIALECTS = {"PostgreSQL": "postgresql", "MariaDB": "mariadb", "MySQL": "mysql", "SQLite": "sqlite"}
 VERDICTS = {
-    UNSAFE: ("Unsafe", "they block, break or lose; the guard refuses them"),
-    BRIEF: ("Brief", "a strong lock for milliseconds: fine with a lock timeout, which the guard gives them"),
-    NOTE: ("Notes", "worth knowing; they fail no pipeline"),
+    UNSAFE: ("Unsafe", "these block the application, break it, or lose data; the guard refuses them"),
+    BRIEF: ("Brief", "a strong lock for milliseconds: safe with a lock timeout, which the guard sets"),
+    NOTE: ("Notes", "worth knowing; these never fail a pipeline"),
 }
 ON_TABLE = {"table": "", "other": " on the other table", "index": " on the index"}
 
@@ -50,15 +50,15 @@ def _index() -> str:
     parts = [
         "# Rules\n",
         _prose(
-            "What `safeops review`, `safeops check` and the guard say of plain `op` calls and of SQL. A finding names its"
-            " rule, and each has a page. To accept one, put a comment with a reason on the statement or above it; one"
-            " without a reason, of another rule, or without a finding is a finding itself:"
+            "`safeops review`, `safeops check` and [the guard](../how-to/guard.md) judge plain `op` calls and SQL by these"
+            " rules. Each finding names its rule. To accept a finding, put a comment with a reason on the statement or"
+            " above it. A comment without a reason or without a finding is reported too:"
         ),
         '```python\nop.create_index("ix_flags", "flags", ["name"])  # safeops: allow index-blocks-writes -- 40 rows\n```\n',
     ]
     for verdict, (title, meaning) in VERDICTS.items():
         rules = [rule for rule in RULES.values() if rule.verdict == verdict]
-        parts += [f"## {title}\n", f"{meaning[0].upper()}{meaning[1:]}.\n", "| rule | what it says |\n|---|---|"]
+        parts += [f"## {title}\n", f"{meaning[0].upper()}{meaning[1:]}.\n", "| rule | problem |\n|---|---|"]
         parts += [*(f"| [{rule.name}]({rule.name}.md) | {rule.title} |" for rule in rules), ""]
     listed = "\n".join(RULES)
     return "\n".join([*parts, f"```{{toctree}}\n:hidden:\n\n{listed}\n```\n"])
@@ -68,19 +68,19 @@ def _index() -> str:
 
 
 def _page(rule: Rule) -> str:
-    return "\n".join([f"# {rule.name}\n", f"{rule.title}: {_verdict(rule)}.\n", *_told(rule)])
+    return "\n".join([f"# {rule.title}\n", f"Rule `{rule.name}`: {_verdict(rule)}.\n", *_sections(rule)])
 
 
 def _verdict(rule: Rule) -> str:
-    return {UNSAFE: "unsafe", BRIEF: "a brief lock", NOTE: "a note"}[rule.verdict]
+    return {UNSAFE: "**unsafe**", BRIEF: "**brief**", NOTE: "**note**"}[rule.verdict]
 
 
 def _prose(text: str) -> str:
     return "\n".join(textwrap.wrap(text, 134, break_long_words=False, break_on_hyphens=False)) + "\n"
 
 
-def _told(rule: Rule) -> Iterator[str]:
-    yield _prose(rule.catches)
+def _sections(rule: Rule) -> Iterator[str]:
+    yield _prose(f"Finds: {rule.catches}")
     if rule.bad:
         yield f"## Bad\n\n```python\n{rule.bad}\n```\n"
     else:
@@ -93,7 +93,7 @@ def _told(rule: Rule) -> Iterator[str]:
         yield f"In `downgrade()`:\n\n```python\n{rule.undo}\n```\n"
     yield _prose(rule.instead)
     yield from _on_each_database(rule)
-    yield "[All rules](index.md) tells how to accept a finding.\n"
+    yield "To accept a finding, see [all rules](index.md).\n"
 
 
 def _with_imports(code: str) -> str:
@@ -101,7 +101,7 @@ def _with_imports(code: str) -> str:
     return f"from safeops import {', '.join(names)}\n\n{code}" if names else code
 
 
-# What is true of each database ------------------------------------------------------------------------------------------
+# The truths about each database ------------------------------------------------------------------------------------------
 
 
 def _on_each_database(rule: Rule) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _on_each_database(rule: Rule) -> Iterator[str]:
             rows.setdefault(cells, []).append(product)
     if rows:
         yield "## On each database\n"
-        yield "| | statement | lock | work | caught | because | measured on |\n|---|---|---|---|---|---|---|"
+        yield "| | statement | lock | work | found | because | measured on |\n|---|---|---|---|---|---|---|"
         yield from (f"| {' | '.join((', '.join(products), *cells))} |" for cells, products in rows.items())
         yield ""
 
@@ -121,14 +121,14 @@ def _rows(rule: Rule, product: str, name: str) -> Iterator[tuple[str, ...]]:
     if not JudgedServer.serves(database):
         return
     server = JudgedServer.of(database)
-    truths = [truth for truth in server.truths if truth.kind in rule.kinds and not _is_asked_for(truth)]
+    truths = [truth for truth in server.truths if truth.kind in rule.kinds and not _is_requested(truth)]
     for truth in sorted(truths, key=lambda truth: (rule.kinds.index(truth.kind), _conditions(truth))):
         if not truth.products or product in truth.products:
             yield tuple(_cells(rule, truth, server))
 
 
-def _is_asked_for(truth: Truth) -> bool:
-    """Tell whether a statement has to ask for this way of doing it."""
+def _is_requested(truth: Truth) -> bool:
+    """Return whether only a statement that requests an algorithm or a lock is done so."""
     return any(word.startswith(("algorithm ", "lock ")) for word in truth.when)
 
 
@@ -138,7 +138,7 @@ def _cells(rule: Rule, truth: Truth, server: JudgedServer) -> Iterator[str]:
     yield "; ".join(dict.fromkeys(effect.work for effect in truth.effects)) or "nothing"
     yield "yes" if _is_caught(rule, truth, server) else ""
     yield truth.why
-    yield ", ".join(truth.measured) or (f"told: {truth.source}" if truth.source else "not measured")
+    yield ", ".join(truth.measured) or (f"documented: {truth.source}" if truth.source else "not measured")
 
 
 def _on(effect: Effect) -> str:
@@ -156,6 +156,8 @@ def _conditions(truth: Truth) -> str:
 def _is_caught(rule: Rule, truth: Truth, server: JudgedServer) -> bool:
     if truth.rule:
         return truth.rule == rule.name
+    if rule.verdict == BRIEF:
+        return any(server.blocks(one.lock) != "nothing" for one in truth.effects)
     works: list[Any] = [one for one in truth.effects if one.work in LONG and server.blocks(one.lock) != "nothing"]
     return rule.verdict == UNSAFE and any(one.work != ROWS for one in works)
 

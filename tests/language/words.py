@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 INSTEAD: dict[str, str] = {
     r"stand(s|ing)?|stood": "exists, is in place, is kept, depends on, existing (rows)",
-    r"where": "if, when; for a place: in which",
+    r"where(?!=)": "if, when; for a place: in which",
     r"say(s|ing)?|said": "reports, shows, states, sets, declares",
     r"tell(s|ing)?|told": "reports, explains, distinguishes",
     r"(no|any|some|every)body|no one|who(m)?ever|whatever|whichever|wherever": "the passive, or the name of the actor",

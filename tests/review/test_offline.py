@@ -218,10 +218,10 @@ def test_what_only_happens_without_rows_is_seen_too(tmp_path: Path) -> None:
         ("import os\nos._exit(0)", "ends the process"),
         ("input()", "asks a question"),
         ("while True:\n    pass", "It was stopped after 0.5 s"),
-        ("while True:\n    op.execute('UPDATE users SET a = 1')", "stopped after 10,000 statements"),
+        ("while True:\n    op.execute('UPDATE users SET a = 1')", "The review stopped it after 10,000 statements"),
         (
             "while True:\n    try:\n        op.execute('UPDATE users SET a = 1')\n    except Exception:\n        pass",
-            "stopped after 10,000 statements",
+            "The review stopped it after 10,000 statements",
         ),
     ],
 )

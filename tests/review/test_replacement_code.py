@@ -127,11 +127,11 @@ class TestColumns:
             'create_index_if_missing("ix", "orders", ["user_id"])',
         ]
 
-    def test_a_time_zone_is_said_in_both_directions(self, instead: Any) -> None:
+    def test_a_time_zone_is_written_in_both_directions(self, instead: Any) -> None:
         call = ops.AlterColumnOp("orders", "at", modify_type=sa.DateTime(timezone=True), existing_type=sa.DateTime())
         found = instead(with_traits(kinds.CHANGE_TYPE, ORDERS), call=call)
         assert "using=\"at AT TIME ZONE 'UTC'\", reverse_using=\"at AT TIME ZONE 'UTC'\"" in found.upgrade
-        assert "taken for UTC" in found.note
+        assert "assumed to be in UTC" in found.note
 
     def test_a_type_that_only_widens_is_changed_at_once(self, instead: Any) -> None:
         call = ops.AlterColumnOp("users", "email", modify_type=sa.String(200), existing_type=sa.String(100))
@@ -221,10 +221,10 @@ class TestRows:
         found = instead(with_traits(kinds.UPDATE, USERS), sql, parameters={"lo": 0, "hi": 1000}, repeated=True)
         assert found.upgrade == 'backfill("users", {"notes": "x"}, where="notes IS NULL")'
 
-    def test_a_loop_over_rows_is_told_of_functions(self, instead: Any) -> None:
+    def test_a_loop_over_rows_gets_advice_about_functions(self, instead: Any) -> None:
         sql = "UPDATE users SET notes = %(new)s WHERE id = %(id)s"
         found = instead(with_traits(kinds.UPDATE, USERS), sql, parameters={"new": "x", "id": 1}, repeated=True)
-        assert (found.upgrade, "function of Python" in found.note) == ("", True)
+        assert (found.upgrade, "Python function" in found.note) == ("", True)
 
     def test_a_delete_becomes_a_loop(self, instead: Any) -> None:
         found = instead(with_traits(kinds.DELETE, USERS), "DELETE FROM users WHERE notes IS NULL")

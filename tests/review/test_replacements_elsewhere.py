@@ -127,7 +127,7 @@ def _replaced(database: Database, operation: Operation | None, sent: Sent) -> Re
         judged = [server.with_facts(one, schema, Session()) for one in server.parse(sent.sql)] if sent.sql else []
         found = replacement_of(operation or judged[0], sent, schema, ours)
     assert found is not None
-    if database.kind == "sqlite" and "knows the new name" in found.note:
+    if database.kind == "sqlite" and "uses the new name" in found.note:
         pytest.skip("SQLite has no table under two names")
     assert found.upgrade
     return found

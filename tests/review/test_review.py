@@ -89,13 +89,13 @@ def test_json_is_one_object_whatever_the_project_prints(reviewing: Reviewing) ->
     assert finding["statement"] == "CREATE INDEX ix_users_name ON users (name)"
 
 
-def test_text_says_where_what_why_and_what_instead(reviewing: Reviewing) -> None:
+def test_text_shows_place_problem_reason_and_replacement(reviewing: Reviewing) -> None:
     reviewing.write(TABLE, INDEX)
     said = reviewing.text("--all", status=1)
     for part in (
         "versions/r1_one.py:11: unsafe: index-blocks-writes",
         "CREATE INDEX ix_users_name ON users (name)",
-        "SHARE on public.users, which blocks writes",
+        "SHARE on public.users (blocks writes)",
         "docs/rules/index-blocks-writes.md",
         "2 revisions: 1 unsafe",
     ):

@@ -1,4 +1,4 @@
-"""What breaks the running application, or loses what it has stored, however short its lock is."""
+"""Operations that break the running application or lose its data, even if their lock is short."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from safeops.judging.operations import (
 from safeops.naming import Name
 
 Uses = Callable[[Name, str | None], bool | None]
-"""Tells whether the released application uses a table, or a column of it; None if that is not known."""
+"""Returns whether the deployed application uses a table, or a column of it; None if that is not known."""
 
 
 @dataclass(frozen=True)
 class Breaks:
-    """Why a kind of operation breaks the application.
+    """How a kind of operation breaks the application.
 
     Args:
         rule: The rule of its findings.
-        why: Why, as a sentence.
-        unless_unused: It is fine once no released code uses the thing.
+        why: The effect, as a sentence.
+        unless_unused: It is safe once no deployed code uses the table or column.
     """
 
     rule: str
@@ -42,42 +42,46 @@ class Breaks:
 BREAKS = {
     DROP_COLUMN: Breaks(
         "drop-column",
-        "The released application still reads the column, and fails; its values are gone, and downgrade() cannot bring"
-        " them back.",
+        "Breaks each query of the deployed application that names the column, and loses its values: downgrade() cannot"
+        " restore them.",
         unless_unused=True,
     ),
     DROP_TABLE: Breaks(
         "drop-table",
-        "The released application still uses the table, and fails; its rows are gone, and downgrade() cannot bring them"
-        " back.",
+        "Breaks each query of the deployed application on the table, and loses its rows: downgrade() cannot restore"
+        " them.",
         unless_unused=True,
     ),
-    DROP_SCHEMA: Breaks("drop-table", "All tables of the schema are gone with their rows."),
+    DROP_SCHEMA: Breaks("drop-table", "Drops all tables of the schema, and loses their rows."),
     RENAME_COLUMN: Breaks(
-        "rename-column", "The released application uses the old name until the last of its processes has ended.", True
+        "rename-column",
+        "Breaks queries of the deployed application, which uses the old name until its last process has been replaced.",
+        unless_unused=True,
     ),
     RENAME_TABLE: Breaks(
-        "rename-table", "The released application uses the old name until the last of its processes has ended.", True
+        "rename-table",
+        "Breaks queries of the deployed application, which uses the old name until its last process has been replaced.",
+        unless_unused=True,
     ),
     RENAME_ENUM_VALUE: Breaks(
-        "rename-enum-value", "The released application still writes and expects the old value, and fails."
+        "rename-enum-value", "Breaks the deployed application, which still writes and expects the old value."
     ),
-    TRUNCATE: Breaks("truncate", "All rows are gone, and downgrade() cannot bring them back."),
-    REVOKE: Breaks("revoke", "The released application loses a right that it may use."),
+    TRUNCATE: Breaks("truncate", "Deletes all rows: downgrade() cannot restore them."),
+    REVOKE: Breaks("revoke", "Breaks the deployed application if it uses the privilege."),
     ROW_LEVEL_SECURITY: Breaks(
-        "row-level-security", "Roles other than the owner see no rows until there is a policy for them."
+        "row-level-security", "Hides all rows from roles other than the owner until a policy exists for them."
     ),
 }
 
 
 RENAMED_TYPE = Breaks(
     "rename-enum-value",
-    "Drivers cast values to the type by its name: the released application uses the old one, and fails.",
+    "Breaks the deployed application: drivers cast values to the type by its name, and it uses the old name.",
 )
 
 
 def breaks(operation: Operation, uses: Uses | None) -> Breaks | None:
-    """Return how an operation breaks the application; None if it does not, or if nothing uses the thing any more."""
+    """Return how an operation breaks the application; None if it does not, or if no deployed code uses its target."""
     is_renamed = operation.kind == ALTER_TYPE and "rename" in operation.traits
     found = RENAMED_TYPE if is_renamed else BREAKS.get(operation.kind)
     if found is None or not found.unless_unused or uses is None or operation.table is None:

@@ -1,4 +1,4 @@
-"""Follows a revision statement by statement, with the locks that its transaction holds, and tells what is unsafe."""
+"""Judges a revision statement by statement, with the locks that its transaction holds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from safeops.databases.base import Database
 from safeops.judging import operations as ops
+from safeops.judging import wording
 from safeops.judging.application import Uses, breaks
 from safeops.judging.bound import bound_text
 from safeops.judging.finding import BRIEF, NOTE, UNSAFE, Finding
@@ -18,7 +19,7 @@ from safeops.judging.schema import Schema
 from safeops.judging.sent import Event, HelperSent, Sent, Unseen
 from safeops.judging.server import JudgedServer, Session
 from safeops.judging.transactions import Transaction
-from safeops.judging.truths import BUILD, CATALOGUE, LONG, REWRITE, ROWS, SCAN, Measured, Truth, truth_of
+from safeops.judging.truths import LONG, REWRITE, ROWS, Measured, Truth, truth_of
 from safeops.judging.writer import Lock, Writer, shown
 from safeops.naming import Name
 
@@ -27,14 +28,7 @@ MASS_ROWS = 2_000
 SMALL_TABLE = 1_000
 """Rows below which a table counts as small; measured, a rewrite of so many takes up to 0.02 s."""
 READING = frozenset({ops.SELECT, ops.INSERT, ops.CREATE_TABLE})
-"""What may read all rows of other tables, which an empty copy does not show."""
-WORK = {
-    CATALOGUE: "changes the catalogue, which takes a moment",
-    SCAN: "reads all rows of {table}",
-    BUILD: "builds an index over all rows of {table}",
-    REWRITE: "writes all rows of {table} anew",
-}
-"""What a statement does while others wait."""
+"""Operations that can read all rows of other tables, which an empty copy does not show."""
 RULES = {
     **dict.fromkeys((ops.CREATE_INDEX, ops.REINDEX, ops.DROP_INDEX), "index-blocks-writes"),
     **dict.fromkeys((ops.ADD_UNIQUE, ops.ADD_PRIMARY_KEY, ops.ADD_EXCLUSION), "key-builds"),
@@ -46,22 +40,21 @@ RULES = {
     ops.CHANGE_TYPE: "type-rewrites",
     ops.ADD_COLUMN: "column-scans",
     ops.SELECT: "locks-rows",
-    ops.LOCK_TABLE: "lock-table",
 }
-"""The rule of what takes long under a strong lock."""
+"""The rule for long work under a strong lock."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """An operation that is judged, with what is known of it.
+    """An operation to judge, with all known facts.
 
     Args:
         operation: The operation, with all its traits.
-        sent: The statement that it is part of.
-        truth: What is true of its kind; None if nothing is known.
-        measured: What a scratch copy showed; None if it was not asked.
-        held: The table with the strongest lock that earlier statements left, the lock, and what took it.
-        locks: Its locks on tables that count.
+        sent: Its statement.
+        truth: The truth about its kind; None if there is none.
+        measured: What a scratch copy showed; None if it did not run there.
+        held: The strongest lock of earlier statements: table, lock, and the operation that took it.
+        locks: Its locks, without those on exempt tables.
         rows: How many rows it works on; None if that is not known.
     """
 
@@ -73,20 +66,16 @@ class _Step:
     locks: list[Lock]
     rows: int | None
 
-    @property
-    def why(self) -> str:
-        return f": {self.truth.why}" if self.truth is not None and self.truth.why else ""
-
 
 class Judge:
-    """Judges what a revision sends, an event after the other.
+    """Judges what a revision sends, event by event.
 
     Args:
-        database: The database, or for ``--sql`` the dialect, that it is sent to.
-        schema: What is known of the tables; it is kept up to date.
-        session: The settings of the session; what the revision sets is added.
-        uses: Tells whether released code uses a table or a column.
-        small_table: Tables with fewer rows may be locked, scanned and rewritten.
+        database: The database that it is sent to, or for ``--sql`` the dialect.
+        schema: What is known of the tables; each event updates it.
+        session: The settings of the session; those of the revision are added.
+        uses: Returns whether deployed code uses a table or a column.
+        small_table: Locks, scans and rewrites of tables with fewer rows are safe.
         seen: The rung of the ladder that sees the statements.
     """
 
@@ -111,17 +100,17 @@ class Judge:
         self._unbounded = self._is_opaque = False
 
     def judge(self, event: Event, measured: Measured | None = None) -> list[Finding]:
-        """Return what is to say of the next thing that the revision does.
+        """Return the findings about the next event of the revision.
 
         Args:
-            event: What it does.
-            measured: What was measured of it; by default what a scratch copy showed, if the event brings that.
+            event: The event.
+            measured: What was measured of it; by default the measurement that the event carries, if any.
         """
         match event:
             case Unseen():
                 return [Finding("unseen", UNSAFE, event.why, event.place, shown(event.sql), seen=self.seen)]
             case HelperSent():
-                # A helper commits what came before it.
+                # A helper commits the work before it.
                 self._end_transaction()
                 self.schema.apply(effects_of(event, self.database.dialect), new=True)
                 return []
@@ -129,9 +118,11 @@ class Judge:
                 return list(self._sent(event, measured or event.measured))
 
     def end_revision(self) -> list[Finding]:
-        """Return what is to say of a whole revision, and forget its transaction."""
+        """Return the findings about the whole revision, and end its transaction."""
         finding = self._writer.finding
-        found = [finding("missing-index", NOTE, key, sent, _no_index(key)) for key, sent in self._unindexed()]
+        found = [
+            finding("missing-index", NOTE, key, sent, wording.without_index(key)) for key, sent in self._unindexed()
+        ]
         self._end_transaction()
         self._added_keys.clear()
         self._rows.forget()
@@ -147,7 +138,7 @@ class Judge:
     def _sent(self, sent: Sent, measured: Measured | None) -> Iterator[Finding]:
         self._enter(sent.transaction)
         if measured is not None and measured.error is not None:
-            why = f"The server refuses it on an empty copy: {measured.error}"
+            why = f"The server rejects it on an empty copy: {measured.error}"
             yield self._writer.finding("fails", UNSAFE, Operation(ops.OTHER), sent, why)
             return
         operations = self.server.operations(bound_text(sent))
@@ -180,7 +171,7 @@ class Judge:
         self.schema.apply([operation], new=True)
 
     def _refusal(self, operation: Operation) -> str | None:
-        """Return why the server is certain to refuse an operation."""
+        """Return why the server certainly rejects an operation."""
         inside = self._transaction.number is not None
         found = self.server.failure(operation, self.session, inside)
         if found is None and not self.server.fills_missing_values:
@@ -200,7 +191,9 @@ class Judge:
         if operation.kind == ops.OPAQUE:
             self._is_opaque = True
             if measured is None or not measured.exact:
-                why = f"What it does cannot be seen here: {operation.opaque or 'no parser understands it'}."
+                why = (
+                    f"Its effect cannot be determined here: {operation.opaque or 'the parser does not understand it'}."
+                )
                 yield self._writer.finding("unseen", UNSAFE, operation, sent, why)
                 return
         step = self._step(operation, sent, measured)
@@ -217,7 +210,7 @@ class Judge:
     # Locks ------------------------------------------------------------------------------------------------------
 
     def _locks(self, operation: Operation, truth: Truth | None, measured: Measured | None) -> list[Lock]:
-        """Return the locks on tables that count, each as strong as what the transaction holds by then."""
+        """Return the locks on tables that are not exempt, each with the strongest lock that the transaction then holds."""
         described = " ".join(str(part) for part in (operation.kind, operation.table) if part)
         found = []
         for table, lock, work in self._effects(operation, truth, measured):
@@ -245,13 +238,13 @@ class Judge:
         return self.server.blocks(lock) != "nothing"
 
     def _hinders(self, lock: Lock) -> bool:
-        """Tell whether somebody waits for a lock: nobody writes to a materialized view."""
+        """Return whether a lock blocks other sessions: there are no writers of a materialised view."""
         known = self.schema.table(lock.table)
         is_view = known is not None and known.kind == "materialized view"
         return self._is_strong(lock.lock) and not (is_view and self.server.blocks(lock.lock) == "writes")
 
     def _is_exempt(self, table: Name) -> bool:
-        """Tell whether nothing waits for a table: it is new, has no rows, or few."""
+        """Return whether a table is safe to lock: it is new, empty or small."""
         known = self.schema.table(table)
         is_small = known is not None and known.rows is not None and known.rows < self.small_table
         return known is not None and (known.new or known.empty or is_small)
@@ -263,7 +256,7 @@ class Judge:
     # Verdicts ---------------------------------------------------------------------------------------------------
 
     def _breaking(self, step: _Step) -> Iterator[Finding]:
-        """Yield what breaks the application, or loses what it has stored."""
+        """Yield what breaks the application, or loses its data."""
         found = breaks(step.operation, self.uses)
         if step.operation.kind == ops.ADD_COLUMN and step.operation.table is not None:
             self._added_columns.add((self.schema.key(step.operation.table), step.operation.column))
@@ -276,7 +269,7 @@ class Judge:
             yield self._writer.finding(found.rule, UNSAFE, step.operation, step.sent, found.why)
 
     def _is_unreleased(self, operation: Operation) -> bool:
-        """Tell whether no released application can miss what an operation breaks: this run has made it, or it is empty."""
+        """Return whether no deployed code can use what an operation breaks: this run created it, or it is empty."""
         if operation.kind == ops.ALTER_TYPE:
             renamed = self.schema.type(Name(operation.name or ""))
             return renamed is not None and renamed.new
@@ -287,7 +280,7 @@ class Judge:
         return is_new or (known is not None and (known.new or (operation.kind == ops.TRUNCATE and known.empty)))
 
     def _long(self, step: _Step) -> Iterator[Finding]:
-        """Yield what takes long under a lock that blocks."""
+        """Yield long work under a lock that blocks other sessions."""
         for lock in step.locks:
             if lock.work in LONG and lock.work != ROWS and self._hinders(lock):
                 own = (step.truth.rule if step.truth is not None else "") or _rule(step.operation, lock.work)
@@ -295,7 +288,7 @@ class Judge:
                 yield self._writer.locking(rule, UNSAFE, step.operation, step.sent, lock, self._why(step, lock))
 
     def _mass(self, step: _Step) -> Iterator[Finding]:
-        """Yield what changes or locks so many rows in one transaction that others wait for them."""
+        """Yield changes and locks of too many rows in one transaction."""
         if step.measured is not None and step.operation.kind in (ops.OPAQUE, ops.SELECT):
             yield from self._mass_measured(step, step.measured)
         table = step.operation.table
@@ -304,17 +297,15 @@ class Judge:
         total = None if step.rows is None else self._transaction.change(self.schema.key(table), step.rows)
         if total is not None and total <= MASS_ROWS:
             return
-        what = "all or many" if total is None else f"about {total:,}"
-        why = f"It locks {what} rows of {table} until the transaction ends: whoever writes to one of them waits."
-        held = self._transaction.held.get(self.schema.key(table), ("", ""))[0]
-        yield self._of_rows(step, Lock(table, held, ROWS), why).with_(rows=total)
+        held = Lock(table, self._transaction.held.get(self.schema.key(table), ("", ""))[0], ROWS)
+        yield self._of_rows(step, held, wording.rows_blocked(held, total)).with_(rows=total)
 
     def _mass_measured(self, step: _Step, measured: Measured) -> Iterator[Finding]:
-        """Yield the tables of which code that no text shows may change all rows, as its plans on an empty copy tell."""
+        """Yield the tables of which opaque code might change all rows, by its plans on an empty copy."""
         for table, lock, work in measured.effects:
             if work == ROWS and not self._is_exempt(table):
-                why = f"The code that it runs changes rows of {table} as it finds them, and may change all of them."
-                yield self._of_rows(step, Lock(table, lock, ROWS), why)
+                held = Lock(table, lock, ROWS)
+                yield self._of_rows(step, held, wording.rows_blocked_by_code(held))
 
     def _of_rows(self, step: _Step, lock: Lock, why: str) -> Finding:
         rule = "mass-update" if step.operation.kind == ops.OPAQUE else _rule(step.operation, ROWS)
@@ -322,31 +313,30 @@ class Judge:
         return found.with_(blocks=found.blocks if self._is_strong(lock.lock) else "writes to those rows")
 
     def _under_held(self, step: _Step) -> Iterator[Finding]:
-        """Yield what takes long while an earlier statement of the transaction left a lock that blocks."""
+        """Yield long work while the transaction still holds a blocking lock of an earlier statement."""
         work = next((lock.work for lock in step.locks if lock.work in LONG and lock.work != ROWS), None)
         if work is None and works_on_rows(step.operation) and (step.rows is None or step.rows > MASS_ROWS):
             work = ROWS
         if step.held is None or work is None:
             return
         table, lock, by = step.held
-        why = f"Earlier in the transaction, {by} took {lock}, which is held while this does its work ({work})."
-        yield self._writer.locking("held-lock", UNSAFE, step.operation, step.sent, Lock(table, lock, work), why)
+        found = Lock(table, lock, work, by=by)
+        why = wording.blocked_by_earlier(self.server, found)
+        yield self._writer.locking("held-lock", UNSAFE, step.operation, step.sent, found, why)
 
     def _brief(self, step: _Step) -> Iterator[Finding]:
         lock = next((lock for lock in step.locks if self._is_strong(lock.lock)), None)
         if lock is None:
             return
-        rule, verdict, why = "brief-lock", BRIEF, self._why(step, lock)
+        is_lock_table = step.operation.kind == ops.LOCK_TABLE
+        rule, verdict, why = "lock-table" if is_lock_table else "brief-lock", BRIEF, self._why(step, lock)
         if self._unbounded:
             rule, verdict = "no-lock-timeout", UNSAFE
-            why = "The revision has set lock_timeout to 0: while this waits for its lock, all others wait behind it."
+            why = wording.blocked_without_timeout(lock)
         yield self._writer.locking(rule, verdict, step.operation, step.sent, lock, why)
 
     def _why(self, step: _Step, lock: Lock) -> str:
-        waits = self.server.blocks(lock.lock).capitalize()
-        work = WORK.get(lock.work, "works on {table}").format(table=lock.table)
-        since = f", under the {lock.lock} that {lock.by} took earlier in the transaction" if lock.by else ""
-        return f"{waits} wait while it {work}{since}{step.why}."
+        return wording.blocked(self.server, lock, step.truth.why if step.truth is not None else "")
 
     # Notes ------------------------------------------------------------------------------------------------------
 
@@ -357,11 +347,11 @@ class Judge:
         known = self.schema.table(operation.table) if operation.table is not None else None
         has_json = operation.kind == ops.ADD_COLUMN and operation.type == "json" and not self.server.compares_json
         if has_json and not (known and known.new):
-            why = "The type json has no equality, so that SELECT DISTINCT and UNION over the table fail: use jsonb."
+            why = "SELECT DISTINCT, GROUP BY and UNION over the table fail: json has no equality operator. Use jsonb."
             yield self._writer.finding("json-type", NOTE, operation, step.sent, why)
 
     def _unindexed(self) -> list[tuple[Operation, Sent]]:
-        """Return the foreign keys of the revision whose columns no index begins with."""
+        """Return the foreign keys of the revision without an index."""
         return [(key, sent) for key, sent in self._added_keys if not self._has_index(key)]
 
     def _has_index(self, key: Operation) -> bool:
@@ -374,7 +364,7 @@ class Judge:
 
 
 def _part_of(measured: Measured | None, operation: Operation, *, last: bool) -> Measured | None:
-    """Return what was measured of one operation of a statement; what belongs to none of them goes with the last."""
+    """Return what was measured of one operation of a statement; the last operation gets all of it."""
     if measured is None or last:
         return measured
     own = {table.name for table in (operation.table, operation.other) if table is not None}
@@ -382,7 +372,7 @@ def _part_of(measured: Measured | None, operation: Operation, *, last: bool) -> 
 
 
 def _found_nothing(operation: Operation, measured: Measured | None) -> bool:
-    """Tell whether a copy showed that what IF EXISTS is about does not exist."""
+    """Return whether a copy showed that the target of IF EXISTS does not exist."""
     asked = measured is not None and measured.exact and operation.kind in (ops.DROP_TABLE, ops.DROP_COLUMN)
     return asked and "if exists" in operation.traits and measured is not None and not measured.effects
 
@@ -391,8 +381,3 @@ def _rule(operation: Operation, work: str) -> str:
     if operation.kind == ops.ADD_COLUMN and work == REWRITE:
         return "column-rewrites"
     return RULES.get(operation.kind, "table-rewrites")
-
-
-def _no_index(key: Operation) -> str:
-    columns = ", ".join(key.columns)
-    return f"No index of {key.table} begins with {columns}: each DELETE of a referred row scans the whole table."

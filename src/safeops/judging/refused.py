@@ -1,4 +1,4 @@
-"""What a database with rows, or the live one, refuses although an empty copy takes it."""
+"""What a database with rows, or the live one, rejects although an empty copy accepts it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from safeops.judging.operations import Operation
 from safeops.judging.schema import Schema
 
 FILLING = frozenset({"constant default", "volatile default", "identity", "serial", "stored", "virtual"})
-"""What gives the rows of a table a value in a new column."""
+"""Traits of a new column that give existing rows a value."""
 NEEDING_TABLE = frozenset(
     {
         *(ops.ADD_COLUMN, ops.DROP_COLUMN, ops.RENAME_COLUMN, ops.CHANGE_TYPE, ops.SET_NOT_NULL, ops.DROP_NOT_NULL),
@@ -24,7 +24,7 @@ NEEDING_TABLE = frozenset(
         ),
     }
 )
-"""What is refused, or with IF EXISTS does nothing, if there is no such table."""
+"""What fails, or does nothing if it has IF EXISTS, when the table does not exist."""
 ABOUT_A_COLUMN = frozenset(
     {ops.DROP_COLUMN, ops.RENAME_COLUMN, ops.CHANGE_TYPE, ops.SET_NOT_NULL, ops.DROP_NOT_NULL, ops.SET_DEFAULT}
 )
@@ -32,21 +32,21 @@ ABOUT_A_CONSTRAINT = frozenset({ops.VALIDATE_CONSTRAINT, ops.DROP_CONSTRAINT, op
 
 
 def refused_by_rows(operation: Operation, schema: Schema) -> str | None:
-    """Return why a table with rows refuses an operation; None if it does not."""
+    """Return why a table with rows rejects an operation; None if it does not."""
     table = operation.table
     if operation.kind != ops.ADD_COLUMN or table is None or "not null" not in operation.traits:
         return None
     known = schema.table(table)
     if not FILLING.isdisjoint(operation.traits) or (known is not None and (known.new or known.empty)):
         return None
-    return f"The column is NOT NULL and has no default, so that a table with rows refuses it: {table} may have some."
+    return f"Not possible if {table} has rows: the new column is NOT NULL and has no default for them."
 
 
 def is_absent(operation: Operation, schema: Schema) -> bool:
-    """Tell whether it is certain that what an operation is about does not exist.
+    """Return whether the target of an operation certainly does not exist.
 
-    A live database tells that. Without one, only that a table that revisions have made lacks a column: tables may have been
-    made before the first revision.
+    A live database shows that. Without one, only a column that is missing from a table of the revisions is certain: other
+    tables can be older than the first revision.
     """
     if schema.facts is None:
         known = schema.table(operation.table) if operation.table is not None else None
@@ -75,4 +75,4 @@ def refused_as_absent(operation: Operation, schema: Schema) -> str | None:
     if schema.table(operation.table) is None:
         return f"There is no table {operation.table}."
     what = f"constraint {operation.name}" if operation.kind in ABOUT_A_CONSTRAINT else f"column {operation.column}"
-    return f"The table {operation.table} has no {what}."
+    return f"Table {operation.table} has no {what}."

@@ -153,7 +153,7 @@ def selected(tree: Any) -> Iterator[Operation]:
             yield bounded(made, _KEY) if len(list(_own_tables(query))) == 1 else made
     calls = [call.name for call in tree.find_all(exp.Anonymous) if call.name.lower() not in _CALLS]
     if calls and not found:
-        why = f"it calls the function {calls[0]}(), whose code the text of the statement does not show"
+        why = f"it calls the function {calls[0]}(), and the code of that is not part of the statement"
         yield Operation(op.OPAQUE, name=calls[0], opaque=why, node=tree)
     elif not found:
         yield Operation(op.OTHER, node=tree)

@@ -99,6 +99,10 @@ class JudgedServer(Port):
     def strength(self, lock: str) -> int:
         """Return how strong a lock is, to compare two; 0 for none."""
 
+    def scope_of_lock(self, table: Name) -> str:
+        """Return what a lock on a table blocks, as the end of a sentence."""
+        return f"on {table}"
+
     def tables_of(self, on: str, operation: Operation, schema: Schema) -> list[Name]:
         """Return the tables that an effect is on; a family has words of its own beside "table", "index" and "other"."""
         table = operation.other if on == "other" else operation.table

@@ -107,5 +107,5 @@ def _downgrade(script: Script, findings: Iterable[Finding]) -> Iterator[Finding]
         line, what = missing
         yield Finding("missing-downgrade", NOTE, f"The revision {what}.", Place(script.path, line))
     elif any(finding.rule in LOSING for finding in findings):
-        why = "It cannot bring back the values that upgrade() drops: nothing keeps them."
+        why = "A rollback cannot restore the values that upgrade() drops: they are not archived."
         yield Finding("lossy-downgrade", NOTE, why, Place(script.path, line_of(Path(script.path), "def downgrade")))

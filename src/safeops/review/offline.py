@@ -186,7 +186,7 @@ def record_offline(environment: Environment, script: Script, schema: Schema) -> 
 def _joined(first: Recording, environment: Environment, other: Environment, second: Recording) -> Recording:
     """Return what a revision sends to several databases, one after the other."""
     if family_of(other.dialect) != family_of(environment.dialect):
-        why = f"env.py also runs it on {other.dialect.dialect_description}, which is not judged together."
+        why = f"env.py also runs it on {other.dialect.dialect_description}: review that database separately."
         return replace(first, events=(*first.events, Unseen(why)))
     begun = {one.transaction for one in first.events if isinstance(one, Sent) and one.transaction is not None}
     after = max(begun, default=-1) + 1

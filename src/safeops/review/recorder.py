@@ -64,7 +64,9 @@ class Recorder:
     def statement(self, sql: str, parameters: Any, transaction: int | None, times: int = 1) -> None:
         """Record a statement that is sent now."""
         if len(self.events) >= MOST or time.monotonic() - self._began_at > LONGEST:
-            raise Endless(f"It was stopped after {len(self.events):,} statements: it may send them without an end.")
+            raise Endless(
+                f"The review stopped it after {len(self.events):,} statements: it might send them indefinitely."
+            )
         given = self._given or _Given(Call(""), self.place(), assurance())
         sent = Sent(sql, parameters or None, times, transaction, given.place, given.call if self._given else None)
         self.events.append(

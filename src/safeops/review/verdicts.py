@@ -93,19 +93,19 @@ def _judged(judge: Judge, event: Event) -> list[Finding]:
     except (SafeOpsError, DBAPIError):
         raise
     except Exception as error:
-        # One statement that nobody has met yet must not end a review of all the others, nor pass as fine.
+        # An unknown form of a statement must not end the whole review, and must not count as safe.
         log.debug("a statement could not be judged", exc_info=True)
-        why = f"It could not be judged, which is a defect of safeops: please report it. {summary(error)}"
+        why = f"It could not be judged, because of a bug in safeops: please report it. {summary(error)}"
         return judge.judge(Unseen(why, event.place, getattr(event, "sql", "")))
 
 
 def _events(recording: Recording) -> Iterator[Event]:
     yield from recording.events
     if recording.error is not None and is_silent(recording):
-        yield Unseen(f"It ended early: {type(recording.error).__name__}: {recording.error}".rstrip(": "))
+        yield Unseen(f"The revision raised an error: {type(recording.error).__name__}: {recording.error}".rstrip(": "))
 
 
 def is_silent(recording: Recording) -> bool:
-    """Tell whether no event of a recording says that the revision failed."""
+    """Return whether no event of a recording shows that the revision failed."""
     refused = any(isinstance(event, Sent) and event.measured and event.measured.error for event in recording.events)
     return not refused and not any(isinstance(event, Unseen) for event in recording.events)

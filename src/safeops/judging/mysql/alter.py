@@ -30,7 +30,7 @@ _COPYING_OPTIONS = frozenset({"ORDER", "ENCRYPTED", "ENCRYPTION", "ENCRYPTION_KE
 EXISTS = "if exists"
 PRIMARY = "PRIMARY"
 """The name of each primary key, whatever the statement calls it."""
-_LOCAL_TABLESPACE = "it takes the files of the table away or brings others, which leaves no table to use meanwhile"
+_LOCAL_TABLESPACE = "it discards or replaces the files of the table, which cannot be used in the meantime"
 
 
 def alter_table(reader: Reader) -> Iterator[Operation]:
@@ -363,7 +363,7 @@ def _option(word: str, action: Reader) -> Operation:
         return Operation(op.REWRITE_TABLE, name=word.lower())
     if word in ("ENABLE", "DISABLE") or words & _INSTANT_OPTIONS:
         return Operation(op.COMMENT if word == "COMMENT" else op.ALTER_TABLE, name=word.lower())
-    return Operation(op.OPAQUE, opaque=f"no parser understands {word} in ALTER TABLE")
+    return Operation(op.OPAQUE, opaque=f"the parser does not understand {word} in ALTER TABLE")
 
 
 _READERS: dict[str, Callable[[Reader], Iterator[Operation]]] = {

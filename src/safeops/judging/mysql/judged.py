@@ -20,7 +20,7 @@ from safeops.judging.truths import REWRITE, Truth, truth_of
 _WITHIN_TRANSACTIONS = frozenset(
     {op.UPDATE, op.DELETE, op.INSERT, op.SELECT, op.SET_SESSION, op.SAVEPOINT, op.LOCK_TABLE, op.OPAQUE, op.OTHER}
 )
-"""All else commits before and after it."""
+"""Every other kind commits before and after it."""
 _GUARDED = frozenset(
     {op.ADD_COLUMN, op.DROP_COLUMN, op.CREATE_INDEX, op.DROP_INDEX, op.ADD_UNIQUE, op.ADD_FOREIGN_KEY, op.ADD_CHECK}
     | {op.DROP_CONSTRAINT, op.RENAME_COLUMN, op.CHANGE_TYPE, op.RENAME_TABLE}
@@ -43,7 +43,7 @@ class JudgedServer(Port):
     lacks: ClassVar[tuple[tuple[frozenset[str], str, str], ...]] = (
         (_GUARDED, "if exists", "IF EXISTS or IF NOT EXISTS here"),
     )
-    """Kinds, a trait, and what is a syntax error for both."""
+    """Kinds, a trait, and the syntax that the server lacks for both."""
 
     def parse(self, sql: str) -> list[Operation]:
         return operations_of(sql)
@@ -67,7 +67,7 @@ class JudgedServer(Port):
         return found.with_traits(*_traits(operation, table))
 
     def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
-        """Return why the server refuses a statement; ALGORITHM and LOCK that it cannot keep it refuses rather than block."""
+        """Return why the server rejects a statement: it rejects an ALGORITHM or LOCK that it cannot use."""
         for kinds, trait, syntax in self.lacks:
             if operation.kind in kinds and trait in operation.traits:
                 return f"{self.product} has no {syntax}."
@@ -80,13 +80,13 @@ class JudgedServer(Port):
 
     def _refused(self, asked: frozenset[str], lock: str, work: str) -> str | None:
         if "algorithm instant" in asked and asked & _LOCKS and not self.instant_takes_lock:
-            return f"{self.product} takes no LOCK beside ALGORITHM=INSTANT."
+            return f"{self.product} does not accept LOCK together with ALGORITHM=INSTANT."
         for word, rank in _RANKS.items():
             if word in asked and _rank(lock, work) > rank:
-                return f"{self.product} does this by {lock}, and refuses {_spelt(word)}."
+                return f"{self.product} needs {lock} for this, and rejects {_spelt(word)}."
         copies = "algorithm copy" in asked and lock != COPY_ONLINE
         if "lock none" in asked and (copies or lock not in (INSTANT, ONLINE, COPY_ONLINE)):
-            return f"{self.product} does this by {COPY if copies else lock}, and refuses LOCK=NONE."
+            return f"{self.product} needs {COPY if copies else lock} for this, and rejects LOCK=NONE."
         return None
 
 
@@ -115,7 +115,7 @@ def _traits(operation: Operation, table: KnownTable | None) -> set[str]:
 
 
 def _rank(lock: str, work: str) -> int:
-    """Return how much a way hinders: INSTANT, NOCOPY, INPLACE, COPY."""
+    """Return the rank of an algorithm: INSTANT, NOCOPY, INPLACE, COPY."""
     if lock in (COPY, COPY_ONLINE, COPY_EXCLUSIVE):
         return 3
     return 0 if lock == INSTANT else 2 if work == REWRITE else 1

@@ -78,7 +78,7 @@ def _statement(reader: Reader) -> list[Operation]:
     word = reader.next()
     read = _READERS.get(word)
     found = list(read(reader)) if read is not None else []
-    return found or [Operation(op.OPAQUE, opaque=f"no parser understands this statement, which begins with {word}")]
+    return found or [Operation(op.OPAQUE, opaque=f"the parser does not understand this statement ({word} ...)")]
 
 
 def _about_rows(reader: Reader) -> list[Operation]:
@@ -88,7 +88,7 @@ def _about_rows(reader: Reader) -> list[Operation]:
         text = "INSERT" + text[len("REPLACE") :]
     found = rows_of(text, "mysql")
     if found is None:
-        return [Operation(op.OPAQUE, opaque="no parser understands this statement about rows")]
+        return [Operation(op.OPAQUE, opaque="the parser does not understand this statement on rows")]
     return found
 
 
@@ -283,7 +283,7 @@ def _start(reader: Reader) -> Iterator[Operation]:
 
 def _begin(reader: Reader) -> Iterator[Operation]:
     if reader.at("NOT", "ATOMIC"):
-        yield Operation(op.OPAQUE, opaque="a block of statements that the server runs by itself")
+        yield Operation(op.OPAQUE, opaque="it is a block of statements that runs inside the server")
     else:
         yield Operation(op.BEGIN)
 
@@ -307,7 +307,7 @@ def _maintain(kind: str, name: str | None = None) -> Callable[[Reader], Iterator
 
 def _flush(reader: Reader) -> Iterator[Operation]:
     if reader.at("TABLES") and any(word.key == "LOCK" for word in reader.rest):
-        yield Operation(op.OPAQUE, opaque="it locks all tables of the server until the session says UNLOCK TABLES")
+        yield Operation(op.OPAQUE, opaque="it locks all tables of the server until UNLOCK TABLES")
     else:
         yield Operation(op.OTHER)
 

@@ -1,7 +1,7 @@
-"""What is true on MariaDB and MySQL, the special first: measured by asking the server for each way in turn.
+"""The truths about MariaDB and MySQL, specific ones first, measured by requesting each ALGORITHM in turn.
 
-A statement of ALTER TABLE is done in the fastest way that all its actions allow: INSTANT, INPLACE, or COPY. From 11.2 on
-MariaDB copies without keeping writes out.
+ALTER TABLE uses the fastest algorithm that all its actions allow: INSTANT, INPLACE, or COPY. From MariaDB 11.2 on a copy
+does not block writes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from safeops.judging import operations as op
-from safeops.judging.truths import BUILD, CATALOGUE, REWRITE, ROWS, SCAN, Effect, Truth
+from safeops.judging.truths import BUILD, CATALOGUE, NO_WORK, REWRITE, ROWS, SCAN, Effect, Truth
 
 MARIADB, MYSQL = frozenset({"MariaDB"}), frozenset({"MySQL"})
 INSTANT = "ALGORITHM=INSTANT"
@@ -43,16 +43,17 @@ BLOCKS = {
     **dict.fromkeys((SHARED, COPY, READ, SHARED_ROWS), "writes"),
 }
 ONLINE_COPY = (11, 2)
-"""The first version of MariaDB that copies without keeping writes out."""
+"""The first version of MariaDB whose copy does not block writes."""
 HERE = ("mariadb 10.11", "mariadb 11.8", "mysql 9.7")
 ON_MARIADB, ON_MYSQL = HERE[:2], HERE[2:]
 
+_KEPT = "LOCK TABLES holds it until UNLOCK TABLES"
 _BRIEF = (Effect("table", INSTANT),)
 _METADATA = (Effect("table", METADATA),)
 
 
 def _online(work: str = CATALOGUE) -> tuple[Effect, ...]:
-    """Reads and writes go on, but at its beginning and its end for a moment."""
+    """Reads and writes are not blocked, except briefly at its beginning and its end."""
     return (Effect("table", ONLINE, work), Effect("table", METADATA))
 
 
@@ -64,7 +65,7 @@ def _truth(
 
 
 def _copies(kind: str, *when: str, why: str = "", products: frozenset[str] = frozenset()) -> Iterator[Truth]:
-    """It copies the table: MariaDB from 11.2 on lets writes go on meanwhile."""
+    """It copies the table; from MariaDB 11.2 on the copy does not block writes."""
     whole = _truth(kind, (Effect("table", COPY, REWRITE),), *when, why=why, products=products)
     if products != MYSQL:
         online = (Effect("table", COPY_ONLINE, REWRITE), Effect("table", METADATA))
@@ -80,11 +81,11 @@ def _columns() -> Iterator[Truth]:
     yield from _copies(add, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
     shared = (Effect("table", SHARED, REWRITE),)
     yield _truth(add, shared, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
-    yield _truth(add, shared, "serial", why="all rows get numbers, one after the other")
+    yield _truth(add, shared, "serial", why="the rows are numbered one after the other")
     why = "a foreign key on a new column is checked against all rows"
     yield _truth(add, _online(REWRITE), "inline references", "unchecked keys", why="foreign_key_checks is 0")
     yield from _copies(add, "inline references", why=why)
-    yield from _copies(add, "inline check", products=MYSQL, why="a CHECK is enforced by a copy of the table")
+    yield from _copies(add, "inline check", products=MYSQL, why="a new CHECK requires a copy of the table")
     yield from _copies(
         add, "expression default", products=MYSQL, why="a default in parentheses is computed for each row"
     )
@@ -92,8 +93,10 @@ def _columns() -> Iterator[Truth]:
     yield from _copies(add, "positioned", "virtual table", products=MARIADB, why="the table has a virtual column")
     yield _truth(add, _online(REWRITE), "inline unique", why="a unique index is built")
     yield _truth(add, _online(REWRITE), "compressed table", why="a compressed table is rebuilt")
-    yield _truth(add, _online(REWRITE), "zero date", products=MYSQL, why="strict mode tells whether there are rows")
-    yield _truth(add, _BRIEF, why="the new column is kept in the metadata")
+    yield _truth(
+        add, _online(REWRITE), "zero date", products=MYSQL, why="strict mode checks whether the table has rows"
+    )
+    yield _truth(add, _BRIEF, why="only the metadata changes")
     drop = op.DROP_COLUMN
     yield from _copies(drop, "primary key", why="the table loses its primary key")
     yield _truth(drop, _online(REWRITE), "compressed table", why="a compressed table is rebuilt")
@@ -101,7 +104,7 @@ def _columns() -> Iterator[Truth]:
     yield from _copies(drop, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
     yield _truth(drop, shared, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
     yield _truth(drop, _online(), "indexed", why="its indexes are dropped with it")
-    yield _truth(drop, _BRIEF, why="the column is dropped in the metadata")
+    yield _truth(drop, _BRIEF, why="only the metadata changes")
     yield _truth(op.RENAME_COLUMN, _BRIEF)
     yield _truth(op.SET_DEFAULT, _BRIEF)
     yield _truth(op.DROP_DEFAULT, _BRIEF)
@@ -111,10 +114,10 @@ def _types() -> Iterator[Truth]:
     change = op.CHANGE_TYPE
     yield _truth(change, _BRIEF, "unknown column", "algorithm instant", why="the server refuses what is not INSTANT")
     yield _truth(change, _online(REWRITE), "unknown column", "lock none", why="the server refuses what needs a lock")
-    yield from _copies(change, "changes type", why="the type is stored in another way")
-    rebuilt = "NULL is stored in another way, so that the table is rebuilt"
+    yield from _copies(change, "changes type", why="the types are stored differently")
+    rebuilt = "NULL is stored differently, so the table is rebuilt"
     for kind in (op.SET_NOT_NULL, op.DROP_NOT_NULL):
-        yield from _copies(kind, "changes type", why="the type is stored in another way")
+        yield from _copies(kind, "changes type", why="the types are stored differently")
         yield from _copies(kind, "fulltext table", products=MYSQL, why="the table has a FULLTEXT index")
         shared = (Effect("table", SHARED, REWRITE),)
         yield _truth(kind, shared, "fulltext table", products=MARIADB, why="the table has a FULLTEXT index")
@@ -122,16 +125,16 @@ def _types() -> Iterator[Truth]:
     yield from _copies(op.SET_NOT_NULL, "stored table", products=MARIADB, why="the table has a stored generated column")
     yield _truth(op.SET_NOT_NULL, _online(REWRITE), why=rebuilt)
     yield _truth(op.DROP_NOT_NULL, _online(REWRITE), why=rebuilt)
-    yield _truth(change, _BRIEF, "appends values", why="new values stand behind the old ones")
-    yield _truth(change, _BRIEF, "widens", products=MARIADB, why="values are stored in the same way")
-    yield _truth(change, _online(), "widens", products=MYSQL, why="values are stored in the same way")
-    yield _truth(change, _online(BUILD), "collation", "indexed", products=MARIADB, why="its indexes are built again")
-    yield from _copies(change, "collation", "indexed", products=MYSQL, why="its indexes are sorted in another way")
+    yield _truth(change, _BRIEF, "appends values", why="the new values follow the old ones")
+    yield _truth(change, _BRIEF, "widens", products=MARIADB, why="both types are stored in the same way")
+    yield _truth(change, _online(), "widens", products=MYSQL, why="both types are stored in the same way")
+    yield _truth(change, _online(BUILD), "collation", "indexed", products=MARIADB, why="its indexes are rebuilt")
+    yield from _copies(change, "collation", "indexed", products=MYSQL, why="its indexes are sorted differently")
     yield _truth(change, _BRIEF, "collation", products=MARIADB)
     yield _truth(change, _online(), "collation", products=MYSQL)
-    yield _truth(change, _online(REWRITE), "positioned", products=MYSQL, why="columns change places")
-    yield _truth(change, _BRIEF, "already", why="the type stays as it is")
-    yield from _copies(change, why="a type that is stored in another way needs a copy")
+    yield _truth(change, _online(REWRITE), "positioned", products=MYSQL, why="the order of the columns changes")
+    yield _truth(change, _BRIEF, "already", why="the column already has the type")
+    yield from _copies(change, why="the types are stored differently, so the table is copied")
 
 
 def _indexes() -> Iterator[Truth]:
@@ -141,7 +144,7 @@ def _indexes() -> Iterator[Truth]:
     yield _truth(op.ADD_UNIQUE, shared, "functional", why="a functional index is never built online")
     yield _truth(op.CREATE_INDEX, _online(BUILD), why="an index is built online")
     yield _truth(op.ADD_UNIQUE, _online(BUILD), why="an index is built online")
-    yield _truth(op.ADD_PRIMARY_KEY, _online(REWRITE), why="the rows are sorted anew, online")
+    yield _truth(op.ADD_PRIMARY_KEY, _online(REWRITE), why="the rows are sorted again, online")
     yield _truth(op.DROP_INDEX, _online())
     yield _truth(op.RENAME_INDEX, _BRIEF, products=MARIADB)
     yield _truth(op.RENAME_INDEX, _online(), products=MYSQL)
@@ -153,15 +156,15 @@ def _constraints() -> Iterator[Truth]:
     yield _truth(key, (*_METADATA, brief), "inline", why="the table is new")
     yield _truth(key, (*_METADATA, brief), "empty table", why="there are no rows to check")
     yield _truth(key, (*_online(BUILD), brief), "unchecked keys", why="foreign_key_checks is 0")
-    why = "the rows are checked by copying the table while foreign_key_checks is 1, and those that they refer to are locked"
+    why = "while foreign_key_checks is 1, the table is copied to check its rows, and the referenced rows are locked"
     yield from (replace(each, effects=(*each.effects, read)) for each in _copies(key, why=why))
     yield _truth(op.ADD_CHECK, _BRIEF, "not enforced", products=MYSQL)
-    yield from _copies(op.ADD_CHECK, why="the rows are checked by copying the table")
-    yield from _copies(op.VALIDATE_CONSTRAINT, products=MYSQL, why="the rows are checked by copying the table")
+    yield from _copies(op.ADD_CHECK, why="the table is copied to check its rows")
+    yield from _copies(op.VALIDATE_CONSTRAINT, products=MYSQL, why="the table is copied to check its rows")
     yield _truth(
-        op.DROP_CONSTRAINT, _online(REWRITE), "primary key", "replaced", why="the rows are sorted anew, online"
+        op.DROP_CONSTRAINT, _online(REWRITE), "primary key", "replaced", why="the rows are sorted again, online"
     )
-    yield from _copies(op.DROP_CONSTRAINT, "primary key", why="a table without a primary key is sorted in another way")
+    yield from _copies(op.DROP_CONSTRAINT, "primary key", why="a table without a primary key is sorted differently")
     yield _truth(op.DROP_CONSTRAINT, _online(), "foreign key", products=MYSQL)
     yield _truth(op.DROP_CONSTRAINT, _BRIEF)
 
@@ -170,8 +173,8 @@ def _tables() -> Iterator[Truth]:
     rewrite = op.REWRITE_TABLE
     yield _truth(rewrite, _online(), "character set", "already", products=MYSQL)
     yield _truth(rewrite, _BRIEF, "character set", "already", products=MARIADB)
-    yield from _copies(rewrite, "copies", why="the table is written anew")
-    why = "rows move between partitions, and the way online is closed to that"
+    yield from _copies(rewrite, "copies", why="the table is rewritten")
+    why = "rows move between partitions, which the server does not do online"
     spread = (Effect("table", SHARED, REWRITE),)
     yield _truth(rewrite, spread, "spreads rows", why=why, products=MYSQL)
     yield _truth(rewrite, (Effect("table", COPY, REWRITE),), "spreads rows", why=why, products=MARIADB)
@@ -190,12 +193,12 @@ def _tables() -> Iterator[Truth]:
     for kind in (op.DROP_TABLE, op.TRUNCATE, op.CREATE_TRIGGER, op.DROP_TRIGGER):
         yield _truth(kind, _METADATA)
     yield _truth(op.RENAME_TABLE, (Effect("table", METADATA),))
-    yield _truth(op.LOCK_TABLE, (Effect("table", READ),), "mode read")
-    yield _truth(op.LOCK_TABLE, (Effect("table", WRITE),), "mode write")
+    yield _truth(op.LOCK_TABLE, (Effect("table", READ, NO_WORK),), "mode read", why=_KEPT)
+    yield _truth(op.LOCK_TABLE, (Effect("table", WRITE, NO_WORK),), "mode write", why=_KEPT)
 
 
 def _rows() -> Iterator[Truth]:
-    read = "what it reads stays locked until the transaction ends, as REPEATABLE READ has it"
+    read = "under REPEATABLE READ the rows that it reads stay locked until the transaction ends"
     few = frozenset({"by key", "limit"})
     for trait in few:
         yield _truth(op.INSERT, (Effect("table", ROW_LOCKS, ROWS),), "from table", trait)
@@ -222,13 +225,13 @@ _ALTERS = frozenset(
 )
 
 
-def _asked(truths: list[Truth]) -> Iterator[Truth]:
-    """What ALGORITHM=COPY, LOCK=SHARED and LOCK=EXCLUSIVE of the statement itself make of a truth, before it."""
-    asked = "the statement asks for it"
+def _requested(truths: list[Truth]) -> Iterator[Truth]:
+    """Put before each truth its variants for statements with ALGORITHM=COPY, LOCK=SHARED or LOCK=EXCLUSIVE."""
+    requested = "the statement requests it"
     for kind in sorted(_ALTERS):
         for lock, taken in (("lock exclusive", COPY_EXCLUSIVE), ("lock shared", COPY)):
-            yield _truth(kind, (Effect("table", taken, REWRITE),), "algorithm copy", lock, why=asked)
-        yield from _copies(kind, "algorithm copy", why=asked)
+            yield _truth(kind, (Effect("table", taken, REWRITE),), "algorithm copy", lock, why=requested)
+        yield from _copies(kind, "algorithm copy", why=requested)
     for each in truths:
         first = each.effects[0] if each.effects else Effect("table", "")
         if each.kind in _ALTERS and first.lock in (ONLINE, SHARED, COPY, COPY_ONLINE, INSTANT):
@@ -240,14 +243,18 @@ def _asked(truths: list[Truth]) -> Iterator[Truth]:
         yield each
 
 
-def _locked(truth: Truth, asked: str, lock: str, work: str) -> Truth:
-    """A truth for who asks for a lock: what is INSTANT without becomes a rebuild, unless ALGORITHM=INSTANT is asked for."""
+def _locked(truth: Truth, requested: str, lock: str, work: str) -> Truth:
+    """Return a truth for a statement with LOCK: an INSTANT change becomes a rebuild, unless it has ALGORITHM=INSTANT."""
     unless = frozenset({"algorithm instant"})
     effects = (Effect("table", lock, work), *truth.effects[1:])
     return replace(
-        truth, effects=effects, when=truth.when | {asked}, unless=truth.unless | unless, why="the statement asks for it"
+        truth,
+        effects=effects,
+        when=truth.when | {requested},
+        unless=truth.unless | unless,
+        why="the statement requests it",
     )
 
 
 _OWN = [*_columns(), *_types(), *_indexes(), *_constraints(), *_tables(), *_rows()]
-TRUTHS = tuple(_asked(_OWN))
+TRUTHS = tuple(_requested(_OWN))

@@ -1,4 +1,4 @@
-"""What code in a statement does: DO blocks are read as far as their text tells, the rest of them is OPAQUE."""
+"""The effects of code in a statement: the static SQL of a DO block is parsed, the rest is OPAQUE."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Read = Callable[[str], list[Operation]]
 
 def call(node: Any) -> Iterator[Operation]:
     name = functions_in(node.funccall)[0]
-    why = f"it calls the procedure {name}(), whose code the text of the statement does not show"
+    why = f"it calls the procedure {name}(), and the code of that is not part of the statement"
     yield Operation(op.OPAQUE, name=str(name), opaque=why, node=node)
 
 
 def create_function(node: Any, read: Read) -> Iterator[Operation]:
-    """Creating a function runs none of it; what its code does is kept for who calls it."""
+    """Creating a function runs none of it; the effects of its code are kept for later calls."""
     options = {one.defname: one.arg for one in node.options or ()}
     body = " ".join(words_of(options.get("as")))
     language = options["language"].sval if "language" in options else "sql"
@@ -40,12 +40,14 @@ def text(option: Any) -> str:
 
 
 def do_block(node: Any, read: Read) -> Iterator[Operation]:
-    """Return what the static statements of a DO block do, and an OPAQUE for each that only running it shows."""
+    """Return the effects of the static statements of a DO block, and an OPAQUE for each dynamic one."""
     options = {one.defname: one.arg for one in node.args}
     language = options["language"].sval if "language" in options else "plpgsql"
     body = options["as"].sval if "as" in options else ""
     if language != "plpgsql":
-        yield Operation(op.OPAQUE, opaque=f"it is code in {language}, which only running it shows", node=node)
+        yield Operation(
+            op.OPAQUE, opaque=f"it is code in {language}, which only a run on a scratch database can show", node=node
+        )
         return
     found = list(_of_body(body, read))
     yield from found or [Operation(op.OTHER, node=node)]
@@ -65,7 +67,7 @@ _LOOPS = frozenset(f"PLpgSQL_stmt_{word}" for word in ["loop", "while", "fori", 
 
 
 def _in_tree(tree: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
-    """Go through the statements of a block; what a loop repeats has no bound on its rows."""
+    """Yield the effects of the statements of a block; in a loop the number of their rows is unbounded."""
     if isinstance(tree, list):
         for one in tree:
             yield from _in_tree(one, read, in_loop=in_loop)
@@ -76,7 +78,7 @@ def _in_tree(tree: Any, read: Read, *, in_loop: bool) -> Iterator[Operation]:
 
 
 def _commits(tree: Any) -> bool:
-    """Tell whether a loop commits as it goes: what it repeats is then a transaction of its own each time."""
+    """Return whether a loop commits: each iteration is then a separate transaction."""
     return "PLpgSQL_stmt_commit" in json.dumps(tree)
 
 
@@ -103,7 +105,7 @@ def _repeated(operation: Operation) -> Operation:
 
 
 def _of_expression(expression: Any, read: Read) -> Iterator[Operation]:
-    """Return what an SQL statement does, or an expression of PL/pgSQL, which reads as a query."""
+    """Return the effects of an SQL statement, or of a PL/pgSQL expression, which is parsed as a query."""
     query = expression["query"]
     as_query = query if expression.get("parseMode", 0) == 0 else f"SELECT {_value_of(query)}"
     yield from (one for one in read(as_query) if one.kind != op.OTHER)
@@ -115,9 +117,9 @@ def _value_of(query: str) -> str:
 
 
 def _dynamic(query: str, read: Read) -> Iterator[Operation]:
-    """Return what EXECUTE does if its text is a constant; else only running it shows that."""
+    """Return the effects of EXECUTE if its text is a constant; otherwise an OPAQUE."""
     text = text_of(value_of(query))
     if text is not None:
         yield from read(text)
     else:
-        yield Operation(op.OPAQUE, expression=query, opaque="it runs a text that it puts together itself (EXECUTE)")
+        yield Operation(op.OPAQUE, expression=query, opaque="it runs SQL that it builds at run time (EXECUTE)")

@@ -62,20 +62,20 @@ _READERS: dict[type, Callable[[Any], Iterable[Operation]]] = {
     ast.CreateFunctionStmt: lambda node: create_function(node, operations),
 }
 _OPAQUE = {
-    ast.ExecuteStmt: "it runs a prepared statement, whose text is elsewhere",
-    ast.AlterExtensionStmt: "it runs the script of an extension, which may do anything to its tables",
+    ast.ExecuteStmt: "it runs a prepared statement, and the text of that is elsewhere",
+    ast.AlterExtensionStmt: "it runs the script of an extension, which can change any of its tables",
     ast.LoadStmt: "it loads a library",
     ast.AlterTableMoveAllStmt: "it moves every table of a tablespace, each under ACCESS EXCLUSIVE",
-    ast.ImportForeignSchemaStmt: "it makes the tables that another server has",
+    ast.ImportForeignSchemaStmt: "it creates the tables of another server",
 }
-"""Statements whose text does not tell what they do."""
+"""Statements whose text does not show their effect."""
 
 
 def operations(sql: str) -> list[Operation]:
-    """Return what each statement of a text does."""
+    """Return the effects of each statement of a text."""
     found = statements(sql)
     read = [operation for statement in found for operation in _certain(statement)]
-    # The server runs several statements of one text in a transaction of its own.
+    # The server runs several statements of one text in an implicit transaction.
     return read if len(found) < 2 else [one.with_traits("in a transaction") for one in read]
 
 
@@ -83,8 +83,12 @@ def _certain(statement: Statement) -> list[Operation]:
     try:
         return _of(statement)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
-        # A statement of a form that nobody has met yet must never stop a review, nor pass as seen.
-        return [Operation(op.OPAQUE, opaque=f"its form is not known here ({type(error).__name__}: {error})")]
+        # An unknown form of a statement must not stop a review, and must not count as understood.
+        return [
+            Operation(
+                op.OPAQUE, opaque=f"safeops does not know this form of statement ({type(error).__name__}: {error})"
+            )
+        ]
 
 
 def _of(statement: Statement) -> list[Operation]:
@@ -105,6 +109,6 @@ def _of(statement: Statement) -> list[Operation]:
 
 
 def _explained(node: Any) -> list[Operation]:
-    """EXPLAIN runs nothing, unless it is to ANALYZE."""
+    """EXPLAIN runs nothing, except with ANALYZE."""
     analyses = any(one.defname == "analyze" for one in node.options or ())
     return _of(Statement("", node.query)) if analyses else [Operation(op.OTHER, node=node)]

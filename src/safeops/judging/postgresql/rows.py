@@ -113,7 +113,7 @@ def copy(node: Any) -> Iterator[Operation]:
     else:
         yield Operation(op.SELECT, name_of(node.relation), node=node)
     if node.is_program:
-        yield Operation(op.OPAQUE, opaque="COPY runs a program of the server's machine.", node=node)
+        yield Operation(op.OPAQUE, opaque="COPY runs a program on the database server", node=node)
 
 
 def truncate(node: Any) -> Iterator[Operation]:
@@ -252,7 +252,7 @@ def _calls(node: Any) -> Iterator[Operation]:
             yield _setting(one)
     unknown = [name for name in functions_in(node) if not is_known(name)]
     for name in dict.fromkeys(unknown):
-        why = f"it calls the function {name}(), whose code the text of the statement does not show"
+        why = f"it calls the function {name}(), and the code of that is not part of the statement"
         yield Operation(op.OPAQUE, name=str(name), opaque=why, node=node)
 
 

@@ -176,7 +176,7 @@ def _nullable(altered: ops.AlterColumnOp, name: Name, about: About) -> Replaceme
     known = about.schema.table(name)
     before = known.columns.get(column) if known else None
     if before is not None and before.nullable is takes_null:
-        return Replacement(code, f"{NOTHING_TO_UNDO}: {name}.{column} was so before", one_to_one=True)
+        return Replacement(code, f"{NOTHING_TO_UNDO}: {name}.{column} was the same before", one_to_one=True)
     return Replacement(code, back, one_to_one=True)
 
 
@@ -244,7 +244,7 @@ def _is_brief(name: Name, column: str, type_: Any, old: Any, about: About) -> bo
 
 
 UTC = "{} AT TIME ZONE 'UTC'"
-ZONE = "The values are taken for UTC: write the time zone that they are in."
+ZONE = "The values are assumed to be in UTC: write their time zone."
 
 
 def _conversion(column: str, type_: Any, old: Any, altered: ops.AlterColumnOp) -> dict[str, str]:
@@ -257,7 +257,7 @@ def _conversion(column: str, type_: Any, old: Any, altered: ops.AlterColumnOp) -
     return {}
 
 
-PHASES = "switch() and contract() belong in revisions of their own, each a deploy later."
+PHASES = "Put switch() and contract() into separate revisions, each one deploy later."
 
 
 def _phases(name: Name, column: str, type_: Any, conversion: dict[str, str], about: About) -> str:
@@ -294,13 +294,13 @@ def two_phases(rename: str, old: str, expand: str = "rename.expand()") -> Replac
     return Replacement(
         lines(f"rename = {rename}", expand, "rename.contract()  # a revision of a later deploy"),
         lines(f"rename = {rename}", "rename.undo_contract()", "rename.undo_expand()"),
-        note=f"contract() belongs in a revision of its own, when no application uses {old} any more.",
+        note=f"Put contract() into a later revision, when no application uses {old} any longer.",
     )
 
 
 CASCADE = (
-    "CASCADE drops what depends on it without saying what: drop those by name first, and then it, with archive=True, so that"
-    " it can be restored."
+    "CASCADE drops dependent objects without naming them. Drop those by name first; then drop the target with"
+    " archive=True, which can be restored."
 )
 
 

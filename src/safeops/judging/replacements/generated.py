@@ -54,7 +54,7 @@ def _numbered(name: Name, column: sa.Column[Any], by: tuple[str, str, str], abou
             executed(after),
         ),
         undo,
-        note="Rows are numbered in batches; the last statement takes a lock for a moment.",
+        note="Rows are numbered in batches; the last statement locks the table briefly (a catalogue change, milliseconds).",
     )
 
 
@@ -85,8 +85,8 @@ def computed(name: Name, column: sa.Column[Any], about: About, undo: str) -> Rep
             ),
         ),
         undo,
-        note="It ends in a plain column, which the application writes, or a trigger of yours: a stored one can only be added"
-        " by a rewrite. A virtual one (PostgreSQL 18, MariaDB, MySQL) is added in a moment.",
+        note="The result is a plain column, which the application or your own trigger must write: a stored generated"
+        " column requires a rewrite. A virtual one (PostgreSQL 18, MariaDB, MySQL) takes milliseconds.",
     )
 
 
@@ -123,8 +123,8 @@ def _of_column(check: str, column: str) -> str:
 
 
 DOMAIN = (
-    "It ends in a column of the base type that keeps the rules of the domain itself, in the models too: no column can get a"
-    " domain with rules without a rewrite."
+    "The result is a column of the base type with the domain's constraints on it; change the model too. A domain with"
+    " constraints requires a rewrite."
 )
 
 

@@ -1,4 +1,4 @@
-"""What to write, or to do, instead of a statement that safeops has no call of the same meaning for."""
+"""What to do instead of a statement without an equivalent call of safeops."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Rep
 from safeops.naming import Name, call
 
 ADVICE = {
-    operations.REWRITE_TABLE: "No database rewrites a table online, and safeops has no call for it: open a maintenance"
-    ' window, with assured("why they can wait"), or let a tool copy it beside the table (pg_repack, pg_squeeze, gh-ost).',
-    operations.CLUSTER: "It copies the table under a lock: pg_repack orders the rows while all go on.",
-    operations.VACUUM: "A plain VACUUM lets all go on; VACUUM FULL copies the table under a lock: pg_repack does not.",
-    operations.LOCK_TABLE: "Take no lock by hand: each helper takes the weakest that it needs, for a moment, and waits"
-    " for it with a timeout. To keep others out of a migration, use migration_lock().",
-    operations.TRUNCATE: "Deploy an application that does without the rows, keep them by drop_table_if_exists(...,"
-    " archive=True), or delete them in batches.",
-    operations.REVOKE: "Deploy an application that does without the right first, then revoke it in a later revision.",
-    operations.SELECT: "Read without FOR UPDATE, or lock in batches: backfill() locks the rows of a batch for a moment.",
-    operations.INSERT: "Insert only what is missing, with ON CONFLICT DO NOTHING, and change the rows that exist by"
-    " backfill().",
-    operations.MERGE: "Insert what is missing by an INSERT ... SELECT, and change rows in batches by backfill().",
-    operations.ADD_EXCLUSION: "PostgreSQL has no online way: it builds the index under a lock that blocks reads and writes."
-    ' Where they can wait: with assured("why they can wait"): create_exclude_constraint_if_missing(...).',
-    operations.ROW_LEVEL_SECURITY: "Without a policy other roles see no rows: create the policies first, and enable row"
-    ' security in the same transaction, in a block: with assured("the policies are there").',
-    operations.DROP_SCHEMA: "Drop its tables one by one, with drop_table_if_exists(..., archive=True) in their schema: then"
-    " they can be restored.",
-    operations.OPAQUE: "What it runs cannot be seen: write it as calls of safeops, or try it with --scratch-url.",
+    operations.REWRITE_TABLE: "No database rewrites a table online, and safeops has no call for it: use a maintenance"
+    ' window and assured("why they can wait"), or a tool that copies it online (pg_repack, pg_squeeze, gh-ost).',
+    operations.CLUSTER: "CLUSTER copies the table under a lock. pg_repack orders the rows online.",
+    operations.VACUUM: "VACUUM FULL copies the table under a lock. A plain VACUUM does not; pg_repack frees space"
+    " online.",
+    operations.LOCK_TABLE: "Leave it out: each helper takes the weakest lock that it needs, for milliseconds, with a lock"
+    " timeout. To run one migration at a time, use migration_lock().",
+    operations.TRUNCATE: "First deploy an application that does not need the rows. Then keep them with"
+    " drop_table_if_exists(..., archive=True), or delete them in batches.",
+    operations.REVOKE: "First deploy an application that does not need the privilege; revoke it in a later revision.",
+    operations.SELECT: "Read without FOR UPDATE, or change the rows with backfill(), which locks one batch at a time.",
+    operations.INSERT: "Insert only missing rows, with ON CONFLICT DO NOTHING, and change existing rows with backfill().",
+    operations.MERGE: "Insert missing rows with INSERT ... SELECT, and change existing rows in batches with backfill().",
+    operations.ADD_EXCLUSION: "PostgreSQL cannot do this online: it builds the index under a lock that blocks reads and"
+    ' writes. If they can wait: with assured("why they can wait"): create_exclude_constraint_if_missing(...).',
+    operations.ROW_LEVEL_SECURITY: "Create the policies first, then enable row-level security in the same transaction, in a"
+    ' block: with assured("the policies exist").',
+    operations.DROP_SCHEMA: "Drop its tables one by one with drop_table_if_exists(..., archive=True, schema=...): then they"
+    " can be restored.",
+    operations.OPAQUE: "Use calls of safeops, or measure it on a scratch database: safeops review --scratch-url URL.",
 }
 
 
 def _needed(operation: Operation, about: About) -> Replacement | None:
-    """Return the advice for what the server refuses because others depend on it."""
+    """Return the advice for a statement that the server rejects because other objects depend on its target."""
     if operation.kind in (operations.DROP_COLUMN, operations.DROP_TABLE, operations.CHANGE_TYPE):
-        return Replacement("", note="Drop what depends on it first, and create that again afterwards.")
+        return Replacement("", note="First drop the objects that depend on it, and create them again afterwards.")
     return None
 
 
 def _committed_first(operation: Operation, about: About) -> Replacement | None:
-    """Return the advice for work that is only unsafe for the lock that is held meanwhile."""
+    """Return the advice for work that is only unsafe because of an earlier lock."""
     if operation.kind in (operations.INSERT, operations.SELECT, operations.CREATE_TABLE, operations.OTHER):
-        return Replacement("", note="Write what takes the lock as calls of safeops: they commit by themselves.")
+        return Replacement(
+            "",
+            note="Replace the earlier statement that takes the lock with calls of safeops, which commit after each step.",
+        )
     return None
 
 
 BY_RULE = {"fails": _needed, "held-lock": _committed_first}
-"""What depends on the rule of a finding, and not on its operation alone."""
+"""Advice that depends on the rule of a finding, not only on its operation."""
 
 
 def advised(operation: Operation, about: About) -> Replacement | None:
@@ -63,7 +66,7 @@ def _validate(operation: Operation, about: About) -> Replacement | None:
     if operation.table is None or operation.name is None:
         return None
     code = call("validate_constraint", operation.name, operation.table.name, schema=operation.table.schema)
-    return Replacement(code, f"{NOTHING_TO_UNDO}: what was checked stays so", one_to_one=True)
+    return Replacement(code, f"{NOTHING_TO_UNDO}: the constraint remains valid", one_to_one=True)
 
 
 def index_for_key(operation: Operation) -> Replacement | None:
@@ -75,7 +78,7 @@ def index_for_key(operation: Operation) -> Replacement | None:
     return Replacement(
         call("create_index_if_missing", own, name.name, columns, schema=name.schema),
         call("drop_index_if_exists", own, name.name, schema=name.schema),
-        note="create_foreign_key_if_missing(..., index=True) builds it together with the key.",
+        note="create_foreign_key_if_missing(..., index=True) builds the index together with the key.",
     )
 
 
@@ -84,13 +87,13 @@ def _refresh(operation: Operation, about: About) -> Replacement | None:
         return None
     view = about.database.quoted_table(operation.table)
     code = executed(f"REFRESH MATERIALIZED VIEW CONCURRENTLY {view}")
-    note = "Readers go on; it needs a unique index on columns of the view."
-    return Replacement(code, f"{NOTHING_TO_UNDO}: it holds the same rows", note=note)
+    note = "Readers are not blocked. CONCURRENTLY needs a unique index on columns of the view."
+    return Replacement(code, f"{NOTHING_TO_UNDO}: the view has the same rows", note=note)
 
 
 def _attach(operation: Operation, about: About) -> Replacement | None:
-    note = "Prove the bounds first: create_check_constraint_if_missing() with them on the partition, and with their opposite"
-    note += " on the default partition; then attach it, and drop the checks."
+    note = "First prove the bounds with create_check_constraint_if_missing(): the bounds on the new partition, their"
+    note += " negation on the default partition. Then attach it, and drop the checks."
     return Replacement("", note=note)
 
 
@@ -117,8 +120,8 @@ def renamed_value(operation: Operation, about: About, type_: Name, old: str, new
     backwards = [code.replace(f'"{new}"', f'"{old}"').replace(f"'{old}'", f"'{new}'") for code in fills]
     return Replacement(
         lines(added, *fills),
-        lines(*backwards) or f"{NOTHING_TO_UNDO}: the value {new!r} stays, which harms nothing",
-        note=f"The type keeps the value {old!r}, which no server takes back. Deploy an application that knows both first.",
+        lines(*backwards) or f"{NOTHING_TO_UNDO}: the value {new!r} can stay",
+        note=f"First deploy an application that knows both values. The type keeps {old!r}: no server can remove a value.",
     )
 
 

@@ -101,8 +101,8 @@ def key_of(about: About, name: Name) -> list[str] | None:
 
 
 NO_KEY = (
-    "{0} has no unique key that is NOT NULL, along which rows can be written in batches: give it one first, by"
-    ' create_primary_key_if_missing(). Where all may wait instead: with assured("why").'
+    "Rows can be written in batches only along a unique key that is NOT NULL, and {0} has none: first add one with"
+    ' create_primary_key_if_missing(). If blocking is acceptable instead: with assured("why").'
 )
 
 

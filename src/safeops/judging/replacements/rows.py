@@ -12,7 +12,7 @@ from safeops.judging.replacements.code import constant_code, escaped
 from safeops.judging.replacements.replacement import NOTHING_TO_UNDO, About, Replacement, key_of, keys_of, lines
 from safeops.naming import Code, Name, call
 
-ADVICE = "Change the rows in batches, each a short transaction: backfill() does, with SQL or with a function of Python."
+ADVICE = "Change the rows with backfill(), in batches with short transactions, by SQL or by a Python function."
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def update(rows: Rows, name: Name, about: About) -> Replacement:
     values = {column: _value(value) for column, value in rows.values.items()}
     where = Code("True") if rows.condition is None else escaped(rows.condition)
     code = call("backfill", name.name, values, where=where, key=key_of(about, name), schema=name.schema)
-    return Replacement(code, f"{NOTHING_TO_UNDO}: the values from before are not kept", one_to_one=True)
+    return Replacement(code, f"{NOTHING_TO_UNDO}: the old values are not kept", one_to_one=True)
 
 
 def _value(value: Any) -> Code:
@@ -55,8 +55,8 @@ def delete(sql: str) -> Replacement:
             "        pass",
         ),
         call("irreversible", "the rows are deleted"),
-        note="safeops has no call that deletes: this loop deletes in batches, each of which commits. Where the application"
-        " may still need the rows, keep a copy first.",
+        note="safeops has no call that deletes rows: this loop deletes in batches, with a commit after each. If the"
+        " application might still need the rows, copy them first.",
     )
 
 

@@ -27,7 +27,7 @@ def drop_table(dropped: ops.DropTableOp, about: About) -> Replacement:
         call("drop_table_if_exists", dropped.table_name, archive=True, **given),
         call("restore_table", dropped.table_name, **given),
         one_to_one=True,
-        note="Deploy an application that does not use it first. A later revision lets the archive go: drop_archives().",
+        note="First deploy an application that does not use it. A later revision deletes the archive: drop_archives().",
     )
 
 
@@ -35,17 +35,15 @@ def rename_table(renamed: ops.RenameTableOp, about: About) -> Replacement:
     if str(renamed.table_name) == str(renamed.new_table_name):
         return Replacement("", note=MOVED)
     if not RawSql.of(about.database).has_writable_views:
-        return Replacement("", note="Rename it in the deploy that brings the application which knows the new name.")
+        return Replacement("", note="Rename it in the deploy of the application that uses the new name.")
     rename = call("TableRename", str(renamed.table_name), str(renamed.new_table_name), schema=renamed.schema)
     return two_phases(rename, str(renamed.table_name))
 
 
-PARTITION = (
-    "safeops keeps no archive of a partition, nor of a table that has some: copy what you want to keep, or detach it."
-)
+PARTITION = "safeops cannot archive a partition or a partitioned table: copy the rows to keep, or detach the partition."
 MOVED = (
-    "safeops has no call that moves a table to another schema: make an updatable view under the old name in the same"
-    " transaction, and drop it when no application uses that name any more."
+    "safeops cannot move a table to another schema: create an updatable view with the old name in the same transaction,"
+    " and drop it when no application uses that name any longer."
 )
 
 

@@ -1,4 +1,4 @@
-"""The rules of what breaks the application, loses data, fails, or cannot be seen."""
+"""The rules about statements that break the application, lose data, fail, or cannot be judged."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from safeops.judging.rules.rule import Rule
 APPLICATION = (
     Rule(
         "drop-column",
-        "A column is dropped that may be in use",
+        "DROP COLUMN breaks the deployed application: stop using the column first",
         UNSAFE,
         catches=(
-            "`op.drop_column` and `DROP COLUMN`, unless neither the models nor those of the deployed code have it any"
-            " more."
+            "`op.drop_column` and `DROP COLUMN`, except of a column that neither the current models nor those of the"
+            " deployed code have."
         ),
-        why="The deployed application still selects the column, and fails from that moment on. Its values are gone.",
+        why=(
+            "Queries of the deployed application that name the column fail as soon as it is dropped. Its values are"
+            " lost."
+        ),
         instead=(
-            "Deploy an application that does without it first. Then drop it with `archive=True`: its values are kept,"
-            " and `restore_column` brings them back."
+            "First deploy an application that does not use the column. Then drop it with `archive=True`: its values are"
+            " kept, and `restore_column` restores them."
         ),
         bad='op.drop_column("users", "legacy_code")',
         good='drop_column_if_exists("users", "legacy_code", archive=True)',
@@ -27,11 +30,14 @@ APPLICATION = (
     ),
     Rule(
         "drop-table",
-        "A table is dropped that may be in use",
+        "DROP TABLE breaks the deployed application: stop using the table first",
         UNSAFE,
-        catches="`op.drop_table`, `DROP TABLE` and `DROP SCHEMA`, unless no model has it any more.",
-        why="The deployed application still uses the table, and fails. Its rows are gone.",
-        instead="Deploy an application that does without it first. Then drop it with `archive=True`: it is kept aside.",
+        catches="`op.drop_table`, `DROP TABLE` and `DROP SCHEMA`, except of a table that no model has.",
+        why="Queries of the deployed application on the table fail as soon as it is dropped. Its rows are lost.",
+        instead=(
+            "First deploy an application that does not use the table. Then drop it with `archive=True`: the table is"
+            " renamed and kept, and `restore_table` restores it."
+        ),
         bad='op.drop_table("old_orders")',
         good='drop_table_if_exists("old_orders", archive=True)',
         undo='restore_table("old_orders")',
@@ -39,11 +45,11 @@ APPLICATION = (
     ),
     Rule(
         "rename-column",
-        "A column changes its name under the application",
+        "RENAME COLUMN breaks the deployed application: keep both names in sync",
         UNSAFE,
         catches="`op.alter_column(new_column_name=...)` and `RENAME COLUMN`.",
-        why="The deployed application uses the old name until its last process has ended, and fails meanwhile.",
-        instead="Have both names for a while, kept in sync: expand, deploy, contract.",
+        why="The deployed application uses the old name. Its queries fail until its last process has been replaced.",
+        instead="Use `ColumnRename`: it keeps both names in sync while you deploy (expand, deploy, contract).",
         bad='op.alter_column("users", "name", new_column_name="full_name")',
         good=(
             'rename = ColumnRename("users", "name", "full_name")\n'
@@ -55,11 +61,13 @@ APPLICATION = (
     ),
     Rule(
         "rename-table",
-        "A table changes its name under the application",
+        "RENAME TABLE breaks the deployed application: keep the old name as a view",
         UNSAFE,
         catches="`op.rename_table` and `ALTER TABLE ... RENAME TO`.",
-        why="The deployed application uses the old name until its last process has ended, and fails meanwhile.",
-        instead="Keep the old name as a view that takes reads and writes, until no process uses it.",
+        why="The deployed application uses the old name. Its queries fail until its last process has been replaced.",
+        instead=(
+            "Use `TableRename`: it keeps the old name as a view for reads and writes, until no process uses that name."
+        ),
         bad='op.rename_table("old_orders", "past_orders")',
         good=(
             'rename = TableRename("old_orders", "past_orders")\n'
@@ -71,13 +79,16 @@ APPLICATION = (
     ),
     Rule(
         "rename-enum-value",
-        "A value of an enum changes under the application",
+        "Renaming an enum value breaks the deployed application: add a value instead",
         UNSAFE,
-        catches="`ALTER TYPE ... RENAME VALUE`, and a new list of values without one that was there.",
-        why="The deployed application writes the old value, which is refused, and reads one that it does not know.",
+        catches="`ALTER TYPE ... RENAME VALUE`, and a new list of values that lacks an old one.",
+        why=(
+            "The deployed application writes the old value, which the server rejects, and reads a value that it does"
+            " not know."
+        ),
         instead=(
-            "Add the new value, deploy an application that knows both, and write it to the rows in batches. The old"
-            " value stays, which harms nobody."
+            "Add the new value, deploy an application that knows both, and write the new value to the rows in batches."
+            " The old value can stay."
         ),
         bad="op.execute(\"ALTER TYPE order_status RENAME VALUE 'paid' TO 'settled'\")",
         good='add_enum_value_if_missing("order_status", "settled", after="paid")',
@@ -85,16 +96,16 @@ APPLICATION = (
     ),
     Rule(
         "truncate",
-        "All rows of a table are thrown away",
+        "TRUNCATE deletes all rows, and cannot be undone",
         UNSAFE,
-        catches="`TRUNCATE` of a table that has rows or may have some.",
+        catches="`TRUNCATE` of a table that has rows, or might have some.",
         why=(
-            "Nobody can use the table meanwhile, no trigger of the application sees it, and no downgrade brings the"
-            " rows back."
+            "All rows are lost, and no downgrade restores them. Reads and writes are blocked until the transaction"
+            " ends, and triggers for DELETE do not fire."
         ),
         instead=(
-            "Drop what nobody needs with `archive=True`. Rows that are to go are deleted in batches, after somebody"
-            " has made sure of a backup."
+            "Drop a table that is no longer needed with `archive=True`. If you must delete rows, make sure that there"
+            " is a backup, then delete them in batches."
         ),
         bad='op.execute("TRUNCATE old_orders")',
         good='drop_table_if_exists("old_orders", archive=True)',
@@ -102,72 +113,63 @@ APPLICATION = (
         kinds=(op.TRUNCATE,),
     ),
     Rule(
-        "narrowing",
-        "A column takes fewer values than before",
-        UNSAFE,
-        catches="A change to a shorter or smaller type, also where the server does it in a moment.",
-        why=(
-            "The deployed application writes values that are refused from then on, and values that are there may not"
-            " fit."
-        ),
-        instead="Deploy an application that writes no such values; keep the type, and have a check say what is allowed.",
-        bad='op.alter_column("users", "email", type_=sa.String(50), existing_type=sa.String(300))',
-        good='create_check_constraint_if_missing("ck_users_email", "users", "char_length(email) <= 50")',
-        undo='drop_constraint_if_exists("ck_users_email", "users", type_="check")',
-        kinds=(op.CHANGE_TYPE,),
-    ),
-    Rule(
         "revoke",
-        "A right is taken from the application",
+        "REVOKE breaks the deployed application: stop using the privilege first",
         UNSAFE,
-        catches="`REVOKE`, and another owner of a table.",
-        why="What the deployed application may do no longer fails.",
-        instead="Deploy an application that does without the right first, and then say so.",
+        catches="`REVOKE`, and a change of a table's owner.",
+        why="Queries of the deployed application that need the privilege fail.",
+        instead="First deploy an application that does not need the privilege. Then state that in `assured(...)`.",
         bad='op.execute("REVOKE SELECT ON users FROM PUBLIC")',
         good=('with assured("no release since May uses it"):\n    op.execute("REVOKE SELECT ON users FROM PUBLIC")'),
         kinds=(op.REVOKE,),
     ),
     Rule(
         "row-level-security",
-        "Rows disappear for the application",
+        "ENABLE ROW LEVEL SECURITY hides all rows: create the policies first",
         UNSAFE,
         catches="`ENABLE` or `FORCE ROW LEVEL SECURITY`.",
-        why="Roles other than the owner see no rows, and write none, until there is a policy for them.",
-        instead="Create the policies first, enable row security in the same transaction, and say so.",
+        why="Roles other than the owner read no rows and can write none until a policy allows it.",
+        instead=(
+            "Create the policies first, enable row-level security in the same transaction, and state that in"
+            " `assured(...)`."
+        ),
         bad='op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")',
         good=(
             'op.execute("CREATE POLICY all_users ON users USING (true)")\n'
-            'with assured("the policy is there"):\n'
+            'with assured("the policy exists"):\n'
             '    op.execute("ALTER TABLE users ENABLE ROW LEVEL SECURITY")'
         ),
         kinds=(op.ROW_LEVEL_SECURITY,),
     ),
     Rule(
         "fails",
-        "The server refuses it",
+        "The server rejects the statement",
         UNSAFE,
         catches=(
-            "What cannot work: CONCURRENTLY inside a transaction, a column that is NOT NULL without a default on a"
-            " table with rows, syntax that the server does not have."
+            "A statement that cannot work: CONCURRENTLY inside a transaction, a NOT NULL column without a default on a"
+            " table with rows, syntax that the server does not support."
         ),
-        why="The deploy stops in the middle, with some of the revisions done.",
-        instead="The helpers leave the transaction by themselves, and fill a required column before it is one.",
+        why="The deploy stops in the middle, with only some of the revisions applied.",
+        instead=(
+            "Use the helpers: they leave the transaction when they must, and fill a required column before they make it"
+            " NOT NULL."
+        ),
         bad='op.execute("CREATE INDEX CONCURRENTLY ix_orders_total ON orders (total)")',
         good='create_index_if_missing("ix_orders_total", "orders", ["total"])',
         undo='drop_index_if_exists("ix_orders_total", "orders")',
     ),
     Rule(
         "unseen",
-        "Something could not be seen",
+        "The effect of a statement cannot be determined: review it on a scratch database",
         UNSAFE,
         catches=(
-            "A block of PL/pgSQL, a function that is called, SQL that no parser understands, a value of the database"
-            " that the revision decides by."
+            "A block of PL/pgSQL, a call of a function, SQL that the parser does not understand, a decision that"
+            " depends on a value in the database."
         ),
-        why="What cannot be seen may be anything, so it counts as unsafe.",
+        why="The statement might block, break or lose anything, so it counts as unsafe.",
         instead=(
-            "Give the review a scratch copy (`--scratch-url`), on which the revision really runs; or write it as"
-            " calls of safeops."
+            "Pass `--scratch-url` to the review: it runs the revision on a scratch database and measures its effect."
+            " Or use calls of safeops."
         ),
         bad='op.execute("CALL forget_old_users()")',
         good='backfill("users", {"status": "old"}, where="age > 60")',

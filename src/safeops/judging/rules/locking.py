@@ -1,4 +1,4 @@
-"""The rules of what takes long while others wait."""
+"""The rules about statements that block readers or writers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from safeops.judging.rules.rule import Rule
 LOCKING = (
     Rule(
         "index-blocks-writes",
-        "An index is built while nobody can write",
+        "CREATE INDEX blocks writes: build the index concurrently",
         UNSAFE,
         catches=(
             "`op.create_index`, `CREATE INDEX`, `REINDEX`, and `index=True` or `unique=True` on a column of"
             " `op.add_column`."
         ),
         why=(
-            "Every INSERT, UPDATE and DELETE on the table waits until the index is built: about 1.5 s for a million"
-            " rows that are in memory, and far longer from a disk."
+            "Blocks every INSERT, UPDATE and DELETE on the table until the index is built: about 1.5 s for a million"
+            " rows in memory, far longer from a disk."
         ),
         instead=(
-            "Let the server build it online. The helper also drops what an interrupted build has left, bounds its"
-            " waiting, and tells who is in its way."
+            "Use `create_index_if_missing`, which builds the index online. It also drops the remains of an interrupted"
+            " build, limits the wait for locks, and names the sessions that block it."
         ),
         bad='op.create_index("ix_orders_user_id", "orders", ["user_id"])',
         good='create_index_if_missing("ix_orders_user_id", "orders", ["user_id"])',
@@ -30,13 +30,14 @@ LOCKING = (
     ),
     Rule(
         "foreign-key-scans",
-        "A foreign key checks all rows under a lock",
+        "ADD FOREIGN KEY blocks writes on both tables: validate it separately",
         UNSAFE,
         catches="`op.create_foreign_key`, `ADD FOREIGN KEY`, and a `ForeignKey` on a column of `op.add_column`.",
-        why="Both tables refuse writes until each row has been looked up in the other table.",
+        why="Blocks writes on both tables until each row has been looked up in the other table.",
         instead=(
-            "Add it for new rows in a moment, and check the old rows while all go on: one call does both."
-            " `index=True` builds the index that a foreign key needs too."
+            "Use `create_foreign_key_if_missing`. It adds the key for new rows within milliseconds, then validates"
+            " existing rows without blocking reads or writes. `index=True` also builds the index that a foreign key"
+            " needs."
         ),
         bad='op.create_foreign_key("fk_orders_user", "orders", "users", ["user_id"], ["id"])',
         good=('create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)'),
@@ -45,11 +46,14 @@ LOCKING = (
     ),
     Rule(
         "check-scans",
-        "A check reads all rows under a lock",
+        "ADD CHECK blocks reads and writes: validate the constraint separately",
         UNSAFE,
         catches="`op.create_check_constraint` and `ADD CHECK`, unless it is NOT VALID.",
-        why="Nobody can read or write the table until each row has been checked.",
-        instead="Add it for new rows in a moment, and check the old rows while all go on: one call does both.",
+        why="Blocks reads and writes until each row has been checked.",
+        instead=(
+            "Use `create_check_constraint_if_missing`. It adds the check for new rows within milliseconds, then"
+            " validates existing rows without blocking reads or writes."
+        ),
         bad='op.create_check_constraint("ck_orders_total", "orders", "total >= 0")',
         good='create_check_constraint_if_missing("ck_orders_total", "orders", "total >= 0")',
         undo='drop_constraint_if_exists("ck_orders_total", "orders", type_="check")',
@@ -57,16 +61,17 @@ LOCKING = (
     ),
     Rule(
         "key-builds",
-        "A key builds its index under a lock",
+        "ADD UNIQUE or PRIMARY KEY blocks reads and writes: build the index first",
         UNSAFE,
         catches=(
             "`op.create_unique_constraint`, `op.create_primary_key`, exclusion constraints, and `UNIQUE` on a new"
             " column."
         ),
-        why="Nobody can read or write the table while the index is built.",
+        why="Blocks reads and writes until the index of the key is built.",
         instead=(
-            "Build the index online and make the key of it in a moment, which is one call. An exclusion constraint"
-            " cannot be built online by any server: where all may wait for it, put it in a block `with assured(...)`."
+            "Use `create_unique_constraint_if_missing`. It builds the index online, then turns it into the key within"
+            " milliseconds. No server builds an exclusion constraint online: if the table can be blocked for that"
+            " long, put it in a block `with assured(...)`."
         ),
         bad='op.create_unique_constraint("uq_users_email", "users", ["email"])',
         good='create_unique_constraint_if_missing("uq_users_email", "users", ["email"])',
@@ -75,19 +80,16 @@ LOCKING = (
     ),
     Rule(
         "not-null-scans",
-        "NOT NULL reads all rows under a lock",
+        "SET NOT NULL blocks reads and writes: validate a check first",
         UNSAFE,
         catches=(
-            "`op.alter_column(nullable=False)` and `SET NOT NULL`, unless a valid check proves already that no row is"
+            "`op.alter_column(nullable=False)` and `SET NOT NULL`, unless a valid check already proves that no row is"
             " NULL."
         ),
-        why=(
-            "Nobody can read or write the table until each row has been checked; one row with NULL, and all was in"
-            " vain."
-        ),
+        why="Blocks reads and writes until each row has been checked. A single NULL makes the statement fail.",
         instead=(
-            "Prove it first while all go on, which the helper does; it looks for rows with NULL before it changes"
-            " anything."
+            "Use `enforce_not_null`. It looks for rows with NULL before it changes anything, then validates a check"
+            " without blocking reads or writes; with that check, NOT NULL takes milliseconds."
         ),
         bad='op.alter_column("users", "age", nullable=False)',
         good='enforce_not_null("users", "age")',
@@ -96,20 +98,21 @@ LOCKING = (
     ),
     Rule(
         "type-rewrites",
-        "A change of type writes the table anew",
+        "ALTER COLUMN TYPE rewrites the table: use a shadow column",
         UNSAFE,
         catches=(
             "`op.alter_column(type_=...)` and `ALTER COLUMN ... TYPE`, unless the server stores both types in the"
             " same way: a longer `varchar`, `varchar` to `text`, more digits before the point."
         ),
         why=(
-            "Nobody can read or write the table while all rows and all of its indexes are written anew: 3 to 23 s for"
-            " a million rows that are in memory."
+            "Blocks reads and writes until all rows and all indexes are rewritten: 3 to 23 s for a million rows in"
+            " memory. A shorter or smaller type also rejects values that the deployed application still writes."
         ),
         instead=(
-            "Add a column of the new type beside it, kept in sync and filled in batches, and exchange the two in a"
-            " moment. That takes three deploys, because the application has to cope with either type in between. What"
-            " needs no rewrite is `alter_column_type`."
+            "Use `TypeChange`. It adds a shadow column of the new type, keeps it in sync, fills it in batches, and"
+            " swaps the two columns within milliseconds. That takes three deploys, because the application must cope"
+            " with both types in between. If the change needs no rewrite, use `alter_column_type`. To allow fewer"
+            " values, keep the type and add a check."
         ),
         bad='op.alter_column("orders", "total", type_=sa.Numeric(12, 2))',
         good=(
@@ -123,18 +126,18 @@ LOCKING = (
     ),
     Rule(
         "column-rewrites",
-        "A new column writes the table anew",
+        "ADD COLUMN with a volatile default rewrites the table: backfill it",
         UNSAFE,
         catches=(
             "A new column whose values differ from row to row: a volatile default such as `clock_timestamp()` or"
-            " `gen_random_uuid()`, an identity, `serial`, a stored generated column; and on PostgreSQL a domain with"
-            " rules."
+            " `gen_random_uuid()`, an identity, `serial`, a stored generated column; on PostgreSQL also a domain with"
+            " constraints."
         ),
         why=(
-            "Nobody can read or write the table while every row is written anew. A constant default, and `now()`, is"
-            " stored once and costs nothing."
+            "Blocks reads and writes until every row is rewritten. A constant default, and also `now()`, is"
+            " stored once and needs no rewrite."
         ),
-        instead="Add the column empty, give it its default for new rows, and fill the old ones in batches.",
+        instead="Add the column empty, set its default for new rows, and fill existing rows in batches.",
         bad=('op.add_column("users", sa.Column("token", sa.Uuid(), server_default=sa.text("gen_random_uuid()")))'),
         good=(
             'add_column_if_missing("users", sa.Column("token", sa.Uuid()))\n'
@@ -146,13 +149,13 @@ LOCKING = (
     ),
     Rule(
         "column-scans",
-        "A new column checks all rows under a lock",
+        "ADD COLUMN with CHECK or REFERENCES scans the table: add the constraint afterwards",
         UNSAFE,
         catches="A new column with a check, or with a reference and a default, in the same statement.",
-        why="Nobody can read or write the table until each row has been checked, although all have the same value.",
+        why="Blocks reads and writes until each row has been checked, although all rows have the same value.",
         instead=(
-            "Hand the column over as it is: the helper adds it bare in a moment, and then its checks, keys and"
-            " references, each online."
+            "Pass the whole column to `add_column_if_missing`. It adds the bare column within milliseconds, then its"
+            " checks, keys and references, each online."
         ),
         bad='op.execute("ALTER TABLE users ADD COLUMN score int DEFAULT 1 CHECK (score > 0)")',
         good=(
@@ -164,17 +167,17 @@ LOCKING = (
     ),
     Rule(
         "table-rewrites",
-        "The table is copied under a lock",
+        "VACUUM FULL, CLUSTER, SET TABLESPACE or SET LOGGED copies the table under a lock",
         UNSAFE,
         catches=(
             "`SET TABLESPACE`, `SET LOGGED` and `UNLOGGED`, another access method, `CLUSTER`, `VACUUM FULL`, `REFRESH"
             " MATERIALIZED VIEW` without CONCURRENTLY, another storage engine or character set."
         ),
-        why="Nobody can use the table until it has been copied.",
+        why="Blocks reads and writes until the table has been copied.",
         instead=(
-            "No database does it online, and safeops has no call for it. Open a maintenance window and say so, or"
-            " have a tool copy the table beside it: pg_repack, pg_squeeze, gh-ost. A materialized view with a unique"
-            " index is refreshed CONCURRENTLY while it is read."
+            "No database does this online, and safeops has no call for it. Use a maintenance window and state it in"
+            " `assured(...)`, or copy the table with a tool: pg_repack, pg_squeeze, gh-ost. If a materialised view has"
+            " a unique index, `REFRESH MATERIALIZED VIEW CONCURRENTLY` does not block its readers."
         ),
         bad='op.execute("ALTER TABLE orders SET UNLOGGED")',
         good=('with assured("the maintenance window of Sunday"):\n    op.execute("ALTER TABLE orders SET UNLOGGED")'),
@@ -182,13 +185,19 @@ LOCKING = (
     ),
     Rule(
         "partition-scans",
-        "A partition is attached by reading rows under a lock",
+        "ATTACH PARTITION scans rows under a lock: prove the bounds first",
         UNSAFE,
-        catches="`ATTACH PARTITION` of a table with rows whose bounds no check proves, or beside a default partition.",
-        why="The new partition and the default one are locked while each of their rows is compared with the bounds.",
+        catches=(
+            "`ATTACH PARTITION` of a table with rows, unless a valid check proves the bounds; also if there is a"
+            " default partition."
+        ),
+        why=(
+            "Blocks reads and writes on the new partition and on the default partition until each of their rows has"
+            " been compared with the bounds."
+        ),
         instead=(
-            "Have valid checks prove the bounds first: on the partition that all of its rows are inside, on the"
-            " default partition that none is. Then attach it, and drop the checks."
+            "First add valid checks that prove the bounds: on the new partition that all rows are inside them, on the"
+            " default partition that no row is. Then attach the partition, and drop the checks."
         ),
         bad=(
             "op.execute(\"ALTER TABLE log ATTACH PARTITION log_2027 FOR VALUES FROM ('2027-01-01') TO ('2028-01-01')\")"
@@ -203,17 +212,17 @@ LOCKING = (
     ),
     Rule(
         "held-lock",
-        "Long work runs under a lock of an earlier statement",
+        "A long statement runs under the lock of an earlier one: commit in between",
         UNSAFE,
         catches=(
-            "A statement that is short by itself, such as `op.add_column`, followed by a long one in the same"
-            " transaction: an index, an UPDATE, a backfill of your own."
+            "A statement with a short lock, such as `op.add_column`, followed by long work in the same transaction: an"
+            " index build, an UPDATE, a hand-written backfill."
         ),
         why=(
-            "A lock is kept until the transaction ends. What would only stop writers then stops readers too, and what"
-            " would stop nobody stops all."
+            "A transaction keeps its locks until it ends. Work that alone would block writers only, or no session at"
+            " all, now blocks everything that the earlier lock blocks."
         ),
-        instead="Let each step commit by itself, as the helpers do.",
+        instead="Commit after each step; safeops helpers do that.",
         bad=(
             'op.add_column("users", sa.Column("nick", sa.Text()))\n'
             'op.execute("CREATE TABLE totals AS SELECT user_id, sum(total) AS total FROM orders GROUP BY user_id")'
@@ -226,51 +235,43 @@ LOCKING = (
     ),
     Rule(
         "mass-update",
-        "Many rows are written in one transaction",
+        "UPDATE or DELETE of many rows blocks their writers: backfill in batches",
         UNSAFE,
         catches="An UPDATE, DELETE or MERGE of all or many rows, also by a loop or by models in `upgrade()`.",
         why=(
-            "Each row stays locked until the end: whoever writes to one of them waits, for about 18 s for a million"
-            " rows. Replicas fall behind, and a failure at the end undoes all of it."
+            "Blocks writes to each changed row until the transaction ends: about 18 s for a million rows. Replicas"
+            " fall behind, and a failure at the end rolls back all of it."
         ),
-        instead="Write the rows in batches, each a short transaction: a stopped backfill goes on where it was.",
+        instead=(
+            "Use `backfill`. It writes the rows in batches, each in a short transaction, and resumes at its checkpoint"
+            " after a stop."
+        ),
         bad="op.execute(\"UPDATE users SET status = 'old'\")",
         good='backfill("users", {"status": "old"}, where=True)',
         kinds=(op.UPDATE, op.DELETE, op.MERGE, op.INSERT),
     ),
     Rule(
         "locks-rows",
-        "Rows are locked by reading them",
+        "SELECT FOR UPDATE blocks writes to many rows until commit",
         UNSAFE,
         catches="`SELECT ... FOR UPDATE` or `FOR SHARE` over all or many rows.",
-        why="Each row stays locked until the transaction ends: whoever writes to one of them waits.",
-        instead="Read without locking, or change the rows by `backfill`, which locks those of a batch for a moment.",
+        why="Blocks writes to each of these rows until the transaction ends.",
+        instead="Read without locking, or change the rows with `backfill`, which locks one batch at a time.",
         bad='op.execute("SELECT id FROM users FOR UPDATE")',
         good='op.execute("SELECT id FROM users")',
         kinds=(op.SELECT,),
     ),
     Rule(
-        "lock-table",
-        "A table is locked by hand",
-        UNSAFE,
-        catches="`LOCK TABLE`, and `LOCK TABLES` of MariaDB and MySQL.",
-        why="Readers or writers wait until the transaction ends, and it waits for its turn without an end.",
-        instead=(
-            "Leave it out: each helper takes the weakest lock that it needs, for a moment, and waits for it with a"
-            " timeout. To have one migration at a time, env.py has `migration_lock()`."
-        ),
-        bad='op.execute("LOCK TABLE users IN SHARE MODE")',
-        kinds=(op.LOCK_TABLE,),
-    ),
-    Rule(
         "no-lock-timeout",
-        "A strong lock is waited for without an end",
+        "lock_timeout = 0 blocks all queries on the table: keep a lock timeout",
         UNSAFE,
         catches="A statement that takes a strong lock after the revision has set `lock_timeout` to 0.",
-        why="While it waits for one long query, every new query of the table waits behind it.",
+        why=(
+            "While the statement waits behind one long query, every new query on the table waits behind the statement."
+        ),
         instead=(
-            "Leave the timeout of the session as it is: safeops sets one, tries again, and says who is in the way."
-            " Another one for a part of a revision is `lock_timeout(seconds)`."
+            "Keep the lock timeout of the session: safeops sets one, retries, and names the sessions that block it."
+            " For a part of a revision, use `lock_timeout(seconds)`."
         ),
         bad=('op.execute("SET lock_timeout = 0")\nop.add_column("users", sa.Column("nick", sa.Text()))'),
         good=('with lock_timeout(5.0):\n    add_column_if_missing("users", sa.Column("nick", sa.Text()))'),
@@ -278,22 +279,38 @@ LOCKING = (
     ),
     Rule(
         "brief-lock",
-        "A strong lock for a moment",
+        "ALTER TABLE takes a strong lock for milliseconds: set a lock timeout",
         BRIEF,
         catches=(
-            "Statements that change the catalogue only, under a lock that stops readers or writers: a new column, a"
+            "Statements that change the catalogue only, under a lock that blocks readers or writers: a new column, a"
             " default."
         ),
         why=(
-            "It is done in milliseconds once it has its lock. But it waits for that behind the longest query of the"
-            " table, and every other query waits behind it meanwhile."
+            "The change takes milliseconds once it has its lock. Until then it waits behind the longest query on the"
+            " table, and every new query waits behind it."
         ),
         instead=(
-            "Fine with a lock timeout and another try, which the guard in env.py gives to plain `op` calls and which"
-            " each helper has. Run again after a stop, the helper finds what is done."
+            "This is safe with a lock timeout and retries. Helpers have both, and the guard in env.py adds both to"
+            " plain `op` calls. After a stop, run the migration again: a helper skips what is already done."
         ),
         bad='op.add_column("users", sa.Column("nick", sa.Text()))',
         good='add_column_if_missing("users", sa.Column("nick", sa.Text()))',
         undo='drop_column_if_exists("users", "nick")',
+    ),
+    Rule(
+        "lock-table",
+        "LOCK TABLE blocks other sessions until the transaction ends: leave it out",
+        BRIEF,
+        catches="`LOCK TABLE`, and `LOCK TABLES` of MariaDB and MySQL, with a lock that blocks readers or writers.",
+        why=(
+            "Blocks reads or writes until the transaction ends (MariaDB, MySQL: until `UNLOCK TABLES`). Long work under"
+            " the lock is a finding of [held-lock](held-lock.md)."
+        ),
+        instead=(
+            "Leave it out: each helper takes the weakest lock that it needs, for milliseconds, with a lock timeout. To"
+            " run one migration at a time, use `migration_lock()` in env.py."
+        ),
+        bad='op.execute("LOCK TABLE users IN SHARE MODE")',
+        kinds=(op.LOCK_TABLE,),
     ),
 )

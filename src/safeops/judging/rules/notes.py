@@ -1,4 +1,4 @@
-"""The rules of what is worth knowing, and stops nobody."""
+"""The rules whose findings are worth knowing, and never fail a review."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from safeops.judging.rules.rule import Rule
 NOTES = (
     Rule(
         "missing-index",
-        "A foreign key has no index",
+        "A foreign key without an index makes every DELETE scan the table",
         NOTE,
-        catches="A new foreign key whose columns no index begins with.",
-        why="Each DELETE and each change of a key in the other table reads all of this one.",
-        instead="Have the helper build the index together with the key.",
+        catches="A new foreign key whose columns are not the first columns of an index.",
+        why="Each DELETE of a referenced row, and each change of its key, scans the whole referencing table.",
+        instead="Build the index together with the key: `index=True`.",
         bad='op.create_foreign_key("fk_orders_user", "orders", "users", ["user_id"], ["id"])',
         good=('create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)'),
         undo='drop_constraint_if_exists("fk_orders_user", "orders", type_="foreignkey")',
     ),
     Rule(
         "json-type",
-        "A new column is json",
+        "json has no equality operator: use jsonb",
         NOTE,
         catches="A new column of PostgreSQL's type `json`.",
         why=(
-            "It has no equality: SELECT DISTINCT, GROUP BY and UNION over the table fail. It is kept as text and"
-            " parsed each time."
+            "SELECT DISTINCT, GROUP BY and UNION over the table fail, because `json` has no equality operator. It is"
+            " stored as text and parsed at each use."
         ),
         instead="Use `jsonb`.",
         bad='op.add_column("users", sa.Column("settings", sa.JSON()))',
@@ -36,68 +36,57 @@ NOTES = (
         undo='drop_column_if_exists("users", "settings")',
     ),
     Rule(
-        "cached-plan",
-        "Prepared statements fail once",
-        NOTE,
-        catches="A new, dropped or changed column of a table that is read by `SELECT *`.",
-        why=(
-            'psycopg 3 prepares what it runs often. After the change such a statement fails once, with "cached plan'
-            ' must not change result type".'
-        ),
-        instead="Name the columns, as SQLAlchemy does; have the application try again, or set `prepare_threshold=None`.",
-    ),
-    Rule(
         "missing-downgrade",
-        "There is no way back",
+        "downgrade() is empty: a rollback leaves the schema unchanged",
         NOTE,
         catches="A `downgrade()` that does nothing.",
-        why="A rollback of the deploy moves the version, but not the schema: it says something that is not so.",
+        why="A rollback changes the version but not the schema, so the recorded version is wrong.",
         instead=(
-            'Write the inverse of each call. Where there is none, `irreversible("why")`; where nothing is to be'
-            " undone, a comment that begins with `# Nothing to undo`."
+            'Write the inverse of each call. If there is none, write `irreversible("why")`. If nothing needs to be'
+            " undone, write a comment that begins with `# Nothing to undo`."
         ),
     ),
     Rule(
         "lossy-downgrade",
-        "The way back loses data",
+        "downgrade() loses data: archive what you drop",
         NOTE,
         catches=(
-            "A `downgrade()` that drops what has been written since, or creates again what was dropped without its"
-            " values."
+            "A `downgrade()` that drops what `upgrade()` added, with the values written since, or that creates a"
+            " dropped column or table again without its values."
         ),
-        why="A rollback in the middle of the night loses what the application has written meanwhile.",
-        instead="Drop with `archive=True` and undo by `restore_column` or `restore_table`.",
+        why="A rollback at night loses what the application has written since the deploy.",
+        instead="Drop with `archive=True`, and restore with `restore_column` or `restore_table`.",
     ),
     Rule(
         "several-heads",
-        "Two revisions follow the same one",
+        "Multiple heads: alembic upgrade head fails",
         NOTE,
-        catches="Revisions without an order between them, as after two branches were merged.",
-        why="`alembic upgrade head` refuses, and the deploy with it.",
+        catches="Several revisions with the same parent, usually because two branches were merged.",
+        why="`alembic upgrade head` refuses to run, and the deploy fails.",
         instead="Run `safeops heads --merge`.",
     ),
     Rule(
         "unused-allow",
-        "A comment accepts what is not there",
+        "A safeops: allow comment accepts no finding",
         NOTE,
-        catches="`# safeops: allow RULE -- reason` on a statement that the rule has nothing to say of.",
-        why="It would accept the next finding there, which nobody has looked at.",
+        catches="`# safeops: allow RULE -- reason` on a statement without a finding of that rule.",
+        why="It would accept the next finding on that line unseen.",
         instead="Remove the comment.",
     ),
     Rule(
         "unknown-allow",
-        "A comment accepts a rule that does not exist",
+        "A safeops: allow comment names a rule that does not exist",
         NOTE,
-        catches="`# safeops: allow RULE -- reason` with a name that no rule has.",
+        catches="`# safeops: allow RULE -- reason` with an unknown name.",
         why="It accepts nothing.",
-        instead="Correct the name.",
+        instead="Correct the name: [all rules](index.md).",
     ),
     Rule(
         "allow-without-reason",
-        "A comment accepts without saying why",
+        "A safeops: allow comment has no reason",
         NOTE,
         catches="`# safeops: allow RULE` without a reason.",
-        why="The next reader cannot tell whether it still holds, so it accepts nothing.",
-        instead="Say why: `# safeops: allow RULE -- the table has 40 rows`.",
+        why="It accepts nothing: without a reason, the next reader cannot check whether it still holds.",
+        instead="Add the reason: `# safeops: allow RULE -- the table has 40 rows`.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What is to be known of a rule."""
+"""A rule as data."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rule:
-    """What is to be known of a rule.
+    """A rule, as its page shows it.
 
     Args:
-        name: Its name.
-        title: What it says, in a line.
+        name: Its public name.
+        title: The problem and what to do, in one line: the title of its page.
         verdict: "unsafe", "brief" or "note".
-        catches: What it catches.
-        why: What happens to a running application.
+        catches: The statements that it finds.
+        why: The effect on a running application.
         instead: What to do.
-        bad: Lines of ``upgrade()`` that it catches, on the tables ``users`` and ``orders``.
+        bad: Lines of ``upgrade()`` that it finds, on the tables ``users`` and ``orders``.
         good: Lines to write instead.
         undo: The lines of ``downgrade()`` for those.
         kinds: The kinds of operations that it is about.

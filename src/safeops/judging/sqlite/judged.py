@@ -21,11 +21,11 @@ from safeops.naming import Name
 
 _STRENGTH = locks_of(STRENGTH)
 _IMPOSSIBLE = {
-    "inline unique": "SQLite adds no column that is UNIQUE or a PRIMARY KEY",
-    "stored": "SQLite adds no generated column whose values are stored",
+    "inline unique": "SQLite cannot add a column that is UNIQUE or a PRIMARY KEY",
+    "stored": "SQLite cannot add a stored generated column",
 }
 _ONCE_THERE_ARE_ROWS = {
-    "volatile default": "SQLite adds no column with a default that is no constant once there are rows",
+    "volatile default": "SQLite cannot add a column with a non-constant default to a table with rows",
 }
 
 
@@ -45,6 +45,9 @@ class JudgedServer(Port):
     def strength(self, lock: str) -> int:
         return _STRENGTH.get(lock, 0)
 
+    def scope_of_lock(self, table: Name) -> str:
+        return "in the whole database file"
+
     def failure(self, operation: Operation, session: Session, in_transaction: bool) -> str | None:
         if operation.kind in (op.ADD_COLUMN, op.DROP_COLUMN) and "if exists" in operation.traits:
             return "SQLite has no IF EXISTS or IF NOT EXISTS for columns."
@@ -53,7 +56,7 @@ class JudgedServer(Port):
         found = [why for trait, why in _IMPOSSIBLE.items() if trait in operation.traits]
         if "empty table" not in operation.traits:
             found += [why for trait, why in _ONCE_THERE_ARE_ROWS.items() if trait in operation.traits]
-        return f"{found[0]}: batch_alter_table writes the table anew." if found else None
+        return f"{found[0]}; batch_alter_table can, by copying the table." if found else None
 
     # What exists ---------------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def _statement(reader: Reader) -> list[Operation]:
     word = reader.next()
     read = _READERS.get(word)
     found = list(read(reader)) if read is not None else []
-    return found or [Operation(op.OPAQUE, opaque=f"no parser understands this statement, which begins with {word}")]
+    return found or [Operation(op.OPAQUE, opaque=f"the parser does not understand this statement ({word} ...)")]
 
 
 def _about_rows(reader: Reader) -> list[Operation]:
@@ -69,7 +69,7 @@ def _about_rows(reader: Reader) -> list[Operation]:
         text = "INSERT OR " + text
     found = rows_of(text, "sqlite")
     if found is None:
-        return [Operation(op.OPAQUE, opaque="no parser understands this statement about rows")]
+        return [Operation(op.OPAQUE, opaque="the parser does not understand this statement on rows")]
     return [_batch(each) for each in found]
 
 

@@ -1,4 +1,4 @@
-"""What a review found, in the formats of the programs that read it."""
+"""The output formats of a review for other programs."""
 
 from __future__ import annotations
 
@@ -17,4 +17,4 @@ def _written(name: str, reviewed: Reviewed) -> str:
 FORMATS: dict[str, Callable[[Reviewed], str]] = {
     name: partial(_written, name) for name in ("sarif", "github", "gitlab", "markdown")
 }
-"""What writes each; text and JSON are written as those of the other commands."""
+"""The writer of each format; text and JSON are written as by the other commands."""

@@ -1,4 +1,4 @@
-"""A review as commands of GitHub's runners, which show each finding at its line of a pull request.
+"""A review as GitHub workflow commands, which annotate the lines of a pull request.
 
 https://docs.github.com/actions/reference/workflow-commands-for-github-actions
 """

@@ -1,4 +1,4 @@
-"""A review as GitLab's report of code quality, which shows findings in a merge request.
+"""A review as a GitLab code quality report, which shows findings in a merge request.
 
 https://docs.gitlab.com/ci/testing/code_quality/#code-quality-report-format
 """

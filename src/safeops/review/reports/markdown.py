@@ -1,4 +1,4 @@
-"""A review as a comment of a pull request: a table, and the code to write instead below it."""
+"""A review as a pull request comment: a table, and below it the code to write instead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from safeops.judging.finding import NOTE, UNSAFE, Finding
 from safeops.review.reports.words import instead_of, lock_of, sentence, work_of
 from safeops.review.reviewed import Reviewed, ReviewedRevision, path_in_repository, place_of
 
-HEAD = ("| | where | rule | why | lock | work |", "|---|---|---|---|---|---|")
+HEAD = ("| | line | rule | problem | lock | work |", "|---|---|---|---|---|---|")
 SIGNS = {UNSAFE: "**unsafe**"}
 
 
@@ -30,9 +30,9 @@ def _lines(reviewed: Reviewed) -> Iterator[str]:
 
 def _rows(revision: ReviewedRevision) -> Iterator[str]:
     for finding in revision.all:
-        where = f"`{_place(revision, finding)}`"
-        told = (sentence(finding.why), lock_of(finding), work_of(finding) if finding.verdict != NOTE else "")
-        cells = (SIGNS.get(finding.verdict, finding.verdict), where, f"`{finding.rule}`", *map(_cell, told))
+        line = f"`{_place(revision, finding)}`"
+        texts = (sentence(finding.why), lock_of(finding), work_of(finding) if finding.verdict != NOTE else "")
+        cells = (SIGNS.get(finding.verdict, finding.verdict), line, f"`{finding.rule}`", *map(_cell, texts))
         yield f"| {' | '.join(cells)} |"
 
 

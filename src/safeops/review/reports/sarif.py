@@ -12,6 +12,7 @@ from typing import Any
 
 from safeops import __version__
 from safeops.judging.finding import BRIEF, NOTE, UNSAFE, Finding
+from safeops.judging.rules import RULES
 from safeops.review.baseline import fingerprints
 from safeops.review.reports.words import message_of, with_instead
 from safeops.review.reviewed import Accepted, Reviewed, ReviewedRevision, path_in_repository, place_of
@@ -32,7 +33,11 @@ def render(reviewed: Reviewed) -> str:
 
 
 def _rule(name: str) -> dict[str, Any]:
-    return {"id": name, "shortDescription": {"text": name.replace("-", " ")}}
+    rule = RULES.get(name)
+    if rule is None:
+        return {"id": name, "shortDescription": {"text": name.replace("-", " ")}}
+    help_text = f"{rule.why} {rule.instead}"
+    return {"id": name, "shortDescription": {"text": rule.title}, "help": {"text": help_text, "markdown": help_text}}
 
 
 def _results(revision: ReviewedRevision) -> Iterator[dict[str, Any]]:
@@ -61,7 +66,7 @@ def _result(revision: ReviewedRevision, finding: Finding, fingerprint: str) -> d
 
 
 def _markdown(finding: Finding) -> str:
-    # What four spaces indent is code in Markdown too, after an empty line.
+    # In Markdown, indented code needs an empty line before it.
     return with_instead(finding).replace(":\n    ", ":\n\n    ").replace("\nand in", "\n\nand in")
 
 

@@ -1,37 +1,43 @@
-"""A finding in words: the same in each report for people."""
+"""A finding in words, the same in each report for people."""
 
 from __future__ import annotations
 
 from safeops.judging.finding import Finding
+from safeops.judging.truths import BUILD, NO_WORK, REWRITE, ROWS, SCAN
 from safeops.planned import counted
 
 ASSUMED = "assumed"
+WORK = {SCAN: "table scan", BUILD: "index build", REWRITE: "table rewrite", ROWS: "row changes", NO_WORK: "no work"}
 
 
 def lock_of(finding: Finding) -> str:
-    """Say what a statement locks, and who waits for it; empty if it locks nothing."""
+    """Return the lock of a statement and what it blocks; empty if there is none."""
     if not finding.lock:
         return ""
     on = f" on {finding.table}" if finding.table else ""
-    return f"{finding.lock}{on}, which blocks {finding.blocks}"
+    return f"{finding.lock}{on} (blocks {finding.blocks})"
 
 
 def work_of(finding: Finding) -> str:
-    """Say what a statement does, for how long, and where that is known from; empty if that is not known."""
+    """Return the work of a statement, its duration, and the source of that; empty if the work is not known."""
     rows = counted(finding.rows) if finding.rows is not None else ""
     for_rows = f"for {rows}" if rows and finding.seconds is not None else rows
     about = f"about {duration(finding.seconds)}" if finding.seconds is not None else ""
     size = " ".join(part for part in (about, for_rows) if part)
     source = f" ({_source(finding)})" if size else ""
-    return ", ".join(part for part in (finding.work or "", f"{size}{source}") if part)
+    return ", ".join(part for part in (WORK.get(finding.work or "", finding.work or ""), f"{size}{source}") if part)
 
 
 def _source(finding: Finding) -> str:
-    return "assumed: --url or stats.json tells" if finding.known_from == ASSUMED else f"from {finding.known_from}"
+    return (
+        "an assumption: pass --url, or commit stats.json"
+        if finding.known_from == ASSUMED
+        else f"from {finding.known_from}"
+    )
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it."""
+    """Return a duration in words."""
     if seconds < 0.1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
@@ -48,20 +54,21 @@ def sentence(text: str) -> str:
 
 
 def message_of(finding: Finding) -> str:
-    """Return all that is to be said of a finding in one line, but the code to write instead."""
-    facts = "; ".join(part for part in (lock_of(finding), work_of(finding)) if part)
-    return f"{sentence(finding.why)} It takes {facts}." if facts else sentence(finding.why)
+    """Return a finding in one line, without the code to write instead."""
+    lock, work = lock_of(finding), work_of(finding)
+    facts = [f"Lock: {lock}." if lock else "", f"Work: {work}." if work else ""]
+    return " ".join([sentence(finding.why), *filter(None, facts)])
 
 
 def instead_of(finding: Finding) -> list[tuple[str, str]]:
-    """Return the code to write instead, each with where to write it."""
+    """Return the code to write instead, each with its place."""
     up, down = finding.replacement, finding.replacement_downgrade
     places = (("Write in upgrade() instead:", up), ("and in downgrade():" if up else "Write in downgrade():", down))
     return [(place, code) for place, code in places if code]
 
 
 def with_instead(finding: Finding) -> str:
-    """Return all that is to be said of a finding, with the code to write instead."""
+    """Return a finding with the code to write instead."""
     code = [f"{place}\n{_indented(text)}" for place, text in instead_of(finding)]
     advice = [sentence(finding.advice)] if finding.advice else []
     return "\n".join([message_of(finding), *code, *advice])

@@ -101,7 +101,7 @@ class RawSql(raw.RawSql):
         drop = executed(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
         return Replacement(
             lines("with op.get_context().autocommit_block():", f"    {drop}"),
-            note="Where you know its table: drop_index_if_exists(index, table), which also bounds the waiting.",
+            note="If you know its table, use drop_index_if_exists(index, table): it also limits the wait for locks.",
         )
 
     def _reindex(self, statement: Any) -> Replacement:
@@ -147,6 +147,6 @@ def _added_value(statement: Any, type_: Name, new: str) -> Replacement:
     place = {"after" if statement.newValIsAfter else "before": statement.newValNeighbor or None}
     return Replacement(
         call("add_enum_value_if_missing", type_.name, new, schema=type_.schema, **place),
-        f"{NOTHING_TO_UNDO}: no server takes a value back, and it harms none",
+        f"{NOTHING_TO_UNDO}: no server can remove a value, and it can stay",
         one_to_one=True,
     )
