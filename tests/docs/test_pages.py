@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from alembic.operations import Operations
 
 import safeops
 from safeops import review, runner
@@ -98,3 +103,34 @@ def test_the_two_commands_are_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "\n    pip install -e '.[demo]' && python examples/cities/run.py\n" in readme
     assert "\n    pip install -e '.[test]' && python -m pytest\n" in readme
+
+
+def test_the_cheat_sheet_has_each_directive_and_each_helper() -> None:
+    cells = re.findall(r"(?<!`)`([^`]+)`", (DOCS / "reference/cheat-sheet.md").read_text())
+    text = " ".join(cells)
+    extending = {"context", "create_module_class_proxy", "implementation_for", "invoke", "register_operation"}
+    directives = {name for name in dir(Operations) if name[0] != "_"} - extending
+    assert not [name for name in sorted(directives) if f"op.{name}(" not in text]
+    public = {name for name in safeops.__all__ if name[0].islower()} | {"ColumnRename", "TableRename", "TypeChange"}
+    assert not [name for name in sorted(public) if not re.search(rf"(?<![.\w]){name}\(", text)]
+
+
+def test_the_calls_of_the_cheat_sheet_have_arguments_that_exist() -> None:
+    page = (DOCS / "reference/cheat-sheet.md").read_text()
+    calls = [one for cell in re.findall(r"(?<!`)`([^`]+)`", page) for one in _calls(cell)]
+    for one in calls:
+        module, _, name = ast.unparse(one.func).rpartition(".")
+        called = getattr(Operations, name) if module else getattr(safeops, name)
+        unbound = [None] if module else []
+        inspect.signature(called).bind(*unbound, *one.args, **{str(given.arg): given for given in one.keywords})
+    assert len(calls) > 80
+
+
+def _calls(code: str) -> Iterator[ast.Call]:
+    """Yield the calls of directives and helpers in code, without those whose arguments are left out."""
+    with suppress(SyntaxError):
+        for node in ast.walk(ast.parse(re.sub(r"^with (.*):$|^@", r"\1", code))):
+            if isinstance(node, ast.Call) and node.args and "..." not in map(ast.unparse, node.args):
+                name = ast.unparse(node.func)
+                if name in safeops.__all__ or re.fullmatch(r"op\.\w+", name):
+                    yield node
