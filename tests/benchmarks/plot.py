@@ -158,7 +158,7 @@ def _wait_panel(results: Results) -> _Panel | None:
         return None
     rows = [
         (
-            "nothing beside it" if name == IDLE else VARIANTS[name].title,
+            "only the writer" if name == IDLE else VARIANTS[name].title,
             [
                 Spread.of([wait.longest for wait in server.waits[name]]) if name in server.waits else None
                 for server in results.servers
@@ -167,7 +167,7 @@ def _wait_panel(results: Results) -> _Panel | None:
         for name in names
     ]
     panel = _LogPanel(
-        "The longest that an application's UPDATE waits meanwhile",
+        "Longest wait of a concurrent application's UPDATE",
         "milliseconds, logarithmic; a writer updates a random row every 2 ms; median, and lowest to highest; less is better",
         results.servers,
         rows,

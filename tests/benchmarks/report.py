@@ -27,7 +27,7 @@ def markdown(results: Results) -> str:
     head = ["", *(f"{head}: speed" for head in heads), *(f"{head}: longest wait" for head in heads)]
     lines = [head, ["---"] * len(head)]
     for name in (IDLE, *VARIANTS):
-        title = "nothing beside it" if name == IDLE else VARIANTS[name].title
+        title = "only the writer" if name == IDLE else VARIANTS[name].title
         speeds = [f"{server.speed(name).median:.2f}×" if name in server.seconds else "" for server in results.servers]
         waits = [
             f"{_longest(server, name).median:,.0f} ms" if name in server.waits else "" for server in results.servers
