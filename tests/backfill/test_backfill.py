@@ -161,7 +161,7 @@ def test_a_finished_backfill_is_not_run_again(database):
         again = fill(database, ONCE, where=True)
     asked = [one for one in sent.sql if not one.startswith("PRAGMA")]
     assert (again.rows, again.batches, again.resumed) == (0, 0, True)
-    assert any("nothing to do" in line for line in log)
+    assert any("skipped backfill" in line for line in log)
     assert len(asked) <= 30
     assert not [one for one in asked if re.match("UPDATE|DELETE", one)]
     assert database.query("SELECT n, count(*) FROM users GROUP BY n") == [(1, 10)]
@@ -287,7 +287,7 @@ def test_a_lock_of_a_moment_is_outlasted(database, held):
     assert report.rows == 10
     assert database.query("SELECT b FROM users WHERE id = 5") == [("HELD",)]
     if database.kind != "sqlite":
-        assert any("ran into others; the next batch has 4 rows" in line for line in log)
+        assert any("blocked by other sessions, retrying with 4 rows" in line for line in log)
 
 
 @pytest.mark.only("postgresql", "mysql")
@@ -299,7 +299,7 @@ def test_a_lock_that_stays_is_told(database, held):
     with pytest.raises(LockNotAcquired) as raised:
         migrate(database, body)
     message = str(raised.value)
-    assert "Backfill it has made no progress for" in message
+    assert "Backfill it made no progress for" in message
     assert "4 rows are done and kept" in message
     assert re.search(r"(pid|session) \d+, user", message)
     held.rollback()

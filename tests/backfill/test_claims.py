@@ -45,7 +45,7 @@ def rows_done(database):
 
 
 def waits(said):
-    return [line for line in said if "another runner is at work on it" in line]
+    return [line for line in said if "waiting for another runner" in line]
 
 
 @pytest.mark.parametrize("everything", [True, False], ids=["where=True", "default where"])
@@ -66,7 +66,7 @@ def test_two_at_once_do_the_work_once(database, everything, monkeypatch):
     assert is_filled(database)
     assert (report.rows, report.resumed, report.remaining) == (0, True, 0)
     assert len(waits(said)) == 1
-    assert waits(said)[0].startswith("backfill fill: another runner is at work on it (")
+    assert waits(said)[0].startswith("backfill fill: waiting for another runner that works on it (")
 
 
 @pytest.mark.parametrize("place", ["in a batch", "between batches"])
@@ -148,7 +148,7 @@ def test_one_that_sleeps_too_long_is_followed_and_does_no_harm(database, everyth
     assert sums(database, 100 if everything else 0) == (ROWS, 0)
     assert waits(said)
     assert report.resumed
-    assert any("took this one for dead" in line for line in first_said)
+    assert any("another runner took over" in line for line in first_said)
     (whole,) = migrate(database, backfill_status)
     assert (whole.status, whole.rows, whole.runner) == ("finished", ROWS, None)
 
@@ -182,7 +182,7 @@ def test_a_batch_longer_than_the_lease_keeps_its_claim(database):
     assert is_filled(database)
     assert (first.rows, report.rows) == (200, 0)
     assert len(waits(said)) == 1
-    assert not any("took this one for dead" in line for line in first_said)
+    assert not any("another runner took over" in line for line in first_said)
 
 
 def test_on_sqlite_a_batch_longer_than_the_lease_is_done_once(database):
@@ -217,7 +217,7 @@ def test_one_that_was_taken_for_dead_lays_no_ranges(database, where, monkeypatch
     report, said = run(database)
     assert is_filled(database)
     assert (report.rows, report.resumed) == (0, True)
-    assert [line for line in said if "took this one for dead" in line]
+    assert [line for line in said if "another runner took over" in line]
 
 
 @pytest.mark.only("pg18", "mysql")

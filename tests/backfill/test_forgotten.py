@@ -29,7 +29,7 @@ def test_up_down_up_fills_the_column_again(database):
     assert migrate(database, up).rows == 0
     with log_lines() as said:
         assert migrate(database, lambda: drop_column_if_exists("t", "twice"), down=True)
-    assert "forgot backfill r1/t/twice, as what it filled goes away" in said
+    assert "discarded the progress of backfill r1/t/twice: its column or table is dropped" in said
     assert names(database) == []
     assert migrate(database, up).rows == 3
     assert database.query("SELECT id, twice FROM t ORDER BY id") == [(1, 20), (2, 40), (3, 60)]

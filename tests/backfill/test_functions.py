@@ -66,7 +66,7 @@ def test_without_writes_a_condition_must_be_given(database):
     def noted(rows):
         return [{"v": "x"} for _ in rows]
 
-    with pytest.raises(InvalidArgument, match="does not say which columns it writes"):
+    with pytest.raises(InvalidArgument, match="does not declare which columns it writes"):
         fill(database, noted)
 
 
@@ -379,5 +379,5 @@ def test_a_function_that_gives_none_for_some(database):
 
     with pytest.raises(BackfillIncomplete) as raised:
         fill(database, some, batch_size=3)
-    assert "For 2 of them the value came out NULL (keys 4, 7)" in str(raised.value)
+    assert "For 2 of them the new value is NULL (keys 4, 7)" in str(raised.value)
     assert "the application" not in str(raised.value)

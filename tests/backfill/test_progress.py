@@ -201,11 +201,11 @@ class TestLog:
             "6 sessions, more than 3",
         ]
         _, said = fill(database, throttles=[holding(*reasons)])
-        assert [line for line in said if "waits" in line or "goes on" in line] == [
-            "backfill fill waits: 4 sessions, more than 3",
-            "backfill fill waits: it is 10:59",
-            "backfill fill waits: 6 sessions, more than 3",
-            "backfill fill goes on",
+        assert [line for line in said if "waiting" in line or "continuing" in line] == [
+            "backfill fill: waiting: 4 sessions, more than 3",
+            "backfill fill: waiting: it is 10:59",
+            "backfill fill: waiting: 6 sessions, more than 3",
+            "backfill fill: continuing",
         ]
 
     def test_with_workers_it_tells_the_size_of_their_batches(self, database, monkeypatch):

@@ -307,7 +307,7 @@ class TestLostConnections:
         values, options = (function, {}) if place == "in a batch" else (HUNDREDFOLD, {"progress": end})
         with pytest.raises(BackfillStopped, match="lost its connection") as raised:
             fill(database if driver == "usual" else database.with_driver(driver), values, **options)
-        assert "500 rows are done and kept; running again goes on from there." in str(raised.value)
+        assert "500 rows are done and kept; running again continues from there." in str(raised.value)
         assert sums(database) == (500, ROWS - 500)
         report, said = fill(database, values)
         assert is_filled(database)

@@ -292,7 +292,7 @@ def test_a_worker_that_is_killed_leaves_it_whole(project):
     shown = screen(written)
     assert is_filled(command.database)
     assert (command.folder / "killed").exists()
-    assert matching(shown, "^WARNI.*worker could not")
+    assert matching(shown, "^WARNI.*a worker stopped")
     (last,) = matching(shown, "rows/s")
     assert re.search(FIGURES_AT_END, last)
 

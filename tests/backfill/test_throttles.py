@@ -75,7 +75,7 @@ def stopped_by(pair, throttle):
     with pytest.raises(BackfillStopped) as raised:
         until(pair.asked(throttle), lambda reason: reason is None, "the throttle to give up")
     assert time.monotonic() - began >= GIVE_UP * 0.9
-    assert "nobody can tell how far the replicas are behind" in str(raised.value)
+    assert "the lag of the replicas is unknown" in str(raised.value)
     return str(raised.value)
 
 
@@ -108,7 +108,7 @@ class TestReplicaLagOnPostgreSQL:
             postgresql.write()
             until(lambda: _replays_less(postgresql), bool, "the replica to be behind")
             reason = throttle(progress(postgresql.connection))
-            assert "has not replayed yet what this throttle saw first" in reason
+            assert "has not replayed the first position that this throttle saw" in reason
         postgresql.goes_on(throttle)
 
     def test_works_in_a_transaction(self, postgresql, lag):
@@ -170,7 +170,7 @@ def bereft(postgresql):
 class TestAReplicaThatIsGone:
     def test_stops_a_throttle_that_has_seen_it(self, bereft):
         postgresql, throttle, _ = bereft
-        postgresql.holds(throttle, "replica 127.0.0.1: it was connected before and is gone")
+        postgresql.holds(throttle, "replica 127.0.0.1: it was connected before and no longer is")
         stopped_by(postgresql, throttle)
 
     def test_stops_a_throttle_that_asks_it(self, bereft):
@@ -248,7 +248,7 @@ class TestReplicaLagOnMariaDBAndMySQL:
         mysql.goes_on(throttle)
         mysql.replica.stop_thread(thread)
         try:
-            mysql.holds(throttle, "its replication does not run")
+            mysql.holds(throttle, "its replication is not running")
             error = stopped_by(mysql, throttle)
         finally:
             mysql.replica.start_threads()
@@ -295,7 +295,7 @@ class TestActiveSessions:
             until(lambda: throttle(now), lambda reason: reason is None, "nobody to be at work")
             with busy(database.url, SLEEP[database.kind]):
                 reason = until(lambda: throttle(now), bool, "it to hold")
-                assert reason == "1 sessions are at work, more than 0"
+                assert reason == "1 sessions are active, more than 0"
                 assert active_sessions(1)(now) is None
             until(lambda: throttle(now), lambda reason: reason is None, "nobody to be at work")
 
@@ -312,11 +312,11 @@ class TestActiveSessions:
                 with autocommit(url) as own:
                     throttle, now = active_sessions(0), progress(own)
                     reason = until(lambda: throttle(now), bool, "it to hold")
-                    assert "nobody can tell whether more than 0 sessions are at work (0 are seen" in reason
+                    assert "it is unknown whether more than 0 sessions are active (0 are visible" in reason
                 database.execute(grant)
                 with autocommit(url) as own:
                     now = progress(own)
-                    until(lambda: throttle(now), "1 sessions are at work, more than 0".__eq__, "it to hold")
+                    until(lambda: throttle(now), "1 sessions are active, more than 0".__eq__, "it to hold")
         finally:
             database.execute(f"DROP {'ROLE' if database.kind == 'postgresql' else 'USER'} {user}")
 

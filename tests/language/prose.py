@@ -18,7 +18,9 @@ FENCED = re.compile(r"^([ >]*)(```|~~~).*?^\1?\2 *$", re.M | re.S)
 PERSISTED = "safeops: stands for a table that has been renamed"
 """A comment that databases keep."""
 NOT_PROSE = re.compile(
-    rf"{PERSISTED}|``.*?``|`[^`\n]*`|\]\([^)\s]*\)|<!--.*?-->|https?://\S+|\{{[^{{}}\n]*\}}|:[a-z_]+\b", re.S
+    rf"{PERSISTED}|``.*?``|`[^`\n]*`|\]\([^)\s]*\)|<!--.*?-->|https?://\S+|\{{[^{{}}\n]*\}}|:[a-z_]+\b|\b\w+="
+    r"|^ +\*{0,2}\w+:(?= )",
+    re.S | re.M,
 )
 WORDS_OF_A_MESSAGE = 2
 

@@ -208,7 +208,7 @@ def test_where_without_a_default_leaves_rows_and_says_so(database, populate):
 
 def test_a_null_is_told_and_new_rows_are_filled_on(database):
     database.execute(*WORLD, "UPDATE users SET name = NULL WHERE id IN (3, 5)")
-    with pytest.raises(BackfillIncomplete, match="2 of them the value came out NULL") as error:
+    with pytest.raises(BackfillIncomplete, match="2 of them the new value is NULL") as error:
         migrate(database, required)
     assert "NOT NULL" in str(error.value)
     database.execute("INSERT INTO users (id, name, team_id, visits) VALUES (100, 'New', 1, 1)")

@@ -173,7 +173,7 @@ class TestPauseFile:
         throttle = pause_file(path)
         assert throttle(PROGRESS) is None
         path.touch()
-        assert throttle(PROGRESS) == f"the file {path} exists; remove it to go on"
+        assert throttle(PROGRESS) == f"the file {path} exists; remove it to continue"
         path.unlink()
         assert throttle(PROGRESS) is None
 
@@ -192,7 +192,7 @@ class TestPauseFile:
 
         monkeypatch.setattr(os, "lstat", refused)
         reason = pause_file("/secret/pause")(PROGRESS)
-        assert reason == "nobody can tell whether the file /secret/pause exists (Permission denied)"
+        assert reason == "could not check whether the file /secret/pause exists (Permission denied)"
 
     def test_a_relative_path_is_that_of_the_call(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
@@ -227,7 +227,7 @@ class TestReplicaLag:
     def test_what_lies_before_the_first_look_is_unknown(self, clock):
         throttle = replica_lag(60.0)
         reason = throttle(asked(Primary((100, [Replica("a", 90, lag=0.01)]))))
-        assert reason == "replica a has not replayed yet what this throttle saw first, so it may be far behind"
+        assert reason == "replica a has not replayed the first position that this throttle saw: it may be far behind"
         clock.now += 0.5
         assert throttle(asked(Primary((200, [Replica("a", 100)])))) is None
 
@@ -246,7 +246,7 @@ class TestReplicaLag:
 
     def test_no_replica_is_not_one_without_lag(self, clock):
         throttle, progress = replica_lag(5.0, give_up_after=10.0), asked(Primary((100, [])))
-        reason = "nobody can tell how far the replicas are behind (no replica is connected to this server)"
+        reason = "the lag of the replicas is unknown (no replica is connected to this server)"
         for _ in range(10):
             assert throttle(progress) == reason
             clock.now += 1.0
@@ -260,7 +260,9 @@ class TestReplicaLag:
     def test_a_replica_that_was_there_and_is_gone_is_unknown(self, clock):
         throttle = replica_lag(5.0)
         assert throttle(asked(Primary((100, [Replica("a", 100), Replica("b", 100)])))) is None
-        assert "replica b: it was connected before and is gone" in throttle(asked(Primary((100, [Replica("a", 100)]))))
+        assert "replica b: it was connected before and no longer is" in throttle(
+            asked(Primary((100, [Replica("a", 100)])))
+        )
         assert throttle(asked(Primary((100, [Replica("a", 100), Replica("b", 100)])))) is None
 
     def test_doubt_counts_on_end_only(self, clock):
@@ -334,13 +336,13 @@ class TestActiveSessions:
     def test_holds_above_its_count(self):
         throttle = active_sessions(2)
         assert throttle(asked(Primary((2, 2)))) is None
-        assert throttle(asked(Primary((3, 9)))) == "3 sessions are at work, more than 2"
+        assert throttle(asked(Primary((3, 9)))) == "3 sessions are active, more than 2"
 
     def test_hidden_sessions_matter_where_they_could_be_too_many(self, clock):
         throttle = active_sessions(2)
         assert throttle(asked(Primary((1, 2)))) is None
         hidden = asked(Primary((1, float("inf"))))
-        assert throttle(hidden).startswith("nobody can tell whether more than 2 sessions are at work (1 are seen")
+        assert throttle(hidden).startswith("it is unknown whether more than 2 sessions are active (1 are visible")
         with pytest.raises(BackfillStopped, match="a role") as raised:
             for _ in range(61):
                 clock.now += 1.0
@@ -371,13 +373,13 @@ class TestEverywhere:
         assert rate(replace(PROGRESS, rows=100)) is not None
         assert pickle.loads(pickle.dumps(rate))(replace(PROGRESS, rows=100)) is None
         lag(asked(Primary((100, [Replica("a", 100)]))))
-        assert lag(asked(Primary((100, [])))).endswith("it was connected before and is gone)")
+        assert lag(asked(Primary((100, [])))).endswith("it was connected before and no longer is)")
         again = pickle.loads(pickle.dumps(lag))
         assert again(asked(Primary((100, [])))).endswith("no replica is connected to this server)")
 
     @pytest.mark.parametrize("throttle", [replica_lag(5.0), active_sessions(5)], ids=lambda one: type(one).__name__)
     def test_one_that_asks_the_server_needs_a_connection(self, throttle):
-        with pytest.raises(InvalidArgument, match="has no connection"):
+        with pytest.raises(InvalidArgument, match="needs a connection"):
             throttle(PROGRESS)
 
     @pytest.mark.parametrize(
@@ -385,7 +387,7 @@ class TestEverywhere:
         [
             ("sqlite", replica_lag(5.0), "a server that has replicas"),
             ("sqlite", replica_lag(5.0, urls=["postgresql://db/shop"]), "a server that has replicas"),
-            ("sqlite", active_sessions(5), "a server that knows its sessions"),
+            ("sqlite", active_sessions(5), "a server that lists its sessions"),
             ("mariadb", replica_lag(5.0), "a primary that knows how far its replicas are"),
             ("mysql", replica_lag(5.0), "urls="),
         ],

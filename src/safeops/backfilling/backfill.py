@@ -32,7 +32,7 @@ from safeops.policy import is_above_zero, is_number
 log = logging.getLogger("safeops")
 
 
-@composite(Said("fills {1} of {0}", "Short batches, each committed with its checkpoint; a stopped run goes on."))
+@composite(Said("fills {1} of {0}", "Short batches, each committed with its checkpoint; a stopped run continues."))
 def backfill(
     table_name: str,
     values: Values,
@@ -51,29 +51,28 @@ def backfill(
 ) -> BackfillReport:
     """The rows of the table have their new values, each written exactly once, while the application keeps running.
 
-    Steps: takes the present last key as the end; walks along the key, a range of rows a batch, each batch one UPDATE in one
-    transaction with its checkpoint; under the default ``where`` counts the rows without a value, and walks again over new
-    rows, 3 times at most.
+    Steps: takes the current last key as the end; scans the key ranges, each batch one UPDATE in one transaction with its
+    checkpoint; under the default ``where`` counts the rows without a value, and scans again for new rows, at most 3 times.
 
     Args:
         table_name: The table.
-        values: A mapping from columns to what they become: a SQLAlchemy expression, ``sa.text("...")`` or a plain value.
-            Or a function that gets a list of rows (mappings) and returns a list of mappings of new values, one a row; it
-            declares the columns that it needs by ``@reads(...)``, else each row has all columns.
+        values: A mapping from columns to new values: a SQLAlchemy expression, ``sa.text("...")`` or a plain value.
+            Or a function that gets a list of rows (mappings) and returns a list of mappings of new values, one for each
+            row. ``@reads(...)`` declares the columns that it needs; without it each row has all columns.
         where: Which rows need it. None: those with NULL in a target column; existing values are kept. ``True``: each
-            row once. A condition (an expression, or SQL as text): each row that meets it when its batch comes, once.
-        key: The columns of a unique key that is NOT NULL, to walk along; None is the primary key. Values of the key must
-            not change while a backfill with ``where=True`` runs.
-        name: The name of the progress; None makes it from the revision, the table and the columns.
-        batch_size: Rows of a batch; None adapts it to ``target_seconds``.
-        target_seconds: Seconds that a batch should take, and that a row of it is locked at most; None is the setting, 0.1.
+            row once. A condition (an expression, or SQL as text): each row that meets it when its batch runs, once.
+        key: The columns of a unique NOT NULL key to scan along; None is the primary key. Values of the key must not
+            change while a backfill with ``where=True`` runs.
+        name: The name of the progress; None derives it from the revision, the table and the columns.
+        batch_size: Rows per batch; None adapts it to ``target_seconds``.
+        target_seconds: Seconds that a batch should take, and for which it locks its rows; None is the setting, 0.1.
         pause: Seconds between two batches.
-        throttles: Callables that get a ``BackfillProgress`` before each batch and return None, or why to wait; in each
-            worker. Shipped: ``replica_lag``, ``active_sessions``, ``time_window``, ``rows_per_second`` and ``pause_file``.
-        executor: A ``concurrent.futures.Executor``: ranges of the keys are then done in parallel by its workers, on threads,
-            processes or other machines. None does them here.
-        connect: How a worker connects: a URL, or a callable that travels to it and returns an Engine. None is the engine
-            of the migration on threads, and its URL elsewhere.
+        throttles: Callables that get a ``BackfillProgress`` before each batch, in each worker, and return None or a reason
+            to wait. Shipped: ``replica_lag``, ``active_sessions``, ``time_window``, ``rows_per_second``, ``pause_file``.
+        executor: A ``concurrent.futures.Executor`` whose workers (threads, processes or other machines) process the key
+            ranges in parallel. None processes them in this thread.
+        connect: How a worker connects: a URL, or a picklable callable that returns an Engine. None is the engine of the
+            migration on threads, and its URL elsewhere.
         progress: Called with a ``BackfillProgress`` after each batch; with workers, every 0.5 s. None shows the progress on
             a terminal (as a bar if ``rich`` is installed), and logs it every 10 s elsewhere.
         schema: The schema of the table.
@@ -82,21 +81,21 @@ def backfill(
         What this call did; see ``BackfillReport``.
 
     Raises:
-        UnsafeOperation: There is no key to walk along; the message names the usable keys.
+        UnsafeOperation: There is no key to scan along; the message names the usable keys.
         UnknownTable, UnknownColumn, InvalidArgument: Something is wrong with the arguments; nothing was changed.
-        BackfillIncomplete: Rows are left without a value: it came out NULL, or the application keeps writing them so.
-        BackfillConflict: The name is that of another backfill.
+        BackfillIncomplete: Rows have no value: the expression is NULL, or the application keeps inserting NULL.
+        BackfillConflict: The name belongs to another backfill.
         BackfillStopped: A signal, a throttle or a lost connection ended it; its progress is kept.
         BackfillFunctionFailed: The function raised, or returned what cannot be written.
         ViolatingRows: The new values break a constraint.
         LockNotAcquired: Other sessions locked the rows of a batch for the whole retry budget.
 
-    Locks: the rows of a batch, for about ``target_seconds``. A batch waits for a locked row no longer than twice
-    that, and then becomes smaller. PostgreSQL: a batch does not wait for its flush to the disk, as its checkpoint would
-    be lost together with it (the setting ``flush_each_batch``). SQLite: the file, for a batch.
+    Locks: the rows of a batch, for about ``target_seconds``. A batch waits for a locked row at most twice that time, then
+    the next batch is smaller. PostgreSQL: a batch does not wait for its flush to disk, because a crash loses its
+    checkpoint with it (the setting ``flush_each_batch``). SQLite: the file, during a batch.
 
-    Running it again: continues after the last batch that was committed; a finished one is done. A second runner waits for
-    the first, and takes over some seconds after that one has died.
+    Running it again: continues after the last committed batch; a finished backfill is skipped. A second runner waits for
+    the first, and takes over a few seconds after that one has died.
 
     Offline: an expression renders one UPDATE that does nothing the second time; a function is ``OnlineOnly``.
 
@@ -141,7 +140,7 @@ def execute(
 
 
 def progress_name(arguments: Arguments, name: str | None, table: Name, filled: str) -> str:
-    """Return the name of the progress: the author's, or one that is derived from what is filled."""
+    """Return the name of the progress: the author's, or one derived from the revision, the table and the columns."""
     if name is None:
         parts = filter(None, (arguments.migration.revision, str(table), filled))
         return fitting("/".join(parts), max_bytes=LONGEST_NAME)
@@ -153,8 +152,8 @@ def progress_name(arguments: Arguments, name: str | None, table: Name, filled: s
 # Offline --------------------------------------------------------------------------------------------------------
 
 OFFLINE_WARNING = (
-    "-- safeops: one UPDATE instead of batches. It holds the lock of each row that it changes until it ends, cannot go on"
-    " after a stop, and leaves rows unfilled that the application writes meanwhile. Run it against the database for batches."
+    "-- safeops: one UPDATE instead of batches. It locks each row that it changes until it ends, cannot be resumed after a"
+    " stop, and misses rows that the application writes while it runs. Run the migration online to fill in batches."
 )
 
 
@@ -177,7 +176,7 @@ def render(migration: Migration, name: Name, values: Any, where: Any, progress_n
 
 @contextmanager
 def rendered_settings(migration: Migration) -> Iterator[None]:
-    """Render a warning, and around the block what the session of batches has set."""
+    """Render a warning, and around the block the session settings of batches."""
     before, after = Batches.of(migration.database).rendered_session()
     for sql in (OFFLINE_WARNING, *before):
         migration.render(sql)
@@ -260,14 +259,13 @@ class Arguments:
             self._check_mapping(values, where)
         elif not callable(values):
             raise self.invalid(
-                f"The values of the backfill are {values!r}, neither a mapping of columns to what they become nor a"
-                " function."
+                f"The values of the backfill are {values!r}, neither a mapping from columns to new values nor a function."
             )
         elif where is None and not targets_of(values):
             raise self.invalid(
-                "The function does not say which columns it writes, so that nobody knows which rows need it.",
+                "The function does not declare which columns it writes, so it is unknown which rows need it.",
                 '@reads("name", writes=("name_ascii",))\ndef transliterated(rows):\n    ...',
-                "Say so, or give where=:",
+                "Declare them, or pass where=:",
             )
 
     def _check_mapping(self, values: Mapping[Any, Any], where: Any) -> None:
@@ -277,9 +275,9 @@ class Arguments:
             check_names(self.migration, self.corrected(), column_name=column)
             if value is None and where is None:
                 raise self.invalid(
-                    f"The value of {column} is None, and a row counts as filled once it is not NULL.",
+                    f"The value of {column} is None, but a row counts as filled when its value is not NULL.",
                     self.corrected(f'{{"{column}": None}}', where=True),
-                    "To take values away, say from which rows:",
+                    "To clear values, select the rows:",
                 )
 
     def check_where(self, where: Any) -> None:

@@ -1,13 +1,13 @@
 """One batch of a backfill. In this order:
 
-1. The last key of the batch is looked up; nothing is locked.
+1. The last key of the batch is read; nothing is locked.
 2. A transaction begins, with a short lock timeout.
-3. The rows between two keys are updated: by one UPDATE, or if a Python function makes the values, by a SELECT that locks the
-   rows and one UPDATE of what the function returns.
+3. The rows between two keys are updated: by one UPDATE; for a Python function, by a SELECT that locks the rows and an
+   UPDATE with what the function returns.
 4. The checkpoint of the range is updated: its last key, its counters and its lease, only while this runner has the claim.
-5. The transaction commits, so that a batch and its checkpoint are kept together or not at all.
+5. The transaction commits: a batch and its checkpoint are kept together or not at all.
 
-What differs between databases is in the port ``Batches``.
+The port ``Batches`` has the differences between databases.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Limits:
 
     Args:
         target_seconds: Seconds that a batch should take.
-        batch_size: Rows of a batch; None adapts it.
+        batch_size: Rows per batch; None adapts it.
         pause: Seconds between two batches.
         throttles: Called before each batch.
     """
@@ -57,7 +57,7 @@ class Written:
     Args:
         part: The range after it.
         rows: The rows that were processed.
-        walked: The rows that were gone through, also those that needed nothing.
+        walked: The rows that were scanned, including those that needed nothing.
     """
 
     part: Part
@@ -66,15 +66,15 @@ class Written:
 
 
 class Batch:
-    """Writes the next batch of a range, of a size that it adapts.
+    """Writes the next batch of a range, and adapts the batch size.
 
     Args:
         terms: The connection, and its settings.
         spec: What the backfill does.
         limits: How fast it may run.
         state: The table of the progress.
-        token: Under which the runner claims ranges.
-        meter: Knows what is kept so far, for messages.
+        token: The runner claims ranges under it.
+        meter: Counts what is kept so far, for messages.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Batch:
         return last or part.upto or ()
 
     def _lock_timeout(self, size: int) -> float:
-        """Return how long a statement waits for a lock: short, because the rows that it has updated stay locked."""
+        """Return how long a statement waits for a lock: short, because it keeps its updated rows locked while it waits."""
         longest = self.settings.lock_timeout
         return longest if size == 1 else min(longest, max(2 * self.limits.target_seconds, SHORTEST_LOCK_TIMEOUT))
 
@@ -191,27 +191,27 @@ class Batch:
             raise function.refused(f"{problem} {first_key}", "", self.meter.kept)
         moved = next((column.name for column in self.spec.key if column.name in columns), None)
         if moved is not None:
-            problem = f"returned the column {moved}, which is of the key that the walk goes along"
+            problem = f"returned the column {moved}, which is part of the key that the backfill scans along"
             raise function.refused(problem, "", self.meter.kept)
 
     def _is_of_the_server(self, error: Exception) -> bool:
-        """Tell whether an error is not of the values: a lock, a constraint, a lost connection."""
+        """Return whether an error is not about the values: a lock, a constraint, a lost connection."""
         return isinstance(error, DBAPIError) and (
             self.port.is_transient(error) or self.database.errors.is_violation(error) or error.connection_invalidated
         )
 
 
 CANCELLED = (
-    "An UPDATE of the table runs {}, which can cancel the update or take the value back: disable or change it for as long"
-    " as the rows are filled, and run again."
+    "An UPDATE of the table fires {}, which can cancel the update or revert the value. Disable or change it until the rows"
+    " are filled, and run again."
 )
 
 
 def _cancelled(database: Database, spec: BackfillSpec, rows: int, state: str) -> BackfillIncomplete:
     triggers = ", ".join(database.triggers.update_triggers(spec.table))
     return BackfillIncomplete(
-        f"Backfill {spec.name} wrote {rows:,} rows of {spec.table} that did not change: the UPDATE of each was cancelled.",
-        remedy=f"{CANCELLED.format(triggers)} Rows that have the value already can be left out by where=.",
+        f"Backfill {spec.name} could not change {rows:,} rows of {spec.table}: a trigger cancelled the UPDATE.",
+        remedy=f"{CANCELLED.format(triggers)} Exclude rows that already have the value with where=.",
         state=state,
     )
 
@@ -219,26 +219,26 @@ def _cancelled(database: Database, spec: BackfillSpec, rows: int, state: str) ->
 FIRST = 500
 LARGEST = 50_000
 LARGEST_IN_PYTHON = 10_000
-"""Rows that are session_settings to a function are in memory."""
+"""Rows that are passed to a function are held in memory."""
 GROWTH = 2.0
 """How much larger than the last batch the next one may be."""
 MEMORY = 0.75
-"""The weight of earlier batches after each new one: the recent past counts most."""
+"""The weight of earlier batches after each new one: recent batches count most."""
 AIM = 0.8
-"""The share of the target that is aimed at: rows differ, and most batches should stay below the target."""
+"""The share of the target to aim at: rows differ, and most batches should stay below the target."""
 FAR_TOO_LONG = 3.0
 """Times the target: a batch that took longer makes the next one smaller at once."""
 
 
 class BatchSize:
-    """Chooses the rows of a batch so that each batch takes about the same time.
+    """Chooses the rows of a batch to make each batch take about the same time.
 
-    The rate is rows over seconds, both fading: https://docs.percona.com/percona-toolkit/pt-online-schema-change.html
+    The rate is rows over seconds, both decaying: https://docs.percona.com/percona-toolkit/pt-online-schema-change.html
     (``--chunk-time``) does the same with a target of 0.5 s.
 
     Args:
         target: Seconds that a batch should take.
-        fixed: Rows that a batch has at most, whatever it takes; None adapts it.
+        fixed: Rows that a batch has at most, however long it takes; None adapts it.
         largest: Rows that a batch has at most.
     """
 

@@ -28,11 +28,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Asks a run to stop after the current batch."""
+    """A request to stop the run after the current batch."""
 
     def __init__(self) -> None:
         self._asked = False
-        # A signal handler must not set an Event: its lock may be held by the wait that the handler has interrupted.
+        # A signal handler must not set an Event: the wait that it has interrupted may hold the lock of the Event.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self.reason = ""
         self.unrenewed = ""
@@ -47,7 +47,7 @@ class Stop:
         self._wake.put(None)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, but no longer than until the run is asked to stop."""
+        """Sleep, but end early if the run should stop."""
         if seconds > 0 and not self._asked:
             with suppress(Empty):
                 self._wake.get(timeout=seconds)
@@ -68,14 +68,14 @@ def stopping_on_signals(*, in_worker: bool = False) -> Iterator[Stop]:
     def restore() -> None:
         while before:
             number, handler = before.popitem()
-            # None is a handler that Python did not set and cannot set again.
+            # None is a handler that was not set by Python, which cannot restore it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     own = os.getpid()
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if os.getpid() != own:
-            # In a worker that was forked since, the handler of its parent must not apply.
+            # A worker that was forked since must not use the handler of its parent.
             restore()
             signal.raise_signal(number)
             return
@@ -94,7 +94,7 @@ def stopping_on_signals(*, in_worker: bool = False) -> Iterator[Stop]:
 
 
 RENEW_EVERY = 2.0
-"""Seconds; each checkpoint renews the lease too, so this matters in long batches and waits only."""
+"""Seconds. Each checkpoint renews the lease too: this matters in long batches and waits only."""
 
 
 @contextmanager
@@ -103,9 +103,9 @@ def heartbeat(terms: Terms, token: str, stop: Stop, session_settings: SessionSet
 
     Args:
         terms: The session of the run, and its settings.
-        token: Under which the run claims ranges.
-        stop: Gets why the lease is not renewed, as long as it is not.
-        session_settings: What was set on the session of the run.
+        token: The run claims ranges under it.
+        stop: Gets the reason while the lease is not renewed.
+        session_settings: The settings of the session of the run.
     """
     if terms.database.abilities.is_private:
         # No other connection can reach it.
@@ -126,7 +126,7 @@ def heartbeat(terms: Terms, token: str, stop: Stop, session_settings: SessionSet
 
     def failed(error: Exception) -> None:
         if not stop.unrenewed:
-            log.warning("the lease of the backfill is not renewed, trying again: %s", error)
+            log.warning("could not renew the lease of the backfill, retrying: %s", error)
         stop.unrenewed = str(getattr(error, "orig", error)).strip()
 
     with watching(

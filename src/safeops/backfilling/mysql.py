@@ -53,12 +53,12 @@ class Batches(port.Batches):
 
     def unusable_because(self, column: Column) -> str | None:
         if re.match(r"enum|set", column.type, re.I):
-            return "an index has its values by position, and a comparison by letters"
+            return "an index orders its values by position, a comparison by text"
         if re.match(r"float|double|real", column.type, re.I):
-            return "as text its values lose digits"
+            return "its values lose digits as text"
         if re.match(r"timestamp", column.type, re.I) and not self._has_fixed_zone():
-            return "in the hour that clocks are set back two moments have one text; SET time_zone = '+00:00' before"
-        return "it is no number" if re.match(r"bit", column.type, re.I) else None
+            return "when clocks are set back, two times have the same text; run SET time_zone = '+00:00' first"
+        return "its values are not numbers" if re.match(r"bit", column.type, re.I) else None
 
     def _has_fixed_zone(self) -> bool:
         zone, system = self.read("SELECT @@SESSION.time_zone, @@system_time_zone")[0]
@@ -73,7 +73,7 @@ class Batches(port.Batches):
 
     @contextmanager
     def session(self) -> Iterator[None]:
-        # The gaps between the rows of a batch stay free for the application to insert into.
+        # The application can insert into the gaps between the rows of a batch.
         values = {self.database.abilities.isolation: "'READ-COMMITTED'"}
         if self.database.abilities.batch_modes:
             values["sql_mode"] = self._sql_mode()
@@ -182,18 +182,18 @@ class ServerLoad(port.ServerLoad):
         raise self.database.unsupported(
             "replica_lag without urls",
             "a primary that knows how far its replicas are",
-            "Name the replicas, each by a user that may see its state (REPLICATION CLIENT, on MariaDB SLAVE MONITOR):",
+            "Name the replicas, each with a user that can read its state (REPLICATION CLIENT, on MariaDB SLAVE MONITOR):",
             'replica_lag(10, urls=["mysql+pymysql://user:password@replica/database"])',
         )
 
     def as_replica(self, name: str) -> Replica:
         sources = self._sources()
         if not sources:
-            return Replica(name, unknown="it is not a replica, or nothing shows that it is")
+            return Replica(name, unknown="it is not a replica, or does not show that it is")
         lags = list(map(_seconds_behind, sources))
         known = [lag for lag in lags if lag is not None]
         if len(known) < len(lags):
-            return Replica(name, unknown=f"its replication does not run{_error_of(sources)}")
+            return Replica(name, unknown=f"its replication is not running{_error_of(sources)}")
         return Replica(name, lag=max(known))
 
     def _sources(self) -> Sequence[Mapping[str, Any]]:

@@ -34,7 +34,7 @@ Connect = Callable[[], Engine] | str | sa.URL
 
 LOOK_EVERY = 0.5
 RANGES_A_WORKER = 4
-"""Ranges for each worker, so that no worker is left with a large one at the end."""
+"""Ranges for each worker: several, because one large range would keep one worker busy at the end."""
 DEFAULT_WORKERS = 8
 """Workers that an executor is assumed to have if it does not report them."""
 SMALLEST = 1000
@@ -43,10 +43,10 @@ SMALLEST = 1000
 
 @dataclass(frozen=True)
 class RangeTask:
-    """The walk over ranges that nobody works on, as a value that travels to a worker.
+    """The scan of unclaimed key ranges, as a value that is sent to a worker.
 
-    A worker continues with the next free range on the same connection and with the batch size that it has found; the tasks
-    after all ranges are taken have nothing to do. Their numbers tell equal tasks apart for engines that run those once.
+    A worker continues with the next free range on the same connection and with its adapted batch size. Tasks that start
+    after all ranges are claimed have nothing to do. The number distinguishes equal tasks for executors that run those once.
     """
 
     spec: BackfillSpec
@@ -56,7 +56,7 @@ class RangeTask:
     engines: EngineSource
 
     def __call__(self) -> None:
-        """Walk over free ranges on a connection of its own, until there is none."""
+        """Process free ranges on a separate connection until there is none."""
         run_on_connection(self.engines.engine(), self._walk, session_settings=self.engines.session_settings)
 
     def _walk(self, connection: Connection) -> None:
@@ -80,12 +80,12 @@ class RangeTask:
 
 
 _engines: dict[str, Engine] = {}
-"""The engines of the runs of this process, for workers that are its threads."""
+"""The engines of the runs of this process, for workers that are threads of it."""
 
 
 @dataclass(frozen=True)
 class EngineSource:
-    """Where a worker gets its engine: from the author's ``connect``, on a thread from the migration, else by its URL."""
+    """The engine of a worker: from the author's ``connect``, on a thread that of the migration, else made from its URL."""
 
     connect: Connect | None
     url: str
@@ -146,18 +146,18 @@ def workers_of(executor: Executor) -> int | None:
 def run_tasks(
     executor: Executor, tasks: Sequence[RangeTask], tick: Callable[[], None], ask_to_stop: Callable[[], object]
 ) -> None:
-    """Have the tasks done; what a worker that dies leaves undone is left to the caller.
+    """Run the tasks. The caller completes what a dead worker leaves.
 
     Args:
-        executor: Does them.
+        executor: Runs them.
         tasks: As many as there are ranges.
-        tick: Called now and then; an error of it ends the run after the current batches.
-        ask_to_stop: Asks the workers to stop.
+        tick: Called every ``LOOK_EVERY`` seconds; its error ends the run after the current batches.
+        ask_to_stop: Requests that the workers stop.
     """
     futures: list[Future[None]] = []
     logged: set[str] = set()
     try:
-        # More tasks than workers would each connect only to find that all ranges are taken.
+        # Surplus tasks would connect only to find that all ranges are claimed.
         futures += [executor.submit(task) for task in tasks[: workers_of(executor) or len(tasks)]]
         pending = set(futures)
         while pending:
@@ -169,16 +169,16 @@ def run_tasks(
         _raise_or_log(error, logged)
     except BaseException:
         ask_to_stop()
-        # One that is cancelled would never end in a pool that breaks.
+        # A cancelled future never ends in a broken pool.
         wait([future for future in futures if not future.cancel()])
         raise
 
 
 def _raise_or_log(error: BaseException | None, logged: set[str]) -> None:
-    """Raise an error of safeops, or log why a worker could not continue, each kind of error once."""
+    """Raise an error of safeops, or log why a worker stopped, each kind of error once."""
     if isinstance(error, SafeOpsError):
         raise error
     kind = type(error).__name__
     if error is not None and kind not in logged:
         logged.add(kind)
-        log.warning("a worker could not go on; what it leaves is done by the others, or here: %r", error)
+        log.warning("a worker stopped, its ranges are processed by the other workers or by this process: %r", error)

@@ -1,4 +1,4 @@
-"""What a backfill asks of a database: keys as text, ranges of them, the transaction of a batch, and the server's load."""
+"""What a backfill needs from a database: keys as text, key ranges, the transaction of a batch, and the server load."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from safeops.databases.ports import Port
 from safeops.naming import Name
 
 Bound: TypeAlias = tuple[str, ...]
-"""The values of a key, each as the text that ``key_literal`` turns back: drivers would lose digits and infinities."""
+"""The values of a key, each as text that ``key_literal`` converts: drivers would lose digits and infinities."""
 
 NewValues: TypeAlias = Sequence[tuple[Bound, Sequence[Any]]]
-"""New values, a row each: its key, and the new value of each column."""
+"""New values, one entry for each row: its key, and the new value of each column."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the values of a Python function are written.
+    """The columns into which the values of a Python function are written.
 
     Args:
         table: The table.
@@ -53,29 +53,29 @@ class Batches(Port):
     asked = "Writing rows in batches"
 
     def exact_text(self, length: int) -> sa.types.TypeEngine[str]:
-        """Return the type of a text in whose comparisons all characters count."""
+        """Return a text type that compares each character exactly."""
         return sa.String(length)
 
     # Keys -------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def key_text(self, column: Column) -> str:
-        """Return the SQL of the text of a key column, without loss."""
+        """Return SQL that converts a key column to text without loss."""
 
     @abstractmethod
     def key_literal(self, column: Column, text: str) -> str:
-        """Return the SQL of a value of a key column, from its text."""
+        """Return SQL that converts the text back to a value of the key column."""
 
     def unusable_because(self, column: Column) -> str | None:
-        """Return why no range of keys can be made of such a column; None if it can."""
+        """Return why such a column cannot be scanned in ranges; None if it can."""
         return None
 
     def hint(self, index: str) -> str:
-        """Return what follows a table's name so that the server uses the index."""
+        """Return what follows a table's name to make the server use the index."""
         return ""
 
     def checked_row_by_row(self, condition: str) -> str:
-        """Write a condition so that the server chooses no index for it: the batch is one range of the key's index."""
+        """Write a condition for which the server cannot choose an index: the batch is one range of the key's index."""
         return f"CASE WHEN {condition} THEN 1 ELSE 0 END = 1"
 
     def within(
@@ -96,7 +96,7 @@ class Batches(Port):
         names = [self.quoted(column.name) for column in key]
         if len(key) == 1:
             return [f"{names[0]} {operator} {values[0]}"]
-        # The first column alone as well: without statistics a planner takes a comparison of rows for a third of the table.
+        # The first column also alone: without statistics a planner estimates a comparison of rows as a third of the table.
         first = f"{names[0]} {first_operator} {values[0]}"
         if self.database.abilities.compares_rows:
             return [first, f"({', '.join(names)}) {operator} ({', '.join(values)})"]
@@ -123,15 +123,15 @@ class Batches(Port):
         order = self.quoted(*(column.name for column in key))
         condition = self.within(key, after, None, first=first)
         source = f"FROM {self.quoted_table(table)}{self.hint(index)} WHERE {condition}"
-        # The end is outside: without statistics a planner takes a range with two ends for so few rows that it would
-        # rather read and sort all that are left.
+        # The end is outside: without statistics a planner estimates so few rows for a range with two ends that it reads
+        # and sorts all remaining rows.
         end = self.within(key, None, upto)
         return self._key_of(
             key, f"{source} ORDER BY {order} LIMIT 1 OFFSET {count - 1}", f" WHERE {end}" if end else ""
         )
 
     def _key_of(self, key: Sequence[Column], source: str, condition: str = "") -> Bound | None:
-        # Only the one row outside is converted to text, not each row that was passed over.
+        # Only the result is converted to text, not each row before it.
         texts = ", ".join(self.key_text(column) for column in key)
         names = self.quoted(*(column.name for column in key))
         rows = self.read(f"SELECT {texts} FROM (SELECT {names} {source}) safeops_key{condition}")
@@ -140,7 +140,7 @@ class Batches(Port):
     # Batches ----------------------------------------------------------------------------------------------------
 
     def session(self) -> AbstractContextManager[None]:
-        """Prepare the session for batches, and restore what was set before."""
+        """Prepare the session for batches, and restore its settings afterwards."""
         return nullcontext()
 
     def rendered_session(self) -> tuple[list[str], list[str]]:
@@ -149,11 +149,11 @@ class Batches(Port):
 
     @abstractmethod
     def transaction(self, lock_timeout: float, flush: bool) -> AbstractContextManager[None]:
-        """Run the block in one transaction in which each statement sees what others have committed before it.
+        """Run the block in one transaction in which each statement sees what other sessions have committed before it.
 
         Args:
-            lock_timeout: Seconds that one of its statements waits for a lock of others.
-            flush: Whether the commit waits for the disk, where the database leaves the choice.
+            lock_timeout: Seconds that each statement waits for a lock.
+            flush: Whether the commit waits for the disk, if the database leaves the choice.
         """
 
     def lock_and_count(self, table: Name, condition: str) -> int:
@@ -161,7 +161,7 @@ class Batches(Port):
         return int(self.scalar(f"SELECT count(*) FROM {self.quoted_table(table)} WHERE {condition}"))
 
     def write(self, target: Target, rows: NewValues) -> int:
-        """Write the values of rows that this transaction has locked, in one statement; return how many rows it met."""
+        """Write the values of rows that this transaction has locked, in one statement; return how many rows it matched."""
         source, keys, values = self.as_records(target, rows)
         table = self.quoted_table(target.table)
         pairs = zip(target.key, keys, strict=True)
@@ -182,7 +182,7 @@ class Batches(Port):
 
     @abstractmethod
     def as_records(self, target: Target, rows: NewValues) -> tuple[str, Sequence[str], Sequence[str]]:
-        """Return what follows FROM for the values, and in it the key columns and the new values, as SQL."""
+        """Return what follows FROM for the values, then the key columns and the new values in it, as SQL."""
 
     def update_from(self, table: str, source: str, assigned: str, matched: str) -> str:
         return f"UPDATE {table} SET {assigned} FROM {source} WHERE {matched}"
@@ -191,7 +191,7 @@ class Batches(Port):
         """Raise UnsupportedOnDatabase if this server cannot take the values of many rows in one statement."""
 
     def is_transient(self, error: BaseException) -> bool:
-        """Tell whether a batch failed and was rolled back because of other sessions: trying again may help."""
+        """Return whether a batch was rolled back because of other sessions: a retry may succeed."""
         return self.database.errors.is_lock_failure(error) or self.database.errors.is_cut_short(error)
 
 
@@ -211,9 +211,9 @@ class Replica:
     Args:
         name: Its name, without a password.
         position: How far it has replayed the log of its primary; None if the server counts seconds only.
-        lag: How many seconds it is behind by the server's own count; None if the server does not report it.
-        cluster: Whose log it replays, as ``ServerLoad.cluster`` names it.
-        unknown: Why it is unknown how far it is; empty if it is known.
+        lag: The seconds of lag that the server reports; None if it does not.
+        cluster: The cluster whose log it replays, as ``ServerLoad.cluster`` names it.
+        unknown: Why its lag is unknown; empty if it is known.
     """
 
     name: str
@@ -224,15 +224,15 @@ class Replica:
 
 
 class ServerLoad(Port):
-    """What throttles ask a server: its active sessions, and how far its replicas are behind."""
+    """What throttles query: the active sessions of a server, and the lag of its replicas."""
 
     place = "safeops.backfilling.{family}:ServerLoad"
-    asked = "Looking at the load of the server"
+    asked = "Reading the load of the server"
 
     def active_sessions(self) -> tuple[int, float]:
         """Return how many other sessions are active in this database: at least, and at most.
 
-        They differ by the sessions that the server hides from this user; infinity if it hides even their number.
+        They differ by the sessions that the server hides from this user; infinity if it hides their number too.
         """
         return 0, float("inf")
 
@@ -245,9 +245,9 @@ class ServerLoad(Port):
         return None
 
     def replicas(self) -> list[Replica]:
-        """Return the replicas that are connected to this server, or raise UnsupportedOnDatabase if it does not know."""
+        """Return the replicas that are connected to this server, or raise UnsupportedOnDatabase if it lists none."""
         return []
 
     def as_replica(self, name: str) -> Replica:
-        """Return how far this server is, which is a replica itself."""
-        return Replica(name, unknown="its server does not say")
+        """Return how far this server is, as a replica."""
+        return Replica(name, unknown="its server does not report it")

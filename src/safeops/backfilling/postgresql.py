@@ -67,7 +67,7 @@ class Batches(port.Batches):
 
 
 def _encoded(value: Any, _column: Column | None = None) -> Any:
-    """Return a value as JSON has it; what JSON lacks becomes the text that the server reads."""
+    """Return a value for JSON; types that JSON lacks become text that the server reads."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, enum.Enum):
@@ -84,17 +84,17 @@ def _encoded(value: Any, _column: Column | None = None) -> Any:
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
-# A transaction sees the sessions as they were when it first looked, unless told to look again.
+# A transaction sees the sessions as of its first query of them, until this call.
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-STATS-VIEWS
 LOOK_AGAIN = "SELECT pg_stat_clear_snapshot()"
-# Of a session that this user may not see, the state and the kind are NULL; without track_activities it is "disabled".
+# The state and the kind of a hidden session are NULL; without track_activities the state is "disabled".
 ACTIVE = """
 SELECT count(*) FILTER (WHERE state IN ('active', 'fastpath function call') AND backend_type = 'client backend'),
   count(*) FILTER (WHERE backend_type IS NULL OR (backend_type = 'client backend' AND state = 'disabled'))
 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
-# Subscribers of logical replication have a database, replicas have none. A base backup is neither, nor is who writes the log
-# to files and replays nothing, such as pg_receivewal.
+# Subscribers of logical replication have a database, replicas have none. A base backup is neither, and pg_receivewal writes
+# the log to files and replays nothing.
 # https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-REPLICATION-VIEW
 REPLICAS = """
 SELECT CASE WHEN r.application_name IN ('', 'walreceiver') THEN coalesce(host(r.client_addr), 'walreceiver')
@@ -103,7 +103,7 @@ SELECT CASE WHEN r.application_name IN ('', 'walreceiver') THEN coalesce(host(r.
 FROM pg_stat_replication r JOIN pg_stat_activity a ON a.pid = r.pid
 WHERE a.datid IS NULL AND r.state IS DISTINCT FROM 'backup' AND (r.replay_lsn IS NOT NULL OR r.write_lsn IS NULL)
 """
-# What was flushed is what replicas can have.
+# Replicas receive only what was flushed.
 POSITION = "SELECT CAST(pg_current_wal_flush_lsn() - '0/0' AS bigint)"
 CLUSTER = "SELECT system_identifier FROM pg_control_system()"
 AS_REPLICA = f"SELECT pg_is_in_recovery(), CAST(pg_last_wal_replay_lsn() - '0/0' AS bigint), ({CLUSTER})"
@@ -130,7 +130,7 @@ class ServerLoad(port.ServerLoad):
     def as_replica(self, name: str) -> Replica:
         in_recovery, position, cluster = self.read(AS_REPLICA)[0]
         if not in_recovery:
-            return Replica(name, unknown="it is not in recovery, so it is no replica")
+            return Replica(name, unknown="it is not in recovery, so it is not a replica")
         if position is None:
             return Replica(name, unknown="it has replayed nothing yet")
         return Replica(name, position, cluster=str(cluster))
@@ -138,7 +138,7 @@ class ServerLoad(port.ServerLoad):
 
 def _connected(name: str, state: str | None, position: int | None, lag: float | None) -> Replica:
     if state is None:
-        return Replica(name, unknown="this user may not see how far it is, which needs the role pg_monitor")
+        return Replica(name, unknown="this user cannot see its lag: grant it the role pg_monitor")
     if position is None:
-        return Replica(name, unknown=f"it has not told how far it is, and is in state {state}")
+        return Replica(name, unknown=f"it has not reported its position, and is in state {state}")
     return Replica(name, position, lag)

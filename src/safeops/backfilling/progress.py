@@ -1,4 +1,4 @@
-"""How far a backfill is, and how that is reported."""
+"""The progress of a backfill, and its reports."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ SHOW_AFTER, DRAW_EVERY = 0.5, 0.1
 
 @dataclass(frozen=True)
 class BackfillProgress:
-    """How far a backfill is.
+    """The progress of a backfill.
 
     Args:
         name: The name of the backfill.
         table: The table, in its schema.
         rows: The rows that this run has processed.
-        total: About how many rows it has to go through, from the server's statistics; None if unknown.
-        walked: The rows that it has gone through, including earlier runs and rows that needed nothing.
-        rows_per_second: The rows gone through per second, over the recent past.
+        total: About how many rows it must scan, from the server's statistics; None if unknown.
+        walked: The rows that it has scanned, including earlier runs and rows that needed nothing.
+        rows_per_second: The rows scanned per second, over the last 30 s.
         seconds: How long it has run.
         seconds_left: How long the rest takes at that rate; None if unknown.
         batches: The batches that this run has committed.
         batch_size: The rows of the next batch.
         key: The key of the last row of the last batch, as the server writes it; empty before the first.
-        waiting: What a throttle waits for; None while batches run.
-        database: The connection of the backfill, for throttles that ask the server.
+        waiting: Why a throttle waits; None while batches run.
+        database: The connection of the backfill, for throttles that query the server.
     """
 
     name: str
@@ -71,7 +71,7 @@ class BackfillProgress:
 
 
 Throttle = Callable[[BackfillProgress], "str | None"]
-"""Returns why the next batch must wait; None if it need not."""
+"""Returns why the next batch must wait; None if it can run."""
 
 
 def _share(progress: BackfillProgress) -> float | None:
@@ -103,7 +103,7 @@ def _duration(seconds: float) -> str:
 
 
 class Meter:
-    """Counts what a run does, and passes it on.
+    """Counts what a run does, and reports it.
 
     Args:
         name: The name of the backfill.
@@ -132,8 +132,8 @@ class Meter:
     def kept(self) -> str:
         """What is kept so far, for messages."""
         if self.is_worker:
-            return "All batches before are kept; running again goes on from there."
-        return f"{self.progress.rows:,} rows are done and kept; running again goes on from there."
+            return "All earlier batches are kept; running again continues from there."
+        return f"{self.progress.rows:,} rows are done and kept; running again continues from there."
 
     def add(self, rows: int, walked: int, key: Bound, batch_size: int, batches: int = 1) -> None:
         """Count a batch."""
@@ -167,7 +167,7 @@ class Meter:
             self.add(rows, walked - before.walked, (), before.batch_size, new)
 
     def wait(self, reason: str | None) -> None:
-        """Set what is waited for."""
+        """Set the reason to wait."""
         self.progress = replace(self.now(), waiting=reason)
         if reason:
             self.on_progress(self.progress)
@@ -245,7 +245,7 @@ class Reporter:
 
 
 def _figures(progress: BackfillProgress) -> list[list[str]]:
-    """Return what a terminal shows: in full, and shorter. Numbers are padded, so that the line keeps its layout."""
+    """Return what a terminal shows: in full, and shorter. Numbers are padded to keep the layout of the line."""
     full, short = [f"{progress.walked:,} rows"], [f"{_short(progress.walked)} rows"]
     if progress.total is not None:
         total = f"{max(progress.total, progress.walked):,}"

@@ -1,6 +1,6 @@
-"""The walk over ranges of keys: claim a range, wait for the throttles, write batch after batch.
+"""Processes key ranges: claim a range, wait for the throttles, write batch after batch.
 
-What a batch does, in which order, is in ``safeops.backfilling.batch``.
+``safeops.backfilling.batch`` lists the steps of a batch.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ log = logging.getLogger("safeops")
 T = TypeVar("T")
 
 CLAIM_EVERY = 0.25
-"""Seconds between two attempts to claim what another runner has claimed."""
+"""Seconds between two attempts to claim a range of another runner."""
 ASK_FIRST, ASK_LAST = 0.1, 1.0
-"""Seconds between two questions to the throttles, at first and at most."""
+"""Seconds between two calls of the throttles, at first and at most."""
 FIRST_PAUSE, LONGEST_PAUSE = SHORTEST_LOCK_TIMEOUT, 2.0
-"""Seconds after a batch that other sessions blocked, at first and at most."""
+"""Seconds to pause after a blocked batch, at first and at most."""
 
 
 class RangeWalker:
-    """Walks over ranges on one connection.
+    """Processes ranges on one connection.
 
     Args:
         terms: The connection, and its settings.
         spec: What the backfill does.
         limits: How fast it may run.
-        token: Under which it claims ranges.
-        stop: Asks it to stop.
-        meter: Counts what it does; that of a worker also makes it stop when its runner asks by the state.
+        token: It claims ranges under this token.
+        stop: Becomes true when it should stop.
+        meter: Counts what it does. A worker with one also stops when the state of the backfill is "stopping".
     """
 
     def __init__(self, terms: Terms, spec: BackfillSpec, limits: Limits, token: str, stop: Stop, meter: Meter) -> None:
@@ -61,13 +61,13 @@ class RangeWalker:
         self._pause = FIRST_PAUSE
 
     def walk(self, number: int) -> None:
-        """Walk to the end of a range, whichever runner began it; wait while another runner works on it."""
+        """Process a range to its end, from its checkpoint; wait while another runner works on it."""
         part = self.claim(number)
         while part is not None and not self._walk_to_end(part):
             part = self.claim(number)
 
     def walk_free_ranges(self) -> None:
-        """Walk over ranges that no other runner works on, one after the other, until there is none."""
+        """Process unclaimed ranges, one after the other, until there is none."""
         while (part := self._claim_free_range()) is not None:
             self._walk_to_end(part)
 
@@ -79,7 +79,7 @@ class RangeWalker:
         return None
 
     def _walk_to_end(self, part: Part) -> bool:
-        """Walk to the end of a claimed range; return False if another runner took it over."""
+        """Process a claimed range to its end; return False if another runner took it over."""
         while not part.is_finished:
             self._wait_for_throttles()
             try:
@@ -101,7 +101,7 @@ class RangeWalker:
             if self.try_to_claim(part):
                 return self.part(number)
             if not reported and part.runner:
-                log.info("backfill %s: another runner is at work on it (%s); waiting for it", name, part.session)
+                log.info("backfill %s: waiting for another runner that works on it (%s)", name, part.session)
                 reported = True
             self.check_stop()
             self.stop.sleep(CLAIM_EVERY)
@@ -113,19 +113,19 @@ class RangeWalker:
         return self.with_lock_retry(partial(self.state.part, self.spec.name, number))
 
     def check_stop(self) -> None:
-        """Raise BackfillStopped if the run is asked to stop; a worker asks the state now and then."""
+        """Raise BackfillStopped if the run should stop; a worker also reads the state, at most once a second."""
         now = time.monotonic()
         if self.meter.is_worker and not self.stop and now - self._looked_for_stop >= ASK_LAST:
             self._looked_for_stop = now
             whole = self.part(WHOLE)
             if whole is None or whole.status in ("stopping", "stopped"):
-                self.stop.ask("the runner that it helps")
+                self.stop.ask("its runner")
         if self.stop:
             raise stopped(self.spec.name, f"was stopped by {self.stop.reason}", self.meter)
 
     def with_lock_retry(self, action: Callable[[], T]) -> T:
         """Read or write the progress, and wait if it is locked."""
-        return with_lock_retry(self.terms, f"kept the progress of backfill {self.spec.name}", action)
+        return with_lock_retry(self.terms, f"saved the progress of backfill {self.spec.name}", action)
 
     # Between batches --------------------------------------------------------------------------------------------
 
@@ -141,17 +141,17 @@ class RangeWalker:
                 break
             kind = re.sub(r"\d+(\.\d+)?", "#", reason)
             if kind != reported:
-                log.info("backfill %s waits: %s", self.spec.name, reason)
+                log.info("backfill %s: waiting: %s", self.spec.name, reason)
             reported = kind
             self.meter.wait(reason)
             self.stop.sleep(pause)
             pause = min(pause * 1.5, ASK_LAST)
         if reported:
-            log.info("backfill %s goes on", self.spec.name)
+            log.info("backfill %s: continuing", self.spec.name)
             self.meter.wait(None)
 
     def _rest(self) -> None:
-        """Pause between two batches, and look now and then whether to stop."""
+        """Pause between two batches, unless the run should stop."""
         end = time.monotonic() + self.limits.pause
         while (left := end - time.monotonic()) > 0:
             self.check_stop()
@@ -161,7 +161,7 @@ class RangeWalker:
         progress = self.meter.now()
         return next((reason for throttle in self.limits.throttles if (reason := throttle(progress))), None)
 
-    # A batch, and what may go wrong -----------------------------------------------------------------------------
+    # A batch and its errors -------------------------------------------------------------------------------------
 
     def _write_batch(self, part: Part) -> Part:
         """Write the next batch of a range; return the range after it, or as it was if the batch was rolled back."""
@@ -176,16 +176,16 @@ class RangeWalker:
                 raise self._explained(error, part) from error
             return part
         self._blocked_since, self._pause = None, FIRST_PAUSE
-        # Outside: a callback may use a database too, and its errors are not those of the batch.
+        # Outside: the errors of a callback that uses a database are not those of the batch.
         self.meter.add(written.rows, written.walked, written.part.after or (), self.batch.size.rows)
         return written.part
 
     def _narrow(self, error: DBAPIError) -> bool:
-        """Make the next batch smaller if a row of this one is refused, until it is that row alone."""
+        """Halve the next batch if the server refused a row of this one, until the refused row is alone."""
         if self.batch.size.rows == 1 or self.database.errors.kind_of(error) not in OF_ROWS:
             return False
         self.batch.size.halve()
-        log.info("backfill %s: a row is refused; the next batch has %d rows", self.spec.name, self.batch.size.rows)
+        log.info("backfill %s: the server refused a row, retrying with %d rows", self.spec.name, self.batch.size.rows)
         return True
 
     def _back_off(self, error: DBAPIError, began: float) -> None:
@@ -197,17 +197,18 @@ class RangeWalker:
         self.batch.size.halve()
         held_up = time.monotonic() - began
         pause = max(self._pause, held_up / 4) * random.uniform(0.75, 1.5)
-        log.info("backfill %s ran into others; the next batch has %d rows", self.spec.name, self.batch.size.rows)
+        log.info("backfill %s: blocked by other sessions, retrying with %d rows", self.spec.name, self.batch.size.rows)
         self.stop.sleep(pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
 
     def _gave_up(self, spent: float) -> LockNotAcquired:
-        listed = "".join(f"\n  - {blocker}" for blocker in self.database.blockers((self.spec.table,))) or " others."
+        listed = (
+            "".join(f"\n  - {blocker}" for blocker in self.database.blockers((self.spec.table,))) or " other sessions."
+        )
         return LockNotAcquired(
-            f"Backfill {self.spec.name} has made no progress for {spent:.1f} s. Rows or the table are held by:{listed}",
-            why="A batch waits for a row that another transaction has changed only briefly, because it holds the rows that"
-            " it has changed itself meanwhile.",
-            remedy="End those transactions and run again, or give it more time:",
+            f"Backfill {self.spec.name} made no progress for {spent:.1f} s. Rows or the table are locked by:{listed}",
+            why="A batch waits only briefly for a locked row, because it keeps its own rows locked while it waits.",
+            remedy="End those transactions and run again, or allow more time:",
             code="with settings(retry_budget=600):\n    ...",
             state=self.meter.kept,
         )
@@ -228,16 +229,18 @@ class RangeWalker:
         named = ", ".join(f"{column.name} = {value}" for column, value in zip(spec.key, key, strict=False))
         return ViolatingRows(
             f"Backfill {spec.name} cannot write the row of {spec.table} with {named}: {message_of(error)}.",
-            why="The new value breaks a constraint, does not fit the column or cannot be computed, or a trigger refuses it.",
-            remedy="Fix that row, or the expression, and run again. If the expression changes, discard the progress first:",
+            why="The value violates a constraint, does not fit the column or cannot be computed; or a trigger rejects it.",
+            remedy="Fix that row or the expression, and run again. For a new expression, discard the progress first:",
             code=call("forget_backfill", spec.name),
             state=self.meter.kept,
         )
 
 
 def forgotten(name: str) -> BackfillConflict:
-    """Return the error of a backfill that was forgotten while it ran; its cause marks it as nobody's mistake."""
-    error = BackfillConflict(f"Backfill {name} was forgotten while it ran.", remedy="Run again: it starts anew.")
+    """Return the error of a backfill whose progress was deleted while it ran; the cause marks it as no argument error."""
+    error = BackfillConflict(
+        f"The progress of backfill {name} was deleted while it ran.", remedy="Run again: it starts from the beginning."
+    )
     error.__cause__ = LookupError(name)
     return error
 
@@ -245,9 +248,9 @@ def forgotten(name: str) -> BackfillConflict:
 def note_lost_claim(name: str, stop: Stop, meter: Meter) -> None:
     """Log that another runner has the claim now, or raise BackfillStopped if this run could never keep one."""
     if stop.unrenewed:
-        how = f"lost its claim to another runner, because its lease could not be renewed ({stop.unrenewed})"
+        how = f"lost its claim to another runner: its lease could not be renewed ({stop.unrenewed})"
         raise stopped(name, how, meter)
-    log.warning("backfill %s: another runner took this one for dead and goes on from there", name)
+    log.warning("backfill %s: another runner took over, because the lease of this one had expired", name)
 
 
 def stopped(name: str, how: str, meter: Meter) -> BackfillStopped:

@@ -1,4 +1,4 @@
-"""Replicas, each asked over its own connection, and how many seconds they are behind by positions in the log."""
+"""Replicas, each queried over its own connection, and their lag in seconds by log positions."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from safeops.backfilling.port import Replica, ServerLoad
 from safeops.databases import database_on
 
 CONNECTING = 3
-"""Seconds that a replica has to accept a connection."""
+"""Seconds within which a replica must accept a connection."""
 ANSWERING = 5.0
-"""Seconds that it has to answer, connecting included."""
+"""Seconds within which it must answer, including the connection."""
 
 
 class RemoteReplica:
-    """A replica that is asked over its own connection.
+    """A replica that is queried over its own connection.
 
-    It is asked in a thread, because no driver bounds every wait: a server that hangs blocks only that thread.
+    A thread queries it, because no driver bounds every wait: a server that hangs blocks only that thread.
     """
 
     def __init__(self, url: sa.URL) -> None:
         self._url, self.name = url, address(url)
         self._thread: threading.Thread | None = None
-        self._answer = Replica(self.name, unknown="it was not asked yet")
+        self._answer = Replica(self.name, unknown="it was not queried yet")
 
     def ask(self) -> None:
-        """Begin to ask, unless an earlier question is still open."""
+        """Start a query, unless an earlier one is still running."""
         if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="safeops-replica", daemon=True)
             self._thread.start()
 
     def answer(self, deadline: float) -> Replica:
-        """Return what it answered, or that it did not until ``deadline``, a monotonic time."""
+        """Return its answer, or that there was none until ``deadline``, a monotonic time."""
         if self._thread is not None:
             self._thread.join(max(deadline - time.monotonic(), 0.0))
             if self._thread.is_alive():
@@ -82,7 +82,7 @@ class RemoteReplica:
 
 
 class PerThread(threading.local):
-    """What a throttle has observed in one thread; another thread or process begins again."""
+    """What a throttle has observed in one thread; another thread or process starts empty."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), ()
@@ -99,7 +99,7 @@ class LogPositions(PerThread):
     def add(self, now: float, end: int, horizon: float) -> None:
         """Keep about 200 positions of the last ``horizon`` seconds, and one from before them."""
         if end < self.end:
-            # Another server answers now, whose log has not come as far.
+            # Another server answers now, with a shorter log.
             self.times, self.ends = [], []
         self.now, self.end = now, end
         if not self.times or now - self.times[-1] >= horizon / 200:
@@ -117,7 +117,7 @@ class LogPositions(PerThread):
 
 
 class KnownReplicas(PerThread):
-    """The replicas that were asked, or that were connected to the server at some time."""
+    """The replicas that were queried, or that were once connected to the server."""
 
     def __init__(self) -> None:
         self.remote: list[RemoteReplica] = []
@@ -129,10 +129,10 @@ class KnownReplicas(PerThread):
         names = {replica.name for replica in replicas}
         missing = sorted(self.names - names)
         self.names |= names
-        return [*replicas, *(Replica(name, unknown="it was connected before and is gone") for name in missing)]
+        return [*replicas, *(Replica(name, unknown="it was connected before and no longer is") for name in missing)]
 
     def asked(self, urls: tuple[sa.URL, ...], cluster: str | None) -> list[Replica]:
-        """Ask the replicas at the URLs, all at once."""
+        """Query the replicas at the URLs, all at once."""
         self.remote = self.remote or list(map(RemoteReplica, urls))
         for remote in self.remote:
             remote.ask()
@@ -181,6 +181,6 @@ _CONNECT_TIMEOUTS = {
 
 
 def _connect_arguments(url: sa.URL) -> dict[str, Any]:
-    """Return the driver's own argument for a timeout, unless the author sets it or the driver is an unknown one."""
+    """Return the driver's own argument for a timeout, unless the author sets it or the driver is unknown."""
     name = _CONNECT_TIMEOUTS.get(url.get_driver_name())
     return {name: CONNECTING} if name and name not in url.query else {}

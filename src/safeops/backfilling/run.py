@@ -1,4 +1,4 @@
-"""A run of a backfill: claim it, walk its ranges, sweep up new rows, report what remains."""
+"""A run of a backfill: claim it, process its ranges, sweep up new rows, report what remains."""
 
 from __future__ import annotations
 
@@ -113,26 +113,30 @@ class BackfillRun:
     # Registered and claimed -------------------------------------------------------------------------------------
 
     def _register(self) -> None:
-        """Register the backfill under its name, or raise BackfillConflict if the name is taken by another one."""
+        """Register the backfill under its name, or raise BackfillConflict if the name belongs to another one."""
         name, spec = self.spec.name, self.spec
         fingerprint, *earlier = spec.fingerprints
-        with_lock_retry(self.terms, "made the table of the progress of backfills", self.state.create)
-        with_lock_retry(self.terms, f"noted backfill {name}", lambda: self.state.add(name, fingerprint, spec.as_json))
+        with_lock_retry(self.terms, "created the table safeops_backfill", self.state.create)
+        with_lock_retry(
+            self.terms, f"recorded backfill {name}", lambda: self.state.add(name, fingerprint, spec.as_json)
+        )
         part = self.state.part(name)
-        # A script of --sql leaves it empty: it cannot know the fingerprint.
+        # A script of --sql leaves it empty: it cannot compute the fingerprint.
         if part is not None and part.fingerprint not in ("", fingerprint, *earlier):
             raise _conflict(spec)
 
     def _finish(self) -> tuple[Part, int]:
-        """Do the work; return its totals from before this run did anything, and how many rows remain."""
+        """Do the work; return the totals of earlier runs, and how many rows remain."""
         while True:
             totals = self._totals()
             if totals.is_finished:
                 remaining = self._remaining()
                 if not (self.spec.keeps_values and remaining.rows):
-                    log.info("backfill %s: nothing to do, it was finished before", self.spec.name)
+                    log.info("skipped backfill %s: finished by an earlier run", self.spec.name)
                     return totals, remaining.rows
-                log.info("backfill %s: finished before, but %d rows have no value", self.spec.name, remaining.rows)
+                log.info(
+                    "backfill %s: finished by an earlier run, but %d rows have no value", self.spec.name, remaining.rows
+                )
                 self.state.set_status(self.spec.name, "running")
             if self.walker.claim(WHOLE) is not None:
                 with self._released(), suppress(ClaimLost):
@@ -141,7 +145,7 @@ class BackfillRun:
 
     @contextmanager
     def _released(self) -> Iterator[None]:
-        """Release what is claimed when the block ends, so that the next runner need not wait."""
+        """Release all claims when the block ends: the next runner need not wait for the lease."""
         try:
             yield
         finally:
@@ -161,7 +165,7 @@ class BackfillRun:
     # The ranges -------------------------------------------------------------------------------------------------
 
     def _walk_and_sweep(self) -> int:
-        """Walk over all ranges, then sweep up new rows; return how many rows remain."""
+        """Process all ranges, then sweep up new rows; return how many rows remain."""
         spec, totals = self.spec, self._totals()
         rows = self.database.sizes.estimated_rows(spec.table)
         self.meter.begin(rows, totals.processed, totals.walked, totals.batches)
@@ -172,7 +176,7 @@ class BackfillRun:
         for sweep in range(totals.sweep + 1, totals.sweep + 1 + SWEEPS):
             if not (spec.keeps_values and remaining.fillable):
                 break
-            log.info("backfill %s: sweeping up %d rows that came meanwhile", spec.name, remaining.fillable)
+            log.info("backfill %s: sweeping up %d new rows", spec.name, remaining.fillable)
             self._add_ranges(sweep)
             self._walk_ranges()
             remaining = self._remaining()
@@ -180,7 +184,7 @@ class BackfillRun:
             self._end("incomplete")
             raise incomplete(self.database, spec, remaining, SWEEPS)
         self._end("finished")
-        # A signal in the last batch ends the migration all the same.
+        # A signal in the last batch also ends the migration.
         self.walker.check_stop()
         return remaining.rows
 
@@ -188,7 +192,7 @@ class BackfillRun:
         self.walker.with_lock_retry(partial(self.state.set_claimed_status, self.spec.name, self.token, status))
 
     def _remaining(self) -> Remaining:
-        # Only a call of the function shows it: rows for which it returned nothing are not tried again in the same run.
+        # Only a call of the function shows it: rows for which it returned no value are not retried in the same run.
         ranges = self._ranges() if self.spec.function is not None and self._walked_here else []
         last = max((part.sweep for part in ranges), default=0)
         unfilled = sum(part.unfilled for part in ranges if part.sweep == last)
@@ -198,7 +202,7 @@ class BackfillRun:
         return [part for part in self._parts() if part.part != WHOLE]
 
     def _add_ranges(self, sweep: int) -> None:
-        """Add ranges from the present first key of the table to its last."""
+        """Add ranges from the current first key of the table to its last."""
         database, spec = self.database, self.spec
         first = Batches.of(database).edge(spec.table, spec.key, spec.index)
         last = Batches.of(database).edge(spec.table, spec.key, spec.index, last=True)
@@ -224,11 +228,11 @@ class BackfillRun:
     # In parallel ------------------------------------------------------------------------------------------------
 
     def _walk_in_parallel(self, executor: Executor, unfinished: list[Part]) -> None:
-        """Have the ranges walked by workers."""
+        """Let workers process the ranges."""
         self._check_reachable()
         if len(unfinished) == 1 and self.walker.try_to_claim(unfinished[0]):
-            # An earlier run without workers left one range: what is left of it is split now. If a worker of a dead runner
-            # still walks over it, it stays as it is.
+            # An earlier run without workers left one range: the rest of it is split now, unless a worker of a dead
+            # runner still processes it.
             self._split(unfinished[0].part)
             unfinished = self._unfinished_ranges()
         engines = EngineSource.of(
@@ -256,7 +260,7 @@ class BackfillRun:
         self.walker.check_stop()
 
     def _ask_to_stop(self) -> None:
-        """Ask the workers to stop, by another connection if this one is lost."""
+        """Request that the workers stop, over another connection if this one is lost."""
         if not self.database.connection.invalidated:
             self.state.set_status(self.spec.name, "stopping")
             return
@@ -267,15 +271,16 @@ class BackfillRun:
     def _check_reachable(self) -> None:
         if self.database.abilities.is_private:
             code = call("backfill", self.spec.table.name, Code("{...}"))
-            raise self.database.unsupported("executor=", "a database that others can open", "Leave it out:", code)
+            raise self.database.unsupported(
+                "executor=", "a database that other processes can open", "Leave it out:", code
+            )
 
 
 def _conflict(spec: BackfillSpec) -> BackfillConflict:
     return BackfillConflict(
-        f"Progress is kept under the name {spec.name}, but it is that of other work: the table, the key, the columns, the"
-        " condition or the values were others.",
-        why="Going on with other work from there would leave its rows half done the one way and half the other.",
-        remedy="Give the new work a name of its own, or where the old progress is not needed any more, forget it first:",
-        code=f"{call('backfill', spec.table.name, Code('{...}'), name=f'{spec.name}, anew')}\n"
+        f"The name {spec.name} belongs to another backfill: its table, key, columns, condition or values differ.",
+        why="Resuming its progress with other values would fill one part of the rows the old way and the rest the new way.",
+        remedy="Use another name, or discard the old progress first:",
+        code=f"{call('backfill', spec.table.name, Code('{...}'), name=f'{spec.name}, second')}\n"
         + call("forget_backfill", spec.name),
     )

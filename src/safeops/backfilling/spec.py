@@ -1,4 +1,4 @@
-"""What a backfill does: along which key it walks, what it writes, and which rows still need it."""
+"""What a backfill does: which key it scans along, what it writes, and which rows still need it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from safeops.plan_mode import current_dry_run
 
 @dataclass(frozen=True)
 class BackfillSpec:
-    """What a backfill does, as a value that travels to workers.
+    """What a backfill does, as a value that is sent to workers.
 
     Args:
         name: The name of its progress.
         table: The table, in its schema.
-        key: The columns of the key that it walks along.
+        key: The columns of the key that it scans along.
         index: The index of that key.
-        columns: The columns that it fills; empty if only the rows that a function returns name them.
+        columns: The columns that it fills; empty if only the results of a function name them.
         where: The condition of the rows that still need it; None: each row does.
         keeps_values: A row is filled once: an existing value is kept.
         update: The UPDATE of a batch; None if a function makes the values.
@@ -39,8 +39,8 @@ class BackfillSpec:
         fillable: The condition of the rows that need it and that the values would fill; None if unknown.
         types: The types of all columns of the table, as SQLAlchemy reflects them; for a function only.
         columns_of_table: The columns of the table; for a function only.
-        writes_each: The UPDATE writes each row that needs it, and nothing looks for rows that it did not write.
-        home: The schema whose name is not kept.
+        writes_each: The UPDATE writes each row that needs it, and no later query finds rows that it did not write.
+        home: The default schema, whose name is not stored.
     """
 
     name: str
@@ -60,7 +60,7 @@ class BackfillSpec:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """What must be equal for progress to be that of this backfill: as it is kept, and as earlier releases kept it."""
+        """What identifies the progress of this backfill: as stored now, and as earlier releases stored it."""
         where, update = map(_unqualified, (self.where, self.update))
         earlier = replace(self, where=where, update=update)
         return self._fingerprint(self.table.at(self.home)), *(spec._fingerprint(spec.table) for spec in (self, earlier))
@@ -79,7 +79,7 @@ class BackfillSpec:
 
     @property
     def as_json(self) -> str:
-        """What the table of the progress keeps of it."""
+        """What the table of the progress stores of it."""
         return json.dumps(
             {
                 "table": self.table.name,
@@ -90,7 +90,7 @@ class BackfillSpec:
         )
 
     def target(self, columns: Sequence[str]) -> Target:
-        """Return where the values of the function are written."""
+        """Return the columns into which the values of the function are written."""
         written = tuple(self.columns_of_table[column] for column in columns)
         types = tuple(self.types[column] for column in columns)
         return Target(self.table, self.key, written, types, self.keeps_values)
@@ -116,7 +116,7 @@ def spec_for(
     progress_name: str,
     keeps_values: bool = False,
 ) -> BackfillSpec:
-    """Return the backfill of a table, or raise what is wrong with it before anything is changed.
+    """Return the backfill of a table, or raise an error before anything is changed.
 
     Args:
         migration: The running migration.
@@ -135,7 +135,7 @@ def spec_for(
     index, columns = key_of(migration, table, key, targets)
     spec = BackfillSpec(progress_name, table.name, columns, index, targets, None, True)
     if current_dry_run() is not None and not set(targets) <= set(table.columns):
-        # A step before would add them: each row is to be filled.
+        # An earlier step would add them: each row needs a value.
         return spec
     types = _types_of(migration, table)
     expressions = Expressions(database, name, types)
@@ -199,7 +199,7 @@ def _check_runs(migration: Migration, name: Name, sql: str) -> None:
         raise InvalidArgument(
             f"{migration.database.describe()} refuses the values or the condition of the backfill of {name}:"
             f" {error.orig}\nThe statement is: {sql}",
-            remedy="Mend the expression:",
+            remedy="Fix the expression:",
             code=call("backfill", name.name, Code("{...}"), schema=name.schema),
         ) from error
 
@@ -208,7 +208,7 @@ def _check_runs(migration: Migration, name: Name, sql: str) -> None:
 
 
 def key_of(migration: Migration, table: Table, key: Any, targets: Sequence[str]) -> tuple[str, tuple[Column, ...]]:
-    """Return the index and the columns of the key to walk along."""
+    """Return the index and the columns of the key to scan along."""
     asked = (key,) if isinstance(key, str) else tuple(key or ())
     check_has_columns(table, asked)
     keys = dict(_unique_keys(table))
@@ -217,10 +217,10 @@ def key_of(migration: Migration, table: Table, key: Any, targets: Sequence[str])
             reason = _unusable_because(migration, table, names, targets)
             if reason is None:
                 return index, tuple(table.columns[name] for name in names)
-            problem = f"The key ({', '.join(names)}) of {table.name} does not serve: {reason}."
+            problem = f"A backfill of {table.name} cannot use the key ({', '.join(names)}): {reason}."
             raise _no_key(migration, table, keys, problem)
     missing = f"no unique index on ({', '.join(asked)})" if asked else "no primary key"
-    raise _no_key(migration, table, keys, f"A backfill walks along a unique key, but {table.name} has {missing}.")
+    raise _no_key(migration, table, keys, f"A backfill needs a unique key, but {table.name} has {missing}.")
 
 
 def _unique_keys(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -238,13 +238,13 @@ def _unique_keys(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _unusable_because(migration: Migration, table: Table, names: Sequence[str], targets: Sequence[str]) -> str | None:
-    """Return why a backfill cannot walk along a key; None if it can."""
+    """Return why a backfill cannot scan along a key; None if it can."""
     for name in names:
         column = table.columns[name]
         if name in targets:
-            return f"{name} is itself what is filled, so that rows would move while the walk goes on"
+            return f"the backfill fills {name}, so rows would move in the key during the scan"
         if column.nullable and (names != table.primary_key or _has_nulls(migration, table, name)):
-            return f"{name} takes NULL, and rows without a key would be passed over"
+            return f"{name} allows NULL, and rows without a key would be skipped"
         reason = Batches.of(migration.database).unusable_because(column)
         if reason:
             return f"{name} is {column.type}: {reason}"
@@ -260,19 +260,19 @@ def _has_nulls(migration: Migration, table: Table, name: str) -> bool:
 def _no_key(migration: Migration, table: Table, keys: Mapping[str, Sequence[str]], problem: str) -> UnsafeOperation:
     usable = [names for names in keys.values() if _unusable_because(migration, table, names, ()) is None]
     others = [f"({', '.join(names)})" for names in keys.values() if names not in usable]
-    listed = f"Its unique keys that take NULL or cannot be walked: {', '.join(others)}. " if others else ""
+    listed = f"Its unique keys that allow NULL or cannot be scanned: {', '.join(others)}. " if others else ""
     name, default = table.name.name, migration.database.dialect.default_schema_name
     schema = None if table.name.schema == default else table.name.schema
     if usable:
         remedy = "Name another key; expand() and undo_contract() take key= too:"
         code = call("backfill", name, Code("{...}"), key=list(usable[0]), schema=schema)
     else:
-        remedy = "Give the table a key of columns that are NOT NULL first:"
+        remedy = "Give the table a key of NOT NULL columns first:"
         own = fitting(name, "pkey", max_bytes=migration.database.abilities.max_identifier)
         code = call("create_primary_key_if_missing", own, name, [f"column of {name}"], schema=schema)
     return UnsafeOperation(
         problem,
-        why="Without such a key there is no order in which each row comes once, and no place to go on from after a stop.",
+        why="Batches need an order that has each row once, and a position from which to continue after a stop.",
         remedy=f"{listed}{remedy}",
         code=code,
     )

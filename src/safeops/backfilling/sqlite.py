@@ -1,4 +1,4 @@
-"""Batches on SQLite, which has no server whose load could be asked for."""
+"""Batches on SQLite. It has no server, and therefore no server load."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Batches(port.Batches):
     database: SQLite
 
     def key_text(self, column: Column) -> str:
-        # A column holds values of any type: what quote() writes is a literal again.
+        # A column holds values of any type: quote() writes each as a literal.
         name = self.quoted(column.name)
-        # quote() writes an infinity as a name, and in older versions 15 digits of a number.
+        # quote() writes an infinity as a name, and older versions write only 15 digits of a number.
         number = f"replace(printf('%!.17g', {name}), 'Inf', '9e999')"
         return f"CASE typeof({name}) WHEN 'real' THEN {number} ELSE quote({name}) END"
 
@@ -63,14 +63,16 @@ class Batches(port.Batches):
 
 
 class ServerLoad(port.ServerLoad):
-    """See ``safeops.backfilling.port``: a file has neither replicas nor a server that would know of sessions."""
+    """See ``safeops.backfilling.port``: a file has neither replicas nor a list of sessions."""
 
     def active_sessions(self) -> NoReturn:
         raise self.database.unsupported(
             "active_sessions",
-            "a server that knows its sessions",
-            "Leave the throttle out here. A batch waits by itself for another writer of the file.",
+            "a server that lists its sessions",
+            "Leave the throttle out on SQLite: a batch waits for other writers of the file anyway.",
         )
 
     def log_position(self) -> NoReturn:
-        raise self.database.unsupported("replica_lag", "a server that has replicas", "Leave the throttle out here.")
+        raise self.database.unsupported(
+            "replica_lag", "a server that has replicas", "Leave the throttle out on SQLite."
+        )

@@ -1,8 +1,8 @@
 """The progress of backfills, in one small table: a row for each backfill, and one for each range of its keys.
 
-A checkpoint is written in the transaction of its batch. A runner claims a row under a token, by a lease that it renews: the
-claim of a dead runner expires, also when forked children keep its session open. A checkpoint is written only while the claim
-is valid, so a runner that was taken for dead cannot do a batch twice.
+A checkpoint is written in the transaction of its batch. A runner claims a row under a token, by a lease that it renews. The
+claim of a dead runner expires even if forked children keep its session open. A checkpoint is written only while the claim
+is valid, so two runners cannot write the same batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TABLE = "safeops_backfill"
 LONGEST_NAME = 190
 """Bytes of a name at most."""
 WHOLE = 0
-"""The part that is the backfill itself; its ranges are numbered from 1."""
+"""The part for the backfill itself; its ranges are numbered from 1."""
 COUNTERS = ("processed", "unfilled", "walked", "batches", "seconds")
 
 
@@ -50,7 +50,7 @@ def _column(type_: sa.types.TypeEngine[Any], name: str | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Part:
-    """A row of the table: a range of keys, or with ``part`` 0 the backfill itself; ``after`` is the last committed key."""
+    """A row of the table: a key range, or with ``part`` 0 the backfill itself; ``after`` is the last committed key."""
 
     name: str
     part: int = _column(sa.Integer())
@@ -78,7 +78,7 @@ class Part:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        """What the backfill itself keeps of its ``BackfillSpec``."""
+        """What the row of the backfill stores of its ``BackfillSpec``."""
         spec: Mapping[str, Any] = json.loads(self.work or "{}")
         return spec
 
@@ -109,7 +109,7 @@ UNCLAIMED: Mapping[str, None] = {"runner": None, "session": None, "lease_until":
 
 
 class ClaimLost(Exception):
-    """Another runner took this one for dead and continues in its place; nothing of the current batch was committed."""
+    """The lease expired and another runner took over; nothing of the current batch was committed."""
 
 
 class State(StateTable):
@@ -176,14 +176,14 @@ class State(StateTable):
             number += 1
 
     def split(self, part: Part, token: str, cuts: Sequence[Bound], number: int) -> None:
-        """Split what is left of a claimed range, and release it: it keeps what is before the first cut."""
+        """Split the rest of a claimed range, and release it: it keeps the keys up to the first cut."""
         with self.database.transaction():
             self._change_claimed(part.name, WHOLE, token, lease_until=self._lease())
             self._change_claimed(part.name, part.part, token, upto_key=cuts[0], **UNCLAIMED)
             self._add_ranges(part.name, number, cuts, part.sweep)
 
     def set_status(self, name: str, status: str) -> None:
-        """Set the status of a backfill, whichever runner has claimed it."""
+        """Set the status of a backfill, also if another runner has claimed it."""
         self._change(name, WHOLE, status=status, updated_at=self._now())
 
     def set_claimed_status(self, name: str, token: str, status: str, **changes: Any) -> None:
@@ -193,7 +193,7 @@ class State(StateTable):
         )
 
     def checkpoint(self, part: Part, token: str, last: Bound, *, finished: bool, **added: float) -> None:
-        """Write how far a range is, in the transaction of its batch, or raise ClaimLost."""
+        """Write the checkpoint of a range in the transaction of its batch, or raise ClaimLost."""
         columns = self.table.c
         self._change_claimed(
             part.name,
@@ -216,7 +216,7 @@ class State(StateTable):
     # Claims -----------------------------------------------------------------------------------------------------
 
     def claim(self, part: Part, token: str) -> bool:
-        """Claim a part that is free, whose lease has expired, or whose session is gone."""
+        """Claim a part that is free, whose lease has expired, or whose session has ended."""
         columns = self.table.c
         free = [columns.runner.is_(None), columns.runner == token, columns.lease_until < self._now()]
         if part.runner and part.session and self.database.is_gone(part.session):
@@ -230,12 +230,12 @@ class State(StateTable):
         return self.database.session_id()
 
     def renew(self, token: str) -> None:
-        """Prolong the lease of all that is claimed under the token."""
+        """Extend the lease of all parts that are claimed under the token."""
         update = sa.update(self.table).where(self.table.c.runner == token).values(lease_until=self._lease())
         self.execute(update)
 
     def release(self, token: str) -> None:
-        """Release all that is claimed under the token."""
+        """Release all parts that are claimed under the token."""
         columns = self.table.c
         running = columns.status.in_(("running", "stopping"))
         status = sa.case((running, "stopped"), else_=columns.status)
@@ -243,7 +243,7 @@ class State(StateTable):
         self.execute(update)
 
     def release_if_connected(self, token: str) -> None:
-        """Release it if the connection is not lost; else the lease expires."""
+        """Release them if the connection is not lost; else the lease expires."""
         with suppress(SQLAlchemyError):
             self.release(token)
 

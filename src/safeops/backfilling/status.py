@@ -1,4 +1,4 @@
-"""What is known of the backfills of a database: their state, forgetting it, the rows that remain, what a plan records."""
+"""The state of the backfills of a database: listing and discarding it, remaining rows, and the plan of a backfill."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class BackfillState:
         table: The table, in its schema.
         columns: The columns that it fills.
         status: "running", "stopped", "incomplete" (rows have no value) or "finished".
-        rows: The rows that were processed, in all runs.
-        batches: The batches that were committed, in all runs.
+        rows: The rows that all runs have processed.
+        batches: The batches that all runs have committed.
         seconds: The seconds that its batches took.
         ranges: The ranges that its keys are cut into.
-        ranges_finished: Those of them that are finished.
+        ranges_finished: How many of them are finished.
         key: The key of the last row that was committed, if there is one range.
         started_at: When it began, in seconds since 1970 by the server's clock.
-        updated_at: When it last moved, likewise.
+        updated_at: When its last batch or change of status was, likewise.
         runner: The session that works on it; None if none does.
     """
 
@@ -64,13 +64,13 @@ def backfill_status() -> list[BackfillState]:
     """Return the state of all backfills of this database, by name.
 
     Returns:
-        A ``BackfillState`` each; empty if there is none.
+        A ``BackfillState`` for each; empty if there is none.
 
     Locks: none.
 
     Running it again: reads it again.
 
-    Offline: empty, as there is no database to look at.
+    Offline: empty, because there is no database to read.
 
     Example:
         for state in backfill_status():
@@ -109,15 +109,15 @@ def _state_of(whole: Part, ranges: list[Part]) -> BackfillState:
     )
 
 
-@composite(Said("forgets backfill {0}; the values stay", "No table is locked."))
+@composite(Said("discards the progress of backfill {0}; the values are kept", "No table is locked."))
 def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
-    """No progress of the backfill is kept, so that one of its name starts again. Call it in ``downgrade()``.
+    """The progress of the backfill is deleted: its next run starts from the beginning. Call it in ``downgrade()``.
 
-    Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table if it is empty then.
+    Steps: deletes its rows from ``safeops_backfill``; with ``drop_table`` drops that table if it is then empty.
 
     Args:
         name: The name of its progress; ``backfill_status()`` lists the names.
-        drop_table: Whether to drop the table of the progress if nothing else is in it.
+        drop_table: Whether to drop the table of the progress if it is then empty.
 
     Returns:
         True if there was any progress, False if not.
@@ -142,32 +142,32 @@ def forget_backfill(name: str, *, drop_table: bool = False) -> bool:
     with running("forget_backfill") as migration:
         state = State.of(migration)
         if migration.offline:
-            migration.render(f"-- safeops: forgets backfill {name} in {TABLE}")
+            migration.render(f"-- safeops: discards the progress of backfill {name} in {TABLE}")
             migration.render(state.creation())
             migration.render(migration.database.rendered(state.deletion(name)))
             return True
         if not state.exists():
-            return skipped(f"forgetting backfill {name}", "nothing is known of any")
+            return skipped(f"discarding the progress of backfill {name}", "no progress is recorded")
         if current_dry_run() is not None and state.part(name) is None:
-            return skipped(f"forgetting backfill {name}", "nothing is known of it")
+            return skipped(f"discarding the progress of backfill {name}", "no progress is recorded")
         _check_unclaimed(state, name)
-        forgotten = with_lock_retry(migration, f"forgot backfill {name}", lambda: state.forget(name))
+        forgotten = with_lock_retry(migration, f"discarded the progress of backfill {name}", lambda: state.forget(name))
         if drop_table:
-            with_lock_retry(migration, "dropped the empty table of the progress of backfills", state.drop_if_empty)
-        return forgotten or skipped(f"forgetting backfill {name}", "nothing is known of it")
+            with_lock_retry(migration, "dropped the empty table safeops_backfill", state.drop_if_empty)
+        return forgotten or skipped(f"discarding the progress of backfill {name}", "no progress is recorded")
 
 
 def _check_unclaimed(state: State, name: str) -> None:
     whole = state.part(name)
     if whole is not None and state.claimed_for(whole):
         raise BackfillConflict(
-            f"Backfill {name} cannot be forgotten: a runner is at work on it ({whole.session}).",
-            remedy="End that run first; where it has died, its claim ends by itself within seconds.",
+            f"Could not discard the progress of backfill {name}: a runner works on it ({whole.session}).",
+            remedy="Stop that run first. If it has died, its claim expires within seconds.",
         )
 
 
 def forget_backfills_of(migration: Migration, table: Name, column: str | None = None) -> None:
-    """Forget the backfills of a table, or of one of its columns, that is dropped."""
+    """Discard the progress of the backfills of a table or column that is dropped."""
     forget_backfills(migration, backfills_of(migration, table, column))
 
 
@@ -186,13 +186,15 @@ def _is_of(part: Part, tables: tuple[Name, ...], column: str | None) -> bool:
 
 
 def forget_backfills(migration: Migration, names: list[str]) -> None:
-    """Forget the backfills of these names."""
+    """Discard the progress of these backfills."""
     for name in names:
         if (dry_run := current_dry_run()) is not None:
-            dry_run.add(PlannedStatement(f"forgot backfill {name}"))
+            dry_run.add(PlannedStatement(f"discarded the progress of backfill {name}"))
             continue
-        with_lock_retry(migration, f"forgot backfill {name}", partial(State.of(migration).forget, name))
-        log.info("forgot backfill %s, as what it filled goes away", name)
+        with_lock_retry(
+            migration, f"discarded the progress of backfill {name}", partial(State.of(migration).forget, name)
+        )
+        log.info("discarded the progress of backfill %s: its column or table is dropped", name)
 
 
 # The rows that remain -------------------------------------------------------------------------------------------
@@ -232,40 +234,42 @@ def count_remaining(database: Database, spec: BackfillSpec, unfilled: int) -> Re
 
 
 def incomplete(database: Database, spec: BackfillSpec, remaining: Remaining, sweeps: int) -> BackfillIncomplete:
-    """Distinguish the rows whose value came out NULL from those that the application keeps writing without one."""
+    """Distinguish rows whose new value is NULL from rows that the application keeps writing without a value."""
     problems, remedies = [], []
     if remaining.nulls:
         keys = _keys(database, spec, remaining, filled=False)
-        problems.append(f"For {remaining.nulls:,} of them the value came out NULL{keys}.")
-        remedies.append("Give those a value too, as sa.func.coalesce(..., '') does, or leave them out by where=.")
+        problems.append(f"For {remaining.nulls:,} of them the new value is NULL{keys}.")
+        remedies.append(
+            "Return a value for these rows too, for example with sa.func.coalesce(..., ''), or exclude them with where=."
+        )
     if remaining.fillable:
         keys = _keys(database, spec, remaining, filled=True)
         triggers = database.triggers.update_triggers(spec.table)
         if triggers:
-            problems.append(f"{remaining.fillable:,} of them have none although it was written{keys}.")
+            problems.append(f"{remaining.fillable:,} of them have no value although it was written{keys}.")
             remedies.append(CANCELLED.format(", ".join(triggers)))
         else:
             problems.append(
-                f"{remaining.fillable:,} of them the application has written without it{keys},"
-                f" and went on doing so through {sweeps} sweeps."
+                f"The application wrote {remaining.fillable:,} of them without a value{keys},"
+                f" and kept doing so during {sweeps} sweeps."
             )
             default = call("set_server_default", spec.table.name, spec.columns[0], Code("..."))
             remedies.append(
-                f"Make the application fill it first, or have the database do it: by {default}, or where the column"
-                " replaces another one by ColumnRename(...).expand()."
+                f"Deploy an application that fills the column first, or let the database fill it: {default}. If the column"
+                " replaces another one, use ColumnRename(...).expand()."
             )
     return BackfillIncomplete(
-        f"Backfill {spec.name} has left {remaining.rows:,} rows of {spec.table} without a value. {' '.join(problems)}",
-        remedy=f"{' '.join(remedies)} This query finds them all:",
+        f"Backfill {spec.name} left {remaining.rows:,} rows of {spec.table} without a value. {' '.join(problems)}",
+        remedy=f"{' '.join(remedies)} This query finds all of them:",
         code=f"SELECT * FROM {database.quoted_table(spec.table)} WHERE {spec.where}",
-        state="All other rows are done and kept; running again sweeps up what is left.",
+        state="All other rows are done and kept; running again fills the remaining rows.",
     )
 
 
 def _keys(database: Database, spec: BackfillSpec, remaining: Remaining, *, filled: bool) -> str:
-    """Return the keys of a few rows that the backfill would fill, or would not, for a message."""
+    """Return the keys of a few rows that the backfill would fill, or would not fill, for a message."""
     if spec.fillable is None and remaining.nulls and remaining.fillable:
-        # The two kinds of rows cannot be told apart.
+        # The two kinds of rows cannot be distinguished.
         return ""
     texts = ", ".join(Batches.of(database).key_text(column) for column in spec.key)
     fillable = spec.fillable or ("1 = 1" if filled else "1 = 0")
@@ -316,6 +320,6 @@ def _of_table(parts: list[Part], table: Name) -> list[Part]:
 
 
 def _rows_per_second(parts: list[Part]) -> float | None:
-    """Return the rows that batches have gone through per second."""
+    """Return the rows that batches have scanned per second."""
     rows, seconds = sum(part.walked for part in parts), sum(part.seconds for part in parts)
     return rows / seconds if rows and seconds else None

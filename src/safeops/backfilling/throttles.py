@@ -1,7 +1,7 @@
 """What a backfill waits for before each batch: replicas, active sessions, the time of day, a rate, a file.
 
-A throttle is called with a BackfillProgress and returns None to continue, or a reason to wait. It is pickled to the workers;
-what it has observed stays in its thread.
+A throttle is called with a BackfillProgress and returns None to continue, or a reason to wait. Workers get a pickled copy.
+Each thread keeps its own observations.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from safeops.policy import is_above_zero
 
 GIVE_UP_AFTER = 60.0
 POLL = 2.0
-"""Seconds between two calls; after longer ones much may have been written in between."""
+"""Seconds between two calls; after a longer time much may have been written in between."""
 IDLE = 10.0
-"""Seconds between two calls that count at most as unknown: another throttle may have waited for hours in between."""
+"""Seconds between two calls that count as unknown at most: another throttle may have waited for hours in between."""
 SAVED = 2.0
-"""Seconds of a rate that are caught up on at most after a pause."""
+"""Seconds of a rate that are caught up at most after a pause."""
 
 monotonic = time.monotonic
 
@@ -46,23 +46,23 @@ def wall_clock(zone: tzinfo) -> datetime:
 def replica_lag(
     max_seconds: float, urls: Iterable[str | sa.URL] = (), give_up_after: float = GIVE_UP_AFTER
 ) -> Throttle:
-    """Pause a backfill while a replica is more than ``max_seconds`` behind, or while it is unknown how far it is.
+    """Pause a backfill while a replica is more than ``max_seconds`` behind, or while its lag is unknown.
 
     On PostgreSQL the lag is the age of what the primary has written and the replica has not replayed, measured by log
     positions that the throttle records, or ``replay_lag`` if that is more: the server's own figure is NULL when idle, and
-    does not change while replay is paused. Without ``urls`` these are the standbys that are connected to this server, not
-    logical subscribers or standbys of standbys. One that was connected before and no longer is counts as unknown.
+    does not change while replay is paused. Without ``urls`` the replicas are the standbys that are connected to this
+    server, not logical subscribers or standbys of standbys. The lag of a disconnected standby counts as unknown.
 
-    MariaDB and MySQL: by ``urls`` only, and by the replica's own ``Seconds_Behind_Source``, in whole seconds. It stays
-    low until the replica notices a dead network, after ``slave_net_timeout`` (60 s) at most.
+    MariaDB and MySQL: needs ``urls``, and uses the replica's own ``Seconds_Behind_Source``, in whole seconds. It stays
+    low until the replica detects a dead network, after ``slave_net_timeout`` (60 s) at most.
 
     Args:
         max_seconds: The seconds that a replica may be behind, above 0.
-        urls: The URL of each replica. Without it PostgreSQL is asked for its own, which needs the role ``pg_monitor``.
+        urls: The URL of each replica. Without it PostgreSQL lists its own, which needs the role ``pg_monitor``.
         give_up_after: Seconds of an unknown lag after which it stops the backfill.
 
     Raises:
-        InvalidArgument: A number is not above 0, or a URL is none.
+        InvalidArgument: A number is not above 0, or a URL is invalid.
         UnsupportedOnDatabase: From the backfill: on SQLite, and without ``urls`` on MariaDB and MySQL.
         BackfillStopped: From the backfill: the lag was unknown for ``give_up_after`` seconds.
 
@@ -70,8 +70,8 @@ def replica_lag(
         backfill("users", {"full_name": sa.text("name")}, throttles=[replica_lag(5.0)])
 
     Source: https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-REPLICATION-VIEW,
-    https://dev.mysql.com/doc/refman/8.4/en/show-replica-status.html. That an unreachable replica is no replica without
-    lag: https://github.com/Shopify/lhm/issues/155.
+    https://dev.mysql.com/doc/refman/8.4/en/show-replica-status.html. Why an unreachable replica does not count as one
+    without lag: https://github.com/Shopify/lhm/issues/155.
     """
     call = "replica_lag(5.0, give_up_after=60.0)"
     return _ReplicaLag(
@@ -83,9 +83,9 @@ def replica_lag(
 def active_sessions(max_count: int) -> Throttle:
     """Pause a backfill while more than ``max_count`` other sessions are active in its database.
 
-    On PostgreSQL active is a client's session in state "active", on MariaDB and MySQL one that does not sleep. The other
-    workers of the same backfill count too. If the server hides sessions from this user, and they could be too many,
-    it pauses, and stops the backfill after 60 s.
+    An active session is a client's session in state "active" on PostgreSQL, and one that does not sleep on MariaDB and
+    MySQL. The other workers of the same backfill count too. If the server hides sessions from this user, and they could be
+    too many, the backfill pauses, and stops after 60 s.
 
     Args:
         max_count: The sessions that may be active, 0 or more.
@@ -110,18 +110,17 @@ def active_sessions(max_count: int) -> Throttle:
 def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
     """Pause a backfill while the time of day is not between ``start`` and ``end``.
 
-    The window includes ``start`` but not ``end``, and crosses midnight if ``end`` is the earlier one. When clocks are set
-    back, an hour that comes twice is in it twice; when they are set forward, a window inside the missing hour does not open
-    on that day.
+    The window includes ``start`` but not ``end``, and crosses midnight if ``end`` is earlier. When clocks are set back, the
+    repeated hour is in it twice; when they are set forward, a window inside the missing hour does not open on that day.
 
     Args:
         start: "HH:MM", from 00:00 to 23:59.
         end: "HH:MM"; "00:00" is midnight.
-        tz: A time zone by name, as "Europe/Paris". None is UTC and not the zone of the machine, because the workers of a
-            backfill may run on several.
+        tz: A time zone by name, such as "Europe/Paris". None is UTC, not the zone of the machine, because the workers of a
+            backfill may run on several machines.
 
     Raises:
-        InvalidArgument: A time or the zone is none, or both times are the same.
+        InvalidArgument: A time or the zone is invalid, or both times are the same.
 
     Example:
         backfill("users", {"full_name": sa.text("name")}, throttles=[time_window("22:00", "05:00", tz="Europe/Paris")])
@@ -140,8 +139,8 @@ def time_window(start: str, end: str, tz: str | None = None) -> Throttle:
 def rows_per_second(n: float) -> Throttle:
     """Pause a backfill while it has processed more than ``n`` rows a second since the first batch.
 
-    With an executor each worker counts its own rows: divide by the workers. A batch is not cut: it is followed by as long a
-    pause as it needs. Of a pause for another reason, at most 2 s are caught up on.
+    With an executor each worker counts its own rows: divide by the number of workers. Batches keep their size, and pauses
+    follow them. After a pause for another reason, at most 2 s are caught up.
 
     Args:
         n: Rows a second, above 0.
@@ -159,7 +158,7 @@ def rows_per_second(n: float) -> Throttle:
 def pause_file(path: str | os.PathLike[str]) -> Throttle:
     """Pause a backfill while a file exists: create it to pause, remove it to continue.
 
-    Each worker looks on its own machine. A file that it may not look for counts as existing.
+    Each worker checks its own machine. A file that it has no permission to check counts as existing.
 
     Args:
         path: The file. A relative path starts in the working directory of the call.
@@ -197,11 +196,11 @@ class _UnknownFor(PerThread):
             return reason
         self.clear()
         raise BackfillStopped(
-            f"A throttle could not tell for {give_up_after:g} s: {reason}.",
-            why="What cannot be measured is not taken for harmless: going on could overload what the throttle protects.",
+            f"A throttle could not measure for {give_up_after:g} s: {reason}.",
+            why="Continuing without a measurement could overload what the throttle protects.",
             remedy=remedy,
             code=code,
-            state="The batches so far are committed; running again goes on after them.",
+            state="All earlier batches are kept; running again continues from there.",
         )
 
 
@@ -245,7 +244,7 @@ class _ReplicaLag:
         return "; ".join(filter(None, map(self._late, replicas))) or None
 
     def _look(self, database: Database) -> list[Replica]:
-        # The position comes first: a replica that has replayed it by the time that it answers was not behind.
+        # The position is read first: a replica that has replayed it when it answers was not behind.
         load = ServerLoad.of(database)
         position = load.log_position()
         if position is not None:
@@ -257,9 +256,9 @@ class _ReplicaLag:
     def _wait_or_stop(self, unknown: str) -> str:
         named = ", ".join(f'"...@{address(url)}/..."' for url in self.urls) or '"...@replica/..."'
         return self._unknown_for.wait_or_stop(
-            f"nobody can tell how far the replicas are behind ({unknown})",
+            f"the lag of the replicas is unknown ({unknown})",
             self.give_up_after,
-            "Mend that, or leave out the replicas that are gone for good, and run again:",
+            "Fix that, or leave out replicas that no longer exist, and run again:",
             f"replica_lag({self.max_seconds:g}, urls=[{named}])",
         )
 
@@ -270,7 +269,7 @@ class _ReplicaLag:
         if most <= max(self.max_seconds, POLL):
             return None
         if most == float("inf"):
-            return f"replica {replica.name} has not replayed yet what this throttle saw first, so it may be far behind"
+            return f"replica {replica.name} has not replayed the first position that this throttle saw: it may be far behind"
         return f"replica {replica.name} is {least:.1f} to {most:.1f} s behind, which may be more than {self.max_seconds:g} s"
 
     def _behind(self, replica: Replica) -> tuple[float, float]:
@@ -279,7 +278,7 @@ class _ReplicaLag:
         if replica.position is None:
             return own, own
         if replica.position >= self._positions.end:
-            # The server keeps showing its last figure for a while.
+            # The server shows its last figure for a while.
             return 0.0, 0.0
         least, most = self._positions.behind(replica.position)
         return max(least, own), max(most, own)
@@ -296,14 +295,14 @@ class _ActiveSessions:
         if least <= self.max_count < most:
             return self._wait_or_stop(least, database.abilities.sees_sessions_with)
         self._unknown_for.clear()
-        return f"{least} sessions are at work, more than {self.max_count}" if least > self.max_count else None
+        return f"{least} sessions are active, more than {self.max_count}" if least > self.max_count else None
 
     def _wait_or_stop(self, seen: int, needed: str) -> str:
         return self._unknown_for.wait_or_stop(
-            f"nobody can tell whether more than {self.max_count} sessions are at work ({seen} are seen, and the server"
+            f"it is unknown whether more than {self.max_count} sessions are active ({seen} are visible, and the server"
             f" hides others from this user)",
             GIVE_UP_AFTER,
-            f"Give the user of the migration what shows all sessions, {needed}, and run again. Or leave the throttle out:",
+            f"Grant the user of the migration what shows all sessions, {needed}, and run again. Or leave out the throttle:",
             f"active_sessions({self.max_count})",
         )
 
@@ -342,15 +341,15 @@ class _PauseFile:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            return f"nobody can tell whether the file {self.path} exists ({error.strerror})"
-        return f"the file {self.path} exists; remove it to go on"
+            return f"could not check whether the file {self.path} exists ({error.strerror})"
+        return f"the file {self.path} exists; remove it to continue"
 
 
 def _database(progress: BackfillProgress) -> Database:
     if progress.database is None:
         raise InvalidArgument(
-            "This throttle asks the server, and the progress that it was given has no connection.",
-            remedy="Hand it to a backfill, which gives its own:",
+            "This throttle needs a connection, and its progress has none.",
+            remedy="Pass it to a backfill:",
             code="backfill(..., throttles=[...])",
         )
     return progress.database
@@ -383,8 +382,8 @@ def _zone(tz: object) -> tzinfo:
     try:
         return ZoneInfo(tz)  # type: ignore[arg-type]
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError):
-        why = "Zones go by their names in the IANA database; a machine without one gets it by: pip install tzdata"
-        raise _wrong(f"tz is {tz!r}, which is no time zone that this machine knows.", WINDOW, why) from None
+        why = "Zones have their names of the IANA database. To install it: pip install tzdata"
+        raise _wrong(f"tz is {tz!r}, not a time zone that this machine knows.", WINDOW, why) from None
 
 
 def _urls(urls: object) -> tuple[sa.URL, ...]:

@@ -1,4 +1,4 @@
-"""What the author gives as values: SQL expressions, compiled for the table itself, and Python functions."""
+"""The values of a backfill: SQL expressions, compiled for the table itself, and Python functions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Expressions:
         )
 
     def own(self, value: Any) -> Any:
-        """Return an author's expression with their table, however it is defined, replaced by the one that is updated.
+        """Return an author's expression with their table object replaced by the updated table.
 
         A subquery in it is then correlated with the UPDATE.
         """
@@ -97,8 +97,8 @@ class Expressions:
             other = next(iter(used & set(values) - {name}), None)
             if other is not None:
                 raise self.database.unsupported(
-                    f"A value of {name} made of {other}, which the same backfill changes,",
-                    "a server whose assignments all see the row as it was",
+                    f"A value of {name} computed from {other}, which the same backfill changes,",
+                    "a server whose assignments all read the old row",
                     "Fill one column after the other:",
                     'backfill(..., name="first")\nbackfill(..., name="then")',
                 )
@@ -132,7 +132,7 @@ class Expressions:
     def _unwritable(self, problem: str) -> InvalidArgument:
         return InvalidArgument(
             f"The values or the condition of the backfill of {self.name} cannot be written as SQL: {problem}",
-            why="Each value has to be a SQLAlchemy expression, text() without open parameters, or a plain value."
+            why="Each value must be a SQLAlchemy expression, text() without open parameters, or a plain value."
             " In text() a colon before a word is a parameter.",
             remedy="Give a plain value its type, and write a colon in text() as \\\\: instead:",
             code='{"data": sa.literal([1, 2], sa.JSON())}\n{"title": sa.text("replace(title, \'\\\\:x\', \'\')")}',
@@ -147,7 +147,7 @@ class Expressions:
         if isinstance(element, sa.BindParameter) and isinstance(element.type, sa.JSON):
             return _as_json(element.value)
         if isinstance(element, sa.Alias):
-            # Another row of the same table: not the one that is updated.
+            # Another row of the same table, not the updated one.
             return element
         if self._is_own(element):
             return self.table
@@ -164,7 +164,7 @@ class Expressions:
 
 
 def _as_json(value: Any) -> Any:
-    # SQLAlchemy writes no JSON as a literal.
+    # SQLAlchemy cannot write JSON as a literal.
     return sa.literal(json.dumps(value), sa.Text())
 
 
@@ -184,14 +184,14 @@ _READS = "__safeops_reads__"
 
 @arguments_checked()
 def reads(*columns: str, writes: Sequence[str] | None = None) -> Callable[[F], F]:
-    """Declare which columns ``backfill`` passes to a function, and which it returns values for.
+    """Declare which columns ``backfill`` passes to a function, and for which the function returns values.
 
     Args:
         *columns: The columns that each row has.
         writes: The columns that each returned mapping has; without them ``where=`` must be given.
 
     Raises:
-        InvalidArgument: A column is no name.
+        InvalidArgument: A column is not a name.
 
     Example:
         @reads("name", writes=("name_ascii",))
@@ -218,7 +218,7 @@ def reads(*columns: str, writes: Sequence[str] | None = None) -> Callable[[F], F
 
 @dataclass(frozen=True)
 class Function:
-    """A function of the author's, with the columns that it reads and writes; None if it does not declare them."""
+    """The author's function, with the columns that it reads and writes; None if it does not declare them."""
 
     call: Callable[[Rows], Any]
     reads: tuple[str, ...] | None
@@ -234,7 +234,7 @@ class Function:
         return f"{module}.{getattr(self.call, '__qualname__', type(self.call).__qualname__)}"
 
     def __reduce__(self) -> Any:
-        # Alembic loads a revision under a name that cannot be imported: its source travels instead.
+        # Alembic loads a revision under a name that workers cannot import: its source is sent instead.
         source = _source_of(self.call)
         if source is None:
             return Function, (self.call, self.reads, self.writes)
@@ -255,7 +255,7 @@ class Function:
             raise BackfillFunctionFailed(
                 f"{self.name} raised {type(error).__name__}: {error}\n{span}",
                 why="Nothing of this batch was written.",
-                remedy="Mend the function, under the same name, and run again: it goes on from this batch.",
+                remedy="Fix the function, keep its name, and run again: it continues with this batch.",
                 state=state,
             ) from error
         self._check(results, keys, span, state)
@@ -281,8 +281,8 @@ class Function:
         column = next(iter(self.writes or ("column",)))
         return BackfillFunctionFailed(
             f"{self.name} {problem}.\n{span}",
-            why="Each row needs one mapping from its columns to their new values, in the order of the rows; nothing of"
-            " this batch was written.",
+            why="Each row needs one mapping from columns to new values, in the order of the rows. Nothing of this batch was"
+            " written.",
             remedy="Return as many mappings as there are rows:",
             code=f'return [{{"{column}": ...}} for row in rows]',
             state=state,
