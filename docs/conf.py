@@ -17,8 +17,13 @@ release = safeops.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
+html_title = f"safeops {release}"
+html_static_path = ["_static"]
+html_css_files = ["safeops.css"]
 exclude_patterns = ["_build"]
+autodoc_preserve_defaults = True
 autodoc_typehints = "description"
+maximum_signature_line_length = 100
 autodoc_typehints_description_target = "documented_params"
 nitpicky = True
 # Types of Python, SQLAlchemy and Alembic: links to them need their inventories from the network, which CI does not have.
@@ -34,8 +39,15 @@ nitpick_ignore = [
 myst_heading_anchors = 3
 
 
-def example_as_code(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Render the Example section of a docstring, which is the last one, as code."""
+def format_sections(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Render the sections of a docstring that napoleon does not know: a paragraph each, the example as code."""
+    for place, line in enumerate(lines):
+        if begun := re.match(r"(Steps|Locks|Running it again|Offline): ", line):
+            lines[place] = f"**{begun[1]}:** {line[begun.end() :]}"
+            for following in range(place + 1, len(lines)):
+                if not lines[following].strip():
+                    break
+                lines[following] = lines[following].strip()
     if "Example:" in lines:
         place = lines.index("Example:")
         code = [f"    {line}" if line else "" for line in lines[place + 1 :]]
@@ -43,17 +55,17 @@ def example_as_code(app: object, what: str, name: str, obj: object, options: obj
 
 
 def patterns() -> str:
-    """The patterns, and what their arguments are, as tables."""
+    """Return the revision templates and their arguments as tables."""
     rows = [
         f"| `{name}` | {one.summary} | {_names(one.required)} | {_names(one.optional)} | {', '.join(one.phases)} |"
         for name, one in PATTERNS.items()
     ]
     helps = {(one.name, one.help): one.example for pattern in PATTERNS.values() for one in pattern.arguments}
-    told = [f"| `{name}` | {help} | {example and f'`{example}`'} |" for (name, help), example in helps.items()]
+    arguments = [f"| `{name}` | {help} | {example and f'`{example}`'} |" for (name, help), example in helps.items()]
     return "\n".join(
         [
             *("| pattern | what it is | required | optional | phases |", "|---|---|---|---|---|", *rows, ""),
-            *("| argument | what it is | for example |", "|---|---|---|", *told, ""),
+            *("| argument | what it is | for example |", "|---|---|---|", *arguments, ""),
         ]
     )
 
@@ -63,16 +75,16 @@ def _names(arguments: tuple[Argument, ...]) -> str:
 
 
 def command_line(*words: str) -> str:
-    """What the command line says of itself."""
-    said = io.StringIO()
+    """Return the help of a command."""
+    printed = io.StringIO()
     os.environ["COLUMNS"] = "100"
-    with contextlib.redirect_stdout(said):
+    with contextlib.redirect_stdout(printed):
         main([*words, "--help"])
-    return f"```text\n{said.getvalue()}```\n"
+    return f"```text\n{printed.getvalue()}```\n"
 
 
 def made_at_the_build(app: object, page: str, source: list[str]) -> None:
-    """Put in what would be out of date if somebody had written it."""
+    """Insert what would go out of date if it were written by hand."""
     made = {"patterns": lambda *_: patterns(), "help": command_line}
 
     def replaced(found: re.Match[str]) -> str:
@@ -85,4 +97,4 @@ def made_at_the_build(app: object, page: str, source: list[str]) -> None:
 def setup(app: object) -> None:
     app.connect("source-read", made_at_the_build)  # type: ignore[attr-defined]
     # Before napoleon, which has the default priority of 500.
-    app.connect("autodoc-process-docstring", example_as_code, priority=400)  # type: ignore[attr-defined]
+    app.connect("autodoc-process-docstring", format_sections, priority=400)  # type: ignore[attr-defined]
