@@ -1,1 +1,1 @@
-"""Tests of safeops. A package, so that a stray top-level `tests` in site-packages cannot shadow it."""
+"""Tests of safeops. A package: a stray top-level `tests` in site-packages cannot shadow it."""

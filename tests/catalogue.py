@@ -1,4 +1,4 @@
-"""What stands in a database, as text that can be compared: its whole schema, and the rows of its tables."""
+"""The content of a database, as text that can be compared: its whole schema, and the rows of its tables."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tests.servers import Database, PostgreSQL
 
 VERSION_TABLE = "alembic_version"
 KEPT = (VERSION_TABLE, "safeops_backfill", "safeops_former_types", "safeops_archives")
-"""The tables in which Alembic and safeops keep what they know: no part of anybody's schema."""
+"""The tables in which Alembic and safeops keep their state: not a part of the application's schema."""
 
 
 def snapshot(database: Database, *, exact: bool = False) -> str:
     """The whole schema, Alembic's version table excepted.
 
     PostgreSQL: pg_dump of the server's own version, and which indexes and constraints are valid.
-    MariaDB: SHOW CREATE of everything. SQLite: what the PRAGMAs say of each table and what only its text
-    tells (checks, collations), so that a table that was rebuilt is equal if it means the same.
+    MariaDB: SHOW CREATE of everything. SQLite: what the PRAGMAs report of each table and what only its text
+    contains (checks, collations); a rebuilt table is equal if it means the same.
 
     Args:
-        exact: on SQLite, the text in sqlite_master as it stands.
+        exact: on SQLite, the exact text in sqlite_master.
     """
     if database.kind == "postgresql":
         return _postgresql(database)
@@ -33,9 +33,9 @@ def snapshot(database: Database, *, exact: bool = False) -> str:
 
 
 def definitions(database: Database, *, exact: bool = False) -> str:
-    """The whole schema, to compare only: what snapshot() says, or on PostgreSQL the catalogue's own words.
+    """The whole schema, to compare only: what snapshot() returns, or on PostgreSQL the catalogue's own words.
 
-    To ask the catalogue takes a quarter of the time of pg_dump.
+    A query of the catalogue takes a quarter of the time of pg_dump.
     """
     return _described(database) if database.kind == "postgresql" else snapshot(database, exact=exact)
 
@@ -76,7 +76,7 @@ def _rows(connection: sa.Connection, table: str) -> list[tuple[Any, ...]]:
 
 
 def difference(before: Any, after: Any) -> str:
-    """A unified diff of two snapshots, or of two sets of rows; empty where they are equal."""
+    """A unified diff of two snapshots, or of two sets of rows; empty if they are equal."""
     left, right = (_lines(value) for value in (before, after))
     return "\n".join(difflib.unified_diff(left, right, "before", "after", lineterm="", n=2))
 
@@ -94,7 +94,7 @@ def _lines(value: Any) -> list[str]:
 
 # --- PostgreSQL ------------------------------------------------------------------------------------------
 
-# pg_dump says nothing of an invalid index: it leaves it out.
+# pg_dump leaves an invalid index out.
 _INVALID = f"""
     SELECT 'index ' || i.indexrelid::regclass || ' on ' || i.indrelid::regclass ||
            CASE WHEN i.indisvalid THEN '' ELSE ' INVALID' END ||
@@ -212,7 +212,7 @@ _DESCRIBED = f"""
 
 
 def _described(database: Database) -> str:
-    """The catalogue's rows with names in the place of numbers, whatever search_path the database has."""
+    """The catalogue's rows with names in the place of numbers, with any search_path."""
     with database.observing().connect() as connection:
         sent = connection.execution_options(no_parameters=True)
         sent.exec_driver_sql("SET LOCAL search_path = ''")
@@ -272,11 +272,11 @@ def _sqlite_table(database: Database, table: str, sql: str) -> list[str]:
     columns = database.query(f'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo({name})')
     keys = [column for column in columns if column[4]]
     for column, type_, notnull, default, pk, hidden in columns:
-        # INTEGER PRIMARY KEY is the row id, which is never NULL whether it says so or not.
+        # INTEGER PRIMARY KEY is the row id, which is never NULL, declared so or not.
         rowid = pk and len(keys) == 1 and type_.upper() == "INTEGER"
         null = " NOT NULL" if notnull or rowid else ""
         found.append(f"  {column} {type_.upper()}{null} DEFAULT {default} pk={pk} hidden={hidden}")
-    # By what they say, not by their number, which is the order of their declaration.
+    # By their content, not by their number, which is the order of their declaration.
     links = database.query(
         f'SELECT id, "table", seq, "from", "to", on_update, on_delete FROM pragma_foreign_key_list({name})'
     )
@@ -304,7 +304,7 @@ def _table_flags(sql: str) -> str:
 
 
 def _from_text(sql: str) -> list[str]:
-    """What no PRAGMA tells: names of constraints, checks, generated columns, collations."""
+    """What no PRAGMA reports: names of constraints, checks, generated columns, collations."""
     text = _normal(sql)
     found = [
         f"  CHECK {_balanced(text, match.end() - 1)}" for match in re.finditer(r"\bCHECK ?\(", text, re.IGNORECASE)

@@ -9,7 +9,7 @@ from tests.projects import Project
 
 @dataclasses.dataclass
 class Configured(Project):
-    """A project at its revision r0, so that Alembic has made its version table.
+    """A project at its revision r0, in which Alembic has made its version table.
 
     Example:
         Configured(tmp_path, database, {"r1": (body, "pass")}, settings='guard="raise"').upgrade()

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 for helper in ("projects", "catalogue", "lifecycle.harness", "concurrency.harness", "operations.shape"):
     pytest.register_assert_rewrite(f"tests.{helper}")
 
-# How long an example takes tells of the other processes of the machine, not of the test.
+# How long an example takes depends on the machine's other processes, not on the test.
 hypothesis_settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("any machine")
 

@@ -65,8 +65,8 @@ def migrate(
 ) -> T:
     """Runs a function as the body of a migration, as `alembic upgrade head` would, and returns its value.
 
-    It may be called again and again: the version table is put back first to where the migration is pending.
-    An asynchronous driver goes the way of an async env.py.
+    It may be called again and again: the version table is first set back to the revision before the pending one.
+    An asynchronous driver is used as in an async env.py.
 
     Args:
         down: run it as the body of `downgrade()`.
@@ -128,7 +128,7 @@ def render(target: Database | sa.URL | str, function: Callable[[], object], **co
     output = io.StringIO()
     options = {"literal_binds": True, "dialect_opts": {"paramstyle": "named"}, **configure}
     script = _OneRevision("r1", function)
-    # The arguments of `alembic upgrade head --sql`, which a helper may ask for.
+    # The arguments of `alembic upgrade head --sql`, which a helper may read.
     with EnvironmentContext(Config(), script, as_sql=True, destination_rev="head", tag=None) as environment:
         environment.configure(url=url, output_buffer=output, transaction_per_migration=True, **options)
         context = environment.get_context()
@@ -362,7 +362,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def log_lines(logger: str = "safeops") -> Iterator[list[str]]:
-    """Collects what a logger says at INFO and above."""
+    """Collects what a logger logs at INFO and above."""
     handler, target = _Lines(), logging.getLogger(logger)
     level = target.level
     target.addHandler(handler)
@@ -391,7 +391,7 @@ class Project:
     imports: str = ""
     configure: dict[str, Any] = dataclasses.field(default_factory=dict)
     log: list[str] = dataclasses.field(default_factory=list)
-    """What the logger "safeops" said during the last command."""
+    """What the logger "safeops" logged during the last command."""
 
     def __post_init__(self) -> None:
         scripts = self.folder / "migrations"

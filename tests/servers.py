@@ -1,4 +1,4 @@
-"""Real database servers: each is started when a test first asks for it, and shared by the whole session.
+"""Real database servers: each is started when a test first uses it, and shared by the whole session.
 
 Server      a running server, which hands out empty databases
 Database    one empty database, as a test gets it
@@ -109,11 +109,11 @@ class Database:
         return dataclasses.replace(self, url=self.url.set(drivername=name))
 
     def with_foreign_keys(self) -> Database:
-        """The same database; on SQLite every connection of its engines says PRAGMA foreign_keys=ON."""
+        """The same database; on SQLite every connection of its engines sets PRAGMA foreign_keys=ON."""
         return dataclasses.replace(self, foreign_keys=self.kind == "sqlite")
 
     def engine(self, **options: Any) -> sa.Engine:
-        """An engine without a pool, so that a closed connection is really gone."""
+        """An engine without a pool: a closed connection is really closed."""
         engine = sa.create_engine(self.url, poolclass=NullPool, **options)
         self._prepare(engine)
         return engine
@@ -126,7 +126,7 @@ class Database:
     def observer(self, **options: Any) -> sa.Engine:
         """An engine of the harness's own: never counted, never crashed, always by the synchronous driver."""
         plain = dataclasses.replace(self, url=self.url.set(drivername=self.server.drivername))
-        # A new engine asks the server about itself first: the usual one is made once.
+        # A new engine queries the server's properties first: the usual one is made once.
         key = (plain.url, plain.foreign_keys)
         if options:
             return plain.engine(execution_options={OBSERVER: True}, **options)
@@ -135,13 +135,13 @@ class Database:
         return _observers[key]
 
     def observing(self) -> sa.Engine:
-        """The observer for a statement or two: it stays connected on PostgreSQL, where to connect is most of their cost."""
+        """The observer for a statement or two: it stays connected on PostgreSQL, whose connects are most of their cost."""
         ours = (self.url.username, self.url.port) == ("postgres", getattr(self.server, "port", None))
         if self.kind != "postgresql" or not ours:
             return self.observer()
         key = (self.url.set(drivername=self.server.drivername), os.getpid())
         if key not in _connected:
-            # A session of its own prepares nothing: tables change under it. One that was ended is replaced.
+            # Its session prepares nothing: tables change under it. One that was ended is replaced.
             options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"prepare_threshold": None}}
             _connected[key] = sa.create_engine(key[0], execution_options={OBSERVER: True}, **options)
         return _connected[key]
@@ -180,7 +180,7 @@ class Database:
             _observers.pop((self.url.set(drivername=self.server.drivername), foreign_keys), None)
 
     def end_sessions(self) -> None:
-        """Ends every session in this database and waits until the server has forgotten them."""
+        """Ends every session in this database and waits until the server no longer lists them."""
         self.server.end_sessions(self.name)
 
     def _prepare(self, engine: sa.Engine) -> None:
@@ -209,7 +209,7 @@ def _foreign_keys_on(dbapi_connection: Any, _record: object) -> None:
 
 
 class Server(ABC):
-    """A running server in a folder of its own."""
+    """A running server in its own folder."""
 
     kind: ClassVar[str]
     """The family: "postgresql", "mysql" (MariaDB too) or "sqlite"."""
@@ -227,11 +227,11 @@ class Server(ABC):
     def new_database(self) -> sa.URL: ...
 
     def copy(self, database: str) -> sa.URL | None:
-        """A copy of a database that nobody uses; None where the server makes none in a moment."""
+        """A copy of an unused database; None if the server cannot copy one fast."""
         return None
 
     def script_of(self, database: str) -> str:
-        """What run_client() makes the same database of; empty where there is no need of it beside copy()."""
+        """What run_client() makes the same database of; empty if copy() is enough."""
         return ""
 
     @abstractmethod
@@ -255,7 +255,7 @@ class Server(ABC):
 
 
 class _ServerProcess(Server):
-    """A server that is a process: started as our child, so that it dies with us whatever happens."""
+    """A server that is a process: started as our child, it always dies with us."""
 
     death_signal: ClassVar[str]
 
@@ -411,12 +411,12 @@ class PostgreSQL(_ServerProcess):
 
     def dump(self, database: str) -> str:
         options = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres", "--schema-only", "--no-owner"]
-        options.append("--no-security-labels")  # To ask for them takes a fifth of the time.
+        options.append("--no-security-labels")  # To read them takes a fifth of the time.
         kept = ("alembic_version", "safeops_backfill", "safeops_former_types", "safeops_archives")
         return _run([self.bin / "pg_dump", *options, *(f"--exclude-table=public.{one}" for one in kept), database])
 
     def _sessions(self, database: str) -> list[int]:
-        # Autovacuum workers come and go, and are nobody's leftovers.
+        # Autovacuum workers are not leftovers of a test.
         rows = self.admin.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'",
             [database],
@@ -451,7 +451,7 @@ class _MySQLFamily(_ServerProcess):
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
-            # Written at each commit, so that a kill loses none, and left to the system to flush.
+            # Written at each commit: a kill loses none. The system flushes it.
             "--innodb-flush-log-at-trx-commit=2",
             "--innodb-buffer-pool-size=64M",
             *self.settings,
@@ -474,7 +474,7 @@ class _MySQLFamily(_ServerProcess):
         return connection
 
     def _equip(self, cursor: Any) -> None:
-        """Installs what shows who holds a lock, where the server does not bring it."""
+        """Installs what shows who holds a lock, if the server does not bring it."""
 
     def new_database(self) -> sa.URL:
         name = self._next_name()
@@ -578,7 +578,7 @@ class SQLite(Server):
         return ""
 
 
-# --- where the programs are ------------------------------------------------------------------------------
+# --- the places of the programs --------------------------------------------------------------------------
 
 
 def start(name: str) -> Server:
@@ -620,13 +620,13 @@ def _program(name: str) -> str:
 
 
 def _reachable(home: Path, program: str, copy: Path) -> Path:
-    """`home`, or a copy of it where the unprivileged user cannot reach it, as below root's own folder."""
+    """`home`, or a copy of it if the unprivileged user cannot reach it, as below root's own folder."""
     test = subprocess.run([*_unprivileged(), "test", "-x", str(home / program)], check=False)
     if test.returncode == 0:
         return home
     target = copy / home.parent.name / home.name
     shutil.copytree(home, target, symlinks=True)
-    # The programs of a wheel look for their libraries beside the package.
+    # The programs of a wheel look for their libraries next to the package.
     libraries = home.parent.with_name(f"{home.parent.name}.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, copy / libraries.name)
@@ -635,7 +635,7 @@ def _reachable(home: Path, program: str, copy: Path) -> Path:
 
 
 def _new_folder(kind: str) -> Path:
-    """A folder that anyone may enter: in memory where there is room, since creating databases is all files."""
+    """A folder that each user can enter: in memory if there is room, since creating databases is all files."""
     spacious = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 4 * 2**30
     parent = MEMORY if spacious else Path(tempfile.gettempdir())
     for old in parent.glob("safeops-*-*-*"):
@@ -648,7 +648,7 @@ def _new_folder(kind: str) -> Path:
 
 
 def _unprivileged(*options: str) -> list[str]:
-    """The beginning of a command that runs as nobody: neither server starts as root."""
+    """The beginning of a command that runs as an unprivileged user: neither server starts as root."""
     if shutil.which("setpriv") is None:
         return []
     identity = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"] if os.geteuid() == 0 else []
@@ -663,7 +663,7 @@ def _run(command: Sequence[str | Path], text: str | None = None, cwd: Path | Non
 
 
 def _free_port() -> int:
-    """A port below those from which outgoing connections get theirs: a worker beside us makes many of them."""
+    """A port below those from which outgoing connections get theirs: another worker makes many of them."""
     chance = random.SystemRandom()
     while True:
         port = chance.randrange(15000, 32000)
@@ -785,7 +785,7 @@ def has_ability(server: Server, ability: str) -> bool:
 
 @pytest.fixture
 def new_database(server: Server) -> Iterator[Callable[[], Database]]:
-    """Makes empty databases on one server; all are gone after the test."""
+    """Makes empty databases on one server; all are dropped after the test."""
     made: list[Database] = []
 
     def make() -> Database:

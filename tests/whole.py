@@ -4,7 +4,7 @@ The mark `whole` is for what repeats a proof elsewhere: other versions of a serv
 minutes because it measures each entry of a key again is `exhaustive`, and runs by hand: `python -m pytest --exhaustive`.
 Here it comes to every test on a server other than the first of CORE that the test is for, or the one that its mark
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
-`smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases asks for.
+`smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases names.
 Of the servers in BETWEEN, `--whole` gives each test the one that its name falls on, and of what runs on MariaDB it leaves
 MySQL every second case; what has the mark `smoke`, crashes a helper or takes it up and down runs on all.
 """
@@ -26,7 +26,7 @@ BETWEEN = ("pg14", "pg16", "pg17")
 """Servers between those of CORE, or older: what differs on them is tried by tests that name them."""
 
 USUAL = 300.0
-"""Seconds that a test may take, as pyproject.toml says."""
+"""Seconds that a test may take, as in pyproject.toml."""
 
 T = TypeVar("T")
 
@@ -44,7 +44,7 @@ def sample(cases: Sequence[T], step: int) -> Sequence[T]:
 
 
 def one_in(number: int, cases: Sequence[Any]) -> list[Any]:
-    """The arguments of parametrize(): all of the cases, but for one in so many marked whole."""
+    """The arguments of ``parametrize()``: all of the cases; all but one in so many have the mark whole."""
     whole = pytest.mark.whole
     return [case if place % number == 0 else pytest.param(case, marks=whole) for place, case in enumerate(cases)]
 
@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _seconds(item: pytest.Item) -> float:
-    """How long a test may take, where that is longer than for others."""
+    """How long a test may take, if that is longer than for others."""
     mark = item.get_closest_marker("timeout")
     return max(float(mark.args[0]), USUAL) if mark is not None else USUAL
 
@@ -91,7 +91,7 @@ def _mark_by_server(items: Sequence[pytest.Item]) -> None:
 
 
 def _is_on_each(item: pytest.Item) -> bool:
-    """Tell whether a test runs on each of its servers: it says which, or takes a helper through its life."""
+    """Return whether a test runs on each of its servers: it names them, or takes a helper through its life."""
     named = {name for mark in item.iter_markers("only") for name in mark.args}
     return _is_for_each(item) or not named.isdisjoint(ALL)
 
@@ -134,7 +134,7 @@ def _test_of(item: pytest.Item) -> str:
 
 
 def _servers_of(item: pytest.Item) -> set[str]:
-    """By its own parameters, or by those of a fixture that starts a server."""
+    """By the test's parameters, or by those of a fixture that starts a server."""
     parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
     return {name for name in parameters if isinstance(name, str) and name in ALL}
 

@@ -1,4 +1,4 @@
-"""A family of databases is one folder: with it the helpers of a schema work, and each wing that it lacks says so."""
+"""A family of databases is one folder: with it the helpers of a schema work, and each wing that it lacks is refused."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_the_helpers_of_a_schema_work(fifth):
     ],
     ids=["backfill", "required column", "archive", "column rename", "type change", "table rename"],
 )
-def test_a_wing_that_it_lacks_says_so(fifth, call):
+def test_a_wing_that_it_lacks_is_refused(fifth, call):
     with pytest.raises(safeops.UnsupportedOnDatabase, match="this server is Fifth") as raised:
         fifth(call)
     assert "Nothing was changed" in str(raised.value)
     assert [found["name"] for found in fifth.inspect().get_columns("users")] == ["id", "name"]
 
 
-def test_a_family_that_leaves_a_method_out_is_no_family():
+def test_a_family_that_leaves_a_method_out_is_refused():
     with pytest.raises(TypeError, match="abstract"):
         type("Half", (Database,), {"family": "half", "product": "Half"})(sa.create_engine("sqlite://").dialect, None)
 
@@ -87,7 +87,7 @@ LACKS = {("sqlite", "TableRenames")}
 
 
 @pytest.mark.parametrize("kind", databases.KINDS)
-def test_each_port_has_all_that_it_asks_of_a_family(kind):
+def test_each_port_has_all_that_it_requires_of_a_family(kind):
     database = databases.abilities_of(kind).database
     for port in Port.__subclasses__():
         lacks = (kind, port.__name__) in LACKS

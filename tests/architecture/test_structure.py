@@ -1,4 +1,4 @@
-"""The house stays as design says: layers, names of databases, docstrings, the cost of an import."""
+"""The structure of design: layers, names of databases, docstrings, the cost of an import."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_one_module_knows_the_running_migration() -> None:
 
 
 @pytest.mark.parametrize("name", HELPERS)
-def test_a_helper_tells_what_it_does(name: str) -> None:
+def test_a_helper_documents_what_it_does(name: str) -> None:
     doc = inspect.getdoc(getattr(safeops, name)) or ""
     missing = [section for section in SECTIONS if section not in doc]
     assert not missing
@@ -91,7 +91,7 @@ def test_the_table_of_locks_names_the_strong_locks_that_a_helper_declares(name: 
     rows = (line.split(" | ") for line in LOCKS.read_text().splitlines() if line.startswith("| `"))
     helpers, cell, *_ = next(row for row in rows if re.search(rf"`{name}[`(]", row[0]))
     locks = " ".join(locks_of(helper) for helper in re.findall(r"`(\w+)[`(]", helpers))
-    # What works as other helpers do is told by theirs; an archive is no table of the team's.
+    # Docstrings of other helpers cover what works alike; an archive is not a table of the team.
     if not re.search(r"\bas ``|\bas to\b|of yours|your tables", f"{locks} {cell}"):
         assert [mode in locks for mode in STRONG] == [mode in cell for mode in STRONG]
 
@@ -111,7 +111,7 @@ def test_all_is_sorted_and_importable() -> None:
         _ = safeops.nothing
 
 
-def test_errors_have_numbers_of_their_own() -> None:
+def test_errors_have_their_own_numbers() -> None:
     classes = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, errors.SafeOpsError)]
     numbers = [one.number for one in classes]
     assert len(set(numbers)) == len(numbers)

@@ -1,4 +1,4 @@
-"""One variant in a process of its own, which says what it took: seconds, and the peak of this process's memory."""
+"""One variant in its own process, which reports its cost: seconds, and the peak of this process's memory."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@
 
 The job is `email_lower = lower(email)` in a table of about 110 bytes a row. Each run has a fresh copy of the table;
 repeats go through the variants forward and backward in turn, and a ratio is always one of two runs of one repeat.
-TMPDIR says on which disk the servers are. Three parts:
+TMPDIR chooses the disk of the servers. Three parts:
 
-speed    every variant, alone on the server; the CPU seconds of its sessions tell how far to trust a busy machine
-beside   with a writer that updates a random row every 2 ms: the longest, the 99 % and the median wait
-scale    in a process of its own: the cost of a row in a large table, and the growth of the peak of memory
+speed    every variant, alone on the server; the CPU seconds of its sessions show how far to trust a busy machine
+writer   with a writer that updates a random row every 2 ms: the longest, the 99 % and the median wait
+scale    in its own process: the cost of a row in a large table, and the growth of the peak of memory
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.servers import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 PLOT = ROOT / "docs/images/backfill.svg"
-PARTS = ("speed", "beside", "scale")
+PARTS = ("speed", "writer", "scale")
 IDLE_SECONDS = 5.0
 SETTLED = 0.5
 
@@ -120,7 +120,7 @@ class _Bench:
             self.measured.cpu_seconds[name].append(cpu)
             _say(f"speed {name}: {seconds:.2f} s, of the server's sessions {cpu:.2f} s CPU")
 
-    def beside(self) -> None:
+    def writer(self) -> None:
         names = [IDLE, SINGLE, *(name for name in self.options.variants if name == self.options.subject)]
         names += [name for name in self.options.variants if name in ("threads", "processes")]
         self.measured.waits = {name: [] for name in names}
@@ -139,7 +139,9 @@ class _Bench:
                     check_filled(database)
             waited = waits.between(began, ended)
             self.measured.waits[name].append(waited)
-            _say(f"beside {name}: longest {waited.longest:.1f} ms, median {waited.median:.2f} ms, n={waited.count}")
+            _say(
+                f"with a writer, {name}: longest {waited.longest:.1f} ms, median {waited.median:.2f} ms, n={waited.count}"
+            )
 
     def scale(self) -> None:
         sizes = (self.results.sizes["least"], self.rows, self.results.sizes["large"])

@@ -1,8 +1,8 @@
 """Other people's linters of migrations: how each is installed, called and read.
 
-Each says for every revision how bad it takes it to be, as a number that grows; what it says nothing of is 0. Those that
+Each rates every revision by a number that grows with the danger; without a finding it is 0. Those that
 read SQL get what `alembic upgrade --sql` renders of each revision, without Alembic's own table, and with the timeouts
-that most of them ask for; those that read Python get the project.
+that most of them require; those that read Python get the project.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Levels = dict[str, int]
 
 SECONDS = 600
 AT_ONCE = 50
-"""Files of one call: some of the linters take no more than 100."""
+"""Files of one call: some of the linters take at most 100."""
 SEVERITIES = {
     name: level
     for level, names in enumerate(
@@ -69,9 +69,9 @@ class Linter:
     """A linter that pip, or npm, installs.
 
     Args:
-        name: Its name, and what is said of how it is called.
+        name: Its name, and a note on how it is called.
         packages: What is installed.
-        levels: Asks it: the folder of its programs, and what it is given.
+        levels: Runs it: the folder of its programs, and what it is given.
         by: The installer.
     """
 
@@ -122,7 +122,7 @@ def worst(found: Iterable[tuple[object, str]]) -> Levels:
 
 
 def in_parts(files: Sequence[Path], ask: Callable[[Sequence[Path]], Levels]) -> Levels:
-    """Ask for many files at once; if the linter dies of one, for the halves, so that only that one goes unanswered."""
+    """Judge many files at once; if the linter dies of one, the halves, so only that one stays without an answer."""
     if not files:
         return {}
     try:
@@ -133,7 +133,7 @@ def in_parts(files: Sequence[Path], ask: Callable[[Sequence[Path]], Levels]) -> 
 
 
 def asked(material: Material, ask: Callable[[Sequence[Path]], Levels]) -> Levels:
-    """Ask for all of the SQL, some files at a time."""
+    """Judge all of the SQL, some files at a time."""
     files = list(material.sql.values())
     parts = [in_parts(files[first : first + AT_ONCE], ask) for first in range(0, len(files), AT_ONCE)]
     return {revision: level for part in parts for revision, level in part.items()}

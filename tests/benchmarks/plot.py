@@ -1,4 +1,4 @@
-"""The plot of a benchmark, as SVG: the speed of the variants, and the longest waits beside them."""
+"""The plot of a benchmark, as SVG: the speed of the variants, and the longest waits of a writer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.benchmarks.variants import SINGLE, VARIANTS
 WIDTH, LEFT, RIGHT = 760, 230, 640
 BAR, GAP, HEAD, FOOT = 15, 12, 86, 44
 
-# Its own ground, so that it can be read on any page; the colours follow the reader's where the page tells.
+# Its own ground makes it legible on any page; the colours follow the reader's if the page sets them.
 STYLE = """
 svg { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; }
 .ground { fill: #ffffff; stroke: #d0d7de; } text { fill: #1f2328; } .quiet { fill: #59636e; font-size: 12px; }
@@ -35,7 +35,7 @@ def svg(results: Results) -> str:
         if panel is not None:
             parts += panel.drawn(top)
             top += panel.height
-    description = "Speed of ways to fill a column relative to one UPDATE, and longest waits of a writer beside them"
+    description = "Speed of ways to fill a column relative to one UPDATE, and longest waits of a writer"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {top}" width="{WIDTH}" height="{top}">',
@@ -67,7 +67,7 @@ class _Panel:
     mark: float | None = None
 
     def place(self, value: float) -> float:
-        """Where a value stands between the two ends of the axis, from 0 to 1."""
+        """The place of a value between the two ends of the axis, from 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> Iterator[float]:

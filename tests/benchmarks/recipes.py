@@ -40,7 +40,7 @@ RENAME = ColumnRename("users", "name", "full_name")
 
 
 class Way:
-    """One way, measured on a fresh copy of the table: how long the writers waited at most, by phase."""
+    """One method, measured on a fresh copy of the table: how long the writers waited at most, by phase."""
 
     def __init__(self, database: Database, rows: int) -> None:
         self.database, self.rows = database, rows
@@ -49,7 +49,7 @@ class Way:
 
     @contextmanager
     def beside(self, phase: str, *statements: str) -> Iterator[None]:
-        """Measure the block beside two writers."""
+        """Measure the block while two writers run."""
         with ExitStack() as stack:
             waits: list[Waits] = [stack.enter_context(writing(self.database, self.rows, one)) for one in statements]
             time.sleep(0.5)
@@ -85,7 +85,7 @@ def rename(way: Way) -> None:
 
 
 def overhead(database: Database, rows: int) -> dict[str, float]:
-    """The median of single-row updates without a pair, beside one, and of the column itself, in milliseconds."""
+    """The median of single-row updates without a pair, with one, and of the column itself, in milliseconds."""
     found = {}
 
     def measure(what: str, statement: str) -> None:

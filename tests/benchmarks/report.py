@@ -10,7 +10,7 @@ from tests.benchmarks.variants import SINGLE, VARIANTS
 
 
 def text(results: Results) -> str:
-    """Everything that was measured, and whether it is what is wanted."""
+    """Everything that was measured, and whether it reaches the target."""
     lines = [f"{key}: {value}" for key, value in (results.machine | results.settings).items()]
     for server in results.servers:
         lines += ["", f"PostgreSQL {server.version}, {results.rows:,} rows"]
@@ -22,7 +22,7 @@ def text(results: Results) -> str:
 
 
 def markdown(results: Results) -> str:
-    """The table for the README: speed relative to the single UPDATE, and the longest wait beside it."""
+    """The table for the README: speed relative to the single UPDATE, and the longest wait of a writer."""
     heads = [f"PostgreSQL {server.version.split('.')[0]}" for server in results.servers]
     head = ["", *(f"{head}: speed" for head in heads), *(f"{head}: longest wait" for head in heads)]
     lines = [head, ["---"] * len(head)]
@@ -50,7 +50,7 @@ def _speed_rows(server: ServerResults, results: Results) -> Iterator[Sequence[st
 
 
 def _wait_rows(server: ServerResults) -> Iterator[Sequence[str]]:
-    yield "a writer beside", "longest ms", "99 % ms", "median ms", "updates"
+    yield "with a writer", "longest ms", "99 % ms", "median ms", "updates"
     for name, waits in server.waits.items():
         figures = [Spread.of([getattr(wait, what) for wait in waits]).format() for what in ("longest", "p99", "median")]
         count = statistics.median(wait.count for wait in waits)

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.review [--on pg18] [--tools FOLDER] [--only NAME] [--without-safeops]
 
-Each linter is installed into an environment of its own (kept in FOLDER for the next time), and asked for each revision
+Each linter is installed into its own environment (kept in FOLDER for the next time), and judges each revision
 of tests/review/key_postgresql, whose truth was measured on the server. A linter with several severities is taken at the
 one that serves it best: the largest difference between its recall and its share of false alarms. Prints a table in Markdown.
 """

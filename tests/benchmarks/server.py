@@ -1,4 +1,4 @@
-"""A PostgreSQL as a benchmark wants it: on a disk, flushing what it commits, with identical fresh copies of a table."""
+"""A PostgreSQL for benchmarks: on a disk, flushing what it commits, with identical fresh copies of a table."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FROM generate_series(1, {{rows}}) AS n"""
 
 
 class DiskPostgreSQL(PostgreSQL):
-    """A server below the folder for temporary files, whatever room there is in memory."""
+    """A server below the folder for temporary files, never in memory."""
 
     def __init__(self, home: Path, settings: Mapping[str, str]) -> None:
         self.settings = {**SETTINGS, **settings}
@@ -76,7 +76,7 @@ class DiskPostgreSQL(PostgreSQL):
 
     def cpu_seconds(self) -> float:
         """What all sessions that have ended took of the processor: what a busy machine hardly disturbs."""
-        # The postmaster learns of their end a moment after the client.
+        # The postmaster notices their end a little after the client.
         time.sleep(0.2)
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
@@ -103,7 +103,7 @@ class DiskPostgreSQL(PostgreSQL):
 
 @contextmanager
 def started(version: str, settings: Mapping[str, str]) -> Iterator[DiskPostgreSQL]:
-    # The harness puts its servers into memory where there is room; a flush would cost nothing there.
+    # The harness puts its servers into memory if there is room; a flush would cost nothing there.
     with mock.patch.object(servers, "MEMORY", Path("/nonexistent")):
         server = DiskPostgreSQL(servers._postgresql_home(version), settings)
     try:

@@ -1,6 +1,6 @@
-"""The application beside a backfill: a process that updates random rows, and how long each update waits.
+"""The application during a backfill: a process that updates random rows, and how long each update waits.
 
-A process of its own, so that it waits for the database alone and never for this interpreter's lock:
+A separate process waits for the database alone and never for this interpreter's lock:
 
     with writing(database, rows) as waits:
         backfill()
@@ -65,7 +65,7 @@ def writing(database: Database, rows: int, statement: str = UPDATE) -> Iterator[
         try:
             yield waits
         finally:
-            # The end of its input tells it to stop.
+            # The end of its input stops it.
             output, _ = process.communicate()
         waits.updates = [(start, wait) for start, wait in json.loads(output)]
 

@@ -1,4 +1,4 @@
-"""Backups by the command line of whichever release is imported."""
+"""Backups by the command line of the imported release."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def restored(folder: Path, into: Database) -> None:
 
 
 def described(folder: Path) -> str:
-    """The name of the backup in a folder and the file beside it, without what is another each time."""
+    """The name of the backup in a folder and the file next to it, without what changes each time."""
     (found,) = (folder / "backups").glob("*.json")
     name = re.sub(r"^.*-\d{8}T\d{6}Z", "<database>-<time>", found.name)
     said = {

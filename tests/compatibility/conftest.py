@@ -10,6 +10,6 @@ from tests.servers import Database
 
 @pytest.fixture
 def on_path(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The programs of the server itself, where they are not those of the machine."""
+    """The programs of the server itself, if they are not those of the machine."""
     if database.server.product == "mysql":
         monkeypatch.setenv("PATH", str(Path(database.server.dump).parent), prepend=":")  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from safeops import migration_lock
 
 
 def lock_of(database: Database) -> str:
-    """Takes the lock, and tells what it is."""
+    """Takes the lock, and describes it."""
     with database.engine().connect() as connection, migration_lock(connection):
         looked = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}[database.kind](database)
     return f"== runner lock\n{looked}\n\n"

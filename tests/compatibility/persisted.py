@@ -19,9 +19,9 @@ VARIES = ("seconds", "runner", "session", "lease_until", "started_at", "updated_
 
 
 def golden(name: str, found: str) -> None:
-    """Asserts that a text is exactly what is kept under a name, and writes it down where SAFEOPS_WRITE_GOLDEN is set.
+    """Asserts that a text is exactly what is kept under a name, and writes it down if SAFEOPS_WRITE_GOLDEN is set.
 
-    What differs is a format that databases of users hold in its earlier form: the library must go on reading that one.
+    What differs is a format that databases of users hold in its earlier form: the library must continue to read that one.
     """
     file = GOLDEN / name
     if os.environ.get("SAFEOPS_WRITE_GOLDEN"):

@@ -1,4 +1,4 @@
-"""Releases of safeops as they were, from the history of git: each in a folder and a process of its own."""
+"""Releases of safeops as they were, from the history of git: each in its own folder and process."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Release:
 
 
 def install(commit: str, folder: Path) -> Release:
-    """Takes a release out of the history, or skips the test where there is none, as in an sdist."""
+    """Takes a release out of the history, or skips the test if there is none, as in an sdist."""
     done = subprocess.run(
         ["git", "-C", str(ROOT), "archive", "--format=zip", commit, "src"], capture_output=True, check=False
     )

@@ -1,6 +1,6 @@
 """What a release may have left in a database when the next one is installed: one scene for each.
 
-The release that begins a scene may be an older one, in a process of its own: only what each release has is used here.
+The release that begins a scene may be an older one, in its own process: only what each release has is used here.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def scenes(database: Database) -> list[Scene]:
 
 
 def rich(database: Database, further: str = "") -> list[str]:
-    """A table whose column b has all that goes along with it."""
+    """A table whose column b has all that depends on it."""
     # MariaDB and MySQL copy a table for a check.
     check = ", CONSTRAINT ck_{table} CHECK (b <> '0')" if database.kind != "mysql" else ""
     return [

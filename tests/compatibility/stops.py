@@ -1,4 +1,4 @@
-"""Calls that end half way: a fill after its first batch, and a process that is gone before a certain statement."""
+"""Calls that end half way: a fill after its first batch, and a process that ends before a certain statement."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Killed:
-    """A call whose process is gone when it is about to send a statement that matches."""
+    """A call whose process ends when it is about to send a statement that matches."""
 
     before: str
     call: Call
 
 
 class Gone(BaseException):
-    """The process is gone: nothing may catch it, and nothing more reaches the server."""
+    """The process has ended: nothing can catch it, and nothing more reaches the server."""
 
 
 def run(database: Database, call: Call | Killed) -> None:
@@ -71,7 +71,7 @@ def _killed(database: Database, before: str) -> Iterator[None]:
             if not gone:
                 raise
         finally:
-            # The server then takes back what was not committed, and lets go of the session's locks.
+            # The server then rolls back what was not committed, and releases the session's locks.
             for one in opened:
                 with contextlib.suppress(Exception):
                     one.close()

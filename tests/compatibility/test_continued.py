@@ -26,7 +26,7 @@ def continued(database: Database) -> list[str]:
     """Ends each scene, and returns what went wrong."""
     wrong = []
     if database.kind == "sqlite":
-        # As if the seconds had passed after which the claim of a process that is gone ends.
+        # As if the seconds had passed after which the claim of an ended process expires.
         database.execute("UPDATE safeops_backfill SET lease_until = 0")
     for scene in scenes(database):
         try:

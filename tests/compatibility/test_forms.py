@@ -1,4 +1,4 @@
-"""Each form in which a release has written something is read, and says the same: looked at without a server."""
+"""Each form in which a release has written something is read with the same meaning, without a server."""
 
 from __future__ import annotations
 

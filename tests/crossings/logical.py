@@ -33,7 +33,7 @@ class Subscribed:
     subscriber: Database
 
     def in_sync(self, seconds: float = 20.0) -> bool:
-        """Wait until all is applied, and tell whether it is: False if the subscriber has stopped over an error."""
+        """Wait until all is applied, and return whether it is: False if the subscriber has stopped over an error."""
         (end,) = self.publisher.query("SELECT pg_current_wal_insert_lsn()::text")[0]
         slot = f"FROM pg_replication_slots WHERE slot_name = '{self.subscriber.name}'"
         applied = f"SELECT confirmed_flush_lsn >= '{end}' {slot}"

@@ -37,7 +37,7 @@ UNTOUCHED = ("0", "0", "0", '"$user", public', "off", False, 0)
 
 @contextmanager
 def pooled(database: Database, mode: str, *, size: int = 6, takes_turns: bool = False) -> Iterator[Database]:
-    """The same database through PgBouncer in a mode of its own: "transaction" or "session"."""
+    """The same database through PgBouncer in one mode: "transaction" or "session"."""
     assert isinstance(database.server, PostgreSQL)
     # SAFEOPS_PGBOUNCER names another version to try by hand.
     program = os.environ.get("SAFEOPS_PGBOUNCER") or shutil.which("pgbouncer", path="/usr/sbin:/usr/bin:/usr/local/bin")

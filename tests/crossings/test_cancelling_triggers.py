@@ -1,4 +1,4 @@
-"""A trigger that cancels an UPDATE, or takes its value back: whatever fills rows says so, and names it."""
+"""A trigger that cancels an UPDATE, or reverts its value: each call that fills rows reports it, by name."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_rows_whose_update_is_cancelled_are_not_taken_for_filled(database, fill)
 
 
 @pytest.mark.only("mysql")
-def test_rows_whose_value_a_trigger_takes_back_are_not_taken_for_filled(database):
+def test_rows_whose_value_a_trigger_reverts_do_not_count_as_filled(database):
     prepare(database)
 
     def stop(progress):
@@ -92,7 +92,7 @@ def test_a_rule_that_replaces_the_update_is_named_too(database):
 
 
 @pytest.mark.only("pg18")
-def test_a_trigger_that_cancels_only_what_changes_nothing_is_no_obstacle(database):
+def test_a_trigger_that_cancels_only_what_changes_nothing_is_not_an_obstacle(database):
     database.execute(
         "CREATE TABLE t (id integer PRIMARY KEY, a text)",
         "INSERT INTO t VALUES (1, 'x'), (2, 'y')",

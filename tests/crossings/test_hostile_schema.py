@@ -30,9 +30,9 @@ from tests.whole import one_in
 pytestmark = pytest.mark.only("postgresql")
 
 TYPES = ("integer", "bigint", "smallint", "text", "varchar", "name", "boolean", "numeric", "record")
-# Not varchar, for which the server has no operator of its own: Alembic itself would call that for its version table.
+# Not varchar, for which the server has no operators: Alembic itself would call that for its version table.
 OPERANDS = [one for one in TYPES if one != "varchar"]
-# Operators and functions that the server does not have for these types, so that they are better matches in the catalogue.
+# Operators and functions that the server does not have for these types, which makes them better matches in the catalogue.
 MIXED = [("oid", "smallint"), ("oid", "integer"), ("oid", "bigint"), ("oid", "regclass"), ("smallint", "integer")]
 BETTER = [("quote_ident", "name"), ("to_regclass", "varchar"), ("format_type", "oid, bigint"), ("lower", "name")]
 CALLED = "BEGIN PERFORM pg_catalog.nextval('evil.calls'::pg_catalog.regclass); RETURN {}; END"
@@ -44,7 +44,7 @@ def _function(name: str, arguments: str, returns: str, value: str) -> str:
 
 
 def _hostile() -> list[str]:
-    """A schema in which all that a trigger of ours could use means something else."""
+    """A schema in which all that our triggers could use means something else."""
     made = ["CREATE SCHEMA evil", "CREATE SEQUENCE evil.calls"]
     made += [_function("num_nulls", f"{one}", "int4", "1") for one in TYPES if one != "record"]
     made += [_function("record_image_eq", "record, record", "bool", "true")]
@@ -149,7 +149,7 @@ def test_a_script_leaves_the_same(database):
 
 OURS = """SELECT p.proname, p.prosrc, p.proconfig FROM pg_proc p JOIN pg_trigger g ON g.tgfoid = p.oid
     WHERE starts_with(p.proname, 'safeops') AND NOT g.tgisinternal"""
-# Words before a parenthesis that are no functions.
+# Words before a parenthesis that are not functions.
 WORDS = {
     "and",
     "as",
@@ -171,7 +171,7 @@ WORDS = {
 
 
 def check_functions(database: Database) -> None:
-    """Each function has a search_path of its own, and names the schema of each function and operator that it uses."""
+    """Each function has its own search_path, and names the schema of each function and operator that it uses."""
     for name, body, settings in database.query(OURS):
         assert any(re.match("search_path=pg_catalog,", one) for one in settings or ()), name
         code = re.sub(r"/\*.*?\*/", "", body).replace(":=", ";").replace("%TYPE", "")

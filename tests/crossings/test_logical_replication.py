@@ -91,7 +91,7 @@ def test_a_column_that_subscribers_lack_stops_them_and_is_refused(logical):
         assert "would be refused" in plan_of(pair.publisher, CALLS["add_column"])[0]
         said = plan_of(pair.publisher, lambda: assuredly(CALLS["add_column"]))[0]
         assert "would add column" in said and "stop unless they have column" in said
-        # That it is true: the subscriber stops at the next write, of whatever column, and goes on once it has the column.
+        # That it is true: the subscriber stops at the next write, of any column, and continues once it has the column.
         migrate(pair.publisher, lambda: assuredly(CALLS["add_column"]))
         pair.publisher.execute("INSERT INTO \"T t\" (id, a) VALUES (2, 'y')")
         assert not pair.in_sync()
@@ -100,7 +100,7 @@ def test_a_column_that_subscribers_lack_stops_them_and_is_refused(logical):
         assert pair.subscriber.query('SELECT * FROM "T t" ORDER BY id') == [(1, "x", None), (2, "y", None)]
 
 
-def test_a_table_that_is_published_by_itself_is_refused(logical):
+def test_a_table_that_is_published_on_its_own_is_refused(logical):
     with subscribed(logical, "FOR TABLES IN SCHEMA public", TABLE) as pair:
         pair.publisher.execute(ROW)
         for call in NEW_TABLES.values():
@@ -133,7 +133,7 @@ def test_a_rename_that_begins_on_the_subscriber_keeps_both_in_sync(logical):
         assert pair.subscriber.query('SELECT b FROM "T t" WHERE id = 4') == [("last",)]
 
 
-def test_where_nobody_subscribes_it_is_told_and_done(logical, caplog):
+def test_without_a_subscriber_it_is_logged_and_done(logical, caplog):
     database = Database(logical.new_database(), logical)
     database.execute(TABLE, ROW, "CREATE PUBLICATION news FOR ALL TABLES")
     assert "stop unless they have column" in plan_of(database, CALLS["add_column"])[0]

@@ -77,12 +77,12 @@ def test_a_direct_connection_needs_no_second_one(filled):
         listening({"connect": lambda *_: made.append(1)}, sa.pool.Pool),
     ):
         assert migrate(filled, add_column, connection=connection) is True
-    # The harness stamps by a connection of its own.
+    # The harness stamps by a separate connection.
     assert len(made) <= 1
 
 
 def test_the_runner_lock_leaves_its_session_as_it_was(filled):
-    """An engine may hand out a session that goes on to serve others."""
+    """An engine may hand out a session that also serves others."""
     with filled.engine().connect() as own:
         lock = RunnerLock.of(database_for(own.dialect, lambda: own))
         before = own.execute(sa.text("SHOW application_name")).scalar()

@@ -130,7 +130,7 @@ def test_a_migration_that_does_not_see_all_rows_is_refused_before_its_first_chan
     assert "BYPASSRLS" in error.code
 
 
-def test_columns_whose_values_do_not_depend_on_rows_are_added_whoever_sees_them(scene):
+def test_columns_whose_values_do_not_depend_on_rows_are_added_by_any_role(scene):
     scene.admin.execute(*HIDE)
 
     for column in (sa.Column("plain", sa.Integer), sa.Column("filled", sa.Integer, nullable=False, server_default="7")):
@@ -191,7 +191,7 @@ def test_a_policy_that_comes_between_two_phases_stops_the_next_one_until_it_is_l
     assert scene.run(phase) is True
 
 
-def test_rows_that_an_archive_would_give_back_unseen_are_not_left_out(scene):
+def test_rows_that_an_archive_would_restore_unseen_are_not_left_out(scene):
     scene.run(HELPERS["archive"])
     scene.admin.execute(*HIDE)
     restore = lambda: restore_column("My t", sa.Column("a", sa.Integer))  # noqa: E731
@@ -244,7 +244,7 @@ def test_a_policy_on_a_partition_holds_for_those_who_read_the_partition_only(sce
     scene.refuses(lambda: backfill("split_1", {"b": sa.column("a")}))
 
 
-def test_a_script_of_sql_stops_where_rows_are_hidden(scene):
+def test_a_script_of_sql_stops_if_rows_are_hidden(scene):
     scene.admin.execute(*HIDE)
     for helper in (HELPERS["backfill"], HELPERS["rename"], HELPERS["foreign key"]):
         script = render(scene.admin, helper)
@@ -263,7 +263,7 @@ def test_the_setting_of_the_session_is_as_before_afterwards(scene):
             connection.commit()
 
 
-def test_a_policy_that_comes_in_the_middle_of_a_backfill_ends_it_and_says_what_is_kept(scene):
+def test_a_policy_that_comes_in_the_middle_of_a_backfill_ends_it_and_reports_what_is_kept(scene):
     def hide(progress):
         if progress.batches == 1:
             scene.admin.execute(*HIDE)

@@ -1,4 +1,4 @@
-"""What env.py has set on its session, a search_path, a role, a database, holds on the connections beside it too."""
+"""What env.py has set on its session, a search_path, a role, a database, holds on its side connections too."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def accounts(database):
 
 
 class Opened:
-    """A database whose tables only a session finds, or may change, on which env.py has said so.
+    """A database whose tables only a session finds, or can change, as env.py has set it.
 
     Args:
         database: As env.py enters it.
-        says: What env.py says then.
-        all_rights: Where the version table is, as its administrator enters it.
-        schema: What env.py says to SQLAlchemy for it.
+        sets: What env.py sets.
+        all_rights: The URL at which an administrator finds the version table.
+        schema: The schema that env.py gives to SQLAlchemy for it.
     """
 
-    def __init__(self, database, says, all_rights=None, schema=None):
-        self.database, self.says = database, says
+    def __init__(self, database, sets, all_rights=None, schema=None):
+        self.database, self.sets = database, sets
         self.all_rights, self.schema = all_rights or database, schema
 
     @contextmanager
     def connected(self):
         with self.database.engine().connect() as connection:
-            connection.exec_driver_sql(self.says, execution_options={"no_parameters": True})
+            connection.exec_driver_sql(self.sets, execution_options={"no_parameters": True})
             connection.commit()
             connection.dialect.default_schema_name = self.schema or connection.dialect.default_schema_name
             yield connection
@@ -198,7 +198,7 @@ def test_a_run_that_cannot_renew_its_lease_ends_once_another_has_it(database, re
 
 
 @pytest.mark.only("pg18")
-def test_autogenerate_looks_where_env_py_looks(database, tmp_path):
+def test_autogenerate_reads_the_schema_that_env_py_reads(database, tmp_path):
     opened = in_a_schema(database)
     workshop = Workshop(tmp_path, database)
     (tmp_path / "migrations/env.py").write_text(
@@ -206,7 +206,7 @@ def test_autogenerate_looks_where_env_py_looks(database, tmp_path):
         .read_text()
         .replace(
             "    context.configure(",
-            f"    connection.exec_driver_sql({opened.says!r}, execution_options={{'no_parameters': True}})\n"
+            f"    connection.exec_driver_sql({opened.sets!r}, execution_options={{'no_parameters': True}})\n"
             f"    connection.commit()\n    connection.dialect.default_schema_name = {TENANT!r}\n"
             "    context.configure(",
             1,
@@ -223,13 +223,13 @@ def test_autogenerate_looks_where_env_py_looks(database, tmp_path):
 
 
 @pytest.mark.only("pg18")
-def test_the_runner_finds_the_version_where_env_py_keeps_it(database, tmp_path, capsys):
+def test_the_runner_finds_the_version_table_of_env_py(database, tmp_path, capsys):
     database.execute(f"CREATE SCHEMA {database.quoted(TENANT)}")
-    says = f"SET search_path TO {database.quoted(TENANT)}"
+    sets = f"SET search_path TO {database.quoted(TENANT)}"
     project = Deploy(tmp_path, database, {"r1": ("create_table_if_missing('t', sa.Column('id', sa.Integer))", "pass")})
     env = tmp_path / "migrations/env.py"
     line = (
-        f"connection.exec_driver_sql({says!r}, execution_options={{'no_parameters': True}})\n"
+        f"connection.exec_driver_sql({sets!r}, execution_options={{'no_parameters': True}})\n"
         "            connection.commit()\n            "
     )
     env.write_text(env.read_text().replace("context.configure(connection", line + "context.configure(connection"))

@@ -1,4 +1,4 @@
-"""A streaming replica: who reads from it during a change finds each row with its value, whatever has been replayed."""
+"""A streaming replica: who reads from it during a change finds each row with its value, at each point of the replay."""
 
 from __future__ import annotations
 

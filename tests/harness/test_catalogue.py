@@ -72,7 +72,7 @@ CHANGES = (
 
 
 @pytest.mark.only("postgresql")
-def test_the_catalogue_tells_whatever_a_dump_tells(database):
+def test_the_catalogue_shows_all_that_a_dump_shows(database):
     database.execute(TABLE)
     looks = (_described, snapshot)
     before = [look(database) for look in looks]

@@ -17,7 +17,7 @@ def traffic(database):
 
 
 @pytest.mark.smoke
-def test_nobody_waits_on_a_quiet_table(traffic):
+def test_no_writer_waits_on_a_quiet_table(traffic):
     with traffic.running():
         traffic.settle(50)
     assert 0 < traffic.longest_wait.seconds < 1
@@ -54,7 +54,7 @@ def test_a_reader_in_an_idle_transaction_stops_ddl(database):
     database.execute("ALTER TABLE t DROP COLUMN amount")
 
 
-def test_a_holder_lets_go_by_itself(database):
+def test_a_holder_releases_its_lock(database):
     database.execute(TABLE)
     with idle_holder(database, "t", "ROW EXCLUSIVE") as holder:
         holder.release_after(0.1)

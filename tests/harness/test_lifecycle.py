@@ -1,4 +1,4 @@
-"""The harness tells apart migrations that can be run again from those that cannot."""
+"""The harness distinguishes migrations that can be run again from those that cannot."""
 
 import pytest
 import sqlalchemy as sa
@@ -56,12 +56,12 @@ def test_restartable_after_every_statement(new_database):
         guarded()
         op.execute("UPDATE t SET name = 'b' WHERE name = 'a'")
 
-    # The index, its commit where DDL commits later, the update, the version.
+    # The index, its commit if DDL commits later, the update, the version.
     assert crash_everywhere(new_database, body, TABLE) >= 3
 
 
 @pytest.mark.only("mysql", "sqlite")
-def test_half_done_is_found_where_ddl_commits(new_database):
+def test_half_done_is_found_if_ddl_commits(new_database):
     with pytest.raises(AssertionError, match=r"(?s)stopped at point 2 of .*iy"):
         crash_everywhere(new_database, two_indexes, TABLE, kills=0)
 

@@ -71,7 +71,7 @@ R2 = ("op.execute('INSERT INTO t VALUES (1)')", "op.execute('DELETE FROM t')")
 
 
 @pytest.mark.parametrize("env", ["sync", "commit_before", "one_transaction", "async"])
-def test_a_project_goes_up_and_down(database, tmp_path, env):
+def test_a_project_runs_up_and_down(database, tmp_path, env):
     if env == "async":
         if database.kind == "mysql":
             pytest.skip("no asynchronous driver for MariaDB among the test requirements")

@@ -36,7 +36,7 @@ def test_foreign_keys_on_request(database):
 
 
 @pytest.mark.only("pg18", "mysql")
-def test_a_killed_server_recovers_where_it_was(server: Server, new_database):
+def test_a_killed_server_recovers_all(server: Server, new_database):
     database = new_database()
     database.execute("CREATE TABLE t (id int PRIMARY KEY)")
     server.kill9()

@@ -1,4 +1,4 @@
-"""What the default run leaves out, and that --whole and the names of servers bring it back."""
+"""What the default run leaves out, and that --whole and the names of servers add."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_with_whole_each_runs_on_each_kind_and_exhaustive_everywhere():
     assert "test_every_postgresql_starts[pg14]" in everywhere
 
 
-def test_all_run_on_the_servers_that_are_asked_for():
+def test_all_run_on_the_requested_servers():
     names = collected("--databases", "mysql97,sqlite")
     assert {f"test_each_database_is_new_and_empty[{server}]" for server in ("mysql97", "sqlite")} <= names
     assert not [name for name in names if "pg18" in name]

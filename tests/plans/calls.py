@@ -30,7 +30,7 @@ ALL = (POSTGRESQL, MYSQL, SQLITE)
 TWO = (POSTGRESQL, MYSQL)
 ASSURED = 'with assured("a test"):\n    '
 COLUMN = 'ColumnRename("users", "name", "full_name")'
-# Every value of the type before is one of the type after, in the same letters.
+# Every value of the type before is one of the type after, in the same characters.
 WIDER = 'TypeChange("users", "age", sa.String(40))'
 NARROWER = 'TypeChange("users", "code", sa.Integer(){using})'
 TABLE = 'TableRename("users", "people")'

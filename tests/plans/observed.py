@@ -13,7 +13,7 @@ class Observed:
     """By table, the locks that other sessions would wait for."""
     rewritten: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
-    """Columns whose values are nowhere any more."""
+    """Columns whose values no longer exist."""
 
     def saw(self, table: str, lock: str) -> None:
         self.locks.setdefault(table, set()).add(lock)

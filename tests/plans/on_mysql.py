@@ -54,7 +54,7 @@ class MySQLObserver:
         if not is_watched(connection, self.database):
             return
         self.holds_tables = self.holds_tables and statement != "UNLOCK TABLES"
-        # Nobody else gets at tables that the session has locked whole.
+        # No other session reads tables that the session has locked whole.
         if SCHEMA_CHANGE.match(statement) and statement not in self.impatient and not self.holds_tables:
             self.crowd.gather(connection.connection.driver_connection.thread_id())  # type: ignore[union-attr]
 
@@ -71,7 +71,7 @@ class MySQLObserver:
         # What the server refused has waited for nothing that the next attempt would not wait for as well.
         self._note(self.crowd.disperse())
         if (context.statement or "").startswith("RENAME TABLE"):
-            # It waits for no lock, so that nobody sees which one it takes: all of them are exclusive.
+            # It waits for no lock, so its mode cannot be observed: all of them are exclusive.
             self.impatient.add(context.statement)
             self._note([(name, "EXCLUSIVE") for name in re.findall(r"(\w+)\b`?(?!\.)", context.statement)])
 
@@ -110,7 +110,7 @@ class _Crowd:
         try:
             sessions[name].exec_driver_sql(f"SELECT 1 FROM {self.database.quoted(name)} WHERE 1 = 0{ending}").all()
         except sa.exc.ProgrammingError:
-            # It is gone.
+            # It has been dropped.
             sessions.pop(name).rollback()
 
     def _watch(self, session: int) -> None:

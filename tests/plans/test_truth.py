@@ -1,4 +1,4 @@
-"""What a plan says of a call is what the call does: which tables it locks how, whether it rewrites them, what it loses."""
+"""A plan predicts what the call does: which tables it locks how, whether it rewrites them, what it loses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.every_postgresql
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_plan_says_what_is_done(database: Database, tmp_path: Path, name: str) -> None:
+def test_a_plan_predicts_what_is_done(database: Database, tmp_path: Path, name: str) -> None:
     call = CALLS[name]
     if database.kind not in call.on:
         pytest.skip(f"{database.kind} has no {name}")
@@ -75,7 +75,7 @@ def seen_of(database: Database, done: Observed) -> dict[str, object]:
         readers = {"reads"} if modes & set(KEEPS_READERS_OUT) else set()
         seen["blocks"] = readers | ({"writes"} if readers or "SHARED_NO_WRITE" in modes else set())
     if database.kind == "sqlite":
-        # Writes wait for the file whatever is done to it.
+        # Writes always wait for the file.
         del seen["rewrites"]
     return seen
 

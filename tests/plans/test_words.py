@@ -1,4 +1,4 @@
-"""What a step or an error says is for people: no decision depends on it."""
+"""The text of a step or an error is for people: no decision depends on it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WORDS = (
 
 @contextmanager
 def other_words() -> Iterator[None]:
-    """Each step that is made says something else than it does, and each error something else than it is."""
+    """Each step has another text than its own, and so has each error."""
     choice = random.Random(4711)
 
     def talkative(kind: type) -> Any:
@@ -63,7 +63,7 @@ def other_words() -> Iterator[None]:
 
 
 def decisions(project: Project) -> list[list[dict[str, object]]]:
-    """All that a plan says but for its prose."""
+    """All of a plan but its prose."""
 
     def decided(step: Any) -> dict[str, object]:
         values = {one.name: getattr(step, one.name) for one in fields(step) if one.name not in TEXTS}

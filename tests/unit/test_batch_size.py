@@ -23,7 +23,7 @@ def test_it_begins_with_few_rows():
     assert BatchSize(TARGET, largest=10).rows == 10
 
 
-def test_it_grows_by_no_more_than_a_factor():
+def test_it_grows_by_at_most_a_factor():
     assert sizes(BatchSize(TARGET), 0.0, 0.0001, 0.0) == [FIRST * GROWTH, FIRST * GROWTH**2, FIRST * GROWTH**3]
 
 
@@ -56,7 +56,7 @@ def test_a_batch_that_took_a_little_too_long_counts_with_those_before():
     assert before / 2 < size.rows < before
 
 
-def test_a_failure_halves_it_and_success_brings_it_back():
+def test_a_failure_halves_it_and_success_restores_it():
     size = BatchSize(TARGET)
     sizes(size, *[0.08] * 10)
     before = size.rows
@@ -74,7 +74,7 @@ def test_it_never_falls_below_one_row():
     assert sizes(size, 1000.0, 1000.0) == [1, 1]
 
 
-def test_a_fixed_size_stays_whatever_a_batch_takes():
+def test_a_fixed_size_does_not_depend_on_the_time_of_a_batch():
     assert sizes(BatchSize(TARGET, fixed=7), 0.0, 100.0, 0.05) == [7, 7, 7]
 
 

@@ -1,4 +1,4 @@
-"""The command that a message says to run is the one that reaches the same project."""
+"""The command in a message reaches the same project."""
 
 from argparse import Namespace
 

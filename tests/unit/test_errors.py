@@ -66,7 +66,7 @@ def test_a_failed_step_is_named_in_the_infinitive(done: str, failed: str) -> Non
     assert could_not(done) == failed
 
 
-def test_the_state_lists_what_is_kept_and_says_how_to_continue() -> None:
+def test_the_state_lists_what_is_kept_and_how_to_continue() -> None:
     error = SafeOpsError("It failed.")
     error.after(["added column t.a"], ["created table n"])
     assert error.state == (

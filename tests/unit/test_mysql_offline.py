@@ -1,4 +1,4 @@
-"""What is rendered for MySQL, told by its text: guarded by prepared statements. tests/operations run it on 9.7."""
+"""What is rendered for MySQL, by its text: guarded by prepared statements. tests/operations run it on 9.7."""
 
 import re
 

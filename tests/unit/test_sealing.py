@@ -26,5 +26,5 @@ SAME = {
 
 
 @pytest.mark.parametrize("query", SAME)
-def test_a_query_names_the_schema_where_that_changes_nothing_else(query):
+def test_a_query_names_the_schema_if_that_changes_nothing_else(query):
     assert sealed(query) == SAME[query]

@@ -1,4 +1,4 @@
-"""What a statement does is told by its words, not by what its strings and comments say."""
+"""The words of a statement show what it does, not its strings and comments."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_what_keeps_them(sql: str) -> None:
     assert not raw_statement(sql).loses
 
 
-def test_what_a_revision_may_not_set() -> None:
+def test_what_a_revision_must_not_set() -> None:
     for sql in (
         "SET default_transaction_read_only = off",
         "SET GLOBAL x = 1",

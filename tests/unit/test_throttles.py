@@ -20,7 +20,7 @@ PROGRESS = BackfillProgress(name="fill", table="users")
 
 
 class Ticking:
-    """A clock that stands until it is set forward."""
+    """A clock that stops until it is set forward."""
 
     def __init__(self):
         self.now = 1000.0
@@ -37,7 +37,7 @@ def clock(monkeypatch):
 
 
 class Primary:
-    """A database that answers from a list; the last answer goes on."""
+    """A database that answers from a list; the last answer is repeated."""
 
     sees_sessions_with = "a role"
 
@@ -117,7 +117,7 @@ class TestTimeWindow:
                 open_.append(minute)
         assert open_ == list(range(0, 120, 15))
 
-    def test_asks_the_clock_of_the_machine(self):
+    def test_reads_the_clock_of_the_machine(self):
         now = datetime.now(timezone.utc)
         hour = now.hour
         assert time_window(f"{hour:02}:00", f"{(hour + 2) % 24:02}:00")(PROGRESS) is None
@@ -157,7 +157,7 @@ class TestRowsPerSecond:
             clock.now += 0.05
         assert rows / (clock.now - began) == pytest.approx(1000, rel=0.02)
 
-    def test_begins_anew_with_other_work(self, clock):
+    def test_begins_again_with_other_work(self, clock):
         throttle = rows_per_second(1)
         throttle(PROGRESS)
         assert throttle(replace(PROGRESS, rows=100)) is not None
@@ -181,12 +181,12 @@ class TestPauseFile:
         (tmp_path / "pause").symlink_to(tmp_path / "nothing")
         assert pause_file(tmp_path / "pause")(PROGRESS) is not None
 
-    def test_no_folder_is_no_file(self, tmp_path):
+    def test_no_folder_means_no_file(self, tmp_path):
         (tmp_path / "file").touch()
         assert pause_file(tmp_path / "none" / "pause")(PROGRESS) is None
         assert pause_file(tmp_path / "file" / "pause")(PROGRESS) is None
 
-    def test_where_it_cannot_look_it_holds(self, monkeypatch):
+    def test_if_it_cannot_look_it_holds(self, monkeypatch):
         def refused(path):
             raise PermissionError(13, "Permission denied")
 
@@ -203,17 +203,17 @@ class TestPauseFile:
 
 
 class TestReplicaLag:
-    def test_what_is_replayed_is_no_lag(self, clock):
+    def test_what_is_replayed_is_not_lag(self, clock):
         primary = Primary((100, [Replica("a", 100, lag=30.0)]))
         assert replica_lag(1.0)(asked(primary)) is None
 
-    def test_the_servers_own_figure_counts_where_it_is_more(self, clock):
+    def test_the_servers_own_figure_counts_if_it_is_more(self, clock):
         throttle = replica_lag(5.0)
         assert throttle(asked(Primary((100, [Replica("a", 100)])))) is None
         reason = throttle(asked(Primary((110, [Replica("a", 105, lag=7.5)]))))
         assert reason == "replica a is 7.5 s behind, more than 5 s"
 
-    def test_a_figure_that_stands_still_does_not(self, clock):
+    def test_a_figure_that_does_not_change_does_not(self, clock):
         throttle, paused = replica_lag(5.0), [Replica("a", 100, lag=0.01)]
         reasons = []
         for end in range(100, 180, 10):
@@ -257,7 +257,7 @@ class TestReplicaLag:
         # Caught, it does not fail at once again.
         assert throttle(progress) == reason
 
-    def test_a_replica_that_was_there_and_is_gone_is_unknown(self, clock):
+    def test_a_replica_that_has_disappeared_is_unknown(self, clock):
         throttle = replica_lag(5.0)
         assert throttle(asked(Primary((100, [Replica("a", 100), Replica("b", 100)])))) is None
         assert "replica b: it was connected before and no longer is" in throttle(
@@ -319,7 +319,7 @@ class TestReplicaLag:
             ("mysql:///shop", "localhost"),
         ],
     )
-    def test_a_replica_goes_by_its_address(self, url, shown):
+    def test_a_replica_is_named_by_its_address(self, url, shown):
         (made,) = replica_lag(5.0, urls=[url]).urls
         assert address(made) == shown
 
@@ -338,7 +338,7 @@ class TestActiveSessions:
         assert throttle(asked(Primary((2, 2)))) is None
         assert throttle(asked(Primary((3, 9)))) == "3 sessions are active, more than 2"
 
-    def test_hidden_sessions_matter_where_they_could_be_too_many(self, clock):
+    def test_hidden_sessions_matter_if_they_could_be_too_many(self, clock):
         throttle = active_sessions(2)
         assert throttle(asked(Primary((1, 2)))) is None
         hidden = asked(Primary((1, float("inf"))))
@@ -361,7 +361,7 @@ class TestEverywhere:
     )
 
     @pytest.mark.parametrize("throttle", ALL, ids=lambda one: type(one).__name__)
-    def test_goes_to_a_worker(self, throttle):
+    def test_is_passed_to_a_worker(self, throttle):
         again = pickle.loads(pickle.dumps(throttle))
         assert again == throttle
         assert hash(again) == hash(throttle)
@@ -378,7 +378,7 @@ class TestEverywhere:
         assert again(asked(Primary((100, [])))).endswith("no replica is connected to this server)")
 
     @pytest.mark.parametrize("throttle", [replica_lag(5.0), active_sessions(5)], ids=lambda one: type(one).__name__)
-    def test_one_that_asks_the_server_needs_a_connection(self, throttle):
+    def test_one_that_queries_the_server_needs_a_connection(self, throttle):
         with pytest.raises(InvalidArgument, match="needs a connection"):
             throttle(PROGRESS)
 
