@@ -46,21 +46,18 @@ _VERBS = """
 added:add attached:attach brought:bring built:build changed:change checked:check commented:comment
 completed:complete copied:copy created:create deleted:delete detached:detach discarded:discard dropped:drop
 enforced:enforce exchanged:exchange filled:fill finished:finish forgot:forget gave:give kept:keep looked:look made:make
-moved:move noted:note put:put read:read rebuilt:rebuild recorded:record released:release removed:remove renamed:rename
-renewed:renew replaced:replace restored:restore reverted:revert saved:save set:set started:start stopped:stop
+moved:move noted:note put:put ran:run read:read rebuilt:rebuild recorded:record released:release removed:remove
+renamed:rename renewed:renew replaced:replace restored:restore reverted:revert saved:save set:set started:start stopped:stop
 swapped:swap took:take untied:untie updated:update validated:validate
 """
 INFINITIVES = dict(pair.split(":") for pair in _VERBS.split())
-"""The past tenses with which step texts begin, and their infinitives. A step text without one is a statement."""
+"""The past tenses with which step texts begin, and their infinitives."""
 
 
 def infinitive(does: str) -> str:
     """Return a step text as what is left to do: "add column users.x" for "added column users.x"."""
     first, _, rest = does.partition(" ")
-    if first in INFINITIVES:
-        return f"{INFINITIVES[first]} {rest}"
-    # SQL that a revision sends itself begins with an upper-case keyword.
-    return f"run {does}" if first.isupper() else f"complete this step: {does}"
+    return f"{INFINITIVES[first]} {rest}" if first in INFINITIVES else f"complete this step: {does}"
 
 
 def could_not(does: str) -> str:

@@ -313,7 +313,7 @@ def test_what_passes_is_bounded_and_tried_again(users, tmp_path, mode):
         timer.start()
         project.upgrade()
         timer.join()
-    assert any("not yet ALTER TABLE users ADD COLUMN nick" in line for line in project.log)
+    assert any("waiting for lock to run ALTER TABLE users ADD COLUMN nick" in line for line in project.log)
 
 
 ENV = 'from safeops import configure; configure(guard="raise", lock_timeout=2.0)'

@@ -183,7 +183,7 @@ class TestMigrationLock:
             began = time.monotonic()
             with (
                 database.engine().connect() as connection,
-                pytest.raises(LockNotAcquired, match=r"(?s)Another runner.*0.5 s.*held by") as error,
+                pytest.raises(LockNotAcquired, match=r"(?s)another runner.*0.5 s.*Held by") as error,
                 migration_lock(connection, timeout=0.5),
             ):
                 pass

@@ -210,7 +210,7 @@ def test_the_second_runner_waits_and_finds_nothing_or_gives_up(database: Databas
     project = Deploy(tmp_path, database, {"r1": (gate(tmp_path, "r1") + THREE["r1"][0], "pass"), "r2": THREE["r2"]})
     with project.start("upgrade") as first:
         until((tmp_path / "at_r1").exists)
-        with pytest.raises(LockNotAcquired, match="Another runner") as raised:
+        with pytest.raises(LockNotAcquired, match="another runner") as raised:
             upgrade(project.config, wait=0)
         assert "pid" in str(raised.value) or "session" in str(raised.value)
         with project.start("upgrade", "--no-wait") as hasty:

@@ -58,7 +58,7 @@ def test_an_error_of_another_library_as_data() -> None:
     [
         ("added column t.a", "Could not add column t.a"),
         ("built index i on t", "Could not build index i on t"),
-        ("ALTER TABLE t ADD a int", "Could not run ALTER TABLE t ADD a int"),
+        ("ran ALTER TABLE t ADD a int", "Could not run ALTER TABLE t ADD a int"),
         ("new rows of t have a value", "Could not complete this step: new rows of t have a value"),
     ],
 )

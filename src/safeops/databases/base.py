@@ -20,7 +20,7 @@ from safeops.databases.ddl import DDL, Types
 from safeops.databases.definitions import Column, Constraint, Index, Table
 from safeops.databases.ports import PortAttribute, unsupported
 from safeops.databases.safety import Dependents, Safety
-from safeops.databases.server import Abilities, ServerErrors, SessionSettings, Sizes, Watch
+from safeops.databases.server import Abilities, Holder, ServerErrors, SessionSettings, Sizes, Watch
 from safeops.databases.steps import Step, ddl_compiler, rendered, rendering_dialect
 from safeops.databases.triggers import Triggers
 from safeops.errors import SafeOpsError, UnsupportedOnDatabase
@@ -145,18 +145,22 @@ class Database(ABC):
         """Render the statements before and after a step that bound its waiting."""
         return [], []
 
-    def blockers(self, tables: Sequence[Name]) -> list[str]:
+    def blockers(self, tables: Sequence[Name]) -> list[Holder]:
         """Describe the sessions that hold locks on the tables: id, user, application, state, age, query."""
         return []
 
-    def obstacles(self, step: Step) -> dict[Any, str]:
+    def looking(self, seconds: float) -> AbstractContextManager[None]:
+        """Bound each query of the block. A query that fails leaves an open transaction as it was."""
+        return self.timeouts(seconds, seconds, Step(""))
+
+    def obstacles(self, step: Step) -> dict[Any, Holder]:
         """Describe the transactions for which a step would wait in the middle of its work, each under its own key.
 
         They are waited for before the step begins, when giving up leaves nothing behind.
         """
         return {}
 
-    def open_transactions(self) -> list[str]:
+    def open_transactions(self) -> list[Holder]:
         """Describe the open transactions for which a step may have waited in the middle of its work."""
         return []
 

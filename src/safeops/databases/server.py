@@ -251,6 +251,36 @@ class Sizes(Port):
         """Return how large it is; None if this user cannot see that."""
 
 
+@dataclass(frozen=True)
+class Holder:
+    """A session that holds a lock, or may hold it: in full for a message, in brief for the log."""
+
+    full: str
+    brief: str
+    session: int | None = field(default=None, compare=False)
+    """The id of the session, if there is one to compare with."""
+
+    def __str__(self) -> str:
+        return self.full
+
+    @classmethod
+    def named(cls, text: str) -> Holder:
+        return cls(text, text)
+
+    def perhaps(self, why: str = "") -> Holder:
+        """Return it as one that is not certain to be in the way."""
+        return Holder(f"perhaps {self.full}{f': {why}' if why else ''}", f"perhaps {self.brief}")
+
+
+ANOTHER_RUNNER = Holder.named("another runner")
+
+
+def in_brief(holders: Sequence[Holder]) -> str:
+    """Name the first holder, and count the others, for a line of the log."""
+    more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+    return f"{holders[0].brief}{more}" if holders else ""
+
+
 class RunnerLock(Port):
     """The lock that lets one runner at a time migrate."""
 
@@ -265,8 +295,8 @@ class RunnerLock(Port):
         """Release the lock; False if the session knows that it no longer held it."""
         return None
 
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
-        return "another runner"
+    def runner_lock_holder(self, connection: Connection, key: str) -> Holder:
+        return ANOTHER_RUNNER
 
 
 SessionSettings: TypeAlias = tuple[tuple[str, str], ...]
@@ -280,6 +310,6 @@ class Watch:
     ``attached`` is True if there is such a connection; the step then need not bound its own waiting.
     """
 
-    blocked_by: list[str] = field(default_factory=list)
+    blocked_by: list[Holder] = field(default_factory=list)
     cancelled: bool = False
     attached: bool = False

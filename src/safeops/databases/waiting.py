@@ -55,9 +55,9 @@ class Waiting(Port):
         """Have the block, a single statement, change nothing in the open transaction if it does not get its lock."""
         yield
 
-    def session(self) -> str:
-        """Return how ``Database.blockers`` calls this session; empty if that is not known, or it leaves it out."""
-        return ""
+    def session(self) -> int | None:
+        """Return the ``Holder.session`` of this session; None if it is not known, or ``Database.blockers`` leaves it out."""
+        return None
 
     def send(self, sql: str) -> Rows:
         """Send a statement by the driver, which no listener sees."""

@@ -13,13 +13,14 @@ from typing import TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from safeops.databases.base import Database
-from safeops.databases.server import Watch
+from safeops.databases.server import Holder, Watch, in_brief
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, LockNotAcquired, SafeOpsError, UnsafeOperation
+from safeops.execution.holders import listed, who_holds
 from safeops.execution.migration import Migration, Terms
 from safeops.naming import Name
 from safeops.plan_mode import DryRun, current_dry_run, recorded
-from safeops.planned import PlannedStatement, could_not
+from safeops.planned import PlannedStatement, could_not, infinitive
 from safeops.policy import assurance
 
 MOST = 20
@@ -89,6 +90,10 @@ Explain = Callable[[DBAPIError], "SafeOpsError | None"]
 
 FIRST_PAUSE = 0.03
 LONGEST_PAUSE = 5.0
+REPORT_EVERY = 1.0
+"""Seconds between two lines of the log about attempts at one lock."""
+REMIND = 10.0
+"""Seconds between two lines of the log about transactions that must end first."""
 SHARE = 0.25
 """Of the time that an attempt held up the application, how much it gets at least to catch up."""
 
@@ -160,7 +165,7 @@ def _persist(migration: Migration, step: Step, work: Work, explain: Explain | No
 def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
     said = str(error.orig).splitlines()[0]
     return DefinitionMismatch(
-        f"{could_not(step.does)}: it was created or dropped after the inspection: {said}.",
+        f"{could_not(step.does)}: an object was created or dropped after the inspection: {said}.",
         why="Another runner changed it at the same time, or an object of another kind has the name.",
         remedy="Run again, which inspects again. Allow one migration at a time in env.py:",
         code="with engine.connect() as connection, migration_lock(connection):\n    ...",
@@ -169,15 +174,25 @@ def _overtaken(step: Step, error: DBAPIError) -> DefinitionMismatch:
 
 def await_obstacles(migration: Terms, step: Step, work: Work) -> None:
     """Wait until the transactions have ended that the step would wait for in the middle of its work."""
-    started, pause = time.monotonic(), FIRST_PAUSE
-    obstacles = migration.database.obstacles(step)
+    budget, database = migration.settings.retry_budget, migration.database
+    started, pause, reported = time.monotonic(), FIRST_PAUSE, -REMIND
+    obstacles = database.obstacles(step)
     while obstacles:
         spent = time.monotonic() - started
-        if spent >= migration.settings.retry_budget:
+        if spent >= budget:
             raise _gave_up(migration, step.does, step, work, list(obstacles.values()), 1, spent)
-        time.sleep(min(pause, max(migration.settings.retry_budget - spent, 0.0)))
+        if spent - reported >= REMIND:
+            reported = spent
+            log.info(
+                "waiting for older transactions to %s (%s): %.0f s of %g s left",
+                infinitive(step.does),
+                in_brief(list(obstacles.values())),
+                budget - spent,
+                budget,
+            )
+        time.sleep(min(pause, budget - spent))
         pause = min(pause * 2, 1.0)
-        now = migration.database.obstacles(step)
+        now = database.obstacles(step)
         obstacles = {key: now[key] for key in obstacles if key in now}
 
 
@@ -247,72 +262,110 @@ def bounded(migration: Terms, step: Step, budget: float, watched: bool = True) -
 
 def with_lock_retry(
     migration: Terms,
-    deed: str,
+    does: str,
     action: Callable[[], T],
     step: Step | None = None,
     work: Work | None = None,
     tables: tuple[Name, ...] = (),
 ) -> T:
-    """Run an action that waits for locks, again and again until it gets them or the retry budget is spent.
+    """Run an action that waits for locks until it succeeds or the retry budget is spent.
 
     Args:
         migration: The running migration, or a worker of it; its settings bound each attempt and the whole.
-        deed: What is tried, for messages.
-        action: What to do; a lock failure means that it did nothing.
-        step: The step that it carries out; without one the action bounds its own waiting.
-        work: What the same helper has come to, for the message.
-        tables: The tables that an action without a step looks at.
+        does: The text of the step, for messages.
+        action: What to do; after a lock failure it has changed nothing.
+        step: The step that the action executes; without one the action bounds its own waiting.
+        work: What the same helper has completed, for the message.
+        tables: The tables that an action without a step reads.
 
     Raises:
         LockNotAcquired: The budget is spent.
     """
-    settings, database = migration.settings, migration.database
-    started, pause, attempts, undisturbed, watch = time.monotonic(), FIRST_PAUSE, 0, 0, Watch()
+    retry = _Retry(migration, does, step, work or Work(), step.locks if step is not None else tables)
     while True:
-        attempts += 1
-        began = time.monotonic()
+        watch, began = Watch(), time.monotonic()
+        retry.attempts += 1
         try:
             if step is None:
-                with recorded(deed):
+                with recorded(does):
                     return action()
-            looks_on = attempts > 1 or step.waits_inside
-            with bounded(migration, step, settings.retry_budget, looks_on) as watch:
+            looks_on = retry.attempts > 1 or step.waits_inside
+            with bounded(migration, step, migration.settings.retry_budget, looks_on) as watch:
                 return action()
         except DBAPIError as error:
-            spent = time.monotonic() - started
-            if (hidden := database.hidden_rows(error)) is not None:
-                raise (work or Work()).reported(hidden) from error
-            cut_short = step is None and database.errors.is_cut_short(error)
-            undisturbed = undisturbed + 1 if cut_short and not database.blockers(tables) else 0
-            # A look bounds its own waiting for locks, but a statement timeout of the session may be shorter than that.
-            # Whoever held the table may have gone since: only twice without anybody is the look itself too slow.
-            if not (watch.cancelled or database.errors.is_lock_failure(error) or (cut_short and undisturbed < 2)):
-                raise
-            if watch.cancelled or spent >= settings.retry_budget:
-                blockers = watch.blocked_by or _blockers(database, step, tables)
-                raise _gave_up(migration, deed, step, work or Work(), blockers, attempts, spent) from error
-        held_up = time.monotonic() - began
-        wait = min(max(pause, SHARE * held_up) * random.uniform(0.75, 1.5), settings.retry_budget - spent)
-        log.info("not yet %s: locked by others in attempt %d, next in %.2f s", deed, attempts, wait)
-        time.sleep(max(wait, 0.0))
-        pause = min(pause * 2, LONGEST_PAUSE)
+            retry.check(error, watch)
+        retry.wait(time.monotonic() - began, watch)
 
 
-def _blockers(database: Database, step: Step | None, tables: tuple[Name, ...]) -> list[str]:
-    found = database.blockers(step.locks if step else tables)
-    return found or (database.open_transactions() if step is not None and step.waits_inside else [])
+@dataclass
+class _Retry:
+    """The attempts at one lock."""
+
+    terms: Terms
+    does: str
+    step: Step | None
+    work: Work
+    tables: tuple[Name, ...]
+    attempts: int = 0
+    undisturbed: int = 0
+    pause: float = FIRST_PAUSE
+    reported: float = -REPORT_EVERY
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def spent(self) -> float:
+        return time.monotonic() - self.started
+
+    def check(self, error: DBAPIError, watch: Watch) -> None:
+        """Raise unless another attempt may succeed."""
+        database = self.terms.database
+        if (hidden := database.hidden_rows(error)) is not None:
+            raise self.work.reported(hidden) from error
+        cut_short = self.step is None and database.errors.is_cut_short(error)
+        self.undisturbed = self.undisturbed + 1 if cut_short and not who_holds(database, self.tables) else 0
+        # A read bounds its own waiting for locks, but a statement timeout of the session may be shorter than that. The
+        # holder of the lock may have ended since: only after two attempts without a holder is the read itself too slow.
+        if not (watch.cancelled or database.errors.is_lock_failure(error) or (cut_short and self.undisturbed < 2)):
+            raise error
+        if watch.cancelled or self.spent >= self.terms.settings.retry_budget:
+            raise _gave_up(
+                self.terms, self.does, self.step, self.work, self._holders(watch), self.attempts, self.spent
+            ) from error
+
+    def wait(self, held_up: float, watch: Watch) -> None:
+        """Pause before the next attempt; log who holds the lock, and what is left of the budget."""
+        budget = self.terms.settings.retry_budget
+        pause = min(max(self.pause, SHARE * held_up) * random.uniform(0.75, 1.5), budget - self.spent)
+        if self.spent - self.reported >= REPORT_EVERY:
+            self.reported = self.spent
+            holders = self._holders(watch)
+            log.info(
+                "waiting for lock to %s%s: attempt %d, retrying in %.2f s, %.0f s of %g s left",
+                infinitive(self.does),
+                f" (held by {in_brief(holders)})" if holders else "",
+                self.attempts,
+                max(pause, 0.0),
+                max(budget - self.spent, 0.0),
+                budget,
+            )
+        time.sleep(max(pause, 0.0))
+        self.pause = min(self.pause * 2, LONGEST_PAUSE)
+
+    def _holders(self, watch: Watch) -> list[Holder]:
+        if watch.blocked_by:
+            return watch.blocked_by
+        return who_holds(self.terms.database, self.tables, inside=self.step is not None and self.step.waits_inside)
 
 
 def _gave_up(
-    migration: Terms, does: str, step: Step | None, work: Work, blockers: list[str], attempts: int, spent: float
+    migration: Terms, does: str, step: Step | None, work: Work, blockers: list[Holder], attempts: int, spent: float
 ) -> LockNotAcquired:
-    listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
     if step is not None and step.waits_inside:
-        problem = f"older transactions did not end within {spent:.1f} s.\nStill open:{listed}"
+        problem = f"older transactions did not end within {spent:.1f} s.\nStill open:{listed(blockers)}"
         why = "An online change does not block reads or writes, but it must wait for every transaction that began before it."
     else:
         times = f"{attempts} attempt{'s' if attempts > 1 else ''} of at most {migration.settings.lock_timeout:g} s each"
-        problem = f"the lock was not granted within {spent:.1f} s ({times}).\nHeld by:{listed}"
+        problem = f"the lock was not granted within {spent:.1f} s ({times}).\nHeld by:{listed(blockers)}"
         why = (
             "The change must wait for every transaction that uses the table, and all later statements queue behind it."
             " Each attempt is therefore short, and the queue can pass between attempts."

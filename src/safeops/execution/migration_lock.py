@@ -17,7 +17,7 @@ from safeops.arguments import arguments_checked
 from safeops.databases import database_class, database_on
 from safeops.databases.base import Database
 from safeops.databases.connections import side_connection
-from safeops.databases.server import Abilities, RunnerLock
+from safeops.databases.server import ANOTHER_RUNNER, Abilities, Holder, RunnerLock
 from safeops.errors import (
     BackfillConflict,
     DefinitionMismatch,
@@ -28,6 +28,7 @@ from safeops.errors import (
     SafeOpsError,
     UnknownColumn,
 )
+from safeops.execution.holders import listed
 from safeops.execution.plain_operations import bounded_waiting
 from safeops.plan_mode import current_dry_run
 from safeops.policy import is_number
@@ -147,25 +148,34 @@ def _lock_connection(connection: Connection) -> Iterator[Connection]:
 
 
 def _wait(database: Database, own: Connection, timeout: float | None, over: threading.Event) -> bool:
-    """Wait for the lock; False where the wait was ended."""
-    started = time.monotonic()
-    said = 0.0
+    """Wait for the lock; False if the wait was ended."""
+    started, reported = time.monotonic(), -REMIND
     while not RunnerLock.of(database).try_runner_lock(own, KEY):
         waited = time.monotonic() - started
         if timeout is not None and waited >= timeout:
             raise LockNotAcquired(
-                f"Another runner has been migrating this database for the {timeout:g} s that this one waited."
-                f"\nThe lock is held by:\n  - {RunnerLock.of(database).runner_lock_holder(own, KEY)}",
-                why="Two runners at once would do the same revisions twice.",
-                remedy="Wait for it to end and run again, or wait longer:",
+                f"Could not start: another runner has been migrating this database for the {timeout:g} s that this one"
+                f" waited.\nHeld by:{listed([_holder(database, own)])}",
+                why="Two concurrent runners would run the same revisions twice.",
+                remedy="Wait until it has finished and run again, or wait longer:",
                 code="with migration_lock(connection, timeout=3600):",
             )
-        if said == 0.0 or waited - said >= REMIND:
-            said = max(waited, 0.001)
-            log.info("waiting for another runner: %s", RunnerLock.of(database).runner_lock_holder(own, KEY))
+        if waited - reported >= REMIND:
+            reported = waited
+            left = "no time limit" if timeout is None else f"{timeout - waited:.0f} s of {timeout:g} s left"
+            log.info("waiting for another runner (held by %s): %s", _holder(database, own).brief, left)
         if over.wait(POLL if timeout is None else min(POLL, max(timeout - waited, 0.01))):
             return False
     return True
+
+
+def _holder(database: Database, own: Connection) -> Holder:
+    """Describe the runner that holds the lock. A query that fails does not end the wait."""
+    try:
+        return RunnerLock.of(database).runner_lock_holder(own, KEY)
+    except SQLAlchemyError:
+        log.debug("could not find the holder of the migration lock", exc_info=True)
+        return ANOTHER_RUNNER
 
 
 R = TypeVar("R")

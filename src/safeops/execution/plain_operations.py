@@ -19,14 +19,13 @@ from safeops import _sqlalchemy
 from safeops.databases import database_on
 from safeops.databases.waiting import Waiting, send_by
 from safeops.errors import UnsupportedOnDatabase
+from safeops.execution.holders import ending, who_holds
 from safeops.execution.migration import current_settings, is_configured, is_migrating, settings_of_command
 from safeops.execution.plain_statement import (
     KEY,
     PlainSession,
     PlainStatement,
-    blockers_of,
     bound_transaction,
-    ending,
     names_in,
     not_acquired,
 )
@@ -66,7 +65,7 @@ def bounded_waiting(connection: Connection) -> Iterator[None]:
     except DBAPIError as error:
         if not database.errors.is_lock_failure(error):
             raise
-        raise not_acquired(database, error, blockers_of(database, names_in(error.statement or ""))) from error
+        raise not_acquired(database, error, who_holds(database, names_in(error.statement or ""))) from error
     finally:
         if not connection.closed and not connection.invalidated:
             session.locked = session.lock_bound = session.bounded = False

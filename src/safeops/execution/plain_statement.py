@@ -8,21 +8,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
-from queue import Empty, SimpleQueue
-from threading import Event
 
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 
 from safeops import _sqlalchemy
 from safeops.databases import database_on, sqltext
 from safeops.databases.base import Database
-from safeops.databases.connections import CONNECTING, watching
+from safeops.databases.server import Holder
 from safeops.databases.server_errors import message_of
 from safeops.databases.statements import OPAQUE, Kind, kind_of, kinds_in, words_of
 from safeops.databases.steps import Step
 from safeops.databases.waiting import Waiting
 from safeops.errors import LockNotAcquired, UnsupportedOnDatabase
+from safeops.execution.holders import listed, who_holds, who_holds_seen_beside
 from safeops.execution.lock_retry import Work, await_obstacles, bounded, with_lock_retry
 from safeops.execution.migration import Terms, current_settings, is_configured, settings_of_command
 from safeops.execution.senders import Sender, Who
@@ -193,7 +192,7 @@ class PlainStatement:
                 self.send()
 
         try:
-            with_lock_retry(terms, _shown(self.sql), attempt, tables=tuple(names_in(self.sql)))
+            with_lock_retry(terms, f"ran {_shown(self.sql)}", attempt, tables=tuple(names_in(self.sql)))
         except LockNotAcquired as error:
             error.state = NOT_DONE
             raise
@@ -203,11 +202,11 @@ class PlainStatement:
             with self._as_of_sqlalchemy():
                 self.send()
         except DBAPIError as error:
-            raise not_acquired(self.database, error, self._blockers(), rolled_back=self._is_rolled_back()) from error
+            raise not_acquired(self.database, error, self._holders(), rolled_back=self._is_rolled_back()) from error
 
     def _send_watched(self, terms: Terms) -> None:
         """Send what waits for older transactions in the middle of its work, where a bound would leave it half done."""
-        step = Step(self.sql, _shown(self.sql), tuple(names_in(self.sql)), scans=True, waits_inside=True)
+        step = Step(self.sql, f"ran {_shown(self.sql)}", tuple(names_in(self.sql)), scans=True, waits_inside=True)
         await_obstacles(terms, step, Work())
         with bounded(terms, step, terms.settings.retry_budget) as watch:
             try:
@@ -244,34 +243,12 @@ class PlainStatement:
     def _is_rolled_back(self) -> bool:
         return self.waiting.aborts_transactions and not self._is_outside()
 
-    def _blockers(self) -> list[str]:
+    def _holders(self) -> list[Holder]:
         names = names_in(self.sql)
         if not self._is_rolled_back():
-            return blockers_of(self.database, names)
+            return who_holds(self.database, names)
         own = self.waiting.session()
-        return [one for one in _blockers_seen_beside(self.connection, names) if not own or not one.startswith(own)]
-
-
-def _blockers_seen_beside(connection: Connection, names: list[Name]) -> list[str]:
-    """Ask on another connection, because this one takes no statement before its transaction is rolled back."""
-    found: SimpleQueue[list[str]] = SimpleQueue()
-
-    def ask(own: Connection, _over: Event) -> None:
-        found.put(blockers_of(database_on(own), names))
-
-    with watching(connection, ask) as is_attached:
-        try:
-            return found.get(timeout=CONNECTING) if is_attached() else []
-        except Empty:
-            return []
-
-
-def blockers_of(database: Database, names: list[Name]) -> list[str]:
-    try:
-        with ending(database.connection):
-            return database.blockers(names)
-    except SQLAlchemyError:
-        return []
+        return [one for one in who_holds_seen_beside(self.connection, names) if own is None or one.session != own]
 
 
 def _read(sql: str) -> tuple[tuple[str, ...], Kind, frozenset[Kind]]:
@@ -302,52 +279,39 @@ def bound_session(waiting: Waiting, session: PlainSession, settings: Settings) -
     session.restoring = restoring or session.restoring
 
 
-@contextmanager
-def ending(connection: Connection) -> Iterator[None]:
-    """End the transaction that the block begins; one that was open before is left as it is."""
-    open_before = connection.in_transaction()
-    yield
-    if not open_before and connection.in_transaction():
-        connection.commit()
-
-
 # What is said ---------------------------------------------------------------------------------------------------
 
 NOT_DONE = (
-    "This statement changed nothing. What the revision committed before is kept; look at what is there before you run it"
+    "This statement changed nothing. What the revision committed before it is kept. Check the schema before you run it"
     " again, because plain op.* does not skip what is done."
 )
 ROLLED_BACK = (
-    "The open transaction is rolled back, with all that it had done; nothing of it is kept, so running again is safe. What"
-    " was committed before it is kept."
+    "The open transaction was rolled back completely, and running again is safe. What was committed before it is kept."
 )
 
 
 def not_acquired(
-    database: Database, error: DBAPIError, blockers: list[str], *, rolled_back: bool = False
+    database: Database, error: DBAPIError, holders: list[Holder], *, rolled_back: bool = False
 ) -> LockNotAcquired:
-    listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
     return LockNotAcquired(
-        f"A statement of the revision did not get its lock: {message_of(error)}."
-        f" It was: {_shown(error.statement or '')}\nThe lock is held by:{listed}",
-        why="Its transaction has changed or locked something before, so it was not tried again: others would wait for that"
-        " in the meantime. Helpers, and the first statement of a transaction, are tried again within retry_budget.",
+        f"Could not run {_shown(error.statement or '')}: {message_of(error)}.\nHeld by:{listed(holders)}",
+        why="It was not tried again, because its transaction had already changed or locked something that others would wait"
+        " for. Helpers, and the first statement of a transaction, are retried within retry_budget.",
         remedy="End those sessions and run again, use the helper, or put the statement first into a revision of its own."
-        " More time for a lock:",
+        " To allow more time for a lock:",
         code="configure(lock_timeout=10.0)",
         state=ROLLED_BACK if rolled_back else NOT_DONE,
     )
 
 
-def _half_done(error: DBAPIError, blockers: list[str]) -> LockNotAcquired:
-    listed = "".join(f"\n  - {blocker}" for blocker in blockers) or " sessions that have ended since."
+def _half_done(error: DBAPIError, holders: list[Holder]) -> LockNotAcquired:
     return LockNotAcquired(
-        f"A statement of the revision waited too long for older transactions: {_shown(error.statement or '')}\n"
-        f"It waited for:{listed}",
-        why="Done online it does not block reads and writes, and must wait for every transaction that began before it.",
-        remedy="End those sessions, drop the index that it left, and run again; a helper does that itself:",
+        f"Could not run {_shown(error.statement or '')}: older transactions did not end in time.\n"
+        f"Still open:{listed(holders)}",
+        why="An online change does not block reads and writes, but must wait for every transaction that began before it.",
+        remedy="End those sessions, drop the index that it left, and run again. A helper does both itself:",
         code='create_index_if_missing("ix_name", "table_name", ["column"])',
-        state="An index that it had begun to build is left INVALID.",
+        state="An index whose build it had begun is left INVALID.",
     )
 
 

@@ -67,7 +67,7 @@ class Inspection(environment.Inspection):
             return None
         # Some users cannot see the sessions of others.
         row = runner_row(connection, key)
-        return described(row) if row else f"session {session}"
+        return str(described(row)) if row else f"session {session}"
 
     def sync_triggers(self) -> list[tuple[str, Name]]:
         sql = """SELECT ACTION_STATEMENT, EVENT_OBJECT_SCHEMA, EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS
@@ -91,7 +91,7 @@ class Inspection(environment.Inspection):
     # Before an upgrade -----------------------------------------------------------------------------------------
 
     def long_transactions(self, seconds: float) -> list[str]:
-        return self.database.described_sessions(LONG, seconds=int(seconds))
+        return list(map(str, self.database.described_sessions(LONG, seconds=int(seconds))))
 
     def data_folder(self) -> Path | None:
         try:

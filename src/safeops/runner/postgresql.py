@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from safeops.databases.postgresql.server import RUNNER, described_runner, runner_number
-from safeops.databases.postgresql.session import SESSION_COLUMNS, described
+from safeops.databases.postgresql.session import SESSION_COLUMNS, described_all
 from safeops.databases.triggers import MARK, RENAMED
 from safeops.errors import BackupFailed
 from safeops.naming import Name
@@ -80,7 +80,7 @@ class Inspection(environment.Inspection):
 
     def migration_lock_holder(self, connection: Connection, key: str) -> str | None:
         row = connection.execute(sa.text(RUNNER), {"key": runner_number(key)}).first()
-        return described_runner(row) if row else None
+        return str(described_runner(row)) if row else None
 
     def invalid_indexes(self) -> list[tuple[str, Name]]:
         return [(index, Name(table, schema)) for index, schema, table in self.read(INVALID)]
@@ -111,7 +111,7 @@ class Inspection(environment.Inspection):
 
     def long_transactions(self, seconds: float) -> list[str]:
         rows = [*self.read(LONG, seconds=seconds), *self.read(PREPARED, seconds=seconds)]
-        return list(map(described, rows))
+        return list(map(str, described_all(rows)))
 
     def data_folder(self) -> Path | None:
         if not self.scalar(MAY_SEE):

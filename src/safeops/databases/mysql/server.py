@@ -29,7 +29,7 @@ from safeops.databases.mysql.errors import (
     number_of,
 )
 from safeops.databases.mysql.session import described, lock_name, runner_row
-from safeops.databases.server import Kind
+from safeops.databases.server import Holder, Kind
 from safeops.databases.steps import Step
 from safeops.errors import InvalidArgument, SafeOpsError, UnsafeOperation
 from safeops.naming import Name
@@ -359,8 +359,9 @@ class RunnerLock(server.RunnerLock):
         released = connection.scalar(sa.text("SELECT RELEASE_LOCK(:key)"), {"key": lock_name(connection, key)})
         return bool(released)
 
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+    def runner_lock_holder(self, connection: Connection, key: str) -> Holder:
         if self._cluster_lock is not None:
-            return holder(connection, key) or super().runner_lock_holder(connection, key)
+            known = holder(connection, key)
+            return Holder.named(known) if known else super().runner_lock_holder(connection, key)
         row = runner_row(connection, key)
         return described(row) if row else super().runner_lock_holder(connection, key)

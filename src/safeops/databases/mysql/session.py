@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.base import Database
 from safeops.databases.mysql.errors import NAME_TAKEN, NO_TRIGGERS, name_taken, number_of, triggers_not_allowed
 from safeops.databases.ports import PortAttribute
-from safeops.databases.server import SessionSettings
+from safeops.databases.server import Holder, SessionSettings
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
 from safeops.plan_mode import current_dry_run
@@ -184,24 +184,23 @@ class Session(Database):
 
     # Who blocks -------------------------------------------------------------------------------------------------
 
-    def blockers(self, tables: Sequence[Name]) -> list[str]:
+    def blockers(self, tables: Sequence[Name]) -> list[Holder]:
         holders = [session for name in tables for session in self._holders(name)]
         if holders:
             return list(dict.fromkeys(holders))
-        candidates = [
-            f"perhaps {session}: it has a transaction open" for session in self.described_sessions(CANDIDATES)
-        ]
+        candidates = [one.perhaps("it has a transaction open") for one in self.described_sessions(CANDIDATES)]
         if not candidates:
-            candidates = [f"perhaps {session}: it uses this database" for session in self.described_sessions(CONNECTED)]
+            candidates = [one.perhaps("it uses this database") for one in self.described_sessions(CONNECTED)]
         return [*candidates, *self._unseen()]
 
-    def _unseen(self) -> list[str]:
+    def _unseen(self) -> list[Holder]:
         """Return which privilege lets this account see the sessions of others, if it does not see them."""
         if self.sees_all_sessions():
             return []
         user, _, host = str(self.scalar("SELECT CURRENT_USER()")).rpartition("@")
         account = f"{self.literal(user)}@{self.literal(host)}"
-        return [f"perhaps sessions of other accounts, which this account cannot see: GRANT PROCESS ON *.* TO {account}"]
+        others = "perhaps sessions of other accounts, which this account cannot see"
+        return [Holder(f"{others}: GRANT PROCESS ON *.* TO {account}", others)]
 
     def sees_all_sessions(self) -> bool:
         try:
@@ -211,13 +210,13 @@ class Session(Database):
                 raise
             return False
 
-    def _holders(self, name: Name) -> list[str]:
+    def _holders(self, name: Name) -> list[Holder]:
         schema = name.schema or self.current_schema
         queries = (BY_PLUGIN, BY_INSTRUMENT, BY_THREADS)
         answers = (self.described_sessions(query, schema=schema, name=name.name) for query in queries)
         return next((sessions for sessions in answers if sessions), [])
 
-    def described_sessions(self, query: str, **parameters: Any) -> list[str]:
+    def described_sessions(self, query: str, **parameters: Any) -> list[Holder]:
         for allowed in dict.fromkeys((query, alone(query))):
             try:
                 return [described(row, self._program(row[0])) for row in self.read(allowed, **parameters)]
@@ -289,11 +288,14 @@ def lock_name(connection: Connection, key: str) -> str:
     return fitting(key, str(connection.scalar(sa.text("SELECT DATABASE()"))), max_bytes=64)
 
 
-def described(row: Any, program: str = "") -> str:
+def described(row: Any, program: str = "") -> Holder:
     """Describe a session: its id, user, host and program, state, the age of its transaction, and its query."""
     session, user, host, state, age, query, in_transaction = row
     shown = " ".join((query or "").split())
     shown = shown if len(shown) <= 120 else shown[:117] + "..."
     application = f", application {program!r}" if program else ""
-    since = "in its transaction" if in_transaction else "so"
-    return f"session {session}, user {user}, host {host}{application}, {state}, {since} for {age} s, query: {shown}"
+    doing = f"{state}, in its transaction for" if in_transaction else f"{state} for"
+    return Holder(
+        f"session {session}, user {user}, host {host}{application}, {doing} {age} s, query: {shown}",
+        f"session {session}, {program or user}, {doing} {age} s",
+    )

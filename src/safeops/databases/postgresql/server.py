@@ -19,7 +19,7 @@ from safeops.databases import server
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.session import FORBIDDEN, pooled
 from safeops.databases.postgresql.types import sqlstate
-from safeops.databases.server import Kind
+from safeops.databases.server import Holder, Kind
 from safeops.databases.steps import Step
 from safeops.naming import Name
 from safeops.planned import ALL, BRIEFLY, NO_LOCK, NOTHING, WRITES, Lock
@@ -215,7 +215,7 @@ class RunnerLock(server.RunnerLock):
         self.database.set_on(self._lock_session, self._before_lock)
         return bool(released)
 
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+    def runner_lock_holder(self, connection: Connection, key: str) -> Holder:
         row = connection.execute(sa.text(sealed(RUNNER)), {"key": runner_number(key)}).first()
         return described_runner(row) if row else super().runner_lock_holder(connection, key)
 
@@ -224,9 +224,9 @@ def runner_number(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") >> 1
 
 
-def described_runner(row: Any) -> str:
+def described_runner(row: Any) -> Holder:
     """Describe who holds the lock of runners: its pid, user, application, and for how long."""
     pid, user, application, age = row
-    # The time is visible only to roles that may see the sessions of others.
+    # Roles that may not see the sessions of others do not see the time.
     since = "" if age is None else f", for {float(age):.1f} s"
-    return f"pid {pid}, user {user}, application {application!r}{since}"
+    return Holder.named(f"pid {pid}, user {user}, application {application!r}{since}")

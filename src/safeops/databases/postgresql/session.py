@@ -14,15 +14,17 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
 
+from safeops._sqlalchemy import is_autocommit
 from safeops.databases import sqltext
 from safeops.databases.base import Database
 from safeops.databases.connections import CONNECTING, watching
 from safeops.databases.postgresql.catalogue import sealed
 from safeops.databases.postgresql.types import sqlstate
-from safeops.databases.server import SessionSettings, Watch
+from safeops.databases.server import Holder, SessionSettings, Watch, in_brief
 from safeops.databases.steps import Step
 from safeops.errors import SafeOpsError, UnsafeOperation, UnsupportedOnDatabase
 from safeops.naming import Name
+from safeops.planned import infinitive
 
 log = logging.getLogger("safeops")
 
@@ -73,6 +75,10 @@ _keeping_sessions: WeakSet[Dialect] = WeakSet()
 """The dialects, one of each engine, whose connections keep their session though they go through a pooler."""
 
 WATCH_EVERY = 0.2
+REPORT_EVERY = 10.0
+"""Seconds between two lines of the log during one wait."""
+LOOK = "safeops_look"
+BOUNDS_OF_A_LOOK = ("lock_timeout", "statement_timeout")
 
 # Without timeouts and transaction settings, which steps set themselves. Only superusers may repeat a superuser's settings.
 SETTINGS = """SELECT name, setting FROM pg_settings
@@ -161,11 +167,26 @@ class Session(Database):
             return [f"SET {name} = {value}" for name, value in bounds.items()], [f"RESET {name}" for name in bounds]
         return ["BEGIN", *(f"SET LOCAL {name} = {value}" for name, value in bounds.items())], ["COMMIT"]
 
-    def blockers(self, tables: Sequence[Name]) -> list[str]:
+    def blockers(self, tables: Sequence[Name]) -> list[Holder]:
         found = [row for name in tables for row in self.read(HOLDERS, quoted=self.quoted_table(name))]
-        return list(dict.fromkeys(map(described, found)))
+        return described_all(found)
 
-    def obstacles(self, step: Step) -> dict[Any, str]:
+    @contextmanager
+    def looking(self, seconds: float) -> Iterator[None]:
+        if is_autocommit(self.connection):
+            with self.timeouts(seconds, seconds, Step("")):
+                yield
+            return
+        self.run(f"SAVEPOINT {LOOK}")
+        try:
+            bounds = [f"set_config('{name}', '{max(int(seconds * 1000), 1)}', true)" for name in BOUNDS_OF_A_LOOK]
+            self.read(f"SELECT {', '.join(bounds)}")
+            yield
+        finally:
+            self.run(f"ROLLBACK TO SAVEPOINT {LOOK}")
+            self.run(f"RELEASE SAVEPOINT {LOOK}")
+
+    def obstacles(self, step: Step) -> dict[Any, Holder]:
         if not step.waits_inside:
             return {}
         # A drop, which scans nothing, waits for readers too, and has marked the index invalid by then.
@@ -174,8 +195,8 @@ class Session(Database):
         held = [row for table in tables for row in self.read(WRITERS, quoted=table, readers=readers)]
         return {(row[0], row[-1]): described(row[:-1]) for row in held}
 
-    def open_transactions(self) -> list[str]:
-        return [f"perhaps {described(row)}" for row in self.read(WITH_SNAPSHOTS)]
+    def open_transactions(self) -> list[Holder]:
+        return [holder.perhaps() for holder in described_all(self.read(WITH_SNAPSHOTS))]
 
     @contextmanager
     def watched(self, step: Step, budget: float) -> Iterator[Watch]:
@@ -184,12 +205,20 @@ class Session(Database):
         pid = self.scalar("SELECT pg_backend_pid()")
 
         def watch(own: Connection, over: threading.Event) -> None:
-            waited, worked = 0.0, 0.0
+            waited, worked, reported = 0.0, 0.0, 0.0
             while not over.wait(WATCH_EVERY):
                 rows = own.execute(sa.text(sealed(BLOCKERS_OF)), {"pid": pid}).all()
                 waited, worked = (waited + WATCH_EVERY, worked) if rows else (0.0, worked + WATCH_EVERY)
                 if rows:
-                    seen.blocked_by = list(map(described, rows))
+                    seen.blocked_by = described_all(rows)
+                if step.waits_inside and rows and waited >= reported:
+                    reported = waited + REPORT_EVERY
+                    log.info(
+                        "waiting for older transactions to %s (%s): %.0f s left",
+                        infinitive(step.does),
+                        in_brief(seen.blocked_by),
+                        max(budget, worked) - waited,
+                    )
                 # Never throw away more work than was waited for.
                 if step.waits_inside and waited >= max(budget, worked):
                     seen.cancelled = True
@@ -315,15 +344,27 @@ def _raised(own: dict[str, str], lock: float) -> dict[str, str]:
     return {name: str(int((lock + bound) * 1000)) for name, bound in bounds.items() if 0 < bound <= lock}
 
 
-def described(row: Any) -> str:
+def described_all(rows: Sequence[Any]) -> list[Holder]:
+    """Describe sessions, each once; the oldest transaction comes first."""
+    return list(dict.fromkeys(map(described, sorted(rows, key=lambda row: -float(row[4] or 0)))))
+
+
+def described(row: Any) -> Holder:
     """Describe a session: its pid, user, application, state, the age of its transaction, and its query."""
     pid, user, application, state, age, query = row
     shown = " ".join((query or "").split())
     shown = shown if len(shown) <= 120 else shown[:117] + "..."
+    seconds = float(age or 0)
     if pid is None:
-        return f"prepared transaction {application!r}, owner {user}, {float(age or 0):.1f} s old: {shown} ends it"
-    who = f"pid {pid}, user {user}, application {application!r}, {state}"
-    return f"{who}, in its transaction for {float(age or 0):.1f} s, query: {shown}"
+        who = f"prepared transaction {application!r}"
+        return Holder(f"{who}, owner {user}, {seconds:.1f} s old: {shown} ends it", f"{who}, {seconds:.0f} s old")
+    # The state of a session that only waits for its client names its transaction already.
+    doing = f"{state} for" if "in transaction" in (state or "") else f"{state}, in its transaction for"
+    return Holder(
+        f"pid {pid}, user {user}, application {application!r}, {doing} {seconds:.1f} s, query: {shown}",
+        f"pid {pid}, {application or user}, {doing} {seconds:.0f} s",
+        pid,
+    )
 
 
 def shares_sessions(connection: Connection, session: int) -> bool:

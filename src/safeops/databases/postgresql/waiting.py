@@ -66,5 +66,5 @@ class Waiting(waiting.Waiting):
             raise
         self.send(f"RELEASE SAVEPOINT {SAVEPOINT}")
 
-    def session(self) -> str:
-        return f"pid {announced_session(self.driver)},"
+    def session(self) -> int | None:
+        return announced_session(self.driver)

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from safeops.databases import server
-from safeops.databases.server import Kind
+from safeops.databases.server import Holder, Kind
 from safeops.databases.sqlite.session import KINDS, LOCK_FAILURES, path_of
 from safeops.databases.steps import Step
 from safeops.naming import Name
@@ -185,6 +185,6 @@ class RunnerLock(server.RunnerLock):
         if self._file is not None:
             self._file.release()
 
-    def runner_lock_holder(self, connection: Connection, key: str) -> str:
+    def runner_lock_holder(self, connection: Connection, key: str) -> Holder:
         holder = self._file.holder() if self._file else None
-        return holder or super().runner_lock_holder(connection, key)
+        return Holder.named(holder) if holder else super().runner_lock_holder(connection, key)

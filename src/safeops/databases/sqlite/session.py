@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from safeops.databases.base import Database
-from safeops.databases.server import Kind, SessionSettings
+from safeops.databases.server import Holder, Kind, SessionSettings
 from safeops.databases.sqlite.spelling import literal, quoted
 from safeops.databases.steps import Step
 from safeops.naming import Name
@@ -128,10 +128,10 @@ class Session(Database):
             driver: Any = self.connection.connection.driver_connection
             driver.autocommit = False
 
-    def blockers(self, tables: Sequence[Name]) -> list[str]:
+    def blockers(self, tables: Sequence[Name]) -> list[Holder]:
         path = next((row[2] for row in self.read("PRAGMA database_list") if row[1] == "main"), "")
-        unknown = f"another connection to {path or 'the database'}; SQLite does not report which"
-        return holders(path) or [unknown]
+        other = f"another connection to {path or 'the database'}"
+        return list(map(Holder.named, holders(path))) or [Holder(f"{other}; SQLite does not report which", other)]
 
     now = "((julianday('now') - 2440587.5) * 86400.0)"
 
