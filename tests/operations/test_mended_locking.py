@@ -409,7 +409,7 @@ def test_overtaken_by_another_runner(database):
     sa.event.listen(sa.Engine, "before_cursor_execute", before)
     try:
         with pytest.raises(
-            DefinitionMismatch, match=r"(?s)created or dropped after the inspection.*migration_lock\(connection\)"
+            DefinitionMismatch, match=r"(?s)or dropped after the inspection.*migration_lock\(connection\)"
         ):
             migrate(database, body)
     finally:
