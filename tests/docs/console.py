@@ -1,4 +1,4 @@
-"""Runs the commands on a page, in one folder, as a reader would type them."""
+"""Run the commands on a page, in one folder, as a reader would type them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Console:
         }
 
     def run(self, script: str) -> None:
-        """Runs each line; the first that fails raises."""
+        """Run each line; the first that fails raises."""
         for line in script.splitlines():
             words = [name for word in shlex.split(line, comments=True) for name in _files(word)]
             expected = re.search(r"# exits with (\d)", line)
@@ -73,7 +73,7 @@ class Console:
             Path(target).write_text(said.getvalue())
 
     def failure(self, script: str) -> str:
-        """What a script says that is to fail."""
+        """Return the output and the error of a script that must fail."""
         try:
             self.run(script)
         except (Exception, AssertionError) as error:
@@ -82,7 +82,7 @@ class Console:
 
 
 def _files(word: str) -> list[str]:
-    """What a shell makes of a word."""
+    """Return the files that a shell would insert for a word."""
     return (sorted(glob.glob(word)) or [word]) if "*" in word else [word]
 
 
@@ -100,7 +100,7 @@ def _alembic(words: list[str]) -> None:
 
 
 def _pip(words: list[str]) -> None:
-    """What is to be installed is there, and has those extras."""
+    """Check that the distribution is installed and has those extras."""
     assert words[0] == "install", words
     name, _, extra = words[-1].rstrip("]").partition("[")
     found = metadata.metadata("alembic-safeops" if name == "." else name)
@@ -127,7 +127,7 @@ def _python(words: list[str]) -> None:
 
 @contextlib.contextmanager
 def _fresh_process(log: io.StringIO) -> Iterator[None]:
-    """Forgets, at the end, what a command has imported from the folder, and what it did to logging."""
+    """At the end, remove the modules that a command has imported from the folder, and restore logging."""
     modules, path = set(sys.modules), list(sys.path)
     root, alembic, safeops = (logging.getLogger(name) for name in ("", "alembic", "safeops"))
     kept = root.handlers[:], root.level, alembic.level, safeops.level
@@ -149,6 +149,6 @@ def _is_here(file: str) -> bool:
 
 
 def only_file(pattern: str) -> Path:
-    """The file that a pattern on a page stands for."""
+    """Return the only file that a pattern on a page matches."""
     (found,) = glob.glob(pattern)
     return Path(found)

@@ -1,4 +1,4 @@
-"""Does what a page tells its reader to do: types the commands, writes the files."""
+"""Follow the instructions on a page: run the commands, write the files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def is_followed(block: Block) -> bool:
 
 
 def follow(block: Block, console: Console) -> None:
-    """Does what a reader does with a block."""
+    """Do what a reader does with a block."""
     if block.mark("apart") is not None:
         _apart(block, console)
     elif block.language == "sh":
@@ -66,5 +66,5 @@ def _put(file: Path, old: str, new: str) -> None:
 
 
 def _comparable(text: str) -> str:
-    """Without times, and without the number of the revision."""
+    """Return the text without times and without the number of the revision."""
     return re.sub(r"[0-9a-f]{12}", "REVISION", re.sub(r"\([\d.]+ s\)", "", " ".join(text.split())))

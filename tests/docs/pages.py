@@ -1,13 +1,13 @@
 """The pages of the documentation, and the blocks of code on them.
 
-A comment right above a block says what a reader need not see:
+A comment directly above a block holds what only the tests need:
 
     <!-- fails: TEXT -->            it ends in this error
     <!-- offline fails: TEXT -->    it does under --sql
     <!-- takes: MODE on TABLE -->   PostgreSQL holds this lock when it has run
     <!-- on: NAME -->               SQL that is sent to that database instead of PostgreSQL; Python that also runs on it
     <!-- on NAME: ERROR -->         on that database it ends in this error, before anything is changed
-    <!-- stays: REASON -->          its downgrade does not bring back the schema as it was
+    <!-- stays: REASON -->          its downgrade does not restore the previous schema
     <!-- one way -->                its downgrade is refused
     <!-- rendered -->               SQL that the revisions of the page render for PostgreSQL
     <!-- sent by env.py -->         SQL that the env.py of the page sends
@@ -15,9 +15,9 @@ A comment right above a block says what a reader need not see:
     <!-- file: NAME -->             it is written to that file
     <!-- append: NAME -->           it is put at the end of that file
     <!-- edit: NAME: LINE -->       it is put into that file, in place of the line
-    <!-- replace: NAME: A => B -->  it stands in that file when A was replaced by B
-    <!-- part of: NAME -->          it stands in that file
-    <!-- apart -->                  commands in a folder of their own
+    <!-- replace: NAME: A => B -->  it is in that file after A was replaced by B
+    <!-- part of: NAME -->          it is in that file
+    <!-- apart -->                  commands in a separate folder
     <!-- before: COMMAND -->        what a reader has done already
     <!-- not run: REASON -->        nothing runs it
 """
@@ -53,7 +53,7 @@ class Block:
     marks: str
 
     def mark(self, name: str) -> str | None:
-        """What a comment above it says after `name:`; "" where it says nothing more."""
+        """Return the text after `name:` in a comment above the block; "" if there is no text."""
         found = re.search(rf"<!-- {name}(?:: (.*?))? -->", self.marks)
         return found and (found[1] or "")
 
@@ -66,7 +66,7 @@ class Block:
         return self.language == "python" and "context.configure(" in self.code
 
     def load(self, folder: Path) -> ModuleType:
-        """It as a module of its own, from a file, as a revision is one."""
+        """Load the block as a module from a file, as Alembic loads a revision."""
         file = folder / f"{self.page.stem.replace('-', '_')}_{self.number}.py"
         file.write_text(self.code)
         spec = importlib.util.spec_from_file_location(file.stem, file)
@@ -95,13 +95,13 @@ def name_of(page: Path) -> str:
 
 
 def pages(folder: str = "") -> list[Path]:
-    """The pages of a folder, or all of them and the README."""
+    """Return the pages of a folder, or all pages and the README."""
     if folder:
         return sorted((DOCS / folder).glob("*.md"))
     return [ROOT / "README.md", *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)]
 
 
 def with_revisions() -> list[Path]:
-    """Those of which each Python block is one revision, or lines of one."""
+    """Return the pages of which each Python block is one revision, or lines of one."""
     apart = (DOCS / "tutorial.md", *pages("errors"), *pages("rules"))
     return [page for page in pages() if page not in apart and any(one.is_revision for one in blocks(page))]

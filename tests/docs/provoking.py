@@ -1,4 +1,4 @@
-"""Makes each error happen for real, as its page tells it."""
+"""Cause each error in the situation that its page describes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ON_SQLITE = ("S005", *OF_A_RUNNER)
 
 
 def provoke(database: Database, number: str, code: str, folder: Path) -> SafeOpsError:
-    """Runs the code of a page where it fails, and gives the error."""
+    """Run the code of a page in a situation in which it fails, and return the error."""
     run = _ELSEWHERE.get(number, _in_a_migration)
     with _DISTURBED.get(number, _undisturbed)(database):
         try:
@@ -37,7 +37,7 @@ def provoke(database: Database, number: str, code: str, folder: Path) -> SafeOps
 
 
 def mend(database: Database, number: str, remedy: Block, code: Block, folder: Path) -> None:
-    """Runs what the page says to do, beside what the failing code left."""
+    """Run the remedy of the page, in the state that the failing code left."""
     if number in OF_A_RUNNER:
         _mend_project(database, remedy, folder)
     elif remedy.is_env:
@@ -67,7 +67,7 @@ def _with_a_transaction_of_env_py(database: Database, code: str, folder: Path) -
 
 
 def _beside_a_project(database: Database, code: str, folder: Path) -> None:
-    """The code of a program beside a project that has revisions pending."""
+    """The code of a program next to a project that has pending revisions."""
     _in_the_project(database, code, folder, {"r1": (ADD, "drop_column_if_exists('users', 'nickname')")})
 
 
@@ -87,7 +87,7 @@ def _in_the_project(database: Database, code: str, folder: Path, revisions: dict
 
 
 def _run_in(project: Project, code: str) -> None:
-    """Runs the code in the folder of a project whose env.py knows the database by itself, as commands need it."""
+    """Run the code in the folder of a project whose env.py contains the URL, as commands need it."""
     env, templates = project.folder / "migrations/env.py", Path(alembic.__file__).parent / "templates"
     url = project.database.url.render_as_string(hide_password=False)
     known = f"dict(url={url!r}, foreign_keys=False, configure=dict(transaction_per_migration=True))"
@@ -149,7 +149,7 @@ def _undisturbed(_: Database) -> AbstractContextManager[None]:
 
 @contextmanager
 def _beside_a_report(database: Database) -> Iterator[None]:
-    """Another session has read the table and forgotten to end its transaction."""
+    """Another session has read the table and keeps its transaction open."""
     engine = database.engine(connect_args={"application_name": "reports"})
     with settings(lock_timeout=0.05, retry_budget=0.2), engine.connect() as other:
         other.exec_driver_sql("SELECT name FROM users LIMIT 1").all()
@@ -158,7 +158,7 @@ def _beside_a_report(database: Database) -> Iterator[None]:
 
 @contextmanager
 def _by_a_signal(_: Database) -> Iterator[None]:
-    """A deploy that takes too long is told to end while a batch is written."""
+    """A deploy that takes too long is interrupted while a batch is written."""
 
     def listener(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.startswith("UPDATE users"):

@@ -1,4 +1,4 @@
-"""Runs the Python of a page inside real migrations."""
+"""Run the Python of a page inside real migrations."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ NAMES = {"__name__": "revision", "op": op, "sa": sa, **{name: getattr(safeops, n
 
 
 def up_twice_and_down(database: Database, revisions: Sequence[Block], folder: Path) -> Statements:
-    """Runs the revisions of a page, one after the other, each of them twice, and all of them back.
+    """Upgrade the revisions of a page one after the other, each of them twice, and downgrade all of them.
 
     Returns:
-        What upgrading sent the first time.
+        The statements that the first upgrades sent.
     """
     sent, before = Statements(), _schema_before(database)
     done = [(block, module) for block in revisions if (module := _up_twice(database, block, folder, sent))]
@@ -74,12 +74,12 @@ def _schema_before(database: Database) -> str:
 
 
 def _schema(database: Database) -> str:
-    """The schema but for the order of columns: PostgreSQL adds one at the end, also where it was elsewhere."""
+    """Return the schema without the order of columns: PostgreSQL adds a column at the end, even if it was elsewhere."""
     return "\n".join(sorted(line.rstrip(",") for line in snapshot(database).splitlines()))
 
 
 def is_fragment(block: Block) -> bool:
-    """Lines that stand for the body of an upgrade()."""
+    """Return whether the block has lines for the body of an upgrade()."""
     apart = block.is_revision or block.is_env or is_followed(block) or block.mark("not run") is not None
     elsewhere = block.page.stem == "tutorial" or (block.page.parent.name == "errors" and block.page.stem != "S000")
     elsewhere = elsewhere or block.page.parent.name == "rules"
@@ -91,7 +91,7 @@ def execute(code: str) -> None:
 
 
 def run_fragment(database: Database, block: Block) -> list[str]:
-    """Runs lines that stand for the body of an upgrade(), and gives the locks that PostgreSQL then holds."""
+    """Run lines as the body of an upgrade(), and return the locks that PostgreSQL then holds."""
     held: list[str] = []
 
     def body() -> None:
@@ -109,7 +109,7 @@ def run_fragment(database: Database, block: Block) -> list[str]:
 
 
 def run_as_env(database: Database, block: Block, folder: Path) -> Statements:
-    """Runs lines that stand for the end of an env.py, over a project of one revision, and gives what they sent."""
+    """Run lines as the end of an env.py, in a project of one revision, and return the statements sent."""
     if "create_async_engine" in block.code:
         database = database.with_driver({"sqlite": "aiosqlite", "postgresql": "asyncpg"}[database.kind])
     revision = ("safeops.create_table_if_missing('made', sa.Column('id', sa.Integer, primary_key=True))", "pass")

@@ -36,7 +36,7 @@ old_orders = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("total", sa.Integer),
 )
-# Without a key: what can be walked along is missing.
+# It has no key for the batches of a backfill.
 events = sa.Table("events", tables, sa.Column("kind", sa.String(20)), sa.Column("day", sa.Date))
 tags = sa.Table("tags", tables, sa.Column("user_id", sa.Integer, nullable=False), sa.Column("tag", sa.String(40)))
 invoices = sa.Table("invoices", tables, sa.Column("id", sa.Integer, primary_key=True))

@@ -25,7 +25,7 @@ def is_sent_by_env(block: Block) -> bool:
 
 
 def missing(sent: list[str], shown: list[str]) -> list[str]:
-    """The statements on a page that were not sent, in this order."""
+    """Return the statements on a page that were not sent in this order."""
     lost, left = [], iter(sent)
     for statement in shown:
         if not any(_is_shown(one, statement) for one in left):
@@ -35,7 +35,7 @@ def missing(sent: list[str], shown: list[str]) -> list[str]:
 
 
 def _is_shown(sent: str, shown: str) -> bool:
-    """Where the page goes on with three points, only the beginning is compared."""
+    """Compare only the beginning if the page ends with three points."""
     if shown.endswith("..."):
         return sent.startswith(shown.removesuffix("...").rstrip())
     return sent.rstrip(";") == shown.rstrip(";")

@@ -1,4 +1,4 @@
-"""Each error has its page; its message is what the code above it really gives, and the code below mends it."""
+"""Each error has its page; its message is what the code above it really gives, and the code below fixes it."""
 
 from __future__ import annotations
 

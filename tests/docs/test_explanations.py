@@ -1,4 +1,4 @@
-"""What the tables of the explanations say of each database and each env.py, tried."""
+"""The tables of the explanations are right for each database and each env.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.servers import Database
 
 
 def _table(page: str, first: str) -> list[list[str]]:
-    """The rows of the table whose head begins with these cells."""
+    """Return the rows of the table whose head begins with these cells."""
     _, _, table = (DOCS / "explanation" / page).read_text().partition(f"| {first} |")
     lines = table.split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]

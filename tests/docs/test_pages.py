@@ -1,4 +1,4 @@
-"""The pages hold together: each block is tried by some test, each page has its parts, each helper its place."""
+"""Each block is run by a test, each page has its parts, each helper has a place in the reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.docs.running import is_fragment
 from tests.docs.sql import is_rendered, is_run, is_sent, is_sent_by_env
 
 PARTS = ["Do this", "Not this", "What the database does", "On each database", "Undo"]
-DEEDS = [page for page in pages("how-to") if page.stem not in ("index", "logging", "troubleshooting")]
+TASKS = [page for page in pages("how-to") if page.stem not in ("index", "logging", "troubleshooting")]
 LINES = 70
 REVIEWED = "Review revisions in CI"
 """The section of README whose block test_readme.py compares with what a review prints."""
@@ -29,7 +29,7 @@ NOT_RUN = {"how-to/several-runners": 1, "how-to/offline": 1, "how-to/check-in-ci
 
 
 def is_tried(block: Block) -> bool:
-    """Whether a test runs it, or compares it with what runs."""
+    """Return whether a test runs the block, or compares it with what runs."""
     if block.language.startswith("{"):
         return True
     if block.page.parent.name == "errors" and block.page.stem != "S000":
@@ -60,14 +60,14 @@ def test_every_block_is_tried(page: Path) -> None:
 
 
 def test_fences_are_paired() -> None:
-    """So that no block is taken for text."""
+    """No block may be read as text."""
     for page in pages():
         fences = re.findall(r"^```", page.read_text(), re.MULTILINE)
         assert len(fences) == 2 * len(blocks(page)), page
 
 
-@pytest.mark.parametrize("page", DEEDS, ids=name_of)
-def test_a_deed_has_its_parts_and_fits_on_a_screen(page: Path) -> None:
+@pytest.mark.parametrize("page", TASKS, ids=name_of)
+def test_a_task_has_its_parts_and_fits_on_a_screen(page: Path) -> None:
     text = page.read_text()
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == PARTS
     prose = [line for line in text.splitlines() if line.strip() and not line.startswith(("|", "<!--"))]

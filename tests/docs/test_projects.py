@@ -1,4 +1,4 @@
-"""What the pages say of projects: the commands are typed, the files are written, the shapes of env.py run."""
+"""The instructions for projects work: the commands run, the files are written, the forms of env.py run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The revisions on the pages go up, up again and down; what they replace does what the page says of it."""
+"""The revisions on the pages go up, up again and down; the code they replace fails or locks as the page states."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_is_shown_as_rendered_is_rendered(page: Path, tmp_path: Path) -> No
 
 @pytest.mark.only("pg18")
 @pytest.mark.parametrize("block", FRAGMENTS, ids=lambda one: f"{name_of(one.page)}-{one.number}")
-def test_a_fragment_does_what_the_page_says(database: Database, block: Block) -> None:
+def test_a_fragment_does_what_the_page_states(database: Database, block: Block) -> None:
     set_the_scene(database)
     held = run_fragment(database, block)
     said = re.findall(r"<!-- takes: (.*?) -->", block.marks)
