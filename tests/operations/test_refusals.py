@@ -207,7 +207,7 @@ def test_a_lost_connection_says_what_is_kept(database):
     message = str(caught.value)
     assert "cannot be determined" in message
     assert "added column t.c" in message
-    assert "This was not done: added column t.d" in message
+    assert "The step in progress: add column t.d" in message
     migrate(database, body)
 
 

@@ -22,6 +22,7 @@ from safeops.errors import (
     UnsupportedOnDatabase,
     ViolatingRows,
 )
+from safeops.planned import infinitive
 
 if TYPE_CHECKING:
     from safeops.databases import Database
@@ -53,7 +54,8 @@ def explained(database: Database, error: SQLAlchemyError, helper: str) -> SafeOp
     if not isinstance(error, DBAPIError):
         return None
     meaning = _MEANINGS[database.errors.kind_of(error)]
-    return database.errors.explained(error) or meaning.error_of(database, message_of(error), _not_done(error))
+    steps = "; ".join(map(infinitive, error.detail))
+    return database.errors.explained(error) or meaning.error_of(database, message_of(error), steps, _statement(error))
 
 
 def _is_the_authors(database: Database, error: SQLAlchemyError) -> bool:
@@ -78,10 +80,9 @@ def message_of(error: DBAPIError) -> str:
     return " ".join(text.split()).rstrip(".")
 
 
-def _not_done(error: DBAPIError) -> str:
-    if error.detail:
-        return f" This was not done: {'; '.join(error.detail)}."
-    if not error.statement:
+def _statement(error: DBAPIError) -> str:
+    """Return the statement of an error that no step describes."""
+    if error.detail or not error.statement:
         return ""
     statement = " ".join(error.statement.split())
     return f"\nThe statement was: {statement if len(statement) <= LONGEST else f'{statement[: LONGEST - 3]}...'}"
@@ -89,7 +90,12 @@ def _not_done(error: DBAPIError) -> str:
 
 @dataclass(frozen=True)
 class _Meaning:
-    """The error for one kind; ``{product}``, ``{server}`` and ``{role_code}`` are filled in from the database."""
+    """The error for one kind; ``{product}``, ``{server}`` and ``{role_code}`` are filled in from the database.
+
+    Args:
+        problem: Its problem, as the second half of "Could not add column users.email: ...".
+        is_certain: The step was not carried out.
+    """
 
     error: type[SafeOpsError]
     problem: str
@@ -98,11 +104,14 @@ class _Meaning:
     code: str = ""
     state: str = ""
     unexpected: bool = False
+    is_certain: bool = True
 
-    def error_of(self, database: Database, message: str, undone: str = "") -> SafeOpsError:
+    def error_of(self, database: Database, message: str, steps: str = "", statement: str = "") -> SafeOpsError:
         names = {"product": database.product, "server": database.describe(), "role_code": database.abilities.role_code}
         problem, why, code = (text.format(**names) for text in (self.problem, self.why, self.code))
-        error = self.error(f"{problem}: {message}.{undone}", why=why, remedy=self.remedy, code=code, state=self.state)
+        first = f"Could not {steps}: {problem}" if steps and self.is_certain else f"{problem[0].upper()}{problem[1:]}"
+        last = f" The step in progress: {steps}." if steps and not self.is_certain else statement
+        error = self.error(f"{first}: {message}.{last}", why=why, remedy=self.remedy, code=code, state=self.state)
         error.unexpected = self.unexpected
         return error
 
@@ -110,10 +119,11 @@ class _Meaning:
 _MEANINGS: Mapping[Kind, _Meaning] = {
     "lost": _Meaning(
         Unreachable,
-        "The connection to {product} was lost",
+        "the connection to {product} was lost",
         why="The server stopped or restarted, an administrator ended the session, or the network failed.",
         remedy="Run the same command again once the server can be reached.",
         state=UNCERTAIN,
+        is_certain=False,
     ),
     "held": _Meaning(
         LockNotAcquired,
@@ -155,20 +165,20 @@ _MEANINGS: Mapping[Kind, _Meaning] = {
     ),
     "values": _Meaning(
         ViolatingRows,
-        "A value cannot be converted, computed or stored",
+        "a value cannot be converted, computed or stored",
         why="{product} tries each value of the rows, and each value that is given.",
         remedy="Fix the value in those rows, or the expression, default or type in the revision, and run again.",
     ),
     "rule": _Meaning(
         ViolatingRows,
-        "A trigger or function of this database raised an error",
+        "a trigger or function of this database raised an error",
         why="It checks rows that are written, and does not take these.",
         remedy="Fix the rows that it refuses or the trigger, and run again.",
     ),
-    "violation": _Meaning(ViolatingRows, "Rows break a constraint", remedy="Fix those rows, and run again."),
+    "violation": _Meaning(ViolatingRows, "rows break a constraint", remedy="Fix those rows, and run again."),
     "dependents": _Meaning(
         DependentObjects,
-        "Other objects depend on it",
+        "other objects depend on it",
         remedy="Drop or change them first, in this revision or an earlier one.",
     ),
     "unsupported": _Meaning(

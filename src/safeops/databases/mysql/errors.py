@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.databases.server import Kind
 from safeops.databases.steps import Step
 from safeops.errors import DefinitionMismatch, UnsafeOperation
+from safeops.planned import could_not
 
 NO_TRIGGERS = 1419
 """https://mariadb.com/kb/en/binary-logging-of-stored-routines/"""
@@ -96,15 +97,16 @@ def message_of(error: DBAPIError) -> str:
 
 def name_taken(step: Step, kind: str) -> DefinitionMismatch:
     return DefinitionMismatch(
-        f"Another table has a {kind} of that name. This was not done: {step.does}.",
+        f"{could_not(step.does)}: another table has a {kind} of that name.",
         why=f"The name of a {kind} is unique in a schema.",
         remedy="Give the new one another name.",
     )
 
 
-def triggers_not_allowed(asked: str, state: str = "") -> UnsafeOperation:
+def triggers_not_allowed(failed: str, state: str = "") -> UnsafeOperation:
+    """Return the error of a step, or a feature, that needs triggers."""
     return UnsafeOperation(
-        f"{asked} account cannot create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
+        f"{failed}: this account cannot create triggers while the server writes a binary log (error {NO_TRIGGERS}).",
         why="With statements in the log, a replica runs what the trigger does with other privileges, so the server requires"
         " SUPER, or the setting that its triggers can be trusted.",
         remedy="Have an administrator run this, keep it in the server's configuration, and run again:",

@@ -18,6 +18,7 @@ from safeops.databases.server import Holder, SessionSettings
 from safeops.databases.steps import Step
 from safeops.naming import Name, fitting
 from safeops.plan_mode import current_dry_run
+from safeops.planned import could_not
 
 if TYPE_CHECKING:
     from safeops.databases.mysql import Abilities
@@ -117,7 +118,7 @@ class Session(Database):
         except DBAPIError as error:
             if number_of(error) == NO_TRIGGERS:
                 kept = "What was finished before is kept; running again continues from there."
-                raise triggers_not_allowed(f"This was not done: {step.does}. This", state=kept) from error
+                raise triggers_not_allowed(could_not(step.does), state=kept) from error
             if number_of(error) in NAME_TAKEN or (number_of(error) == 1005 and "errno: 121" in str(error)):
                 raise name_taken(step, "check" if number_of(error) == 3822 else "foreign key") from error
             raise

@@ -44,7 +44,7 @@ class Triggers(triggers.Triggers):
         with self.logging_rows():
             error = self._trigger_refused(table)
         if error is not None and number_of(error) == NO_TRIGGERS:
-            raise triggers_not_allowed(f"{feature} needs triggers. This") from error
+            raise triggers_not_allowed(f"{feature} needs triggers") from error
         if error is not None:
             raise _not_granted(feature, table) from error
 
