@@ -8,7 +8,7 @@ import re
 import safeops
 from safeops.authoring.pattern import Argument
 from safeops.authoring.patterns import PATTERNS
-from safeops.cli import main
+from safeops.cli import COMMANDS, main
 
 project = "safeops"
 author = "The safeops authors"
@@ -83,9 +83,18 @@ def command_line(*words: str) -> str:
     return f"```text\n{printed.getvalue()}```\n"
 
 
+def exit_codes() -> str:
+    """The exit codes of each command, as a table."""
+    rows = []
+    for command in COMMANDS:
+        meanings = dict(re.findall(r"\b([0-4]) (.*?)(?=, [0-4] |\.?$)", command.exit_statuses))
+        rows.append(f"| `safeops {command.name}` | {' | '.join(meanings.get(code, '') for code in '01234')} |")
+    return "\n".join(["| command | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|", *rows, ""])
+
+
 def made_at_the_build(app: object, page: str, source: list[str]) -> None:
     """Insert what would go out of date if it were written by hand."""
-    made = {"patterns": lambda *_: patterns(), "help": command_line}
+    made = {"patterns": lambda *_: patterns(), "help": command_line, "exit-codes": lambda *_: exit_codes()}
 
     def replaced(found: re.Match[str]) -> str:
         what, *words = found[1].split()
