@@ -62,6 +62,11 @@ def call(function: str, *arguments: Any, **keywords: Any) -> Code:
     return Code(f"{function}({', '.join(written)})")
 
 
+def sql_over(table_name: Any) -> Code:
+    """Return a placeholder in a call for SQL that only its author knows."""
+    return call("sa.text", f"SQL over columns of {table_name}")
+
+
 class Code(str):
     """Text that ``call`` writes without quotes."""
 
@@ -84,7 +89,16 @@ def column_code(column: Any) -> Code:
     rest = ", primary_key=True" if column.primary_key else "" if column.nullable else ", nullable=False"
     default = default_code(column)
     rest += f", server_default={default}" if default else ""
-    return Code(f"sa.Column({_written(str(column.name))}, {type_code(column.type)}{rest})")
+    return Code(f"sa.Column({_written(str(column.name))}, {type_code(column.type)}{_generated(column)}{rest})")
+
+
+def _generated(column: Any) -> str:
+    if column.computed is not None:
+        persisted = "" if column.computed.persisted is None else f", persisted={column.computed.persisted}"
+        return f", sa.Computed({_written(str(column.computed.sqltext))}{persisted})"
+    if column.identity is not None:
+        return f", sa.Identity({'always=True' if column.identity.always else ''})"
+    return ""
 
 
 def default_code(column: Any, *, as_value: bool = False) -> Code | None:

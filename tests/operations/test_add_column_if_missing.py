@@ -83,7 +83,7 @@ class TestWhatItRefuses:
 
         words = ["users.r", "rewrites the whole table", "add_required_column("]
         assert_refused(database, [Expect(random, words, UnsafeOperation)])
-        assert_refused(database, [Expect(stored, [*words, "with assured(", "in the models too"], UnsafeOperation)])
+        assert_refused(database, [Expect(stored, [*words, "with assured(", "use a plain column"], UnsafeOperation)])
 
         def anyway():
             with assured("three rows"):

@@ -45,7 +45,7 @@ def test_the_same_type(database, type_):
         (
             "age",
             sa.BigInteger,
-            ["users.age is integer", "BIGINT", "rewrites", 'TypeChange("users", "age", sa.BigInteger()).expand()'],
+            ["users.age from integer to BIGINT", "rewrites", 'TypeChange("users", "age", sa.BigInteger()).expand()'],
         ),
         ("name", sa.String(10), ["users.name", "rewrites"]),
         ("age", sa.Text, ["rewrites"]),

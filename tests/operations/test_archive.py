@@ -205,7 +205,7 @@ class TestColumn:
         before = shape(database)
         migrate(database, drop_team)
         database.execute("DELETE FROM teams WHERE id = 2")
-        with pytest.raises(ViolatingRows, match="is back, but rows break"):
+        with pytest.raises(ViolatingRows, match="is restored, but rows break"):
             migrate(database, restore_team, down=True)
         assert database.query("SELECT id, team_id FROM users ORDER BY id") == [(1, 1), (2, 2), (5, None), (9, 1)]
         database.execute("UPDATE users SET team_id = NULL WHERE id = 2")

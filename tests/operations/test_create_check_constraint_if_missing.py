@@ -55,7 +55,7 @@ class TestCreateCheck(Defines, Named, OnTable):
     unknown = (Expect(lambda: create("age >= 0", table="user"), ["no table user", "users"], UnknownTable),)
     bad = (
         Expect(lambda: create_check_constraint_if_missing("", "users", "age > 0"), ["constraint name"]),
-        Expect(lambda: create(""), ["condition is ''", '"age >= 0"']),
+        Expect(lambda: create(""), ["condition is ''", '"ck_users_age", "users", "SQL over columns of users"']),
         Expect(lambda: create(None), ["condition is None"]),
         Expect(lambda: create(True), ["condition is True"]),
         Expect(lambda: create("age >= 0", if_different=None), ["if_different"]),

@@ -51,7 +51,10 @@ class TestCreateExclude(Defines, Named, OnTable):
     unknown = (Expect(lambda: create(table="booking"), ["no table booking", "bookings"], UnknownTable),)
     bad = (
         Expect(lambda: create_exclude_constraint_if_missing("ex", "bookings"), ["elements"]),
-        Expect(lambda: create_exclude_constraint_if_missing("ex", "bookings", "during"), ["pairs", '("room", "=")']),
+        Expect(
+            lambda: create_exclude_constraint_if_missing("ex", "bookings", "during"),
+            ["pairs", '"ex", "bookings", ("column of bookings", "=")'],
+        ),
         Expect(lambda: create(if_different="?"), ["if_different"]),
     )
 

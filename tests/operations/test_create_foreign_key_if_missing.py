@@ -78,7 +78,7 @@ class TestCreateForeignKey(Defines, Named, OnTable):
     bad = (
         Expect(lambda: create_foreign_key_if_missing("", "users", "teams", ["team_id"], ["id"]), ["constraint name"]),
         Expect(lambda: create(local="team_id"), ["local_cols is 'team_id'"]),
-        Expect(lambda: create(local=["team_id", "age"]), ["2 columns refer to 1"]),
+        Expect(lambda: create(local=["team_id", "age"]), ["local_cols has 2 columns, but remote_cols has 1"]),
         Expect(lambda: create(local=["id", "id"], remote=["id", "title"]), ["twice"]),
         Expect(lambda: create(ondelete="DELETE"), ["ondelete is 'DELETE'", "'CASCADE'"]),
         Expect(lambda: create(initially="LATER"), ["initially"]),

@@ -58,7 +58,10 @@ class TestWhatDependsOnIt:
             migrate(database, drop)
         assert "safeops_" not in str(caught.value)
         migrate(database, lambda: drop_index_if_exists("ix_both", "users"))
-        words = ["safeops_safeops_age_ix_both", "TypeChange under way has made it: finish or undo that first"]
+        words = [
+            "safeops_safeops_age_ix_both",
+            "created by an unfinished ColumnRename or TypeChange: finish or undo that first",
+        ]
         assert_refused(database, [Expect(drop, words, DependentObjects)])
 
     @pytest.mark.only("postgresql")

@@ -304,7 +304,7 @@ class TestWhatElseStands:
             assert migrate(database, lambda kw=kw: add_enum_value_if_missing("mood", "b", **kw)) is False
         assert "but not" not in caplog.text
         assert migrate(database, lambda: add_enum_value_if_missing("mood", "b", after="c")) is False
-        assert "it is there, but not after 'c': the values are a, b, c" in caplog.text
+        assert "it already exists, but not after 'c': the values are a, b, c" in caplog.text
 
 
 # --- remedies ---------------------------------------------------------------------------------------------

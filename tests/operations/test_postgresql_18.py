@@ -157,7 +157,10 @@ def test_a_plan_refuses_what_is_not_enforced(database):
     with recorded_dry_run() as dry_run:
         migrate(database, lambda: validate_constraint("ck", "q"))
     [(_, told)] = dry_run.calls
-    assert (told.action, "would be refused: Check ck of q is NOT ENFORCED" in told.detail) == ("unknown", True)
+    assert (told.action, "would be refused: Could not validate check ck of q: it is NOT ENFORCED" in told.detail) == (
+        "unknown",
+        True,
+    )
     assert state(database) == before
 
 

@@ -71,7 +71,7 @@ def said_of(called: str) -> Said | None:
     name, _, phase = called.removeprefix("safeops.").partition(".")
     found = loaded(name) if name in HOME_OF else None
     declaration = declaration_of(getattr(found, phase, None) if phase else found)
-    return declaration.said if declaration is not None else None
+    return declaration.summary if declaration is not None else None
 
 
 def _kind_of(said: Said, archived: bool) -> Kind:

@@ -25,7 +25,7 @@ from safeops.execution.helper import Said, composite
 from safeops.execution.inspect import check_names, existing
 from safeops.execution.migration import Migration, running
 from safeops.execution.replication import check_subscribers_of_state
-from safeops.naming import Code, Name, call, fitting
+from safeops.naming import Code, Name, call, fitting, sql_over
 from safeops.planned import counted
 from safeops.policy import is_above_zero, is_number
 
@@ -237,7 +237,7 @@ class Arguments:
     @property
     def sql(self) -> str:
         """A placeholder in a call for SQL that only its author knows: no column of a real table."""
-        return f'sa.text("SQL over columns of {self.table_name}")'
+        return sql_over(self.table_name)
 
     def corrected(self, values: str | None = None, **keywords: Any) -> str:
         """Return the call as it should be."""

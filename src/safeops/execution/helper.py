@@ -27,17 +27,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound=Callable[..., Any])
 
-GO_ON = "while readers and writers go on (SQLite: writers wait)"
-MOMENT = "The lock on the table lasts a moment (SQLite may rewrite it meanwhile)"
-UNUSED = "Deploy the application that no longer uses it before it."
-CHECKED = "Refuses unless both agree on every row; the exchange locks the table for a moment."
+ONLINE = "without blocking reads and writes (SQLite: writers wait)"
+BRIEF_LOCK = "The table is locked for milliseconds (SQLite may rewrite it)"
+UNUSED = "First deploy the application that no longer uses it."
+CHECKED = "Refused unless both agree on every row; the exchange locks the table for milliseconds."
 IN_SYNC = (
-    "Triggers keep both in step, whichever the application writes; rows are filled in short batches, indexes and"
-    f" constraints built {GO_ON}."
+    "Triggers keep both in sync, whether the application writes the old or the new one; rows are filled in short batches;"
+    f" indexes and constraints are built {ONLINE}."
 )
-"""What several helpers say of themselves."""
+"""Texts that several helpers declare."""
 
-GONE = "a later step of this revision has dropped it"
+DROPPED_LATER = "a later step of this revision has dropped it"
 NAMES = {
     *("table_name", "column_name", "constraint_name", "index_name", "enum_name", "schema_name", "value"),
     *("source_table", "referent_table", "schema", "source_schema", "referent_schema"),
@@ -46,17 +46,17 @@ NAMES = {
 
 
 class Said(NamedTuple):
-    """What the description of a revision says of a call, and why the call is safe."""
+    """What a call does and why it is safe, for the docstring of a revision."""
 
     what: str
-    """What the call does; the arguments stand in braces, by their place."""
+    """What the call does; a number in braces is the argument at that position."""
     why: str
     phase: str = ""
-    """Its place between deploys."""
+    """When it runs between deploys."""
     noun: str = ""
-    """What ``what`` is about, to be counted; empty if calls are not counted as things."""
+    """What ``what`` changes, for counting calls; empty if calls are not counted."""
     kind: str = ""
-    """What all calls of the helper do, if it is not how ``what`` begins."""
+    """What all calls of the helper have in common, unless it is how ``what`` begins."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,19 @@ class Declaration:
     """What a helper declares about itself.
 
     Args:
-        name: How it is called; a phase with the name of its class.
-        said: How a call of it is described.
+        name: The name of the function; for a phase with the name of its class.
+        summary: How a call of it is described.
         signature: Its parameters.
-        about: What it works on, for messages: arguments stand in braces, and ``{table}`` is the table with its schema.
-        changes: The parts of a definition that it changes, as ``Difference`` names them; "missing" if it drops a thing,
-            "missing table" if it drops a table, "not yet" if it adds a thing that another call left out.
-        loses: It drops what nothing gives back, unless ``archive`` is given.
-        example: Arguments that a message shows in the place of those given: values, or functions of those given.
+        about: What it works on, for messages: a name in braces is an argument, ``{table}`` is the table with its schema.
+        changes: The parts of a definition that it changes, as ``Difference`` names them; "missing" if it drops an object,
+            "missing table" if it drops a table, "not yet" if it adds an object that another call left out.
+        loses: It drops data that cannot be restored, unless ``archive`` is given.
+        example: Arguments that a message shows instead of those given: values, or functions of those given.
         choices: The values that an argument may have.
     """
 
     name: str
-    said: Said | None
+    summary: Said | None
     signature: signatures.Signature
     about: str = ""
     changes: frozenset[str] = frozenset()
@@ -91,11 +91,11 @@ _record: ContextVar[Record | None] = ContextVar("safeops_helpers_recorded", defa
 
 @contextmanager
 def helpers_recorded_by(record: Record) -> Iterator[None]:
-    """Have each helper that the block calls recorded.
+    """Record each helper that the block calls.
 
     Args:
-        record: Gets how the helper is called, and its arguments by name. Returns whether that takes the place of running it:
-            then it returns what it would if it did something.
+        record: Gets the name of the helper and its arguments by name. If it returns True, the helper does not run, and
+            returns what it returns after a change.
     """
     token = _record.set(record)
     try:
@@ -105,7 +105,7 @@ def helpers_recorded_by(record: Record) -> Iterator[None]:
 
 
 def recorded_instead(name: str, given: Mapping[str, Any]) -> bool:
-    """Record a helper that is called, if helpers are recorded; return whether it must not run."""
+    """Record a helper that is called, if helpers are recorded; return True if it must not run."""
     record = _record.get()
     return record is not None and record(name, given)
 
@@ -144,7 +144,7 @@ class HelperCall(Migration):
         return written_call(self.declaration, self.given)
 
     def check_arguments(self) -> None:
-        """Raise InvalidArgument for a name that is none, a flag that is none, and a choice that there is not."""
+        """Raise InvalidArgument for an invalid name, flag or choice."""
         parameters = self.declaration.signature.parameters.values()
         names = {parameter.name: self.given[parameter.name] for parameter in parameters if parameter.name in NAMES}
         optional = {parameter.name for parameter in parameters if "None" in str(parameter.annotation)}
@@ -159,18 +159,18 @@ class HelperCall(Migration):
             check_choice(argument, self.given[argument], choices)
 
     def inspect(self, *, to_create: bool = False) -> Inspected:
-        """Return what is known of the helper's table, or raise UnknownTable for a view."""
+        """Return what is known about the helper's table, or raise UnknownTable for a view."""
         inspected = inspect.inspect(self, self.name, to_create=to_create)
         if isinstance(inspected, Table):
             inspect.refuse_view(inspected, self.name)
         return inspected
 
     def existing(self, *columns: str) -> Table | None:
-        """Return the helper's table, which has the columns; None if nobody can look.
+        """Return the helper's table, which has the columns; None if it cannot be inspected.
 
         Raises:
-            UnknownTable, UnknownColumn: There is no such table or column.
-            Skip: A later step of this revision has dropped it: an interrupted run came so far.
+            UnknownTable, UnknownColumn: The table or a column does not exist.
+            Skip: A later step of this revision has dropped it, in a run that was interrupted.
         """
         return existing_or_skip(self, self.name, self.about, columns)
 
@@ -181,23 +181,23 @@ class HelperCall(Migration):
 def existing_or_skip(
     migration: Migration, name: Name, about: str, parts: Collection[str], seen: Table | None = None
 ) -> Table | None:
-    """Return a table that has the columns; None if nobody can look. Raises as ``HelperCall.existing``.
+    """Return a table that has the columns; None if it cannot be inspected. Raises as ``HelperCall.existing``.
 
     Args:
         migration: The running migration.
         name: The table.
-        about: What is worked on, for the message of ``Skip``.
+        about: What the helper works on, for the message of ``Skip``.
         parts: The columns.
-        seen: The table, if it was just inspected.
+        seen: The table, if it has just been inspected.
     """
     match seen or inspect.inspect(migration, name):
         case Absent() as absent:
             if is_dropped(name):
-                raise Skip(about, GONE)
+                raise Skip(about, DROPPED_LATER)
             return inspect.required(migration, absent, name)
         case Table() as table:
             if any(is_gone(table, name, part) for part in parts):
-                raise Skip(about, GONE)
+                raise Skip(about, DROPPED_LATER)
             inspect.refuse_view(table, name)
             inspect.check_has_columns(table, parts)
             return table
@@ -205,12 +205,12 @@ def existing_or_skip(
 
 
 def is_gone(table: Table, name: Name, part: str) -> bool:
-    """Tell whether a later step of ``downgrade()`` dropped a column or constraint, before an interruption."""
+    """Return whether a later step of ``downgrade()`` dropped a column or constraint before an interruption."""
     return part not in table.columns and part not in table.constraints and is_dropped(name, part)
 
 
 def skipping(action: Callable[[], bool]) -> bool:
-    """Run an action; if it raises ``Skip``, say that it is skipped, and return False."""
+    """Run an action; if it raises ``Skip``, report that it is skipped, and return False."""
     try:
         return action()
     except Skip as skip:
@@ -218,7 +218,7 @@ def skipping(action: Callable[[], bool]) -> bool:
 
 
 def written_call(declaration: Declaration, given: Mapping[str, Any]) -> str:
-    """Write a call of a helper out as code, with what has to be given."""
+    """Write a call of a helper as code, with its required arguments."""
     shown = []
     for parameter in declaration.signature.parameters.values():
         needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
@@ -229,12 +229,12 @@ def written_call(declaration: Declaration, given: Mapping[str, Any]) -> str:
 
 
 def shown_columns(given: Mapping[str, Any]) -> Any:
-    """Return the columns of a call for messages, or an example if they are none."""
+    """Return the columns of a call for messages, or an example if they are not a list."""
     return columns_of(given["table_name"], given["columns"])
 
 
 def helper(
-    said: Said | None = None,
+    summary: Said | None = None,
     about: str = "",
     *,
     changes: Collection[str] = (),
@@ -245,14 +245,14 @@ def helper(
 ) -> Callable[[Callable[Concatenate[HelperCall, P], R]], Callable[P, R]]:
     """Make a function with these declarations a helper; it gets the call as its first argument.
 
-    What the server or its driver refuse becomes an error of safeops, and ``Skip`` ends it with False.
+    An error of the server or its driver becomes an error of safeops. ``Skip`` ends it with False.
     """
 
     def decorate(function: Callable[Concatenate[HelperCall, P], R]) -> Callable[P, R]:
         full = signatures.signature(function)
         signature = full.replace(parameters=[*full.parameters.values()][1:])
         declaration = Declaration(
-            function.__name__, said, signature, about, frozenset(changes), loses, example or {}, choices or {}
+            function.__name__, summary, signature, about, frozenset(changes), loses, example or {}, choices or {}
         )
 
         @wraps(function)
@@ -274,19 +274,19 @@ def helper(
 
 
 def composite(
-    said: Said, *, retried: bool = False, keywords: Keywords = NO_KEYWORDS
+    summary: Said, *, retried: bool = False, keywords: Keywords = NO_KEYWORDS
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Make a function, or a phase of a change over several deploys, a helper that gets the migration itself.
+    """Make a function, or a phase of a change over several deploys, a helper that looks up the running migration.
 
     Args:
-        said: What is said of its calls.
+        summary: How a call of it is described.
         retried: It inspects the table again and continues if another runner was faster with a step of it.
         keywords: What it accepts as ``**kw``.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         name = ".".join(function.__qualname__.split(".")[-2:])
-        declaration = Declaration(name, said, signatures.signature(function))
+        declaration = Declaration(name, summary, signatures.signature(function))
         is_phase = "self" in declaration.signature.parameters
 
         @wraps(function)
@@ -307,24 +307,24 @@ def composite(
     return decorate
 
 
-def described(said: Said) -> Callable[[C], C]:
-    """Declare what is said of the calls of a function that needs no migration."""
+def described(summary: Said) -> Callable[[C], C]:
+    """Declare how a call is described, for a function that needs no migration."""
 
     def decorate(function: C) -> C:
-        declaration = Declaration(function.__name__, said, signatures.signature(function))
+        declaration = Declaration(function.__name__, summary, signatures.signature(function))
         return _declared(arguments_checked()(function), declaration)
 
     return decorate
 
 
 def _plausible(declaration: Declaration) -> Any:
-    """Return what a helper returns that has done something."""
+    """Return what a helper returns after a change."""
     annotation = str(declaration.signature.return_annotation)
     return {"bool": True, "None": None}.get(annotation, Done())
 
 
 class Done:
-    """The report of a helper that was recorded instead of run: each of its figures is 0."""
+    """The report of a helper that was recorded instead of run: each figure is 0."""
 
     resumed = False
 
@@ -362,18 +362,18 @@ class PhasedChange:
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def _call(self, phase: str) -> str:
-        """Return the call of a phase, as its author writes it."""
+        """Return the call of a phase as its author writes it."""
         written = {field.name: _as_argument(getattr(self, field.name)) for field in fields(self)}
         keywords = {field.name: written.pop(field.name) for field in fields(self) if field.kw_only}
         return f"{call(type(self).__name__, *written.values(), **keywords)}.{phase}()"
 
     def _call_before(self, phase: str) -> str:
-        """Return the call of the phase that has to finish before this one."""
+        """Return the call of the phase that must finish before this one."""
         order = [*self._phases, *(f"undo_{phase}" for phase in reversed(self._phases))]
         return self._call(order[order.index(phase) - 1])
 
     def _check_names(self, migration: Migration, code: str) -> None:
-        """Raise InvalidArgument where a name or the schema is none; ``code`` is the call as it should be."""
+        """Raise InvalidArgument for an invalid name or schema; ``code`` is the call as it should be."""
         names = {field.name: getattr(self, field.name) for field in fields(self)}
         check_names(
             migration, code, **{key: value for key, value in names.items() if key.endswith(("_name", "schema"))}
@@ -389,7 +389,7 @@ def phase_missing(problem: str, missing: str) -> PhaseMissing:
     """Return the error of a phase that was called before another one has finished."""
     return PhaseMissing(
         problem,
-        why="Each phase stands on the one before it.",
-        remedy="Call that first, in an earlier revision; where it was interrupted, it goes on:",
+        why="Each phase depends on the one before it.",
+        remedy="Run that phase first, in an earlier revision; if it was interrupted, it continues:",
         code=missing,
     )

@@ -16,7 +16,7 @@ from safeops.databases.base import Database
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Step
 from safeops.errors import BackfillIncomplete, InvalidArgument, OnlineOnly, SafeOpsError, ViolatingRows
-from safeops.execution.helper import GO_ON, Said, composite
+from safeops.execution.helper import ONLINE, Said, composite
 from safeops.execution.inspect import check_names, existing, keeping, look_into, settle_names, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration, running
@@ -36,7 +36,7 @@ ROUNDS = 4
 @composite(
     Said(
         "adds column {1} to {0}, fills it, and makes it NOT NULL",
-        f"It is added empty, filled in short batches, and checked {GO_ON}; new rows are filled from the start.",
+        f"It is added empty, filled in short batches, and checked {ONLINE}; new rows are filled from the start.",
         noun="column",
     ),
     keywords=OPTIONS,
@@ -87,7 +87,7 @@ def add_required_column(
             a function fills.
         DuplicateRows, OrphanedRows: The values break the unique constraint or the foreign key of the column.
         BackfillStopped, BackfillConflict, BackfillFunctionFailed: See ``backfill``.
-        LockNotAcquired: The table was in use for the whole retry budget; finished work stays.
+        LockNotAcquired: The table stayed locked for the whole retry budget; finished work stays.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE for moments, SHARE ROW EXCLUSIVE for the trigger, SHARE UPDATE EXCLUSIVE for the
     proof; MariaDB and MySQL ALGORITHM=INSTANT for the column, INPLACE, LOCK=NONE for NOT NULL; SQLite the file, for a

@@ -1,4 +1,4 @@
-"""NOT NULL: proved under a weak lock, then set in a moment."""
+"""Changes of a column: NOT NULL, default, type and comment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from safeops.databases.definitions import Table
 from safeops.errors import DependentObjects, InvalidArgument, UnsafeOperation
-from safeops.execution.helper import GO_ON, MOMENT, HelperCall, Said, existing_or_skip, helper
+from safeops.execution.helper import BRIEF_LOCK, ONLINE, HelperCall, Said, existing_or_skip, helper
 from safeops.execution.inspect import look_into, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
@@ -23,16 +23,16 @@ from safeops.schema.types import instead_of_domain
 
 
 @helper(
-    Said("makes {0}.{1} NOT NULL", f"Rows are checked {GO_ON}.", kind="makes ... NOT NULL"),
+    Said("makes {0}.{1} NOT NULL", f"Rows are checked {ONLINE}.", kind="makes ... NOT NULL"),
     "NOT NULL of {table}.{column_name}",
     changes={"nullable"},
 )
 def enforce_not_null(migration: HelperCall, table_name: str, column_name: str, *, schema: str | None = None) -> bool:
     """The column is NOT NULL.
 
-    Steps: looks at the column and for rows without a value; PostgreSQL 18: adds NOT NULL NOT VALID, validates it;
-    PostgreSQL 14 to 17: adds a check for new rows, validates it, sets NOT NULL (which finds the proof and does not scan),
-    drops the check; MariaDB and MySQL: one online ALTER; SQLite: rebuilds the table.
+    Steps: inspects the column and for rows without a value; PostgreSQL 18: adds NOT NULL NOT VALID, validates it;
+    PostgreSQL 14 to 17: adds a check for new rows, validates it, sets NOT NULL (the valid check saves the scan), drops the
+    check; MariaDB and MySQL: one online ALTER; SQLite: rebuilds the table.
 
     Args:
         table_name: The table.
@@ -40,21 +40,21 @@ def enforce_not_null(migration: HelperCall, table_name: str, column_name: str, *
         schema: The schema of the table.
 
     Returns:
-        True if it was made NOT NULL, or an interrupted run was completed; False if it was so.
+        True if it was made NOT NULL, or an interrupted run was completed; False if it already was NOT NULL.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
-        ViolatingRows: Rows have NULL there.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        UnknownTable: The table does not exist.
+        UnknownColumn: The column does not exist.
+        ViolatingRows: Rows have NULL in the column.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, and SHARE UPDATE EXCLUSIVE for the scan; MariaDB and MySQL
-    ALGORITHM=INPLACE, LOCK=NONE; SQLite the file for the rebuild.
+    ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, for the rebuild.
 
-    Running it again: goes on after the last finished step.
+    Running it again: continues after the last finished step.
 
-    Offline: the steps of PostgreSQL 14 to 17, guarded; a row without a value makes the validation fail. ``OnlineOnly`` on
-    MariaDB, MySQL and SQLite, where the whole column has to be repeated.
+    Offline: the steps of PostgreSQL 14 to 17, guarded; the validation fails if a row has no value. ``OnlineOnly`` on
+    MariaDB, MySQL and SQLite, which need the whole definition of the column.
 
     Example:
         enforce_not_null("users", "email")
@@ -66,18 +66,18 @@ def enforce_not_null(migration: HelperCall, table_name: str, column_name: str, *
         refusals.refuse(migration, table, offenders)
     plan = migration.database.ddl.set_not_null(migration.name, column_name, table)
     changed = execute(migration, plan, refusals.explained_by(migration, table, offenders))
-    return changed or migration.skip("it is there")
+    return changed or migration.skip("it is already in place")
 
 
 @helper(
-    Said("lets {0}.{1} be NULL", f"{MOMENT}.", kind="lets ... be NULL"),
+    Said("makes {0}.{1} nullable", f"{BRIEF_LOCK}.", kind="makes ... nullable"),
     "NOT NULL of {table}.{column_name}",
     changes={"nullable"},
 )
 def relax_not_null(migration: HelperCall, table_name: str, column_name: str, *, schema: str | None = None) -> bool:
-    """The column takes NULL.
+    """The column is nullable.
 
-    Steps: looks at the column; drops NOT NULL in one brief statement.
+    Steps: inspects the column; drops NOT NULL in one brief statement.
 
     Args:
         table_name: The table.
@@ -85,20 +85,20 @@ def relax_not_null(migration: HelperCall, table_name: str, column_name: str, *, 
         schema: The schema of the table.
 
     Returns:
-        True if it was changed, False if it takes NULL already.
+        True if it was changed, False if it already was nullable.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
+        UnknownTable: The table does not exist.
+        UnknownColumn: The column does not exist.
         UnsafeOperation: The column is part of the primary key.
-        DependentObjects: The column is in the replica identity of the table.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        DependentObjects: The column is part of the replica identity of the table.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite rebuilds the table.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``DROP NOT NULL``, which is the same a second time; ``OnlineOnly`` on MariaDB, MySQL and SQLite.
+    Offline: ``DROP NOT NULL``, which can run twice; ``OnlineOnly`` on MariaDB, MySQL and SQLite.
 
     Example:
         relax_not_null("users", "email")
@@ -107,7 +107,7 @@ def relax_not_null(migration: HelperCall, table_name: str, column_name: str, *, 
     if table is not None:
         unfinished = migration.database.ddl.has_unfinished_not_null(table, column_name)
         if table.columns[column_name].nullable and not unfinished:
-            return migration.skip("it is not there")
+            return migration.skip("it does not exist")
         if column_name in table.primary_key:
             refuse_key(name, column_name)
         look_into(migration, name, lambda: migration.database.dependents.check_takes_null(table, column_name))
@@ -115,16 +115,16 @@ def relax_not_null(migration: HelperCall, table_name: str, column_name: str, *, 
 
 
 def refuse_key(name: Name, column: str) -> None:
-    """Say that a column of the primary key cannot take NULL."""
+    """Raise UnsafeOperation: a column of the primary key cannot be nullable."""
     raise UnsafeOperation(
-        f"{name}.{column} is part of the primary key, so it cannot take NULL.",
-        remedy="Drop the key first, if that is what you mean:",
+        f"Could not make {name}.{column} nullable: it is part of the primary key.",
+        remedy="If this is intended, drop the key first:",
         code=call("drop_constraint_if_exists", f"{name.name}_pkey", name.name, type_="primary", schema=name.schema),
     )
 
 
 @helper(
-    Said("sets the default of {0}.{1}", f"{MOMENT}; no row is touched."),
+    Said("sets the default of {0}.{1}", f"{BRIEF_LOCK}; no row is changed."),
     "the default of {table}.{column_name}",
     changes={"default"},
 )
@@ -133,7 +133,7 @@ def set_server_default(
 ) -> bool:
     """The column has this server default, or none.
 
-    Steps: looks at the column; sets or drops the default in one brief statement. Rows that stand keep their values.
+    Steps: inspects the column; sets or drops the default in one brief statement. Existing rows keep their values.
 
     Args:
         table_name: The table.
@@ -143,18 +143,18 @@ def set_server_default(
         schema: The schema of the table.
 
     Returns:
-        True if it was changed, False if it was as asked.
+        True if it was changed, False if it already was as requested.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        UnknownTable: The table does not exist.
+        UnknownColumn: The column does not exist.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT; SQLite rebuilds the table.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``ALTER COLUMN ... SET DEFAULT``, which is the same a second time.
+    Offline: ``ALTER COLUMN ... SET DEFAULT``, which can run twice.
 
     Example:
         set_server_default("users", "active", sa.text("true"))
@@ -162,8 +162,8 @@ def set_server_default(
     if default is not None and not isinstance(default, (str, sa.FetchedValue, sa.sql.ClauseElement)):
         raise InvalidArgument(
             f"The default is {default!r}, not a string, an expression or None.",
-            why="A server default is SQL: the server has to be able to read it.",
-            remedy="Write a value as a string, or SQL:",
+            why="A server default is SQL text.",
+            remedy="Pass the value as a string, or an expression as sa.text(...):",
             code=call("set_server_default", table_name, column_name, str(default), schema=schema),
         )
     name, table = migration.name, migration.existing(column_name)
@@ -172,12 +172,12 @@ def set_server_default(
     if table is not None:
         now = table.columns[column_name]
         if text == now.default or not column_differences(migration, table, now, column, only=frozenset({"default"})):
-            return migration.skip("it is as asked")
+            return migration.skip("it is already as requested")
     return execute(migration, migration.database.ddl.set_default(name, column_name, text, table))
 
 
 def _column_like(name: Name, column: str, table: Table | None, **changes: Any) -> sa.Column[Any]:
-    """Return a column of the type that stands, so that only the changes differ."""
+    """Return a column with its existing type; only the changes differ."""
     existing = table.columns[column] if table else None
     type_: Any = _Spelled(existing.type) if existing else sa.types.NullType()
     made: sa.Column[Any] = sa.Column(column, type_, nullable=existing.nullable if existing else True, **changes)
@@ -186,7 +186,7 @@ def _column_like(name: Name, column: str, table: Table | None, **changes: Any) -
 
 
 class _Spelled(sa.types.UserDefinedType[Any]):
-    """A type that is spelled as the server spells it."""
+    """A type in the spelling of the server."""
 
     cache_ok = True
 
@@ -197,11 +197,13 @@ class _Spelled(sa.types.UserDefinedType[Any]):
         return self.spelling
 
 
-IN_PLACE = "It belongs to a key or to the partitioning: only one statement can change its type. If writes may wait:"
+IN_PLACE = (
+    "It is part of a key or of the partitioning: only one statement can change its type. If writers can wait, run:"
+)
 
 
 @helper(
-    Said("changes the type of {0}.{1}", f"{MOMENT}; refused where rows would be rewritten."),
+    Said("changes the type of {0}.{1}", f"{BRIEF_LOCK}; refused if rows would be rewritten."),
     "the type of {table}.{column_name}",
     changes={"type", "collation"},
     example={"type_": Code("sa.String(200)")},
@@ -209,9 +211,9 @@ IN_PLACE = "It belongs to a key or to the partitioning: only one statement can c
 def alter_column_type(
     migration: HelperCall, table_name: str, column_name: str, type_: Any, *, schema: str | None = None
 ) -> bool:
-    """The column has this type; refused where the server would rewrite or scan the table for it.
+    """The column has this type. Refused if the server would rewrite or scan the table.
 
-    Steps: looks at the column; asks the server on an empty copy of the table whether the change rewrites anything;
+    Steps: inspects the column; tests on an empty copy of the table whether the change rewrites rows;
     changes the type in one brief statement.
 
     Args:
@@ -224,19 +226,19 @@ def alter_column_type(
         True if it was changed, False if the column has the type.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
-        DependentObjects: A view, a generated column, a foreign key or the like uses it, and the server refuses.
-        UnsafeOperation: It would rewrite or scan rows; the message shows the ``TypeChange`` that does not.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        UnknownTable: The table does not exist.
+        UnknownColumn: The column does not exist.
+        DependentObjects: The server refuses, because a view, a generated column, a foreign key or another object uses it.
+        UnsafeOperation: It would rewrite or scan rows; the message shows the ``TypeChange`` to use instead.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly (a statement that a session prepared before and whose result has the column
-    fails once, with "cached plan must not change result type"); MariaDB and MySQL ALGORITHM=INSTANT or INPLACE, LOCK=NONE;
+    Locks: PostgreSQL ACCESS EXCLUSIVE, briefly (in other sessions, a prepared statement that returns the column fails once,
+    with "cached plan must not change result type"); MariaDB and MySQL ALGORITHM=INSTANT or INPLACE, LOCK=NONE;
     SQLite rebuilds the table.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``OnlineOnly``: only the live table can tell whether it would be rewritten.
+    Offline: ``OnlineOnly``: whether the table would be rewritten depends on the live table.
 
     Example:
         alter_column_type("users", "name", sa.String(200))      # from String(100)
@@ -247,13 +249,13 @@ def alter_column_type(
     name, table = migration.name, migration.existing(column_name)
     if table is None:
         raise migration.online_only(
-            f"The type of {name}.{column_name}", "Only the live table can tell whether the change would rewrite it."
+            f"The type of {name}.{column_name}", "Whether the change would rewrite the table depends on the live table."
         )
     column: sa.Column[Any] = sa.Column(column_name, type_)
     sa.Table(name.name, sa.MetaData(), column, schema=name.schema)
     only = frozenset({"type", "collation"})
     if not column_differences(migration, table, table.columns[column_name], column, only=only):
-        return migration.skip("it is as asked")
+        return migration.skip("it is already as requested")
     look_into(migration, name, lambda: migration.database.safety.check_type_change(column, table))
     change = f"{call('TypeChange', table_name, column_name, type_code(type_), schema=schema)}.expand()"
     _refuse_blocking(migration, table, name, column, change)
@@ -267,7 +269,7 @@ def _is_type(value: Any) -> bool:
 
 
 def _refuse_blocking(migration: Migration, table: Table, name: Name, column: sa.Column[Any], change: str) -> None:
-    """Raise UnsafeOperation where the server would rewrite or scan rows for the new type."""
+    """Raise UnsafeOperation if the server would rewrite or scan rows for the new type."""
     database = migration.database
     why = look_into(migration, name, lambda: database.safety.type_refusal(column, table))
     if not why or not look_into(migration, name, lambda: database.has_rows(table)):
@@ -277,33 +279,32 @@ def _refuse_blocking(migration: Migration, table: Table, name: Name, column: sa.
     if in_place:
         words, code = IN_PLACE, in_place
     refuse_unless_assured(
-        f"{name}.{column.name} is {table.columns[str(column.name)].type}; making it"
+        f"Changing {name}.{column.name} from {table.columns[str(column.name)].type} to"
         f" {database.type_text(column.type)} would block: {why}.",
         "",
-        words or "Change it over several deploys, which blocks nobody:",
+        words or "Change it over several deploys, without blocking reads and writes:",
         code or change,
     )
 
 
 def refuse_in_place_only(migration: Migration, table: Table, name: Name, column: str, type_: Any) -> None:
-    """Raise UnsupportedOnDatabase for a column of which this server makes no second one of another type."""
+    """Raise UnsupportedOnDatabase if this server cannot keep a second column of another type in sync."""
     database, wanted = migration.database, sa.Column(column, type_)
     sa.Table(name.name, sa.MetaData(), wanted, schema=name.schema)
     in_place = look_into(migration, name, lambda: database.safety.type_in_place(wanted, table))
     if in_place:
-        what = f"Another type for {name}.{column} over several deploys"
+        what = f"A change of the type of {name}.{column} over several deploys"
         raise database.unsupported(what, "PostgreSQL", IN_PLACE, in_place)
 
 
 def _explained(migration: Migration, table: Table, name: Name, column: str, change: str) -> Callable[[DBAPIError], Any]:
-    """Return what turns the server's refusal to change a type into an error that teaches."""
+    """Return a function that turns the server's refusal to change a type into an error with a remedy."""
 
     def explain(error: DBAPIError) -> DependentObjects | UnsafeOperation | None:
         if migration.database.errors.is_unconvertible(error):
             return UnsafeOperation(
-                f"{migration.database.product} does not change {name}.{column} to that type:"
-                f" {' '.join(str(error.orig).split())}",
-                remedy="Say how a value is converted, over several deploys:",
+                f"Could not change the type of {name}.{column}: {' '.join(str(error.orig).split())}",
+                remedy="Define how values are converted, and change the type over several deploys:",
                 code=change,
             )
         dependents = look_into(migration, name, lambda: migration.database.dependents.dependents_on_type(table, column))
@@ -311,9 +312,9 @@ def _explained(migration: Migration, table: Table, name: Name, column: str, chan
             return None
         listed = "".join(f"\n  - {dependent}" for dependent in dependents)
         return DependentObjects(
-            f"Cannot change the type of {name}.{column}, because others depend on it:{listed}",
-            why=f"The server says: {' '.join(str(error.orig).split())}",
-            remedy="Drop them first, and create them again afterwards.",
+            f"Could not change the type of {name}.{column}: other objects depend on it:{listed}",
+            why=f"The server reports: {' '.join(str(error.orig).split())}",
+            remedy="Drop these objects first, and create them again afterwards.",
         )
 
     return explain
@@ -324,41 +325,41 @@ def _is_no_comment(comment: Any) -> bool:
 
 
 @helper(
-    Said("sets the comment of {0}.{1}", "Readers and writers go on; no row is touched."),
+    Said("sets the comment of {0}.{1}", "Reads and writes are not blocked; no row is changed."),
     changes={"comment"},
     example={"comment": lambda given: "as they typed it" if _is_no_comment(given["comment"]) else given["comment"]},
 )
 def set_comment(
     migration: HelperCall, table_name: str, column_name: str | None, comment: str | None, *, schema: str | None = None
 ) -> bool:
-    """The table, or its column, has this comment, or none.
+    """The table or its column has this comment, or none.
 
-    Steps: looks at the table; sets or removes the comment in one brief statement. MariaDB and MySQL repeat the whole
-    definition of a column for it, which is read from the table.
+    Steps: inspects the table; sets or removes the comment in one brief statement. On MariaDB and MySQL this
+    repeats the whole definition of the column, which is read from the table.
 
     Args:
         table_name: The table.
-        column_name: The column; None for the comment of the table itself.
+        column_name: The column; None sets the comment of the table.
         comment: The text; None removes the comment.
         schema: The schema of the table.
 
     Returns:
-        True if it was changed, False if it was as asked.
+        True if it was changed, False if it already was as requested.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column.
+        UnknownTable: The table does not exist.
+        UnknownColumn: The column does not exist.
         UnsupportedOnDatabase: The server keeps no comments (SQLite).
-        UnsafeOperation: MariaDB and MySQL would copy a table that has rows, as for a generated column; or the comment
-            holds the state of a helper that was stopped.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        UnsafeOperation: MariaDB and MySQL would copy a table that has rows, for example for a generated column; or the
+            comment holds the state of a helper that was stopped.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL SHARE UPDATE EXCLUSIVE, briefly: reads and writes are not blocked; MariaDB and MySQL
     ALGORITHM=INSTANT.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``COMMENT ON``, ``ALTER TABLE ... COMMENT``, which are the same a second time. The comment of a column is
+    Offline: ``COMMENT ON``, ``ALTER TABLE ... COMMENT``, which can run twice. The comment of a column is
     ``OnlineOnly`` on MariaDB and MySQL.
 
     Example:
@@ -374,5 +375,5 @@ def set_comment(
         raise database.unsupported(f"{what[:1].upper()}{what[1:]}", "a server that keeps comments", remedy, code)
     table = existing_or_skip(migration, migration.name, what, columns)
     if table is not None and database.ddl.comment_of(table, column_name) == (comment or None):
-        return skipped(what, "it is as asked")
+        return skipped(what, "it is already as requested")
     return execute(migration, database.ddl.set_comment(migration.name, column_name, comment or None, table))

@@ -1,4 +1,4 @@
-"""Check constraints: in force for new rows in a moment, checked against the old rows while all go on."""
+"""Check constraints: added briefly for new rows, then validated for existing rows without blocking reads and writes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from safeops.arguments import Keywords
 from safeops.databases import sqltext
 from safeops.errors import InvalidArgument
-from safeops.execution.helper import GO_ON, HelperCall, Said, helper
+from safeops.execution.helper import ONLINE, HelperCall, Said, helper
 from safeops.naming import Code
 from safeops.schema.constraints import create
 from safeops.schema.refusals import IF_DIFFERENT
 
 
 @helper(
-    Said("adds check {0} to {1}", f"Rows are checked {GO_ON}; MariaDB cannot, and asks for assured().", noun="check"),
-    example={"condition": "age >= 0"},
+    Said("adds check {0} to {1}", f"Rows are checked {ONLINE}; MariaDB needs assured().", noun="check"),
+    example={"condition": lambda given: f"SQL over columns of {given['table_name']}"},
     choices={"if_different": IF_DIFFERENT},
     keywords=Keywords(("comment", "deferrable", "info", "initially"), sa.CheckConstraint),
 )
@@ -39,36 +39,36 @@ def create_check_constraint_if_missing(
 ) -> bool:
     """The table has the check constraint, valid for every row.
 
-    Steps: looks at the table and for rows that break it; adds it for new rows in a brief statement; checks the old rows
-    in a scan that lets readers and writers go on.
+    Steps: inspects the table and looks for rows that break the check; adds it for new rows in a brief statement; checks
+    existing rows in a scan that does not block reads or writes.
 
     Args:
         constraint_name: The constraint.
         table_name: The table.
         condition: SQL as a string, or a SQLAlchemy expression.
         schema: The schema of the table.
-        validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
-        if_different: "raise", "keep" or "replace": what to do where a check of that name has another definition. "replace"
-            adds and checks the new one as ``safeops_new_<name>`` before the old one is dropped; on MariaDB, MySQL and
-            SQLite in one statement.
+        validate: Whether existing rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
+        if_different: "raise", "keep" or "replace": what to do if a check of that name has another definition. "replace"
+            adds and checks the new one as ``safeops_new_<name>`` before it drops the old one; on MariaDB, MySQL and SQLite
+            in one statement.
         **kw: As in ``op.create_check_constraint``.
 
     Returns:
-        True if it was added or validated, False if it was there as asked.
+        True if it was added or validated, False if it already existed as requested.
 
     Raises:
-        UnknownTable: There is no such table.
+        UnknownTable: The table does not exist.
         DefinitionMismatch: The name is taken by a constraint of another definition.
-        ViolatingRows: Rows break it.
+        ViolatingRows: Rows break the check.
         UnsupportedOnDatabase: ``validate=False`` on a server that has no unvalidated constraints.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, then SHARE UPDATE EXCLUSIVE for the scan; MariaDB and MySQL copy the
-    table for a check and refuse that online; SQLite rebuilds the table.
+    table, which is refused outside ``assured(...)``; SQLite rebuilds the table.
 
-    Running it again: an unvalidated constraint is validated.
+    Running it again: validates a constraint that is not valid yet.
 
-    Offline: guarded by a look into the catalogue where the server has blocks for that.
+    Offline: guarded by a query of the catalogue, on servers that can run a block of statements.
 
     Example:
         create_check_constraint_if_missing("ck_users_age", "users", "age >= 0")
@@ -83,7 +83,7 @@ def create_check_constraint_if_missing(
 
 
 def as_sql(condition: Any) -> Any:
-    """Return SQL given as a string such that none of its colons is taken for a parameter."""
+    """Return SQL that was given as a string with its colons escaped, which would be read as parameters."""
     if not isinstance(condition, str):
         return condition
     # A comment would hide the parenthesis that follows.
@@ -91,10 +91,8 @@ def as_sql(condition: Any) -> Any:
 
 
 @helper(
-    Said(
-        "adds exclusion {0} to {1}", "TODO Writers wait while its index is built: say for how long.", noun="exclusion"
-    ),
-    example={"elements": Code('("room", "="), ("during", "&&"), using="gist"')},
+    Said("adds exclusion {0} to {1}", "TODO Writers wait while its index is built: state how long.", noun="exclusion"),
+    example={"elements": lambda given: Code(f'("column of {given["table_name"]}", "="), using="gist"')},
     choices={"if_different": IF_DIFFERENT},
     keywords=Keywords(("comment", "deferrable", "info", "initially", "ops", "using"), ExcludeConstraint),
 )
@@ -111,10 +109,10 @@ def create_exclude_constraint_if_missing(
 ) -> bool:
     """The table has the exclusion constraint (PostgreSQL).
 
-    PostgreSQL has no online way: it builds the index under ACCESS EXCLUSIVE, so that neither readers nor writers go on
-    meanwhile. A table of more than 8 MiB is therefore refused outside ``assured(...)``.
+    PostgreSQL cannot build it online: the build holds ACCESS EXCLUSIVE, which blocks reads and writes. A table of more than
+    8 MiB is therefore refused outside ``assured(...)``.
 
-    Steps: looks at the table and its size; adds the constraint in one statement.
+    Steps: inspects the table and its size; adds the constraint in one statement.
 
     Args:
         constraint_name: The constraint.
@@ -122,39 +120,41 @@ def create_exclude_constraint_if_missing(
         *elements: Pairs of a column or expression and an operator, as in ``op.create_exclude_constraint``.
         where: The condition of a partial constraint.
         schema: The schema of the table.
-        if_different: "raise", "keep" or "replace": what to do where a constraint of that name has another definition.
+        if_different: "raise", "keep" or "replace": what to do if a constraint of that name has another definition.
             "replace" drops the old one in the statement that adds the new one.
         **kw: ``using`` ("gist"), ``deferrable``, ``initially``, ``ops``.
 
     Returns:
-        True if it was added, False if it was there as asked.
+        True if it was added, False if it already existed as requested.
 
     Raises:
         UnsupportedOnDatabase: The server is not PostgreSQL.
         UnsafeOperation: The table is larger than 8 MiB.
         ViolatingRows: Rows exclude each other.
         DefinitionMismatch: The name is taken by a constraint of another definition.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE for as long as the build takes.
+    Locks: PostgreSQL ACCESS EXCLUSIVE until the build ends.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``OnlineOnly``: the size of the table decides.
+    Offline: ``OnlineOnly``: whether it is allowed depends on the size of the table.
 
     Example:
         create_exclude_constraint_if_missing("ex_bookings", "bookings", ("room", "="), ("during", "&&"), using="gist")
     """
     if not elements or not all(isinstance(element, tuple) and len(element) == 2 for element in elements):
-        example = '"ex_bookings", "bookings", ("room", "="), ("during", "&&"), using="gist"'
-        code = f"create_exclude_constraint_if_missing({example})"
-        raise InvalidArgument(f"The elements are {elements!r}, not pairs.", remedy="Write:", code=code)
+        raise InvalidArgument(
+            f"The elements are {elements!r}, not pairs of a column and an operator.",
+            remedy="Write:",
+            code=migration.right,
+        )
     if not migration.database.abilities.has_exclusion_constraints:
         raise migration.database.unsupported("An exclusion constraint", "PostgreSQL")
     if migration.offline:
         raise migration.online_only(
             f"Exclusion constraint {constraint_name}",
-            "It blocks for as long as the table is large, so its size decides.",
+            "How long it blocks depends on the size of the table.",
         )
     operation = CreateExcludeConstraintOp(constraint_name, table_name, elements, where=where, schema=schema, **kw)
     return create(migration, operation.to_constraint(migration.context), migration.name, if_different=if_different)

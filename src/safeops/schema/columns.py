@@ -1,4 +1,4 @@
-"""Columns: add and drop them, and change their default and type."""
+"""Columns: add and drop them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from safeops.archive.archiving import abandon_archive, archive_column, finish_ar
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Column, Constraint, Difference, Index, Table
 from safeops.errors import InvalidArgument
-from safeops.execution.helper import MOMENT, UNUSED, HelperCall, Said, helper, skipping
+from safeops.execution.helper import BRIEF_LOCK, UNUSED, HelperCall, Said, helper, skipping
 from safeops.execution.inspect import (
     Absent,
     check_names,
@@ -29,7 +29,7 @@ from safeops.execution.inspect import (
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_column, note_subscribers
-from safeops.naming import Code, Name, call, column_code, default_code, fitting
+from safeops.naming import Code, Name, call, column_code, default_code, fitting, sql_over
 from safeops.schema import constraints, foreign_keys, indexes
 from safeops.schema.prerequisites import awaits_enum, check_types, prepare
 from safeops.schema.refusals import (
@@ -44,10 +44,18 @@ from safeops.schema.refusals import (
 from safeops.schema.types import refuse_domain
 
 
+def shown_column(table_name: Any, column: Any) -> Code:
+    """Return the column of a call for messages, or an example if it is not a column with a name."""
+    if isinstance(column, sa.Column) and isinstance(column.name, str):
+        return column_code(column)
+    name = column if isinstance(column, str) and column else f"column of {table_name}"
+    return call("sa.Column", name, Code("sa.Text"))
+
+
 @helper(
-    Said("adds column {1} to {0}", f"{MOMENT}; no row is rewritten.", noun="column"),
+    Said("adds column {1} to {0}", f"{BRIEF_LOCK}; no row is rewritten.", noun="column"),
     "column {table}.{column.name}",
-    example={"column": Code("sa.Column(...)")},
+    example={"column": lambda given: shown_column(given["table_name"], given["column"])},
     choices={"if_different": KEEP_OR_RAISE},
 )
 def add_column_if_missing(
@@ -60,34 +68,34 @@ def add_column_if_missing(
 ) -> bool:
     """The table has the column, with its default, comment, index, unique constraint and foreign keys.
 
-    Steps: looks at the table; adds the bare column in one brief statement; then its index, unique and check constraints
-    and foreign keys, each by the online helper of its kind.
+    Steps: inspects the table; adds the column alone in one brief statement; then adds its index, unique and check
+    constraints and foreign keys, each with the online helper for it.
 
     Args:
         table_name: The table.
-        column: The column as in ``op.add_column``. What is unnamed in it gets the name that the naming convention of
-            ``target_metadata`` gives, else ``<table>_<column>_fkey``, ``_key`` or ``_check``; an index without a
-            convention is ``ix_<table>_<column>``, with the schema before the table where there is one.
+        column: The column as in ``op.add_column``. Unnamed constraints get their names from the naming convention of
+            ``target_metadata``, else ``<table>_<column>_fkey``, ``_key`` or ``_check``. An unnamed index is
+            ``ix_<table>_<column>``, or ``ix_<schema>_<table>_<column>``.
         schema: The schema of the table.
-        if_different: "raise" or "keep": what to do where a column of that name has another definition. What a later call
-            of the same revision changes (``enforce_not_null``, ``set_server_default``, ...) is no difference: an
-            interrupted run may have come so far.
+        if_different: "raise" or "keep": what to do if a column of that name has another definition. Changes by
+            later calls of the same revision (``enforce_not_null``, ``set_server_default`` and others) do not count as
+            differences: an interrupted run may have made them.
 
     Returns:
-        True if anything was added, False if all was there as asked.
+        True if anything was added, False if everything already existed as requested.
 
     Raises:
-        UnknownTable: There is no such table.
+        UnknownTable: The table does not exist.
         DefinitionMismatch: The column has another type, nullability, default, collation or expression.
-        UnsafeOperation: It is NOT NULL without a default and the table has rows, or its values would differ from row to
-            row, so that the server rewrites the table; or subscribers of logical replication would stop over it.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        UnsafeOperation: The column is NOT NULL without a default and the table has rows; or the server would rewrite the
+            table, because each row gets another value; or subscribers of logical replication would stop.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT; SQLite the file, briefly.
 
-    Running it again: adds what is still missing, also a part that an interrupted run left out.
+    Running it again: adds what is missing, also what an interrupted run did not reach.
 
-    Offline: ``ADD COLUMN IF NOT EXISTS``; a column that only the live table can allow is ``OnlineOnly``.
+    Offline: ``ADD COLUMN IF NOT EXISTS``. ``OnlineOnly`` if whether it is safe depends on the live table.
 
     Example:
         add_column_if_missing("users", sa.Column("email", sa.String(320), index=True))
@@ -95,8 +103,8 @@ def add_column_if_missing(
     if not isinstance(column, sa.Column) or column.primary_key:
         raise InvalidArgument(
             f"The column is {column!r}, not a sa.Column outside the primary key.",
-            remedy="A new key is made by create_primary_key_if_missing(). A column is added so:",
-            code='add_column_if_missing("users", sa.Column("email", sa.Text))',
+            remedy="To create a primary key, use create_primary_key_if_missing(). To add a column, write:",
+            code=migration.right,
         )
     check_names(migration, migration.right, column_name=column.name)
     name = migration.name
@@ -113,7 +121,7 @@ def add_column_if_missing(
 
 
 def part_checks(alone: sa.Table, column: sa.Column[Any]) -> None:
-    """Take the checks out of a column's definition, in which they would be lost, or scan under the lock of ADD COLUMN."""
+    """Move the checks of a column to its table: within ADD COLUMN they would be lost, or scan rows under its lock."""
     for check in [constraint for constraint in column.constraints if isinstance(constraint, sa.CheckConstraint)]:
         column.constraints.discard(check)
         own = sa.schema.conv(fitting(alone.name, column.name, "check", max_bytes=63))
@@ -148,7 +156,7 @@ def column_differences(
     autoincrement: bool = False,
     ahead: bool = False,
 ) -> list[Difference]:
-    """Return in which parts, or in which of ``only`` these, a column differs from what is wanted."""
+    """Return the parts in which a column differs from the requested one; ``only`` limits the parts compared."""
     wanted = migration.database.wanted_column(column)
     ignoring = {"comment"} if wanted.comment is None else set()
     ignoring |= {"default", "identity"} if autoincrement else set()
@@ -164,30 +172,31 @@ def _refuse_blocking(migration: Migration, name: Name, column: sa.Column[Any], t
     if table is None:
         _refuse_unknown_rows(migration, name, column, required)
         return
-    # In a forecast, a type that is yet to be created cannot be tried out.
+    # In a dry run, a type that is not created yet cannot be tested.
     asks = not awaits_enum(migration, column)
     why = asks and look_into(migration, name, lambda: migration.database.safety.column_refusal(column, table))
-    # Asked last: row security may keep the rows from a session, and most columns are added whether there are rows or not.
+    # Checked last: row security may hide rows from a session, and most columns can be added whether there are rows or not.
     if not (required or why) or not look_into(migration, name, lambda: migration.database.has_rows(table)):
         return
     refuse_domain(migration, name, column, table)
-    code = call(
-        "add_required_column", name.name, column_code(column), populate=Code("sa.text('...')"), schema=name.schema
-    )
+    plain: sa.Column[Any] = sa.Column(column.name, column.type, nullable=column.nullable)
+    code = call("add_required_column", name.name, column_code(plain), populate=sql_over(name.name), schema=name.schema)
     if required:
         refuse_unless_assured(
             f"Column {name}.{column.name} is NOT NULL and has no server default, but {name} has rows.",
-            "Those rows would have no value for it, and an application that does not know the column could not insert.",
-            "Add it nullable, fill it, then enforce it, which is one call:",
+            "Existing rows would have no value, and an application that does not know the column could not insert rows.",
+            "Add it nullable, fill it and make it NOT NULL, in one call:",
             code,
         )
+    written = call("add_column_if_missing", name.name, column_code(column), schema=name.schema)
     problem = f"Adding column {name}.{column.name} would block: {why}."
     if why and (column.computed is not None or column.identity is not None):
         refuse_unless_assured(
             problem,
-            "Its values are the server's, so that it cannot be added empty and be filled in batches.",
-            "Where all may wait for it, say why. Else have a plain column, in the models too, and the application write it:",
-            f'with assured("a maintenance window is open"):\n    ...\n{code}',
+            "The server computes its values, so it cannot be added empty and filled in batches.",
+            "If the application can wait, run the call inside assured(). Otherwise use a plain column, which the application"
+            " writes:",
+            f'with assured("a maintenance window is open"):\n    {written}\n# or: {code}',
         )
     elif why:
         refuse_unless_assured(problem, "", "Add it empty and fill it in batches:", _filled_later(name, column) or code)
@@ -201,7 +210,7 @@ def _refuse_unknown_rows(migration: Migration, name: Name, column: sa.Column[Any
 
 
 def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
-    """Write the calls that add a column, give it its default and fill it in batches; None where it has no default."""
+    """Write the calls that add a column, set its default and fill it in batches; None if it has no default."""
     own, default = str(column.name), default_code(column)
     value = default_code(column, as_value=True)
     if not default:
@@ -222,7 +231,7 @@ def _filled_later(name: Name, column: sa.Column[Any]) -> str | None:
     return "\n".join(calls)
 
 
-# What a column may bring along, in the order in which it is made.
+# What belongs to a column, in the order in which it is created.
 _COMPANIONS = (
     (sa.Index, indexes),
     (sa.CheckConstraint, constraints),
@@ -232,8 +241,8 @@ _COMPANIONS = (
 
 
 def _companions(alone: sa.Table, name: Name) -> Iterator[tuple[Any, Any]]:
-    """Go through what a column brings along, each with the module that makes it."""
-    # A set has another order in each process.
+    """Yield what belongs to a column, each with the module that creates it."""
+    # The order of a set differs from process to process.
     things: list[Any] = [*alone.indexes, *alone.constraints]
     things.sort(key=lambda thing: str(thing.name))
     for kind, module in _COMPANIONS:
@@ -243,10 +252,9 @@ def _companions(alone: sa.Table, name: Name) -> Iterator[tuple[Any, Any]]:
 
 
 def check_companions(migration: Migration, alone: sa.Table, name: Name, table: Table, if_different: str) -> None:
-    """Raise what would stop the index or a constraint of the column, before the column itself is added."""
+    """Raise what would stop the index or a constraint of the column, before the column is added."""
     companions = [*_companions(alone, name)]
     if any(not isinstance(thing, sa.Index) or thing.unique for thing, _ in companions):
-        # They hold for the rows or not.
         referents = [key.referred_table for key in alone.foreign_key_constraints]
         refuse_hidden_rows(migration, table.name, *(Name(referent.name, referent.schema) for referent in referents))
     for thing, module in companions:
@@ -254,7 +262,7 @@ def check_companions(migration: Migration, alone: sa.Table, name: Name, table: T
 
 
 def add_companions(migration: Migration, alone: sa.Table, name: Name, seen: Table | None, if_different: str) -> bool:
-    """Add the indexes and constraints of a column; ``seen`` is its table if it was just looked at."""
+    """Add the indexes and constraints of a column; ``seen`` is its table if it has just been inspected."""
     changed = False
     for thing, module in _companions(alone, name):
         create = partial(module.create, migration, thing, name, None if changed else seen, if_different=if_different)
@@ -263,7 +271,7 @@ def add_companions(migration: Migration, alone: sa.Table, name: Name, seen: Tabl
 
 
 @helper(
-    Said("drops column {1} of {0}", f"{MOMENT}.", UNUSED, noun="column"),
+    Said("drops column {1} of {0}", f"{BRIEF_LOCK}.", UNUSED, noun="column"),
     "column {table}.{column_name}",
     changes={"missing"},
     loses=True,
@@ -271,35 +279,35 @@ def add_companions(migration: Migration, alone: sa.Table, name: Name, seen: Tabl
 def drop_column_if_exists(
     migration: HelperCall, table_name: str, column_name: str, *, schema: str | None = None, archive: bool = False
 ) -> bool:
-    """The table does not have the column, nor the indexes and constraints of that column alone.
+    """The table has neither the column nor the indexes and constraints on that column alone.
 
-    Steps: looks at the table and at what depends on the column; forgets the backfills of the column; drops the column and
-    what is its own in one brief statement where the server can, else what is its own first. With ``archive``: makes a table
-    of the key and the column and triggers that write to it what the application does; copies the rows that stand in
-    batches; then drops the column together with the triggers, while no write can fall in between.
+    Steps: inspects the table and what depends on the column; deletes the progress of its backfills; drops the column with
+    its indexes and constraints in one brief statement if the server can, else drops these first. With ``archive``: creates a
+    table of the key and the column, and triggers that copy the application's writes to it; copies existing rows in batches;
+    then drops the column and the triggers together, so no write is missed.
 
     Args:
-        table_name: The table; where there is none, there is nothing to drop.
+        table_name: The table. It need not exist.
         column_name: The column.
         schema: The schema of the table.
-        archive: Keep the values and the definition, so that ``restore_column`` brings them back.
+        archive: Keep the values and the definition for ``restore_column``.
 
     Returns:
-        True if it was dropped, False if it was not there.
+        True if it was dropped, False if it did not exist.
 
     Raises:
-        DependentObjects: A view, policy, trigger, generated column, or an index or constraint with other columns too,
-            stands on it.
-        UnsafeOperation: With ``archive``, the table has no unique key of other columns that are NOT NULL, or the server does
-            not drop the column in a moment.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        DependentObjects: A view, policy, trigger, generated column, or an index or constraint that has other columns too,
+            depends on it.
+        UnsafeOperation: With ``archive``, the table has no unique key of other columns that are NOT NULL, or the server
+            cannot drop the column briefly.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly; MariaDB and MySQL ALGORITHM=INSTANT or INPLACE; SQLite the file. With
-    ``archive`` the same, also for the triggers, and none on the rows that are copied.
+    ``archive`` the same, also for the triggers; copied rows are not locked.
 
-    Running it again: goes on with a copy that was stopped; else nothing is left to do.
+    Running it again: continues a copy that was stopped; else does nothing.
 
-    Offline: ``DROP COLUMN IF EXISTS``; call ``forget_backfill`` beside it where the column was filled by ``backfill``.
+    Offline: ``DROP COLUMN IF EXISTS``; also call ``forget_backfill`` if the column was filled by ``backfill``.
     ``archive=True`` is ``OnlineOnly``.
 
     Example:
@@ -314,12 +322,12 @@ def drop_column_if_exists(
             if archive:
                 return archive_column(migration, table, column_name, explain)
             abandon_archive(migration, table.name, column_name)
-            # Before it goes: after a stop in between nobody would know of the column any more.
+            # Before the drop: after an interruption, it would no longer be known which column was filled.
             forget_backfills_of(migration, table.name, column_name)
         case Table() | Absent():
             if archive and isinstance(inspected, Table):
                 finish_archive(migration, inspected.name, column_name)
-            return migration.skip("it is not there")
+            return migration.skip("it does not exist")
     return execute(migration, migration.database.ddl.drop_column(name, column_name, known(inspected)), explain)
 
 
@@ -333,14 +341,14 @@ def _refuse_dependents(migration: HelperCall, table: Table, column: str) -> None
 def _dependents(migration: Migration, table: Table, column: str) -> Sequence[str]:
     def look_for() -> list[str]:
         found = migration.database.dependents.dependents(table, column)
-        # What follows the writes of the application goes along with the column.
+        # The triggers of an archive are dropped with the column.
         return [one for one in found if not one.startswith("trigger safeops_archive_")]
 
     return [*_shared(table, column), *look_into(migration, table.name, look_for)]
 
 
 def _shared(table: Table, column: str) -> list[str]:
-    """Describe the indexes and constraints that have other columns too; those of a recipe only where there are no others."""
+    """Describe the indexes and constraints that have other columns too; those of a recipe only if there are no others."""
     found = []
     for thing in table.things_using(column):
         whole = set(thing.names) == {column}
@@ -353,11 +361,11 @@ def _shared(table: Table, column: str) -> list[str]:
             and not _of_one_column(table, thing, column)
         ):
             found.append((thing.name, f"{thing.kind} {thing.name}: {thing.definition}"))
-    own = "; a ColumnRename or TypeChange under way has made it: finish or undo that first"
+    own = "; created by an unfinished ColumnRename or TypeChange: finish or undo that first"
     theirs = [described for name, described in found if not name.startswith("safeops_")]
     return theirs or [f"{described}{own}" for _, described in found]
 
 
 def _of_one_column(table: Table, one: Constraint, column: str) -> bool:
-    """Tell whether a check or an exclusion names this column and no other."""
+    """Return whether a check or an exclusion names only this column."""
     return not one.columns and not any(one in table.things_using(other) for other in table.columns if other != column)

@@ -1,4 +1,4 @@
-"""Constraints of any kind: what their helpers share, to validate and to drop one."""
+"""What the helpers of all kinds of constraints share; validate and drop a constraint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from alembic.operations import ops
 
 from safeops.databases.definitions import Constraint, Difference, Table, differences, foreign_key
 from safeops.errors import DefinitionMismatch, UnknownConstraint
-from safeops.execution.helper import GO_ON, GONE, MOMENT, HelperCall, Said, existing_or_skip, helper, is_gone
+from safeops.execution.helper import (
+    BRIEF_LOCK,
+    DROPPED_LATER,
+    ONLINE,
+    HelperCall,
+    Said,
+    existing_or_skip,
+    helper,
+    is_gone,
+)
 from safeops.execution.inspect import Absent, known, look_into, settle_name, skipped
 from safeops.execution.lock_retry import execute
 from safeops.execution.migration import Migration
@@ -26,7 +35,7 @@ from safeops.schema.refusals import (
 )
 
 SMALL_TABLE = 8 * 1024 * 1024
-"""Bytes up to which an exclusion constraint is built under its lock without asking."""
+"""Bytes up to which an exclusion constraint is built under its lock without ``assured()``."""
 
 KINDS = ("foreignkey", "check", "unique", "primary", "exclude")
 
@@ -40,8 +49,7 @@ def create(
     validate: bool = True,
     if_different: str,
 ) -> bool:
-    """Create a constraint on one table that was made from arguments; ``seen`` is the table where it was just looked at."""
-    """Create a constraint on one table that was made from arguments; ``seen`` is the table if it was just looked at."""
+    """Create a constraint on one table that was made from arguments; ``seen`` is the table if it has just been inspected."""
     database = migration.database
     database.safety.check_support(constraint, validate)
     settle_name(migration, constraint)
@@ -61,7 +69,7 @@ def create(
 
 
 def _is_another(migration: Migration, table: Table | None, constraint: sa.Constraint) -> bool:
-    """Tell whether a constraint of the same name and kind is to be replaced; offline it always is."""
+    """Return whether there is a constraint of the same name and kind to replace; offline always True."""
     if table is None:
         return True
     wanted = migration.database.wanted_constraint(constraint)
@@ -71,7 +79,7 @@ def _is_another(migration: Migration, table: Table | None, constraint: sa.Constr
 
 
 def _replace(migration: Migration, name: Name, table: Table | None, constraint: sa.Constraint, validate: bool) -> bool:
-    """Put the constraint in the place of another one, which nothing else may depend on."""
+    """Replace another constraint, on which no other object may depend."""
     database = migration.database
     if table is not None:
         wanted = database.wanted_constraint(constraint)
@@ -85,7 +93,7 @@ def _replace(migration: Migration, name: Name, table: Table | None, constraint: 
 
 
 def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, table: Table, if_different: str) -> None:
-    """Raise what would stop a constraint of a column that is still to be added."""
+    """Raise what would stop a constraint of a column that has not been added yet."""
     migration.database.safety.check_support(constraint, True)
     migration.database.safety.check_virtual(table, constraint)
     wanted = migration.database.wanted_constraint(constraint)
@@ -101,15 +109,15 @@ def check_ready(migration: Migration, constraint: sa.Constraint, name: Name, tab
 
 
 def _refuse_copy(migration: Migration, wanted: Constraint, table: Table) -> None:
-    """Raise UnsafeOperation where a check of a new column would have the server copy a table that has refusals."""
+    """Raise UnsafeOperation if the server would copy a table with rows for the check of a new column."""
     database = migration.database
     if wanted.kind != "check" or database.abilities.adds_checks_online:
         return
     if look_into(migration, table.name, lambda: database.has_rows(table)):
         refuse_unless_assured(
-            f"Check {wanted.name} cannot be added to {table.name} online: the server copies the table for it.",
-            "Writes would wait for as long as that takes.",
-            "Add the column without the check. Or where writes may wait, say why:",
+            f"Check {wanted.name} cannot be added to {table.name} online: the server copies the table.",
+            "Writes would wait until the copy is complete.",
+            "Add the column without the check. If writes can wait, run the call inside assured():",
             'with assured("the table is small"):\n    ...',
         )
 
@@ -123,17 +131,17 @@ def other_definition(existing: Constraint, name: Name, found: Sequence[Differenc
     """Return what to do about a constraint of the same name and another definition."""
     if [one.part for one in found] == ["enforced"]:
         return (
-            "It is NOT ENFORCED: the server checks no row against it, neither old nor new. Replace it by one that is"
-            " enforced and validated:",
+            "It is NOT ENFORCED: the server checks neither existing nor new rows. Replace it with an enforced constraint,"
+            " which is also validated:",
             enforced(existing, name),
         )
     type_ = "foreignkey" if existing.kind == "foreign key" else None
     drop = call("drop_constraint_if_exists", existing.name, name.name, type_=type_, schema=name.schema)
-    return "Give the new one another name, or drop the old one first:", drop
+    return "Give the new constraint another name, or drop the old constraint first:", drop
 
 
 def enforced(existing: Constraint, name: Name) -> str:
-    """Write the call that puts an enforced constraint in the place of one that is not."""
+    """Write the call that replaces a constraint that is not enforced with an enforced one."""
     if existing.kind != "foreign key" or existing.referent is None:
         condition, schema = existing.expression or "...", name.schema
         options = {"schema": schema, "if_different": "replace"}
@@ -166,7 +174,7 @@ def _columns_of(constraint: sa.Constraint) -> list[str]:
 def _settled(
     migration: Migration, name: Name, table: Table, constraint: sa.Constraint, validate: bool, if_different: str
 ) -> bool | None:
-    """Return False where the constraint is there as asked, None where there is something to do, or raise."""
+    """Return False if the constraint exists as requested, None if there is something to do, or raise."""
     database = migration.database
     wanted = database.wanted_constraint(constraint)
     existing = database.same_named(table, wanted)
@@ -197,13 +205,13 @@ def _settled(
 
 
 def _lacks_enforcement_alone(migration: Migration, existing: Constraint, found: Sequence[Difference]) -> bool:
-    """Tell whether a check is as asked but NOT ENFORCED, on a server that can enforce it as it is."""
+    """Return whether a check only lacks enforcement, on a server that can enforce an existing check."""
     later = migration.database.abilities.enforces_checks_later and existing.kind == "check"
     return later and [one.part for one in found] == ["enforced"]
 
 
 def _refuse_unready(migration: Migration, table: Table, constraint: sa.Constraint, validate: bool) -> None:
-    """Raise what would make the plan fail half way, before anything is touched."""
+    """Raise what would make the plan fail halfway, before anything is changed."""
     if isinstance(constraint, sa.CheckConstraint) and validate:
         refusals.refuse(migration, table, _checked(migration, table, constraint))
     elif isinstance(constraint, sa.PrimaryKeyConstraint):
@@ -213,8 +221,8 @@ def _refuse_unready(migration: Migration, table: Table, constraint: sa.Constrain
     elif not isinstance(constraint, (sa.CheckConstraint, sa.UniqueConstraint)) and table.bytes > SMALL_TABLE:
         refuse_unless_assured(
             f"Exclusion constraint {constraint.name} would block {table.name}, which has {table.bytes / 2**20:.0f} MiB.",
-            "PostgreSQL builds its index under an ACCESS EXCLUSIVE lock, and has no online way.",
-            "Where that is fine, say why:",
+            "PostgreSQL builds its index under an ACCESS EXCLUSIVE lock, and cannot build it online.",
+            "If reads and writes can wait, run the call inside assured():",
             'with assured("a maintenance window is open"):\n    ...',
         )
 
@@ -234,13 +242,13 @@ def _offenders(migration: Migration, table: Table, constraint: sa.Constraint) ->
     return None
 
 
-@helper(Said("validates {0} of {1}", f"Rows are checked {GO_ON}."), "constraint {constraint_name} on {table}")
+@helper(Said("validates {0} of {1}", f"Rows are checked {ONLINE}."), "constraint {constraint_name} on {table}")
 def validate_constraint(
     migration: HelperCall, constraint_name: str, table_name: str, *, schema: str | None = None
 ) -> bool:
     """The foreign key or check constraint is valid for every row.
 
-    Steps: looks at the table; checks the old rows in a scan that lets readers and writers go on.
+    Steps: inspects the table; checks existing rows in a scan that does not block reads or writes.
 
     Args:
         constraint_name: The constraint.
@@ -248,23 +256,23 @@ def validate_constraint(
         schema: The schema of the table.
 
     Returns:
-        True if it was validated, False if it was valid.
+        True if it was validated, False if it already was valid.
 
     Raises:
-        UnknownTable: There is no such table.
+        UnknownTable: The table does not exist.
         UnknownConstraint: The table has no such constraint.
-        DefinitionMismatch: It is NOT ENFORCED (PostgreSQL 18), so that the server checks no row against it.
+        DefinitionMismatch: It is NOT ENFORCED (PostgreSQL 18), so the server checks no rows.
         OrphanedRows: Rows break the foreign key.
         ViolatingRows: Rows break the check.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL SHARE UPDATE EXCLUSIVE, and ROW SHARE on the table that a foreign key refers to. MySQL copies the
-    table for a check that is NOT ENFORCED, and refuses that online. On MariaDB and SQLite every constraint is valid from
-    the first.
+    table for a check that is NOT ENFORCED, and refuses that online. On MariaDB and SQLite every
+    constraint is valid from the start.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``VALIDATE CONSTRAINT`` where the constraint stands unvalidated.
+    Offline: ``VALIDATE CONSTRAINT``, guarded: only if the constraint is not valid.
 
     Example:
         validate_constraint("fk_orders_user", "orders")
@@ -274,7 +282,7 @@ def validate_constraint(
         constraint_name = _as_created(migration, None, constraint_name, None)
         return execute(migration, database.ddl.validate_constraint(name, constraint_name, None))
     if is_gone(table, name, constraint_name):
-        return migration.skip(GONE)
+        return migration.skip(DROPPED_LATER)
     constraint_name = _as_created(migration, table, constraint_name, None)
     if constraint_name not in table.constraints:
         raise UnknownConstraint(
@@ -284,10 +292,10 @@ def validate_constraint(
     constraint = table.constraints[constraint_name]
     _refuse_unenforced(migration, constraint, name)
     if constraint.valid:
-        return skipped(f"constraint {constraint_name} on {name}", "it is valid")
+        return skipped(f"constraint {constraint_name} on {name}", "it is already valid")
     offenders = _offenders_of(migration, table, constraint)
     if offenders is not None and constraint.kind == "check" and not database.abilities.adds_checks_online:
-        # The server copies the table to look at the rows.
+        # The server would copy the table to check the rows.
         refusals.refuse(migration, table, offenders)
     plan = database.ddl.validate_constraint(name, constraint_name, table)
     return execute(migration, plan, refusals.explained_by(migration, table, offenders))
@@ -297,10 +305,9 @@ def _refuse_unenforced(migration: Migration, existing: Constraint, name: Name) -
     if existing.enforced or (migration.database.abilities.enforces_checks_later and existing.kind == "check"):
         return
     raise DefinitionMismatch(
-        f"{existing.kind.capitalize()} {existing.name} of {name} is NOT ENFORCED, so it cannot be validated:"
-        f" {existing.definition}",
-        why="The server checks no row against it, neither old nor new.",
-        remedy="Replace it by one that is enforced and validated:",
+        f"Could not validate {existing.kind} {existing.name} of {name}: it is NOT ENFORCED: {existing.definition}",
+        why="The server checks neither existing nor new rows.",
+        remedy="Replace it with an enforced constraint, which is also validated:",
         code=enforced(existing, name),
     )
 
@@ -315,7 +322,7 @@ def _offenders_of(migration: Migration, table: Table, existing: Constraint) -> r
 
 
 def _as_created(migration: HelperCall, table: Table | None, constraint: str, type_: str | None) -> str:
-    """Return the name that a check got when a naming convention made ``ck_<table>_<name>`` of the author's."""
+    """Return the name that a check got from a naming convention, such as ``ck_<table>_<name>``."""
     existing_names = table.constraints if table else {}
     if constraint in existing_names or type_ not in (None, "check") or "ck" not in migration.naming_convention:
         return constraint
@@ -325,7 +332,7 @@ def _as_created(migration: HelperCall, table: Table | None, constraint: str, typ
 
 
 @helper(
-    Said("drops constraint {0} of {1}", f"{MOMENT}.", noun="constraint"),
+    Said("drops constraint {0} of {1}", f"{BRIEF_LOCK}.", noun="constraint"),
     "constraint {constraint_name} on {table}",
     changes={"missing"},
     choices={"type_": (None, *KINDS)},
@@ -335,25 +342,25 @@ def drop_constraint_if_exists(
 ) -> bool:
     """The table has no constraint of this name.
 
-    Steps: looks at the table; drops the constraint, and the index that belongs to it, in one brief statement.
+    Steps: inspects the table; drops the constraint and its index in one brief statement.
 
     Args:
         constraint_name: The constraint.
-        table_name: The table; where there is none, there is nothing to drop.
+        table_name: The table. It need not exist.
         type_: "foreignkey", "check", "unique" or "primary", as in ``op.drop_constraint``; needed offline on MySQL.
         schema: The schema of the table.
 
     Returns:
-        True if it was dropped, False if it was not there.
+        True if it was dropped, False if it did not exist.
 
     Raises:
-        DependentObjects: A foreign key of another table stands on it, or it is the replica identity of a published table.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        DependentObjects: A foreign key of another table depends on it, or it is the replica identity of a published table.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE, briefly, on both tables of a foreign key; MariaDB and MySQL ALGORITHM=INPLACE,
-    LOCK=NONE where they can; SQLite rebuilds the table.
+    LOCK=NONE if possible; SQLite rebuilds the table.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
     Offline: guarded by ``IF EXISTS``.
 
@@ -370,7 +377,7 @@ def drop_constraint_if_exists(
         case Table() as table if is_left(migration, table, constraint_name):
             pass
         case Table() | Absent():
-            return skipped(f"constraint {constraint_name} on {name}", "it is not there")
+            return skipped(f"constraint {constraint_name} on {name}", "it does not exist")
     plan = database.ddl.drop_constraint(name, constraint.name if constraint else constraint_name, type_, table)
     return execute(migration, plan, explained_dependents(migration, f"constraint {constraint_name} of {name}"))
 

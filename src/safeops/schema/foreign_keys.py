@@ -1,4 +1,4 @@
-"""Foreign keys: added for new rows in a moment, checked against the old rows while all go on."""
+"""Foreign keys: added briefly for new rows, then validated for existing rows without blocking reads and writes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safeops.arguments import Keywords
 from safeops.databases.definitions import Table, differences
 from safeops.databases.steps import Plan
 from safeops.errors import InvalidArgument
-from safeops.execution.helper import GO_ON, HelperCall, Said, existing_or_skip, helper, skipping
+from safeops.execution.helper import ONLINE, HelperCall, Said, existing_or_skip, helper, skipping
 from safeops.execution.inspect import (
     check_choice,
     check_columns,
@@ -31,19 +31,27 @@ from safeops.schema import indexes, refusals
 from safeops.schema.constraints import other_definition
 from safeops.schema.refusals import IF_DIFFERENT, keep_or_raise, real_differences
 
+
+def _shown(columns: Any, example: str) -> list[str]:
+    """Return the columns of a call for messages, or an example if they are not columns."""
+    given = [columns] if isinstance(columns, str) else columns
+    is_list = isinstance(given, Sequence) and given and all(isinstance(one, str) and one for one in given)
+    return list(dict.fromkeys(given)) if is_list else [example]
+
+
 ACTIONS = (None, "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
 
 
 @helper(
     Said(
         "adds foreign key {0} from {1} to {2}",
-        f"Both tables are locked for a moment; the rows are checked {GO_ON}.",
+        f"Both tables are locked for milliseconds; rows are checked {ONLINE}.",
         noun="foreign key",
     ),
     changes={"not yet"},
     example={
-        "local_cols": lambda given: [f"column of {given['source_table']}"],
-        "remote_cols": lambda given: [f"key of {given['referent_table']}"],
+        "local_cols": lambda given: _shown(given["local_cols"], f"column of {given['source_table']}"),
+        "remote_cols": lambda given: _shown(given["remote_cols"], f"key of {given['referent_table']}"),
     },
     choices={"if_different": IF_DIFFERENT},
     keywords=Keywords(("comment", "info", "link_to_name", "use_alter"), sa.ForeignKeyConstraint),
@@ -71,48 +79,48 @@ def create_foreign_key_if_missing(
 ) -> bool:
     """The table has the foreign key, valid for every row.
 
-    Steps: looks at both tables and for rows that refer to nothing; builds the index first where it is asked for; adds the
-    key for new rows in a brief statement; checks the old rows in a scan that lets readers and writers go on.
+    Steps: inspects both tables and looks for rows without a referenced row; builds the index first, if requested; adds the
+    key for new rows in a brief statement; checks existing rows in a scan that does not block reads or writes.
 
     Args:
         constraint_name: The foreign key.
-        source_table: The table that refers.
-        referent_table: The table that is referred to.
-        local_cols: The columns that refer.
-        remote_cols: The columns that are referred to; a primary key, or unique.
+        source_table: The referring table.
+        referent_table: The referenced table.
+        local_cols: The referring columns.
+        remote_cols: The referenced columns: a primary key, or unique.
         onupdate: "CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT" or "NO ACTION".
         ondelete: As ``onupdate``.
-        deferrable: Whether the check may wait for the end of a transaction.
+        deferrable: Whether the check can be deferred to the end of a transaction.
         initially: "DEFERRED" or "IMMEDIATE".
         match: "FULL" or "SIMPLE".
-        source_schema: The schema of the table that refers.
-        referent_schema: The schema of the table that is referred to.
-        validate: Whether old rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
-        index: Whether to build ``ix_<table>_<columns>`` on the columns that refer: without one, each delete in the other
-            table scans this one. It is the author's to drop.
-        if_different: "raise", "keep" or "replace": what to do where a key of that name has another definition. "replace"
-            adds the new one as ``safeops_new_<name>`` and checks all rows before the old one is dropped, so that every
-            write is checked by one of them.
+        source_schema: The schema of the referring table.
+        referent_schema: The schema of the referenced table.
+        validate: Whether existing rows are checked too; False leaves that to ``validate_constraint`` in a later revision.
+        index: Whether to build ``ix_<table>_<columns>`` on the referring columns. Without an index, each delete in the
+            referenced table scans this table. Dropping the foreign key keeps the index.
+        if_different: "raise", "keep" or "replace": what to do if a key of that name has another definition. "replace"
+            adds the new key as ``safeops_new_<name>`` and checks all rows before it drops the old key; every write is
+            checked by one of them.
         **kw: As in ``op.create_foreign_key``.
 
     Returns:
-        True if anything was added or validated, False if all was there as asked.
+        True if anything was added or validated, False if everything already existed as requested.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: A table has no such column.
+        UnknownTable: The table does not exist.
+        UnknownColumn: A column does not exist.
         DefinitionMismatch: The name is taken by a constraint of another definition.
-        OrphanedRows: Rows refer to nothing.
-        InvalidArgument: What is referred to is not unique.
-        UnsupportedOnDatabase: ``validate=False`` or ``deferrable`` on a server that has no such thing.
-        LockNotAcquired: A table was in use for the whole retry budget.
+        OrphanedRows: Rows refer to missing rows.
+        InvalidArgument: The referenced columns are not unique.
+        UnsupportedOnDatabase: The server has no ``validate=False`` or no ``deferrable``.
+        LockNotAcquired: A table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL SHARE ROW EXCLUSIVE on both tables, briefly, then SHARE UPDATE EXCLUSIVE and ROW SHARE for the scan;
     MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
 
-    Running it again: an unvalidated key is validated.
+    Running it again: validates a key that is not valid yet.
 
-    Offline: guarded by a look into the catalogue where the server has blocks for that.
+    Offline: guarded by a query of the catalogue, on servers that can run a block of statements.
 
     Example:
         create_foreign_key_if_missing("fk_orders_user", "orders", "users", ["user_id"], ["id"], index=True)
@@ -138,8 +146,8 @@ def _check_columns(migration: HelperCall, local: Sequence[str], remote: Sequence
     check_columns(migration, "remote_cols", remote, migration.right)
     if len(local) != len(remote):
         raise InvalidArgument(
-            f"{len(local)} columns refer to {len(remote)}: {list(local)} to {list(remote)}.",
-            remedy="Name as many on both sides:",
+            f"local_cols has {len(local)} columns, but remote_cols has {len(remote)}: {list(local)} and {list(remote)}.",
+            remedy="Name the same number of columns on both sides:",
             code=migration.right,
         )
 
@@ -147,7 +155,7 @@ def _check_columns(migration: HelperCall, local: Sequence[str], remote: Sequence
 def _key(
     constraint: str, name: Name, other: Name, local: Sequence[str], remote: Sequence[str], **kw: Any
 ) -> sa.ForeignKeyConstraint:
-    """Make the key of columns, not of "table.column" as Alembic does: names may have dots in them."""
+    """Make the key of columns, not of "table.column" as Alembic does: names can contain dots."""
     metadata = sa.MetaData()
     columns = dict.fromkeys([*local, *remote] if name == other else local)
     source = sa.Table(name.name, metadata, *map(sa.Column, columns), schema=name.schema)
@@ -167,7 +175,6 @@ def create(
     index: bool = False,
     if_different: str,
 ) -> bool:
-    """Create a foreign key that was made from arguments or from a column."""
     """Create a foreign key that was made from arguments or from a column."""
     database = migration.database
     database.safety.check_support(key, validate)
@@ -203,7 +210,7 @@ def _plan(
 
 
 def _is_another(migration: Migration, source: Table, referent: Table, key: sa.ForeignKeyConstraint) -> bool:
-    """Tell whether there is another key of this name to replace, or an earlier run has not finished replacing it."""
+    """Return whether there is another key of this name to replace, or an unfinished replacement."""
     existing, passing = source.constraints.get(str(key.name)), migration.database.ddl.temporary_name(str(key.name))
     if passing in source.constraints or passing in source.indexes:
         return True
@@ -214,7 +221,7 @@ def _is_another(migration: Migration, source: Table, referent: Table, key: sa.Fo
 
 
 def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
-    """Return the table that a key refers to, and the columns there."""
+    """Return the table and the columns that a key refers to."""
     target = key.elements[0].column.table
     return Name(target.name, target.schema), [element.column.name for element in key.elements]
 
@@ -222,7 +229,7 @@ def referent_of(key: sa.ForeignKeyConstraint) -> tuple[Name, list[str]]:
 def check_ready(
     migration: Migration, key: sa.ForeignKeyConstraint, name: Name, table: Table, if_different: str
 ) -> None:
-    """Raise what would stop the foreign key of a column that is still to be added."""
+    """Raise what would stop the foreign key of a column that has not been added yet."""
     migration.database.safety.check_support(key, True)
     migration.database.safety.check_virtual(table, key)
     other, remote = referent_of(key)
@@ -259,11 +266,11 @@ def _is_settled(
     validate: bool,
     if_different: str,
 ) -> bool:
-    """Tell whether the key is there as asked, or kept; raise where it differs."""
+    """Return whether the key exists as requested, or is kept; raise if it differs."""
     existing = source.constraints.get(str(key.name))
     if existing is None:
         return False
-    # Without a schema the name is resolved by the server, as the look at the other table has done.
+    # Without a schema, the server resolves the name of the referenced table, as the inspection did.
     wanted = replace(migration.database.wanted_constraint(key), referent=referent.name)
     found = real_differences(migration, source, existing, wanted, key)
     if not found and validate and not existing.valid:
@@ -292,8 +299,8 @@ def _refuse_not_unique(key: sa.ForeignKeyConstraint, referent: Table, other: Nam
         unique = f"uq_{other.name}_{remote[0]}"
         raise InvalidArgument(
             f"Foreign key {key.name} refers to {other}({', '.join(remote)}), which is not unique.",
-            why="A foreign key needs a primary key or a unique constraint on the other side.",
-            remedy="Make it unique first:",
+            why="A foreign key must refer to a primary key or to unique columns.",
+            remedy="Make them unique first:",
             code=call("create_unique_constraint_if_missing", unique, other.name, remote, schema=other.schema),
         )
 

@@ -1,4 +1,4 @@
-"""Indexes: built and dropped while readers and writers go on."""
+"""Indexes: built and dropped without blocking reads and writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from safeops.arguments import Keywords
 from safeops.databases.definitions import Constraint, Index, Table, differences
 from safeops.errors import DefinitionMismatch, DependentObjects, InvalidArgument
-from safeops.execution.helper import GO_ON, HelperCall, Said, existing_or_skip, helper, shown_columns
+from safeops.execution.helper import ONLINE, HelperCall, Said, existing_or_skip, helper, shown_columns
 from safeops.execution.inspect import Absent, known, look_into, settle_name
 from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
@@ -30,7 +30,7 @@ from safeops.schema.refusals import (
 
 
 @helper(
-    Said("builds index {0} on {1}", f"It is built {GO_ON}.", noun="index"),
+    Said("builds index {0} on {1}", f"Built {ONLINE}.", noun="index"),
     example={"columns": shown_columns},
     keywords=Keywords(("info", "quote", "if_not_exists"), sa.Index),
     choices={"if_different": IF_DIFFERENT},
@@ -49,38 +49,38 @@ def create_index_if_missing(
 ) -> bool:
     """The index exists, is valid, and has this definition.
 
-    Steps: looks at the table; drops an invalid index that an interrupted build left under this name; builds online. On a
-    partitioned table: creates it on the parent only, builds it on each partition, and attaches them.
+    Steps: inspects the table; drops an invalid index of this name that an interrupted build left; builds the index online.
+    On a partitioned table: creates it on the parent only, builds it on each partition, and attaches the partitions.
 
     Args:
-        index_name: The index.
+        index_name: The name of the index.
         table_name: The table.
         columns: Columns, or expressions such as ``sa.text("lower(email)")``, in order.
-        unique: Whether no two rows may have the same values.
+        unique: Whether the index is unique.
         schema: The schema of the table.
-        if_different: "raise", "keep" or "replace": what to do where an index of that name has another definition.
-            "replace" builds the new one before the old one is dropped: as ``safeops_new_<index>`` with a brief exchange of
-            the names at the end, or on MariaDB, MySQL and SQLite in one statement or transaction.
+        if_different: "raise", "keep" or "replace": what to do if an index of that name has another definition.
+            "replace" builds the new index before it drops the old one: under the name ``safeops_new_<index>``, which is
+            changed at the end, or on MariaDB, MySQL and SQLite in one statement or transaction.
         **kw: As in ``op.create_index``: ``postgresql_where``, ``postgresql_using``, ``postgresql_include``,
             ``postgresql_ops``, ``mysql_length``, ``sqlite_where`` and so on.
 
     Returns:
-        True if it was built, False if it was there as asked.
+        True if it was built, False if it already existed as requested.
 
     Raises:
-        UnknownTable: There is no such table.
+        UnknownTable: The table does not exist.
         UnknownColumn: The table has no such column.
         DefinitionMismatch: The name is taken by an index of another definition or on another table.
-        DuplicateRows: Rows share a value that is to be unique.
-        LockNotAcquired: The build waited for others' transactions for the whole retry budget; it was cancelled and
-            cleaned up.
+        DuplicateRows: Several rows have a value that should be unique.
+        LockNotAcquired: The build waited for transactions of other sessions for the whole retry budget; it was cancelled
+            and cleaned up.
 
     Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (CREATE INDEX CONCURRENTLY); MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE;
-    SQLite the file, for as long as the build takes.
+    SQLite the file, until the build ends.
 
-    Running it again: an interrupted build is dropped and begun anew; partitions that are done are kept.
+    Running it again: drops and restarts an interrupted build; finished partitions are kept.
 
-    Offline: guarded by ``IF NOT EXISTS``, after dropping an invalid leftover.
+    Offline: drops an invalid index of this name, then ``CREATE INDEX ... IF NOT EXISTS``.
 
     Example:
         create_index_if_missing("ix_users_email", "users", ["email"], unique=True)
@@ -94,8 +94,7 @@ def create_index_if_missing(
 
 
 def create(migration: Migration, index: sa.Index, name: Name, seen: Table | None = None, *, if_different: str) -> bool:
-    """Create an index that was made from arguments; ``seen`` is the table where it was just looked at."""
-    """Create an index that was made from arguments; ``seen`` is the table if it was just looked at."""
+    """Create an index that was made from arguments; ``seen`` is the table if it has just been inspected."""
     migration.database.safety.check_index_support(index)
     about = f"index {settle_name(migration, index).name} on {name}"
     table = existing_or_skip(migration, name, about, _columns_of(index), seen)
@@ -127,7 +126,7 @@ def _explained(migration: Migration, index: sa.Index, table: Table | None) -> Ca
 
 
 def _replace(migration: Migration, name: Name, index: sa.Index, table: Table, existing: Index) -> bool:
-    """Put the index in the place of another one, which nothing else may depend on."""
+    """Replace another index, on which no other object may depend."""
     _refuse_constraint(existing, name)
     look_into(migration, name, partial(migration.database.safety.check_partition_keys, name, table, index))
     refuse_needed(migration, table, existing, migration.database.wanted_index(index).names)
@@ -136,7 +135,7 @@ def _replace(migration: Migration, name: Name, index: sa.Index, table: Table, ex
 
 
 def refuse_needed(migration: Migration, table: Table, existing: Index | Constraint, columns: Sequence[str]) -> None:
-    """Raise DependentObjects where a foreign key needs an index or a unique key that is replaced by one on these columns."""
+    """Raise DependentObjects if a foreign key needs the index or unique key that one on these columns replaces."""
     database = migration.database
     look_into(migration, table.name, lambda: database.dependents.check_identity(table, [existing.name]))
     if not database.abilities.ties_foreign_keys and list(existing.names) == list(columns)[: len(existing.names)]:
@@ -144,12 +143,12 @@ def refuse_needed(migration: Migration, table: Table, existing: Index | Constrai
     unique = isinstance(existing, Constraint) or (existing.unique and not existing.where)
     as_key = Constraint(existing.name, "unique" if unique else "index", tuple(existing.names))
     dependents = look_into(migration, table.name, lambda: database.dependents.dependents_of_key(table, as_key))
-    drop = "Drop these foreign keys first, replace it, and create them again."
+    drop = "Drop these foreign keys first, run this again, and create the foreign keys again."
     refuse_dependents(f"{existing.name} of {table.name} to replace it", dependents, drop)
 
 
 def check_ready(migration: Migration, index: sa.Index, name: Name, table: Table, if_different: str) -> None:
-    """Raise what would stop the index of a column that is still to be added."""
+    """Raise what would stop the index of a column that has not been added yet."""
     migration.database.safety.check_index_support(index)
     migration.database.safety.check_virtual(table, index)
     existing = table.indexes.get(str(index.name))
@@ -162,7 +161,7 @@ def check_ready(migration: Migration, index: sa.Index, name: Name, table: Table,
 
 
 def _columns_of(index: sa.Index) -> list[str]:
-    """Return the plain columns of an index; what its expressions name, the server tells."""
+    """Return the plain columns of an index; the server checks the columns in its expressions."""
     return [
         *(expression.name for expression in index.expressions if type(expression) is sa.Column),
         *included_in(index),
@@ -170,55 +169,55 @@ def _columns_of(index: sa.Index) -> list[str]:
 
 
 def included_in(thing: sa.Index | sa.Constraint) -> list[str]:
-    """Return the columns that an index or a key holds beside those that it is for."""
+    """Return the columns that an index or a key only includes."""
     options = thing.dialect_kwargs.items()
     return [str(getattr(one, "name", one)) for key, value in options if key.endswith("_include") for one in value or ()]
 
 
 def _other_name(index: sa.Index, name: Name) -> tuple[str, str]:
     drop = call("drop_index_if_exists", str(index.name), name.name, schema=name.schema)
-    return "Give the new index another name, or drop the old one first:", drop
+    return "Give the new index another name, or drop the old index first:", drop
 
 
 def refuse_taken(migration: Migration, index: str, table: Table) -> None:
-    """Raise DefinitionMismatch where another table's index, or something else, has the name of a new index."""
+    """Raise DefinitionMismatch if the index of another table, or another object, has the name of the new index."""
     owner = with_lock_retry(migration, f"looked for {index}", lambda: migration.database.index_elsewhere(index, table))
     if owner is None:
         return
     raise DefinitionMismatch(
-        f"The name {index} is taken by something else, which is no index: a table, a view or a sequence."
+        f"The name {index} is taken by a table, a view or a sequence."
         if owner.name == index
-        else f"Index {index} exists, but its table is {owner}, not {table.name}.",
-        why="A unique or primary key has an index of its name, and a name stands once in a schema.",
-        remedy="Give the new one another name.",
+        else f"Index {index} exists, but on table {owner}, not on {table.name}.",
+        why="A name is unique in its schema. A unique or primary key has an index of the same name.",
+        remedy="Give the new index another name.",
         about=(owner.name,),
     )
 
 
 @helper(
-    Said("drops index {0} of {1}", f"It is dropped {GO_ON}.", noun="index"),
+    Said("drops index {0} of {1}", f"Dropped {ONLINE}.", noun="index"),
     "index {index_name} on {table}",
     changes={"missing"},
 )
 def drop_index_if_exists(migration: HelperCall, index_name: str, table_name: str, *, schema: str | None = None) -> bool:
     """The table has no index of this name.
 
-    Steps: looks at the table; drops the index online.
+    Steps: inspects the table; drops the index online.
 
     Args:
         index_name: The index.
-        table_name: The table; where there is none, there is nothing to drop.
+        table_name: The table. It need not exist.
         schema: The schema of the table.
 
     Returns:
-        True if it was dropped, False if it was not there.
+        True if it was dropped, False if it did not exist.
 
     Raises:
-        DependentObjects: The index belongs to a constraint, a foreign key stands on it, or it is the replica identity of
-            a published table.
-        LockNotAcquired: It waited for others' transactions for the whole retry budget.
+        DependentObjects: The index belongs to a constraint, a foreign key depends on it, or it is the replica identity of a
+            published table.
+        LockNotAcquired: It waited for transactions of other sessions for the whole retry budget.
 
-    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (DROP INDEX CONCURRENTLY; of a partitioned table ACCESS EXCLUSIVE, briefly);
+    Locks: PostgreSQL SHARE UPDATE EXCLUSIVE (DROP INDEX CONCURRENTLY; on a partitioned table ACCESS EXCLUSIVE, briefly);
     MariaDB and MySQL ALGORITHM=INPLACE, LOCK=NONE; SQLite the file, briefly.
 
     Running it again: an interrupted drop is completed.
@@ -235,7 +234,7 @@ def drop_index_if_exists(migration: HelperCall, index_name: str, table_name: str
         case Table() as table if is_left(migration, table, index_name):
             pass
         case Table() | Absent():
-            return migration.skip("it is not there")
+            return migration.skip("it does not exist")
     explain = explained_dependents(migration, f"index {index_name} of {name}")
     return execute(migration, migration.database.ddl.drop_index(name, index_name, known(inspected)), explain)
 
@@ -244,7 +243,7 @@ def _refuse_needed_to_drop(migration: HelperCall, table: Table, index: Index) ->
     name, dependents = migration.name, migration.database.dependents
     _refuse_constraint(index, name)
     as_key = Constraint(index.name, "unique" if index.unique and not index.where else "index", index.names)
-    remedy = f"Create another such index first, or drop the foreign key first; {index.name} can go then."
+    remedy = f"First create another index on these columns, or drop the foreign key; then drop {index.name}."
     needing = look_into(migration, name, lambda: dependents.dependents_of_key(table, as_key))
     refuse_dependents(f"index {index.name} of {name}", needing, remedy)
     look_into(migration, name, lambda: dependents.check_identity(table, [index.name]))
@@ -254,6 +253,6 @@ def _refuse_constraint(existing: Index, name: Name) -> None:
     if existing.of_constraint:
         raise DependentObjects(
             f"Index {existing.name} on {name} belongs to the constraint of that name.",
-            remedy="Drop the constraint, and the index goes with it:",
+            remedy="Drop the constraint; this also drops the index:",
             code=call("drop_constraint_if_exists", existing.name, name.name, schema=name.schema),
         )

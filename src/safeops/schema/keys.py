@@ -1,4 +1,4 @@
-"""Unique and primary keys: their index is built online, the constraint made of it in a moment."""
+"""Unique and primary keys: the index is built online, and the constraint is made from it briefly."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from alembic.operations import ops
 
 from safeops.arguments import Keywords
-from safeops.execution.helper import GO_ON, HelperCall, Said, helper, shown_columns
+from safeops.execution.helper import ONLINE, HelperCall, Said, helper, shown_columns
 from safeops.execution.inspect import check_choice, check_columns
 from safeops.schema.constraints import create
 from safeops.schema.refusals import IF_DIFFERENT, KEEP_OR_RAISE
 
 
 @helper(
-    Said("makes {2} of {1} unique", f"Its index is built {GO_ON}.", kind="makes ... unique"),
+    Said("makes {2} of {1} unique", f"Its index is built {ONLINE}.", kind="makes ... unique"),
     example={"columns": shown_columns},
     choices={"if_different": IF_DIFFERENT},
     keywords=Keywords(("comment", "info"), sa.UniqueConstraint),
@@ -36,37 +36,37 @@ def create_unique_constraint_if_missing(
 ) -> bool:
     """The table has the unique constraint.
 
-    Steps: looks at the table; builds a unique index online; makes the constraint of it in a brief statement.
+    Steps: inspects the table; builds a unique index online; makes the constraint from it in a brief statement.
 
     Args:
-        constraint_name: The constraint, and its index.
+        constraint_name: The name of the constraint and of its index.
         table_name: The table.
         columns: The columns, in order.
         schema: The schema of the table.
-        deferrable: Whether the check may wait for the end of a transaction (PostgreSQL).
+        deferrable: Whether the check can be deferred to the end of a transaction (PostgreSQL).
         initially: "DEFERRED" or "IMMEDIATE" (PostgreSQL).
-        if_different: "raise", "keep" or "replace": what to do where the name is taken by another definition. "replace"
+        if_different: "raise", "keep" or "replace": what to do if the name is taken by another definition. "replace"
             builds the new index as ``safeops_new_<name>``, then exchanges the two in a brief statement; on MariaDB, MySQL
-            and SQLite all in one statement.
+            and SQLite in one statement.
         **kw: As in ``op.create_unique_constraint``: ``postgresql_include``, ``postgresql_nulls_not_distinct``.
 
     Returns:
-        True if it was added, False if it was there as asked.
+        True if it was added, False if it already existed as requested.
 
     Raises:
-        UnknownTable: There is no such table.
+        UnknownTable: The table does not exist.
         UnknownColumn: The table has no such column.
         DefinitionMismatch: The name is taken by a constraint or an index of another definition.
-        DuplicateRows: Rows share the values.
-        UnsupportedOnDatabase: The server's unique constraints are not deferrable.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        DuplicateRows: Several rows have the same values.
+        UnsupportedOnDatabase: The server has no deferrable unique constraints.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL SHARE UPDATE EXCLUSIVE for the build, then ACCESS EXCLUSIVE, briefly; MariaDB and MySQL
     ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
 
-    Running it again: an interrupted build is begun anew, a finished index becomes the constraint.
+    Running it again: restarts an interrupted build; makes the constraint from a finished index.
 
-    Offline: index by ``IF NOT EXISTS``, constraint guarded by a look into the catalogue.
+    Offline: ``CREATE INDEX ... IF NOT EXISTS``; the constraint is guarded by a query of the catalogue.
 
     Example:
         create_unique_constraint_if_missing("uq_users_email", "users", ["email"])
@@ -81,7 +81,7 @@ def create_unique_constraint_if_missing(
 
 
 @helper(
-    Said("makes {2} the primary key of {1}", f"Its index is built {GO_ON}."),
+    Said("makes {2} the primary key of {1}", f"Its index is built {ONLINE}."),
     changes={"nullable"},
     example={"columns": shown_columns},
     choices={"if_different": KEEP_OR_RAISE},
@@ -100,32 +100,32 @@ def create_primary_key_if_missing(
 ) -> bool:
     """The table has the primary key, and its columns are NOT NULL.
 
-    Steps: looks at the table; makes the columns NOT NULL as ``enforce_not_null`` does; builds a unique index online;
-    makes the key of it in a brief statement.
+    Steps: inspects the table; makes the columns NOT NULL as ``enforce_not_null`` does; builds a unique index online;
+    makes the key from it in a brief statement.
 
     Args:
-        constraint_name: The key, and its index. MariaDB, MySQL and SQLite have no name for it and keep none.
+        constraint_name: The name of the key and of its index. MariaDB, MySQL and SQLite do not keep it.
         table_name: The table.
         columns: The columns, in order.
         schema: The schema of the table.
-        if_different: "raise" or "keep": what to do where the table has another primary key.
+        if_different: "raise" or "keep": what to do if the table has another primary key.
         **kw: As in ``op.create_primary_key``.
 
     Returns:
-        True if it was added, False if it was there as asked.
+        True if it was added, False if it already existed as requested.
 
     Raises:
-        UnknownTable: There is no such table.
+        UnknownTable: The table does not exist.
         UnknownColumn: The table has no such column.
         DefinitionMismatch: The table has another primary key, or the name is taken.
-        DuplicateRows: Rows share the values.
+        DuplicateRows: Several rows have the same values.
         ViolatingRows: Rows have NULL in a column.
-        LockNotAcquired: The table was in use for the whole retry budget.
+        LockNotAcquired: The table stayed locked for the whole retry budget.
 
     Locks: PostgreSQL as ``create_unique_constraint_if_missing`` and ``enforce_not_null``; MariaDB and MySQL rebuild the
     table with ALGORITHM=INPLACE, LOCK=NONE; SQLite rebuilds the table.
 
-    Running it again: goes on after the last finished step.
+    Running it again: continues after the last finished step.
 
     Offline: as ``create_unique_constraint_if_missing``.
 

@@ -1,4 +1,4 @@
-"""What a column needs before it can be made: its named type, and the sequence of its default."""
+"""What a column needs before it can be created: its named type, and the sequence of its default."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from safeops.execution.lock_retry import execute, with_lock_retry
 from safeops.execution.migration import Migration
 from safeops.naming import Name, call, type_code
 from safeops.plan_mode import current_dry_run
-from safeops.schema.types import create_enum, enum_of, enum_stands, unknown_type
+from safeops.schema.types import create_enum, enum_of, existing_enum, unknown_type
 
 Columns = Sequence[sa.Column[Any]]
 
@@ -39,18 +39,18 @@ def prepare(migration: Migration, columns: Columns, *, creates_enums: bool = Fal
 
 
 def check_types(migration: Migration, columns: Columns, *, creates_enums: bool = False) -> None:
-    """Raise what would stop the columns for their types, before anything is created.
+    """Raise the errors of missing or different types, before anything is created.
 
     Raises:
-        UnknownType: A type does not exist, and the models do not say how to create it.
-        DefinitionMismatch: A domain exists with other rules.
+        UnknownType: A type does not exist, and the models do not define how to create it.
+        DefinitionMismatch: A domain exists with other constraints.
     """
     if migration.offline or current_dry_run() is not None or not migration.database.abilities.has_named_types:
         return
     for enum in _enums(migration, columns):
         created = creates_enums and getattr(enum, "create_type", True)
-        if not created and enum_stands(migration, enum) is None:
-            raise unknown_type(migration, Name(str(enum.name), enum.schema))
+        if not created and existing_enum(migration, enum) is None:
+            raise unknown_type(migration, Name(str(enum.name), enum.schema), enum.enums)
     for type_ in _types(migration, columns):
         _check_known(migration, type_)
     for domain in _domains(migration, columns):
@@ -58,11 +58,11 @@ def check_types(migration: Migration, columns: Columns, *, creates_enums: bool =
 
 
 def awaits_enum(migration: Migration, column: sa.Column[Any]) -> bool:
-    """Tell whether a dry run meets a column of an enum that is not there yet, and that a step before may create."""
+    """Return whether, in a dry run, the enum of a column does not exist yet, and an earlier step may create it."""
     dry_run = current_dry_run()
     if dry_run is None or migration.offline:
         return False
-    missing = [enum for enum in _enums(migration, [column]) if enum_stands(migration, enum) is None]
+    missing = [enum for enum in _enums(migration, [column]) if existing_enum(migration, enum) is None]
     return any(dry_run.would_create(str(enum.name)) for enum in missing)
 
 
@@ -78,7 +78,7 @@ def _enums(migration: Migration, columns: Columns) -> list[sa.Enum]:
 
 
 def _domains(migration: Migration, columns: Columns) -> list[Any]:
-    """Return the domains of columns, each once, behind those that they are made of."""
+    """Return the domains of columns, each once, after those that they are based on."""
     found = [type_ for type_ in _types(migration, columns) if migration.database.types.is_domain(type_)]
     return list({(str(one.name), one.schema): one for one in found}.values())
 
@@ -88,13 +88,13 @@ def _sequences(migration: Migration, column: sa.Column[Any]) -> list[sa.Sequence
 
 
 def _create_domain(migration: Migration, domain: Any) -> list[str]:
-    if not domain.create_type or _stands(migration, domain) is not None:
+    if not domain.create_type or _existing(migration, domain) is not None:
         return []
     execute(migration, migration.database.types.create_domain(domain))
     return [f"created domain {domain.name}"]
 
 
-def _stands(migration: Migration, domain: Any) -> Domain | None:
+def _existing(migration: Migration, domain: Any) -> Domain | None:
     if migration.offline:
         return None
     return with_lock_retry(
@@ -103,7 +103,7 @@ def _stands(migration: Migration, domain: Any) -> Domain | None:
 
 
 def _check_domain(migration: Migration, domain: Any) -> None:
-    existing = _stands(migration, domain)
+    existing = _existing(migration, domain)
     if existing is None and not domain.create_type:
         raise _unknown(str(domain.name), migration.database.types.domain_sql(domain))
     wanted = migration.database.types.wanted_domain(domain) if existing is not None and domain.create_type else None
@@ -112,14 +112,14 @@ def _check_domain(migration: Migration, domain: Any) -> None:
     as_it_is = copy.copy(domain)
     as_it_is.create_type = False
     raise DefinitionMismatch(
-        f"Domain {domain.name} exists as {_told(existing)}, not as {_told(wanted)}.",
-        why="It was left untouched: the column would have other rules than it says.",
-        remedy="Change the domain first (ALTER DOMAIN), or say that the column takes it as it is:",
+        f"Domain {domain.name} exists as {_shown(existing)}, not as {_shown(wanted)}.",
+        why="It was not changed. The column would have other constraints than its definition.",
+        remedy="Change the domain first (ALTER DOMAIN), or declare that the column uses the existing domain:",
         code=type_code(as_it_is),
     )
 
 
-def _told(domain: Domain | None) -> str:
+def _shown(domain: Domain | None) -> str:
     if domain is None:
         return "none"
     parts = [domain.base, *(["DEFAULT ..."] if domain.has_default else []), *(["NOT NULL"] if domain.required else [])]
@@ -139,7 +139,7 @@ def _check_known(migration: Migration, type_: Any) -> None:
 
 
 def _may_be_missing(type_: Any) -> bool:
-    """Tell whether a type is none of those that every server has."""
+    """Return whether a type is not built into every server."""
     kind = type(type_)
     return not kind.__module__.startswith("sqlalchemy.") or kind.__name__.lstrip("_").upper() in ("CITEXT", "HSTORE")
 

@@ -1,4 +1,4 @@
-"""What helpers compare and refuse: other definitions, dependents, rows that break a rule, downgrades that cannot be."""
+"""What helpers compare and refuse: other definitions, dependents, rows that break a constraint, irreversible downgrades."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ log = logging.getLogger("safeops")
 IF_DIFFERENT = ("raise", "replace", "keep")
 """What the helpers of indexes and constraints can do if a name is taken by another definition."""
 KEEP_OR_RAISE = ("raise", "keep")
-"""What other helpers can do then."""
+"""What the other helpers can do in this case."""
 
 
 def is_left(migration: Migration, table: Table, thing: str) -> bool:
-    """Tell whether an interrupted build left parts of an index or constraint on partitions of the table."""
+    """Return whether an interrupted build left parts of an index or constraint on partitions of the table."""
     if not table.is_partitioned:
         return False
     return look_into(migration, table.name, lambda: migration.database.dependents.left_on_partitions(table, thing))
 
 
 def check_schema(migration: Migration, name: Name, example: str) -> None:
-    """Raise InvalidArgument where a thing is to be created in a schema that does not exist."""
+    """Raise InvalidArgument if an object should be created in a schema that does not exist."""
     database = migration.database
     if migration.offline or not name.schema or database.has_schema(name.schema):
         return
-    problem = f"There is no schema {name.schema}, in which {name.name} is to be created."
+    problem = f"Could not create {name}: there is no schema {name.schema}."
     if not database.abilities.has_schemas:
         raise InvalidArgument(
-            problem, remedy="Attach a file under that name in env.py, or leave schema= out:", code=example
+            problem, remedy="Attach a file under that name in env.py, or omit schema=. The call is:", code=example
         )
     raise InvalidArgument(
         problem, remedy="Create it first:", code=f"{call('create_schema_if_missing', name.schema)}\n{example}"
@@ -74,9 +74,9 @@ def real_differences(
     ignoring: frozenset[str] = frozenset(),
     ahead: bool = False,
 ) -> list[Difference]:
-    """Return in which parts what stands differs from what is wanted; where the spelling differs, ask the server.
+    """Return the parts that differ from the requested definition. If only the spelling may differ, the server decides.
 
-    With ``ahead``, what the running revision itself goes on to change is no difference.
+    With ``ahead``, what later calls of the running revision change does not count as a difference.
     """
 
     def counted(found: list[Difference]) -> list[Difference]:
@@ -87,63 +87,64 @@ def real_differences(
         return []
     asked = look_into(migration, table.name, lambda: migration.database.probe(table, construct))
     if isinstance(asked, Column):
-        # A comment is not spelled, it is what it is; some servers set it by a statement of its own.
+        # A comment has one spelling; some servers set it in a separate statement.
         asked = replace(asked, comment=wanted.comment)  # type: ignore[union-attr]
     return found if asked is None else counted(differences(existing, asked, ignoring))
 
 
 def keep_or_raise(what: str, found: Sequence[Difference], if_different: str, remedy: str = "", code: str = "") -> bool:
-    """Settle a taken name: nothing differs, or it is to be kept, or DefinitionMismatch."""
+    """Return False if nothing differs or the difference should be kept; else raise DefinitionMismatch."""
     if not found:
-        return skipped(what, "it is there as asked")
+        return skipped(what, "it already exists as requested")
     listed = "; ".join(map(str, found))
     if if_different == "keep":
-        return skipped(what, f"it is there, with another definition that is kept: {listed}")
+        return skipped(what, f"it exists with another definition, which is kept: {listed}")
     raise DefinitionMismatch(
         f"{what[:1].upper()}{what[1:]} exists, but {listed}.",
-        why="It was left untouched: skipping it would have hidden the difference.",
-        remedy=remedy or 'Change one of the two definitions, or keep what stands with if_different="keep".',
+        why="It was not changed. Skipping it would hide the difference.",
+        remedy=remedy or 'Change one of the two definitions, or keep the existing one with if_different="keep".',
         code=code,
     )
 
 
 def refuse_unless_assured(problem: str, why: str, remedy: str = "", code: str = "") -> None:
-    """Raise UnsafeOperation, or inside ``assured(...)`` log it and go on."""
+    """Raise UnsafeOperation; inside ``assured(...)`` log the problem instead."""
     reason = assurance()
     if reason is None:
         raise UnsafeOperation(problem, why=why, remedy=remedy, code=code)
-    log.warning("%s It is assured: %s", problem, reason)
+    log.warning("%s Allowed by assured(): %s", problem, reason)
 
 
 def refuse_dependents(what: str, dependents: Sequence[str], remedy: str = "", code: str = "") -> None:
-    """Raise DependentObjects where there are any."""
+    """Raise DependentObjects if there are any."""
     if dependents:
         listed = "".join(f"\n  - {dependent}" for dependent in dependents)
         raise DependentObjects(
-            f"Cannot drop {what}, because others depend on it:{listed}",
-            why="Dropping them along with it would lose them.",
-            remedy=remedy or "Drop or change them first, in this revision or an earlier one.",
+            f"Could not drop {what}: other objects depend on it:{listed}",
+            why="Dropping them too would lose them.",
+            remedy=remedy or "Drop or change these objects first, in this revision or an earlier one.",
             code=code,
             about=dependents,
         )
 
 
 def refuse_archive_offline(migration: Migration, what: str, archive: bool) -> None:
-    """Raise OnlineOnly where a script of ``--sql`` is to keep what it drops."""
+    """Raise OnlineOnly if a script of ``--sql`` should archive what it drops."""
     if archive and migration.offline:
         raise migration.online_only(
-            f"Dropping {what} with archive=True", "Its values are copied, and its definition read."
+            f"Dropping {what} with archive=True", "Its values must be copied and its definition read."
         )
 
 
 def explained_dependents(migration: Migration, what: str) -> Callable[[DBAPIError], SafeOpsError | None]:
-    """Return what turns the server's own refusal to drop what others depend on into DependentObjects."""
+    """Return a function that turns the server's refusal to drop an object with dependents into DependentObjects."""
 
     def explain(error: DBAPIError) -> SafeOpsError | None:
         if not migration.database.errors.is_dependency(error):
             return None
         return DependentObjects(
-            f"Cannot drop {what}: {error.orig}", remedy="Drop or change them first, in this revision or an earlier one."
+            f"Could not drop {what}: {error.orig}",
+            remedy="Drop or change these objects first, in this revision or an earlier one.",
         )
 
     return explain
@@ -154,16 +155,16 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Offenders:
-    """Rows that break a rule, as a query.
+    """Rows that break a constraint, as a query.
 
     Args:
-        error: The error that tells of them.
-        problem: What is wrong with them, as the words before the verb, the verb of many, and the words after it.
+        error: The error that reports them.
+        problem: What is wrong with them: the words before the verb, the verb in the plural, the words after it.
         source: FROM and WHERE of the query that finds them.
-        keys: The quoted columns that name a row.
+        keys: The quoted columns that identify a row.
         columns: The columns of the query that finds them all.
         remedy: What to do about them.
-        grouped: GROUP BY and HAVING, if a value and not a row breaks the rule.
+        grouped: GROUP BY and HAVING, if a value and not a row breaks the constraint.
         referents: The other tables that the query reads.
     """
 
@@ -172,7 +173,7 @@ class Offenders:
     source: str
     keys: Sequence[str]
     columns: str = "*"
-    remedy: str = "Mend or delete these rows, and run again. This finds them all:"
+    remedy: str = "Fix or delete these rows, and run again. This query finds all of them:"
     grouped: str = ""
     referents: tuple[Name, ...] = ()
 
@@ -196,7 +197,7 @@ def against_check(migration: Migration, table: Table, name: str, condition: str)
 
 
 def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, referent: Name) -> Offenders:
-    """Return the rows whose key is in no row of the referent table; rows with a NULL in the key refer to nothing."""
+    """Return the rows that refer to a missing row of the referent table; a NULL in the key refers to none."""
     database = migration.database
     local = [f"child.{database.quoted(column)}" for column in key.column_keys]
     remote = [f"parent.{database.quoted(element.column.name)}" for element in key.elements]
@@ -206,7 +207,7 @@ def orphans(migration: Migration, table: Table, key: sa.ForeignKeyConstraint, re
         f"FROM {database.quoted_table(table.name)} AS child WHERE {given}"
         f" AND NOT EXISTS (SELECT 1 FROM {database.quoted_table(referent)} AS parent WHERE {matched})"
     )
-    refer = f"by ({', '.join(key.column_keys)}) to rows that {referent} does not have"
+    refer = f"by ({', '.join(key.column_keys)}) to rows that do not exist in {referent}"
     problem = (f"of {table.name}", "refer", refer)
     keys = [f"child.{one}" for one in _keys(migration, table, key.column_keys)]
     return Offenders(OrphanedRows, problem, source, keys, columns="child.*", referents=(referent,))
@@ -223,7 +224,7 @@ def duplicates(
     source = f"FROM {migration.database.quoted_table(table.name)}{filtered}"
     return Offenders(
         DuplicateRows,
-        (f"of {table.name}", "stand", f"more than once, so that {name} cannot be unique"),
+        (f"of {table.name}", "occur", f"more than once, so {name} cannot be unique"),
         source,
         elements,
         columns=f"{listed}, count(*)",
@@ -237,13 +238,13 @@ def _keys(migration: Migration, table: Table, otherwise: Sequence[str]) -> list[
 
 
 def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
-    """Raise the error of the offenders if there are any. Reads under a lock that lets all others through."""
+    """Raise the error of the offenders if there are any. The read blocks neither reads nor writes."""
     try:
         broken = _read(migration, table, f"{offenders.query} LIMIT 1")
     except DBAPIError:
         dry_run = current_dry_run()
         if dry_run is not None and dry_run.would_add(table.name.name):
-            # It names a column that does not exist yet, and so no value that breaks the rule.
+            # The query names a column that does not exist yet, so no value breaks the constraint.
             return
         raise
     if broken:
@@ -253,9 +254,9 @@ def refuse(migration: Migration, table: Table, offenders: Offenders) -> None:
 def explained_by(
     migration: Migration, table: Table | None, offenders: Offenders | None, excluding: str = ""
 ) -> Callable[[DBAPIError], Any]:
-    """Return what turns a violation that the server reports into the error that tells of the rows.
+    """Return a function that turns a violation that the server reports into the error that lists the rows.
 
-    The error has to see the rows, which is settled now, before anything is changed.
+    Whether row security hides rows from that error is checked now, before anything is changed.
     """
     if table is not None and offenders is not None:
         refuse_hidden_rows(migration, table.name, *offenders.referents)
@@ -271,11 +272,11 @@ def explained_by(
 
 
 def excluded(name: Name, constraint: str, error: DBAPIError) -> SafeOpsError:
-    """Return the error of rows that exclude each other, of which only the server can tell."""
+    """Return the error of rows that exclude each other, as the server reports it."""
     return ViolatingRows(
-        f"Rows of {name} exclude each other, so that {constraint} cannot be added.",
-        why=f"The server says: {' '.join(str(error.orig).split())}",
-        remedy="Mend or delete these rows, and run again.",
+        f"Could not add {constraint}: rows of {name} exclude each other.",
+        why=f"The server reports: {' '.join(str(error.orig).split())}",
+        remedy="Fix or delete these rows, and run again.",
     )
 
 
@@ -304,33 +305,33 @@ def _read(migration: Migration, table: Table, sql: str) -> Sequence[Sequence[Any
 
 
 NOTHING_TO_UNDO = "# Nothing to undo"
-"""A comment that begins with this marks a downgrade without a statement as intended."""
+"""A comment that begins with this marks an empty downgrade as intended."""
 
 
-@described(Said("is refused: {0}", "Nothing is done."))
+@described(Said("is refused: {0}", "Nothing is changed."))
 def irreversible(reason: str) -> NoReturn:
-    """The downgrade has stopped before it changed anything, and the version stays where it is.
+    """The downgrade has stopped before it changed anything, and the database stays at this revision.
 
-    For a ``downgrade()`` that nobody can write, as the only thing in it. What safeops drops with ``archive=True`` can be
-    brought back, and so need not be irreversible.
+    Use it as the only statement of a ``downgrade()`` that cannot be written. A drop with ``archive=True`` can be restored,
+    so it need not be irreversible.
 
     Steps: raises.
 
     Args:
-        reason: Why there is no way back, for whoever reads it while a deploy is being rolled back.
+        reason: Why the revision cannot be undone. It is shown to the person who rolls back a deploy.
 
     Returns:
         Never.
 
     Raises:
         Irreversible: Always.
-        InvalidArgument: There is no reason.
+        InvalidArgument: The reason is empty.
 
     Locks: none.
 
     Running it again: raises again.
 
-    Offline: raises too, so that no script pretends to be a way back.
+    Offline: raises too; otherwise the script would look like a downgrade.
 
     Example:
         irreversible("The addresses were made anonymous; the old ones are in the backup of 2026-11-20.")
@@ -338,14 +339,14 @@ def irreversible(reason: str) -> NoReturn:
     if not isinstance(reason, str) or not reason.strip():
         raise InvalidArgument(
             f"{call('irreversible', reason)} gives no reason.",
-            why="It is read by the one who wants to roll back and cannot.",
-            remedy="Say why there is no way back, and what is left to do:",
+            why="The reason is shown to the person who tries to roll back.",
+            remedy="Explain why the revision cannot be undone, and what can be done instead:",
             code='irreversible("Rows were merged; the old ones are in the backup before this revision.")',
         )
     raise Irreversible(
         f"This revision cannot be undone: {reason.strip()}",
-        why="Its author wrote irreversible() into downgrade().",
-        state="From here on nothing was changed, and the version stays where it is. Running it again ends here again.",
-        remedy="Go forward by a new revision, or restore the backup that was made before it:",
-        code='alembic revision -m "put right what came of it"',
+        why="Its downgrade() calls irreversible().",
+        state="This call changed nothing, and the database stays at this revision. Running it again will fail again.",
+        remedy="Write a new revision that corrects the data, or restore the backup that was made before the upgrade:",
+        code='alembic revision -m "correct the data"',
     )

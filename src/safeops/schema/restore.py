@@ -1,4 +1,4 @@
-"""Archives: what was dropped with ``archive=True`` comes back, is listed, and is dropped for good."""
+"""Archives of drops with ``archive=True``: restored, listed, and dropped permanently."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from safeops.archive.archiving import (
 )
 from safeops.archive.port import COPYING, RESTORED, Archives, Record
 from safeops.errors import DefinitionMismatch, InvalidArgument, SafeOpsError, UnknownColumn, UnknownTable
-from safeops.execution.helper import MOMENT, HelperCall, Said, helper
+from safeops.execution.helper import BRIEF_LOCK, HelperCall, Said, helper
 from safeops.execution.inspect import check_names, existing, find, keeping, refuse_hidden_rows
 from safeops.execution.lock_retry import outline
 from safeops.execution.migration import Migration
 from safeops.execution.replication import check_subscribers_of_column
-from safeops.naming import Code, Name, call, column_code
+from safeops.naming import Name, call, column_code
+from safeops.schema.columns import shown_column
 from safeops.schema.restored_columns import check_type, complete, forget, refuse_rewriting, tie
 
 log = logging.getLogger("safeops")
@@ -37,10 +38,10 @@ class Archive:
     Args:
         schema: The schema of the table; None is the only one.
         table: The table.
-        column: The column; None where the whole table was dropped.
-        rows: The rows of the archive; of a table as the server estimated them.
+        column: The column; None if the whole table was dropped.
+        rows: The rows of the archive; for a table, the estimate of the server.
         created_at: Seconds since 1970.
-        bytes: About how large it is; None where the server does not tell.
+        bytes: Its approximate size; None if the server does not report it.
     """
 
     schema: str | None
@@ -52,40 +53,41 @@ class Archive:
 
 
 @helper(
-    Said("brings column {1} of {0} back, with its values", "Filled in short batches.", noun="column"),
+    Said("restores column {1} of {0} with its values", "Filled in short batches.", noun="column"),
     "column {table}.{column.name}",
-    example={"column": Code('sa.Column("name of the column", ...)')},
+    example={"column": lambda given: shown_column(given["table_name"], given["column"])},
 )
 def restore_column(
     migration: HelperCall, table_name: str, column: sa.Column[Any], *, schema: str | None = None
 ) -> bool:
-    """The column is back as ``drop_column_if_exists(..., archive=True)`` found it, with the values of the rows that stand.
+    """The column is restored as before ``drop_column_if_exists(..., archive=True)``, with the values of existing rows.
 
-    Steps: adds the column again, without a value in any row; puts the archived values back in batches, and the default
-    into rows that are new since; builds the indexes and constraints of the column again, each online; makes it NOT NULL
-    where it was; drops the archive.
+    Steps: adds the column again, empty; restores the archived values in batches, and sets the default in rows that are new
+    since the drop; builds the indexes and constraints of the column again, each online; makes it NOT NULL if it was; drops
+    the archive.
 
     Args:
         table_name: The table.
-        column: The column, as the author wrote it. What comes back is the column that was dropped, with the indexes and
-            constraints of it alone; this one has to have its name and type.
+        column: The column. It must have the name and type of the dropped column. What is restored is the dropped column,
+            with the indexes and constraints on that column alone.
         schema: The schema of the table.
 
     Returns:
-        True if it came back, False if it is there and nothing is archived.
+        True if it was restored, False if it exists and has no archive.
 
     Raises:
-        UnknownTable: There is no such table.
-        UnknownColumn: There is no such column and no archive of it; the message names the archives that there are.
+        UnknownTable: The table does not exist.
+        UnknownColumn: Neither the column nor an archive of it exists; the message lists the existing archives.
         DefinitionMismatch: The archived column has another type.
-        UnsafeOperation: Its values are computed and stored, or its domain has rules, so that the server rewrites the table;
-            it had a check that the server copies the table for; or subscribers of logical replication would stop over it.
-        ViolatingRows: Rows that are new since have no value, or break a constraint. All else is done; the archive stays.
-        LockNotAcquired: Others held the table, or the rows of a batch, for the whole retry budget.
+        UnsafeOperation: The server would rewrite the table, because the values are computed and stored or the domain has
+            constraints; or copy it for a check; or subscribers of logical replication would stop.
+        ViolatingRows: Rows that are new since the drop have no value, or break a constraint. All other steps are complete;
+            the archive is kept.
+        LockNotAcquired: The table, or the rows of a batch, stayed locked for the whole retry budget.
 
     Locks: as ``add_column_if_missing``, ``backfill``, ``create_index_if_missing`` and ``enforce_not_null``.
 
-    Running it again: goes on after what is finished. A value that the application wrote since is kept.
+    Running it again: continues after the last finished step. Values that the application has written since are kept.
 
     Offline: ``OnlineOnly``.
 
@@ -103,7 +105,7 @@ def restore_column(
         if column.name not in table.columns:
             raise _no_archive(migration, about, UnknownColumn)
         on_catalogue(migration, catalogue_of(migration).drop_if_empty)
-        return migration.skip("it is there, and nothing of it is archived")
+        return migration.skip("it exists and has no archive")
     outline(migration, table.name, f"put the archived values of {name}.{column.name} back")
     if record.status == RESTORED:
         forget(migration, record)
@@ -121,30 +123,31 @@ def restore_column(
     return True
 
 
-@helper(Said("brings table {0} back, with its rows", f"{MOMENT}.", noun="table"), "table {table}")
+@helper(Said("restores table {0} with its rows", f"{BRIEF_LOCK}.", noun="table"), "table {table}")
 def restore_table(migration: HelperCall, table_name: str, *, schema: str | None = None) -> bool:
-    """The table is back as ``drop_table_if_exists(..., archive=True)`` found it, with all its rows.
+    """The table is restored as it was before ``drop_table_if_exists(..., archive=True)``, with all its rows.
 
-    Steps: renames the archive and what belongs to it back, in a moment; adds the foreign keys of the table again, for new
-    rows first, and checks the old rows against them; forgets the archive.
+    Steps: renames the archive and its indexes and constraints back, briefly; adds the foreign keys of the table again, for
+    new rows first; validates them for existing rows; deletes the record of the archive.
 
     Args:
         table_name: The table.
         schema: The schema of the table.
 
     Returns:
-        True if it came back, False if it is there and nothing is archived.
+        True if it was restored, False if it exists and has no archive.
 
     Raises:
-        UnknownTable: There is no such table and no archive of it; the message names the archives that there are.
-        DefinitionMismatch: Another table has the name by now.
-        ViolatingRows: Rows refer to rows that were deleted since. The table is back; the message says which key is not.
-        LockNotAcquired: The table, or one that it refers to, was in use for the whole retry budget.
+        UnknownTable: Neither the table nor an archive of it exists; the message lists the existing archives.
+        DefinitionMismatch: Another table has taken the name.
+        ViolatingRows: Rows refer to rows that were deleted since the drop. The table is restored; the message names the
+            foreign key that is missing.
+        LockNotAcquired: The table, or a table that it refers to, stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE on the table and SHARE ROW EXCLUSIVE on those that it refers to, briefly; SQLite the
     file, for a rebuild.
 
-    Running it again: goes on after what is finished.
+    Running it again: continues after the last finished step.
 
     Offline: ``OnlineOnly``.
 
@@ -158,7 +161,7 @@ def restore_table(migration: HelperCall, table_name: str, *, schema: str | None 
         if table is None:
             raise _no_archive(migration, migration.about, UnknownTable)
         on_catalogue(migration, catalogue_of(migration).drop_if_empty)
-        return migration.skip("it is there, and nothing of it is archived")
+        return migration.skip("it exists and has no archive")
     if table is not None and find(migration, record.archive) is not None:
         raise _taken(migration.name)
     bring_table_back(migration, record)
@@ -168,7 +171,7 @@ def restore_table(migration: HelperCall, table_name: str, *, schema: str | None 
 
 @helper()
 def archives(migration: HelperCall) -> list[Archive]:
-    """Return what drops with ``archive=True`` have kept, the oldest first.
+    """Return the archives of drops with ``archive=True``, the oldest first.
 
     Returns:
         An ``Archive`` for each column and table.
@@ -185,22 +188,22 @@ def archives(migration: HelperCall) -> list[Archive]:
 
 @helper(about="old archives", loses=True)
 def drop_archives(migration: HelperCall, *, older_than: float) -> bool:
-    """No archive is left that is older than that; the values in them are gone for good.
+    """Archives older than this are deleted permanently, with the values in them.
 
-    Steps: drops each archive in one brief statement, with what an interrupted drop has left behind.
+    Steps: drops each archive in one brief statement, with what an interrupted drop left.
 
     Args:
-        older_than: Seconds since the drop that made it.
+        older_than: Seconds since the drop that created the archive.
 
     Returns:
         True if any was dropped, False if there was none.
 
     Raises:
-        LockNotAcquired: An archive was in use for the whole retry budget.
+        LockNotAcquired: An archive stayed locked for the whole retry budget.
 
     Locks: PostgreSQL ACCESS EXCLUSIVE on the archive alone, briefly.
 
-    Running it again: drops those that are left.
+    Running it again: drops the remaining ones.
 
     Offline: ``OnlineOnly``.
 
@@ -242,9 +245,9 @@ def _latest(migration: Migration, table: Name, column: str | None) -> Record | N
     return on_catalogue(migration, lambda: catalogue_of(migration).latest(table, column))
 
 
-def _refuse_offline(migration: Migration, deed: str) -> None:
+def _refuse_offline(migration: Migration, change: str) -> None:
     if migration.offline:
-        raise migration.online_only(deed, "What there is to do depends on what is archived in the live database.")
+        raise migration.online_only(change, "The archives are in the live database.")
 
 
 def _no_archive(migration: Migration, what: str, kind: type[SafeOpsError]) -> SafeOpsError:
@@ -252,18 +255,18 @@ def _no_archive(migration: Migration, what: str, kind: type[SafeOpsError]) -> Sa
     listed = "\n".join(written_restore(one) for one in found[-8:])
     return kind(
         f"There is no {what}, and no archive of it.",
-        why="Only a drop with archive=True keeps what it drops, until drop_archives() or until it is restored.",
-        remedy="These archives there are:"
+        why="Only a drop with archive=True creates an archive. It is kept until it is restored, or until drop_archives().",
+        remedy="The existing archives can be restored by:"
         if found
-        else "There are no archives at all. Restore a backup, or add it empty.",
+        else "There are no archives. Restore a backup, or add it empty.",
         code=listed,
     )
 
 
 def _taken(name: Name) -> DefinitionMismatch:
     return DefinitionMismatch(
-        f"Table {name} exists, so that the archived one cannot have its name back.",
-        why="Both may have rows, and nobody but the author can tell which are wanted.",
-        remedy="Rename the one that stands, or drop it where it is not wanted, and run again:",
+        f"Could not restore table {name}: another table has this name.",
+        why="Both tables may have rows, and safeops cannot decide which to keep.",
+        remedy="Rename or drop the existing table, and run again:",
         code=call("restore_table", name.name, schema=name.schema),
     )

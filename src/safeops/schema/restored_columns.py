@@ -1,4 +1,4 @@
-"""The last part of a restore: what stood on a column or a table stands again, or the rows that break it are told."""
+"""The last part of a restore: indexes and constraints are added again, or the rows that break them are reported."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ from safeops.schema.refusals import refuse_unless_assured
 
 log = logging.getLogger("safeops")
 
+IF_ALLOWED = "If reads and writes can wait, run the call inside assured():"
+
 
 def check_type(migration: Migration, table: Table, record: Record, column: sa.Column[Any]) -> None:
-    """Raise DefinitionMismatch where another type is asked for than the archived values have, or than stands now."""
+    """Raise DefinitionMismatch if the requested type differs from that of the archived values or of the existing column."""
     kept = Archives.of(migration.database).column_of_archive(dict(record.definition))
     own = ops.CreateTableOp(table.name.name, [column], schema=table.name.schema)
     wanted = own.to_table(migration.context).columns[column.name]
@@ -39,18 +41,18 @@ def check_type(migration: Migration, table: Table, record: Record, column: sa.Co
     if existing is not None and existing.type != kept.type:
         raise DefinitionMismatch(
             f"Column {record} exists with the type {existing.type}; its archived values are {kept.type}.",
-            remedy="Drop or rename the one that stands, and run again.",
+            remedy="Drop or rename the existing column, and run again.",
         )
     if found:
         raise DefinitionMismatch(
             f"Column {record} was archived, but its {'; '.join(map(str, found))}.",
-            why="It comes back as it was, so that every value finds its place.",
-            remedy="Write the type that it had, and change it afterwards with alter_column_type() or TypeChange.",
+            why="A column is restored with its former type, which fits every archived value.",
+            remedy="Write the former type, and change it afterwards with alter_column_type() or TypeChange.",
         )
 
 
 def refuse_rewriting(migration: Migration, table: Table, record: Record, column: sa.Column[Any]) -> None:
-    """Raise UnsafeOperation where adding the column again, or a check of it, would rewrite the table."""
+    """Raise UnsafeOperation if adding the column again, or a check of it, would rewrite the table."""
     if not look_into(migration, table.name, lambda: migration.database.has_rows(table)):
         return
     again = call("restore_column", record.table, column_code(column))
@@ -65,7 +67,7 @@ def refuse_rewriting(migration: Migration, table: Table, record: Record, column:
     )
     if why:
         code = f'with assured("the table is small"):\n    {again}'
-        refuse_unless_assured(f"Adding column {record} would block: {why}.", "", "Where that is fine, say why:", code)
+        refuse_unless_assured(f"Restoring column {record} would block: {why}.", "", IF_ALLOWED, code)
 
 
 def _refuse_checks(migration: Migration, table: Table, record: Record, again: str) -> None:
@@ -73,8 +75,8 @@ def _refuse_checks(migration: Migration, table: Table, record: Record, again: st
     if missing and not migration.database.abilities.adds_checks_online:
         refuse_unless_assured(
             f"Column {record} had the check {', '.join(missing)}, which cannot be added to {table.name} online.",
-            "The server copies the table for it, and writes wait for as long as that takes.",
-            "Where that is fine, say why:",
+            "The server copies the table, and writes wait until the copy is complete.",
+            IF_ALLOWED,
             f'with assured("the table is small"):\n    {again}',
         )
 
@@ -85,21 +87,21 @@ def _refuse_domain(migration: Migration, table: Table, record: Record, column: s
         return
     type_ = migration.database.type_text(column.type)
     without, with_it = (f"op.execute('ALTER DOMAIN {type_} {action} NOT NULL')" for action in ("DROP", "SET"))
-    problem = f"Column {record} is of the domain {type_}, which has rules of its own."
-    why = "Adding it again checks every row against them, and rewrites the table under a lock that blocks all others."
+    problem = f"Column {record} has the domain {type_}, which has constraints."
+    why = "Adding the column checks every row, and rewrites the table under a lock that blocks reads and writes."
     if domain.required:
         raise UnsafeOperation(
             problem,
-            why=f"Its values come after the column, and {type_} takes no NULL until then.",
-            remedy="Let the domain take NULL while the values are put back:",
+            why=f"The column is empty until its values are restored, and {type_} is NOT NULL.",
+            remedy="Make the domain nullable while the values are restored:",
             code=f"{without}\n{again}\n{with_it}",
         )
     code = f'with assured("the table is small"):\n    {again}'
-    refuse_unless_assured(problem, why, "Where that is fine, say why:", code)
+    refuse_unless_assured(problem, why, IF_ALLOWED, code)
 
 
 def complete(migration: Migration, record: Record) -> None:
-    """Make what is the column's own again; rows may break one constraint and not the others."""
+    """Add the indexes and constraints of the column again; rows may break one constraint and not the others."""
     name, column = record.of, record.column or ""
     table = existing(migration, name)
     required = record.definition["required"] and not record.definition["computed"]
@@ -127,15 +129,15 @@ def _enforce(record: Record) -> None:
         enforce_not_null(record.table, record.column or "", schema=record.schema)
     except ViolatingRows as error:
         error.state = (
-            f"Column {record} is back with its values, indexes and constraints; rows that are new since the drop have none."
-            " Its archive stays until NOT NULL stands. Give those rows a value, and run again."
+            f"Column {record} is restored with its values, indexes and constraints; rows that are new since the drop have no"
+            " value. Its archive is kept until the column is NOT NULL. Give those rows a value, and run again."
         )
         error.args = (str(error),)
         raise
 
 
 def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
-    """Carry out plans, and return what the server said of those that rows break."""
+    """Execute plans, and return the errors of the server for those that rows break."""
     broken = []
     for plan in plans:
         try:
@@ -143,7 +145,7 @@ def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
         except DBAPIError as error:
             if not migration.database.errors.is_violation(error):
                 raise
-            log.warning("not everything could be restored: %s", error.orig)
+            log.warning("could not restore everything: %s", error.orig)
             broken.append(str(error.orig).strip())
     return broken
 
@@ -151,16 +153,16 @@ def _each(migration: Migration, plans: Iterable[Iterator[Step]]) -> list[str]:
 def _violated(record: Record, broken: list[str]) -> ViolatingRows:
     listed = "".join(f"\n  - {error}" for error in broken)
     return ViolatingRows(
-        f"{'Column' if record.column else 'Table'} {record} is back, but rows break what stood on it:{listed}",
+        f"{'Column' if record.column else 'Table'} {record} is restored, but rows break its constraints:{listed}",
         why="Rows were added, changed or deleted since the drop.",
-        state="All else is restored, and its archive stays known. Running again goes on from there.",
-        remedy="Mend those rows and run again:",
+        state="Everything else is restored, and the archive is kept. Running again continues from there.",
+        remedy="Fix those rows and run again:",
         code=written_restore(record),
     )
 
 
 def tie(migration: Migration, record: Record) -> None:
-    """Add the foreign keys of a table again, and forget its archive."""
+    """Add the foreign keys of a table again, and delete the record of its archive."""
     table = existing(migration, record.of)
     broken = _each(migration, Archives.of(migration.database).restore_keys(table, dict(record.definition)))
     if broken:
@@ -169,7 +171,7 @@ def tie(migration: Migration, record: Record) -> None:
 
 
 def forget(migration: Migration, record: Record) -> None:
-    """Drop the archive of what is back."""
+    """Drop the archive of what is restored."""
     if record.column is not None:
         on_catalogue(migration, lambda: catalogue_of(migration).change(record, status=RESTORED))
         execute(migration, Archives.of(migration.database).drop_archive(record.archive, dict(record.definition)))

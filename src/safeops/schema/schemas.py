@@ -12,20 +12,20 @@ from safeops.schema.refusals import explained_dependents, refuse_dependents
 def create_schema_if_missing(migration: HelperCall, schema_name: str) -> bool:
     """The schema exists; on MariaDB and MySQL that is a database.
 
-    Steps: looks for it; creates it.
+    Steps: looks for the schema; creates it.
 
     Args:
         schema_name: The schema.
 
     Returns:
-        True if it was created, False if it was there.
+        True if it was created, False if it already existed.
 
     Raises:
         UnsupportedOnDatabase: The server has no schemas (SQLite), and none of that name is attached.
 
     Locks: none on tables.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
     Offline: ``CREATE SCHEMA IF NOT EXISTS``.
 
@@ -33,33 +33,33 @@ def create_schema_if_missing(migration: HelperCall, schema_name: str) -> bool:
         create_schema_if_missing("billing")
     """
     if not migration.offline and migration.database.has_schema(schema_name):
-        return migration.skip("it is there")
+        return migration.skip("it already exists")
     _check_support(migration, schema_name)
     return execute(migration, migration.database.ddl.create_schema(schema_name))
 
 
-@helper(Said("drops schema {0}", "Refused while anything is in it.", noun="schema"), "schema {schema_name}")
+@helper(Said("drops schema {0}", "Refused if it is not empty.", noun="schema"), "schema {schema_name}")
 def drop_schema_if_exists(migration: HelperCall, schema_name: str) -> bool:
-    """The schema does not exist. One that is not empty is refused.
+    """The schema does not exist. A schema that is not empty is refused.
 
-    Steps: looks for it and what is in it; drops it.
+    Steps: looks for the schema and its contents; drops it.
 
     Args:
         schema_name: The schema.
 
     Returns:
-        True if it was dropped, False if it was not there.
+        True if it was dropped, False if it did not exist.
 
     Raises:
-        DependentObjects: It is not empty.
+        DependentObjects: The schema is not empty.
         UnsupportedOnDatabase: The server has no schemas (SQLite), and one of that name is attached.
 
     Locks: none on tables.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: ``DROP SCHEMA IF EXISTS`` on PostgreSQL, which refuses one that is not empty; ``OnlineOnly`` on MariaDB and
-    MySQL, where it would drop all tables in it.
+    Offline: ``DROP SCHEMA IF EXISTS`` on PostgreSQL, which refuses a schema that is not empty; ``OnlineOnly`` on MariaDB
+    and MySQL, which would drop all tables in it.
 
     Example:
         drop_schema_if_exists("billing")
@@ -67,10 +67,10 @@ def drop_schema_if_exists(migration: HelperCall, schema_name: str) -> bool:
     database = migration.database
     if migration.offline:
         if not database.abilities.refuses_full_schemas:
-            why = f"{database.product} drops all tables in it along with it."
+            why = f"{database.product} also drops all tables in it."
             raise migration.online_only(f"Dropping schema {schema_name}", why)
     elif not database.has_schema(schema_name):
-        return migration.skip("it is not there")
+        return migration.skip("it does not exist")
     else:
         _check_support(migration, schema_name)
         refuse_dependents(migration.about, database.dependents.dependents_of_schema(schema_name))
@@ -81,5 +81,5 @@ def drop_schema_if_exists(migration: HelperCall, schema_name: str) -> bool:
 def _check_support(migration: Migration, schema: str) -> None:
     if not migration.database.abilities.has_schemas:
         raise migration.database.unsupported(
-            f"Schema {schema}", "a server with schemas, or a file attached by that name"
+            f"Schema {schema}", "a server with schemas, or a file attached under that name"
         )

@@ -17,7 +17,7 @@ from safeops.arguments import Keywords
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Constraint, Difference, Table
 from safeops.errors import DefinitionMismatch, InvalidArgument, UnknownTable
-from safeops.execution.helper import MOMENT, UNUSED, HelperCall, Said, helper, skipping
+from safeops.execution.helper import BRIEF_LOCK, UNUSED, HelperCall, Said, helper, skipping
 from safeops.execution.inspect import (
     Absent,
     check_names,
@@ -37,7 +37,7 @@ from safeops.execution.replication import check_subscribers_of_table
 from safeops.naming import Code, Name, call
 from safeops.plan_mode import current_dry_run
 from safeops.schema import foreign_keys, indexes
-from safeops.schema.columns import column_differences
+from safeops.schema.columns import column_differences, shown_column
 from safeops.schema.prerequisites import prepare
 from safeops.schema.refusals import (
     KEEP_OR_RAISE,
@@ -49,11 +49,21 @@ from safeops.schema.refusals import (
     refuse_dependents,
 )
 
+SHOWN = 3
+"""More columns than these are left out in a call that a message shows."""
+
+
+def _shown(table_name: Any, columns: Sequence[Any]) -> Code:
+    """Return the columns of a call for messages."""
+    shown = [shown_column(table_name, one) for one in columns[:SHOWN] if isinstance(one, (str, sa.Column))]
+    rest = ["..."] if len(shown) < len(columns) else []
+    return Code(", ".join([*shown, *rest]) or shown_column(table_name, None))
+
 
 @helper(
-    Said("creates table {0}", "Nobody uses a new table yet.", noun="table"),
+    Said("creates table {0}", "A new table is not in use yet.", noun="table"),
     "table {table}",
-    example={"columns": Code('sa.Column("id", sa.BigInteger, primary_key=True)')},
+    example={"columns": lambda given: _shown(given["table_name"], given["columns"])},
     choices={"if_different": KEEP_OR_RAISE},
     keywords=Keywords(
         ("if_not_exists", "implicit_returning", "info", "listeners", "prefixes", "quote", "quote_schema"), sa.Table
@@ -71,29 +81,29 @@ def create_table_if_missing(
 ) -> bool:
     """The table exists with these columns, constraints and indexes.
 
-    Steps: looks for the table; creates named types that are missing, as ``op.create_table`` does, and the sequences of its
-    defaults; creates the table with its indexes and comments, on servers with transactional DDL in one transaction.
+    Steps: looks for the table; creates missing named types, as ``op.create_table`` does, and the sequences of its defaults;
+    creates the table with its indexes and comments, in one transaction on servers with transactional DDL.
 
     Args:
         table_name: The table.
         *columns: Columns, constraints and indexes, as in ``op.create_table``.
         schema: The schema of the table.
         comment: The comment of the table.
-        if_different: "raise" or "keep": what to do where a table of that name differs. Columns that it has beyond those
-            asked for are no difference, nor is what a later call of the same revision changes.
+        if_different: "raise" or "keep": what to do if a table of that name differs. Additional columns do not count as a
+            difference, nor do changes by later calls of the same revision.
         **kw: As in ``op.create_table``.
 
     Returns:
-        True if anything was created, False if all was there as asked.
+        True if anything was created, False if everything already existed as requested.
 
     Raises:
         DefinitionMismatch: A column, constraint or comment differs or is missing.
-        UnknownType: A type does not exist that the columns do not say how to create, or that has ``create_type=False``.
-        LockNotAcquired: A table that it refers to was in use for the whole retry budget.
+        UnknownType: A type does not exist, and the columns do not define how to create it or have ``create_type=False``.
+        LockNotAcquired: A table that it refers to stayed locked for the whole retry budget.
 
     Locks: the new table; PostgreSQL SHARE ROW EXCLUSIVE on tables that it refers to, briefly.
 
-    Running it again: indexes that an interrupted run left out are created.
+    Running it again: creates indexes that an interrupted run did not reach.
 
     Offline: ``CREATE TABLE IF NOT EXISTS`` and ``CREATE INDEX IF NOT EXISTS``.
 
@@ -116,11 +126,12 @@ def create_table_if_missing(
 
 
 def _asked_table(migration: HelperCall, columns: Sequence[Any], comment: str | None, kw: dict[str, Any]) -> sa.Table:
-    """Return the table that is asked for, or raise InvalidArgument."""
+    """Return the requested table, or raise InvalidArgument."""
     example = migration.right
     wrong = [column for column in columns if not isinstance(column, sa.sql.base.SchemaEventTarget)]
     if not columns or wrong:
-        raise InvalidArgument(f"The columns are {wrong!r}, not columns or constraints.", remedy="Write:", code=example)
+        problem = f"These are not columns or constraints: {wrong!r}." if wrong else f"{migration.name} has no columns."
+        raise InvalidArgument(problem, remedy="Write:", code=example)
     kw.pop("if_not_exists", None)
     name = migration.name
     operation = ops.CreateTableOp(name.name, columns, schema=name.schema, comment=comment, **kw)
@@ -139,15 +150,14 @@ def _check_new(migration: HelperCall, table: sa.Table) -> None:
         migration.database.safety.check_virtual(None, thing)
     check_schema(migration, migration.name, migration.right)
     if not migration.offline:
-        again = call("create_table_if_missing", table.name, Code("..."), schema=table.schema)
-        check_subscribers_of_table(migration, migration.name, again)
+        check_subscribers_of_table(migration, migration.name, migration.right)
 
 
 def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstraint) -> bool:
-    """Tell whether the revision itself adds the key later; SQLAlchemy leaves one with ``use_alter`` out of CREATE TABLE.
+    """Return whether the revision adds the key later; SQLAlchemy leaves a key with ``use_alter`` out of CREATE TABLE.
 
     Raises:
-        UnknownTable: Nothing adds it later, and the table that it refers to does not exist.
+        UnknownTable: No later call adds it, and the table that it refers to does not exist.
     """
     referent, remote = foreign_keys.referent_of(key)
     if referent == name or not migration.context.dialect.supports_alter:
@@ -160,8 +170,8 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
         return False
     raise UnknownTable(
         f"Foreign key {key.name} of {name} refers to table {referent}, which does not exist.",
-        why="With use_alter=True the key is added after both tables, by a call of its own, and no later call adds it.",
-        remedy="Leave the key out of this table, create the other table, then add the key:",
+        why="With use_alter=True a separate call adds the key after both tables, and this revision has no such call.",
+        remedy="Remove the key from this table, create the other table, then add the key:",
         code=call(
             "create_foreign_key_if_missing",
             str(key.name),
@@ -176,13 +186,13 @@ def _is_made_later(migration: Migration, name: Name, key: sa.ForeignKeyConstrain
 
 
 def _confirm(migration: Migration, name: Name) -> None:
-    """Raise DefinitionMismatch where IF NOT EXISTS found something else of this name, and created nothing."""
+    """Raise DefinitionMismatch if IF NOT EXISTS found another object of this name, and created nothing."""
     if migration.offline or current_dry_run() is not None or find(migration, name, to_create=True) is not None:
         return
     raise DefinitionMismatch(
-        f"Table {name} was not created: the name is taken by something that is no table, a sequence or an index.",
-        why="Tables, indexes, sequences and views share their names in a schema.",
-        remedy="Give the table another name, or drop or rename what has it.",
+        f"Could not create table {name}: the name is taken by a sequence or an index.",
+        why="In a schema, the names of tables, indexes, sequences and views must differ.",
+        remedy="Give the table another name, or drop or rename the other object.",
     )
 
 
@@ -192,38 +202,38 @@ def _add_indexes(migration: HelperCall, table: sa.Table, now: Table, if_differen
     return any(changed)
 
 
-def _differences(migration: Migration, stands: Table, table: sa.Table) -> list[Difference]:
-    if stands.kind.endswith("view"):
-        return [Difference("kind", stands.kind, "table")]
+def _differences(migration: Migration, existing: Table, table: sa.Table) -> list[Difference]:
+    if existing.kind.endswith("view"):
+        return [Difference("kind", existing.kind, "table")]
     found = []
     for column in table.columns:
-        same_name = stands.columns.get(column.name)
+        same_name = existing.columns.get(column.name)
         if same_name is None:
             missing = Difference(f"column {column.name}", "missing", migration.database.type_text(column.type))
-            found += unexplained([missing], stands.name, column.name)
+            found += unexplained([missing], existing.name, column.name)
             continue
         # The server itself gives the key's column a sequence or a counter.
         counted = (
             column is _sqlalchemy.counted_column(table) and column.server_default is None and column.identity is None
         )
-        differs = column_differences(migration, stands, same_name, column, autoincrement=counted, ahead=True)
+        differs = column_differences(migration, existing, same_name, column, autoincrement=counted, ahead=True)
         found += [
             Difference(f"{difference.part} of column {column.name}", difference.existing, difference.wanted)
             for difference in differs
         ]
         for check in _checks_of(migration, column):
-            found += _constraint_differences(migration, stands, check, str(column.name))
+            found += _constraint_differences(migration, existing, check, str(column.name))
     for group in migration.database.equal_keys(table):
         keyed = isinstance(group[0], sa.PrimaryKeyConstraint)
-        compared = [_constraint_differences(migration, stands, key) for key in (group[:1] if keyed else group)]
+        compared = [_constraint_differences(migration, existing, key) for key in (group[:1] if keyed else group)]
         found += compared[0] if all(compared) else []
-    if table.comment is not None and migration.database.abilities.has_comments and table.comment != stands.comment:
-        found.append(Difference("comment", stands.comment, table.comment))
+    if table.comment is not None and migration.database.abilities.has_comments and table.comment != existing.comment:
+        found.append(Difference("comment", existing.comment, table.comment))
     return found
 
 
 def _checks_of(migration: Migration, column: sa.Column[Any]) -> list[sa.CheckConstraint]:
-    """Return the checks that are written on a column, which its table does not list."""
+    """Return the checks that are declared on a column, which its table does not list."""
     written = [constraint for constraint in column.constraints if isinstance(constraint, sa.CheckConstraint)]
     checks = [sa.CheckConstraint(check.sqltext, name=check.name) for check in written]
     sa.Table(column.table.name, sa.MetaData(), *checks, schema=column.table.schema)
@@ -233,13 +243,13 @@ def _checks_of(migration: Migration, column: sa.Column[Any]) -> list[sa.CheckCon
 def _constraint_differences(
     migration: Migration, table: Table, constraint: sa.Constraint, *columns: str
 ) -> list[Difference]:
-    """Compare a named constraint by its name, an unnamed one by what it says.
+    """Compare a named constraint by its name, an unnamed one by its definition.
 
     Args:
         migration: The running migration.
-        stands: The existing table.
+        table: The existing table.
         constraint: The constraint that the table should have.
-        *columns: The column that the constraint is written on, which is a part of its name where it has none.
+        *columns: The column that declares the constraint, which becomes part of a generated name.
     """
     database = migration.database
     if isinstance(constraint, sa.PrimaryKeyConstraint) and not constraint.columns:
@@ -268,7 +278,7 @@ def _constraint_differences(
 
 
 def _alike(migration: Migration, table: Table, wanted: Constraint) -> list[Constraint]:
-    """Return what may be an unnamed constraint: of the same kind, on the same columns."""
+    """Return the constraints that may be an unnamed one: of the same kind, on the same columns."""
     same_name = [*table.constraints.values(), *migration.database.safety.checks_of_columns(table)]
     same_kind = (one for one in same_name if one.kind == wanted.kind)
     folded = [*map(str.casefold, wanted.columns)]
@@ -276,40 +286,43 @@ def _alike(migration: Migration, table: Table, wanted: Constraint) -> list[Const
 
 
 def _resolved(wanted: Constraint, table: Constraint) -> Constraint:
-    """Give a referent without a schema that of the one that stands: the server found it by its search path."""
+    """Give a referent without a schema that of the existing one: the server found it by its search path."""
     if wanted.referent is None or wanted.referent.schema or table.referent is None:
         return wanted
     return replace(wanted, referent=Name(wanted.referent.name, table.referent.schema))
 
 
 @helper(
-    Said("drops table {0}", f"{MOMENT}.", UNUSED, noun="table"), "table {table}", changes={"missing table"}, loses=True
+    Said("drops table {0}", f"{BRIEF_LOCK}.", UNUSED, noun="table"),
+    "table {table}",
+    changes={"missing table"},
+    loses=True,
 )
 def drop_table_if_exists(
     migration: HelperCall, table_name: str, *, schema: str | None = None, archive: bool = False
 ) -> bool:
-    """The table does not exist, nor its indexes and constraints.
+    """The table and its indexes and constraints do not exist.
 
-    Steps: looks for the table and for what depends on it; forgets its backfills; drops it in one brief statement. With
-    ``archive``: notes its foreign keys and drops them, so that they stop nobody; renames the table and what has a name
-    beside it.
+    Steps: looks for the table and for what depends on it; deletes the progress of its backfills; drops the table in one
+    brief statement. With ``archive``: records its foreign keys and drops them, so they do not block changes of other tables;
+    renames the table and its indexes and constraints.
 
     Args:
         table_name: The table.
         schema: The schema of the table.
-        archive: Keep the table with all its rows, so that ``restore_table`` brings it back.
+        archive: Keep the table with all its rows for ``restore_table``.
 
     Returns:
-        True if it was dropped, False if it was not there.
+        True if it was dropped, False if it did not exist.
 
     Raises:
-        DependentObjects: A view, or a foreign key of another table, stands on it.
-        LockNotAcquired: The table, or one that it refers to, was in use for the whole retry budget.
+        DependentObjects: A view, or a foreign key of another table, depends on it.
+        LockNotAcquired: The table, or a table that it refers to, stayed locked for the whole retry budget.
 
-    Locks: PostgreSQL ACCESS EXCLUSIVE on the table and on those that it refers to, briefly; SQLite the file, with
-    ``archive`` and foreign keys for a rebuild.
+    Locks: PostgreSQL ACCESS EXCLUSIVE on the table and on the tables that it refers to, briefly; SQLite the file; with
+    ``archive`` and foreign keys, for a rebuild.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
     Offline: ``DROP TABLE IF EXISTS``; ``archive=True`` is ``OnlineOnly``.
 
@@ -324,7 +337,7 @@ def drop_table_if_exists(
             if archive:
                 home = Archives.of(migration.database).schema_of_new(schema)
                 finish_archive(migration, Name(table_name, home), None)
-            return migration.skip("it is not there")
+            return migration.skip("it does not exist")
         case Table() as table:
             dependents = look_into(migration, name, lambda: migration.database.dependents.dependents(table))
             refuse_dependents(about, dependents)

@@ -1,8 +1,9 @@
-"""Named types: enums. On a database without them there is nothing to do."""
+"""Named types: enums. On a database without named types there is nothing to do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,10 +26,17 @@ from safeops.schema.refusals import (
 )
 
 
+def _shown(values: Any, enum_name: Any) -> list[str]:
+    """Return the values of a call for messages, or an example if they are not strings."""
+    given = [values] if isinstance(values, str) else values
+    is_list = isinstance(given, Sequence) and given and all(isinstance(one, str) and one for one in given)
+    return list(dict.fromkeys(given)) if is_list else [f"first value of {enum_name}", f"second value of {enum_name}"]
+
+
 @helper(
     Said("creates type {0}", "No table is locked.", noun="type"),
     "type {type}",
-    example={"values": ["sad", "ok"]},
+    example={"values": lambda given: _shown(given["values"], given["enum_name"])},
     choices={"if_different": KEEP_OR_RAISE},
 )
 def create_enum_if_missing(
@@ -47,20 +55,20 @@ def create_enum_if_missing(
         enum_name: The type.
         values: Its values, in order.
         schema: The schema of the type.
-        if_different: "raise" or "keep": what to do where a type of that name has other values. Values that it has beyond
-            those asked for, in the same order, are no difference: later revisions may have added them.
+        if_different: "raise" or "keep": what to do if a type of that name has other values. Additional values in the
+            same order do not count as a difference: later revisions may have added them.
 
     Returns:
-        True if it was created, False if it was there as asked, or the server has no named types.
+        True if it was created, False if it already existed as requested, or the server has no named types.
 
     Raises:
         DefinitionMismatch: It has other values, or another order.
 
     Locks: none on tables.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
-    Offline: guarded by a look into the catalogue.
+    Offline: guarded by a query of the catalogue.
 
     Example:
         create_enum_if_missing("mood", ["sad", "ok", "happy"])
@@ -91,7 +99,7 @@ def _look(migration: Migration, name: Name) -> tuple[str, ...] | None:
 
 
 def _named_type(migration: HelperCall) -> tuple[Name, tuple[str, ...] | None]:
-    """Return the name of the helper's type and its values; None if it is absent, or nobody can look."""
+    """Return the name of the helper's type and its values; None if it does not exist or cannot be inspected."""
     name = Name(migration.given["enum_name"], migration.given["schema"])
     if not migration.database.abilities.has_named_types:
         raise Skip(migration.about, f"{migration.database.product} has no named types")
@@ -110,25 +118,25 @@ def add_enum_value_if_missing(
 ) -> bool:
     """The named type has the value.
 
-    Steps: looks at the type; adds the value outside a transaction, so that it can be used at once.
+    Steps: inspects the type; adds the value outside a transaction, so it can be used immediately.
 
     Args:
         enum_name: The type.
         value: The value.
-        before: The value before which it stands; at most one of ``before`` and ``after``, at the end without both.
-        after: The value after which it stands.
+        before: The existing value to insert it before. Pass at most one of ``before`` and ``after``; the default is the end.
+        after: The existing value to insert it after.
         schema: The schema of the type.
 
     Returns:
-        True if it was added, False if it was there, or the server has no named types.
+        True if it was added, False if it already existed, or the server has no named types.
 
     Raises:
-        UnknownType: There is no such type.
+        UnknownType: The type does not exist.
         InvalidArgument: The type has no value ``before`` or ``after``.
 
-    Locks: none on tables. PostgreSQL cannot take a value back: ``downgrade()`` leaves it, which harms nothing.
+    Locks: none on tables. PostgreSQL cannot drop a value: leave it in ``downgrade()``.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
     Offline: ``ADD VALUE IF NOT EXISTS``.
 
@@ -136,25 +144,38 @@ def add_enum_value_if_missing(
         add_enum_value_if_missing("mood", "great", after="happy")
     """
     if before is not None and after is not None:
-        raise InvalidArgument("Both before and after were given.", remedy="Give at most one:", code=migration.right)
+        raise InvalidArgument(
+            "Both before and after were given.",
+            remedy="Pass at most one of them:",
+            code=call("add_enum_value_if_missing", enum_name, value, after=after, schema=schema),
+        )
     name, existing = _named_type(migration)
     if existing is None and not migration.offline:
         raise unknown_type(migration, name)
     if existing is not None and value in existing:
-        why = f"it is there{_elsewhere(existing, value, before, after)}"
+        why = f"it already exists{_elsewhere(existing, value, before, after)}"
         return skipped(f"value {value!r} of {migration.about}", why)
     neighbour = before or after
     if existing is not None and neighbour is not None and neighbour not in existing:
         raise InvalidArgument(
             f"Type {name} has no value {neighbour!r}.",
-            remedy=nearest(neighbour, existing, "values"),
-            code=migration.right,
+            remedy=f"{nearest(neighbour, existing, 'values')} Write:",
+            code=_beside(enum_name, value, existing, before, after, schema),
         )
     return execute(migration, migration.database.ddl.add_enum_value(name, value, before, after))
 
 
+def _beside(
+    enum_name: str, value: str, existing: Sequence[str], before: str | None, after: str | None, schema: str | None
+) -> str:
+    """Write the call that adds a value, with the existing value that is most like the given one."""
+    near = next(iter(get_close_matches(before or after or "", existing, n=1, cutoff=0)), None)
+    place = {"before": near} if before else {"after": near}
+    return call("add_enum_value_if_missing", enum_name, value, **place, schema=schema)
+
+
 def _elsewhere(existing: Sequence[str], value: str, before: str | None, after: str | None) -> str:
-    """Say where a value stands that does not stand where it was asked for; the server cannot move it."""
+    """Describe the place of an existing value if it is not the requested place; the server cannot move it."""
     place = existing.index(value)
     neighbours = (existing[place + 1] if place + 1 < len(existing) else None, existing[place - 1] if place else None)
     if (before is None or neighbours[0] == before) and (after is None or neighbours[1] == after):
@@ -162,16 +183,16 @@ def _elsewhere(existing: Sequence[str], value: str, before: str | None, after: s
     return f", but not {'before' if before else 'after'} {before or after!r}: the values are {', '.join(existing)}"
 
 
-def unknown_type(migration: Migration, name: Name) -> UnknownType:
+def unknown_type(migration: Migration, name: Name, values: Sequence[str] = ()) -> UnknownType:
     return UnknownType(
         f"There is no type {name}.",
         remedy=f"{nearest(name.name, migration.database.types.enum_names(name.schema), 'types')} Or create it first:",
-        code=call("create_enum_if_missing", name.name, ["..."], schema=name.schema),
+        code=call("create_enum_if_missing", name.name, _shown(values, name.name), schema=name.schema),
         about=(name.name,),
     )
 
 
-@helper(Said("drops type {0}", "Refused while a column has it.", noun="type"), "type {type}")
+@helper(Said("drops type {0}", "Refused if a column uses it.", noun="type"), "type {type}")
 def drop_enum_if_exists(migration: HelperCall, enum_name: str, *, schema: str | None = None) -> bool:
     """The named type does not exist.
 
@@ -182,14 +203,14 @@ def drop_enum_if_exists(migration: HelperCall, enum_name: str, *, schema: str | 
         schema: The schema of the type.
 
     Returns:
-        True if it was dropped, False if it was not there, or the server has no named types.
+        True if it was dropped, False if it did not exist, or the server has no named types.
 
     Raises:
         DependentObjects: A column or a function uses it.
 
     Locks: none on tables.
 
-    Running it again: nothing is left to do.
+    Running it again: does nothing.
 
     Offline: ``DROP TYPE IF EXISTS``.
 
@@ -199,28 +220,28 @@ def drop_enum_if_exists(migration: HelperCall, enum_name: str, *, schema: str | 
     name, existing = _named_type(migration)
     if not migration.offline:
         if existing is None:
-            return migration.skip("it is not there")
+            return migration.skip("it does not exist")
         refuse_dependents(migration.about, migration.database.dependents.dependents_of_enum(name))
     explain = explained_dependents(migration, migration.about)
     return execute(migration, migration.database.ddl.drop_enum(name), explain)
 
 
 def create_enum(migration: Migration, enum: sa.Enum) -> list[str]:
-    """Create the type of a column if it is missing and the models are to create it; say so."""
-    if not getattr(enum, "create_type", True) or enum_stands(migration, enum) is not None:
+    """Create the type of a column if it is missing and the models create it; return what was created."""
+    if not getattr(enum, "create_type", True) or existing_enum(migration, enum) is not None:
         return []
     name = Name(str(enum.name), enum.schema)
     execute(migration, migration.database.ddl.create_enum(name, list(enum.enums)))
     return [f"created type {name}"]
 
 
-def enum_stands(migration: Migration, enum: sa.Enum) -> tuple[str, ...] | None:
-    """Return the values of a type as it stands; None where there is none, and offline."""
+def existing_enum(migration: Migration, enum: sa.Enum) -> tuple[str, ...] | None:
+    """Return the values of an existing type; None if it does not exist, and offline."""
     return _look(migration, Name(str(enum.name), enum.schema))
 
 
 def enum_of(type_: Any) -> sa.Enum | None:
-    """Return the enum that a type is, or that its elements are of."""
+    """Return the enum that a type is, or that its elements have."""
     type_ = getattr(type_, "item_type", type_)
     while isinstance(type_, sa.types.TypeDecorator):
         type_ = type_.impl_instance
@@ -231,9 +252,9 @@ NONE = ("", "")
 
 
 def instead_of_domain(migration: Migration, name: Name, column: sa.Column[Any]) -> tuple[str, str]:
-    """Return in words and as code how a column keeps the rules of its domain without a rewrite.
+    """Return in words and as code how a column keeps the constraints of its domain without a rewrite.
 
-    Both are empty where the type of the column is no domain, or one without rules.
+    Both are empty if the type of the column is not a domain, or a domain without constraints.
     """
     domain = look_into(migration, name, lambda: migration.database.types.domain(column.type))
     if domain is None or not domain.has_rules:
@@ -244,14 +265,14 @@ def instead_of_domain(migration: Migration, name: Name, column: sa.Column[Any]) 
     code = [call("create_check_constraint_if_missing", check, name.name, condition, schema=name.schema)]
     required = [call("enforce_not_null", name.name, own, schema=name.schema)]
     words = (
-        f"No column can get this type without a rewrite. Give it the type {domain.base}, in the models too, and have the"
-        " column keep the rules of the domain:"
+        f"This type cannot be added without a rewrite. Use the type {domain.base}, in the models too, and add the"
+        " constraints of the domain to the column:"
     )
     return words, "\n".join((code if domain.checks else []) + (required if domain.required else []))
 
 
 def refuse_domain(migration: Migration, name: Name, column: sa.Column[Any], table: Table) -> None:
-    """Raise UnsafeOperation where a new column would have the server check each existing row against its domain."""
+    """Raise UnsafeOperation if the server would check each existing row against the domain of a new column."""
     words, code = instead_of_domain(migration, name, column)
     if not words:
         return

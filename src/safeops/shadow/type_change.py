@@ -12,7 +12,7 @@ from safeops.arguments import arguments_checked
 from safeops.backfilling.status import forget_backfills_of
 from safeops.databases.definitions import Table
 from safeops.databases.triggers import Pair
-from safeops.execution.helper import CHECKED, IN_SYNC, MOMENT, Said, composite
+from safeops.execution.helper import BRIEF_LOCK, CHECKED, IN_SYNC, Said, composite
 from safeops.execution.inspect import check_has_columns, look_into, skipped
 from safeops.execution.migration import Migration, running
 from safeops.naming import Name, fitting
@@ -156,7 +156,7 @@ class TypeChange(ColumnChange):
                 return phase.finish_swap() or skipped(phase.code, "it was switched before")
             return self._swapped(phase)
 
-    @composite(Said("drops the column of the old type of {0}.{1}", f"{MOMENT}.", "3 of 3, contract."), retried=True)
+    @composite(Said("drops the column of the old type of {0}.{1}", f"{BRIEF_LOCK}.", "3 of 3, contract."), retried=True)
     def contract(self) -> bool:
         """The hidden column of the old type is gone.
 
@@ -188,7 +188,7 @@ class TypeChange(ColumnChange):
             self._original(phase.migration).keep(phase.pair.type or "", phase.pair.default)
             return phase.stop_sync(phase.pair)
 
-    @composite(Said("drops the copy of {0}.{1}", f"{MOMENT}."), retried=True)
+    @composite(Said("drops the copy of {0}.{1}", f"{BRIEF_LOCK}."), retried=True)
     def undo_expand(self) -> bool:
         """The hidden column of the new type is gone: the inverse of ``expand``.
 

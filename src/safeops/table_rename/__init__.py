@@ -12,7 +12,7 @@ from safeops.arguments import arguments_checked
 from safeops.databases.definitions import Table
 from safeops.databases.steps import Plan
 from safeops.errors import DefinitionMismatch, InvalidArgument, PhaseMissing, SafeOpsError, UnknownTable
-from safeops.execution.helper import MOMENT, PhasedChange, Said, composite, phase_missing
+from safeops.execution.helper import BRIEF_LOCK, PhasedChange, Said, composite, phase_missing
 from safeops.execution.inspect import find, look_into, skipped
 from safeops.execution.later_calls import is_dropped
 from safeops.execution.lock_retry import execute, outline
@@ -49,11 +49,11 @@ class TableRename(PhasedChange):
     _: KW_ONLY
     schema: str | None = None
 
-    @composite(Said("gives {0} the name {1}; the old name goes on working", f"{MOMENT}.", "1 of 2, expand."))
+    @composite(Said("gives {0} the name {1}; the old name goes on working", f"{BRIEF_LOCK}.", "1 of 2, expand."))
     def expand(self) -> bool:
         """The table has its new name, and is read and written under both.
 
-        Steps: looks at both names; renames the table and puts a view under the old name, in one transaction. MariaDB and
+        Steps: inspects both names; renames the table and puts a view under the old name, in one transaction. MariaDB and
         MySQL: makes an empty table under the new name and a view on it, gives the rights on the old name to the new one
         too, and then swaps all names in one atomic statement.
 
@@ -66,7 +66,7 @@ class TableRename(PhasedChange):
             UnsupportedOnDatabase: A view cannot stand for this table here.
             UnsafeOperation: MariaDB and MySQL: the account may not see or give rights. PostgreSQL: subscribers of logical
                 replication would stop over the new name.
-            LockNotAcquired: The table was in use for the whole retry budget.
+            LockNotAcquired: The table stayed locked for the whole retry budget.
 
         Locks: PostgreSQL ACCESS EXCLUSIVE on the table, MariaDB and MySQL its exclusive metadata lock, briefly.
 
@@ -84,12 +84,14 @@ class TableRename(PhasedChange):
             return phase.execute(phase.renames.rename_table)
 
     @composite(
-        Said("takes the name {0} away; {1} stays", f"{MOMENT}.", "2 of 2, contract.", kind="takes the name ... stays")
+        Said(
+            "takes the name {0} away; {1} stays", f"{BRIEF_LOCK}.", "2 of 2, contract.", kind="takes the name ... stays"
+        )
     )
     def contract(self) -> bool:
         """The table has its new name alone.
 
-        Steps: looks at both names; drops the view under the old one. MariaDB and MySQL: takes back the rights on that name.
+        Steps: inspects both names; drops the view under the old one. MariaDB and MySQL: takes back the rights on that name.
 
         Returns:
             True if it changed the database, False if the old name was gone already.
@@ -116,11 +118,11 @@ class TableRename(PhasedChange):
             phase.refuse_dependents()
             return phase.execute(phase.renames.drop_old_name)
 
-    @composite(Said("gives {1} the name {0} again", f"{MOMENT}.", kind="gives ... again"))
+    @composite(Said("gives {1} the name {0} again", f"{BRIEF_LOCK}.", kind="gives ... again"))
     def undo_expand(self) -> bool:
         """The table has its old name alone.
 
-        Steps: looks at both names; drops the view and gives the table its old name, in one transaction, on MariaDB and
+        Steps: inspects both names; drops the view and gives the table its old name, in one transaction, on MariaDB and
         MySQL in one atomic statement.
 
         Returns:
@@ -129,7 +131,7 @@ class TableRename(PhasedChange):
         Raises:
             PhaseMissing: ``contract()`` has been run, and not undone.
             DependentObjects: Other views, or the like, stand on the old name.
-            LockNotAcquired: The table was in use for the whole retry budget.
+            LockNotAcquired: The table stayed locked for the whole retry budget.
 
         Locks: PostgreSQL ACCESS EXCLUSIVE on view and table, MariaDB and MySQL their exclusive metadata locks, briefly.
 
@@ -150,11 +152,11 @@ class TableRename(PhasedChange):
                 check_subscribers_of_rename(phase.migration, phase.table, self.old_name, phase.code)
             return phase.execute(phase.renames.rename_back)
 
-    @composite(Said("brings the name {0} back beside {1}", f"{MOMENT}."))
+    @composite(Said("brings the name {0} back beside {1}", f"{BRIEF_LOCK}."))
     def undo_contract(self) -> bool:
         """The table is read and written under both names again.
 
-        Steps: looks at both names; puts the view under the old one, with the rights of the table.
+        Steps: inspects both names; puts the view under the old one, with the rights of the table.
 
         Returns:
             True if it changed the database, False if the old name was in use.
@@ -163,7 +165,7 @@ class TableRename(PhasedChange):
             UnknownTable: There is a table of neither name.
             DefinitionMismatch: The old name is taken by something else.
             UnsupportedOnDatabase: A view cannot stand for this table here.
-            LockNotAcquired: The table was in use for the whole retry budget.
+            LockNotAcquired: The table stayed locked for the whole retry budget.
 
         Locks: PostgreSQL ACCESS SHARE on the table, MariaDB and MySQL its shared metadata lock: reads and writes go on.
 
