@@ -100,11 +100,11 @@ class Deploy(Project):
         return Config(str(self.folder / "alembic.ini"))
 
     def main(self, *arguments: str) -> int:
-        """Runs a verb in this process."""
+        """Runs a command in this process."""
         return main([arguments[0], "-c", str(self.folder / "alembic.ini"), *arguments[1:]])
 
     def start(self, *arguments: str) -> Runner:
-        """Runs a verb in a process of its own."""
+        """Runs a command in a separate process."""
         command = [
             sys.executable,
             "-m",
@@ -119,7 +119,7 @@ class Deploy(Project):
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
-    """All that was said, after it was seen to fit a terminal."""
+    """Returns all output, and checks that it fits a terminal."""
     out, err = capsys.readouterr()
     for line in (out + err).splitlines():
         # A long path cannot be broken, and code must not be.
@@ -141,7 +141,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def table(name: str, more: str = "") -> tuple[str, str]:
-    """A revision that makes a table, and its way back."""
+    """A revision that makes a table, and its downgrade."""
     column = f", {more}" if more else ""
     return (
         f'create_table_if_missing("{name}", sa.Column("id", sa.Integer, primary_key=True){column})',
@@ -150,7 +150,7 @@ def table(name: str, more: str = "") -> tuple[str, str]:
 
 
 def gate(folder: Path, name: str) -> str:
-    """Lines of a revision that say where it is, and wait there until ``folder/go`` exists; not while it is only planned."""
+    """Lines of a revision that touch a file, and wait until ``folder/go`` exists; not while it is only planned."""
     return (
         "from safeops.plan_mode import current_dry_run\nif current_dry_run() is None:\n"
         f'    pathlib.Path("{folder}/at_{name}").touch()\n'

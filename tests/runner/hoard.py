@@ -139,7 +139,7 @@ def project(folder: Path, database: Database, **options: str) -> Project:
 
 
 def with_user(database: Database, user: str, password: str) -> Database:
-    """The same database by a user who may do all in it, and has to give a password."""
+    """The same database by a user who may do all in it, and must give a password."""
     server = database.server
     if isinstance(server, PostgreSQL):
         rules = server.data / "pg_hba.conf"

@@ -1,4 +1,4 @@
-"""What ``check`` asks of a project that has grown: only of what is new, and not what its team has accepted."""
+"""What ``check`` requires of a project that has grown: only of new revisions, and not what its team has accepted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOKS = "if op.get_bind().execute(sa.text('SELECT 1')).scalar() == 1:\n    " + t
 
 
 def grown(folder: Path, database: Database) -> Deploy:
-    """Three revisions as older projects have them: without a way back, written by nobody, and looking by itself."""
+    """Three revisions as older projects have them: without a downgrade, with an empty one, and with a query."""
     made = Deploy(folder, database, {"r1": table("one"), "r2": (table("two")[0], "pass"), "r3": (LOOKS, "pass")})
     text = (folder / "migrations/versions/r1.py").read_text()
     (folder / "migrations/versions/r1.py").write_text(text[: text.index("def downgrade")])
@@ -46,7 +46,7 @@ def branches(folder: Path, database: Database, *labels: str) -> Deploy:
     return made
 
 
-def test_old_revisions_are_asked_only_to_load_and_run(database: Database, tmp_path: Path) -> None:
+def test_old_revisions_must_only_load_and_run(database: Database, tmp_path: Path) -> None:
     made = grown(tmp_path, database)
     old = ["downgrade:r1", "downgrade:r2", "downgrade:r3", "offline:r3"]
     assert errors(check(made.config)) == old
@@ -69,17 +69,17 @@ def test_a_baseline_accepts_what_is_found_now(
     with pytest.raises(InvalidArgument, match="There is no baseline"):
         check(made.config, baseline=file)
     assert made.main("check", "--baseline", str(file), "--write-baseline") == 0
-    assert "3 revisions: all well, 4 accepted" in said(capsys)
+    assert "3 revisions: no errors, 4 accepted" in said(capsys)
     assert json.loads(file.read_text())["findings"] == ["downgrade:r1", "downgrade:r2", "downgrade:r3", "offline:r3"]
     made.write("r4", table("four")[0], "pass", down="r3")
     assert errors(check(made.config, baseline=file)) == ["downgrade:r4"]
     file.write_text("[]")
-    with pytest.raises(InvalidArgument, match="is no baseline"):
+    with pytest.raises(InvalidArgument, match="is not a baseline"):
         check(made.config, baseline=file)
-    assert made.main("check", "--write-baseline") == 4
+    assert made.main("check", "--write-baseline") == 2
 
 
-def test_one_finding_is_accepted_by_an_option_or_by_a_comment_that_says_why(database: Database, tmp_path: Path) -> None:
+def test_one_finding_is_accepted_by_an_option_or_by_a_comment_with_a_reason(database: Database, tmp_path: Path) -> None:
     made = grown(tmp_path, database)
     assert errors(check(made.config, ignore=["downgrade"])) == ["offline:r3"]
     assert errors(check(made.config, ignore=["downgrade:r1", "offline:r3"])) == ["downgrade:r2", "downgrade:r3"]
@@ -93,7 +93,7 @@ def test_one_finding_is_accepted_by_an_option_or_by_a_comment_that_says_why(data
     assert errors(check(made.config)) == ["downgrade:r1", "downgrade:r2"]
 
 
-def test_branches_with_labels_of_their_own_stay_apart(
+def test_branches_with_their_own_labels_stay_separate(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = branches(tmp_path, database, "contract", "expand")
@@ -104,12 +104,12 @@ def test_branches_with_labels_of_their_own_stay_apart(
     capsys.readouterr()
     assert made.main("heads") == 0
     assert "--merge" not in said(capsys)
-    with pytest.raises(NotReady, match="meant to stay apart"):
+    with pytest.raises(NotReady, match="these branches stay separate"):
         merge(made.config)
 
 
 @pytest.mark.parametrize("labels", [(), ("one", "")])
-def test_branches_without_are_to_be_merged(
+def test_branches_without_labels_must_be_merged(
     database: Database, tmp_path: Path, labels: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = branches(tmp_path, database, *labels)
@@ -118,7 +118,7 @@ def test_branches_without_are_to_be_merged(
     upgrade(made.config, "heads")
     found = status(made.config)
     assert found.exit_status == 2
-    assert "give each a branch label of its own" in found.attention[0].advice
+    assert "give each its own branch label" in found.attention[0].advice
     assert errors(check(made.config))[0].startswith("heads:There are 2 heads: c1, e1.")
     assert made.main("heads") == 1
     (tmp_path / "migrations/script.py.mako").unlink()
@@ -174,4 +174,4 @@ def test_a_revision_with_a_name_of_alembics_own(
     verbs = [["status"], ["plan"], ["check"], ["upgrade"], ["heads"], ["backup"], ["rollback", "--yes"]]
     for verb in verbs:
         assert made.main(*verb) == (1 if verb == ["check"] else 4)
-        assert f"revision is '{name}', a word that Alembic keeps" in " ".join(said(capsys).split())
+        assert f"revision is '{name}', a word that Alembic reserves" in " ".join(said(capsys).split())

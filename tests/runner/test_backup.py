@@ -56,7 +56,7 @@ def programs(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SAFEOPS_PG_BIN", str(database.server.bin))
 
 
-def test_it_stands_beside_the_project_with_what_is_known_of_it(database: Database, tmp_path: Path) -> None:
+def test_the_file_is_next_to_the_project_with_a_description(database: Database, tmp_path: Path) -> None:
     done = backup(project(tmp_path, database).config)
     assert done.path.parent == tmp_path / "backups"
     assert done.path.name.startswith(f"{database.name if database.kind != 'sqlite' else Path(database.name).stem}-2")
@@ -75,7 +75,7 @@ def test_it_stands_beside_the_project_with_what_is_known_of_it(database: Databas
 
 
 @ONE_EACH
-def test_the_name_says_which_revisions(database: Database, tmp_path: Path) -> None:
+def test_the_name_contains_the_revisions(database: Database, tmp_path: Path) -> None:
     made = project(tmp_path, database)
     made.write("r2", "pass", down=None)
     made.upgrade("heads")
@@ -166,7 +166,7 @@ def test_a_limit_on_the_size_of_files_leaves_nothing(database: Database, tmp_pat
 def test_a_full_disk_leaves_nothing(database: Database, tmp_path: Path) -> None:
     fill(database, 6)
     config = project(tmp_path, database).config
-    # A copy of a file is known to need as much as the file: there somebody else takes the room meanwhile.
+    # A copy of a file is known to need as much as the file: there another program fills the disk in the meantime.
     with small_disk(tmp_path / "disk", "9m" if database.kind == "sqlite" else "4m") as disk:
         with pytest.raises(BackupFailed, match=r"No space left|disk is full|disk I/O error") as caught:
             backup(config, disk, progress=lambda _: _take_all(tmp_path / "disk/x"))
@@ -194,7 +194,7 @@ def test_a_disk_that_is_obviously_too_small_is_refused_at_once(database: Databas
 
 
 @ONE_EACH
-def test_a_folder_that_takes_no_files_is_told(database: Database, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_reported(database: Database, tmp_path: Path) -> None:
     config = project(tmp_path, database).config
     (tmp_path / "file").write_text("x")
     with pytest.raises(BackupFailed, match=r"Not a directory|File exists"):
@@ -204,7 +204,7 @@ def test_a_folder_that_takes_no_files_is_told(database: Database, tmp_path: Path
 
 
 @SERVERS
-def test_a_wrong_password_or_database_is_told(database: Database, tmp_path: Path) -> None:
+def test_a_wrong_password_or_database_is_reported(database: Database, tmp_path: Path) -> None:
     made = project(tmp_path, database)
     guest = with_user(database, "guest", "right")
     for url in (guest.url.set(password="s3cr3t"), database.url.set(database="nowhere")):
@@ -267,7 +267,7 @@ def test_nasty_files_of_sqlite(database: Database, tmp_path: Path, name: str) ->
 
 
 @pytest.mark.only("pg18")
-def test_a_program_that_is_missing_or_too_old_is_told(
+def test_a_program_that_is_missing_or_too_old_is_reported(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = project(tmp_path, database).config
@@ -283,7 +283,7 @@ def test_a_program_that_is_missing_or_too_old_is_told(
 
 
 @pytest.mark.only("mysql")
-def test_a_missing_client_is_told(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_is_reported(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = project(tmp_path, database).config
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
@@ -293,7 +293,7 @@ def test_a_missing_client_is_told(database: Database, tmp_path: Path, monkeypatc
 
 
 @ONE_EACH
-def test_one_who_migrates_meanwhile_has_it_thrown_away(database: Database, tmp_path: Path) -> None:
+def test_a_migration_during_the_backup_has_it_deleted(database: Database, tmp_path: Path) -> None:
     made = project(tmp_path, database)
     config = made.config
     made.write("r2", "pass", down="r1")
@@ -405,7 +405,7 @@ def _config_with(folder: Path, engine: str) -> Config:
 
 
 @pytest.mark.only("pg18")
-def test_an_engine_with_a_creator_cannot_be_told_to_a_program(database: Database, tmp_path: Path) -> None:
+def test_an_engine_with_a_creator_cannot_be_passed_to_a_program(database: Database, tmp_path: Path) -> None:
     url = database.url.set(drivername="postgresql").render_as_string(hide_password=False)
     code = (
         f"import psycopg\nengine = sa.create_engine('postgresql+psycopg://', creator=lambda: psycopg.connect({url!r}))"
@@ -429,7 +429,7 @@ def test_what_env_sets_while_connecting_reaches_the_program(database: Database, 
 
 
 @pytest.mark.only("sqlite")
-def test_a_database_in_memory_is_told(database: Database, tmp_path: Path) -> None:
+def test_a_database_in_memory_is_reported(database: Database, tmp_path: Path) -> None:
     with pytest.raises(BackupFailed, match="in memory"):
         backup(_config_with(tmp_path, "engine = sa.create_engine('sqlite://')"))
 

@@ -1,4 +1,4 @@
-"""``safeops check``: what is wrong with the revisions is found before anybody deploys them."""
+"""``safeops check``: what is wrong with the revisions is found before they are deployed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_project_in_which_all_is_well(database: Database, tmp_path: Path, caps
     assert project.main("check", "--json") == 0
     assert {one["level"] for one in printed(capsys)["findings"]} <= {"note"}
     assert project.main("check") == 0
-    assert said(capsys).endswith("3 revisions: all well\n")
+    assert "\n3 revisions: no errors\n" in said(capsys)
     assert_same(before, definitions(database), "the schema")
     assert scratch_databases(database) == []
 
@@ -50,11 +50,11 @@ def test_models_that_do_not_agree(database: Database, tmp_path: Path, capsys: py
     project = Deploy(tmp_path, database, {"r1": table("one")}, before=MODELS, models="metadata")
     assert project.main("check") == 1
     text = said(capsys)
-    assert "Models and revisions do not agree" in text and "op.add_column('one'" in text
+    assert "The models and the revisions differ" in text and "op.add_column('one'" in text
 
 
 @pytest.mark.only("sqlite")
-def test_ways_back_that_are_missing(database: Database, tmp_path: Path) -> None:
+def test_downgrades_that_are_missing(database: Database, tmp_path: Path) -> None:
     up = THING = table("t")[0]
     bodies = {
         "r1": (up, "pass"),
@@ -86,25 +86,25 @@ def test_a_revision_that_fails_is_shown_at_its_line(
     line = (tmp_path / "migrations/versions/r2.py").read_text().split("SELECT * FROM nowhere")[0].count("\n") + 1
     shown = [one for one in capsys.readouterr().out.splitlines() if one.startswith("::error ")]
     assert len(shown) == 1
-    assert f"r2.py,line={line},title=safeops check::Revision r2 fails on the way up" in shown[0]
+    assert f"r2.py,line={line},title=safeops check::Revision r2 fails in upgrade()" in shown[0]
     assert scratch_databases(database) == []
 
 
 @EACH
-def test_ways_back_that_do_not_lead_back(database: Database, tmp_path: Path) -> None:
+def test_downgrades_that_do_not_restore_the_schema(database: Database, tmp_path: Path) -> None:
     base = {"r1": table("one")}
     fails = {**base, "r2": (table("two")[0], 'op.execute("SELECT * FROM nowhere")')}
     assert found(Deploy(tmp_path / "fails", database, fails))[-1] == ("down", "error", "r2")
     twice = {"r1": base["r1"], "r2": ("op.execute('CREATE TABLE raw (a int)')", "# Nothing to undo\npass")}
     assert found(Deploy(tmp_path / "twice", database, twice))[-1] == ("up", "error", "r2")
-    # What the first way down leaves behind is there before the second way up.
+    # What the first downgrades leave exists before the second upgrade.
     left = {"r1": base["r1"], "r2": (table("more")[0], 'op.rename_table("more", "less")')}
     last = check(Deploy(tmp_path / "left", database, left).config).findings[-1]
-    assert (last.kind, last.level) == ("down", "error") and "ends in another schema" in last.message
+    assert (last.kind, last.level) == ("down", "error") and "results in another schema" in last.message
 
 
 @ONE_EACH
-def test_a_one_way_revision_is_a_note(database: Database, tmp_path: Path) -> None:
+def test_an_irreversible_revision_is_a_note(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, {"r1": table("one"), "r2": (ADDED[0], 'irreversible("because")')})
     assert ("down", "note", "r2") in found(project)
     assert check(project.config).exit_status == 0
@@ -131,7 +131,7 @@ def test_sql_that_cannot_be_rendered(database: Database, tmp_path: Path) -> None
 
 
 @ONE_EACH
-def test_heads_and_a_database_of_its_own(
+def test_heads_and_a_scratch_database_at_a_url(
     database: Database, tmp_path: Path, new_database: Callable[[], Database], capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = Deploy(tmp_path, database, {"r1": table("one")})
@@ -176,7 +176,7 @@ def test_defaults_that_are_expressions_are_the_same_the_second_time(database: Da
 
 
 def test_generated_columns_are_compared(database: Database, tmp_path: Path) -> None:
-    """Alembic asks a comparison of one's own about them too, and fails before it does."""
+    """Alembic calls a custom comparison for them too, and fails before it does."""
     columns = (
         'sa.Column("id", sa.Integer, primary_key=True)',
         'sa.Column("n", sa.Integer, server_default="5")',

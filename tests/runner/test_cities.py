@@ -1,4 +1,4 @@
-"""The example, from an empty database to its last revision: told before each upgrade, and then done."""
+"""The example, from an empty database to its last revision: planned before each upgrade, and then done."""
 
 from __future__ import annotations
 

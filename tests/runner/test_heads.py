@@ -36,7 +36,7 @@ def test_files_that_do_not_load(
     project = Deploy(tmp_path, database, {"r1": table("one"), "r2": table("two"), "r3": table("three")})
     versions = tmp_path / "migrations/versions"
     (versions / "r1.py").write_text("revision = 'r1'\nx = 1; down_revision = 'r0'\ndepends_on = ('r2', 'gone')\n")
-    assert _told_by_each(project, capsys) == [
+    assert _reported_by_each(project, capsys) == [
         "r1.py:2: down_revision is 'r0', and no file has that revision",
         "r1.py:3: depends_on is 'gone', and no file has that revision",
     ]
@@ -46,21 +46,21 @@ def test_files_that_do_not_load(
     broken = [
         "r2.py:4: SyntaxError: invalid syntax (r2.py, line 4)",
         "r3.py:2: ModuleNotFoundError: No module named 'nowhere'",
-        "r4.py:1: it says no down_revision",
+        "r4.py:1: down_revision is missing",
     ]
-    assert _told_by_each(project, capsys) == broken
+    assert _reported_by_each(project, capsys) == broken
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert project.main("check") == 1
     shown = [one for one in capsys.readouterr().out.splitlines() if one.startswith("::error ")]
     assert len(shown) == 3 and "r2.py,line=4,title=safeops check::SyntaxError" in shown[0]
     for name, down in (("r1", "r3"), ("r2", "r1"), ("r3", "r2"), ("r4", None)):
         project.write(name, "pass", down=down)
-    (told,) = _told_by_each(project, capsys)
+    (told,) = _reported_by_each(project, capsys)
     assert told.startswith("Cycle is detected in revisions")
 
 
-def _told_by_each(project: Deploy, capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """What the verbs tell, after it was seen that check finds the same."""
+def _reported_by_each(project: Deploy, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Returns what the commands report, and checks that check finds the same."""
     for verb in ("upgrade", "status", "plan", "rollback"):
         assert project.main(verb) == 4
         assert "The revisions cannot be loaded:" in said(capsys)

@@ -1,4 +1,4 @@
-"""``safeops plan``: what the revisions would do is told, and nothing is written."""
+"""``safeops plan``: it shows what the revisions would do, and writes nothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WORLD = (
     "INSERT INTO teams VALUES (1, 'a')",
     *[f"INSERT INTO users VALUES ({i}, 'n{i}', {i}, 1)" for i in range(1, 41)],
 )
-# One of each family that every database has; each is undone by nobody, so that it can be told a second time.
+# One of each family that every database has. None is undone: each can be planned a second time.
 CALLS = {
     "create_table": 'create_table_if_missing("cities", sa.Column("id", sa.Integer, primary_key=True))',
     "add_column": 'add_column_if_missing("users", sa.Column("email", sa.String(100), index=True))',
@@ -68,7 +68,7 @@ def told(project: Project, revision: str = "heads", **options: Any) -> dict[str,
     before = standing(project.database)
     with log_lines() as log:
         found = plan(project.config, revision, **options)
-    assert log == [], "a plan tells of no deed"
+    assert log == [], "a plan logs no operation"
     assert_same(before, standing(project.database), "a plan")
     for line in plan_lines(found):
         assert len(line) <= 80
@@ -76,7 +76,7 @@ def told(project: Project, revision: str = "heads", **options: Any) -> dict[str,
 
 
 def standing(database: Database) -> dict[str, Any]:
-    """The schema to the letter, with all that Alembic and safeops keep, and all rows."""
+    """The exact schema, with all that Alembic and safeops keep, and all rows."""
     with database.observer().connect() as connection:
         tables = sorted(sa.inspect(connection).get_table_names())
     found: dict[str, Any] = {name: rows(database, name) for name in tables}
@@ -90,7 +90,7 @@ def actions(found: dict[str, list[PlannedCall]]) -> dict[str, list[str]]:
 # Helpers --------------------------------------------------------------------------------------------------------
 
 
-def test_each_helper_tells_what_it_would_do_and_then_that_it_is_there(database: Database, tmp_path: Path) -> None:
+def test_each_helper_is_planned_and_after_it_ran_skipped(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD, "INSERT INTO olden (id) VALUES (1), (2), (3)")
     makes = "\n".join(call for name, call in CALLS.items() if "drop" not in call)
     drops = "\n".join(call for name, call in CALLS.items() if "drop" in call)
@@ -122,7 +122,7 @@ def test_all_at_once_from_nothing(database: Database, tmp_path: Path) -> None:
     assert "about 40 rows" in found["create_index"][0].detail
 
 
-def test_what_would_be_refused_is_told_with_the_first_line_of_the_error(database: Database, tmp_path: Path) -> None:
+def test_what_would_be_refused_is_shown_with_the_first_line_of_the_error(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD, "CREATE INDEX ix_users_name ON users (age)")
     revisions = {
         "r1": 'create_index_if_missing("ix_users_name", "users", ["name"])',
@@ -146,7 +146,7 @@ def test_what_would_be_refused_is_told_with_the_first_line_of_the_error(database
     assert "[S701]" in found["r3"][1].detail
 
 
-def test_a_step_stands_on_what_an_earlier_one_would_make(database: Database, tmp_path: Path) -> None:
+def test_a_step_depends_on_what_an_earlier_one_would_create(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     revisions = {
         "r1": CALLS["create_table"] + "\n" + CALLS["add_column"],
@@ -176,7 +176,7 @@ def test_constraints_of_a_column_that_an_earlier_step_would_add(database: Databa
     assert "would be refused" in found["r4"][0].detail
 
 
-def test_what_was_stopped_half_way_tells_what_is_left(database: Database, tmp_path: Path) -> None:
+def test_what_was_interrupted_shows_what_is_left(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     body = "\n".join([CALLS["add_column"], CALLS["create_index"], "{}", CALLS["not_null"]])
     project = made(tmp_path, database, {"r1": body.format('raise RuntimeError("stopped")')})
@@ -207,7 +207,7 @@ def test_locks_and_what_they_hold_up(database: Database, tmp_path: Path) -> None
         assert said["create_index"] == ("the file", "writes, for as long as it takes")
 
 
-def test_a_type_is_told_by_trying_it_on_an_empty_copy(database: Database, tmp_path: Path) -> None:
+def test_a_type_is_planned_by_trying_it_on_an_empty_copy(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD, "UPDATE users SET name = '007'")
     revisions = {
         "r1": 'alter_column_type("users", "age", sa.String(9))',
@@ -221,7 +221,7 @@ def test_a_type_is_told_by_trying_it_on_an_empty_copy(database: Database, tmp_pa
 # Backfills ------------------------------------------------------------------------------------------------------
 
 
-def test_a_backfill_tells_its_rows_and_its_time_at_the_last_rate(database: Database, tmp_path: Path) -> None:
+def test_a_backfill_shows_its_rows_and_its_time_at_the_last_rate(database: Database, tmp_path: Path) -> None:
     database.execute(
         *WORLD, "ALTER TABLE users ADD COLUMN shout varchar(50)", "ALTER TABLE users ADD COLUMN again varchar(50)"
     )
@@ -243,7 +243,7 @@ def test_a_backfill_tells_its_rows_and_its_time_at_the_last_rate(database: Datab
     assert told(project)["r2"][0].action == "skip"
 
 
-def test_a_backfill_of_each_row_tells_those_that_are_left(database: Database, tmp_path: Path) -> None:
+def test_a_backfill_of_each_row_shows_the_remaining_rows(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     body = """
     def stop(progress):
@@ -261,7 +261,7 @@ def test_a_backfill_of_each_row_tells_those_that_are_left(database: Database, tm
 # Raw operations -------------------------------------------------------------------------------------------------
 
 
-def test_raw_operations_are_told_and_not_done(database: Database, tmp_path: Path) -> None:
+def test_raw_operations_are_shown_and_not_done(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     revisions = {
         "r1": """
@@ -397,10 +397,10 @@ def test_the_connection_writes_again_afterwards(database: Database, tmp_path: Pa
     assert {row[1] for row in rows(database, "users")} == {"y"}
 
 
-# The way back ---------------------------------------------------------------------------------------------------
+# Rollbacks ------------------------------------------------------------------------------------------------------
 
 
-def test_the_way_back_tells_what_would_be_lost(database: Database, tmp_path: Path) -> None:
+def test_a_planned_rollback_shows_what_would_be_lost(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     up = CALLS["add_column"] + "\n" + CALLS["archive_table"]
     down = """
@@ -434,7 +434,7 @@ def test_any_right_env_py(database: Database, tmp_path: Path, env: str) -> None:
     assert actions(found) == {"r1": ["run", "unknown"]}
 
 
-def test_an_env_py_that_holds_the_transaction_is_told(database: Database, tmp_path: Path) -> None:
+def test_an_env_py_that_holds_the_transaction_is_reported(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     project = made(tmp_path, database, {"r1": CALLS["create_index"]}, env="begin")
     with pytest.raises(TransactionNotOurs):
@@ -456,7 +456,7 @@ def test_an_asynchronous_env_py(database: Database, tmp_path: Path, driver: str)
     assert [step.action for step in plan(project.config).revisions[0].steps] == ["run", "unknown"]
 
 
-def test_where_to(database: Database, tmp_path: Path) -> None:
+def test_the_target_of_a_plan(database: Database, tmp_path: Path) -> None:
     database.execute(*WORLD)
     project = made(tmp_path, database, {"r1": CALLS["create_index"], "r2": CALLS["not_null"]})
     assert list(told(project, "r1")) == list(told(project, "+1")) == ["r1"]
@@ -529,7 +529,7 @@ def test_a_large_table_is_estimated(database: Database, tmp_path: Path) -> None:
 
 
 @pytest.mark.only("pg18")
-def test_a_replica_is_looked_at_as_far_as_it_goes(server_name: str, tmp_path: Path) -> None:
+def test_a_replica_is_inspected_as_far_as_possible(server_name: str, tmp_path: Path) -> None:
     with standby(server_name) as pair:
         primary = Database(pair.url, pair.primary)
         primary.execute(*WORLD, "ALTER TABLE users ADD CONSTRAINT ck CHECK (age > 0)")
@@ -545,7 +545,7 @@ def test_a_replica_is_looked_at_as_far_as_it_goes(server_name: str, tmp_path: Pa
             CALLS["backfill"],
             "op.get_bind().execute(sa.text('SELECT 1'))",
         ]
-        # Only the server could tell whether this is the same.
+        # Only the server knows whether this is the same.
         calls.append('create_check_constraint_if_missing("ck", "users", "age > 0.0")')
         project = made(tmp_path, replica, {"r1": "\n".join(calls)})
         assert status(project.config).exit_status == 1
@@ -570,7 +570,7 @@ def test_every_past_tense_has_its_infinitive(server_name: str) -> None:
 
 
 def _deeds(tree: ast.AST) -> list[str]:
-    """The beginnings of what steps and deeds say that they do."""
+    """The first words of the texts of steps and operations."""
     values: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and (name := getattr(node.func, "attr", getattr(node.func, "id", ""))):
@@ -604,7 +604,7 @@ PHASES = (
 
 
 @ONE_EACH
-def test_each_pending_phase_says_its_own_steps(database: Database, tmp_path: Path) -> None:
+def test_each_pending_phase_shows_its_own_steps(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE t (id int PRIMARY KEY, b varchar(9), c int)", "INSERT INTO t VALUES (1, '1', 1)")
     using = 'using="CAST(b AS SIGNED)", ' if database.kind == "mysql" else 'using="CAST(b AS BIGINT)", '
     phases = [up.replace("sa.BigInteger()", f"sa.BigInteger(), {using[:-2]}") for up, _ in PHASES]

@@ -1,4 +1,4 @@
-"""What a revision does by itself while ``safeops plan`` runs it: it is refused or swallowed, and the rest is told."""
+"""Own code of a revision under ``safeops plan``: it is refused or not sent, and the rest is planned."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ SENDING = {
 
 
 @pytest.mark.parametrize("way", WRITING)
-def test_a_connection_beside_cannot_write_either(database: Database, tmp_path: Path, way: str) -> None:
+def test_a_separate_connection_cannot_write_either(database: Database, tmp_path: Path, way: str) -> None:
     database.execute(*TABLE)
     statement = _writing(database)
     code = WRITING[way].format(SENDING[way].format(statement))
@@ -67,7 +67,7 @@ def test_a_connection_beside_cannot_write_either(database: Database, tmp_path: P
 
 
 def _writing(database: Database) -> str:
-    """A statement that writes, and looks as if it only read where a server has such ones."""
+    """A statement that writes, and looks as if it only reads, if the server has one."""
     insert = "INSERT INTO users VALUES (3, 'c')"
     if database.kind == "sqlite":
         return insert
@@ -78,7 +78,7 @@ def _writing(database: Database) -> str:
     return "SELECT writes()"
 
 
-def test_connections_beside_write_again_afterwards(database: Database, tmp_path: Path) -> None:
+def test_separate_connections_write_again_afterwards(database: Database, tmp_path: Path) -> None:
     database.execute(*TABLE)
     # A pool, unlike that of the tests' engines.
     engine = sa.create_engine(database.url)
@@ -119,7 +119,7 @@ UNLOCKING = {
 }
 
 
-def test_what_would_let_it_write_is_told_and_not_sent(database: Database, tmp_path: Path) -> None:
+def test_what_would_let_it_write_is_shown_and_not_sent(database: Database, tmp_path: Path) -> None:
     database.execute(*TABLE)
     statements = UNLOCKING[database.kind]
     calls = [f'op.get_bind().exec_driver_sql("{one}")' for one in statements]

@@ -1,4 +1,4 @@
-"""Raw SQL that takes away why a later step would be refused: an upgrade runs, though the plan cannot tell that it will."""
+"""Raw SQL that removes what a later step would be refused for: an upgrade runs, though a plan cannot predict it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_raw_sql_takes_away_is_no_reason_to_refuse(tmp_path: Path, database: Database, case: str) -> None:
+def test_what_raw_sql_removes_does_not_refuse_the_upgrade(tmp_path: Path, database: Database, case: str) -> None:
     before, first, then = CASES[case]
     database.execute(
         "CREATE DOMAIN above AS int CHECK (value > 0)", "CREATE TABLE users (id int PRIMARY KEY, age int)", before

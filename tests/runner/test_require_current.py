@@ -29,7 +29,9 @@ def project(database: Database, tmp_path: Path) -> Project:
     return made
 
 
-def test_it_says_what_the_database_is_at_and_what_the_code_needs(database: Database, project: Project) -> None:
+def test_it_names_the_revision_of_the_database_and_those_that_the_code_needs(
+    database: Database, project: Project
+) -> None:
     before = definitions(database, exact=True)
     with pytest.raises(
         NotCurrent, match="is at no revision, and this code needs r3: 3 revisions are pending"
@@ -83,7 +85,7 @@ def test_asynchronous_engines_in_and_outside_a_running_loop(database: Database, 
             require_current(engine, project.config)
             await ask()
         finally:
-            # The next run has a loop of its own.
+            # The next run has its own loop.
             await engine.dispose()
 
     with pytest.raises(NotCurrent):
@@ -112,6 +114,6 @@ def test_a_server_that_is_not_there(database: Database, project: Project) -> Non
 
 
 @pytest.mark.only("sqlite")
-def test_what_is_no_engine(database: Database, project: Project) -> None:
+def test_an_argument_that_is_not_an_engine(database: Database, project: Project) -> None:
     with pytest.raises(InvalidArgument, match="got str, not an engine"):
         require_current("sqlite://", project.config)

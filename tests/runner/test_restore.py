@@ -1,4 +1,4 @@
-"""``safeops restore``: a backup into an empty database, or a refusal that says why and what stands."""
+"""``safeops restore``: a backup into an empty database, or a refusal with the reason and the state."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_backup_restored_equals_the_original(database: Database, new_database:
     furnish(database)
     made = backup(project(tmp_path, database).config, counts=True)
     other = new_database()
-    # Who made a routine stands in its definition there.
+    # The definition of a routine contains its owner there.
     done = restore(made.path, other.url, owners=database.kind == "mysql")
     assert_equal_databases(database, other)
     assert (done.revision, done.rows) == ("r1", made.rows)
@@ -102,7 +102,7 @@ def test_a_file_that_was_changed_is_refused(database: Database, new_database: Ma
     made_by_connecting.unlink(missing_ok=True)
     with pytest.raises(BackupFailed, match="checksum is another one"):
         restore(path, other.url)
-    # Without the file beside it, by what the dump itself shows.
+    # Without the file next to it, by the content of the dump.
     path.with_name(path.name + ".json").unlink()
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(BackupFailed, match="failed"):
@@ -143,7 +143,7 @@ def test_a_dump_of_a_sibling_is_refused(database: Database, new_database: Make, 
 
 
 @pytest.mark.only("mysql")
-def test_where_nothing_can_be_taken_back_it_says_what_stands(database: Database, tmp_path: Path) -> None:
+def test_if_nothing_can_be_rolled_back_it_reports_what_is_kept(database: Database, tmp_path: Path) -> None:
     dump = tmp_path / "x.sql.gz"
     with gzip.open(dump, "wt") as file:
         file.write("CREATE TABLE a (x int);\nCREATE NONSENSE;\n-- Dump completed on 2027-01-01\n")
@@ -153,7 +153,7 @@ def test_where_nothing_can_be_taken_back_it_says_what_stands(database: Database,
 
 
 @pytest.mark.only("postgresql")
-def test_owners_and_grants_come_back_when_asked_for(database: Database, new_database: Make, tmp_path: Path) -> None:
+def test_owners_and_grants_are_restored_on_request(database: Database, new_database: Make, tmp_path: Path) -> None:
     reader = with_user(database, "reader", "x")
     database.execute("CREATE TABLE t (a int)", "ALTER TABLE t OWNER TO reader", "GRANT SELECT ON t TO PUBLIC")
     made = backup(project(tmp_path, database).config)
@@ -162,7 +162,7 @@ def test_owners_and_grants_come_back_when_asked_for(database: Database, new_data
     restore(made.path, owned.url, owners=True)
     owner = "SELECT relowner::regrole::text, relacl IS NULL FROM pg_class WHERE relname = 't'"
     assert [one.query(owner) for one in (plain, owned)] == [[("postgres", True)], [("reader", False)]]
-    # Where they do not exist: by default all the same, and else nothing at all.
+    # If they do not exist: by default this succeeds, and else nothing at all.
     database.execute("ALTER TABLE t OWNER TO postgres", "REVOKE ALL ON t FROM reader")
     reader.execute("CREATE TABLE mine (a int)")
     database.execute("CREATE ROLE passing", "GRANT passing TO postgres", "ALTER TABLE mine OWNER TO passing")
@@ -182,7 +182,7 @@ def test_another_user_can_restore_it(database: Database, new_database: Make, tmp
     made = backup(project(tmp_path, database).config, counts=True)
     plain = with_user(new_database(), "restorer", NASTY)
     if database.server.product == "mysql":
-        # With its binary log on the server lets only SUPER create triggers, unless it is told to trust.
+        # With its binary log on the server lets only SUPER create triggers, unless it is configured to trust them.
         with pytest.raises(BackupFailed, match="log_bin_trust_function_creators"):
             restore(made.path, plain.url)
         database.execute("SET GLOBAL log_bin_trust_function_creators = ON")
@@ -196,7 +196,7 @@ def test_another_user_can_restore_it(database: Database, new_database: Make, tmp
 
 
 @pytest.mark.only("pg18", "mysql")
-def test_a_session_that_ends_in_the_middle_is_told_and_showed_no_password(
+def test_a_session_that_ends_in_the_middle_is_reported_and_showed_no_password(
     database: Database, new_database: Make, tmp_path: Path
 ) -> None:
     other = with_user(new_database(), "restorer", NASTY)
@@ -238,7 +238,7 @@ def test_a_session_that_ends_in_the_middle_is_told_and_showed_no_password(
         {"sslpassword": "x"},
     ],
 )
-def test_what_a_program_cannot_be_told_is_refused(given: dict[str, object]) -> None:
+def test_what_cannot_be_passed_to_a_program_is_refused(given: dict[str, object]) -> None:
     with pytest.raises(BackupFailed, match="which no other program can be told"):
         PostgreSQLDumper(Login("asyncpg", (), given), "app", 18)
 
@@ -261,7 +261,7 @@ def test_newer_programs_restore_into_an_older_server(
 
 
 @pytest.mark.only("pg18", "mysql")
-def test_who_cannot_get_in_is_told_so(database: Database, tmp_path: Path) -> None:
+def test_a_user_who_cannot_connect_gets_an_explanation(database: Database, tmp_path: Path) -> None:
     made = backup(project(tmp_path, database).config)
     for url in (database.url.set(database="nowhere"), with_user(database, "guest", "right").url.set(password="s3cr3t")):
         with pytest.raises(BackupFailed, match="cannot be reached") as caught:
@@ -270,7 +270,7 @@ def test_who_cannot_get_in_is_told_so(database: Database, tmp_path: Path) -> Non
 
 
 @pytest.mark.only("sqlite")
-def test_what_is_no_url_and_no_file_is_not_repeated(database: Database, tmp_path: Path) -> None:
+def test_a_wrong_url_or_file_is_not_repeated(database: Database, tmp_path: Path) -> None:
     for url in ("postgres//user:s3cr3t@host/x", "postgresql://user@host:s3cr3t/x"):
         with pytest.raises(InvalidArgument) as caught:
             restore(tmp_path / "x", url)
@@ -280,7 +280,7 @@ def test_what_is_no_url_and_no_file_is_not_repeated(database: Database, tmp_path
 
 
 @pytest.mark.only("pg18", "mysql", "sqlite")
-def test_rows_that_are_missing_afterwards_are_told(database: Database, new_database: Make, tmp_path: Path) -> None:
+def test_rows_that_are_missing_afterwards_are_reported(database: Database, new_database: Make, tmp_path: Path) -> None:
     furnish(database)
     made = backup(project(tmp_path, database).config, counts=True)
     beside = made.path.with_name(made.path.name + ".json")

@@ -1,4 +1,4 @@
-"""``safeops rollback``: what it loses is shown, somebody is asked, and no way back is guessed."""
+"""``safeops rollback``: it shows which data is lost, prompts for confirmation, and guesses no target."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Terminal(io.StringIO):
 
 
 @EACH
-def test_it_shows_what_is_lost_and_goes_back_only_if_told(
+def test_it_shows_what_is_lost_and_rolls_back_only_if_confirmed(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Deploy(tmp_path, database, THREE)
@@ -38,10 +38,10 @@ def test_it_shows_what_is_lost_and_goes_back_only_if_told(
     assert project.main("rollback", "r1") == 3
     text = said(capsys)
     assert "drop column one.name" in text and "drop table three" in text
-    assert "safeops rollback r1 --yes" in text
+    assert "rollback r1 --yes" in text
     for answer, status, left, text in (
-        ("n\n", 3, "r3", "Left as it is: the database is at r3."),
-        ("", 3, "r3", "Left as it is: the database is at r3."),
+        ("n\n", 3, "r3", "Cancelled. Nothing was changed: the database is at r3."),
+        ("", 3, "r3", "Cancelled. Nothing was changed: the database is at r3."),
         ("y\n", 0, "r2", "1 revision in "),
     ):
         monkeypatch.setattr("sys.stdin", Terminal(answer))
@@ -61,7 +61,7 @@ def test_it_shows_what_is_lost_and_goes_back_only_if_told(
 
 
 @ONE_EACH
-def test_the_caller_is_asked_with_the_plan_and_a_backup_is_made(database: Database, tmp_path: Path) -> None:
+def test_the_caller_confirms_the_plan_and_a_backup_is_made(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, THREE)
     project.main("upgrade")
     plans: list[Plan] = []
@@ -96,7 +96,7 @@ def test_a_revision_that_cannot_be_undone(database: Database, tmp_path: Path) ->
 
 
 @ONE_EACH
-def test_from_a_merge_the_ways_back_are_named(
+def test_after_a_merge_the_possible_targets_are_named(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = Deploy(tmp_path, database, {"r1": table("one")})
@@ -110,7 +110,7 @@ def test_from_a_merge_the_ways_back_are_named(
     assert "safeops rollback a\n" in text and "safeops rollback b\n" in text
     assert project.main("rollback", "a", "--yes") == 0
     assert set(project.current()) == {"a", "b"}
-    with pytest.raises(NotReady, match="the revision -1 may be one of several"):
+    with pytest.raises(NotReady, match="The target -1 is ambiguous"):
         rollback(project.config)
-    with pytest.raises(InvalidArgument, match="There is no way back from a, b to nothing"):
+    with pytest.raises(InvalidArgument, match="There is no downgrade from a, b to nothing"):
         rollback(project.config, "nothing")

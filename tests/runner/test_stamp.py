@@ -1,4 +1,4 @@
-"""``safeops stamp REV --verify``: the version is believed only where the schema is what the revisions would have made."""
+"""``safeops stamp REV --verify``: the database is stamped only if its schema is that of the revisions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_differs_is_shown(database: Database, tmp_path: Path, change: str, 
 
 
 @EACH
-def test_a_revision_that_no_file_has_is_put_right(database: Database, tmp_path: Path) -> None:
+def test_a_revision_that_no_file_has_is_replaced(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, REVISIONS)
     project.main("upgrade")
     database.execute("UPDATE alembic_version SET version_num = 'gone'")
@@ -93,7 +93,7 @@ def test_a_revision_that_no_file_has_is_put_right(database: Database, tmp_path: 
 @ONE_EACH
 @pytest.mark.parametrize("way", ["creator", "connection"])
 def test_an_env_that_cannot_be_led_away_touches_nothing(database: Database, tmp_path: Path, way: str) -> None:
-    """Neither a creator of the engine nor a connection that stands already asks anybody where to connect to."""
+    """A creator of the engine and a connection that exists already cannot be redirected."""
     url = database.url.render_as_string(hide_password=False)
     kept = f"import sys, types, contextlib\nkept = sys.modules.setdefault({str(tmp_path)!r}, types.SimpleNamespace())\n"
     if way == "creator":
@@ -105,7 +105,7 @@ def test_an_env_that_cannot_be_led_away_touches_nothing(database: Database, tmp_
         engine = "types.SimpleNamespace(connect=lambda: contextlib.nullcontext(kept.one))"
     project = Deploy(tmp_path, database, REVISIONS, before=kept, engine=engine)
     before = definitions(database)
-    with pytest.raises(SafeOpsError, match="not on the scratch database"):
+    with pytest.raises(SafeOpsError, match="instead of the scratch database"):
         stamp(project.config, "head")
     if way == "connection":
         sys.modules[str(tmp_path)].one.close()
@@ -139,7 +139,7 @@ def test_a_revision_that_fails_on_an_empty_database(database: Database, tmp_path
 
 
 @pytest.mark.only("pg18", "mysql")
-def test_who_may_not_make_databases_names_one(
+def test_a_user_who_cannot_create_databases_names_one(
     database: Database, tmp_path: Path, new_database: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert callable(new_database)

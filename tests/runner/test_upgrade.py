@@ -1,4 +1,4 @@
-"""``safeops upgrade``: the checklist, one runner at a time, and what is said when something goes wrong."""
+"""``safeops upgrade``: pre-flight checks, one runner at a time, and messages if something fails."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_a_dry_run_is_a_plan(database: Database, tmp_path: Path, capsys: pytest.
     assert project.current() == ()
 
 
-# What goes wrong ------------------------------------------------------------------------------------------------
+# Failures ------------------------------------------------------------------------------------------------------
 
 
 @EACH
-def test_a_revision_that_fails_says_what_stands_and_running_again_goes_on(
+def test_a_revision_that_fails_reports_what_is_kept_and_running_again_continues(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = f'{THREE["r2"][0]}\nop.execute("SELECT * FROM nowhere")'
@@ -114,7 +114,7 @@ def test_several_heads(database: Database, tmp_path: Path, capsys: pytest.Captur
 
 
 @ONE_EACH
-def test_revisions_that_nobody_knows(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_revisions(database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = Deploy(tmp_path, database, THREE)
     assert project.main("upgrade", "r1") == 0
     for revision in ("r9", "+9", "r2+9", "", "-x"):
@@ -122,18 +122,18 @@ def test_revisions_that_nobody_knows(database: Database, tmp_path: Path, capsys:
             assert project.main(verb, "--", revision) == 4
             assert f"There is no upgrade to {revision}: " in said(capsys)
     assert project.main("upgrade") == 0
-    with pytest.raises(InvalidArgument, match="There is no way back to r9"):
+    with pytest.raises(InvalidArgument, match="There is no downgrade to r9"):
         plan(project.config, "r9", down=True)
     said(capsys)
     (tmp_path / "migrations/versions/r3.py").unlink()
     for verb in ("upgrade", "plan"):
         assert project.main(verb, "--json") == 3
         error = printed(capsys)["error"]
-        assert error["number"] == "S704" and "The database is at r3, and no file here has it" in error["message"]
+        assert error["number"] == "S704" and "The database is at r3, but no file has that revision" in error["message"]
 
 
 @pytest.mark.only("pg15", "pg18", "mysql")
-def test_who_cannot_get_in_is_told_so_without_his_password(
+def test_a_user_who_cannot_connect_gets_an_explanation_without_the_password(
     database: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = with_user(database, "deployer", "right")
@@ -164,7 +164,7 @@ def test_who_may_only_read(database: Database, tmp_path: Path, capsys: pytest.Ca
     assert "permission denied" in text and "The database is at r1." in text
     database.execute("ALTER ROLE who_only_reads SET default_transaction_read_only = on")
     assert reading.main("upgrade") == 3
-    assert "Nothing can be written" in said(capsys)
+    assert "Cannot write to" in said(capsys)
 
 
 @ONE_EACH
@@ -173,7 +173,7 @@ def test_an_env_that_loses_everything_is_found_out(database: Database, tmp_path:
     env = tmp_path / "migrations/env.py"
     lost = 'connection.execute(sa.text("SELECT 1")); context.configure(connection=connection'
     env.write_text(env.read_text().replace("context.configure(connection=connection", lost))
-    with pytest.raises(TransactionNotOurs, match="is at the revision where it was before"):
+    with pytest.raises(TransactionNotOurs, match="is still at its earlier revision"):
         upgrade(project.config)
 
 
@@ -250,7 +250,7 @@ def test_a_signal_ends_the_wait(database: Database, tmp_path: Path, number: sign
 
 
 @EACH
-def test_a_killed_runner_is_in_nobodys_way(database: Database, tmp_path: Path) -> None:
+def test_a_killed_runner_blocks_no_other_runner(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, {"r1": THREE["r1"], "r2": (gate(tmp_path, "r2") + THREE["r2"][0], "pass")})
     with project.start("upgrade") as runner:
         until((tmp_path / "at_r2").exists)
@@ -274,7 +274,7 @@ def test_a_signal_stops_it_between_two_revisions(database: Database, tmp_path: P
 
 
 @ONE_EACH
-def test_a_signal_in_a_backfill_is_no_failure(database: Database, tmp_path: Path) -> None:
+def test_a_signal_in_a_backfill_does_not_count_as_a_failure(database: Database, tmp_path: Path) -> None:
     database.execute("CREATE TABLE users (id integer PRIMARY KEY, name varchar(20))")
     database.execute(*[f"INSERT INTO users (id) VALUES ({number})" for number in range(20)])
     seen = tmp_path / "seen"
@@ -299,7 +299,7 @@ def test_a_revision_that_ends_the_transaction_is_named(database: Database, tmp_p
         upgrade(Deploy(tmp_path, database, {"r1": (ends, "pass")}).config)
     text = str(raised.value)
     assert "A revision committed or rolled back the connection itself" in text
-    assert "running again is safe" not in text and "stands, and would be done again" in text
+    assert "running again is safe" not in text and "is kept, and would be done again" in text
     assert database.query("SELECT * FROM users") == [(1,)]
 
 
@@ -330,7 +330,7 @@ def answering(*statuses: int) -> Iterator[str]:
 
 
 @pytest.mark.only("sqlite")
-def test_the_application_may_take_a_moment(database: Database, tmp_path: Path) -> None:
+def test_the_application_may_take_some_time(database: Database, tmp_path: Path) -> None:
     with answering(503, 200) as url:
         upgrade(Deploy(tmp_path, database, THREE).config, health_check=url)
 
@@ -341,16 +341,16 @@ def test_an_ill_application(database: Database, tmp_path: Path, capsys: pytest.C
     upgrade(project.config, "r1")
     with answering(500) as url, pytest.raises(Unhealthy, match="answered 500") as raised:
         upgrade(project.config, health_check=url, health_patience=0, rollback_on_failure=True)
-    assert "It was taken back: the database is at r1 again." in str(raised.value)
+    assert "The upgrade was rolled back: the database is at r1 again." in str(raised.value)
     assert project.current() == ("r1",)
     assert project.main("upgrade", "--health-check", "echo no >&2; exit 7", "--health-patience", "0") == 4
     text = " ".join(said(capsys).split())
-    assert "exited with 7: no" in text and "The upgrade stands: the database is at r3." in text
+    assert "exited with 7: no" in text and "The upgrade is kept: the database is at r3." in text
     assert f"safeops -c {tmp_path}/alembic.ini rollback -2" in text
 
 
 @pytest.mark.only("sqlite")
-def test_a_health_check_that_is_stopped_takes_nothing_back(database: Database, tmp_path: Path) -> None:
+def test_a_health_check_that_is_stopped_rolls_nothing_back(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, THREE)
     asked = tmp_path / "asked"
     check = ["--health-check", f"touch {asked}; exit 1", "--health-patience", "60", "--rollback-on-failure"]
@@ -360,7 +360,7 @@ def test_a_health_check_that_is_stopped_takes_nothing_back(database: Database, t
         assert runner.wait() == 4
         assert runner.stderr is not None
         text = " ".join(runner.stderr.read().split())
-    assert "its health check was stopped by SIGTERM" in text and "The upgrade stands: the database is at r3." in text
+    assert "its health check was stopped by SIGTERM" in text and "The upgrade is kept: the database is at r3." in text
     assert project.current() == ("r3",)
 
 
@@ -398,7 +398,7 @@ def test_a_health_check_that_answers_badly_is_an_ill_application(database: Datab
 @pytest.mark.parametrize(
     "check", ["http://localhost:8765/a b", "http://[bad/", "HTTP://", "http://h:99999/", "https://u:secret@h/", ""]
 )
-def test_a_health_check_that_nobody_could_make(database: Database, tmp_path: Path, check: str) -> None:
+def test_a_health_check_that_is_impossible(database: Database, tmp_path: Path, check: str) -> None:
     project = Deploy(tmp_path, database, THREE)
     with pytest.raises(InvalidArgument, match="This health check cannot be made") as raised:
         upgrade(project.config, health_check=check)
@@ -407,12 +407,12 @@ def test_a_health_check_that_nobody_could_make(database: Database, tmp_path: Pat
 
 
 @pytest.mark.only("sqlite")
-def test_a_way_back_that_fails_after_a_failed_health_check(database: Database, tmp_path: Path) -> None:
+def test_a_rollback_that_fails_after_a_failed_health_check(database: Database, tmp_path: Path) -> None:
     project = Deploy(tmp_path, database, {**THREE, "r2": (THREE["r2"][0], 'irreversible("because")')})
-    with pytest.raises(RevisionFailed, match="Reverting the upgrade failed too") as raised:
+    with pytest.raises(RevisionFailed, match="The rollback failed too") as raised:
         upgrade(project.config, health_check="exit 1", health_patience=0, rollback_on_failure=True)
     assert "The database is at r2." in str(raised.value)
-    with pytest.raises(InvalidArgument, match="no health check"):
+    with pytest.raises(InvalidArgument, match="needs a health check"):
         upgrade(project.config, rollback_on_failure=True)
 
 

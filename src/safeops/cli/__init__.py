@@ -1,78 +1,87 @@
 """The command line: ``safeops COMMAND`` or ``python -m safeops COMMAND``, with Alembic's ``-c``, ``-n`` and ``-x``.
 
-Exit status: 0 done or up to date, 1 pending or found wanting, 2 needs attention, 3 gave up (a lock, a pre-flight check),
-4 raised, also if the arguments are wrong.
+Exit status: 0 done or up to date, 1 pending, or something was found, 2 needs attention, or the command line is wrong,
+3 gave up (a lock, a pre-flight check, a signal), 4 failed.
 """
 
 from __future__ import annotations
 
-import configparser
-import sys
-from argparse import SUPPRESS, ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
-from typing import NoReturn
-
-from alembic.util import CommandError
+from argparse import SUPPRESS
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from safeops import __version__
-from safeops.cli.command import fitting, with_place
-from safeops.cli.project import CHECK, GUIDE, HEADS, INIT, PLAN, STATUS
+from safeops.cli.command import Command, show_error
+from safeops.cli.console import fitting, show
+from safeops.cli.parser import COMMAND, WRONG_USAGE, Parser, UsageError, wants_json
+from safeops.cli.plan import PLAN
+from safeops.cli.project import CHECK, GUIDE, HEADS, INIT, STATUS
 from safeops.cli.review import REVIEW
 from safeops.cli.upgrades import BACKUP, RESTORE, ROLLBACK, STAMP, UPGRADE
-from safeops.databases.connections import of_a_url
-from safeops.errors import SafeOpsError
-from safeops.runner.revision_run import DONE, RAISED
+from safeops.runner.revision_run import DONE
 
-COMMANDS = (INIT, GUIDE, STATUS, PLAN, BACKUP, RESTORE, UPGRADE, ROLLBACK, HEADS, STAMP, CHECK, REVIEW)
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(RAISED, "".join(f"{line}\n" for line in fitting(f"{self.prog}: {message}")))
+GROUPS: Mapping[str, tuple[Command, ...]] = {
+    "First steps": (INIT, GUIDE),
+    "Before a deploy": (CHECK, REVIEW, HEADS),
+    "Deploy": (STATUS, PLAN, BACKUP, UPGRADE),
+    "Recover": (ROLLBACK, RESTORE, STAMP),
+}
+COMMANDS = tuple(command for group in GROUPS.values() for command in group)
+COLUMN = 12
+EXAMPLE = "safeops status"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command, and return the exit status; an error is a message, not a traceback."""
+    parser = _parser()
     try:
-        options = _parser().parse_args(argv)
+        options, unknown = parser.parse_known_args(argv)
+        if unknown:
+            raise getattr(options, "parser", parser).unknown_arguments(unknown)
     except SystemExit as end:
+        # After --help and --version.
         return int(end.code or DONE)
-    try:
-        status: int = options.run(options)
-        return status
-    except KeyboardInterrupt:
-        return _failed("Stopped. Running it again is safe.")
-    except Exception as error:
-        known = of_a_url(error) or error
-        explained = isinstance(known, (SafeOpsError, CommandError, configparser.Error, OSError))
-        return _failed(str(known) if explained else with_place(error))
+    except UsageError as error:
+        return show_error(error, as_json=wants_json(argv))
+    if "run" not in options:
+        show([parser.format_help()])
+        return WRONG_USAGE
+    status: int = options.run(options)
+    return status
 
 
-def _failed(message: str) -> int:
-    print(message, file=sys.stderr)
-    return RAISED
-
-
-def _parser() -> ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="safeops",
-        description="Safe migrations for Alembic projects.",
-        epilog="Example:\n  safeops status\n\nFor one verb: safeops VERB --help",
-        formatter_class=RawDescriptionHelpFormatter,
+        usage="safeops [-c FILE] [-n SECTION] [-x NAME=VALUE] COMMAND ...",
+        description="\n".join(["Safe migrations for Alembic projects on large live databases.", *_commands()]),
+        epilog=f"Example:\n  {EXAMPLE}\n\nHelp for one command:\n  safeops COMMAND --help",
+        example=EXAMPLE,
     )
-    parser.add_argument("--version", action="version", version=f"safeops {__version__}")
+    parser.add_argument("--version", action="version", version=f"safeops {__version__}", help="print the version")
     _add_alembic_options(parser, names=None, section="alembic")
-    commands = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
-    # The same options after the command: if absent there, they must not override those before it.
-    common = _Parser(add_help=False)
-    _add_alembic_options(common, names=SUPPRESS, section=SUPPRESS)
+    commands = parser.add_subparsers(prog="safeops", metavar=COMMAND, parser_class=Parser, help=SUPPRESS)
     for command in COMMANDS:
-        command.add_to(commands, common)
+        # If these are absent after the command, they must not override those before it.
+        command.add_to(commands, partial(_add_alembic_options, names=SUPPRESS, section=SUPPRESS))
     return parser
 
 
-def _add_alembic_options(parser: ArgumentParser, *, names: str | None, section: str) -> None:
-    parser.add_argument("-c", "--config", action="append", default=names, help="alembic.ini or pyproject.toml to use")
-    parser.add_argument("-n", "--name", default=section, help='section of alembic.ini to use (default: "alembic")')
-    parser.add_argument("-x", action="append", default=names, help="argument for env.py, as in alembic -x url=...")
+def _commands() -> Iterator[str]:
+    for title, group in GROUPS.items():
+        yield f"\n{title}:"
+        for command in group:
+            yield from fitting(f"  {command.name:<{COLUMN}}{command.help}", " " * (COLUMN + 2))
+
+
+def _add_alembic_options(parser: Any, *, names: str | None, section: str) -> None:
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", action="append", default=names, help="alembic.ini or pyproject.toml to use"
+    )
+    parser.add_argument(
+        "-n", "--name", metavar="SECTION", default=section, help='section of alembic.ini (default: "alembic")'
+    )
+    parser.add_argument(
+        "-x", metavar="NAME=VALUE", action="append", default=names, help="argument for env.py, such as -x url=..."
+    )

@@ -1,33 +1,31 @@
-"""A command: how it declares itself, the project that it is about, and how it prints results and errors."""
+"""A command: how it declares itself, the project that it is about, and how it prints its result or its error."""
 
 from __future__ import annotations
 
+import configparser
 import json
-import logging
 import sys
-import textwrap
 import traceback
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from alembic.config import Config
 from alembic.util import CommandError
 
 from safeops.authoring.project import Project, find_project
+from safeops.cli.console import FAILURE, fitting, show, show_message, shown_log, shown_path
+from safeops.cli.parser import WRONG_USAGE, Parser, UsageError
 from safeops.databases.connections import of_a_url
 from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError
-from safeops.runner.environment import shorten
-from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Applied, Result, is_giving_up
+from safeops.runner.logs import all_logs_shown
+from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Result, is_giving_up
 
-WIDTH = 80
 TEXT, JSON_FORMAT = "text", "json"
 """The formats of results that each command has, by ``--json``."""
-CODE = " " * 4
-"""The indentation of code in a message; quoted prose is indented by two spaces."""
 USAGE = "safeops -c path/to/alembic.ini status"
 
 
@@ -50,7 +48,7 @@ class Command:
         example: A call.
         exit_statuses: Which exit statuses it has, and when.
         arguments: What it takes.
-        lines_of: Writes the result for people; the command then also takes ``--json``.
+        lines_of: Writes the result for people, from the result and the options; the command then also takes ``--json``.
         formats: Writes the result in another format, by the name that ``--format`` takes.
     """
 
@@ -61,32 +59,52 @@ class Command:
     example: str
     exit_statuses: str = ""
     arguments: tuple[Argument, ...] = ()
-    lines_of: Callable[[Any], Iterator[str]] | None = None
+    lines_of: Callable[[Any], Iterable[str]] | None = None
     formats: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
 
-    def add_to(self, commands: Any, common: ArgumentParser) -> None:
+    def add_to(self, commands: Any, add_common: Callable[[Any], None]) -> None:
         """Add its parser to those of all commands."""
-        statuses = f"\n\nExit status: {self.exit_statuses}." if self.exit_statuses else ""
-        parser: ArgumentParser = commands.add_parser(
+        parser: Parser = commands.add_parser(
             self.name,
-            parents=[common],
-            help=self.help,
-            description="\n".join(fitting(self.description + statuses)),
+            description="\n".join(fitting("\n\n".join(filter(None, (self.description, self.exit_statuses))))),
             epilog=f"Example:\n  {self.example}",
-            formatter_class=RawDescriptionHelpFormatter,
+            example=self.example,
         )
         for argument in (*self.arguments, *self._output_arguments()):
             parser.add_argument(*argument.names, **argument.options)
-        parser.set_defaults(run=self.run)
+        add_common(parser.add_argument_group("The project"))
+        parser.set_defaults(run=self.run, parser=parser)
 
     def run(self, options: Namespace) -> int:
         """Run the command, and return the exit status."""
-        if self.lines_of is None:
-            status: int = self.do(options)
-            return status
-        return report(options, self.do, self.lines_of, self.formats)
+        options.json = getattr(options, "json", False) or getattr(options, "format", TEXT) == JSON_FORMAT
+        try:
+            if self.lines_of is None:
+                status: int = self.do(options)
+                return status
+            return self._report(options, self.lines_of)
+        except KeyboardInterrupt:
+            return show_error(NotReady("Stopped by Ctrl-C or SIGTERM.", remedy="Run it again."), as_json=options.json)
+        except Exception as error:
+            return show_error(error, as_json=options.json)
 
-    def _output_arguments(self) -> Iterator[Argument]:
+    def _report(self, options: Namespace, lines_of: Callable[[Any], Iterable[str]]) -> int:
+        chosen = getattr(options, "format", TEXT)
+        # In a format for programs, standard output is for the result alone.
+        options.out = sys.stderr if options.json or chosen != TEXT else sys.stdout
+        verbose = all_logs_shown() if getattr(options, "verbose", False) else nullcontext()
+        # What env.py prints does not belong to the result.
+        with redirect_stdout(sys.stderr), shown_log(), verbose:
+            result: Result = self.do(options)
+        if options.json:
+            show([_json(result.as_json())])
+        elif chosen in self.formats:
+            show([self.formats[chosen](result)])
+        else:
+            show(list(lines_of(result)))
+        return result.exit_status
+
+    def _output_arguments(self) -> Iterable[Argument]:
         if self.formats:
             names = [TEXT, JSON_FORMAT, *self.formats]
             yield Argument(
@@ -105,12 +123,12 @@ def seconds(text: str) -> float:
         # Also false for NaN.
         if (number := float(text)) >= 0:
             return number
-    raise ArgumentTypeError(f"{text!r} is no number of seconds: give 0 or more")
+    raise ArgumentTypeError(f"{text!r} is not a number of seconds: give 0 or more")
 
 
 JSON = Argument("--json", action="store_true", help="print one JSON object and nothing else")
 BACKUP_FIRST = (
-    Argument("--backup", action="store_true", help="make a backup first, in backups/ beside alembic.ini"),
+    Argument("--backup", action="store_true", help="make a backup first, in backups/ next to alembic.ini"),
     # No optional value of --backup: it would take the revision.
     Argument("--backup-to", dest="backup", metavar="DIR", help="make a backup first, in DIR"),
 )
@@ -120,12 +138,20 @@ WAITING = (
         metavar="SECONDS",
         type=seconds,
         default=WAIT,
-        help=f"seconds to wait for another runner (default: {WAIT:g})",
+        help=f"how long to wait for another runner (default: {WAIT:g})",
     ),
-    Argument("--no-wait", dest="wait", action="store_const", const=0.0, help="give up at once"),
+    Argument(
+        "--no-wait",
+        dest="wait",
+        action="store_const",
+        const=0.0,
+        help="if another runner is migrating, give up immediately",
+    ),
 )
 SCRATCH = Argument(
-    "--scratch-url", metavar="URL", help="an empty database to run the revisions on; what they make stays there"
+    "--scratch-url",
+    metavar="URL",
+    help="an empty database to run the revisions on; it is not emptied afterwards",
 )
 
 
@@ -138,7 +164,7 @@ def config_of(options: Namespace) -> Config:
     if missing:
         # Alembic would use pyproject.toml instead, which may be another project's.
         raise InvalidArgument(
-            f"There is no file {missing[0]}.", remedy="Say which configuration the project has:", code=USAGE
+            f"There is no file {missing[0]}.", remedy="Give the path of the configuration of the project:", code=USAGE
         )
     project = find_project(options.config, options.name, arguments=options.x)
     config = project.config
@@ -146,7 +172,7 @@ def config_of(options: Namespace) -> Config:
         raise InvalidArgument(
             f"There is no Alembic project here: {_missing_in(project)}.",
             why="script_location in alembic.ini, or in [tool.alembic] of pyproject.toml, names their folder.",
-            remedy="Go to the project's folder, say which configuration it has, or set a project up:",
+            remedy="Run the command in the folder of the project, give the path of its configuration, or set up a project:",
             code=f"{USAGE}\npython -m safeops init",
         )
     # A template of revisions may read more options than -x.
@@ -160,49 +186,41 @@ def _missing_in(project: Project) -> str:
         return f"there is no file {project.ini}"
     if not project.config.file_config.has_section(section):
         return f"{project.ini} has no section [{section}]"
-    return f"{project.ini} does not say where the revisions are"
+    return f"{project.ini} does not set script_location"
 
 
-# Output ---------------------------------------------------------------------------------------------------------
+# Errors ---------------------------------------------------------------------------------------------------------
 
 
-def report(
-    options: Namespace,
-    do: Callable[[Namespace], Result],
-    lines_of: Callable[[Any], Iterator[str]],
-    formats: Mapping[str, Callable[[Any], str]],
-) -> int:
-    """Run a command, print its result or its error, and return the exit status."""
-    chosen = getattr(options, "format", TEXT)
-    options.json = options.json or chosen == JSON_FORMAT
-    # In a format for programs, standard output is for the result alone.
-    options.out = sys.stderr if options.json or chosen != TEXT else sys.stdout
-    try:
-        # What env.py prints is no part of the result.
-        with redirect_stdout(sys.stderr), _log_shown():
-            result = do(options)
-    except KeyboardInterrupt:
-        return _failed(options, NotReady("Stopped by Ctrl-C or SIGTERM.", remedy="Run it again."))
-    except Exception as error:
-        return _failed(options, error)
-    if options.json:
-        show(json.dumps(result.as_json(), indent=2, ensure_ascii=False))
-    elif chosen in formats:
-        print(formats[chosen](result), flush=True)
-    else:
-        show("\n".join(lines_of(result)))
-    return result.exit_status
-
-
-def _failed(options: Namespace, error: Exception) -> int:
-    status = GAVE_UP if isinstance(error, (NotReady, LockNotAcquired)) or is_giving_up(error) else RAISED
+def show_error(error: Exception, *, as_json: bool) -> int:
+    """Print an error, also as JSON if that is requested, and return the exit status."""
+    status = _status_of(error)
     error = of_a_url(error) or error
-    message = str(error) if isinstance(error, (SafeOpsError, CommandError)) else with_place(error)
-    if options.json:
-        number = getattr(error, "number", None)
-        print(json.dumps({"error": {"number": number, "message": message}}, indent=2, ensure_ascii=False))
-    print("\n".join(fitting(message)), file=sys.stderr)
+    if as_json:
+        show([_json({"error": error_as_json(error)})])
+    show_message(_text_of(error), FAILURE)
     return status
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, UsageError):
+        return WRONG_USAGE
+    return GAVE_UP if isinstance(error, (NotReady, LockNotAcquired)) or is_giving_up(error) else RAISED
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, UsageError):
+        return error.lines()
+    explained = isinstance(error, (SafeOpsError, CommandError, configparser.Error))
+    return str(error) if explained else with_place(error)
+
+
+def error_as_json(error: Exception) -> dict[str, Any]:
+    return {"number": getattr(error, "number", None), "message": str(error)}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def with_place(error: Exception) -> str:
@@ -210,80 +228,3 @@ def with_place(error: Exception) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).name == "env.py"]
     place = f" ({shown_path(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {error}{place}"
-
-
-@contextmanager
-def _log_shown() -> Iterator[None]:
-    """Show the log of safeops, as which lock it waits for, unless env.py sets up logging."""
-    logger = logging.getLogger("safeops")
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(lambda _: not logging.getLogger().handlers)
-    handler.setFormatter(_Fitting())
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(level or logging.INFO)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-
-class _Fitting(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n".join(fitting(record.getMessage()))
-
-
-# Text -----------------------------------------------------------------------------------------------------------
-
-
-def show(text: str, out: TextIO | None = None) -> None:
-    """Print text; on a terminal with ``rich`` installed, numbers, names and paths are highlighted."""
-    out = sys.stdout if out is None else out
-    if out.isatty():
-        try:
-            from rich.console import Console
-        except ImportError:
-            pass
-        else:
-            Console(file=out, soft_wrap=True).print(text, markup=False, emoji=False)
-            return
-    print(text, file=out, flush=True)
-
-
-def fitting(text: str, hanging: str | None = None) -> Iterator[str]:
-    """Break the long lines of a message; longer words, as paths, are kept whole.
-
-    Args:
-        text: The message.
-        hanging: The indentation of continuation lines; by default that of the line, and two spaces more. Without it, lines
-            that four spaces begin are code to copy, which is never broken.
-    """
-    for line in text.splitlines():
-        if hanging is None and line.startswith(CODE):
-            yield line
-            continue
-        indent = " " * (len(line) - len(line.lstrip()))
-        hang = indent + ("  " if indent else "") if hanging is None else hanging
-        yield from textwrap.wrap(
-            line, WIDTH, subsequent_indent=hang, break_long_words=False, break_on_hyphens=False
-        ) or [""]
-
-
-def show_revision(applied: Applied, out: TextIO) -> None:
-    """Print a revision that was run."""
-    seconds = f"{applied.seconds:.1f} s"
-    room = WIDTH - len(applied.revision) - len(seconds) - 6
-    show(f"  {applied.revision}  {shorten(applied.message, room):<{room}}  {seconds}", out)
-
-
-def show_warning(text: str) -> None:
-    show("\n".join(fitting(f"Beware: {text}")), sys.stderr)
-
-
-def shown_path(path: str) -> str:
-    """Return a path relative to the working directory, if it is below it."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path

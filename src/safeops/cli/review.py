@@ -5,15 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator
 
-from safeops.cli.command import CODE, Argument, Command, config_of, fitting
-from safeops.errors import InvalidArgument
+from safeops.cli.command import Argument, Command, config_of
+from safeops.cli.console import ATTENTION, CODE, FAILURE, fitting, row
+from safeops.cli.parser import UsageError
 from safeops.judging.finding import UNSAFE, Finding
 from safeops.policy import Settings
 from safeops.review.reports import FORMATS
 from safeops.review.reports.words import instead_of, lock_of, page_of, sentence, work_of
-from safeops.review.reviewed import Reviewed, ReviewedRevision, place_of, shown_path
+from safeops.review.reviewed import UNSEEN, Reviewed, ReviewedRevision, place_of, shown_path
 
-HANG = " " * 12
+COLUMN, INDENT = 8, " " * 4
 
 
 def _review(options: Namespace) -> Reviewed:
@@ -21,9 +22,9 @@ def _review(options: Namespace) -> Reviewed:
     from safeops.review.reviewing import review
 
     if options.write_baseline and options.baseline is None:
-        raise InvalidArgument(
-            "There is no file to write the baseline to.",
-            remedy="Say which:",
+        raise UsageError(
+            "--write-baseline needs --baseline, the file to write.",
+            remedy="Example:",
             code="safeops review --baseline review-baseline.json --write-baseline",
         )
     return review(
@@ -47,6 +48,9 @@ def _review(options: Namespace) -> Reviewed:
 # For people -----------------------------------------------------------------------------------------------------
 
 
+ACCEPTED_BY = {"comment": "a comment", "assured": "assured()", "baseline": "the baseline"}
+
+
 def review_lines(result: Reviewed) -> Iterator[str]:
     """Write a review for people."""
     for revision in result.revisions:
@@ -59,7 +63,7 @@ def review_lines(result: Reviewed) -> Iterator[str]:
 
 
 def _revision_lines(revision: ReviewedRevision) -> Iterator[str]:
-    yield from fitting(f"{revision.revision}  {revision.message}".rstrip() + f"  (seen {_rung(revision)})", "  ")
+    yield from fitting(f"{revision.revision}  {revision.message}".rstrip() + f"  (reviewed {_rung(revision)})", "  ")
     for finding in revision.findings:
         yield ""
         yield from _finding_lines(revision, finding)
@@ -73,15 +77,12 @@ def _revision_lines(revision: ReviewedRevision) -> Iterator[str]:
         yield from fitting(f"  {_place(revision, accepted.finding)}: {what}", "    ")
 
 
-ACCEPTED_BY = {"comment": "a comment", "assured": "assured()", "baseline": "the baseline"}
-
-
 def _rung(revision: ReviewedRevision) -> str:
     rungs = {
         "offline": "offline",
         "live": "on the live database",
         "scratch": "on a scratch copy",
-        "unseen": "by nobody",
+        "unseen": "not at all",
     }
     return rungs.get(revision.seen, revision.seen)
 
@@ -92,22 +93,19 @@ def _place(revision: ReviewedRevision, finding: Finding) -> str:
 
 
 def _finding_lines(revision: ReviewedRevision, finding: Finding) -> Iterator[str]:
-    yield from fitting(f"  {_place(revision, finding)}: {finding.verdict}: {finding.rule}", "    ")
+    colour = ATTENTION if finding.rule == UNSEEN else FAILURE if finding.verdict == UNSAFE else ""
+    yield from fitting(f"  {_place(revision, finding)}: {finding.verdict}: {finding.rule}", "    ", colour)
     if finding.statement:
         yield from fitting(f"    {finding.statement}", "      ")
-    yield from _row("Locks", lock_of(finding))
-    yield from _row("Does", work_of(finding))
+    yield from row("Locks", lock_of(finding), COLUMN, INDENT)
+    yield from row("Does", work_of(finding), COLUMN, INDENT)
     if finding.verdict == UNSAFE:
-        yield from _row("Why", sentence(finding.why))
+        yield from row("Why", sentence(finding.why), COLUMN, INDENT)
         for place, code in instead_of(finding):
             yield f"    {place}"
             yield from (f"{CODE * 2}{line}" for line in code.splitlines())
-        yield from _row("Advice", finding.advice and sentence(finding.advice))
-        yield from _row("See", page_of(finding.rule))
-
-
-def _row(name: str, value: str) -> Iterator[str]:
-    return fitting(f"    {name:<8}{value}", HANG) if value else iter(())
+        yield from row("Advice", finding.advice and sentence(finding.advice), COLUMN, INDENT)
+        yield from row("See", page_of(finding.rule), COLUMN, INDENT)
 
 
 # The command ----------------------------------------------------------------------------------------------------
@@ -115,58 +113,65 @@ def _row(name: str, value: str) -> Iterator[str]:
 
 def _version(text: str) -> str:
     if not text.replace(".", "", 2).isdigit():
-        raise ArgumentTypeError(f"{text!r} is no version of a server: give it as 15 or 10.11")
+        raise ArgumentTypeError(f"{text!r} is not a version of a server: write it as 15 or 10.11")
     return text
 
 
 def _rows(text: str) -> int:
     if not text.isdigit():
-        raise ArgumentTypeError(f"{text!r} is no number of rows: give 0 or more")
+        raise ArgumentTypeError(f"{text!r} is not a number of rows: give 0 or more")
     return int(text)
 
 
 REVIEW = Command(
     "review",
     _review,
-    help="judge revisions: what they lock, for how long, what to write instead",
-    description="Runs upgrade() of the revisions so that nothing is changed, and judges each statement: the locks that it "
-    "takes and the transaction holds, and the work that is done under them. Without a database it records what they "
-    "would send; with --url it also reads the live one; on a scratch copy it runs them, and asks the server. A comment "
-    "on a statement accepts what is found there: # safeops: allow RULE -- why",
-    exit_statuses="0 fine, 1 unsafe, 2 something could not be seen, 4 raised",
+    help="find statements that lock or lose data, and the safe calls for them",
+    description="Runs upgrade() of the revisions without changing anything, and reviews each statement: which locks it "
+    "takes, which locks the transaction holds, and which work is done under them. Without a database, it records the "
+    "statements. With --url, it also reads the live database. On a scratch copy, it runs them and queries the server."
+    "\n\nA comment on a statement accepts what is found there:\n    # safeops: allow RULE -- why",
+    exit_statuses="Exit status: 0 safe, 1 unsafe, 2 something could not be reviewed, 4 failed.",
     example="safeops review --since origin/main --format github",
     arguments=(
         Argument(
             "what",
             metavar="REV | FILE",
             nargs="*",
-            help="a revision, a range as a:b, or files (default: what is pending on the project's database; if that cannot "
-            "be reached, what the merge base with the main branch lacks)",
+            help="a revision, a range such as a:b, or files (default: the pending revisions; without a database, those that "
+            "the main branch does not have)",
         ),
-        Argument("--since", metavar="GITREF | REV", help="what has been added since a git ref, or follows a revision"),
-        Argument("--all", action="store_true", help="all revisions, each on its own"),
-        Argument("--url", metavar="URL", help="the live database, which is only read: sizes, what there is"),
+        Argument(
+            "--since",
+            metavar="GITREF | REV",
+            help="revisions added since a git ref, or that follow a revision",
+        ),
+        Argument("--all", action="store_true", help="all revisions, each separately"),
+        Argument("--url", metavar="URL", help="the live database, which is only read"),
         Argument("--scratch-url", metavar="URL", help="an empty database to run the revisions on"),
         Argument(
-            "--scratch", action="store_true", help="run them on an empty database, made on the project's own server"
+            "--scratch", action="store_true", help="run them on a temporary empty database on the server of the project"
         ),
         Argument(
-            "--server-version", metavar="VERSION", type=_version, help="if no server is asked (default: the newest)"
+            "--server-version",
+            metavar="VERSION",
+            type=_version,
+            help="version to assume without a server (default: the newest)",
         ),
         Argument(
             "--small-table",
             metavar="ROWS",
             type=_rows,
             default=Settings.small_table,
-            help=f"tables with fewer rows may be locked for as long as it takes (default: {Settings.small_table})",
+            help=f"smaller tables may be locked for as long as it takes (default: {Settings.small_table})",
         ),
         Argument(
-            "--stats", metavar="FILE", help="the tables' numbers of rows (default: stats.json beside alembic.ini)"
+            "--stats", metavar="FILE", help="numbers of rows of the tables (default: stats.json next to alembic.ini)"
         ),
         Argument("--write-stats", action="store_true", help="write that file, from the database at --url"),
-        Argument("--fix", action="store_true", help="write the safe calls into the files, where they are equal"),
+        Argument("--fix", action="store_true", help="replace statements in the files by equivalent safe calls"),
         Argument("--baseline", metavar="FILE", help="accept the findings in this file"),
-        Argument("--write-baseline", action="store_true", help="write that file: accept all that is found now"),
+        Argument("--write-baseline", action="store_true", help="write that file: accept all current findings"),
     ),
     lines_of=review_lines,
     formats=FORMATS,

@@ -21,7 +21,7 @@ from safeops.errors import BackupFailed, Unreachable
 from safeops.planned import size_text
 from safeops.runner.dumps import ToolFailed
 
-NO_BACKUP = "No backup was made, and no part of one was left; running again is safe."
+NO_BACKUP = "No backup was made, and no file was left; running again is safe."
 PARTIAL = ".partial"
 TIME = "%Y%m%dT%H%M%SZ"
 # The time separates the parts: a revision has no hyphen here.
@@ -89,7 +89,7 @@ def _escaped(char: str) -> str:
 
 @contextmanager
 def partial_file(final: Path) -> Iterator[Path]:
-    """Provide the file that is written before it gets its final name; afterwards it does not exist, whatever happened.
+    """Provide the file that is written before it gets its final name; afterwards it does not exist, also after a failure.
 
     This process holds a lock on it, by which others know that it is not a leftover.
     """
@@ -184,7 +184,7 @@ def explaining_unreachable() -> Iterator[None]:
         raise BackupFailed(error.problem, why=error.why, remedy=error.remedy, code=error.code) from error
     except (DBAPIError, OSError) as error:
         raise BackupFailed(
-            f"The database cannot be reached or asked: {_first_line(error)}.",
+            f"The database cannot be reached or queried: {_first_line(error)}.",
             remedy="Check the server, the user, the password and the name of the database.",
         ) from error
 
@@ -213,10 +213,10 @@ def explaining_failures(folder: Path, state: str = NO_BACKUP) -> Iterator[None]:
 def _disk_failure(error: OSError, folder: Path, state: str) -> BackupFailed:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return BackupFailed(f"{error.strerror or error}: {error.filename or folder}.", state=state)
-    free = f" ({size_text(shutil.disk_usage(folder).free)} are free there now)"
+    free = f" ({size_text(shutil.disk_usage(folder).free)} are free there)"
     return BackupFailed(
-        f"{folder} took no more: {os.strerror(error.errno)}{free}.",
+        f"Cannot write to {folder}: {os.strerror(error.errno)}{free}.",
         state=state,
-        remedy="Make room there, or write the backup elsewhere:",
+        remedy="Free some space, or write the backup to another folder:",
         code="safeops backup --to /a/larger/disk",
     )

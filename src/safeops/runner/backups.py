@@ -126,7 +126,9 @@ def backup(
     """
     if keep is not None and keep < 1:
         raise InvalidArgument(
-            f"keep is {keep}: at least the new backup is kept.", remedy="Say how many:", code="keep=7"
+            f"keep is {keep}, but must be at least 1: the new backup is kept.",
+            remedy="Set how many to keep:",
+            code="keep=7",
         )
     started = time.monotonic()
     with ending_on_signals():
@@ -142,7 +144,10 @@ def backup(
                 result = _dump(source, partial, final, revision, counts, report)
                 _check_revision(config, revision)
                 complete(partial, final)
-        with explaining_failures(files.folder, f"The backup itself is whole: {final}. What goes with it is not."):
+        with explaining_failures(
+            files.folder,
+            f"The backup itself is complete: {final}. What follows it failed.",
+        ):
             result = replace(result, seconds=round(time.monotonic() - started, 3))
             _describe(result)
             _remove(files.older(final)[keep - 1 :] if keep else [])
@@ -194,8 +199,8 @@ def _default_folder(config: Config) -> Path:
         if name is not None and Path(name).is_file():
             return Path(name).absolute().parent / FOLDER
     raise InvalidArgument(
-        "The configuration has no file that a folder for backups could stand beside.",
-        remedy="Say where they go:",
+        "There is no default folder for backups: the configuration was not read from a file.",
+        remedy="Give the folder:",
         code='backup(config, to="/var/backups/app")',
     )
 
@@ -205,9 +210,9 @@ def _check_room(source: Source, folder: Path) -> None:
     # Some file systems report no size.
     if disk.total and disk.free < source.least_size:
         raise BackupFailed(
-            f"The backup of {source.name} takes {size_text(source.least_size)} at least,"
-            f" and {size_text(disk.free)} are free in {folder}.",
-            remedy="Make room there, or write it elsewhere:",
+            f"The backup of {source.name} needs at least {size_text(source.least_size)},"
+            f" but only {size_text(disk.free)} are free in {folder}.",
+            remedy="Free some space, or write the backup to another folder:",
             code="safeops backup --to /a/larger/disk",
         )
 
@@ -238,9 +243,9 @@ def _check_revision(config: Config, revision: str) -> None:
     _, now = _reached(config)
     if now != revision:
         raise BackupFailed(
-            f"The database went from {revision} to {now} while it was backed up.",
-            why="Somebody migrated meanwhile, so that nobody can tell which of both the backup holds.",
-            state="The backup was thrown away; running again is safe.",
+            f"The revision of the database changed from {revision} to {now} during the backup.",
+            why="Another runner migrated it during the backup. Which of the two revisions the backup contains is unknown.",
+            state="The backup was deleted; running again is safe.",
         )
 
 
@@ -277,6 +282,6 @@ def read_description(path: Path) -> dict[str, Any]:
         if isinstance(content, dict):
             return content
     raise BackupFailed(
-        f"{description} does not describe the backup beside it: it is no JSON object.",
-        remedy="Restore another backup; or, where you trust this one, move that file away first.",
+        f"{description}, the description of the backup, is not a JSON object.",
+        remedy="Restore another backup. If you trust this one, move that file away and run again.",
     )

@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 
 def read_baseline(file: Path, section: str, command: str, parse: Callable[[Any], T]) -> list[T]:
-    """Return what a section of a baseline accepts, or raise InvalidArgument if the file is no baseline.
+    """Return what a section of a baseline accepts, or raise InvalidArgument if the file is not a baseline.
 
     Args:
-        file: Where it is.
+        file: Its path.
         section: The section; without it, nothing is accepted.
-        command: The command that wants it, for the error.
-        parse: Reads an entry; what it raises is told as such an error.
+        command: The command that reads it, for the error.
+        parse: Reads an entry; what it raises becomes such an error.
     """
     try:
         found = _sections(file)
@@ -29,10 +29,10 @@ def read_baseline(file: Path, section: str, command: str, parse: Callable[[Any],
     except FileNotFoundError:
         problem = f"There is no baseline {file}."
     except (OSError, ValueError, KeyError, TypeError) as error:
-        problem = f"{file} is no baseline that safeops wrote: {type(error).__name__}."
+        problem = f"{file} is not a baseline of safeops: {type(error).__name__}."
     raise InvalidArgument(
         problem,
-        remedy="Write one, which accepts all that is found now:",
+        remedy="Write one, which accepts all current findings:",
         code=f"safeops {command} --baseline {file} --write-baseline",
     )
 

@@ -43,18 +43,20 @@ from safeops.schema.refusals import NOTHING_TO_UNDO
 
 SHOWN = 10
 """Lines of a difference that are shown."""
-NO_ROWS = ". --sql has no rows to read: put what reads them below `if not op.get_context().as_sql:`."
+NO_ROWS = ". --sql has no rows to read: put the code that reads them below `if not op.get_context().as_sql:`."
 DOWNGRADE = (
-    f'Write it; a one-way revision says irreversible("reason"), one that may leave all as it is {NOTHING_TO_UNDO!r}.'
+    'Write it. If the revision cannot be undone, call irreversible("reason"). If there is nothing to undo, write the comment'
+    f" {NOTHING_TO_UNDO!r}."
 )
 KINDS = frozenset({"load", "heads", "downgrade", "offline", "up", "down", "models", "env", "database"})
 """The kinds of findings."""
 ALLOWED = re.compile(r"#\s*safeops:\s*allow[ \t]+(\w+(?:-\w+)*(?:[ \t]*,[ \t]*\w+(?:-\w+)*)*)[ \t]*(?:--[ \t]*(\S.*))?")
-"""The comment that accepts findings: which ones, and the reason, without which it accepts nothing. Those of a check it
-accepts in its whole file, those of a review where it stands."""
+"""The comment that accepts findings: which ones, and the reason, without which it accepts nothing. It accepts findings of a
+check in its whole file, and findings of a review at its own line."""
 BASELINE = "findings"
 """The section of a baseline that lists what a check found."""
 ERROR, NOTE = "error", "note"
+WAYS = {"up": "in upgrade()", "down": "in downgrade()"}
 
 
 @dataclass(frozen=True)
@@ -91,11 +93,13 @@ class Checked(Result):
         revisions: How many revisions there are.
         findings: What is not accepted, in the order of the checks.
         accepted: How many more findings there were, which are accepted.
+        checks: The kinds of checks that were made.
     """
 
     revisions: int
     findings: tuple[Finding, ...]
     accepted: int = 0
+    checks: tuple[str, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -121,11 +125,11 @@ def check(
     Args:
         config: The configuration of the project.
         scratch_url: An empty database to run on, which is not emptied afterwards. With it the project's own is not needed.
-        since: A revision: it and those before it only have to load and run; they need no downgrade, and no SQL.
+        since: A revision: it and those before it must only load and run; they need no downgrade, and no SQL.
         ignore: Findings to accept: a kind as ``"models"``, or one of a revision as ``"downgrade:ae1027"``. A comment
             ``# safeops: allow downgrade -- why`` in the file of a revision, or in env.py, accepts it too.
         baseline: A file of findings to accept.
-        write_baseline: Write that file, so that it accepts everything that is found now.
+        write_baseline: Write that file: it then accepts all current findings.
 
     Raises:
         NotReady: No temporary database can be created, or the one at ``scratch_url`` is not empty.
@@ -137,15 +141,18 @@ def check(
         raise SystemExit(found.exit_status)
     """
     file = None if baseline is None else Path(baseline)
-    revisions, findings = _findings(config, scratch_url, since)
+    made: list[str] = []
+    revisions, findings = _findings(config, scratch_url, since, made)
     if write_baseline and file is not None:
         save_baseline(file, BASELINE, _names(findings))
     remaining = _not_accepted(findings, ignore, file)
-    return Checked(revisions, tuple(remaining), len(findings) - len(remaining))
+    return Checked(revisions, tuple(remaining), len(findings) - len(remaining), tuple(made))
 
 
-def _findings(config: Config, scratch_url: str | None, since: str | None) -> tuple[int, list[Finding]]:
+def _findings(config: Config, scratch_url: str | None, since: str | None, made: list[str]) -> tuple[int, list[Finding]]:
+    """Return how many revisions there are, and the findings; ``made`` gets the kinds of checks that were made."""
     directory = ScriptDirectory.from_config(config)
+    made.append("load")
     broken = [Finding("load", ERROR, f"{fault.what}.", fault.file, fault.line) for fault in faults(directory)]
     if broken:
         # Nothing else can be checked.
@@ -155,12 +162,14 @@ def _findings(config: Config, scratch_url: str | None, since: str | None) -> tup
     old = _up_to(directory, since)
     new = [script for script in scripts if script.revision not in old]
     findings = [*_heads(directory), *_downgrades(new)]
+    made += ["heads", "downgrade", "offline", "up"]
     has_downgrades = all(hasattr(script.module, "downgrade") for script in new)
     with explaining_errors(), temporary_database(config, scratch_url) as temporary:
         findings += _offline(temporary, new)
-        findings += _up_down_up(temporary, since, has_downgrades=has_downgrades)
+        findings += _up_down_up(temporary, since, made, has_downgrades=has_downgrades)
         findings += _env(temporary)
-    return len(scripts), [*findings, *(_database(config) if scratch_url is None else ())]
+        made.append("env")
+    return len(scripts), [*findings, *(_database(config, made) if scratch_url is None else ())]
 
 
 def _up_to(script: ScriptDirectory, since: str | None) -> set[str]:
@@ -187,14 +196,15 @@ def _env(temporary: TemporaryDatabase) -> Iterator[Finding]:
         yield Finding("env", ERROR, message, *place)
 
 
-def _database(config: Config) -> Iterator[Finding]:
+def _database(config: Config, made: list[str]) -> Iterator[Finding]:
     """Check the project's own database if it can be reached; in continuous integration there is none."""
     try:
         reached = reach_existing(config)
     except SafeOpsError:
         return
+    made.append("database")
     for unknown in unknown_revisions(reached.script, reached.current):
-        message = f"The database is at {unknown}, and no file has it. {GET_FILE_BACK} {STAMP}"
+        message = f"The database is at {unknown}, but no file has that revision. {GET_FILE_BACK} {STAMP}"
         yield Finding("database", ERROR, message, revision=unknown)
 
 
@@ -224,13 +234,13 @@ def _offline(temporary: TemporaryDatabase, scripts: list[Script]) -> Iterator[Fi
             advice = NO_ROWS if reads else ""
             yield _revision_finding("offline", ERROR, script, "fails when it is rendered by --sql", error, advice)
     if online:
-        count = f"{len(online)} revision{'s have' if len(online) > 1 else ' has'}"
-        message = f"{count} to look at the live database, and cannot be rendered by --sql: {', '.join(online)}"
+        count = f"{len(online)} revision{'s' if len(online) > 1 else ''} must"
+        message = f"{count} inspect the live database, and cannot be rendered by --sql: {', '.join(online)}"
         yield Finding("offline", NOTE, message)
 
 
 def _render(temporary: TemporaryDatabase, script: Script) -> None:
-    """Render a single revision, so that one that cannot be rendered hides no other."""
+    """Render a single revision: one that cannot be rendered must not hide another."""
     steps = [MigrationStep.upgrade_from_script(temporary.script.revision_map, script)]
     config = temporary.config
     options: dict[str, Any] = {"starting_rev": _alembic.parents(script), "destination_rev": script.revision}
@@ -245,15 +255,19 @@ def _render(temporary: TemporaryDatabase, script: Script) -> None:
 # Up, down, up ---------------------------------------------------------------------------------------------------
 
 
-def _up_down_up(temporary: TemporaryDatabase, since: str | None, *, has_downgrades: bool) -> Iterator[Finding]:
+def _up_down_up(
+    temporary: TemporaryDatabase, since: str | None, made: list[str], *, has_downgrades: bool
+) -> Iterator[Finding]:
     failure = _run(temporary, "up")
     if failure is not None:
         yield failure
         return
     first = temporary.inspect(schema_of)
+    made.append("models")
     yield from _models(temporary)
     if not has_downgrades:
         return
+    made.append("down")
     failure = _run(temporary, "down", since)
     if failure is not None:
         yield failure
@@ -261,7 +275,7 @@ def _up_down_up(temporary: TemporaryDatabase, since: str | None, *, has_downgrad
             return
     failure = _run(temporary, "up")
     if failure is not None:
-        yield replace(failure, level=ERROR, message=f"After the way down: {failure.message}")
+        yield replace(failure, level=ERROR, message=f"After the downgrades: {failure.message}")
         return
     yield from _same_again(temporary, first)
 
@@ -278,16 +292,14 @@ def _run(temporary: TemporaryDatabase, way: str, since: str | None = None) -> Fi
     failed, error = failure
     script = temporary.script.get_revision(failed)
     if down and isinstance(error, Irreversible):
-        return _revision_finding(way, NOTE, script, "is the end of the way down", error)
-    return _revision_finding(way, ERROR, script, f"fails on the way {way}", error)
+        return _revision_finding(way, NOTE, script, "cannot be undone, and ends the downgrades", error)
+    return _revision_finding(way, ERROR, script, f"fails {WAYS[way]}", error)
 
 
 def _same_again(temporary: TemporaryDatabase, first: sa.MetaData) -> Iterator[Finding]:
     lines = temporary.inspect(lambda context: differences_from(context, first))
     if lines:
-        message = (
-            f"Up, down and up again ends in another schema than up. What is missing, or too much:\n{_shown(lines)}"
-        )
+        message = f"Up, down and up again results in another schema than up. The difference:\n{_shown(lines)}"
         yield Finding("down", ERROR, message)
 
 
@@ -296,7 +308,7 @@ def _models(temporary: TemporaryDatabase) -> Iterator[Finding]:
     if lines is None:
         yield Finding("models", NOTE, "env.py has no target_metadata: models cannot be compared.")
     elif lines:
-        advice = "Models and revisions do not agree. Write the revision: alembic revision --autogenerate -m ..."
+        advice = "The models and the revisions differ. Generate the revision: alembic revision --autogenerate -m ..."
         yield Finding("models", ERROR, f"{advice}\n{_shown(lines)}")
 
 
@@ -322,7 +334,7 @@ def _revision_finding(kind: str, level: str, script: Script, what: str, error: E
 
 
 def _shown(lines: list[str]) -> str:
-    more = [f"... and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
+    more = [f"... and {len(lines) - SHOWN} more lines"] if len(lines) > SHOWN else []
     return "\n".join(f"    {line}" for line in [*lines[:SHOWN], *more])
 
 

@@ -72,9 +72,9 @@ def last_login(logins: Sequence[Login]) -> Login:
 def unusable_login(what: str) -> BackupFailed:
     """Return the error for a login that cannot be passed on to another program."""
     return BackupFailed(
-        f"{what}, which no other program can be told.",
-        why="A dump is made by a program of its own, which needs host, user, password and options by themselves.",
-        remedy="Give the engine a URL in env.py, with options such as sslmode in it; set what changes, as tokens do, so:",
+        f"{what}, which cannot be passed to another program.",
+        why="A separate program makes the dump. It needs the host, the user, the password and the options as values.",
+        remedy="Create the engine from a URL in env.py, with options such as sslmode in it. For changing tokens, write:",
         code='@event.listens_for(engine, "do_connect")\n'
         "def with_token(dialect, record, cargs, cparams):\n"
         '    cparams["password"] = new_token()',
@@ -181,7 +181,7 @@ class Program:
     """A program that was found.
 
     Args:
-        path: Where it is.
+        path: Its path.
         version_text: What it prints about its version; empty if it does not run.
     """
 
@@ -276,7 +276,7 @@ class Run:
         """Write to its standard input; raise ToolFailed if it fails."""
         with tempfile.TemporaryFile() as errors, self._started(errors, stdin=subprocess.PIPE) as process:
             assert process.stdin is not None
-            # A program that has failed reads no further; its status and its error output say why.
+            # A program that has failed reads no further; its status and its error output explain why.
             with suppress(BrokenPipeError):
                 for chunk in chunks:
                     process.stdin.write(chunk)
@@ -309,4 +309,4 @@ class Run:
         if self.secret:
             output = output.replace(self.secret, "***")
         tool = Path(self.command[0]).name
-        raise ToolFailed(tool, output.strip()[-SHOWN:] or f"it ended with status {status} and said nothing")
+        raise ToolFailed(tool, output.strip()[-SHOWN:] or f"it ended with status {status} and no output")

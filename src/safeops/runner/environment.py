@@ -27,6 +27,7 @@ from safeops.execution.migration import Migration, current_settings, outside_tra
 from safeops.execution.migration_lock import without_migration_lock
 from safeops.naming import Name
 from safeops.planned import summary
+from safeops.runner.logs import ALEMBIC, quiet_logs
 from safeops.runner.revisions import scripts_of
 
 T = TypeVar("T")
@@ -80,7 +81,7 @@ class Inspection(Port):
         return []
 
     def other_schemas(self) -> list[str]:
-        """Return the schemas of this database besides the current one and those of the server."""
+        """Return the schemas of this database, except the current one and those of the server."""
         return []
 
     # Before an upgrade ------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ class Inspection(Port):
 
     @abstractmethod
     def data_folder(self) -> Path | None:
-        """Return the folder of the database; None if it is on another machine, or this user may not see it."""
+        """Return the folder of the database; None if it is on another machine, or this user cannot see it."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +132,20 @@ class ReachedDatabase:
         """Describe what env.py lacks for a run by plain ``alembic``."""
         if not self.takes_lock:
             yield (
-                "env.py does not call migration_lock(), so that two runs of alembic upgrade can migrate at the same time."
+                "env.py does not call migration_lock(): two runs of alembic upgrade could migrate at the same time."
                 " Write: with migration_lock(connection), context.begin_transaction():"
             )
         if not self.options.get("transaction_per_migration"):
             yield (
-                "env.py does not pass transaction_per_migration=True to context.configure(), so that a revision that fails"
-                " may take back the version of those that finished before it. Pass it."
+                "env.py does not pass transaction_per_migration=True to context.configure(): a revision that fails"
+                " could also roll back the version of revisions that were completed before it. Pass it."
             )
 
 
 def current_on(connection: Connection, options: dict[str, Any]) -> tuple[str, ...]:
     """Return the revisions in the version table that these options name."""
-    return MigrationContext.configure(connection, opts=options).get_current_heads()
+    with quiet_logs(ALEMBIC):
+        return MigrationContext.configure(connection, opts=options).get_current_heads()
 
 
 # Through env.py -------------------------------------------------------------------------------------------------
@@ -189,13 +191,14 @@ def run_env(config: Config, body: Callable[[MigrationContext], T]) -> T:
         return []
 
     # As `alembic current` does.
-    with without_migration_lock(), EnvironmentContext(config, script, fn=instead, dont_mutate=True):
+    environment = EnvironmentContext(config, script, fn=instead, dont_mutate=True)
+    with quiet_logs(ALEMBIC), without_migration_lock(), environment:
         script.run_env()
     if len(results) != 1:
         raise UnsupportedOnDatabase(
-            f"env.py ran the revisions {len(results)} times, and this looks at one database.",
-            why="A project of Alembic's template multidb migrates several; or context.run_migrations() is missing.",
-            remedy="Have env.py take the one to work on, and say which:",
+            f"env.py ran the revisions {len(results)} times, and this command works on one database.",
+            why="Alembic's template multidb migrates several. 0 times: env.py does not call context.run_migrations().",
+            remedy="Let env.py read an argument that selects one database, and pass it:",
             code="safeops -x database=engine1 status",
         )
     return results[0]
@@ -289,12 +292,12 @@ def explaining_errors() -> Iterator[None]:
         if error.statement is None or error.connection_invalidated:
             raise Unreachable(
                 f"The database cannot be reached: {summary(error)}",
-                remedy="Check the URL that env.py connects to, and that the server runs.",
+                remedy="Check the URL that env.py connects to, and that the server is running.",
             ) from error
         raise ServerRefused(
             f"The database refused to answer: {summary(error)}",
-            why=f"It was asked: {shorten(' '.join(error.statement.split()), 120)}",
-            remedy="Look with a user that may read what the migrations write.",
+            why=f"The query: {shorten(' '.join(error.statement.split()), 120)}",
+            remedy="Connect as a user that can read the tables that the migrations write.",
         ) from error
 
 
@@ -319,7 +322,7 @@ def refuse_missing(dialect: Dialect, arguments: Any, options: Any) -> None:
     if path is not None:
         raise Unreachable(
             f"There is no database: the file {path} does not exist.",
-            why="Connecting would create it, and looking must not.",
-            remedy="Check the URL; where the database is to be made, the first upgrade makes it:",
+            why="Connecting would create it, and an inspection must not.",
+            remedy="Check the URL. To create the database, run the first upgrade:",
             code="safeops upgrade",
         )

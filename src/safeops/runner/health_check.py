@@ -39,7 +39,7 @@ def check_askable(check: str) -> None:
     if fault is not None:
         raise InvalidArgument(
             f"This health check cannot be made: {fault}.",
-            remedy="Give a URL that is written out, with %20 for a blank, or a command:",
+            remedy="Give a complete URL, with %20 for a space, or a command:",
             code="safeops upgrade --health-check http://localhost:8000/health\n"
             'safeops upgrade --health-check "curl -fsS http://localhost:8000/health"',
         )
@@ -47,14 +47,14 @@ def check_askable(check: str) -> None:
 
 def _url_fault(url: str) -> str | None:
     if re.search("[^!-~]", url):
-        return "a URL has no blanks, and no letters beyond ASCII"
+        return "a URL cannot contain spaces or characters beyond ASCII"
     try:
         parts = urlsplit(url)
         # Reading the port checks it.
         if not parts.hostname or parts.port == 0:
             return "the URL has no host, or no port that a server could have"
     except ValueError as error:
-        return f"the URL is none: {error}"
+        return f"the URL is invalid: {error}"
     return None if parts.username is None else "a URL with a user in it is not supported"
 
 
@@ -84,15 +84,15 @@ def require_healthy(
     if not rollback:
         raise Unhealthy(
             problem,
-            state=f"The upgrade stands: the database is at {', '.join(reached.current_now())}.",
-            remedy="Look at the application; this shows what going back would lose, and asks:",
+            state=f"The upgrade is kept: the database is at {', '.join(reached.current_now())}.",
+            remedy="Inspect the application. To roll back (this shows which data is lost, and prompts first):",
             code=command_line(config, "rollback", f"-{len(run.applied)}"),
         )
     _roll_back(config, reached, run, problem)
     raise Unhealthy(
         problem,
-        state=f"It was taken back: the database is at {listed(reached.current_now())} again.",
-        remedy="Deploy the application that fits that revision, and look why the new one was not healthy.",
+        state=f"The upgrade was rolled back: the database is at {listed(reached.current_now())} again.",
+        remedy="Deploy the version of the application for that revision, and find out why the new one was not healthy.",
     )
 
 
@@ -100,12 +100,12 @@ def _roll_back(config: Config, reached: ReachedDatabase, run: RevisionRun, probl
     """Run the downgrades of the upgrade in reverse order, also with branches."""
     scripts = list(reversed(run.scripts))
     steps = [MigrationStep.downgrade_from_script(reached.script.revision_map, script) for script in scripts]
-    log.warning("%s It is taken back.", problem)
+    log.warning("%s Rolling back the upgrade.", problem)
     downgrade = RevisionRun(lambda _heads, _context: steps)
     try:
         downgrade.run_on(reached, config, command_line(config, "rollback", f"-{len(scripts)}"))
     except RevisionFailed as error:
-        error.problem = f"{problem}\nReverting the upgrade failed too. {error.problem}"
+        error.problem = f"{problem}\nThe rollback failed too. {error.problem}"
         raise
 
 
@@ -152,7 +152,7 @@ def _answer(url: str, shown: str, seconds: float) -> str | None:
 
 def _run(command: str, seconds: float) -> str | None:
     try:
-        # In its own process group, so that child processes end with it.
+        # In its own process group: child processes end with it.
         process = subprocess.Popen(
             command, shell=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

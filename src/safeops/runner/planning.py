@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -62,7 +61,7 @@ class Plan(Result):
 
     @property
     def losses(self) -> tuple[PlannedCall, ...]:
-        """The steps that drop or overwrite data for good; of raw SQL, those that look like it."""
+        """The steps that drop or overwrite data permanently; of raw SQL, those that look like it."""
         return tuple(step for revision in self.revisions for step in revision.steps if step.loses)
 
     @property
@@ -87,14 +86,14 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
 
     Args:
         config: The configuration of the project.
-        revision: Where to, as for ``alembic upgrade``, or with ``down`` as for ``alembic downgrade``.
+        revision: The target, as for ``alembic upgrade``, or with ``down`` as for ``alembic downgrade``.
         down: Plan the downgrades.
 
     Raises:
         NotReady: There are several heads, and the revision is ``head``; or no file has the database's revision.
         InvalidArgument: There is no such revision, or no path to it.
         SafeOpsError: The database cannot be reached.
-        TransactionNotOurs: env.py holds the transaction, so that the server cannot be set to refuse writes.
+        TransactionNotOurs: env.py holds the transaction, and the server cannot be set to refuse writes.
     """
     script = scripts_of(config)
 
@@ -104,40 +103,36 @@ def plan(config: Config, revision: str = "heads", *, down: bool = False) -> Plan
     return inspect(config, body, refusing_writes=True)
 
 
-def refuse_what_would_fail(config: Config, revision: str, rerun: str) -> list[str]:
+def refuse_what_would_fail(config: Config, revision: str) -> list[str]:
     """Raise NotReady for what helpers are certain to refuse; return why that is unknown.
 
     Args:
         config: The configuration of the project.
         revision: The target of the upgrade.
-        rerun: The command to run again.
     """
     try:
         planned = plan(config, revision)
     except Exception as error:
         log.debug("the upgrade could not be planned", exc_info=True)
-        return [f"It could not be planned before it began: {summary(error)}"]
+        return [f"Could not plan the upgrade before it began: {summary(error)}"]
     refusals = [
-        _refusal(revision.revision, step, step.refusal)
+        (f"{revision.revision}: {step.helper} {step.target or ''} would be refused: ", step.refusal)
         for revision in planned.revisions
         for step in revision.steps
         if step.refusal
     ]
     if refusals:
-        raise NotReady(
-            "\n".join(refusals),
-            why="The pre-flight check planned all pending revisions; no step before these changes why they are refused.",
-            remedy="Fix them, and run again (alembic upgrade does not make this check):",
-            code=rerun,
-        )
+        raise _not_ready(refusals)
     return []
 
 
-def _refusal(revision: str, step: PlannedCall, error: SafeOpsError) -> str:
-    """Describe a call that would be refused, with the code to write instead."""
-    text = "\n".join(filter(None, (error.problem, error.why, error.remedy, textwrap.indent(error.code, "    "))))
-    title = f"{revision}: {step.helper} {step.target or ''} would be refused:"
-    return f"{title}\n{textwrap.indent(text, '  ')}  [{error.number}]"
+def _not_ready(refusals: list[tuple[str, SafeOpsError]]) -> NotReady:
+    """Return the error of an upgrade that is certain to fail, with the remedy and the number of its first cause."""
+    (step, first), *others = refusals
+    more = "".join(f"\n{other}{' '.join(error.problem.split())}" for other, error in others)
+    error = NotReady(f"{step}{first.problem}{more}", why=first.why, remedy=first.remedy, code=first.code)
+    error.number = first.number
+    return error
 
 
 def _plan(migration: Migration, steps: list[Any], down: bool) -> Plan:
@@ -174,7 +169,7 @@ def run_revision(dry_run: DryRun, revision: str, body: Callable[[], object], con
     except Exception as error:
         if isinstance(error, Unreachable) or getattr(error, "connection_invalidated", False):
             raise
-        result = "would be refused" if isinstance(error, SafeOpsError) else "ends the forecast of this revision"
+        result = "would be refused" if isinstance(error, SafeOpsError) else "ends the plan of this revision"
         dry_run.unknown(_raiser(error), f"{result}: {summary(error)}", ends_revision=True)
     finally:
         _close_open_transactions(connection)

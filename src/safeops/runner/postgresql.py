@@ -331,11 +331,11 @@ def _folders() -> list[Path]:
 
 def _no_fitting_pg_dump(major: int, programs: list[Program]) -> BackupFailed:
     versions = (f"{program.path} is {program.version_text or 'one that does not run'}" for program in programs)
-    found = "; ".join(versions) or "none at all"
+    found = "; ".join(versions) or "none"
     return BackupFailed(
         f"The server is PostgreSQL {major}, and no pg_dump of version {major} or later was found.\nFound: {found}.",
         why="An older pg_dump refuses a newer server.",
-        remedy=f"Install it, or say in {PLACE} which folder has it:",
+        remedy=f"Install it, or set {PLACE} to its folder:",
         code=f"apt-get install postgresql-client-{major}      # dnf install postgresql{major}; brew install libpq\n"
         f"{PLACE}=/usr/lib/postgresql/{major}/bin safeops backup",
     )

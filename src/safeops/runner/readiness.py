@@ -43,7 +43,7 @@ SPARE, PART = 256 * 2**20, 5
 
 
 def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *, down: bool = False) -> list[Any]:
-    """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise an error that says why there are none."""
+    """Return the steps of an upgrade, or with ``down`` of a downgrade, or raise an error with the reason why not."""
     if revision == "head" and not down:
         _check_heads(script)
         revision = "heads"
@@ -51,16 +51,16 @@ def steps_to(script: ScriptDirectory, revision: str, current: tuple[str, ...], *
     try:
         return steps_between(script, revision, current, down=down)
     except CommandError as error:
-        raise no_such_revision(f"There is no {'way back' if down else 'upgrade'} to {revision}", error) from error
+        raise no_such_revision(f"There is no {'downgrade' if down else 'upgrade'} to {revision}", error) from error
 
 
 def _check_heads(script: ScriptDirectory) -> None:
     if heads := unmerged_heads(script):
         raise NotReady(
             f"There are {len(heads)} heads: {', '.join(heads)}.",
-            why="Two revisions follow the same one, as after two branches were merged, and nobody has said how they go on.",
-            remedy="Write the revision that merges them, look at it, commit it, and upgrade again (if they are meant to stay"
-            " apart, give each a branch label of its own, or upgrade to `heads`):",
+            why="Two revisions have the same parent, usually because two branches were merged.",
+            remedy="Write the revision that merges them, review it, commit it, and upgrade again (to keep the branches"
+            " separate, give each its own branch label, or upgrade to `heads`):",
             code="safeops heads --merge",
         )
 
@@ -68,8 +68,8 @@ def _check_heads(script: ScriptDirectory) -> None:
 def check_known(script: ScriptDirectory, current: tuple[str, ...]) -> None:
     if unknown := unknown_revisions(script, current):
         raise NotReady(
-            f"The database is at {', '.join(unknown)}, and no file here has it.",
-            why="It was migrated by other code, most likely by newer one, or the file was renamed or deleted.",
+            f"The database is at {', '.join(unknown)}, but no file has that revision.",
+            why="It was migrated by other code, most likely a newer version, or the file was renamed or deleted.",
             remedy=GET_FILE_BACK,
             code=STAMP,
         )
@@ -84,8 +84,8 @@ def _warnings(connection: Connection) -> list[str]:
     database = database_on(connection)
     if refusal := Inspection.of(database).write_refusal():
         raise NotReady(
-            f"Nothing can be written to {Inspection.of(database).database_name()}: {refusal}.",
-            remedy="Connect to the primary, by a user who may change tables.",
+            f"Cannot write to {Inspection.of(database).database_name()}: {refusal}.",
+            remedy="Connect to the primary, as a user that can change tables.",
         )
     return [warning for check in (_transactions, _replicas, _room) for warning in _if_allowed(check, database)]
 
@@ -99,7 +99,7 @@ def _if_allowed(check: Callable[[Database], Iterator[str]], database: Database) 
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        return [f"This user may not look for what may be in the way: {summary(error)}"]
+        return [f"This user cannot run a pre-flight check: {summary(error)}"]
 
 
 def _transactions(database: Database) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _transactions(database: Database) -> Iterator[str]:
 def _replicas(database: Database) -> Iterator[str]:
     for replica in ServerLoad.of(database).replicas():
         if replica.lag is not None and replica.lag > LAG:
-            yield f"The replica {replica.name} is {replica.lag:.0f} s behind, and a migration will not make that less."
+            yield f"The replica {replica.name} is {replica.lag:.0f} s behind; a migration can increase that."
 
 
 def _room(database: Database) -> Iterator[str]:
@@ -120,7 +120,7 @@ def _room(database: Database) -> Iterator[str]:
         return
     free, size = shutil.disk_usage(folder).free, database.sizes.bytes_of_database() or 0
     if free < max(SPARE, size // PART):
-        yield f"{size_text(free)} are free in {folder}, for a database of {size_text(size)}."
+        yield f"Only {size_text(free)} are free in {folder}, for a database of {size_text(size)}."
 
 
 # At the start of a service --------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def require_current(
 ) -> None:
     """Raise NotCurrent unless the database is at the newest revisions that there are files for.
 
-    It reads the version table on a connection of the engine, and writes nothing. env.py is not run.
+    It reads the version table on a connection of the engine, and writes nothing. It does not run env.py.
 
     A plain call, also for asynchronous engines and inside a running event loop, which it blocks: it reads in a thread, on a
     separate connection.
@@ -145,7 +145,7 @@ def require_current(
 
     Raises:
         NotCurrent: Revisions are pending, or the database is at one that no file has.
-        InvalidArgument: ``engine`` is no engine.
+        InvalidArgument: ``engine`` is not an engine.
         SafeOpsError: The database cannot be reached.
 
     Example:
@@ -190,15 +190,15 @@ def _not_current(script: ScriptDirectory, current: tuple[str, ...], unknown: lis
     heads = listed(script.get_heads())
     if unknown:
         return NotCurrent(
-            f"The database is at {listed(current)}, and this code knows no revision {', '.join(unknown)}: it needs {heads}.",
-            why="The database was migrated by other code, most likely by newer one.",
-            remedy="Deploy the code that has that revision; this shows what stands:",
+            f"The database is at {listed(current)}, but this code has no revision {', '.join(unknown)}: it needs {heads}.",
+            why="The database was migrated by other code, most likely a newer version.",
+            remedy="Deploy the code that has that revision. To see the current state:",
             code="safeops status",
         )
     count = f"{pending} revision{'s are' if pending > 1 else ' is'} pending"
     return NotCurrent(
-        f"The database is at {listed(current)}, and this code needs {heads}: {count}.",
-        why="The code may use what those revisions make.",
+        f"The database is at {listed(current)}, but this code needs {heads}: {count}.",
+        why="The code may use what those revisions create.",
         remedy="Run them before the service starts:",
         code="safeops upgrade",
     )

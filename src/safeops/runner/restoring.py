@@ -41,7 +41,7 @@ class Restored(Result):
     Args:
         path: The backup.
         database: The URL of the database, without the password.
-        revision: The revisions that it is at, as the file next to the backup says; "" if there is none.
+        revision: The revisions that it is at, as the file next to the backup records; "" if there is none.
         server: The kind and version of the server.
         seconds: How long it took.
         rows: How many rows each table has; None if those of the backup were not counted.
@@ -68,10 +68,10 @@ def restore(file: str | Path, into_url: str | sa.URL, *, owners: bool = False) -
             the user who restores it, and nothing is granted to others.
 
     Returns:
-        What was restored, and where.
+        What was restored, and into which database.
 
     Raises:
-        BackupFailed: It was not restored; the message says what is in the database.
+        BackupFailed: It was not restored; the message describes what is in the database.
 
     Locks: none that others could wait for, as the database is empty.
 
@@ -135,8 +135,8 @@ def _url(text: str | sa.URL) -> sa.URL:
     except (ArgumentError, ValueError):
         # Its message would show the password.
         raise InvalidArgument(
-            "The address of the database to restore into is no URL.",
-            remedy="Write it as for create_engine(), special letters of the password as %XX:",
+            "The address of the database to restore into is not a URL.",
+            remedy="Write it as for create_engine(), with special characters of the password as %XX:",
             code="postgresql+psycopg://user:password@host/database",
         ) from None
 
@@ -150,9 +150,9 @@ def _checked_file(path: Path) -> tuple[dict[str, Any], bytes]:
     description = read_description(path)
     if description and description.get("sha256") != checksum(path):
         raise BackupFailed(
-            f"{path} is not as it was written: its checksum is another one than the file beside it says.",
+            f"{path} was changed or damaged: its checksum differs from the one in the file next to it.",
             why=f"It has {size_text(path.stat().st_size)}, and had {size_text(description.get('bytes', 0))}.",
-            remedy="Restore another backup, or fetch this one anew from where it was copied.",
+            remedy="Restore another backup, or copy this one again from its source.",
         )
     with path.open("rb") as file:
         return description, file.read(16)
@@ -166,8 +166,8 @@ def _checked_target(
     if objects := dumps.objects():
         raise BackupFailed(
             f"The database is not empty: it has {', '.join(objects)}{' and more' if len(objects) > 4 else ''}.",
-            why="A restore never mixes with what stands, nor replaces it.",
-            remedy="Create an empty one, and restore into that:",
+            why="A restore never changes or replaces existing data.",
+            remedy="Create an empty database, and restore into it:",
             code=f"safeops restore {path} --into URL",
         )
     return database.describe(), dumps.dumper(logins)
@@ -186,8 +186,8 @@ def _check_kind(path: Path, description: dict[str, Any], head: bytes, database: 
 def _fill(path: Path, dumper: Dumper, owners: bool) -> None:
     with explaining_failures(path.parent, UNTOUCHED):
         dumper.check(path)
-    emptied = "What was restored was taken back: the database is as empty as it was; running again is safe."
-    partly = "Part of it stands in the database: drop it, create it anew, and run again."
+    emptied = "The restore was rolled back, and the database is empty again; running again is safe."
+    partly = "The database contains a part of the backup: drop it, create it again, and run again."
     with explaining_failures(path.parent, emptied if dumper.is_atomic else partly):
         dumper.load(path, owners)
 
@@ -201,6 +201,6 @@ def _check_rows(database: Database, rows: dict[str, int]) -> None:
     ]
     if different:
         raise BackupFailed(
-            "\n".join(["Rows are missing or too many after the restore:", *different]),
-            state="All that could be restored stands in the database; do not use it.",
+            "\n".join(["After the restore, rows are missing, or there are too many:", *different]),
+            state="The database contains everything that could be restored; do not use it.",
         )

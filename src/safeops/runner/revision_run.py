@@ -142,7 +142,7 @@ class RevisionRun:
 
 
 def is_giving_up(error: BaseException) -> bool:
-    """Tell whether a run ended because of a lock or a request to stop: nothing is broken."""
+    """Return whether a run ended because of a lock or a request to stop: nothing is broken."""
     return _is_caused_by(error, LockNotAcquired, BackfillStopped)
 
 
@@ -264,12 +264,12 @@ def holding_lock(reached: ReachedDatabase, wait: float, rerun: str, stop: Stop |
 
 def _await_lock(held: Future[None], rerun: str, stop: Stop | None) -> None:
     """Wait until the lock is held, or raise why it is not."""
-    # In short waits, so that a signal ends them on every system.
+    # In short waits, which a signal ends on every system.
     while not futures.wait([held], POLL).done:
         if stop:
             raise LockNotAcquired(
                 f"Stopped by {stop.reason} while another runner was migrating this database.",
-                why="One runner at a time migrates: this one had not begun.",
+                why="One runner at a time migrates, and this one had not begun.",
                 remedy="Run it again:",
                 code=rerun,
             )
@@ -285,7 +285,7 @@ def _await_lock(held: Future[None], rerun: str, stop: Stop | None) -> None:
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Have SIGTERM raise KeyboardInterrupt as Ctrl-C does, so that cleanup runs; only possible in the main thread."""
+    """Have SIGTERM raise KeyboardInterrupt as Ctrl-C does: cleanup then runs. Only possible in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -27,9 +27,10 @@ from safeops.schema.refusals import NOTHING_TO_UNDO
 
 RESERVED = frozenset({"base", "head", "heads", "current"})
 """Names that Alembic does not take for revisions."""
-MERGE = "Merge them: safeops heads --merge. If they are meant to stay apart, give each a branch label of its own."
+MERGE = "Merge them: safeops heads --merge. To keep the branches separate, give each its own branch label."
 GET_FILE_BACK = (
-    "Get the file back, as from the branch that was deployed; or where it is gone for good, say where the database is:"
+    "Restore the file, for example from the branch that was deployed. If it no longer exists, set the revision of the"
+    " database:"
 )
 STAMP = "safeops stamp REV --verify"
 
@@ -71,8 +72,8 @@ def scripts_of(config: Config) -> ScriptDirectory:
         raise SafeOpsError(
             f"The revisions cannot be loaded:{lines}",
             why="Alembic loads all of them before it does anything.",
-            remedy="Put them right. Where a revision is missing, get its file back, as from the branch that it was written"
-            " on. Then look at all of them:",
+            remedy="Fix the files. If a revision is missing, restore its file from the branch on which it was written. Then"
+            " check all of them:",
             code="safeops check",
         )
     return script
@@ -126,9 +127,9 @@ def _faults_in_files(script: ScriptDirectory) -> Iterator[Fault]:
     for path, module in loaded.items():
         for name in ("revision", "down_revision"):
             if not hasattr(module, name):
-                yield Fault(f"it says no {name}", str(path), 1)
+                yield Fault(f"{name} is missing", str(path), 1)
         if getattr(module, "revision", None) in RESERVED:
-            what = f"revision is {module.revision!r}, a word that Alembic keeps for itself: give it another name"
+            what = f"revision is {module.revision!r}, a word that Alembic reserves: choose another name"
             yield Fault(what, str(path), line_of(path, "revision"))
     # A file that does not load may have any revision.
     if len(loaded) == len(files_of(script)):
@@ -188,7 +189,7 @@ def listed(revisions: Iterable[str]) -> str:
 
 def no_such_revision(problem: str, error: CommandError) -> InvalidArgument:
     """Return the error for a revision that Alembic does not find."""
-    return InvalidArgument(f"{problem}: {error}.", remedy="See which revisions there are:", code="alembic history")
+    return InvalidArgument(f"{problem}: {error}.", remedy="To list the revisions:", code="alembic history")
 
 
 def _is_known(script: ScriptDirectory, revision: str) -> bool:
@@ -215,7 +216,7 @@ def unmerged_heads(script: ScriptDirectory) -> list[str]:
 
 
 def stay_apart(script: ScriptDirectory) -> bool:
-    """Tell whether there are several heads, each with a branch label that no other has."""
+    """Return whether there are several heads, each with a branch label that no other has."""
     labels = [script.get_revision(head).branch_labels for head in script.get_heads()]
     return len(labels) > 1 and all(own.difference(*(other for other in labels if other is not own)) for own in labels)
 
@@ -233,16 +234,16 @@ def merge(config: Config, message: str | None = None) -> Path | None:
         return None
     if stay_apart(script):
         raise NotReady(
-            f"The heads {', '.join(names)} have branch labels of their own: they are meant to stay apart.",
-            why="Merging them would end the branches.",
-            remedy="Upgrade all of them; to end the branches all the same, write the revision by Alembic:",
+            f"The heads {', '.join(names)} have their own branch labels: these branches stay separate.",
+            why="Merging the heads would end the branches.",
+            remedy="Upgrade all of them. To end the branches, let Alembic write the revision:",
             code="safeops upgrade heads\nalembic merge heads",
         )
     template = Path(script.dir) / "script.py.mako"
     if not template.is_file():
         raise SafeOpsError(
-            f"There is no file {template}, of which a revision is made.",
-            remedy="Get it back, or have a new one written:",
+            f"There is no file {template}, the template of revisions.",
+            remedy="Restore it, or write a new one:",
             code="safeops init",
         )
     # Alembic prints messages.
@@ -268,7 +269,7 @@ def missing_downgrade(script: Script) -> tuple[int, str] | None:
         return None if hasattr(script.module, "downgrade") else (1, "has no downgrade()")
     statements = _effective(downgrade)
     if statements and all(_is_not_implemented(statement) for statement in statements):
-        return downgrade.lineno, "has a downgrade() that was not written"
+        return downgrade.lineno, "has a downgrade() that is not implemented"
     # A revision that does nothing, such as a merge, needs no downgrade.
     if not statements and upgrade is not None and _effective(upgrade) and not _nothing_to_undo(source, downgrade):
         return downgrade.lineno, "has an empty downgrade()"

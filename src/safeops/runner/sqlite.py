@@ -1,4 +1,4 @@
-"""SQLite: inspection, temporary databases, and dumps by its own backup."""
+"""SQLite: inspection, temporary databases, and dumps by SQLite's backup."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Inspection(environment.Inspection):
         if not path or not os.path.exists(f"{path}{ENDING}"):
             return None
         try:
-            # The only way to look is to take the lock and release it at once; a runner that meets it tries again.
+            # The only check takes the lock and releases it immediately; a runner that meets it tries again.
             with closing(sqlite3.connect(f"{path}{ENDING}", timeout=0, isolation_level=None)) as own:
                 own.execute("BEGIN IMMEDIATE")
                 own.execute("ROLLBACK")
@@ -72,7 +72,7 @@ class Inspection(environment.Inspection):
     def write_refusal(self) -> str | None:
         paths = (self._path, os.path.dirname(self._path)) if self._path else ()
         unwritable = [path for path in paths if not os.access(path, os.W_OK)]
-        return f"this user may not write {unwritable[0]}" if unwritable else None
+        return f"this user cannot write {unwritable[0]}" if unwritable else None
 
     def long_transactions(self, seconds: float) -> list[str]:
         # Their age is not known: these are the processes that hold the file now.
@@ -133,7 +133,7 @@ class Dumps(dumps.Dumps):
         if not path:
             raise BackupFailed(
                 "The engine connects to a database in memory, which no other connection can see.",
-                remedy="Give it a file in env.py:",
+                remedy="Use a file in env.py:",
                 code='create_engine("sqlite:///app.sqlite")',
             )
         return Path(path)
@@ -199,8 +199,8 @@ class _RestartedTooOften(Exception):
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection, pages: int, progress: Progress) -> None:
     """Copy a file that other connections write to, as of one moment.
 
-    With a write-ahead log, a transaction keeps that moment, and no one waits. Without one, each commit of another
-    connection restarts the copy; after some restarts it is made in one go, and writers wait for it.
+    With a write-ahead log, a transaction keeps that state, and blocks no other connection. Without one, each commit of
+    another connection restarts the copy; after some restarts it is made in one go, and writers wait for it.
     """
     if source.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
         source.execute("BEGIN")

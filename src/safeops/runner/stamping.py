@@ -56,7 +56,7 @@ def stamp(
         config: The configuration of the project.
         revision: The revision; ``heads`` for all branches.
         verify: Compare first; without it nothing is verified, as by ``alembic stamp``.
-        scratch_url: An empty database to run the revisions on, if this user may not create one.
+        scratch_url: An empty database to run the revisions on, if this user cannot create one.
         wait: Seconds to wait for another runner.
 
     Raises:
@@ -98,9 +98,9 @@ def _run_to(temporary: TemporaryDatabase, revision: str) -> None:
         failed, error = failure
         raise NotReady(
             f"Revision {failed} fails on an empty database: {summary(error)}.",
-            why="What the revisions would have made is made on a scratch database, to compare with it.",
-            remedy="Where they need what others made before the first of them, have that made by them; or where a scratch"
-            " database must be prepared for them, name one:",
+            why="The revisions are run on a scratch database, to compare the schemas.",
+            remedy="If they need objects that were created in another way, create these in the first revision. Or prepare"
+            " a scratch database, and name it:",
             code=f"safeops stamp {revision} --verify --scratch-url URL",
         ) from error
 

@@ -61,7 +61,7 @@ class Status(Result):
         database: Its name; on SQLite the file.
         server: The kind and the version of the server.
         host: The host and port; empty for a file or a local socket.
-        size_bytes: How large it is; None if this user may not see that.
+        size_bytes: How large it is; None if this user cannot see that.
         current: The revisions that it is at.
         heads: The newest revisions that there are files for.
         pending: What is still to run, in order.
@@ -121,9 +121,9 @@ def _host(url: URL) -> str:
 
 def _revisions(script: ScriptDirectory, current: tuple[str, ...]) -> Iterator[Attention]:
     if heads := unmerged_heads(script):
-        yield Attention("several heads", ", ".join(heads), f"Two branches have no common end. {MERGE}")
+        yield Attention("several heads", ", ".join(heads), f"Two branches were not merged. {MERGE}")
     for unknown in unknown_revisions(script, current):
-        advice = f"The database is at it, and no file has it. {GET_FILE_BACK} {STAMP}"
+        advice = f"The database is at this revision, but no file has it. {GET_FILE_BACK} {STAMP}"
         yield Attention(UNKNOWN_REVISION, unknown, advice)
 
 
@@ -142,7 +142,7 @@ def _database(migration: Migration) -> Iterator[Attention]:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            yield Attention(UNSEEN, what, f"This user may not look: {summary(error)}")
+            yield Attention(UNSEEN, what, f"This user cannot read it: {summary(error)}")
 
 
 def _backfills(migration: Migration) -> Iterator[Attention]:
@@ -154,32 +154,30 @@ def _backfills(migration: Migration) -> Iterator[Attention]:
 
 def _backfill_advice(state: State, whole: Part) -> str:
     if state.claimed_for(whole):
-        return f"A runner is at work on it: {whole.session}"
+        return f"A runner is working on it: {whole.session}"
     forget = call("forget_backfill", whole.name)
-    return f"Its revision goes on with it: safeops upgrade. Where it is not wanted any more: {forget}"
+    return f"To continue it: safeops upgrade. If it is no longer needed, discard its progress: {forget}"
 
 
 def _indexes(migration: Migration) -> Iterator[Attention]:
     for index, table in Inspection.of(migration.database).invalid_indexes():
         drop = call("drop_index_if_exists", index, table.name, schema=_schema(migration, table))
-        advice = f"An interrupted build left it. create_index_if_missing() of it builds it anew; or drop it: {drop}"
+        advice = f"An interrupted build left it. create_index_if_missing() builds it again; or drop it: {drop}"
         yield Attention("invalid index", f"{index} on {table}", advice)
 
 
 def _constraints(migration: Migration) -> Iterator[Attention]:
     for constraint, table in Inspection.of(migration.database).unvalidated_constraints():
-        advice = (
-            "Old rows were never checked. Where an upgrade was interrupted, running it again goes on. Else: "
-            + call("validate_constraint", constraint, table.name, schema=_schema(migration, table))
+        advice = "Existing rows were never checked. If an upgrade was interrupted, run it again. Otherwise: " + call(
+            "validate_constraint", constraint, table.name, schema=_schema(migration, table)
         )
         yield Attention("unvalidated constraint", f"{constraint} on {table}", advice)
 
 
 def _leftovers(migration: Migration) -> Iterator[Attention]:
     for table in Inspection.of(migration.database).leftover_tables():
-        advice = (
-            f"Alembic's batch mode was interrupted. See that {table.removeprefix('_alembic_tmp_')} has its rows, then: "
-        )
+        original = table.removeprefix("_alembic_tmp_")
+        advice = f"Alembic's batch mode was interrupted. Check that {original} has its rows, then: "
         yield Attention("leftover table", table, advice + call("op.drop_table", table))
 
 
@@ -200,7 +198,10 @@ def _schema(migration: Migration, table: Name) -> str | None:
 def _pair_advice(migration: Migration, pair: Pair) -> tuple[str, str]:
     if pair.winner is None:
         name = f"{pair.table}.{pair.shadow if pair.switched else pair.source} gets another type"
-        return name, f"Once every application takes both: TypeChange(...).{'contract' if pair.switched else 'switch'}()"
+        return (
+            name,
+            f"Once every application accepts both types: TypeChange(...).{'contract' if pair.switched else 'switch'}()",
+        )
     old = pair.source if pair.winner == pair.shadow else pair.shadow
     change = call("ColumnRename", pair.table.name, old, pair.winner, schema=_schema(migration, pair.table))
     return f"{pair.table}.{old} and {pair.winner}", f"Once no application uses {old}: {change}.contract()"
@@ -215,8 +216,6 @@ def _archives(migration: Migration) -> Iterator[Attention]:
 
 def _archive_advice(record: Record) -> str:
     if record.status != ARCHIVED:
-        return "A drop or a restore was interrupted. Its revision goes on with it: safeops upgrade"
+        return "A drop or a restore was interrupted. To continue it: safeops upgrade"
     restore = written_restore(record)
-    return (
-        f"Kept since it was dropped, {record.rows:,} rows. To have it back: {restore}; to let go of it: drop_archives()"
-    )
+    return f"Kept when it was dropped, {record.rows:,} rows. To restore it: {restore}. To delete it: drop_archives()"

@@ -31,6 +31,7 @@ from safeops.planned import summary
 from safeops.policy import settings
 from safeops.runner.dumps import Dumps
 from safeops.runner.environment import ReachedDatabase, explaining_errors, reach, run_env
+from safeops.runner.logs import ALEMBIC, SAFEOPS, quiet_logs
 from safeops.runner.revision_run import RevisionRun, ending_on_signals
 from safeops.runner.revisions import scripts_of
 
@@ -64,7 +65,7 @@ class TemporaryDatabases(Port):
 
     @abstractmethod
     def is_connected_to(self, database: str | None) -> bool:
-        """Tell whether this connection is to the database that a URL names so."""
+        """Return whether this connection uses the database that a URL names so."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class TemporaryDatabase:
     Args:
         config: The configuration of the project, for this database.
         script: The revisions of the project.
-        is_here: Tells whether a connection is to this database.
+        is_here: Returns whether a connection uses this database.
     """
 
     config: Config
@@ -90,7 +91,7 @@ class TemporaryDatabase:
 
         run = RevisionRun(checked)
         try:
-            # Nobody waits for a table here, and no released code uses it.
+            # No session waits for a table here, and no released code uses it.
             with settings(guard="off"):
                 run.run(self.config, self.script)
         except Exception as error:
@@ -140,7 +141,10 @@ def temporary_database(
     """
     with ending_on_signals():
         given = None if url is None else _given(scratch_url_of(url), config, script or scripts_of(config))
-        with given or _created(config, reached or reached_for_copies(config)) as temporary:
+        with (
+            quiet_logs(ALEMBIC, SAFEOPS),
+            given or _created(config, reached or reached_for_copies(config)) as temporary,
+        ):
             yield temporary
 
 
@@ -185,13 +189,13 @@ def _creating_nothing() -> AbstractContextManager[None]:
 def _create(reached: ReachedDatabase) -> str:
     name = f"{PREFIX}{uuid.uuid4().hex[:12]}"
     try:
-        # By the user who connects: the role of the migrations may not be allowed to create databases.
+        # As the user who connects: the role of the migrations might lack the right to create databases.
         return run_on_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).create(name))
     except DBAPIError as error:
         raise NotReady(
-            f"No scratch database can be made: {summary(error)}.",
-            why="The revisions are run on an empty database of the same kind, which is dropped at once.",
-            remedy="Let this user make databases, or name an empty one:",
+            f"Could not create a scratch database: {summary(error)}.",
+            why="The revisions are run on an empty database of the same kind, which is dropped afterwards.",
+            remedy="Allow this user to create databases, or name an empty one:",
             code="--scratch-url URL",
         ) from error
 
@@ -202,7 +206,7 @@ def _drop(reached: ReachedDatabase, name: str) -> None:
             run_on_connection(reached.engine, lambda own: TemporaryDatabases.of(database_on(own)).drop(name))
     except DBAPIError as error:
         # This must not hide how the block ended.
-        log.warning("the scratch database %s could not be dropped, drop it yourself: %s", name, summary(error))
+        log.warning("could not drop the scratch database %s, drop it yourself: %s", name, summary(error))
 
 
 def _close_connections(engine: Engine) -> None:
@@ -239,8 +243,8 @@ def check_empty(connection: Connection) -> None:
     if objects := Dumps.of(database_on(connection)).objects():
         raise NotReady(
             f"The database at --scratch-url is not empty: it has {', '.join(objects)}.",
-            why="The revisions are run there from the first one on, up and down, and what they made stays.",
-            remedy="Name a database that nobody needs, and that is empty.",
+            why="All revisions are run there, up and down, and what they create is not removed.",
+            remedy="Name an empty database that is used for nothing else.",
         )
 
 
@@ -252,7 +256,7 @@ def scratch_url_of(text: str) -> URL:
         if url.get_backend_name() in KINDS:
             return url
     raise InvalidArgument(
-        "--scratch-url is no URL of a database that safeops knows.",
+        "--scratch-url is not the URL of a database that safeops supports.",
         remedy="Write it as SQLAlchemy does:",
         code="--scratch-url postgresql+psycopg://user@localhost/scratch",
     )
@@ -262,13 +266,13 @@ def scratch_url_of(text: str) -> URL:
 
 
 def config_for(config: Config, url: URL) -> Config:
-    """Return a copy of a configuration with another database, in each place where env.py files read its URL."""
+    """Return a copy of a configuration with another database, in each place from which env.py files read its URL."""
     text = url.render_as_string(hide_password=False)
     copied = copy.copy(config)
     options = vars(config.cmd_opts) if config.cmd_opts is not None else {}
     copied.cmd_opts = Namespace(**{**options, "x": [*(options.get("x") or []), f"url={text}"]})
     copied.__dict__["file_config"] = copy.deepcopy(config.file_config)
-    # A connection that was passed in is to the project's own database.
+    # A connection that was passed in uses the project's own database.
     copied.__dict__["attributes"] = {key: value for key, value in config.attributes.items() if key != "connection"}
     # Many env.py files read this before they set up logging.
     copied.attributes["configure_logging"] = False
@@ -290,7 +294,7 @@ def environment_variable(url: URL) -> Iterator[None]:
             os.environ["DATABASE_URL"] = before
 
 
-# Where connections go -------------------------------------------------------------------------------------------
+# Redirected connections -----------------------------------------------------------------------------------------
 
 
 Change = Callable[[Dialect, list[Any], dict[str, Any]], None]
@@ -379,9 +383,9 @@ def _by_key(arguments: list[Any], options: dict[str, Any]) -> dict[Any, Any]:
 def elsewhere(database: str) -> SafeOpsError:
     """Return the error for code that would work on another database than the scratch one."""
     return SafeOpsError(
-        f"env.py or a revision works on {database}, and not on the scratch database.",
-        why="All of a check runs on a scratch database. A connection that stood before, one that a creator of the engine"
-        " makes, or one to a third database cannot be led there.",
-        remedy="Have env.py connect by a URL, as with create_engine(url, poolclass=NullPool), and take it from:",
+        f"env.py or a revision works on {database} instead of the scratch database.",
+        why="The revisions must run on a scratch database. A connection that was opened before, one that a creator of the"
+        " engine makes, or one to a third database cannot be redirected to it.",
+        remedy="Let env.py connect by a URL, as with create_engine(url, poolclass=NullPool), and read the URL from:",
         code='context.get_x_argument(as_dictionary=True).get("url")',
     )

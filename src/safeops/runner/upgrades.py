@@ -82,11 +82,11 @@ def upgrade(
     Steps: checks that there is one head and that the database can be reached and written; returns if nothing is pending;
     takes the migration lock and checks again, as another runner may have migrated in the meantime; names old transactions,
     replicas that lag behind and a disk that is nearly full; plans the revisions, and ends there if one is certain to be
-    refused; makes the backup; runs the revisions; asks whether the application is healthy.
+    refused; makes the backup; runs the revisions; runs the health check.
 
     Args:
         config: The configuration of the project.
-        revision: Where to, as for ``alembic upgrade``.
+        revision: The target, as for ``alembic upgrade``.
         backup: Make a backup first: True for the folder next to the configuration, or a folder.
         wait: Seconds to wait for another runner; 0 gives up at once.
         health_check: A URL that must answer with 2xx, or a command that must exit with 0, once the revisions are run.
@@ -102,17 +102,17 @@ def upgrade(
         NotReady: A pre-flight check failed; nothing was begun.
         LockNotAcquired: Another runner held the lock for ``wait`` seconds.
         BackupFailed: No backup was made; nothing was begun.
-        RevisionFailed: A revision raised; the message says what is kept, and running again resumes there.
-        Unhealthy: The health check failed; the message says whether the upgrade was rolled back.
+        RevisionFailed: A revision raised; the message lists what is kept, and running again resumes there.
+        Unhealthy: The health check failed; the message shows whether the upgrade was rolled back.
 
     Example:
         upgrade(Config("alembic.ini"), backup=True, health_check="http://localhost:8000/health")
     """
     if rollback_on_failure and health_check is None:
         raise InvalidArgument(
-            "There is no health check whose failure could be followed by a rollback.",
-            why="A revision that fails is not rolled back: what was finished stands, and running again goes on.",
-            remedy="Say what to check:",
+            "--rollback-on-failure needs a health check: it rolls back if that fails.",
+            why="A revision that fails is not rolled back: what it completed is kept, and running again continues there.",
+            remedy="Add the health check:",
             code="safeops upgrade --health-check http://localhost:8000/health --rollback-on-failure",
         )
     if health_check is not None:
@@ -129,7 +129,7 @@ def upgrade(
         if not steps_from(before):
             return Upgraded(before, before)
         warnings = [*readiness.warnings_for(reached), *reached.missing_in_env()]
-        warnings += refuse_what_would_fail(config, revision, rerun)
+        warnings += refuse_what_would_fail(config, revision)
         for warning in warnings:
             warn(warning)
         saved = None if stop else back_up_first(config, backup)
@@ -153,15 +153,15 @@ def _check_committed(run: RevisionRun, before: tuple[str, ...], current: tuple[s
     if run.applied and set(current) == set(before):
         count = "A revision" if len(run.applied) == 1 else f"{len(run.applied)} revisions"
         raise TransactionNotOurs(
-            f"{count} ran, and the database is at the revision where it was before.",
+            f"{count} ran, but the database is still at its earlier revision.",
             why="A revision committed or rolled back the connection itself (connection.commit(), Session.commit()), which"
             " ends the transaction that Alembic began. Or env.py ran a statement on the connection before"
-            " context.configure(), or began the transaction itself: Alembic takes that one for somebody else's, and never"
+            " context.configure(), or began the transaction itself: Alembic then does not own the transaction, and never"
             " commits it.",
-            state="What a revision committed itself stands, and would be done again: look before you run it again. The"
-            " rest was rolled back.",
-            remedy="In revisions, leave the end of the transaction to Alembic; in env.py, commit after any statement of"
-            " your own, and use connect() instead of begin():",
+            state="What a revision committed itself is kept, and would be done again: inspect the database before you run it"
+            " again. The rest was rolled back.",
+            remedy="In revisions, let Alembic end the transaction. In env.py, commit after each of your statements, and use"
+            " connect() instead of begin():",
             code="with engine.connect() as connection:\n    context.configure(connection=connection)",
         )
 
@@ -182,8 +182,8 @@ def rollback(
 
     Args:
         config: The configuration of the project.
-        revision: Where to, as for ``alembic downgrade``: ``-1``, a revision, ``base``.
-        confirm: Gets the plan of the downgrades, with its ``losses``; false runs nothing. None does not ask.
+        revision: The target, as for ``alembic downgrade``: ``-1``, a revision, ``base``.
+        confirm: Gets the plan of the downgrades, with its ``losses``; false runs nothing. None skips this.
         backup: Make a backup first: True for the folder next to the configuration, or a folder.
         wait: Seconds to wait for another runner.
         progress: Called with each revision that is rolled back.
@@ -194,7 +194,7 @@ def rollback(
     Raises:
         NotReady: The revision is ambiguous, or cannot be downgraded to; nothing was begun.
         LockNotAcquired: Another runner held the lock for ``wait`` seconds.
-        RevisionFailed: A downgrade raised; the message says what is kept.
+        RevisionFailed: A downgrade raised; the message lists what is kept.
         SafeOpsError: The database cannot be reached.
         BackupFailed: No backup was made; nothing was begun.
 
@@ -212,10 +212,10 @@ def rollback(
         before = reached.current_now()
         if set(before) != set(reached.current):
             raise NotReady(
-                f"The database was at {listed(sorted(reached.current))} when the way back was shown,"
+                f"The database was at {listed(sorted(reached.current))} when the rollback was planned,"
                 f" and is at {listed(sorted(before))} now.",
-                why="Another runner has migrated it meanwhile.",
-                remedy="Look at it again:",
+                why="Another runner has migrated it since then.",
+                remedy="Check the current state:",
                 code="safeops status",
             )
         saved = None if stop else back_up_first(config, backup)
@@ -237,21 +237,21 @@ def downgrade_steps(reached: ReachedDatabase, revision: str, current: tuple[str,
         return steps_between(reached.script, revision, current, down=True)
     except AttributeError as error:
         raise NotReady(
-            f"A revision on the way back from {listed(sorted(current))} to {revision} cannot be taken back: {error}.",
-            remedy="Write its downgrade(); this names all that have none:",
+            f"A revision between {listed(sorted(current))} and {revision} has no downgrade(): {error}.",
+            remedy="Write its downgrade(). To list all revisions without one:",
             code="safeops check",
         ) from error
     except CommandError as error:
         if revision.startswith("-") and len(_parents(reached, current)) > 1:
             raise _ambiguous(reached, revision, current) from error
-        raise no_such_revision(f"There is no way back from {listed(sorted(current))} to {revision}", error) from error
+        raise no_such_revision(f"There is no downgrade from {listed(sorted(current))} to {revision}", error) from error
 
 
 def _ambiguous(reached: ReachedDatabase, revision: str, current: tuple[str, ...]) -> NotReady:
     return NotReady(
-        f"From {listed(sorted(current))} the revision {revision} may be one of several.",
-        why="Branches come together there.",
-        remedy="Name the one to go back to:",
+        f"The target {revision} is ambiguous: below {listed(sorted(current))} there are several revisions.",
+        why="Branches were merged there.",
+        remedy="Name the target:",
         code="\n".join(f"safeops rollback {name}" for name in _parents(reached, current)) or "safeops rollback base",
     )
 
@@ -262,6 +262,6 @@ def _parents(reached: ReachedDatabase, current: tuple[str, ...]) -> list[str]:
 
 
 def _target(steps: list[Any]) -> str:
-    """Return where a downgrade ends, by a name that remains valid after a part of it is done."""
+    """Return the target of a downgrade, by a name that remains valid after a part of it is done."""
     parents = _alembic.parents(steps[-1].revision)
     return str(parents[0]) if parents else "base"
