@@ -20,7 +20,7 @@ from safeops.authoring.project import Project, find_project
 from safeops.cli.console import FAILURE, fitting, show, show_message, shown_log, shown_path
 from safeops.cli.parser import WRONG_USAGE, Parser, UsageError
 from safeops.databases.connections import of_a_url
-from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError
+from safeops.errors import InvalidArgument, LockNotAcquired, NotReady, SafeOpsError, error_as_json
 from safeops.runner.logs import all_logs_shown
 from safeops.runner.revision_run import GAVE_UP, RAISED, WAIT, Result, is_giving_up
 
@@ -197,7 +197,7 @@ def show_error(error: Exception, *, as_json: bool) -> int:
     status = _status_of(error)
     error = of_a_url(error) or error
     if as_json:
-        show([_json({"error": error_as_json(error)})])
+        show([_json({"error": _as_json(error)})])
     show_message(_text_of(error), FAILURE)
     return status
 
@@ -215,8 +215,9 @@ def _text_of(error: Exception) -> str:
     return str(error) if explained else with_place(error)
 
 
-def error_as_json(error: Exception) -> dict[str, Any]:
-    return {"number": getattr(error, "number", None), "message": str(error)}
+def _as_json(error: Exception) -> dict[str, str | None]:
+    found = error_as_json(error)
+    return found if isinstance(error, SafeOpsError) else {**found, "message": _text_of(error)}
 
 
 def _json(value: Any) -> str:
