@@ -97,10 +97,10 @@ def _finding_lines(revision: ReviewedRevision, finding: Finding) -> Iterator[str
     yield from fitting(f"  {_place(revision, finding)}: {finding.verdict}: {finding.rule}", "    ", colour)
     if finding.statement:
         yield from fitting(f"    {finding.statement}", "      ")
-    yield from row("Locks", lock_of(finding), COLUMN, INDENT)
-    yield from row("Does", work_of(finding), COLUMN, INDENT)
+    yield from row("Why", finding.why and sentence(finding.why), COLUMN, INDENT)
+    yield from row("Lock", lock_of(finding), COLUMN, INDENT)
+    yield from row("Work", work_of(finding), COLUMN, INDENT)
     if finding.verdict == UNSAFE:
-        yield from row("Why", sentence(finding.why), COLUMN, INDENT)
         for place, code in instead_of(finding):
             yield f"    {place}"
             yield from (f"{CODE * 2}{line}" for line in code.splitlines())
