@@ -33,8 +33,8 @@ def test_what_is_pending_is_reviewed_on_the_scratch_database(
     capsys.readouterr()
     assert deployed.main("check") == 1
     told = said(capsys)
-    assert "2 revisions: all well" in told and "1 revision: 1 unsafe" in told
-    assert "unsafe: index-blocks-writes" in told and "seen on a scratch copy" in told
+    assert "2 revisions: no errors" in told and "1 revision: 1 unsafe" in told
+    assert "unsafe: index-blocks-writes" in told and "reviewed on a scratch copy" in told
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     assert deployed.main("check") == 1
     assert "title=unsafe%3A index-blocks-writes::" in capsys.readouterr().out

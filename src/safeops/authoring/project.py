@@ -195,7 +195,7 @@ def write_or_show(wanted: WantedFile, *, force: bool, say: Say) -> bool:
         return True
     current = wanted.path.read_text(encoding="utf-8")
     if wanted.untouched is None or normalised(current) == normalised(wanted.text):
-        say(f"  stands    {name}")
+        say(f"  unchanged {name}")
         return True
     if force or wanted.untouched(current):
         _write(wanted)

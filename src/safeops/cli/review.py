@@ -63,7 +63,7 @@ def review_lines(result: Reviewed) -> Iterator[str]:
 
 
 def _revision_lines(revision: ReviewedRevision) -> Iterator[str]:
-    yield from fitting(f"{revision.revision}  {revision.message}".rstrip() + f"  (reviewed {_rung(revision)})", "  ")
+    yield from fitting(f"{revision.revision}  {revision.message}".rstrip() + f"  ({_rung(revision)})", "  ")
     for finding in revision.findings:
         yield ""
         yield from _finding_lines(revision, finding)
@@ -79,10 +79,10 @@ def _revision_lines(revision: ReviewedRevision) -> Iterator[str]:
 
 def _rung(revision: ReviewedRevision) -> str:
     rungs = {
-        "offline": "offline",
-        "live": "on the live database",
-        "scratch": "on a scratch copy",
-        "unseen": "not at all",
+        "offline": "reviewed offline",
+        "live": "reviewed on the live database",
+        "scratch": "reviewed on a scratch copy",
+        "unseen": "not reviewed",
     }
     return rungs.get(revision.seen, revision.seen)
 
