@@ -59,8 +59,10 @@ def _parser() -> Parser:
         epilog=f"Example:\n  {EXAMPLE}\n\nHelp for one command:\n  safeops COMMAND --help",
         example=EXAMPLE,
     )
-    parser.add_argument("--version", action="version", version=f"safeops {__version__}", help="print the version")
-    _add_alembic_options(parser, names=None, section="alembic")
+    parser.options.add_argument(
+        "--version", action="version", version=f"safeops {__version__}", help="print the version"
+    )
+    _add_alembic_options(parser.options, names=None, section="alembic")
     commands = parser.add_subparsers(prog="safeops", metavar=COMMAND, parser_class=Parser, help=SUPPRESS)
     for command in COMMANDS:
         # If these are absent after the command, they must not override those before it.

@@ -71,7 +71,8 @@ class Command:
             example=self.example,
         )
         for argument in (*self.arguments, *self._output_arguments()):
-            parser.add_argument(*argument.names, **argument.options)
+            group = parser.options if argument.names[0].startswith("-") else parser.arguments
+            group.add_argument(*argument.names, **argument.options)
         add_common(parser.add_argument_group("The project"))
         parser.set_defaults(run=self.run, parser=parser)
 

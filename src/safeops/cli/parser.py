@@ -35,11 +35,12 @@ class Parser(ArgumentParser):
     """
 
     def __init__(self, *, example: str = "", **options: Any) -> None:
-        super().__init__(formatter_class=_Formatter, **options)
+        super().__init__(formatter_class=_Formatter, add_help=False, **options)
         self.example = example
         # Python 3.14 would colour the help.
         self.color = False
-        self._positionals.title, self._optionals.title = "Arguments", "Options"
+        self.arguments, self.options = self.add_argument_group("Arguments"), self.add_argument_group("Options")
+        self.options.add_argument("-h", "--help", action="help", help="show this help and exit")
 
     def error(self, message: str) -> NoReturn:
         raise self.usage_error(f"{message[:1].upper()}{message[1:].rstrip('.')}.")
