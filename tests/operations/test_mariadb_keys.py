@@ -214,7 +214,7 @@ def test_the_checks_are_on_again_afterwards(database):
 def test_the_name_of_a_key_on_another_table(database):
     database.execute(*FAMILY, "CREATE TABLE z (id int, CONSTRAINT fk_child FOREIGN KEY (id) REFERENCES parent (id))")
     before = snapshot(database)
-    with pytest.raises(DefinitionMismatch, match="Another table has a foreign key of that name"):
+    with pytest.raises(DefinitionMismatch, match="another table has a foreign key of that name"):
         migrate(database, up)
     assert snapshot(database) == before
 
