@@ -6,7 +6,7 @@ Here it comes to every test on a server other than the first of CORE that the te
 `by_default` names, since most prove a mechanism that is the same on all. On each of CORE run the tests with the mark
 `smoke`, and those that crash a helper or take it up and down; on the servers beyond only what --databases names.
 Of the servers in BETWEEN, `--whole` gives each test the one that its name falls on, and of what runs on MariaDB it leaves
-MySQL every second case; what has the mark `smoke`, crashes a helper or takes it up and down runs on all.
+MySQL every third case; what has the mark `smoke`, crashes a helper or takes it up and down runs on all.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _is_left_out(item: pytest.Item) -> bool:
     servers = _servers_of(item)
     if servers and servers <= {*BETWEEN}:
         return servers != {BETWEEN[crc32(_test_of(item).encode()) % len(BETWEEN)]}
-    return servers == {"mysql97"} and crc32(item.nodeid.encode()) % 2 == 0
+    return servers == {"mysql97"} and crc32(item.nodeid.encode()) % 3 != 0
 
 
 def _deselect(config: pytest.Config, items: list[pytest.Item], *marks: list[str]) -> None:
