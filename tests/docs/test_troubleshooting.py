@@ -22,6 +22,7 @@ from tests.servers import Database
 
 HEADINGS = re.findall(r"^### (.*)$", (DOCS / "how-to/troubleshooting.md").read_text(), re.MULTILINE)
 NO_ERROR = {
+    "`No module named 'safeops'`",
     "The migration hangs",
     '"Running upgrade" is printed, but nothing has changed',
     "An invalid index",
@@ -113,6 +114,8 @@ def _provoked(heading: str, database: Database, folder: Path) -> Calls:
         "`invalid": [lambda: Config().set_main_option("sqlalchemy.url", "postgresql://user:p%40ss@host/db")],
         "`failed to": [lambda: _connect(f"postgresql+psycopg://{at}"), lambda: _connect(f"postgresql+psycopg2://{at}")],
         "`Can't load": [lambda: sa.create_engine("postgres://")],
+        "`No 'script": [lambda: command.current(Config(folder / "alembic.ini"))],
+        "`does not": [lambda: command.revision(Project(folder, database, {}).config, autogenerate=True)],
         "`No module": [lambda: sa.create_engine("postgresql+psycopg2://"), lambda: sa.create_engine("mysql://")],
         "`greenlet": [lambda: _connect(database.with_driver("asyncpg").url)],
         "`Connection": [lambda: _connect("postgresql+psycopg://user@127.0.0.1:1/db")],
